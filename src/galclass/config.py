@@ -1,0 +1,331 @@
+"""Configuration: TOML -> typed, frozen dataclasses; default < file < flag; every fault at once.
+
+Takes a TOML file and `section.key=value` overrides, gives a `Config`, writes the resolved TOML
+beside a stage's outputs. One dataclass per stage; a field's default is the documented default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from galclass.errors import ConfigError
+
+_STRICT = {"extra": "forbid", "strict": False}
+
+
+@dataclass(frozen=True)
+class DownloadConfig:
+    """Where the images and the catalog come from.
+
+    Attributes
+    ----------
+    source : str
+        Name of a source in the manifest ("sample" is bundled).
+    manifest : str or None
+        A TOML manifest of more sources, added to the bundled one.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    source: str = "sample"
+    manifest: str | None = None
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """How images become cutouts and objects become splits.
+
+    Attributes
+    ----------
+    images, catalog, mapping : str or None
+        A folder or archive of images, a catalog and a file mapping; None takes them from the download.
+    catalog_format : str
+        "auto" or the name of a catalog reader.
+    size_px : int
+        Side of the model's input in px.
+    crop_fraction : float
+        Side of the crop as a fraction of the frame, in (0, 1].
+    stored_px, frame_px : int or None
+        Side of the files and of the survey's frame in px; None: from the source, or each file is a full frame.
+    train, validation, test : float
+        Fractions of the objects; they sum to 1.
+    limit : int or None
+        Take the first so many objects only (by a seeded shuffle).
+    max_rejects : float
+        Largest share of rejected files, in [0, 1], before the stage fails.
+    processes : int
+        Worker processes; 0 takes one per core.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    images: str | None = None
+    catalog: str | None = None
+    mapping: str | None = None
+    catalog_format: str = "auto"
+    size_px: int = 64
+    crop_fraction: float = 204 / 424
+    stored_px: int | None = None
+    frame_px: int | None = None
+    train: float = 0.70
+    validation: float = 0.15
+    test: float = 0.15
+    limit: int | None = None
+    max_rejects: float = 0.05
+    processes: int = 0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What is trained and how; option names follow rxNeuralNet where it has them.
+
+    Attributes
+    ----------
+    topology : str
+        "residual" (default), "original", a path to a Net# file, or "timm:<model>".
+    num_iterations : int
+        Passes over the training split.
+    mini_batch_size : int
+        Cutouts per step.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    topology: str = "residual"
+    num_iterations: int = 60
+    mini_batch_size: int = 128
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How a model is measured.
+
+    Attributes
+    ----------
+    split : str
+        The split that is evaluated.
+    bootstrap : int
+        Resamples behind each 95 % interval.
+    gallery : int
+        Pictures of right and of wrong predictions in the report.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    split: Literal["train", "validation", "test"] = "test"
+    bootstrap: int = 2000
+    gallery: int = 24
+
+
+@dataclass(frozen=True)
+class RegisterConfig:
+    """Under which name and aliases the model goes into the registry."""
+
+    __pydantic_config__ = _STRICT
+
+    name: str = "galaxy"
+    aliases: tuple[str, ...] = ("production",)
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """Which images are scored with which model (`NAME`, `NAME@VERSION` or `NAME@ALIAS`; None: the registered one)."""
+
+    __pydantic_config__ = _STRICT
+
+    model: str | None = None
+    images: Literal["test", "all", "none"] = "test"
+
+
+@dataclass(frozen=True)
+class PublishConfig:
+    """The service that answers over HTTP."""
+
+    __pydantic_config__ = _STRICT
+
+    name: str = "galaxy-class"
+    version: str = "1.0"
+    description: str = "Morphology class of a galaxy image"
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """The HTTP server.
+
+    Attributes
+    ----------
+    host, port, workers
+        Address and number of server processes.
+    open_reading : bool
+        Whether predictions and lists need no token.
+    max_body_bytes : int
+        Largest request body.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    open_reading: bool = True
+    max_body_bytes: int = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole workflow, one section per stage.
+
+    Attributes
+    ----------
+    workspace : str
+        Folder of everything a run writes.
+    database : str or None
+        SQLAlchemy URL; None: SQLite file `galclass.db` in the workspace.
+    seed : int
+        Seed of split, initial weights, batch order and augmentation.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    workspace: str = "workspace"
+    database: str | None = None
+    seed: int = 12345
+    download: DownloadConfig = field(default_factory=DownloadConfig)
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    register: RegisterConfig = field(default_factory=RegisterConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    publish: PublishConfig = field(default_factory=PublishConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
+
+    @property
+    def workspace_path(self) -> Path:
+        """The workspace as a path."""
+        return Path(self.workspace)
+
+    @property
+    def database_url(self) -> str:
+        """The database URL, with the default filled in."""
+        return self.database or f"sqlite:///{self.workspace_path / 'galclass.db'}"
+
+
+def load_config(path: Path | str | None = None, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Config:
+    """Read a TOML file and apply overrides.
+
+    Parameters
+    ----------
+    path : path or None
+        A TOML file; None takes the defaults.
+    overrides : sequence of "section.key=value" or mapping of dotted key to value
+        Flags; they win over the file. Text values are read as TOML, then as plain text.
+
+    Raises
+    ------
+    ConfigError
+        With every unknown key ("did you mean") and every wrong value.
+    """
+    where = str(path) if path is not None else "configuration"
+    values = _read_toml(Path(path)) if path is not None else {}
+    for key, value in _override_items(overrides):
+        _set_dotted(values, key, value)
+    return config_from_dict(values, where=where)
+
+
+def config_from_dict(values: Mapping[str, Any], *, where: str = "configuration") -> Config:
+    """Build a `Config` from nested plain values, collecting all faults."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(Config).validate_python(dict(values))
+    except ValidationError as error:
+        faults = [_describe(fault) for fault in error.errors()]
+        raise ConfigError(
+            f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in the configuration\n  " + "\n  ".join(faults),
+            where=where,
+        ) from error
+
+
+def config_to_dict(config: Config) -> dict[str, Any]:
+    """Give the resolved configuration as nested plain values (tuples become lists)."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return plain
+
+
+def config_to_toml(config: Config) -> str:
+    """Write the resolved configuration as TOML text; a key without a value (None) is left out."""
+    values = config_to_dict(config)
+    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if _is_plain(value)]
+    for section, fields in values.items():
+        if isinstance(fields, dict):
+            lines += ["", f"[{section}]"]
+            lines += [f"{key} = {json.dumps(value)}" for key, value in fields.items() if value is not None]
+    return "\n".join(lines) + "\n"
+
+
+def _is_plain(value: object) -> bool:
+    return value is not None and not isinstance(value, dict)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "no such configuration file", where=str(path), advice="give the path of a TOML file"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"not valid TOML: {error}", where=str(path)) from error
+
+
+def _override_items(overrides: Sequence[str] | Mapping[str, Any]) -> list[tuple[str, Any]]:
+    if isinstance(overrides, Mapping):
+        return list(overrides.items())
+    items = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"{text!r} sets nothing", expected="SECTION.KEY=VALUE", where="--set")
+        items.append((key.strip(), _toml_value(value.strip())))
+    return items
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{section!r} is a value, not a section", where=key)
+    values[last] = value
+
+
+def _describe(fault: Mapping[str, Any]) -> str:
+    location = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{location}: unknown key{_did_you_mean(fault['loc'])}"
+    return f"{location}: {fault['msg']} (got {fault.get('input')!r})"
+
+
+def _did_you_mean(location: Sequence[Any]) -> str:
+    holder: Any = Config
+    for section in location[:-1]:
+        by_name = {f.name: f for f in dataclasses.fields(holder)}
+        factory = by_name[str(section)].default_factory
+        holder = factory
+    names = [f.name for f in dataclasses.fields(holder)]
+    close = difflib.get_close_matches(str(location[-1]), names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known keys: {', '.join(names)}"
