@@ -1,0 +1,34 @@
+"""`galclass run`: the whole workflow."""
+
+from __future__ import annotations
+
+import click
+
+from galclass.cli.options import resolve_config
+from galclass.pipeline import run as run_stages
+
+
+@click.command()
+@click.argument("config_file", metavar="CONFIG", type=click.Path(dir_okay=False))
+@click.option("--from", "first", metavar="STAGE", help="First stage to run.")
+@click.option("--until", "last", metavar="STAGE", help="Last stage to run.")
+@click.option("--workspace", help="Folder of everything the run writes (default ./workspace).")
+@click.option("--database", envvar="GALCLASS_DATABASE", help="Database URL (default: SQLite in the workspace).")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one key of the configuration.")
+def run(
+    config_file: str,
+    first: str | None,
+    last: str | None,
+    workspace: str | None,
+    database: str | None,
+    settings: tuple[str, ...],
+) -> None:
+    """Run the workflow: download, prepare, train, evaluate, register, score, publish.
+
+    What is done and unchanged is skipped.
+
+    Example: galclass run configs/demo.toml --until evaluate
+    """
+    config = resolve_config(config_file, workspace, database, settings)
+    for result in run_stages(config, first=first, last=last):
+        click.echo(str(result.summary))

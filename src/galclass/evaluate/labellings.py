@@ -1,0 +1,77 @@
+"""Which labels can be scored how: the 13 classes, the groups, and the coarse labels of a source.
+
+Takes label text, gives index arrays; a coarse label is predicted by summing its leaves' probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galclass.morphology import CLASSES, GROUPS, leaves_of
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """A set of labels that share no leaf.
+
+    Attributes
+    ----------
+    title : str
+        What a table of it is headed with.
+    names : tuple of str
+        The labels.
+    leaves : tuple of tuple of str
+        The classes each label stands for.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    leaves: tuple[tuple[str, ...], ...]
+
+    def sum_probabilities(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Sum (n, 13) class probabilities to the labels, (n, k)."""
+        return probabilities.astype(np.float64) @ self.matrix
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """1 where a class (row, 13) belongs to a label (column, k)."""
+        return np.array([[float(leaf in leaves) for leaves in self.leaves] for leaf in CLASSES])
+
+    def true_index(self, labels: Sequence[str | None]) -> NDArray[np.int64]:
+        """Index of each label text, (n,); -1 where the text is no label of this labelling (or finer)."""
+        return np.array([self._index(label) for label in labels], dtype=np.int64)
+
+    def _index(self, label: str | None) -> int:
+        wanted = set(leaves_of(label)) if label else set()
+        if not wanted:
+            return -1
+        return next((i for i, leaves in enumerate(self.leaves) if wanted <= set(leaves)), -1)
+
+
+THIRTEEN = Labelling("13 classes", CLASSES, tuple((leaf,) for leaf in CLASSES))
+FOUR = Labelling("4 groups", tuple(GROUPS), tuple(GROUPS.values()))
+
+
+def coarse_labelling(source: str, labels: Sequence[str | None]) -> Labelling | None:
+    """Give the labelling that a source uses, if it is coarser than the 13 classes.
+
+    Labels that stand for the same leaves are merged under the shortest name
+    (spiral_clockwise and spiral_anticlockwise are one); labels without leaves are left out.
+    Returns None if every label is a single class, or if two labels overlap.
+    """
+    by_leaves: dict[tuple[str, ...], str] = {}
+    for label in sorted({label for label in labels if label}, key=lambda text: (len(text), text)):
+        leaves = leaves_of(label)
+        if leaves:
+            by_leaves.setdefault(leaves, label)
+    if all(len(leaves) == 1 for leaves in by_leaves):
+        return None
+    ordered = sorted(by_leaves, key=lambda leaves: CLASSES.index(leaves[0]))
+    flat = [leaf for leaves in ordered for leaf in leaves]
+    if len(flat) != len(set(flat)):
+        return None
+    return Labelling(f"{source}: {len(ordered)} labels", tuple(by_leaves[leaves] for leaves in ordered), tuple(ordered))

@@ -1,0 +1,107 @@
+"""The self-contained HTML report: tables, plots and pictures in one file."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+from jinja2 import Environment, PackageLoader, select_autoescape
+from numpy.typing import NDArray
+
+from galclass import __version__
+from galclass.evaluate.labellings import THIRTEEN
+from galclass.evaluate.metrics import Classification, Reliability
+from galclass.evaluate.plots import confusion_svg, reliability_svg
+from galclass.morphology import CLASS_NAMES, leaves_of
+from galclass.scoring import Prediction
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """What the report shows.
+
+    Attributes
+    ----------
+    pictures : callable
+        Positions in `predictions` -> uint8 (n, side, side, 3) cutouts.
+    gallery : int
+        Pictures of right and of wrong predictions, each.
+    """
+
+    split: str
+    model_sha256: str
+    tables: dict[str, Classification]
+    calibration: Reliability | None
+    labels: Sequence[str | None]
+    predictions: Sequence[Prediction]
+    pictures: Callable[[NDArray[np.int64]], NDArray[np.uint8]]
+    gallery: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One gallery entry."""
+
+    object_id: str
+    jpeg: str
+    label: str
+    predicted: str
+    probability: float
+
+
+def write_report(content: ReportContent, path: Path) -> None:
+    """Write the report to `path`; every label and id is escaped."""
+    environment = Environment(loader=PackageLoader("galclass.evaluate"), autoescape=select_autoescape())
+    right, wrong = _choose(content)
+    page = environment.get_template("report.html.j2").render(
+        content=content,
+        version=__version__,
+        matrices={title: confusion_svg(table) for title, table in content.tables.items()},
+        reliability=reliability_svg(content.calibration) if content.calibration else None,
+        class_names=CLASS_NAMES,
+        galleries={
+            "Right, most certain first": _pictures(content, right),
+            "Wrong, most certain first": _pictures(content, wrong),
+        },
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _choose(content: ReportContent) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of the most certain right and wrong predictions."""
+    probabilities = np.array([prediction.probabilities for prediction in content.predictions])
+    top, certainty = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    known = np.array([bool(label and leaves_of(label)) for label in content.labels])
+    right = np.array([_is_right(THIRTEEN.names[t], label) for t, label in zip(top, content.labels, strict=True)])
+    order = np.argsort(-certainty, kind="stable")
+    return (
+        order[(known & right)[order]][: content.gallery],
+        order[(known & ~right)[order]][: content.gallery],
+    )
+
+
+def _is_right(predicted: str, label: str | None) -> bool:
+    return bool(label) and predicted in leaves_of(str(label))
+
+
+def _pictures(content: ReportContent, chosen: NDArray[np.int64]) -> list[Picture]:
+    if len(chosen) == 0:
+        return []
+    entries = []
+    for position, pixels in zip(chosen, content.pictures(chosen), strict=True):
+        prediction = content.predictions[position]
+        jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=92, colorspace="RGB")
+        entries.append(
+            Picture(
+                object_id=prediction.object_id,
+                jpeg=base64.b64encode(jpeg).decode("ascii"),
+                label=str(content.labels[position]),
+                predicted=str(prediction.predicted_class),
+                probability=float(max(prediction.probabilities)),
+            )
+        )
+    return entries

@@ -1,0 +1,220 @@
+"""The evaluate stage: score the held-out split, measure it, write tables and the report."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from galclass.config import Config
+from galclass.errors import EvaluationError
+from galclass.evaluate.labellings import FOUR, THIRTEEN, Labelling, coarse_labelling
+from galclass.evaluate.metrics import Classification, Reliability, classification, reliability
+from galclass.evaluate.report import ReportContent, write_report
+from galclass.preprocess import Store
+from galclass.scoring import Prediction, Scorer
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class EvaluateSummary:
+    """What the evaluate stage did; `tables` in the order of the report."""
+
+    count: int
+    seconds: float
+    tables: dict[str, Classification]
+    folder: Path
+    skipped: bool = False
+
+    def __str__(self) -> str:
+        if self.skipped:
+            return f"evaluate: up to date ({self.folder})"
+        rate = self.count / max(self.seconds, 1e-9)
+        head = f"evaluate: {self.count} objects in {self.seconds:.1f} s ({rate:,.0f} images/s)"
+        lines = [
+            f"  {title}: accuracy {table.accuracy}, balanced {table.balanced_accuracy}, macro F1 {table.macro_f1}"
+            f" (majority class {table.majority_rate:.3f}, n = {table.count})"
+            for title, table in self.tables.items()
+        ]
+        return "\n".join([head, *lines])
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The split that was scored: index rows, labels and predictions, all in the same order."""
+
+    rows: NDArray[np.int64]
+    labels: list[str | None]
+    sources: list[str]
+    predictions: list[Prediction]
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Class probabilities, (n, 13)."""
+        return np.array([prediction.probabilities for prediction in self.predictions], dtype=np.float64)
+
+
+def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
+    """Evaluate `training/model.onnx` on the configured split of the prepared store.
+
+    Raises
+    ------
+    EvaluationError
+        If there is no model, no prepared store or no labelled object in the split.
+    """
+    started = time.perf_counter()
+    folder = config.workspace_path / "evaluation"
+    store = Store.open(config.workspace_path / "prepared")
+    scorer = Scorer(_model_path(config))
+    fingerprint = _fingerprint(config, scorer, store)
+    if _is_current(folder, fingerprint):
+        return EvaluateSummary(0, 0.0, {}, folder, skipped=True)
+    evaluated = _score_split(store, scorer, config.evaluate.split, progress)
+    tables = measure(evaluated, resamples=config.evaluate.bootstrap, seed=config.seed)
+    calibration = _calibration(evaluated)
+    _write(folder, config, store, scorer, evaluated, tables, calibration, fingerprint)
+    return EvaluateSummary(len(evaluated.labels), time.perf_counter() - started, tables, folder)
+
+
+def measure(evaluated: Evaluated, *, resamples: int, seed: int) -> dict[str, Classification]:
+    """Measure the 13 classes, the groups (two ways) and the coarse labels of every source that has them."""
+    tables: dict[str, Classification] = {}
+    fine = THIRTEEN.true_index(evaluated.labels)
+    probabilities = evaluated.probabilities
+    of_coarse_source = np.zeros(len(fine), dtype=bool)
+    for source in sorted(set(evaluated.sources)):
+        here = np.array([name == source for name in evaluated.sources])
+        labelling = coarse_labelling(source, [evaluated.labels[i] for i in np.flatnonzero(here)])
+        if labelling is not None:
+            of_coarse_source |= here
+            tables[labelling.title] = _measure_one(labelling, evaluated, probabilities, here, resamples, seed)
+    keep = (fine >= 0) & ~of_coarse_source
+    if keep.any():
+        leaf = probabilities[keep].argmax(axis=1)
+        group = FOUR.true_index(evaluated.labels)[keep]
+        group_of_leaf = FOUR.matrix.argmax(axis=1)
+        options: dict[str, Any] = {"resamples": resamples, "seed": seed}
+        summed = FOUR.sum_probabilities(probabilities[keep]).argmax(axis=1)
+        tables = {
+            THIRTEEN.title: classification(fine[keep], leaf, THIRTEEN.names, **options),
+            FOUR.title: classification(group, summed, FOUR.names, **options),
+            "4 groups, of the likeliest class": classification(group, group_of_leaf[leaf], FOUR.names, **options),
+        } | tables
+    if not tables:
+        raise EvaluationError("no object of the split has a label of the 13 classes")
+    return tables
+
+
+def _measure_one(
+    labelling: Labelling,
+    evaluated: Evaluated,
+    probabilities: NDArray[np.float64],
+    here: NDArray[np.bool_],
+    resamples: int,
+    seed: int,
+) -> Classification:
+    true = labelling.true_index(evaluated.labels)
+    keep = here & (true >= 0)
+    predicted = labelling.sum_probabilities(probabilities[keep]).argmax(axis=1)
+    return classification(true[keep], predicted, labelling.names, resamples=resamples, seed=seed)
+
+
+def _model_path(config: Config) -> Path:
+    path = config.workspace_path / "training" / "model.onnx"
+    if not path.exists():
+        raise EvaluationError("there is no trained model", where=str(path), advice="run `galclass train` first")
+    return path
+
+
+def _score_split(store: Store, scorer: Scorer, split: str, progress: bool) -> Evaluated:
+    from rich.progress import track
+
+    index = store.index.select(["object_id", "label", "split", "source", "row"]).to_pydict()
+    chosen = [i for i, name in enumerate(index["split"]) if name == split]
+    if not chosen:
+        raise EvaluationError(f"the {split} split is empty", where=str(store.folder))
+    predictions: list[Prediction] = []
+    starts = range(0, len(chosen), _CHUNK)
+    for start in track(starts, description="evaluate", disable=not progress):
+        part = chosen[start : start + _CHUNK]
+        cutouts = store.central(np.array([index["row"][i] for i in part]))
+        predictions += scorer.predict_cutouts(cutouts, object_ids=[index["object_id"][i] for i in part])
+    return Evaluated(
+        rows=np.array([index["row"][i] for i in chosen], dtype=np.int64),
+        labels=[index["label"][i] for i in chosen],
+        sources=[index["source"][i] for i in chosen],
+        predictions=predictions,
+    )
+
+
+def _calibration(evaluated: Evaluated) -> Reliability | None:
+    true = THIRTEEN.true_index(evaluated.labels)
+    keep = true >= 0
+    return reliability(evaluated.probabilities[keep], true[keep]) if keep.any() else None
+
+
+def _fingerprint(config: Config, scorer: Scorer, store: Store) -> dict[str, Any]:
+    options = config.evaluate
+    return {
+        "model_sha256": scorer.sha256,
+        "prepared": store.fingerprint,
+        "split": options.split,
+        "bootstrap": options.bootstrap,
+        "gallery": options.gallery,
+        "seed": config.seed,
+    }
+
+
+def _is_current(folder: Path, fingerprint: dict[str, Any]) -> bool:
+    done = folder / "metrics.json"
+    return done.exists() and json.loads(done.read_text(encoding="utf-8"))["made_from"] == fingerprint
+
+
+def _write(
+    folder: Path,
+    config: Config,
+    store: Store,
+    scorer: Scorer,
+    evaluated: Evaluated,
+    tables: dict[str, Classification],
+    calibration: Reliability | None,
+    fingerprint: dict[str, Any],
+) -> None:
+    """Write the three files; metrics.json last, since it says that the stage is done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    named = [replace(p, model_name=config.register.name) for p in evaluated.predictions]
+    columns = [
+        prediction.as_row() | {"label": label} for prediction, label in zip(named, evaluated.labels, strict=True)
+    ]
+    _move_into_place(folder / "predictions.parquet", lambda path: pq.write_table(pa.Table.from_pylist(columns), path))
+    content = ReportContent(
+        split=config.evaluate.split,
+        model_sha256=scorer.sha256,
+        tables=tables,
+        calibration=calibration,
+        labels=evaluated.labels,
+        predictions=evaluated.predictions,
+        pictures=lambda chosen: store.cutouts(evaluated.rows[chosen]),
+        gallery=config.evaluate.gallery,
+    )
+    _move_into_place(folder / "report.html", lambda path: write_report(content, path))
+    metrics = {
+        "made_from": fingerprint,
+        "tables": {title: table.as_dict() for title, table in tables.items()},
+        "expected_calibration_error": calibration.expected_calibration_error if calibration else None,
+    }
+    _move_into_place(folder / "metrics.json", lambda path: path.write_text(json.dumps(metrics, indent=1)))
+
+
+def _move_into_place(target: Path, write: Any) -> None:
+    temporary = target.with_name(f".{target.name}.part")
+    write(temporary)
+    temporary.replace(target)

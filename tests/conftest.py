@@ -1,0 +1,36 @@
+"""Fixtures and rules that every test shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def sample_folder() -> Path:
+    """The bundled sample of real galaxies."""
+    return ROOT / "data" / "sample"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when a test was skipped although everything must run (`GALCLASS_REQUIRE_ALL=1`, as in CI)."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if os.environ.get("GALCLASS_REQUIRE_ALL") == "1" and skipped and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what was skipped and why, at the end."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if not skipped:
+        return
+    terminalreporter.section("skipped: not tested on this machine")
+    for report in skipped:
+        terminalreporter.line(f"{report.nodeid}: {report.longrepr[2] if report.longrepr else ''}")
+    if os.environ.get("GALCLASS_REQUIRE_ALL") == "1":
+        terminalreporter.line("GALCLASS_REQUIRE_ALL=1: a skipped test fails the run", red=True)
