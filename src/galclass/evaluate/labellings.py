@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from galclass.morphology import CLASSES, GROUPS, leaves_of
+from galclass.morphology import CLASSES, COARSE_LABELS, GROUPS, leaves_of
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,27 @@ FOUR = Labelling("4 groups", tuple(GROUPS), tuple(GROUPS.values()))
 def coarse_labelling(source: str, labels: Sequence[str | None]) -> Labelling | None:
     """Give the labelling that a source uses, if it is coarser than the 13 classes.
 
-    Labels that stand for the same leaves are merged under the shortest name
-    (spiral_clockwise and spiral_anticlockwise are one); labels without leaves are left out.
+    Labels that stand for the same leaves are merged under the shortest name that is known for them
+    (spiral_clockwise and spiral_anticlockwise become spiral); labels without leaves are left out.
     Returns None if every label is a single class, or if two labels overlap.
     """
-    by_leaves: dict[tuple[str, ...], str] = {}
-    for label in sorted({label for label in labels if label}, key=lambda text: (len(text), text)):
-        leaves = leaves_of(label)
-        if leaves:
-            by_leaves.setdefault(leaves, label)
+    by_leaves: dict[tuple[str, ...], set[str]] = {}
+    for label in labels:
+        leaves = leaves_of(label) if label else ()
+        if label and leaves:
+            by_leaves.setdefault(leaves, set()).add(label)
     if all(len(leaves) == 1 for leaves in by_leaves):
         return None
     ordered = sorted(by_leaves, key=lambda leaves: CLASSES.index(leaves[0]))
     flat = [leaf for leaves in ordered for leaf in leaves]
     if len(flat) != len(set(flat)):
         return None
-    return Labelling(f"{source}: {len(ordered)} labels", tuple(by_leaves[leaves] for leaves in ordered), tuple(ordered))
+    names = tuple(_common_name(leaves, by_leaves[leaves]) for leaves in ordered)
+    return Labelling(f"{source}: {len(ordered)} labels", names, tuple(ordered))
+
+
+def _common_name(leaves: tuple[str, ...], labels: set[str]) -> str:
+    if len(labels) == 1:
+        return next(iter(labels))
+    known = [name for name, stands_for in COARSE_LABELS.items() if stands_for == leaves]
+    return min([*known, *sorted(labels)], key=len)

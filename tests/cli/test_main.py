@@ -1,0 +1,81 @@
+"""The command line as a whole: exit statuses, help, errors in words."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from galclass.cli import cli
+from galclass.errors import CatalogError, TopologyError
+
+
+def galclass(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from galclass.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def all_commands(group: click.Group, prefix: str = "") -> list[tuple[str, click.Command]]:
+    context = click.Context(group)
+    found: list[tuple[str, click.Command]] = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        found.append((f"{prefix}{name}", command))
+        if isinstance(command, click.Group):
+            found += all_commands(command, f"{prefix}{name} ")
+    return found
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    done = galclass("scoer")
+    assert done.returncode == 2
+    assert "No such command 'scoer'" in done.stderr
+
+
+def test_an_error_is_one_message_and_no_traceback(tmp_path) -> None:
+    done = galclass("run", str(tmp_path / "none.toml"))
+    assert done.returncode == 1
+    assert "none.toml: no such configuration file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_stage_names_the_stages(tmp_path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text("")
+    done = galclass("run", str(config), "--until", "bake", "--workspace", str(tmp_path / "w"))
+    assert done.returncode == 1
+    assert "unknown stage 'bake'" in done.stderr
+    assert "download, prepare, train" in done.stderr
+
+
+def test_stages_in_the_wrong_order_are_refused(tmp_path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text("")
+    done = galclass("run", str(config), "--from", "train", "--until", "prepare", "--workspace", str(tmp_path / "w"))
+    assert done.returncode == 1
+    assert "prepare comes before train" in done.stderr
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for name, command in all_commands(cli):
+        assert command.help, name
+        if not isinstance(command, click.Group):
+            assert "Example:" in command.help, name
+
+
+def test_errors_compose_what_where_expected_got_and_advice() -> None:
+    error = CatalogError("wrong id", where="a.csv, row 3", expected="text", got="1.2e18", advice="read ids as text")
+    assert str(error) == "a.csv, row 3: wrong id (expected text, got 1.2e18). Read ids as text."
+
+
+def test_a_topology_error_points_at_its_column() -> None:
+    error = TopologyError("unknown layer", line=2, column=3, source_line="  x")
+    assert str(error) == "line 2, column 3: unknown layer\n    x\n    ^"
+
+
+@pytest.mark.parametrize("flag", ["--help", "--version"])
+def test_help_and_version_end_well(flag: str) -> None:
+    assert galclass(flag).returncode == 0
