@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from numpy.typing import NDArray
 
 from galclass import __version__
+from galclass.evaluate.honesty import Honesty
 from galclass.evaluate.labellings import THIRTEEN
 from galclass.evaluate.metrics import Classification, Reliability
 from galclass.evaluate.plots import confusion_svg, reliability_svg
@@ -36,6 +37,7 @@ class ReportContent:
     model_sha256: str
     tables: dict[str, Classification]
     calibration: Reliability | None
+    honesty: Honesty | None
     labels: Sequence[str | None]
     predictions: Sequence[Prediction]
     pictures: Callable[[NDArray[np.int64]], NDArray[np.uint8]]

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from galclass.config import Config
 from galclass.errors import EvaluationError
+from galclass.evaluate.ceiling import VOTE_COLUMNS
+from galclass.evaluate.honesty import Honesty, compare_with_volunteers
 from galclass.evaluate.labellings import FOUR, THIRTEEN, Labelling, coarse_labelling
 from galclass.evaluate.metrics import Classification, Reliability, classification, reliability
 from galclass.evaluate.report import ReportContent, write_report
@@ -62,6 +64,15 @@ class Evaluated:
         return np.array([prediction.probabilities for prediction in self.predictions], dtype=np.float64)
 
 
+@dataclass(frozen=True)
+class Results:
+    """Everything that is measured."""
+
+    tables: dict[str, Classification]
+    calibration: Reliability | None
+    honesty: Honesty | None
+
+
 def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
     """Evaluate `training/model.onnx` on the configured split of the prepared store.
 
@@ -79,8 +90,8 @@ def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
         return EvaluateSummary(0, 0.0, {}, folder, skipped=True)
     evaluated = _score_split(store, scorer, config.evaluate.split, progress)
     tables = measure(evaluated, resamples=config.evaluate.bootstrap, seed=config.seed)
-    calibration = _calibration(evaluated)
-    _write(folder, config, store, scorer, evaluated, tables, calibration, fingerprint)
+    results = Results(tables, _calibration(evaluated), _honesty(store, evaluated, config.seed))
+    _write(folder, config, store, scorer, evaluated, results, fingerprint)
     return EvaluateSummary(len(evaluated.labels), time.perf_counter() - started, tables, folder)
 
 
@@ -161,6 +172,19 @@ def _calibration(evaluated: Evaluated) -> Reliability | None:
     return reliability(evaluated.probabilities[keep], true[keep]) if keep.any() else None
 
 
+def _honesty(store: Store, evaluated: Evaluated, seed: int) -> Honesty | None:
+    """Compare with a second panel of volunteers where the index has the votes."""
+    needed = [*VOTE_COLUMNS, "total_classifications"]
+    if not set(needed) <= set(store.index.column_names):
+        return None
+    rows = np.asarray(store.index["row"])
+    position = {int(row): i for i, row in enumerate(rows)}
+    table = store.index.select(needed).take([position[int(row)] for row in evaluated.rows])
+    columns = {name: np.asarray(table[name].cast(pa.float64()).fill_null(np.nan)) for name in needed}
+    votes = [{name: float(columns[name][i]) for name in needed} for i in range(len(evaluated.rows))]
+    return compare_with_volunteers(votes, evaluated.labels, evaluated.probabilities, seed=seed)
+
+
 def _fingerprint(config: Config, scorer: Scorer, store: Store) -> dict[str, Any]:
     options = config.evaluate
     return {
@@ -184,8 +208,7 @@ def _write(
     store: Store,
     scorer: Scorer,
     evaluated: Evaluated,
-    tables: dict[str, Classification],
-    calibration: Reliability | None,
+    results: Results,
     fingerprint: dict[str, Any],
 ) -> None:
     """Write the three files; metrics.json last, since it says that the stage is done."""
@@ -198,8 +221,9 @@ def _write(
     content = ReportContent(
         split=config.evaluate.split,
         model_sha256=scorer.sha256,
-        tables=tables,
-        calibration=calibration,
+        tables=results.tables,
+        calibration=results.calibration,
+        honesty=results.honesty,
         labels=evaluated.labels,
         predictions=evaluated.predictions,
         pictures=lambda chosen: store.cutouts(evaluated.rows[chosen]),
@@ -208,8 +232,9 @@ def _write(
     _move_into_place(folder / "report.html", lambda path: write_report(content, path))
     metrics = {
         "made_from": fingerprint,
-        "tables": {title: table.as_dict() for title, table in tables.items()},
-        "expected_calibration_error": calibration.expected_calibration_error if calibration else None,
+        "tables": {title: table.as_dict() for title, table in results.tables.items()},
+        "expected_calibration_error": results.calibration.expected_calibration_error if results.calibration else None,
+        "volunteers": results.honesty.as_dict() if results.honesty else None,
     }
     _move_into_place(folder / "metrics.json", lambda path: path.write_text(json.dumps(metrics, indent=1)))
 
