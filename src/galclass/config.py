@@ -30,12 +30,25 @@ class DownloadConfig:
         Name of a source in the manifest ("sample" is bundled).
     manifest : str or None
         A TOML manifest of more sources, added to the bundled one.
+    parallel : int
+        Files fetched at a time.
+    retries : int
+        Tries after the first, per URL, as long as no byte is gained.
+    requests_per_s, bytes_per_s : float or None
+        Polite rates; None does not limit.
+    read_timeout_s : float
+        Longest silence of a server.
     """
 
     __pydantic_config__ = _STRICT
 
     source: str = "sample"
     manifest: str | None = None
+    parallel: int = 4
+    retries: int = 5
+    requests_per_s: float | None = None
+    bytes_per_s: float | None = None
+    read_timeout_s: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -276,6 +289,24 @@ class ServeConfig:
         Whether predictions and lists need no token.
     max_body_bytes : int
         Largest request body.
+    max_images : int
+        Most images in one request.
+    body_timeout_s : float
+        Longest time a body may take to arrive.
+    threads : int
+        Scoring threads of a process; 0 shares the cores among the processes.
+    max_waiting : int
+        Scoring jobs that may wait in a process before requests are refused with 503.
+    max_connections : int
+        Connections of a process before further ones are refused with 503.
+    requests_per_minute : int
+        Largest rate of one token or address, in each process; 0 sets no limit.
+    url_hosts : tuple of str
+        Hosts that images may be fetched from by URL; empty: fetching is off.
+    trusted_proxies : tuple of str
+        Addresses of proxies whose X-Forwarded headers are believed.
+    job_days : float
+        Days until a batch job and its results are deleted.
     """
 
     __pydantic_config__ = _STRICT
@@ -285,6 +316,15 @@ class ServeConfig:
     workers: int = 1
     open_reading: bool = True
     max_body_bytes: int = 32 * 1024 * 1024
+    max_images: int = 256
+    body_timeout_s: float = 30.0
+    threads: int = 0
+    max_waiting: int = 64
+    max_connections: int = 2000
+    requests_per_minute: int = 0
+    url_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    job_days: float = 7.0
 
 
 @dataclass(frozen=True)
