@@ -1,0 +1,90 @@
+"""What a model may say about its own answers: conformal sets and the flag "unlike the training data".
+
+Takes outputs of the exported model on objects it was not trained on, gives the entries of the signature.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galclass.errors import TrainingError
+from galclass.scoring.signature import Conformal, Unlike
+
+_FEWEST = 20
+"""Objects below which a quantile near 90 % means nothing."""
+
+
+def fit_conformal(probabilities: NDArray[np.floating], true: NDArray[np.int64], *, coverage: float = 0.9) -> Conformal:
+    """Fit adaptive prediction sets (Romano, Sesia and Candes 2020, without randomisation).
+
+    A set takes classes in falling order of probability until their sum reaches the threshold: the finite-sample
+    quantile ceil((n + 1) coverage) / n of the sums at which the true classes come in. For objects drawn like the
+    n calibration objects, the sets hold the true class at least with the promised coverage, whatever the model.
+
+    Parameters
+    ----------
+    probabilities : float, (n, 13)
+        Class probabilities of objects held out from training.
+    true : int64, (n,)
+        True classes.
+    coverage : float
+        In (0, 1).
+
+    Raises
+    ------
+    TrainingError
+        If there are fewer than 20 objects.
+    """
+    if len(true) < _FEWEST:
+        raise TrainingError("too few objects to calibrate prediction sets", expected=f"{_FEWEST}", got=len(true))
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    sums = np.cumsum(np.take_along_axis(probabilities, order, axis=1), axis=1)
+    place = (order == true[:, None]).argmax(axis=1)
+    scores = np.sort(sums[np.arange(len(true)), place])
+    rank = min(math.ceil((len(true) + 1) * coverage), len(true))
+    return Conformal("aps", float(min(scores[rank - 1], 1.0)), coverage)
+
+
+def fit_unlike(
+    training: NDArray[np.floating], held_out: NDArray[np.floating], *, false_alarm: float = 0.01, components: int = 24
+) -> Unlike:
+    """Fit the distance beyond which an image is called unlike the training data.
+
+    The distance is Mahalanobis' in the leading principal components of the training embeddings plus the
+    part outside them, each scaled to unit variance; the threshold is the (1 - false_alarm) quantile of
+    galaxies that were not trained on.
+
+    Parameters
+    ----------
+    training, held_out : float, (n, d), (m, d)
+        Embeddings of galaxies; artifacts left out of both.
+    false_alarm : float
+        Share of ordinary galaxies that may be flagged.
+    components : int
+        Leading components kept apart; the other directions share one scale.
+
+    Raises
+    ------
+    TrainingError
+        If there are too few galaxies for the quantile.
+    """
+    if len(held_out) * false_alarm < 1 or len(training) <= components:
+        raise TrainingError(
+            "too few galaxies to say what is unlike them",
+            expected=f"{math.ceil(1 / false_alarm)} held out and more than {components} to train",
+            got=f"{len(held_out)} and {len(training)}",
+        )
+    mean = training.mean(axis=0)
+    _, singular, directions = np.linalg.svd(training - mean, full_matrices=False)
+    spread = singular / math.sqrt(len(training) - 1)
+    rest = max(float(np.sqrt((spread[components:] ** 2).mean())) if len(spread) > components else 0.0, 1e-3 * spread[0])
+    scale = np.where(np.arange(len(spread)) < components, np.maximum(spread, rest), rest)
+    whitening = directions / scale[:, None]
+    distance = np.linalg.norm((held_out - mean) @ whitening.T, axis=1)
+    threshold = float(np.quantile(distance, 1 - false_alarm))
+    rounded = tuple(tuple(float(f"{value:.6g}") for value in row) for row in whitening)
+    measured = float((distance > threshold).mean())
+    return Unlike(tuple(float(f"{value:.6g}") for value in mean), rounded, threshold, measured)

@@ -1,0 +1,56 @@
+"""Conformal sets cover as promised; strangers are flagged and galaxies are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from galclass.errors import TrainingError
+from galclass.scoring.scorer import prediction_set
+from galclass.train.confidence import fit_conformal, fit_unlike
+
+
+def draw(generator: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Over-confident probabilities over 13 classes and labels that follow flatter ones."""
+    logits = generator.normal(size=(count, 13)) * 2
+    flat, sharp = np.exp(logits), np.exp(2 * logits)
+    flat, sharp = flat / flat.sum(axis=1, keepdims=True), sharp / sharp.sum(axis=1, keepdims=True)
+    return sharp, np.array([generator.choice(13, p=row) for row in flat])
+
+
+def test_too_few_objects_are_refused() -> None:
+    with pytest.raises(TrainingError, match="too few objects to calibrate prediction sets"):
+        fit_conformal(np.full((5, 13), 1 / 13), np.zeros(5, dtype=np.int64))
+    with pytest.raises(TrainingError, match="too few galaxies"):
+        fit_unlike(np.zeros((50, 8)), np.zeros((50, 8)))
+
+
+def test_sets_hold_the_true_class_as_often_as_promised_even_if_the_model_boasts() -> None:
+    generator = np.random.default_rng(0)
+    probabilities, true = draw(generator, 2000)
+    conformal = fit_conformal(probabilities, true)
+    fresh, fresh_true = draw(generator, 4000)
+    sets = [prediction_set(row.astype(np.float32), conformal) for row in fresh]
+    from galclass.morphology import CLASSES
+
+    covered = np.mean([CLASSES[label] in members for members, label in zip(sets, fresh_true, strict=True)])
+    assert 0.88 < covered < 0.93
+    assert np.mean([len(members) for members in sets]) < 9
+
+
+def test_strangers_are_flagged_and_galaxies_rarely() -> None:
+    generator = np.random.default_rng(1)
+    mixing = generator.normal(size=(6, 64))
+
+    def galaxies(count: int) -> np.ndarray:
+        return generator.normal(size=(count, 6)) @ mixing + 0.05 * generator.normal(size=(count, 64))
+
+    unlike = fit_unlike(galaxies(1000), galaxies(1000), components=6)
+    mean, whitening = np.array(unlike.mean), np.array(unlike.whitening)
+
+    def flagged(embeddings: np.ndarray) -> float:
+        return float((np.linalg.norm((embeddings - mean) @ whitening.T, axis=1) > unlike.threshold).mean())
+
+    assert unlike.false_alarm == pytest.approx(0.01, abs=0.002)
+    assert flagged(galaxies(2000)) < 0.03
+    assert flagged(generator.normal(size=(500, 64)) * 3) > 0.95
