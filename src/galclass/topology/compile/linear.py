@@ -1,0 +1,54 @@
+"""Full and filtered bundles as matrix products."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from galclass.topology.network import FilteredBundle
+
+
+class Full(nn.Module):
+    """A full bundle.
+
+    Parameters
+    ----------
+    weight : Parameter, (destination nodes, source nodes)
+        The weights.
+    """
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """Map (n, *source shape) to (n, destination nodes)."""
+        return functional.linear(x.flatten(1), self.weight, bias)
+
+
+class Filtered(nn.Module):
+    """A filtered bundle: a dense product whose matrix is zero outside the edges.
+
+    Parameters
+    ----------
+    bundle : FilteredBundle
+        Knows the edges.
+    weight : Parameter, (edges,)
+        One weight an edge, by destination and then by source.
+    """
+
+    place: Tensor
+
+    def __init__(self, bundle: FilteredBundle, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = weight
+        self.matrix_shape = (bundle.nodes, bundle.source_nodes)
+        place = torch.from_numpy(bundle.edges[:, 0] * bundle.source_nodes + bundle.edges[:, 1])
+        self.register_buffer("place", place, persistent=False)
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """Map (n, *source shape) to (n, destination nodes)."""
+        nodes, source_nodes = self.matrix_shape
+        matrix = self.weight.new_zeros(nodes * source_nodes).scatter(0, self.place, self.weight)
+        return functional.linear(x.flatten(1), matrix.view(nodes, source_nodes), bias)

@@ -1,0 +1,91 @@
+"""Faults of a topology: positions and texts in, one `TopologyError` out.
+
+A fault stands at a place in the text; several are collected and raised together so that a user mends them in one go.
+"""
+
+from __future__ import annotations
+
+from galclass.errors import TopologyError
+from galclass.topology.tree import Node, Position
+
+
+def fault_at(
+    text: str,
+    position: Position,
+    what: str,
+    *,
+    expected: object = None,
+    got: object = None,
+    advice: str | None = None,
+) -> TopologyError:
+    """Return the error for one place of a Net# text, with its line and a caret under the column.
+
+    Parameters
+    ----------
+    text : str
+        The whole Net# text; may be empty (a tree that was built, not parsed), then no source line is shown.
+    position : Position
+        Where the fault stands.
+    what, expected, got, advice
+        The facts, as `galclass.errors.GalclassError` takes them.
+    """
+    lines = text.splitlines()
+    source_line = lines[position.line - 1].replace("\t", " ") if position.line <= len(lines) else None
+    return TopologyError(
+        what,
+        line=position.line,
+        column=position.column,
+        source_line=source_line,
+        expected=expected,
+        got=got,
+        advice=advice,
+    )
+
+
+class Faults:
+    """Collect the faults of one text and raise them as one error.
+
+    Parameters
+    ----------
+    text : str
+        The Net# text that the positions count in.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.found: list[TopologyError] = []
+
+    def at(
+        self,
+        node: Node,
+        what: str,
+        *,
+        expected: object = None,
+        got: object = None,
+        advice: str | None = None,
+    ) -> TopologyError:
+        """Return (not raise, not collect) the error for a node."""
+        return fault_at(self.text, node.position, what, expected=expected, got=got, advice=advice)
+
+    def add(self, error: TopologyError) -> None:
+        """Collect an error."""
+        self.found.append(error)
+
+    def raise_if_any(self) -> None:
+        """Raise what was collected, in the order of the text: alone if it is one, else as one error that lists all.
+
+        Raises
+        ------
+        TopologyError
+            If anything was collected; `line` and `column` are those of the first fault.
+        """
+        if not self.found:
+            return
+        ordered = sorted(self.found, key=lambda error: (error.line or 0, error.column or 0))
+        if len(ordered) == 1:
+            raise ordered[0]
+        listed = "\n".join(str(error) for error in ordered)
+        joined = TopologyError(f"{len(ordered)} faults in the topology:\n{listed}")
+        joined.line, joined.column = ordered[0].line, ordered[0].column
+        joined.source_line = ordered[0].source_line
+        raise joined
