@@ -1,1 +1,26 @@
-"""Placeholder while the stage is being written."""
+"""Where bytes come from: manifests of sources, fetching, archives and sky cutouts.
+
+Takes the name of a source (or a catalog with positions), gives files and image bytes,
+writes `downloads/<source>/` in the workspace with a `download.json` beside the files.
+"""
+
+from galclass.download.archive import ArchiveLimits, iter_images, unpack
+from galclass.download.fetch import FetchResult, fetch
+from galclass.download.manifest import Source, SourceFile, known_sources, read_manifest
+from galclass.download.sources import DownloadSummary, SourceFiles, download, open_source
+
+__all__ = [
+    "ArchiveLimits",
+    "DownloadSummary",
+    "FetchResult",
+    "Source",
+    "SourceFile",
+    "SourceFiles",
+    "download",
+    "fetch",
+    "iter_images",
+    "known_sources",
+    "open_source",
+    "read_manifest",
+    "unpack",
+]

@@ -1,0 +1,308 @@
+"""One file from a URL to the disk: streamed to a temporary file, checked, then moved into place.
+
+Takes a `SourceFile` and a folder, gives the file; writes `<name>.part` and `<name>.part.json` while it works. A stopped
+fetch goes on where it stopped (HTTP ranges) if the server still has the same file; a finished one is only verified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from galclass.download.manifest import SourceFile
+from galclass.download.stores import explain, is_permanent, open_location, shown
+from galclass.download.throttle import Throttle
+from galclass.errors import ChecksumError, DownloadError
+
+_CHUNK_BYTES = 256 << 10
+_NOT_MODIFIED_KNOWN = 0  # the store's answer for "no Last-Modified header"
+
+
+@dataclass(frozen=True)
+class FetchSettings:
+    """How patient and how polite a fetch is.
+
+    Attributes
+    ----------
+    retries : int
+        Tries after the first without a byte gained, per URL.
+    backoff_s : float
+        First pause between tries; doubles up to 30 s, with jitter.
+    read_timeout_s : float
+        Longest silence of a server.
+    requests, bytes : Throttle
+        Rates shared by all fetches of a run.
+    """
+
+    retries: int = 5
+    backoff_s: float = 0.5
+    read_timeout_s: float = 60.0
+    requests: Throttle = field(default_factory=lambda: Throttle(None))
+    bytes: Throttle = field(default_factory=lambda: Throttle(None))
+
+
+@dataclass(frozen=True)
+class FetchResult:
+    """What a fetch did; `resumed_from` counts the bytes that were there before, `fetched` is False for a no-op."""
+
+    path: Path
+    url: str
+    bytes: int
+    sha256: str
+    resumed_from: int = 0
+    fetched: bool = True
+
+
+OnBytes = Callable[[int], None]
+
+
+def fetch(
+    file: SourceFile,
+    folder: Path,
+    *,
+    known_sha256: str | None = None,
+    settings: FetchSettings | None = None,
+    on_bytes: OnBytes | None = None,
+) -> FetchResult:
+    """Fetch one file into a folder, or verify that it is there.
+
+    Parameters
+    ----------
+    file : SourceFile
+        URL, mirrors, and what is known of the bytes.
+    folder : path
+        Where `file.name` goes.
+    known_sha256 : str, optional
+        Checksum recorded at an earlier download, used when the manifest gives none.
+    settings : FetchSettings, optional
+        Patience and pace.
+    on_bytes : callable, optional
+        Gets the number of bytes of each step (for a progress bar).
+
+    Raises
+    ------
+    ChecksumError
+        If every URL gave other bytes than declared; the wrong bytes are deleted.
+    DownloadError
+        If no URL could be fetched; names each with what was got.
+    """
+    settings = settings or FetchSettings()
+    report = on_bytes or (lambda count: None)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / file.name
+    there = _verified(file, target, known_sha256)
+    if there is not None:
+        report(there.bytes)
+        return there
+    failures: list[DownloadError] = []
+    for url in (file.url, *file.mirrors):
+        part = _Part(target, url)
+        try:
+            return _fetch_url(file, part, settings, report)
+        except DownloadError as error:
+            failures.append(error)
+    raise _all_failed(failures)
+
+
+class _Part:
+    """The unfinished file, and what is known of the file it is a part of."""
+
+    def __init__(self, target: Path, url: str) -> None:
+        self.target, self.url = target, url
+        self.path = target.with_name(target.name + ".part")
+        self._facts_path = target.with_name(target.name + ".part.json")
+        self.facts = self._read_facts()
+        if self.facts.get("url") != shown(url):
+            self.restart()
+
+    def _read_facts(self) -> dict[str, Any]:
+        try:
+            facts = json.loads(self._facts_path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
+        return facts if isinstance(facts, dict) else {}
+
+    @property
+    def bytes(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def restart(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self._facts_path.unlink(missing_ok=True)
+        self.facts = {}
+
+    def identify(self, identity: dict[str, Any]) -> None:
+        """Remember which version of the file the bytes belong to."""
+        self.facts = {"url": shown(self.url), **identity}
+        temporary = self._facts_path.with_name(self._facts_path.name + ".tmp")
+        temporary.write_text(json.dumps(self.facts), encoding="utf-8")
+        os.replace(temporary, self._facts_path)
+
+    def can_resume(self, has_checksum: bool) -> bool:
+        """Whether a wrong continuation would be noticed: by the server's word for the version, or by checksum."""
+        return bool(self.bytes) and bool(self.facts.get("e_tag") or self.facts.get("last_modified") or has_checksum)
+
+    def finish(self) -> None:
+        os.replace(self.path, self.target)
+        self._facts_path.unlink(missing_ok=True)
+
+
+def _fetch_url(file: SourceFile, part: _Part, settings: FetchSettings, report: OnBytes) -> FetchResult:
+    resumed_from = part.bytes if part.can_resume(file.sha256 is not None) else 0
+    report(resumed_from)
+    _complete(file, part, settings, report)
+    result = _check(file, part)
+    if result is None and resumed_from:  # the part was of other bytes than the rest
+        part.restart()
+        resumed_from = 0
+        _complete(file, part, settings, report)
+        result = _check(file, part)
+    if result is None:
+        got = f"sha256 {_digest(part.path).sha256}, {part.bytes} bytes, {_looks_like(part.path)}"
+        part.restart()
+        expected = f"sha256 {file.sha256}" if file.sha256 else f"md5 {file.md5}" if file.md5 else f"{file.bytes} bytes"
+        raise ChecksumError("not the declared bytes; they were deleted", where=shown(part.url), expected=expected, got=got)
+    part.finish()
+    return FetchResult(part.target, shown(part.url), result.bytes, result.sha256, resumed_from)
+
+
+def _complete(file: SourceFile, part: _Part, settings: FetchSettings, report: OnBytes) -> None:
+    failures = 0
+    while True:
+        before = part.bytes
+        try:
+            _stream(file, part, settings, report)
+            return
+        except _transport_errors() as error:
+            if is_permanent(error):
+                raise DownloadError(f"cannot be fetched: {explain(error)}", where=shown(part.url)) from error
+            failures = 0 if part.bytes > before else failures + 1
+            if failures > settings.retries:
+                raise DownloadError(
+                    f"gave up after {failures} tries without a byte: {explain(error)}", where=shown(part.url)
+                ) from error
+            pause = min(30.0, settings.backoff_s * 2 ** max(0, failures - 1))
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
+
+
+def _stream(file: SourceFile, part: _Part, settings: FetchSettings, report: OnBytes) -> None:
+    import obstore
+    from obstore import exceptions
+
+    location = open_location(part.url, read_timeout_s=settings.read_timeout_s)
+    offset = part.bytes if part.can_resume(file.sha256 is not None) else 0
+    if offset and offset == part.facts.get("size"):
+        return
+    settings.requests.wait()
+    try:
+        answer = obstore.get(location.store, location.path, options=_options(offset, part.facts) if offset else None)
+    except (exceptions.NotSupportedError, exceptions.PreconditionError):
+        part.restart()  # no ranges, or another version by now
+        report(-offset)
+        offset = 0
+        answer = obstore.get(location.store, location.path)
+    identity = _identity(answer.meta)
+    if offset and any(part.facts.get(key) != identity[key] for key in ("e_tag", "last_modified", "size")):
+        part.restart()
+        report(-offset)
+        raise _ChangedError
+    if not offset:
+        part.identify(identity)
+    with part.path.open("ab" if offset else "wb") as sink:
+        for chunk in answer.stream(min_chunk_size=_CHUNK_BYTES):
+            sink.write(chunk)
+            report(len(chunk))
+            settings.bytes.wait(len(chunk))
+        sink.flush()
+        os.fsync(sink.fileno())
+
+
+class _ChangedError(OSError):
+    """The server's file is another one than the part's; asked again from the start."""
+
+
+def _transport_errors() -> tuple[type[Exception], ...]:
+    from obstore.exceptions import BaseError
+
+    return (BaseError, OSError)
+
+
+def _options(offset: int, facts: dict[str, Any]) -> Any:
+    options: dict[str, Any] = {"range": {"offset": offset}}
+    if facts.get("e_tag"):
+        options["if_match"] = facts["e_tag"]
+    return options
+
+
+def _identity(meta: Any) -> dict[str, Any]:
+    modified = meta["last_modified"].timestamp()
+    return {
+        "e_tag": meta["e_tag"],
+        "last_modified": None if modified == _NOT_MODIFIED_KNOWN else modified,
+        "size": meta["size"],
+    }
+
+
+@dataclass(frozen=True)
+class _Digest:
+    sha256: str
+    md5: str
+    bytes: int
+
+
+def _digest(path: Path) -> _Digest:
+    with path.open("rb") as file:
+        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        size = 0
+        while block := file.read(1 << 20):
+            sha256.update(block)
+            md5.update(block)
+            size += len(block)
+    return _Digest(sha256.hexdigest(), md5.hexdigest(), size)
+
+
+def _check(file: SourceFile, part: _Part) -> _Digest | None:
+    if not part.path.exists():
+        part.path.touch()
+    digest = _digest(part.path)
+    return digest if _agrees(file, digest) else None
+
+
+def _agrees(file: SourceFile, digest: _Digest) -> bool:
+    return (
+        (file.sha256 is None or file.sha256.lower() == digest.sha256)
+        and (file.md5 is None or file.md5.lower() == digest.md5)
+        and (file.bytes is None or file.bytes == digest.bytes)
+    )
+
+
+def _verified(file: SourceFile, target: Path, known_sha256: str | None) -> FetchResult | None:
+    if not target.is_file():
+        return None
+    digest = _digest(target)
+    declared = file.sha256 or file.md5
+    if not _agrees(file, digest) or (not declared and digest.sha256 != known_sha256):
+        return None
+    return FetchResult(target, shown(file.url), digest.bytes, digest.sha256, fetched=False)
+
+
+def _looks_like(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(512).lstrip().lower()
+    if not start:
+        return "an empty file"
+    return "an HTML page" if start.startswith((b"<!doctype html", b"<html")) else "not a web page"
+
+
+def _all_failed(failures: list[DownloadError]) -> DownloadError:
+    if len(failures) == 1:
+        return failures[0]
+    kind = ChecksumError if all(isinstance(failure, ChecksumError) for failure in failures) else DownloadError
+    return kind("no URL gave the file\n  " + "\n  ".join(str(failure) for failure in failures))

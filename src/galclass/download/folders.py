@@ -1,0 +1,75 @@
+"""A folder of objects (S3 prefix, Azure container, local folder) to the disk, in parallel, resumable.
+
+Takes a `SourceFile` whose URL ends in "/", gives one result per object; keeps the paths under the prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from galclass.download.fetch import FetchResult, FetchSettings, fetch
+from galclass.download.manifest import SourceFile
+from galclass.download.stores import explain, open_location, shown
+from galclass.errors import DownloadError
+
+
+@dataclass(frozen=True)
+class _Listed:
+    path: str
+    size: int
+
+
+def fetch_folder(
+    file: SourceFile,
+    folder: Path,
+    *,
+    settings: FetchSettings,
+    parallel: int,
+    on_bytes: Callable[[int], None],
+) -> list[FetchResult]:
+    """Fetch every object under a URL that are not there in full.
+
+    Raises
+    ------
+    DownloadError
+        If the store cannot list (plain HTTP), an object's name points outside, or an object cannot be fetched.
+    """
+
+    def one(item: _Listed) -> FetchResult:
+        target = folder / item.path
+        if target.is_file() and target.stat().st_size == item.size:
+            on_bytes(item.size)
+            return FetchResult(target, shown(file.url) + item.path, item.size, "", fetched=False)
+        record = SourceFile(file.role, file.url + quote(item.path), bytes=item.size)
+        return fetch(record, target.parent, settings=settings, on_bytes=on_bytes)
+
+    with ThreadPoolExecutor(max(1, parallel), "folder") as pool:
+        return list(pool.map(one, _listed(file, settings)))
+
+
+def _listed(file: SourceFile, settings: FetchSettings) -> list[_Listed]:
+    import obstore
+    from obstore.exceptions import BaseError
+
+    if file.url.startswith(("http://", "https://")):
+        raise DownloadError(
+            "a folder cannot be listed over plain HTTP", where=shown(file.url), advice="name an archive or each file"
+        )
+    location = open_location(file.url, read_timeout_s=settings.read_timeout_s)
+    try:
+        items: list[Any] = [item for batch in obstore.list(location.store) for item in batch]
+    except (BaseError, OSError) as error:
+        raise DownloadError(f"cannot be listed: {explain(error)}", where=shown(file.url)) from error
+    listed = sorted((_Listed(str(item["path"]), int(item["size"])) for item in items), key=lambda item: item.path)
+    if not listed:
+        raise DownloadError("there is nothing under this URL", where=shown(file.url))
+    for item in listed:
+        parts = PurePosixPath(item.path)
+        if parts.is_absolute() or ".." in parts.parts or "\\" in item.path:
+            raise DownloadError("refused: a name that points outside", where=shown(file.url) + item.path)
+    return listed

@@ -1,0 +1,98 @@
+"""URLs to object stores: file, http(s), S3, Azure Blob and Google Storage behind one API (obstore).
+
+Credentials come from the environment (AWS_*, AZURE_*, GOOGLE_*); without any, access is anonymous.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from galclass import __version__
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+_CREDENTIALS: Mapping[str, tuple[str, ...]] = {
+    "s3": ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+    "az": ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_CLIENT_ID"),
+    "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"),
+}
+_KIND: Mapping[str, str] = {
+    **dict.fromkeys(("s3", "s3a"), "s3"),
+    **dict.fromkeys(("az", "azure", "abfs", "abfss", "adl"), "az"),
+    **dict.fromkeys(("gs", "gcs"), "gs"),
+}
+
+
+@dataclass(frozen=True)
+class Location:
+    """A store and the path of one object in it ("" for a folder: the store's own prefix)."""
+
+    store: ObjectStore
+    path: str
+
+
+def open_location(url: str, *, read_timeout_s: float = 60.0) -> Location:
+    """Open the store of a URL; a URL that ends in "/" gives the folder, any other the object in its folder."""
+    from obstore.store import HTTPStore, LocalStore, from_url
+
+    parts = urlsplit(url)
+    folder, _, name = parts.path.rpartition("/")
+    name = unquote(name)
+    if parts.scheme == "file":
+        return Location(LocalStore(Path(unquote(folder) or "/")), name)
+    options: dict[str, Any] = {
+        "client_options": {
+            "allow_http": True,
+            "user_agent": f"galclass/{__version__}",
+            "connect_timeout": timedelta(seconds=min(10.0, read_timeout_s)),
+            "read_timeout": timedelta(seconds=read_timeout_s),
+            "timeout": timedelta(days=2),  # of one whole response; a stall is what read_timeout finds
+        },
+        "retry_config": {"max_retries": 0},  # fetch retries itself, from where it stopped
+    }
+    if parts.scheme in ("http", "https"):
+        # The query stays with the folder: the store appends the object to the path and keeps the query.
+        return Location(HTTPStore.from_url(urlunsplit((*parts[:2], folder, parts.query, "")), **options), name)
+    kind = _KIND[parts.scheme]
+    if not any(os.environ.get(key) for key in _CREDENTIALS[kind]):
+        options["skip_signature"] = True
+    return Location(from_url(urlunsplit((*parts[:2], folder, "", "")), **options), name)
+
+
+def is_permanent(error: Exception) -> bool:
+    """Tell whether asking again is useless: missing, forbidden, or another 4xx that is not about pace."""
+    from obstore import exceptions
+
+    if isinstance(error, FileNotFoundError | PermissionError):
+        return True
+    if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
+        return True
+    status = http_status(error)
+    return status is not None and 400 <= status < 500 and status not in (408, 425, 429)
+
+
+def http_status(error: Exception) -> int | None:
+    """Give the HTTP status in an obstore error, if it has one."""
+    match = re.search(r"status(?: code)?:? (\d{3})", str(error))
+    return int(match.group(1)) if match else None
+
+
+def explain(error: Exception) -> str:
+    """Give an obstore error in one short line."""
+    text = str(error).split("\n", 1)[0]
+    text = text.rpartition("Server returned non-2xx status code: ")[2].rpartition(" - HTTP error: ")[2]
+    return re.sub(r"[?&]\S*", "?...", text)[:200].strip() or type(error).__name__
+
+
+def shown(url: str) -> str:
+    """Give a URL for messages and records: without its query, which may hold a secret."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
