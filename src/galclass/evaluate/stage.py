@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
     started = time.perf_counter()
     folder = config.workspace_path / "evaluation"
     store = Store.open(config.workspace_path / "prepared")
-    scorer = Scorer(_model_path(config))
+    scorer = Scorer(_model_path(config), name=config.register.name)
     fingerprint = _fingerprint(config, scorer, store)
     if _is_current(folder, fingerprint):
         return EvaluateSummary(0, 0.0, {}, folder, skipped=True)
@@ -213,10 +213,8 @@ def _write(
 ) -> None:
     """Write the three files; metrics.json last, since it says that the stage is done."""
     folder.mkdir(parents=True, exist_ok=True)
-    named = [replace(p, model_name=config.register.name) for p in evaluated.predictions]
-    columns = [
-        prediction.as_row() | {"label": label} for prediction, label in zip(named, evaluated.labels, strict=True)
-    ]
+    pairs = zip(evaluated.predictions, evaluated.labels, strict=True)
+    columns = [prediction.as_row() | {"label": label} for prediction, label in pairs]
     _move_into_place(folder / "predictions.parquet", lambda path: pq.write_table(pa.Table.from_pylist(columns), path))
     content = ReportContent(
         split=config.evaluate.split,
