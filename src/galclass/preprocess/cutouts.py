@@ -1,0 +1,202 @@
+"""The one function from image bytes to a cutout, used from training to SQL to HTTP.
+
+Takes the bytes of a JPEG, PNG or BMP file and `CutoutParameters`, gives uint8 RGB pixels
+(y, x, channel); raises `CutoutError` with a code for any file that gives none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from galclass.errors import ConfigError, CutoutError
+from galclass.preprocess.decode import decode
+from galclass.preprocess.geometry import SamplingPlan, sampling_plan
+from galclass.preprocess.headers import Header, read_header
+
+Pixels: TypeAlias = NDArray[np.uint8]
+
+ALGORITHM_VERSION = 1
+"""Raised whenever the same bytes and parameters would give other pixels."""
+ORIGINAL_CROP_FRACTION = 204 / 424
+"""The original's crop: 26 % off each side of 424 px, rounded."""
+
+_SMOOTHING = np.array([1, 6, 1], np.float32) / 8
+_EXIF_TURNS = {
+    1: (0, False),
+    2: (0, True),
+    3: (2, False),
+    4: (2, True),
+    5: (1, True),
+    6: (3, False),
+    7: (3, True),
+    8: (1, False),
+}
+"""EXIF orientation -> (quarter turns counter-clockwise, mirrored left-right before them)."""
+_QUARTER_TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
+
+
+@dataclass(frozen=True)
+class CutoutParameters:
+    """What a cutout shows and how large it is; part of every model's signature.
+
+    Attributes
+    ----------
+    size_px : int
+        Side of the cutout in px, 8..1024.
+    crop_fraction : float
+        Side of the crop as a fraction of the survey's frame, in (0, 1].
+    """
+
+    size_px: int = 64
+    crop_fraction: float = ORIGINAL_CROP_FRACTION
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.size_px <= 1024:
+            raise ConfigError(
+                "a cutout of this size cannot be made", where="size_px", expected="8..1024", got=self.size_px
+            )
+        if not 0 < self.crop_fraction <= 1:
+            raise ConfigError("no such crop", where="crop_fraction", expected="in (0, 1]", got=self.crop_fraction)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of everything that decides the pixels: the parameters and the version of the algorithm."""
+        facts = {"algorithm": ALGORITHM_VERSION, "size_px": self.size_px, "crop_fraction": float(self.crop_fraction)}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def store_side_px(self) -> int:
+        """Side of a stored cutout: covers the crop at any rotation, same parity as `size_px`, same scale."""
+        side = math.ceil(self.size_px * math.sqrt(2))
+        return side + (side - self.size_px) % 2
+
+
+def cutout(data: bytes, parameters: CutoutParameters, *, frame_px: int | None = None, angle_deg: float = 0) -> Pixels:
+    """Cut the centre out of an image file: decode, crop, rotate and resize in one step.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole JPEG, PNG or BMP file.
+    parameters : CutoutParameters
+    frame_px : int, optional
+        Side of the survey's frame in the file's px, where the file holds its centre only (424 for a
+        296 px file cut from 424). Left out: the file is a full frame, and its shorter side counts.
+    angle_deg : float
+        Turns the picture counter-clockwise.
+
+    Returns
+    -------
+    uint8, (size_px, size_px, 3), 0..255
+        Red, green, blue; row 0 is the top of the picture.
+
+    Raises
+    ------
+    CutoutError
+        Its `code` is empty, not_an_image, truncated, corrupt, unsupported, too_large or too_small.
+    """
+    picture: Pixels = _render(data, parameters, parameters.size_px, (angle_deg,), frame_px)[0]
+    return picture
+
+
+def views(
+    data: bytes,
+    parameters: CutoutParameters,
+    angles_deg: Sequence[float] = (0, 45, 90),
+    *,
+    frame_px: int | None = None,
+) -> Pixels:
+    """Cut several rotated views out of an image file that is decoded once.
+
+    Each view equals, bit for bit, what `cutout` gives for its angle alone.
+
+    Returns
+    -------
+    uint8, (len(angles_deg), size_px, size_px, 3), 0..255
+    """
+    return _render(data, parameters, parameters.size_px, tuple(angles_deg), frame_px)
+
+
+def stored_cutout(data: bytes, parameters: CutoutParameters, *, frame_px: int | None = None) -> Pixels:
+    """Cut the unrotated centre with enough sky round it for any rotation, as the packed store keeps it.
+
+    Its central `size_px` px equal, bit for bit, what `cutout` gives.
+
+    Returns
+    -------
+    uint8, (store_side_px, store_side_px, 3), 0..255
+    """
+    picture: Pixels = _render(data, parameters, parameters.store_side_px, (0,), frame_px)[0]
+    return picture
+
+
+def _render(
+    data: bytes, parameters: CutoutParameters, side: int, angles_deg: tuple[float, ...], frame_px: int | None
+) -> Pixels:
+    header = read_header(data)
+    crop_px = _crop_px(header, parameters, frame_px)
+    turns, mirrored = _EXIF_TURNS[header.orientation]
+    quarters, rests = _split_angles(angles_deg, mirrored)
+    drawn = tuple(dict.fromkeys(rests))
+    plan = sampling_plan(header.width, header.height, crop_px, parameters.size_px, side, drawn)
+    pictures = _warp(decode(data, plan.reduction, header).pixels, plan)
+    views = np.empty((len(angles_deg), side, side, 3), np.uint8)
+    for view, quarter, rest in zip(views, quarters, rests, strict=True):
+        start = drawn.index(rest) * side
+        _place(pictures[start : start + side], view, quarter, mirrored, turns)
+    return views
+
+
+def _crop_px(header: Header, parameters: CutoutParameters, frame_px: int | None) -> float:
+    shorter = min(header.width, header.height)
+    if frame_px is None:
+        return parameters.crop_fraction * shorter
+    crop_px = parameters.crop_fraction * frame_px
+    if shorter < crop_px - 1:
+        raise CutoutError(
+            "too_small",
+            f"the file holds less than the crop of a {frame_px} px frame",
+            expected=f">= {crop_px:.0f} px a side",
+            got=f"{header.width} x {header.height} px",
+            advice="frame_px is the side of the survey's frame, in px of the file",
+        )
+    return crop_px
+
+
+def _split_angles(angles_deg: tuple[float, ...], mirrored: bool) -> tuple[list[int], list[float]]:
+    """Split angles into quarter turns, which move whole pixels, and a rest in [0, 90), which is drawn."""
+    split = [divmod(-angle if mirrored else angle, 90) for angle in angles_deg]
+    return [int(quarter) % 4 for quarter, _ in split], [float(rest) for _, rest in split]
+
+
+def _warp(pixels: Pixels, plan: SamplingPlan) -> Pixels:
+    """Draw the pictures of a plan: uint8, (pictures * side, side, 3); exact sums, rounded half up."""
+    part = pixels[plan.rows, plan.columns]
+    if plan.smooth:
+        source = cv2.sepFilter2D(part, cv2.CV_32F, _SMOOTHING, _SMOOTHING, delta=0.5, borderType=cv2.BORDER_REPLICATE)
+    else:
+        source = np.add(part, np.float32(0.5), dtype=np.float32)
+    drawn = cv2.remap(source, plan.x, plan.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cast(Pixels, cv2.cvtColor(drawn.astype(np.uint8), cv2.COLOR_RGBA2RGB))  # 0.5 is in: this rounds half up
+
+
+def _place(picture: Pixels, view: Pixels, quarter: int, mirrored: bool, turns: int) -> None:
+    """Turn a drawn picture by whole quarters, mirrored where the EXIF orientation says so."""
+    if mirrored:
+        quarter, picture = turns, cast(Pixels, cv2.flip(_turned(picture, quarter), 1))
+    else:
+        quarter = (quarter + turns) % 4
+    view[:] = _turned(picture, quarter)
+
+
+def _turned(picture: Pixels, quarter: int) -> Pixels:
+    return cast(Pixels, cv2.rotate(picture, _QUARTER_TURNS[quarter])) if quarter else picture

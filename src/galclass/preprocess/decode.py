@@ -1,0 +1,155 @@
+"""Image bytes -> 8-bit pixels at the right reduction.
+
+Takes a whole JPEG, PNG or BMP file, gives a `Decoded`; raises `CutoutError` for anything else.
+JPEG is decoded by libjpeg-turbo at 1/2, 1/4 or 1/8 of its size where fewer pixels are needed, so
+that most of the inverse DCT is never computed; Pillow reads the rest and takes block means.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from galclass.errors import CutoutError
+from galclass.preprocess.headers import Header, read_header
+
+MAX_JPEG_REDUCTION = 8
+"""The largest reduction that the inverse DCT of an 8 x 8 block gives; block means do the rest."""
+
+_PILLOW_ERRORS = (
+    OSError,
+    SyntaxError,  # what Pillow raises for a broken PNG
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Pixels of a file, as stored (the EXIF orientation is not applied yet).
+
+    Attributes
+    ----------
+    pixels : uint8, (ceil(height / reduction), ceil(width / reduction), 4), 0..255
+        Red, green, blue and one byte of padding: four channels are what the warp is fastest with.
+        Pixel k of a row covers the file's pixels [k * reduction, (k + 1) * reduction).
+    header : Header
+        Size, format and orientation of the file.
+    reduction : int
+        Source pixels per pixel along each side: 1, 2, 4, ...
+    """
+
+    pixels: NDArray[np.uint8]
+    header: Header
+    reduction: int
+
+    @property
+    def rgb(self) -> NDArray[np.uint8]:
+        """The pixels without the padding: uint8, (y, x, 3)."""
+        return self.pixels[..., :3]
+
+
+def decode(data: bytes, reduction: int = 1, header: Header | None = None) -> Decoded:
+    """Decode an image file to RGB at a reduced size.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole JPEG, PNG or BMP file.
+    reduction : int
+        A power of two: how many of the file's pixels along each side make one pixel.
+    header : Header, optional
+        What `read_header` gave for the same bytes; read here where left out.
+
+    Raises
+    ------
+    CutoutError
+        With one of the codes of `read_header`, or truncated, corrupt or unsupported.
+
+    Notes
+    -----
+    Grey is repeated in the three channels; CMYK is converted; a palette is looked up; of 16 bits the
+    high byte is taken; alpha is laid over black; colour profiles are ignored.
+    """
+    header = header or read_header(data)
+    if header.format == "jpeg" and header.components in (1, 3):
+        pixels = _decode_jpeg(data, header, min(reduction, MAX_JPEG_REDUCTION))
+        left = reduction // MAX_JPEG_REDUCTION
+        if left > 1:
+            pixels = _with_padding(_block_means(Image.fromarray(pixels[..., :3]), left))
+    else:
+        pixels = _with_padding(_block_means(_decode_with_pillow(data, header), reduction))
+    return Decoded(pixels, header, reduction)
+
+
+def _decode_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
+    height, width = -(-header.height // reduction), -(-header.width // reduction)
+    try:  # the smallest scale that reaches both sides is 1 / reduction itself
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGBX", min_height=height, min_width=width)
+    except ValueError as error:
+        raise _jpeg_fault(str(error)) from error
+    if pixels.shape != (height, width, 4):
+        raise CutoutError(
+            "unsupported", "the JPEG decoder gave another size", expected=(height, width), got=pixels.shape
+        )
+    return pixels
+
+
+def _jpeg_fault(message: str) -> CutoutError:
+    text = message.strip().rstrip(".")
+    if "remature end" in text:
+        return CutoutError("truncated", "the JPEG ends before its last pixel", got=text)
+    if "nsupported" in text or "not supported" in text or "Unknown" in text:
+        return CutoutError("unsupported", "a kind of JPEG that is not read", got=text)
+    return CutoutError("corrupt", "the JPEG is damaged", got=text)
+
+
+def _decode_with_pillow(data: bytes, header: Header) -> Image.Image:
+    try:
+        with Image.open(BytesIO(data), formats=(header.format.upper(),)) as image:
+            if image.size != (header.width, header.height):
+                raise CutoutError(
+                    "corrupt", "two sizes in one file", expected=(header.width, header.height), got=image.size
+                )
+            image.load()
+            return _as_rgb(image)
+    except _PILLOW_ERRORS as error:
+        cut = "truncated" in str(error) or "Truncated" in str(error)
+        code, what = (
+            ("truncated", "the image ends before its last pixel") if cut else ("corrupt", "the image is damaged")
+        )
+        raise CutoutError(code, what, got=str(error) or type(error).__name__) from error
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey: the high byte
+        grey: NDArray[Any] = np.asarray(image).astype(np.int64) >> 8
+        return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        alpha = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", alpha.size, (0, 0, 0, 255)), alpha).convert("RGB")
+    return image.convert("RGB")
+
+
+def _block_means(image: Image.Image, reduction: int) -> Image.Image:
+    """Average blocks, rounding half up; the last block of a row or column has the pixels that are left."""
+    return image.reduce(reduction) if reduction > 1 else image
+
+
+def _with_padding(image: Image.Image) -> NDArray[np.uint8]:
+    return np.asarray(image.convert("RGBX"))

@@ -1,0 +1,311 @@
+"""The packed store: every cutout as uint8 in one memory-mapped file, and a table of what is in it.
+
+Takes a folder, gives cutouts by row. `store.u8` holds (places, side, side, 3) bytes and nothing else;
+`index.parquet` has one row an object with the place of its cutout; `prepared.json` the parameters.
+Written by `StoreWriter` in chunks: pixels first, then a line of the journal, so that a chunk is
+there whole or not at all, whenever the writer stops.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from galclass.errors import CutoutError, StoreError
+from galclass.preprocess.cutouts import CutoutParameters, stored_cutout
+
+PIXELS, INDEX, REJECTS, FACTS = "store.u8", "index.parquet", "rejects.parquet", "prepared.json"
+PARTIAL, JOURNAL = "store.u8.partial", "journal.jsonl"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A file that gave no cutout: its key, the code of the reason, and the reason in words."""
+
+    key: str
+    code: str
+    reason: str
+
+
+def cutouts_of_chunk(
+    items: Sequence[tuple[str, bytes]], parameters: CutoutParameters, *, frame_px: int | None = None
+) -> tuple[NDArray[np.uint8], list[Reject]]:
+    """Make the stored cutouts of a chunk of files: a pure function of the bytes and the parameters.
+
+    Parameters
+    ----------
+    items : sequence of (key, bytes)
+    parameters : CutoutParameters
+    frame_px : int, optional
+        As for `cutout`.
+
+    Returns
+    -------
+    cutouts : uint8, (len(items), store_side_px, store_side_px, 3)
+        Zeros where the file is rejected.
+    rejects : list of Reject
+        One for each file that gave no cutout, in the order of `items`.
+    """
+    side = parameters.store_side_px
+    cutouts = np.zeros((len(items), side, side, 3), np.uint8)
+    rejects = []
+    for place, (key, data) in enumerate(items):
+        try:
+            cutouts[place] = stored_cutout(data, parameters, frame_px=frame_px)
+        except CutoutError as error:
+            rejects.append(Reject(key, error.code, str(error)))
+    return cutouts, rejects
+
+
+class Store:
+    """A finished folder of cutouts, read through a memory map.
+
+    Rows count from 0 in the order of `index`.
+
+    Attributes
+    ----------
+    folder : Path
+    facts : dict
+        What `prepared.json` says: parameters, side, places, hashes of the inputs.
+    parameters : CutoutParameters
+    side_px : int
+        Side of a stored cutout: `parameters.size_px` with sky round it, at the same scale.
+    """
+
+    def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
+        self.folder = folder
+        self.facts = facts
+        self.parameters = CutoutParameters(int(facts["size_px"]), float(facts["crop_fraction"]))
+        self.side_px = int(facts["side_px"])
+        shape = (int(facts["places"]), self.side_px, self.side_px, 3)
+        self._pixels: NDArray[np.uint8] = _map_pixels(folder / PIXELS, shape)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Store:
+        """Open a prepared folder.
+
+        Raises
+        ------
+        StoreError
+            If the folder is not finished, damaged, or made by another version of the algorithm.
+        """
+        folder = Path(folder)
+        facts = read_facts(folder)
+        if facts is None:
+            raise StoreError(
+                "there is no finished store",
+                where=str(folder),
+                advice="run `galclass prepare`; an interrupted run goes on where it stopped",
+            )
+        store = cls(folder, facts)
+        if facts["preprocessing_sha256"] != store.parameters.sha256:
+            raise StoreError(
+                "the cutouts were made by another version of the algorithm",
+                where=str(folder),
+                expected=store.parameters.sha256[:12],
+                got=str(facts["preprocessing_sha256"])[:12],
+                advice="run `galclass prepare` again",
+            )
+        return store
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @cached_property
+    def index(self) -> pa.Table:
+        """The table of objects: object_id, asset_id, label, split, source, sha256, row, then votes."""
+        return pq.read_table(self.folder / INDEX)
+
+    def cutouts(self, rows: Sequence[int] | NDArray[np.integer[Any]] | slice) -> NDArray[np.uint8]:
+        """Read stored cutouts: uint8, (n, side_px, side_px, 3), a copy."""
+        return self._pixels[self._places[rows]]
+
+    def central(self, rows: Sequence[int] | NDArray[np.integer[Any]] | slice) -> NDArray[np.uint8]:
+        """Read the unrotated model input, equal to `cutout`: uint8, (n, size_px, size_px, 3), a copy."""
+        margin = (self.side_px - self.parameters.size_px) // 2
+        window = slice(margin, margin + self.parameters.size_px)
+        return self._pixels[:, window, window][self._places[rows]]
+
+    @cached_property
+    def _places(self) -> NDArray[np.int64]:
+        places: NDArray[np.int64] = self.index.column("row").to_numpy()
+        return places
+
+
+class StoreWriter:
+    """Fills a store chunk by chunk, each chunk of `chunk_size` places; resumes after its last whole chunk.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the store is to be; made if needed.
+    parameters : CutoutParameters
+    places : int
+        How many files there are, rejected ones included.
+    chunk_size : int
+        Files per chunk; the last chunk may have fewer.
+    inputs_sha256 : str
+        Hash of what is to be stored: a journal of anything else is not resumed but started again.
+    """
+
+    def __init__(
+        self, folder: Path, parameters: CutoutParameters, places: int, chunk_size: int, inputs_sha256: str
+    ) -> None:
+        self.folder = folder
+        self.parameters = parameters
+        self.places = places
+        self.chunk_size = chunk_size
+        self.chunk_bytes = chunk_size * 3 * parameters.store_side_px**2
+        folder.mkdir(parents=True, exist_ok=True)
+        start = {"format": FORMAT_VERSION, "inputs_sha256": inputs_sha256, "chunk_size": chunk_size, "places": places}
+        self.done = self._resume(start)
+        self._journal = (folder / JOURNAL).open("a", encoding="utf-8")
+
+    @property
+    def partial(self) -> Path:
+        """The pixel file while it is being filled; chunk k starts at byte k * chunk_bytes."""
+        return self.folder / PARTIAL
+
+    def record(self, chunk: int, sha256s: Sequence[str | None], rejects: Sequence[Reject]) -> None:
+        """Write down that the pixels of a chunk are in the file."""
+        line = {"chunk": chunk, "sha256": list(sha256s), "rejects": [[r.key, r.code, r.reason] for r in rejects]}
+        self.done[chunk] = line
+        self._journal.write(json.dumps(line) + "\n")
+        self._journal.flush()
+
+    def write_chunk(self, chunk: int, items: Sequence[tuple[str, bytes]], *, frame_px: int | None = None) -> None:
+        """Make the cutouts of a chunk in this process, write and record them."""
+        sha256s, rejects = fill_chunk(self.partial, chunk * self.chunk_bytes, items, self.parameters, frame_px)
+        self.record(chunk, sha256s, rejects)
+
+    def finish(self, index: pa.Table, rejects: pa.Table, facts: dict[str, Any]) -> None:
+        """Move everything into place, `prepared.json` last: a folder with it is a whole store."""
+        self._journal.close()
+        with self.partial.open("ab") as pixels:
+            pixels.truncate(self.places * 3 * self.parameters.store_side_px**2)
+            os.fsync(pixels.fileno())
+        write_parquet(index, self.folder / INDEX)
+        write_parquet(rejects, self.folder / REJECTS)
+        self.partial.replace(self.folder / PIXELS)
+        write_facts(self.folder, self._own_facts() | facts)
+        (self.folder / JOURNAL).unlink()
+
+    def close(self) -> None:
+        """Stop writing; what is recorded stays for the next writer."""
+        self._journal.close()
+
+    def _own_facts(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT_VERSION,
+            "size_px": self.parameters.size_px,
+            "crop_fraction": self.parameters.crop_fraction,
+            "side_px": self.parameters.store_side_px,
+            "bytes_per_cutout": 3 * self.parameters.store_side_px**2,
+            "places": self.places,
+            "preprocessing_sha256": self.parameters.sha256,
+        }
+
+    def _resume(self, start: dict[str, Any]) -> dict[int, dict[str, Any]]:
+        journal = self.folder / JOURNAL
+        lines = _journal_lines(journal)
+        if self.partial.exists() and lines and lines[0] == start:
+            _write_lines(journal, lines)  # without a line that was cut off
+            return {int(line["chunk"]): line for line in lines[1:]}
+        self.partial.write_bytes(b"")
+        _write_lines(journal, [start])
+        return {}
+
+
+def fill_chunk(
+    path: Path, offset: int, items: Sequence[tuple[str, bytes]], parameters: CutoutParameters, frame_px: int | None
+) -> tuple[list[str], list[Reject]]:
+    """Make the cutouts of a chunk and write them at a place of the pixel file.
+
+    Returns
+    -------
+    sha256s : list of str
+        Of the bytes of each item.
+    rejects : list of Reject
+    """
+    cutouts, rejects = cutouts_of_chunk(items, parameters, frame_px=frame_px)
+    with path.open("r+b") as pixels:
+        pixels.seek(offset)
+        pixels.write(cutouts.data.cast("B"))
+    return [hashlib.sha256(data).hexdigest() for _, data in items], rejects
+
+
+def read_facts(folder: Path) -> dict[str, Any] | None:
+    """Read `prepared.json`; None where the folder holds no finished store."""
+    try:
+        facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise StoreError("the facts of the store are damaged", where=str(folder / FACTS)) from error
+    return facts
+
+
+def write_facts(folder: Path, facts: dict[str, Any]) -> None:
+    """Write `prepared.json` by a temporary file."""
+    temporary = folder / (FACTS + ".tmp")
+    temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(folder / FACTS)
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Write a table by a temporary file."""
+    temporary = path.with_suffix(".parquet.tmp")
+    pq.write_table(table, temporary)
+    temporary.replace(path)
+
+
+def _map_pixels(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    expected = int(np.prod(shape))
+    got = path.stat().st_size if path.exists() else None
+    if got != expected:
+        raise StoreError(
+            "the pixel file does not have the size its facts say",
+            where=str(path),
+            expected=f"{expected} bytes",
+            got="no file" if got is None else f"{got} bytes",
+            advice="delete the folder and run `galclass prepare` again",
+        )
+    if expected == 0:
+        return np.empty(shape, np.uint8)
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return np.frombuffer(mapped, np.uint8).reshape(shape)
+
+
+def _journal_lines(path: Path) -> list[dict[str, Any]]:
+    """Read the journal up to the first line that is not whole."""
+    lines: list[dict[str, Any]] = []
+    if not path.exists():
+        return lines
+    with path.open(encoding="utf-8") as file:
+        for text in file:
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                break
+    return lines
+
+
+def _write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    temporary.replace(path)
