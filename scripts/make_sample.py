@@ -2,9 +2,9 @@
 
     python scripts/make_sample.py GZ2_FOLDER [--output data/sample]
 
-Takes `images/<asset_id>.jpg` and `labels.csv` (asset_id, dr7objid, sample, gz2_class and vote columns), gives the layout
-of the public release: `images_gz2.zip`, `gz2_hart16.csv` (the columns there are), `gz2_filename_mapping.csv`, and a
-`manifest.toml` with sizes and checksums.
+Takes `images/<asset_id>.jpg` and `labels.csv` (asset_id, dr7objid, sample, gz2_class and vote columns), gives the
+layout of the public release: `images_gz2.zip`, `gz2_hart16.csv` (the columns there are), `gz2_filename_mapping.csv`,
+and a `manifest.toml` with sizes and checksums.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEADER = """\
 [sample]
 title = "{images} galaxies of Galaxy Zoo 2 with votes, laid out as the public release"
 licence = "labels CC-BY 4.0; images: SDSS, public, acknowledgement asked"
-citation = "Willett et al. 2013, MNRAS 435, 2835; Hart et al. 2016, MNRAS 461, 3663; images Zenodo 3565489; SDSS DR7 (Abazajian et al. 2009)"
+citation = "Willett et al. 2013, MNRAS 435, 2835; Hart et al. 2016, MNRAS 461, 3663; Zenodo 10.5281/zenodo.3565489"
 homepage = "https://data.galaxyzoo.org"
 catalog_format = "gz2_hart16"
 frame_px = 424

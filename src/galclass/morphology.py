@@ -59,6 +59,7 @@ COARSE_LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "cigar_shaped_smooth": ("Ec",),
         "elliptical": GROUPS["Elliptical"],
         "edge_on": ("Se",),
+        "disk": ("Se", *_FACE_ON),
         "spiral": _FACE_ON,
         "spiral_clockwise": _FACE_ON,
         "spiral_anticlockwise": _FACE_ON,

@@ -1,1 +1,21 @@
-"""Placeholder while the stage is being written."""
+"""Tables in and out: survey catalogs, joins by object id, splits.
+
+Takes CSV, Parquet, FITS and VOTable files, gives `pyarrow.Table`s with `object_id` (text), `asset_id`, `label`
+and votes; writes tables where it is told to.
+"""
+
+from galclass.catalog.read import read_catalog
+from galclass.catalog.report import CatalogReport, RowFault
+from galclass.catalog.split import split_by_object_id
+from galclass.catalog.surveys import CatalogColumns
+from galclass.catalog.tables import read_table, write_table
+
+__all__ = [
+    "CatalogColumns",
+    "CatalogReport",
+    "RowFault",
+    "read_catalog",
+    "read_table",
+    "split_by_object_id",
+    "write_table",
+]

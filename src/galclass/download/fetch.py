@@ -168,7 +168,9 @@ def _fetch_url(file: SourceFile, part: _Part, settings: FetchSettings, report: O
         got = f"sha256 {_digest(part.path).sha256}, {part.bytes} bytes, {_looks_like(part.path)}"
         part.restart()
         expected = f"sha256 {file.sha256}" if file.sha256 else f"md5 {file.md5}" if file.md5 else f"{file.bytes} bytes"
-        raise ChecksumError("not the declared bytes; they were deleted", where=shown(part.url), expected=expected, got=got)
+        raise ChecksumError(
+            "not the declared bytes; they were deleted", where=shown(part.url), expected=expected, got=got
+        )
     part.finish()
     return FetchResult(part.target, shown(part.url), result.bytes, result.sha256, resumed_from)
 

@@ -205,7 +205,8 @@ def _read_record(folder: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise DownloadError(f"not valid JSON: {error}", where=str(folder / RECORD), advice="delete it and run galclass download") from error  # fmt: skip
+        advice = "delete it and run galclass download"
+        raise DownloadError(f"not valid JSON: {error}", where=str(folder / RECORD), advice=advice) from error
     return record
 
 

@@ -1,0 +1,144 @@
+"""Readers of the Galaxy Zoo 2 family: gz2_hart16, zoo2MainSpecz, the Stripe 82 tables, Kaggle's Galaxy Challenge.
+
+Takes a raw table, gives object_id, asset_id, label and the votes under gz2_hart16 names
+(`<question>_<answer>_{count,weight,fraction,weighted_fraction,debiased,flag}`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from galclass.catalog.columns import ROW, Columns, as_float
+from galclass.catalog.identifiers import ids_as_text
+from galclass.catalog.report import CatalogReport, RowFault
+from galclass.morphology import QUESTIONS, gz2_class_from_fractions
+
+VOTE_KINDS = ("count", "weight", "fraction", "weighted_fraction", "debiased", "flag")
+STEMS = tuple(column for question in QUESTIONS.values() for column in question.columns)
+_ID_NAMES = ("dr7objid", "objid", "dr8objid")
+_KEPT = ("sample", "ra", "dec", "total_classifications", "total_votes")
+
+
+def is_gz2(columns: Columns) -> bool:
+    """Tell a Galaxy Zoo 2 vote table by its first question."""
+    return columns.first(*_ID_NAMES) is not None and any(columns.has(f"{STEMS[0]}_{kind}") for kind in VOTE_KINDS)
+
+
+def read_gz2(columns: Columns, report: CatalogReport) -> Any:
+    """Read gz2_hart16 and any subset of its columns, with a class column or the 37 debiased fractions."""
+    id_name = columns.first(*_ID_NAMES)
+    if id_name is None:
+        columns.require(["dr7objid"])
+    ids = ids_as_text(columns.get(str(id_name)), columns.where, report)
+    asset_name = columns.first("asset_id")
+    assets = (
+        ids_as_text(columns.get(asset_name), columns.where, report) if asset_name else pa.nulls(len(ids), pa.string())
+    )
+    return _with_votes(columns, ids, assets)
+
+
+def is_zoo2_main_specz(columns: Columns) -> bool:
+    """Tell the original workflow's catalog by its two ids and its class."""
+    return columns.has("dr7objid", "specobjid", "gz2class")
+
+
+def read_zoo2_main_specz(columns: Columns, report: CatalogReport) -> Any:
+    """Read zoo2MainSpecz: images are `<specobjid>.jpg`; rows without a spectrum (specobjid <= 0) are dropped."""
+    columns.require(("dr7objid", "specobjid", "gz2class"))
+    ids = ids_as_text(columns.get("dr7objid"), columns.where, report)
+    spectra = ids_as_text(columns.get("specobjid"), columns.where, report)
+    table = _with_votes(columns, ids, spectra)
+    missing = pc.fill_null(pc.match_substring_regex(spectra, r"^(-|0*$)"), True)
+    for index in np.flatnonzero(missing.to_numpy(zero_copy_only=False)):
+        row = table[ROW][int(index)].as_py()
+        report.dropped.append(RowFault("no_spectrum", row, ids[int(index)].as_py(), "specobjid <= 0"))
+    return table.filter(pc.invert(missing))
+
+
+def _with_votes(columns: Columns, ids: Any, assets: Any) -> Any:
+    data: dict[str, Any] = {ROW: columns.get(ROW), "object_id": ids, "asset_id": assets}
+    votes = {}
+    for stem in STEMS:
+        for kind in VOTE_KINDS:
+            name = f"{stem}_{kind}"
+            if columns.has(name):
+                votes[name] = pc.cast(as_float(columns.get(name), name, columns.where), pa.float32())
+    label_name = columns.first("gz2_class", "gz2class", "label")
+    if label_name:
+        data["label"] = pc.utf8_trim_whitespace(pc.cast(columns.get(label_name), pa.string()))
+    else:
+        data["label"] = label_by_votes(votes, "debiased", len(ids))
+    for name in _KEPT:
+        if columns.has(name):
+            data[name] = columns.get(name)
+    return pa.table({**data, **votes})
+
+
+def label_by_votes(votes: dict[str, Any], kind: str, count: int) -> Any:
+    """Give the gz2_class of the plurality answers, where all 37 fractions of a kind are there (null elsewhere)."""
+    names = [f"{stem}_{kind}" for stem in STEMS]
+    if any(name not in votes for name in names):
+        return pa.nulls(count, pa.string())
+    matrix = np.column_stack([votes[name].to_numpy(zero_copy_only=False) for name in names])
+    voted = ~np.isnan(matrix[:, :3]).any(axis=1)
+    labels = [
+        gz2_class_from_fractions(dict(zip(STEMS, row, strict=True))) if has else None
+        for row, has in zip(matrix.tolist(), voted, strict=True)
+    ]
+    return pa.array(labels, pa.string())
+
+
+def is_kaggle(columns: Columns) -> bool:
+    """Tell the Galaxy Challenge's solutions by their first columns."""
+    return columns.has("GalaxyID", "Class1.1", "Class1.2", "Class1.3")
+
+
+def read_kaggle(columns: Columns, report: CatalogReport) -> Any:
+    """Read training_solutions_rev1: 37 probabilities, each weighted by those of the questions before it.
+
+    Votes are given as fractions of each question (`_weighted_fraction`; null where it was not reached). The label is one
+    of the five clean classes by the published thresholds, else null: the raw fractions do not give a gz2_class.
+    """
+    names = [f"Class{question}.{answer}" for question, answer in _kaggle_order()]
+    columns.require(["GalaxyID", *names])
+    ids = ids_as_text(columns.get("GalaxyID"), columns.where, report)
+    given = {name: _floats(columns, name) for name in names}
+    votes: dict[str, Any] = {}
+    for number, question in enumerate(QUESTIONS.values(), start=1):
+        answers = [given[f"Class{number}.{index}"] for index in range(1, len(question.answers) + 1)]
+        total = np.sum(answers, axis=0)
+        for stem, values in zip(question.columns, answers, strict=True):
+            with np.errstate(invalid="ignore", divide="ignore"):
+                fraction = np.where(total > 0, values / total, np.nan)
+            votes[f"{stem}_weighted_fraction"] = pa.array(fraction.astype(np.float32), from_pandas=True)
+    return pa.table({ROW: columns.get(ROW), "object_id": ids, "asset_id": ids, "label": _clean_label(given), **votes})
+
+
+def _kaggle_order() -> list[tuple[int, int]]:
+    # Kaggle's Class<q>.<a> follow the order of the Galaxy Zoo 2 questions and answers.
+    return [(q, a) for q, question in enumerate(QUESTIONS.values(), 1) for a in range(1, len(question.answers) + 1)]
+
+
+def _floats(columns: Columns, name: str) -> Any:
+    return as_float(columns.get(name), name, columns.where).to_numpy(zero_copy_only=False)
+
+
+def _clean_label(given: dict[str, Any]) -> Any:
+    """Apply the thresholds of the clean samples (Willett et al. 2013, table 3)."""
+    smooth, featured = given["Class1.1"] >= 0.469, given["Class1.2"] >= 0.430
+    rules = (
+        ("completely_round_smooth", smooth & (given["Class7.1"] >= 0.50)),
+        ("in_between_smooth", smooth & (given["Class7.2"] >= 0.50)),
+        ("cigar_shaped_smooth", smooth & (given["Class7.3"] >= 0.50)),
+        ("edge_on", featured & (given["Class2.1"] >= 0.602)),
+        ("spiral", featured & (given["Class2.2"] >= 0.715) & (given["Class4.1"] >= 0.619)),
+    )
+    matches = np.sum([rule for _, rule in rules], axis=0)
+    labels = np.full(len(smooth), None, dtype=object)
+    for label, rule in rules:
+        labels[rule & (matches == 1)] = label
+    return pa.array(labels, pa.string())

@@ -1,0 +1,151 @@
+"""Read any known catalog as one kind of table: object_id, asset_id, label, then votes and what else the survey gives.
+
+Takes a file (and for Galaxy Zoo 2 its filename mapping), gives a `pyarrow.Table`; faulty rows are named, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from galclass.catalog.checks import check_ids, check_labels, check_positions, check_votes, leave_out
+from galclass.catalog.columns import ROW, Columns
+from galclass.catalog.gz2 import is_gz2, is_kaggle, is_zoo2_main_specz, read_gz2, read_kaggle, read_zoo2_main_specz
+from galclass.catalog.identifiers import ids_as_text
+from galclass.catalog.report import CatalogReport
+from galclass.catalog.surveys import (
+    CatalogColumns,
+    is_efigi,
+    is_gz1,
+    is_gz_decals,
+    read_efigi,
+    read_generic,
+    read_gz1,
+    read_gz_decals,
+)
+from galclass.catalog.tables import read_table
+from galclass.errors import CatalogError
+
+_Reader = tuple[Callable[[Columns], bool], Callable[[Columns, CatalogReport], Any]]
+
+_READERS: Mapping[str, _Reader] = {
+    "kaggle": (is_kaggle, read_kaggle),
+    "zoo2MainSpecz": (is_zoo2_main_specz, read_zoo2_main_specz),
+    "gz2_hart16": (is_gz2, read_gz2),
+    "gz1": (is_gz1, read_gz1),
+    "gz_decals": (is_gz_decals, read_gz_decals),
+    "efigi": (is_efigi, read_efigi),
+}
+FORMATS = ("auto", *_READERS, "generic")
+"""Names for `format`; "auto" takes the first reader that knows the columns, else "generic"."""
+
+
+def read_catalog(
+    path: Path | str,
+    format: str = "auto",
+    mapping: Path | str | None = None,
+    *,
+    columns: CatalogColumns | None = None,
+    report: CatalogReport | None = None,
+) -> Any:
+    """Read a catalog.
+
+    Parameters
+    ----------
+    path : path
+        CSV (also .gz), Parquet, FITS, VOTable, or EFIGI's text table.
+    format : str
+        One of `FORMATS`.
+    mapping : path, optional
+        gz2_filename_mapping (objid, sample, asset_id): gives the asset_id of each object.
+    columns : CatalogColumns, optional
+        Which columns of a generic table mean what.
+    report : CatalogReport, optional
+        Gets the rows left out and notes. Without it a faulty row is an error.
+
+    Returns
+    -------
+    pyarrow.Table
+        object_id (text, unique), asset_id (text: image file name without suffix), label (text or null), then the
+        survey's columns: sample, ra, dec (deg), votes under gz2_hart16 names (fractions in [0, 1]; null: no vote).
+
+    Raises
+    ------
+    CatalogError
+        For a missing file or column, ids that went through floats, wrong units, fractions outside [0, 1]; and for
+        duplicate ids, two classes of one object, unknown labels, missing ids or files, unless there is a `report`.
+    """
+    path, where = Path(path), str(path)
+    findings = report if report is not None else CatalogReport()
+    chosen = columns or CatalogColumns()
+    text = frozenset(name for name in (chosen.id, chosen.label, chosen.file) if name)
+    raw = read_table(path, text_columns=text)
+    units = _units(raw)
+    raw = raw.append_column(ROW, pa.array(range(1, raw.num_rows + 1), pa.int64()))
+    table = _read(Columns(raw, where), format, chosen, findings)
+    if mapping is not None:
+        table = _join_mapping(table, Path(mapping), findings)
+    table = check_labels(table, findings)
+    table = check_ids(table, findings)
+    check_votes(table, where, findings)
+    check_positions(table, where, units)
+    if report is None:
+        findings.raise_rejects(where)
+    return table.drop_columns([ROW])
+
+
+def _read(columns: Columns, format: str, chosen: CatalogColumns, report: CatalogReport) -> Any:
+    if format not in FORMATS:
+        raise CatalogError(f"unknown catalog format {format!r}", where=columns.where, expected=", ".join(FORMATS))
+    if format == "auto" and chosen == CatalogColumns():
+        format = next((name for name, (knows, _) in _READERS.items() if knows(columns)), "generic")
+    if format in ("auto", "generic"):
+        return read_generic(columns, report, chosen)
+    knows, read = _READERS[format]
+    if not knows(columns):
+        _require_of(format, columns)
+    table = read(columns, report)
+    if table["asset_id"].null_count == table.num_rows:
+        table = table.set_column(table.column_names.index("asset_id"), "asset_id", table["object_id"])
+    return table
+
+
+_REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "kaggle": ("GalaxyID", "Class1.1", "Class1.2", "Class1.3"),
+    "zoo2MainSpecz": ("dr7objid", "specobjid", "gz2class"),
+    "gz1": ("objid", "p_el", "p_cs", "spiral", "elliptical"),
+    "gz_decals": ("iauname", "smooth-or-featured_smooth_fraction"),
+    "efigi": ("PGCname", "T", "Bulge_to_Total"),
+}
+
+
+def _require_of(format: str, columns: Columns) -> None:
+    if format == "gz2_hart16":
+        columns.require(["dr7objid"] if columns.first("dr7objid", "objid") is None else [])
+        if columns.first("gz2_class", "gz2class") is None:
+            columns.require(["gz2_class"])
+    else:
+        columns.require(_REQUIRED[format])
+
+
+def _join_mapping(table: Any, path: Path, report: CatalogReport) -> Any:
+    columns = Columns(read_table(path), str(path))
+    columns.require(("objid", "asset_id"))
+    keys = ids_as_text(columns.get("objid"), str(path), report)
+    assets = ids_as_text(columns.get("asset_id"), str(path), report)
+    report.note("mapping_repeats", len(keys) - len(pc.unique(keys)))
+    found = pc.index_in(table["object_id"], value_set=keys)
+    column = pc.take(assets, found.combine_chunks())
+    table = table.set_column(table.column_names.index("asset_id"), "asset_id", column)
+    missing = table["asset_id"].is_null().to_numpy()
+    return leave_out(table, missing, "no_asset_id", lambda row: "the mapping has no file for this object", report)
+
+
+def _units(table: Any) -> dict[str, str]:
+    """Give the units that a FITS or VOTable reader left in the schema."""
+    metadata = {field.name: field.metadata or {} for field in table.schema}
+    return {name: facts[b"unit"].decode() for name, facts in metadata.items() if b"unit" in facts}

@@ -1,0 +1,83 @@
+"""What a reader found wrong: every fault with its row and a code, and what was left out on purpose."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from galclass.errors import CatalogError
+
+_SHOWN_PER_CODE = 3
+
+
+@dataclass(frozen=True)
+class RowFault:
+    """One row that is left out.
+
+    Attributes
+    ----------
+    code : str
+        no_id, duplicate_id, two_classes, unknown_label, no_asset_id, no_spectrum.
+    row : int
+        Row of the table, the first is 1 (the header is not counted).
+    object_id : str or None
+        The object, where it has an id.
+    reason : str
+        What is wrong, in words.
+    """
+
+    code: str
+    row: int
+    object_id: str | None
+    reason: str
+
+
+@dataclass
+class CatalogReport:
+    """Rows left out of a catalog and notes on the rows that stayed.
+
+    Attributes
+    ----------
+    rejects : list of RowFault
+        Rows that are left out because something is wrong with them.
+    dropped : list of RowFault
+        Rows that a format leaves out by its definition (zoo2MainSpecz without a spectrum).
+    notes : dict of str to int
+        Counts of what was mended or is missing in rows that stayed (nan_votes, repaired_ids, ...).
+    """
+
+    rejects: list[RowFault] = field(default_factory=list)
+    dropped: list[RowFault] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
+
+    def note(self, code: str, count: int) -> None:
+        """Count what is worth knowing about rows that stayed."""
+        if count:
+            self.notes[code] = self.notes.get(code, 0) + count
+
+    def __str__(self) -> str:
+        counts = Counter(fault.code for fault in (*self.rejects, *self.dropped))
+        left_out = ", ".join(f"{count} {code}" for code, count in sorted(counts.items()))
+        notes = ", ".join(f"{count} {code}" for code, count in sorted(self.notes.items()))
+        return f"left out: {left_out or 'nothing'}; notes: {notes or 'none'}"
+
+    def raise_rejects(self, where: str) -> None:
+        """Raise one error that names all kinds of faulty rows.
+
+        Raises
+        ------
+        CatalogError
+            If a row was rejected.
+        """
+        if not self.rejects:
+            return
+        lines = []
+        for code, count in sorted(Counter(fault.code for fault in self.rejects).items()):
+            examples = [fault for fault in self.rejects if fault.code == code][:_SHOWN_PER_CODE]
+            shown = "; ".join(f"row {fault.row}: {fault.reason}" for fault in examples)
+            lines.append(f"{code} ({count}): {shown}{'; ...' if count > len(examples) else ''}")
+        raise CatalogError(
+            f"{len(self.rejects)} faulty rows\n  " + "\n  ".join(lines) + "\n ",
+            where=where,
+            advice="mend them, or pass a CatalogReport to leave them out and count them",
+        )
