@@ -1,0 +1,34 @@
+/** Whether the server answers: one banner for the whole page, and a wait that ends when it is back. */
+
+import { isAlive } from "./api.js";
+
+const WAITS_S = [1, 2, 4, 8]; // between looks at the server; the last repeats
+
+let waiting = null;
+
+function say(text) {
+  const banner = document.getElementById("banner");
+  banner.textContent = text;
+  banner.hidden = !text;
+}
+
+const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+
+async function lookUntilBack(firstWaitS) {
+  for (let look = 0; ; look += 1) {
+    const waitS = look === 0 && firstWaitS ? firstWaitS : WAITS_S[Math.min(look, WAITS_S.length - 1)];
+    if (look > 0 || !firstWaitS) {
+      say(`The server does not answer. Your images are kept; trying again every ${waitS === 1 ? "second" : `${waitS} seconds`}.`);
+    }
+    await sleep(waitS);
+    if (await isAlive()) break;
+  }
+  say("");
+  waiting = null;
+}
+
+/** Wait until the server is there again; all callers share one watch. */
+export function untilBack(afterS = null) {
+  waiting ??= lookUntilBack(afterS);
+  return waiting;
+}

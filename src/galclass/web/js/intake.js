@@ -1,0 +1,73 @@
+/** Where images come from: chooser, folder, camera, drop and paste. Gives lists of {file, name}. */
+
+import { h } from "./dom.js";
+
+const IMAGE_NAME = /\.(jpe?g|png|bmp)$/i;
+
+function entriesOf(files) {
+  return [...files].map((file) => ({ file, name: file.webkitRelativePath || file.name || "pasted image" }));
+}
+
+/** A button that opens a file chooser. */
+export function chooser(label, { attributes = {}, className = "", folder = false }, take) {
+  const input = h("input", { type: "file", hidden: true, multiple: true, accept: ".jpg,.jpeg,.png,.bmp,image/*", ...attributes });
+  input.addEventListener("change", () => {
+    const entries = entriesOf(input.files);
+    take(folder ? entries.filter(({ name }) => IMAGE_NAME.test(name)) : entries, folder ? skipped(entries) : 0);
+    input.value = "";
+  });
+  return [h("button", { type: "button", class: className, onclick: () => input.click() }, label), input];
+}
+
+function skipped(entries) {
+  return entries.filter(({ name }) => !IMAGE_NAME.test(name)).length;
+}
+
+function readFolder(reader) {
+  return new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+}
+
+async function walk(entry, found) {
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    found.push({ file, name: entry.fullPath.replace(/^\//, "") });
+    return;
+  }
+  const reader = entry.createReader();
+  for (let batch = await readFolder(reader); batch.length; batch = await readFolder(reader)) {
+    for (const child of batch) await walk(child, found);
+  }
+}
+
+async function dropped(transfer) {
+  const roots = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!roots.some((root) => root.isDirectory)) return { entries: entriesOf(transfer.files), left: 0 };
+  const found = [];
+  for (const root of roots) await walk(root, found);
+  return { entries: found.filter(({ name }) => IMAGE_NAME.test(name)), left: skipped(found) };
+}
+
+/** Take images dropped or pasted anywhere on the page, until `signal` ends it. */
+export function listenToPage(take, signal) {
+  let depth = 0;
+  const mark = (change) => {
+    depth = Math.max(0, depth + change);
+    document.body.classList.toggle("dropping", depth > 0);
+  };
+  const holdsFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  const on = (name, listener) => document.addEventListener(name, listener, { signal });
+  on("dragenter", (event) => holdsFiles(event) && mark(1));
+  on("dragleave", (event) => holdsFiles(event) && mark(-1));
+  on("dragover", (event) => holdsFiles(event) && event.preventDefault());
+  on("drop", async (event) => {
+    if (!holdsFiles(event)) return;
+    event.preventDefault();
+    mark(-depth);
+    const { entries, left } = await dropped(event.dataTransfer);
+    take(entries, left);
+  });
+  on("paste", (event) => {
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (files.length) take(entriesOf(files), 0);
+  });
+}
