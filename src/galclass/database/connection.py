@@ -1,0 +1,194 @@
+"""Open a database by URL: SQLite in WAL mode (the embedded default) or PostgreSQL.
+
+Takes `sqlite:///file`, `postgresql://...` or a file path, gives a `Database` whose `read()` and `write()`
+are short transactions.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from galclass.database.functions import SqlScoring
+from galclass.database.migrate import apply_migrations, check_version
+from galclass.errors import DatabaseError
+
+BUSY_TIMEOUT_S = 30.0
+"""How long a SQLite connection waits for another's short write."""
+
+_WRITES = "galclass_writes"
+
+
+class Database:
+    """One database; safe to share between threads, not across a fork.
+
+    Parameters
+    ----------
+    url : str
+        SQLAlchemy URL or the path of a SQLite file.
+    model : str
+        Which model answers in the SQL functions of SQLite connections.
+
+    Attributes
+    ----------
+    engine : sqlalchemy.Engine
+    dialect : "sqlite" or "postgresql"
+    functions : SqlScoring or None
+        What answers in the SQL functions; None on PostgreSQL, where they live in the server.
+    """
+
+    def __init__(self, url: str, *, model: str = "galaxy") -> None:
+        self._url = parse_url(url)
+        self.dialect = self._url.get_backend_name()
+        self.functions = SqlScoring(self.path, model) if self.path else None
+        if self.dialect == "sqlite":
+            self.engine = _sqlite_engine(self._url, self.functions)
+        else:
+            self.engine = _postgresql_engine(self._url)
+
+    @property
+    def url(self) -> str:
+        """The URL without its password."""
+        return self._url.render_as_string(hide_password=True)
+
+    @property
+    def full_url(self) -> str:
+        """The URL with its password, for opening the same database from another process."""
+        return self._url.render_as_string(hide_password=False)
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file; None for PostgreSQL or a database in memory."""
+        file = self._url.database
+        return Path(file) if self.dialect == "sqlite" and file not in (None, "", ":memory:") else None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection in a transaction that sees one state of the database."""
+        with translated(self.url), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a connection in a transaction that writes; keep it short, score outside it.
+
+        On SQLite it begins as IMMEDIATE: a plain BEGIN that reads and then writes can fail as locked in spite
+        of the timeout.
+        """
+        with translated(self.url), self.engine.connect() as plain:
+            connection = plain.execution_options(**{_WRITES: True})
+            with connection.begin():
+                yield connection
+
+    def migrate(self) -> list[str]:
+        """Bring the schema up to date; gives the names of the steps that were applied."""
+        if not self.missing_migrations():
+            return []
+        with self.write() as connection:
+            return apply_migrations(connection, self.url)
+
+    def missing_migrations(self) -> list[str]:
+        """Give the names of the steps the schema lacks."""
+        with self.read() as connection:
+            return [f"{step.id:04d}_{step.name}" for step in check_version(connection, self.url)]
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+        if self.functions is not None:
+            self.functions.close()
+
+
+def open_database(url: str | Path, *, migrate: bool | None = None, model: str = "galaxy") -> Database:
+    """Open a database and see to its schema.
+
+    Parameters
+    ----------
+    url : str or path
+        `sqlite:///file.db`, `postgresql://user@host/name`, or the path of a SQLite file.
+    migrate : bool, optional
+        Whether to bring an old or empty schema up to date. By default SQLite files are, PostgreSQL is not:
+        there a `DatabaseError` asks for `galclass db migrate`.
+    model : str
+        Which model answers in `predict_galaxy_class(img)` and friends on SQLite connections.
+
+    Raises
+    ------
+    DatabaseError
+        If the URL is no database, cannot be reached, or the schema is not ours.
+    """
+    database = Database(str(url), model=model)
+    if migrate or (migrate is None and database.dialect == "sqlite"):
+        database.migrate()
+        return database
+    missing = database.missing_migrations()
+    if missing:
+        raise DatabaseError(
+            f"its schema lacks {', '.join(missing)}",
+            where=database.url,
+            advice="run `galclass db migrate` once, with a role that may create tables",
+        )
+    return database
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Turn what a driver raises into a `DatabaseError`."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise DatabaseError(str(cause).strip().splitlines()[0], where=where) from error
+
+
+def parse_url(text: str) -> URL:
+    """Read a URL or a file path; PostgreSQL always goes through psycopg 3."""
+    if "://" not in text:
+        return URL.create("sqlite", database=text)
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise DatabaseError(f"{text!r} is no database URL", expected="sqlite:///FILE or postgresql://...") from error
+    backend = url.get_backend_name()
+    if backend in ("postgres", "postgresql"):
+        return url.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise DatabaseError(f"{backend!r} is no database we speak", expected="sqlite:///FILE or postgresql://...")
+    return url
+
+
+def _sqlite_engine(url: URL, functions: SqlScoring | None) -> Engine:
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: sqlite3.Connection, _: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "cache_size = -32000"):
+            connection.execute(f"PRAGMA {pragma}")
+        if functions is not None:
+            functions.install(connection)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    try:
+        return create_engine(url, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise DatabaseError(
+            "PostgreSQL needs the driver psycopg", advice="install it with `pip install galclass[postgres]`"
+        ) from error

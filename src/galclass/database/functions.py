@@ -1,0 +1,99 @@
+"""The SQL functions of our SQLite connections: predict_galaxy_class(img), predict_galaxy_group and predict_galaxy_json.
+
+The model is looked up on every call (a few microseconds) and loaded once per sha256, so a moved alias takes
+effect at once. On PostgreSQL the same functions are installed in the server (`galclass db install-procedure`).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from galclass.database.references import parse_reference
+from galclass.errors import GalclassError, RegistryError
+from galclass.scoring import Prediction, Scorer
+
+KEPT_MODELS = 3
+"""Loaded models kept for a database; the least recently loaded goes first."""
+
+_LOOKUP_ALIAS = """
+SELECT m.version, m.sha256 FROM galaxy_model_aliases a JOIN galaxy_models m USING (name, version)
+WHERE a.name = ? AND a.alias = ?"""
+_LOOKUP_VERSION = "SELECT version, sha256 FROM galaxy_models WHERE name = ? AND version = ?"
+_LOAD = "SELECT value FROM galaxy_models WHERE name = ? AND version = ?"
+
+
+class SqlScoring:
+    """The functions of one SQLite file; shared by its connections and threads.
+
+    Parameters
+    ----------
+    path : Path
+        The file, which holds the registry too.
+    model : str
+        Which model answers.
+    """
+
+    def __init__(self, path: Path, model: str = "galaxy") -> None:
+        self._path = path
+        self._reference = parse_reference(model)
+        self._lock = threading.Lock()
+        self._lookup: sqlite3.Connection | None = None
+        self._scorers: dict[str, Scorer] = {}
+        self.error: GalclassError | None = None
+
+    def install(self, connection: sqlite3.Connection) -> None:
+        """Define the functions on a connection, with and without a frame size as second argument."""
+        functions: dict[str, Callable[[Prediction], str | None]] = {
+            "predict_galaxy_class": lambda answer: answer.predicted_class,
+            "predict_galaxy_group": lambda answer: answer.predicted_group,
+            "predict_galaxy_json": lambda answer: json.dumps(answer.as_json()),
+        }
+        for name, spell in functions.items():
+            connection.create_function(name, 1, self._function(spell))
+            connection.create_function(name, 2, self._function(spell))
+
+    def _function(self, spell: Callable[[Prediction], str | None]) -> Callable[..., str | None]:
+        def answer(img: bytes | None, frame_px: int | None = None) -> str | None:
+            if img is None:
+                return None
+            try:
+                data = img.encode() if isinstance(img, str) else img
+                return spell(self.scorer().score([data], object_ids=[""], frame_px=frame_px)[0])
+            except GalclassError as error:
+                self.error = error  # SQLite only says that a function failed; the caller of the query tells why
+                raise
+
+        return answer
+
+    def scorer(self) -> Scorer:
+        """Give the loaded model that the registry names now.
+
+        Raises
+        ------
+        RegistryError
+            If there is no such model.
+        """
+        name, version, alias = self._reference.name, self._reference.version, self._reference.alias
+        with self._lock:
+            if self._lookup is None:
+                self._lookup = sqlite3.connect(self._path, check_same_thread=False)
+            query, key = (_LOOKUP_ALIAS, alias) if version is None else (_LOOKUP_VERSION, version)
+            row = self._lookup.execute(query, (name, key)).fetchone()
+            if row is None:
+                raise RegistryError("no such model", where=str(self._reference), advice="see `galclass models list`")
+            if row[1] not in self._scorers:
+                while len(self._scorers) >= KEPT_MODELS:
+                    del self._scorers[next(iter(self._scorers))]
+                (value,) = self._lookup.execute(_LOAD, (name, row[0])).fetchone()
+                self._scorers[row[1]] = Scorer(value, name=name, version=row[0])
+            return self._scorers[row[1]]
+
+    def close(self) -> None:
+        """Close the connection that looks models up."""
+        if self._lookup is not None:
+            self._lookup.close()
+            self._lookup = None

@@ -1,0 +1,61 @@
+"""Names: of models, aliases and services, and references such as galaxy@production."""
+
+from __future__ import annotations
+
+import getpass
+import re
+from dataclasses import dataclass
+
+from galclass.errors import RegistryError
+
+PRODUCTION = "production"
+"""The alias that is meant where none is said."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A model name with a version or an alias (`production` where neither is said)."""
+
+    name: str
+    version: int | None = None
+    alias: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version if self.version is not None else self.alias}"
+
+
+def parse_reference(text: str) -> Reference:
+    """Read NAME, NAME@VERSION or NAME@ALIAS.
+
+    Raises
+    ------
+    RegistryError
+        If the text is none of these.
+    """
+    name, at, rest = text.partition("@")
+    check_name(name, "model name")
+    if not at:
+        return Reference(name, alias=PRODUCTION)
+    if rest.isascii() and rest.isdigit():
+        return Reference(name, version=int(rest))
+    return Reference(name, alias=check_name(rest, "alias"))
+
+
+def check_name(text: str, what: str) -> str:
+    """Give the text back if it is a name: letters, digits, `_`, `.`, `-`; at most 64; not only digits."""
+    if not _NAME.fullmatch(text) or (what == "alias" and text.isdigit()):
+        raise RegistryError(
+            f"{text!r} is no {what}",
+            expected="letters, digits, '_', '.' and '-', at most 64, beginning with a letter or digit",
+        )
+    return text
+
+
+def current_user() -> str:
+    """Give the name of the account that runs this process, for logs."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,329 @@
+"""The registry: models as rows (ONNX bytes, signature, sha256), immutable versions, movable aliases, a log of moves.
+
+Takes ONNX bytes, gives `ModelRecord` rows; refuses files that are foreign, damaged or tampered with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, func, select, union_all
+
+from galclass.database.connection import Database
+from galclass.database.files import write_file
+from galclass.database.history import previous_version
+from galclass.database.references import PRODUCTION, Reference, check_name, current_user, parse_reference
+from galclass.database.schema import model_alias_log, model_aliases, models, score_queue, services
+from galclass.database.statements import lock_table, upsert
+from galclass.database.types import now
+from galclass.errors import ModelError, RegistryError
+from galclass.scoring import ModelId, Scorer, Signature, check_probe
+
+_ABOUT = (models.c.name, models.c.version, models.c.sha256, models.c.created_at, models.c.created_by)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A registered version without its bytes."""
+
+    name: str
+    version: int
+    sha256: str
+    created_at: datetime
+    created_by: str
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> ModelId:
+        """Name, version and sha256, as predictions carry them."""
+        return ModelId(self.name, self.version, self.sha256)
+
+
+@dataclass(frozen=True)
+class ModelRecord(ModelInfo):
+    """A registered version with everything about it."""
+
+    value: bytes = field(default=b"", repr=False)
+    signature: Signature | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    card: str = ""
+
+    def scorer(self, *, threads: int = 1) -> Scorer:
+        """Load the model; its predictions carry the registered name and version."""
+        return Scorer(self.value, name=self.name, version=self.version, threads=threads)
+
+
+@dataclass(frozen=True)
+class AliasMove:
+    """One line of the alias log; `old` or `new` is None where the alias was made or taken away."""
+
+    name: str
+    alias: str
+    old: int | None
+    new: int | None
+    set_at: datetime
+    set_by: str
+
+
+class Registry:
+    """The models of a database.
+
+    Parameters
+    ----------
+    database : Database
+        With a migrated schema.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def register(
+        self,
+        value: bytes,
+        *,
+        name: str = "galaxy",
+        aliases: Sequence[str] = (PRODUCTION,),
+        metrics: Mapping[str, Any] | None = None,
+        card: str = "",
+        by: str | None = None,
+    ) -> ModelInfo:
+        """Insert a model as the next version and move aliases to it; the same bytes are never inserted twice.
+
+        Raises
+        ------
+        ModelError
+            If the bytes are no model of ours, or it does not answer its probe image as recorded.
+        RegistryError
+            If a name is not valid.
+        """
+        check_name(name, "model name")
+        for alias in aliases:
+            check_name(alias, "alias")
+        scorer = Scorer(value, name=name)
+        check_probe(scorer)
+        by = by or current_user()
+        with self._database.write() as connection:
+            lock_table(connection, models)
+            version = connection.scalar(
+                select(models.c.version).where(models.c.name == name, models.c.sha256 == scorer.sha256)
+            )
+            if version is None:
+                version = self._next_version(connection, name)
+                row = {"name": name, "version": version, "value": value, "sha256": scorer.sha256, "card": card}
+                row |= {"signature": scorer.signature.to_dict(), "metrics": dict(metrics or {})}
+                connection.execute(models.insert().values(**row, created_at=now(), created_by=by))
+            for alias in aliases:
+                _move(connection, name, alias, version, by)
+            return _info(connection, name, version)
+
+    def resolve(self, reference: str | Reference) -> ModelInfo:
+        """Find which version a reference means, without loading its bytes.
+
+        Raises
+        ------
+        RegistryError
+            If the model, version or alias is unknown.
+        """
+        with self._database.read() as connection:
+            return resolve(connection, reference)
+
+    def get(self, reference: str | Reference) -> ModelRecord:
+        """Load a version with its bytes, and check them against the sha256 of the row.
+
+        Raises
+        ------
+        RegistryError
+            If the model, version or alias is unknown.
+        ModelError
+            If the bytes are not those that were registered.
+        """
+        with self._database.read() as connection:
+            return load_model(connection, resolve(connection, reference))
+
+    def list(self, name: str | None = None) -> list[ModelInfo]:
+        """Give all versions, by name and version."""
+        query = select(models.c.name, models.c.version).order_by(models.c.name, models.c.version)
+        with self._database.read() as connection:
+            rows = connection.execute(query if name is None else query.where(models.c.name == name)).all()
+            return [_info(connection, row.name, row.version) for row in rows]
+
+    def log(self, name: str) -> Sequence[AliasMove]:
+        """Give every move of every alias of a model, oldest first."""
+        table = model_alias_log
+        query = select(table).where(table.c.name == name).order_by(table.c.id)
+        with self._database.read() as connection:
+            return [
+                AliasMove(row.name, row.alias, row.old_version, row.new_version, row.set_at, row.set_by)
+                for row in connection.execute(query)
+            ]
+
+    def alias(self, name: str, alias: str, version: int, *, by: str | None = None) -> ModelInfo:
+        """Point an alias at a version; the move is logged.
+
+        Raises
+        ------
+        RegistryError
+            If the version is unknown or the alias is no name.
+        """
+        check_name(alias, "alias")
+        with self._database.write() as connection:
+            found = resolve(connection, Reference(name, version=version))
+            _move(connection, name, alias, found.version, by or current_user())
+            return _info(connection, name, found.version)
+
+    def rollback(self, name: str, alias: str = PRODUCTION, *, by: str | None = None) -> ModelInfo:
+        """Point an alias at the version it had before; twice goes back two steps.
+
+        Raises
+        ------
+        RegistryError
+            If the alias never pointed anywhere else.
+        """
+        with self._database.write() as connection:
+            resolve(connection, Reference(name, alias=alias))
+            log = model_alias_log
+            moves = connection.scalars(
+                select(log.c.new_version).where(log.c.name == name, log.c.alias == alias).order_by(log.c.id)
+            ).all()
+            existing = set(connection.scalars(select(models.c.version).where(models.c.name == name)))
+            version = previous_version(moves, existing)
+            if version is None:
+                raise RegistryError("there is no earlier version to go back to", where=f"{name}@{alias}")
+            _move(connection, name, alias, version, by or current_user())
+            return _info(connection, name, version)
+
+    def export(self, reference: str, path: Path) -> ModelRecord:
+        """Write the ONNX file (with its signature inside); a half-written file never stands there."""
+        record = self.get(reference)
+        write_file(Path(path), record.value)
+        return record
+
+    def verify(self, reference: str) -> float | None:
+        """Check a version: its bytes have the sha256 of the row, it loads, it answers the probe image as recorded.
+
+        Returns
+        -------
+        float or None
+            The largest difference from the recorded answer; None where the model carries no probe.
+
+        Raises
+        ------
+        ModelError
+            If one of the checks fails.
+        """
+        record = self.get(reference)
+        scorer = record.scorer()
+        if record.signature != scorer.signature:
+            raise ModelError("the signature in its row is not the one in its file", where=str(record.model))
+        return check_probe(scorer)
+
+    def delete(self, reference: str, *, by: str | None = None) -> ModelInfo:
+        """Delete a version that no alias and no service points at; its number is never used again.
+
+        Raises
+        ------
+        RegistryError
+            If it is in use or unknown.
+        """
+        with self._database.write() as connection:
+            lock_table(connection, models)
+            info = resolve(connection, reference)
+            where = (services.c.model_name == info.name, services.c.model_version == info.version)
+            users = [f"service {s.name}@{s.version}" for s in connection.execute(select(services).where(*where))]
+            users += [f"alias {alias}" for alias in info.aliases]
+            if users:
+                raise RegistryError(
+                    "it is in use", where=str(info.model), got=", ".join(users), advice="move or delete these first"
+                )
+            key = (models.c.name == info.name, models.c.version == info.version)
+            connection.execute(models.delete().where(*key))
+            queue = score_queue.c
+            connection.execute(
+                score_queue.delete().where(queue.model_name == info.name, queue.model_version == info.version)
+            )
+            _log(connection, info.name, "", info.version, None, by or current_user())
+            return info
+
+    @staticmethod
+    def _next_version(connection: Connection, name: str) -> int:
+        log = model_alias_log
+        used = union_all(
+            select(func.max(models.c.version).label("version")).where(models.c.name == name),
+            select(func.max(log.c.old_version)).where(log.c.name == name),
+        ).subquery()
+        return (connection.scalar(select(func.max(used.c.version))) or 0) + 1
+
+
+def resolve(connection: Connection, reference: str | Reference) -> ModelInfo:
+    """Find the version a reference means, on an open connection."""
+    wanted = parse_reference(reference) if isinstance(reference, str) else reference
+    version = wanted.version
+    if version is None:
+        where = (model_aliases.c.name == wanted.name, model_aliases.c.alias == wanted.alias)
+        version = connection.scalar(select(model_aliases.c.version).where(*where))
+    where = (models.c.name == wanted.name, models.c.version == version)
+    if version is None or connection.scalar(select(models.c.version).where(*where)) is None:
+        raise _unknown(connection, wanted)
+    return _info(connection, wanted.name, version)
+
+
+def load_model(connection: Connection, info: ModelInfo) -> ModelRecord:
+    """Read the row of a version and check its bytes against its sha256."""
+    where = (models.c.name == info.name, models.c.version == info.version)
+    row = connection.execute(select(models).where(*where)).one()
+    value = bytes(row.value)
+    if hashlib.sha256(value).hexdigest() != row.sha256:
+        raise ModelError(
+            "its bytes are not those that were registered",
+            where=str(info.model),
+            expected=f"sha256 {row.sha256[:12]}...",
+            got=f"{hashlib.sha256(value).hexdigest()[:12]}...",
+            advice="restore the database, or register the model again under a new version",
+        )
+    signature = Signature.from_dict(row.signature, where=str(info.model))
+    return ModelRecord(**vars(info), value=value, signature=signature, metrics=row.metrics, card=row.card)
+
+
+def _info(connection: Connection, name: str, version: int) -> ModelInfo:
+    row = connection.execute(select(*_ABOUT).where(models.c.name == name, models.c.version == version)).one()
+    where = (model_aliases.c.name == name, model_aliases.c.version == version)
+    aliases = connection.scalars(select(model_aliases.c.alias).where(*where).order_by(model_aliases.c.alias)).all()
+    return ModelInfo(*row, tuple(aliases))
+
+
+def _unknown(connection: Connection, wanted: Reference) -> RegistryError:
+    versions = connection.scalars(select(models.c.version).where(models.c.name == wanted.name)).all()
+    if not versions:
+        names = connection.scalars(select(models.c.name).distinct().order_by(models.c.name)).all()
+        return RegistryError(
+            "no such model",
+            where=str(wanted),
+            expected=f"one of {', '.join(names)}" if names else None,
+            advice=None if names else "the registry is empty: register a model first, `galclass models register FILE`",
+        )
+    return RegistryError(
+        "this model has no such version or alias",
+        where=str(wanted),
+        expected=f"a version of {', '.join(map(str, sorted(versions)))} or an alias",
+        advice=f"see `galclass models show {wanted.name}`",
+    )
+
+
+def _move(connection: Connection, name: str, alias: str, version: int, by: str) -> None:
+    where = (model_aliases.c.name == name, model_aliases.c.alias == alias)
+    old = connection.scalar(select(model_aliases.c.version).where(*where))
+    if old == version:
+        return
+    row = {"name": name, "alias": alias, "version": version, "set_at": now(), "set_by": by}
+    connection.execute(upsert(connection, model_aliases, row))
+    _log(connection, name, alias, old, version, by)
+
+
+def _log(connection: Connection, name: str, alias: str, old: int | None, new: int | None, by: str) -> None:
+    row = {"name": name, "alias": alias, "old_version": old, "new_version": new, "set_at": now(), "set_by": by}
+    connection.execute(model_alias_log.insert().values(**row))

@@ -1,0 +1,153 @@
+"""The worker: images that have no prediction of a model version -> rows of `galaxy_predictions`.
+
+Works on any database and needs no special right. Stop it at any time and start it again: nothing is scored
+twice, nothing is lost. Several workers share the work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeRemainingColumn
+
+from galclass.database.connection import Database
+from galclass.database.listen import Waker
+from galclass.database.queue import ScoreQueue
+from galclass.database.references import Reference, parse_reference
+from galclass.database.registry import Registry
+from galclass.scoring import CHUNK, ModelId, Scorer
+
+DEFAULT_MODEL = "galaxy"
+REFILL_S = 60.0
+"""How often a watching worker looks for images that the trigger did not queue."""
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What a run of the worker did."""
+
+    model: ModelId
+    scored: int
+    rejected: int
+    seconds: float
+
+    def __str__(self) -> str:
+        if not self.scored:
+            return f"score: nothing to do, every image has a prediction of {self.model}"
+        rate = self.scored / max(self.seconds, 1e-9)
+        return (
+            f"score: {self.scored:,} images with {self.model}, {self.rejected:,} rejected, "
+            f"{self.seconds:.1f} s, {rate:,.0f} images/s"
+        )
+
+
+def score_pending(
+    database: Database,
+    model: str = DEFAULT_MODEL,
+    *,
+    chunk: int = CHUNK,
+    watch: bool = False,
+    progress: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> ScoreSummary:
+    """Score every image that the model version has not scored.
+
+    Parameters
+    ----------
+    database : Database
+    model : str
+        NAME, NAME@VERSION or NAME@ALIAS; a moved alias takes effect at the next chunk.
+    chunk : int
+        Images a transaction.
+    watch : bool
+        Go on and wait for new images until `stopped` or interrupted.
+    progress : bool
+        Whether to draw a progress bar.
+    stopped : callable
+        Asked before every chunk.
+
+    Raises
+    ------
+    RegistryError, ModelError
+        If the model is unknown or its bytes are not sound.
+    """
+    worker = _Worker(database, parse_reference(model), chunk)
+    with Progress(
+        SpinnerColumn(), *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(),
+        disable=not progress, transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("score", total=worker.queue.count())
+        worker.advance = lambda count: bar.advance(task, count)
+        with Waker(database) as waker:
+            worker.run(watch, stopped, waker)
+    return worker.summary()
+
+
+class _Worker:
+    def __init__(self, database: Database, reference: Reference, chunk: int) -> None:
+        self._database = database
+        self._reference = reference
+        self._registry = Registry(database)
+        self._chunk = chunk
+        self._started = time.perf_counter()
+        self._scored = self._rejected = 0
+        self._after = ""
+        self.advance: Callable[[int], None] = lambda count: None
+        self._load()
+
+    def _load(self) -> None:
+        record = self._registry.get(self._reference)
+        self.scorer: Scorer = record.scorer()
+        self.queue = ScoreQueue(self._database, record.model)
+        self._refill()
+
+    def _refill(self) -> None:
+        self._refilled = time.monotonic()
+        self.queue.release_dead()
+        self.queue.fill()
+
+    def run(self, watch: bool, stopped: Callable[[], bool], waker: Waker) -> None:
+        """Work until the queue is empty, or for ever."""
+        try:
+            while not stopped():
+                self._follow_alias()
+                if self._one_chunk():
+                    continue
+                if not watch:
+                    return
+                waker.wait()
+                if time.monotonic() - self._refilled > REFILL_S:
+                    self._refill()
+        finally:
+            self.queue.release()
+
+    def _follow_alias(self) -> None:
+        if self._reference.alias is None:
+            return
+        if self._registry.resolve(self._reference).model != self.scorer.model:
+            self.queue.release()
+            self._load()
+
+    def _one_chunk(self) -> bool:
+        ids = self.queue.claim(self._chunk, after=self._after)
+        if not ids and self._after:
+            self._after = ""  # round again: chunks that others gave back lie behind
+            ids = self.queue.claim(self._chunk)
+        if not ids:
+            return False
+        self._after = ids[-1]
+        rows = self.queue.fetch(ids)
+        answers = self.scorer.score(
+            [img for _, img, _ in rows], object_ids=[key for key, _, _ in rows], frame_px=[px for _, _, px in rows]
+        )
+        self.queue.finish(ids, answers)
+        self._scored += len(answers)
+        self._rejected += sum(answer.error is not None for answer in answers)
+        self.advance(len(answers))
+        return True
+
+    def summary(self) -> ScoreSummary:
+        """Say what was done so far."""
+        return ScoreSummary(self.scorer.model, self._scored, self._rejected, time.perf_counter() - self._started)

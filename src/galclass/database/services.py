@@ -1,0 +1,240 @@
+"""Published services as rows: a name, immutable version strings, the alias `latest`, and a log of everything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Row, select
+
+from galclass.database.connection import Database
+from galclass.database.history import previous_version
+from galclass.database.references import Reference, check_name, current_user
+from galclass.database.registry import resolve
+from galclass.database.schema import service_aliases, service_log, services
+from galclass.database.statements import lock_table, upsert
+from galclass.database.types import now
+from galclass.errors import RegistryError
+
+LATEST = "latest"
+"""The alias that is meant where no version is said; publishing moves it."""
+
+_VERSION = re.compile(r"[0-9][A-Za-z0-9_.+-]{0,31}")
+
+
+@dataclass(frozen=True)
+class ServiceRecord:
+    """A published version of a service."""
+
+    name: str
+    version: str
+    model_name: str
+    model_version: int
+    description: str
+    created_at: datetime
+    created_by: str
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> Reference:
+        """The model version that answers."""
+        return Reference(self.model_name, version=self.model_version)
+
+
+@dataclass(frozen=True)
+class ServiceEvent:
+    """One line of the log: publish, alias, rollback or delete."""
+
+    name: str
+    action: str
+    version: str | None
+    alias: str | None
+    old_version: str | None
+    at: datetime
+    by: str
+
+
+class Services:
+    """The services of a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def publish(
+        self,
+        name: str,
+        version: str,
+        model_name: str,
+        model_version: int,
+        description: str = "",
+        by: str | None = None,
+        *,
+        aliases: tuple[str, ...] = (LATEST,),
+    ) -> ServiceRecord:
+        """Insert a version and move aliases to it; versions before it stay as they are.
+
+        The same version with the same model is left as it is, so publishing may be repeated.
+
+        Raises
+        ------
+        RegistryError
+            If the version is there with another model, the model is unknown, or a name is not valid.
+        """
+        check_name(name, "service name")
+        if not _VERSION.fullmatch(version):
+            raise RegistryError(f"{version!r} is no service version", expected="such as 1.0")
+        by = by or current_user()
+        with self._database.write() as connection:
+            lock_table(connection, services)
+            resolve(connection, Reference(model_name, version=model_version))
+            there = _find(connection, name, version)
+            if there is None:
+                row = {"name": name, "version": version, "model_name": model_name, "model_version": model_version}
+                row |= {"description": description, "created_at": now(), "created_by": by}
+                connection.execute(services.insert().values(**row))
+                _log(connection, name, "publish", by, version=version)
+            elif (there.model_name, there.model_version) != (model_name, model_version):
+                raise RegistryError(
+                    "this version is published already, with another model",
+                    where=f"{name}@{version}",
+                    expected=f"{there.model_name}@{there.model_version}",
+                    got=f"{model_name}@{model_version}",
+                    advice="publish under a new version; versions never change",
+                )
+            for alias in aliases if there is None else ():
+                _move(connection, name, alias, version, by, "alias")
+            return _record(connection, name, version)
+
+    def list(self, name: str | None = None) -> list[ServiceRecord]:
+        """Give all versions of all services (or of one), by name and age."""
+        query = select(services.c.name, services.c.version).order_by(services.c.name, services.c.created_at)
+        with self._database.read() as connection:
+            rows = connection.execute(query if name is None else query.where(services.c.name == name)).all()
+            return [_record(connection, row.name, row.version) for row in rows]
+
+    def get(self, name: str, version: str = LATEST) -> ServiceRecord:
+        """Find a version by its text or an alias.
+
+        Raises
+        ------
+        RegistryError
+            If there is no such service or version.
+        """
+        with self._database.read() as connection:
+            return _resolve(connection, name, version)
+
+    def alias(self, name: str, alias: str, version: str, *, by: str | None = None) -> ServiceRecord:
+        """Point an alias at a version.
+
+        Raises
+        ------
+        RegistryError
+            If there is no such version, or the alias is no name.
+        """
+        check_name(alias, "alias")
+        with self._database.write() as connection:
+            lock_table(connection, services)
+            found = _resolve(connection, name, version)
+            _move(connection, name, alias, found.version, by or current_user(), "alias")
+            return _record(connection, name, found.version)
+
+    def rollback(self, name: str, alias: str = LATEST, *, by: str | None = None) -> ServiceRecord:
+        """Point an alias at the version it had before.
+
+        Raises
+        ------
+        RegistryError
+            If the alias never pointed anywhere else.
+        """
+        with self._database.write() as connection:
+            lock_table(connection, services)
+            _resolve(connection, name, alias)
+            log = service_log
+            moves = connection.scalars(
+                select(log.c.version).where(log.c.name == name, log.c.alias == alias).order_by(log.c.id)
+            ).all()
+            existing = set(connection.scalars(select(services.c.version).where(services.c.name == name)))
+            version = previous_version(moves, existing)
+            if version is None:
+                raise RegistryError("there is no earlier version to go back to", where=f"{name}@{alias}")
+            _move(connection, name, alias, version, by or current_user(), "rollback")
+            return _record(connection, name, version)
+
+    def delete(self, name: str, version: str, *, by: str | None = None) -> ServiceRecord:
+        """Delete a version that no alias points at, or the last version of a service with its aliases.
+
+        Raises
+        ------
+        RegistryError
+            If an alias points at it while other versions stand.
+        """
+        with self._database.write() as connection:
+            lock_table(connection, services)
+            record = _resolve(connection, name, version)
+            others = connection.scalars(
+                select(services.c.version).where(services.c.name == name, services.c.version != record.version)
+            ).all()
+            if record.aliases and others:
+                raise RegistryError(
+                    "it is in use",
+                    where=f"{name}@{record.version}",
+                    got=f"alias {', '.join(record.aliases)}",
+                    advice="move the alias to another version first",
+                )
+            aliases = service_aliases.c
+            connection.execute(service_aliases.delete().where(aliases.name == name, aliases.version == record.version))
+            connection.execute(services.delete().where(services.c.name == name, services.c.version == record.version))
+            _log(connection, name, "delete", by or current_user(), version=record.version)
+            return record
+
+    def log(self, name: str | None = None) -> Sequence[ServiceEvent]:
+        """Give every publish, move and delete, oldest first."""
+        log = service_log.c
+        query = select(log.name, log.action, log.version, log.alias, log.old_version, log.at, log.by).order_by(log.id)
+        with self._database.read() as connection:
+            rows = connection.execute(query if name is None else query.where(log.name == name))
+            return [ServiceEvent(*row) for row in rows]
+
+
+def _find(connection: Connection, name: str, version: str) -> Row[tuple[object, ...]] | None:
+    where = (services.c.name == name, services.c.version == version)
+    return connection.execute(select(services).where(*where)).one_or_none()
+
+
+def _resolve(connection: Connection, name: str, version: str) -> ServiceRecord:
+    if _find(connection, name, version) is not None:
+        return _record(connection, name, version)
+    aliases = service_aliases.c
+    target = connection.scalar(select(aliases.version).where(aliases.name == name, aliases.alias == version))
+    if target is not None:
+        return _record(connection, name, target)
+    known = connection.scalars(select(services.c.version).where(services.c.name == name)).all()
+    raise RegistryError(
+        "no such version of this service" if known else "no such service",
+        where=f"{name}@{version}",
+        expected=f"one of {', '.join(known)}" if known else None,
+        advice="see `galclass services list`",
+    )
+
+
+def _record(connection: Connection, name: str, version: str) -> ServiceRecord:
+    row = connection.execute(select(services).where(services.c.name == name, services.c.version == version)).one()
+    where = (service_aliases.c.name == name, service_aliases.c.version == version)
+    aliases = connection.scalars(select(service_aliases.c.alias).where(*where).order_by(service_aliases.c.alias)).all()
+    return ServiceRecord(**row._mapping, aliases=tuple(aliases))
+
+
+def _move(connection: Connection, name: str, alias: str, version: str, by: str, action: str) -> None:
+    where = (service_aliases.c.name == name, service_aliases.c.alias == alias)
+    old = connection.scalar(select(service_aliases.c.version).where(*where))
+    if old == version:
+        return
+    row = {"name": name, "alias": alias, "version": version, "set_at": now(), "set_by": by}
+    connection.execute(upsert(connection, service_aliases, row))
+    _log(connection, name, action, by, version=version, alias=alias, old_version=old)
+
+
+def _log(connection: Connection, name: str, action: str, by: str, **facts: str | None) -> None:
+    connection.execute(service_log.insert().values(name=name, action=action, by=by, at=now(), **facts))

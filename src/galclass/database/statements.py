@@ -1,0 +1,32 @@
+"""The few statements that SQLite and PostgreSQL spell differently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Insert, Table, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def insert_for(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """Give the dialect's INSERT, which knows ON CONFLICT."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def insert_new(connection: Connection, table: Table) -> Insert:
+    """Give an INSERT that leaves rows alone that are there already."""
+    return insert_for(connection, table).on_conflict_do_nothing()
+
+
+def upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> Insert:
+    """Give an INSERT that overwrites the row with the same key."""
+    keys = [column.name for column in table.primary_key.columns]
+    values = {name: value for name, value in row.items() if name not in keys}
+    return insert_for(connection, table).values(**row).on_conflict_do_update(index_elements=keys, set_=values)
+
+
+def lock_table(connection: Connection, table: Table) -> None:
+    """Keep other writers of a table out until the end of the transaction (SQLite has one writer anyway)."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))

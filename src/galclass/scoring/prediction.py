@@ -1,0 +1,147 @@
+"""One prediction in all its spellings: the service's JSON record, and the row of CSV, Parquet and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galclass.morphology import CLASSES
+
+DECIMALS = 7
+"""Digits of a probability after the point, in every output; far inside the 1e-5 that parity asks for."""
+
+SEPARATOR = "|"
+"""Between the members of a set in one CSV or Parquet field."""
+
+UNLIKE_TRAINING_DATA = "unlike_training_data"
+"""The flag of an image that is far from everything the model was trained on."""
+
+ROW_COLUMNS: tuple[str, ...] = (
+    "object_id",
+    "predicted_class",
+    "predicted_group",
+    *(f"predicted_{leaf}" for leaf in CLASSES),
+    "prediction_set",
+    "flags",
+    "error",
+    "model_name",
+    "model_version",
+    "model_sha256",
+    "scored_at",
+)
+"""Columns of `Prediction.as_row`, in order; vote fraction columns follow where the model gives them."""
+
+
+@dataclass(frozen=True)
+class ModelId:
+    """Which model answered: its registered name and version (0: not registered) and the sha256 of its bytes."""
+
+    name: str
+    version: int
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True)
+class ImageFault:
+    """Why an image has no prediction: a code (`truncated`, `not_an_image`, ...) and a sentence."""
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one image.
+
+    Attributes
+    ----------
+    object_id : str
+        The object's id, always text.
+    model : ModelId
+        Which model answered.
+    scored_at : datetime
+        When, in UTC.
+    probabilities : tuple of float, (13,), or None
+        In the order of `CLASSES`, rounded to 7 digits; None where the image is faulty.
+    predicted_class, predicted_group : str or None
+        Argmax of the 13 probabilities, and of the four sums.
+    prediction_set : tuple of str
+        Classes of the conformal set, most probable first; empty where the model is not calibrated for sets.
+    flags : tuple of str
+        Warnings such as "unlike_training_data".
+    vote_fractions : mapping of str to (fraction, low, high)
+        By `<gz2 question>_<answer>`; low and high bound 90 %.
+    embedding : float32, (d,), or None
+        The penultimate vector; in no record.
+    error : ImageFault or None
+        Why there is no answer.
+    """
+
+    object_id: str
+    model: ModelId
+    scored_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    probabilities: tuple[float, ...] | None = None
+    predicted_class: str | None = None
+    predicted_group: str | None = None
+    prediction_set: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    vote_fractions: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    embedding: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    error: ImageFault | None = None
+
+    @property
+    def by_class(self) -> dict[str, float] | None:
+        """The probabilities by class name."""
+        if self.probabilities is None:
+            return None
+        return dict(zip(CLASSES, self.probabilities, strict=True))
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the service's record; an `error` key is there only where the image is faulty."""
+        record: dict[str, Any] = {
+            "object_id": self.object_id,
+            "predicted_class": self.predicted_class,
+            "predicted_group": self.predicted_group,
+            "probabilities": self.by_class,
+            "prediction_set": list(self.prediction_set),
+            "flags": list(self.flags),
+            "vote_fractions": {
+                name: {"fraction": fraction, "low": low, "high": high}
+                for name, (fraction, low, high) in self.vote_fractions.items()
+            },
+            "model": {"name": self.model.name, "version": self.model.version, "sha256": self.model.sha256},
+        }
+        if self.error is not None:
+            record["error"] = {"code": self.error.code, "message": self.error.message, "field": "img"}
+        return record
+
+    def as_row(self) -> dict[str, Any]:
+        """Give the flat row of CSV, Parquet and exports: `ROW_COLUMNS`, then vote fractions."""
+        values = self.probabilities or (None,) * len(CLASSES)
+        row: dict[str, Any] = {
+            "object_id": self.object_id,
+            "predicted_class": self.predicted_class,
+            "predicted_group": self.predicted_group,
+            **{f"predicted_{leaf}": value for leaf, value in zip(CLASSES, values, strict=True)},
+            "prediction_set": SEPARATOR.join(self.prediction_set),
+            "flags": SEPARATOR.join(self.flags),
+            "error": str(self.error) if self.error else None,
+            "model_name": self.model.name,
+            "model_version": self.model.version,
+            "model_sha256": self.model.sha256,
+            "scored_at": self.scored_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        }
+        for name, (fraction, low, high) in self.vote_fractions.items():
+            row |= {f"{name}_debiased": fraction, f"{name}_debiased_low": low, f"{name}_debiased_high": high}
+        return row

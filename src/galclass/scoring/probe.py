@@ -1,0 +1,55 @@
+"""Ask a model the one question whose answer it carries, to see that it has not changed."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from galclass.errors import ModelError
+from galclass.preprocess import CutoutParameters, cutout
+from galclass.scoring.scorer import Scorer
+from galclass.scoring.session import open_session
+from galclass.scoring.shipped import probe_image
+from galclass.scoring.signature import INPUT_NAME, PROBABILITIES, Probe
+
+TOLERANCE = 1e-4
+"""Largest difference of a probability from the recorded one; other processors round otherwise."""
+
+
+def make_probe(model: bytes, parameters: CutoutParameters) -> Probe:
+    """Record what a model answers to the probe image; `model` may still be without a signature."""
+    image = probe_image()
+    planes = cutout(image, parameters).transpose(2, 0, 1)[np.newaxis]
+    (probabilities,) = open_session(model).run([PROBABILITIES], {INPUT_NAME: np.ascontiguousarray(planes)})
+    return Probe(hashlib.sha256(image).hexdigest(), tuple(float(value) for value in probabilities[0]))
+
+
+def check_probe(scorer: Scorer) -> float | None:
+    """Compare the answer to the probe image with the recorded one.
+
+    Returns
+    -------
+    float or None
+        The largest difference of a probability; None where the model carries no probe of this package's image.
+
+    Raises
+    ------
+    ModelError
+        If the difference is above the tolerance.
+    """
+    probe = scorer.signature.probe
+    image = probe_image()
+    if probe is None or probe.image_sha256 != hashlib.sha256(image).hexdigest():
+        return None
+    answer = scorer.score_cutouts(cutout(image, scorer.parameters)[np.newaxis]).probabilities[0]
+    difference = float(np.abs(answer - np.array(probe.probabilities)).max())
+    if difference > TOLERANCE:
+        raise ModelError(
+            "it does not answer the probe image as recorded",
+            where=str(scorer.model),
+            expected=f"a difference up to {TOLERANCE}",
+            got=f"{difference:.2g}",
+            advice="the file was changed after it was made, or this machine computes otherwise",
+        )
+    return difference

@@ -1,0 +1,32 @@
+"""The model that works straight after install, and the probe image every model records its answer for."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from galclass.errors import ModelError
+
+MODEL_FILE = "galaxy.onnx"
+PROBE_FILE = "probe.jpg"
+
+
+def shipped_model() -> bytes:
+    """Give the ONNX bytes of the model in the package.
+
+    Raises
+    ------
+    ModelError
+        If this installation has none.
+    """
+    try:
+        return (files(__package__) / MODEL_FILE).read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(
+            "this installation ships no model",
+            advice="train one with `galclass run`, or name one with --model",
+        ) from error
+
+
+def probe_image() -> bytes:
+    """Give the JPEG bytes (424 x 424 px) that `Signature.probe` is about."""
+    return (files(__package__) / PROBE_FILE).read_bytes()
