@@ -1,0 +1,60 @@
+"""`galclass tokens`: who may use the web service for what."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from galclass.cli.options import with_config
+from galclass.config import Config
+from galclass.database import Tokens, open_database
+from galclass.database.tokens import ROLES
+
+
+@click.group()
+def tokens() -> None:
+    """Make, list and revoke access tokens of the web service.
+
+    Example: galclass tokens create --role publisher --label alice
+    """
+
+
+@tokens.command()
+@click.option("--role", type=click.Choice(ROLES), default="reader", show_default=True, help="What the token allows.")
+@click.option("--label", default="", help="Whose it is; shown in labels and logs.")
+@with_config
+def create(config: Config, role: str, label: str) -> None:
+    """Make a token and print it, this once; the database keeps only its hash.
+
+    reader: predict and list. publisher: publish, move aliases, label. admin: delete.
+
+    Example: galclass tokens create --role publisher --label alice
+    """
+    click.echo(Tokens(open_database(config.database_url)).create(role, label))
+
+
+@tokens.command(name="list")
+@with_config
+def list_(config: Config) -> None:
+    """List tokens by number, without their text.
+
+    Example: galclass tokens list
+    """
+    table = Table("id", "role", "label", "created", "revoked")
+    for one in Tokens(open_database(config.database_url)).list():
+        revoked = one.revoked_at.strftime("%Y-%m-%d %H:%M") if one.revoked_at else ""
+        table.add_row(str(one.id), one.role, one.label, one.created_at.strftime("%Y-%m-%d %H:%M"), revoked)
+    Console().print(table)
+
+
+@tokens.command()
+@click.argument("number", type=int)
+@with_config
+def revoke(config: Config, number: int) -> None:
+    """Take a token back; a running server refuses it within a second.
+
+    Example: galclass tokens revoke 3
+    """
+    info = Tokens(open_database(config.database_url)).revoke(number)
+    click.echo(f"token {info.id} ({info.role} {info.label}) is revoked")

@@ -1,0 +1,61 @@
+"""The web app: routes, error shapes, middleware and the page, put together for one configuration."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from galclass import __version__
+from galclass.config import Config
+from galclass.service import browse, health, manage, predict
+from galclass.service.docs_page import install_docs
+from galclass.service.errors import install_handlers
+from galclass.service.observe import Observe
+from galclass.service.server import web_folder
+from galclass.service.state import ServiceState
+
+_DESCRIPTION = """Galaxy morphology from survey images: versioned services that answer with class probabilities.
+
+Every refusal is `{"error": {"code", "message", "field"}}`. Versions never change; aliases such as `latest` move."""
+
+
+def create_app(config: Config) -> FastAPI:
+    """Make the app of one server process.
+
+    Parameters
+    ----------
+    config : Config
+        Its database must be reachable; `serve` holds the limits.
+
+    Raises
+    ------
+    DatabaseError
+        If the database cannot be opened.
+    """
+    state = ServiceState(config)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        state.close()
+
+    app = FastAPI(
+        title="galclass",
+        version=__version__,
+        summary="Galaxy morphology as a service",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = state
+    install_handlers(app)
+    install_docs(app)
+    for module in (predict, manage, browse, health):
+        app.include_router(module.router)
+    app.mount("/", StaticFiles(directory=web_folder(), html=True, check_dir=False), name="page")
+    app.add_middleware(Observe, metrics=state.metrics)
+    return app

@@ -1,0 +1,155 @@
+"""One table from error code to HTTP status, and the body `{"error": {code, message, field}}` of every refusal.
+
+Takes exceptions, gives JSON responses; no traceback ever leaves the process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from galclass.errors import CutoutError, DatabaseError, GalclassError, ServiceError
+
+log = logging.getLogger("galclass.service")
+
+STATUS: Mapping[str, int] = {
+    "invalid": 422,
+    "bad_request": 400,
+    "no_image": 400,
+    "bad_base64": 400,
+    "bad_json": 400,
+    "bad_multipart": 400,
+    "incomplete_body": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "unknown_service": 404,
+    "unknown_model": 404,
+    "unknown_object": 404,
+    "unknown_job": 404,
+    "method_not_allowed": 405,
+    "not_acceptable": 406,
+    "slow_body": 408,
+    "conflict": 409,
+    "exists": 409,
+    "not_changed": 412,
+    "too_large": 413,
+    "body_too_large": 413,
+    "too_many_images": 413,
+    "unsupported_type": 415,
+    "empty": 422,
+    "truncated": 422,
+    "not_an_image": 422,
+    "too_many_requests": 429,
+    "internal": 500,
+    "overloaded": 503,
+    "not_ready": 503,
+    "database": 503,
+}
+"""HTTP status of every error code; codes of images that give no cutout and are not listed are 422."""
+
+RETRY_AFTER_S = 1
+"""Seconds after which a refused client may try again, for 429 and 503."""
+
+
+class RequestError(ServiceError):
+    """A request that is refused: `code` is a key of `STATUS`, `field` names what to mend.
+
+    Parameters
+    ----------
+    code : str
+        Key of `STATUS`.
+    what : str
+        What is wrong, as one clause.
+    field : str or None
+        Header, parameter, part or JSON key that is wrong.
+    headers : mapping, optional
+        More headers of the response.
+    facts
+        `where`, `expected`, `got`, `advice` of `GalclassError`.
+    """
+
+    def __init__(
+        self, code: str, what: str, *, field: str | None = None, headers: Mapping[str, str] | None = None, **facts: Any
+    ) -> None:
+        self.code = code
+        self.field = field
+        self.headers = dict(headers or {})
+        super().__init__(what, **facts)
+
+
+def status_of(error: GalclassError) -> int:
+    """Give the HTTP status of an error of ours."""
+    if isinstance(error, CutoutError | RequestError):
+        return STATUS.get(error.code, 422)
+    if isinstance(error, DatabaseError) and error.code not in STATUS:
+        return STATUS["database"]
+    return STATUS.get(error.code, STATUS["internal"])
+
+
+def error_body(code: str, message: str, field: str | None = None) -> dict[str, dict[str, str | None]]:
+    """Give the body of a refusal."""
+    return {"error": {"code": code, "message": message, "field": field}}
+
+
+def error_response(code: str, message: str, field: str | None = None, *, status: int | None = None) -> JSONResponse:
+    """Give the response of a refusal, with Retry-After where waiting helps."""
+    status = status or STATUS[code]
+    headers = {"Cache-Control": "no-store"}
+    if status in (429, 503):
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(error_body(code, message, field), status_code=status, headers=headers)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Make every exception of an app answer in the one shape."""
+    app.add_exception_handler(GalclassError, _galclass_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _galclass_error(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, GalclassError):
+        return await _unexpected(request, error)
+    status = status_of(error)
+    if status >= 500:
+        log.error("request failed", extra={"code": error.code, "path": request.url.path, "reason": str(error)})
+    response = error_response(error.code, str(error), getattr(error, "field", None), status=status)
+    response.headers.update(getattr(error, "headers", {}))
+    return response
+
+
+async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
+    faults = error.errors() if isinstance(error, RequestValidationError) else []
+    texts = [f"{_location(fault)}: {fault['msg']}" for fault in faults]
+    return error_response("invalid", "; ".join(texts) or "invalid request", _location(faults[0]) if faults else None)
+
+
+def _location(fault: Mapping[str, Any]) -> str:
+    place, *rest = fault["loc"]
+    return ".".join(str(part) for part in rest) or str(place)
+
+
+async def _http_error(_: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    code = {404: "not_found", 405: "method_not_allowed"}.get(status, "bad_request")
+    message = str(error.detail) if isinstance(error, HTTPException) else "bad request"
+    response = error_response(code, message, status=status)
+    if isinstance(error, HTTPException) and error.headers:
+        response.headers.update(error.headers)
+    return response
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    request_id = request.scope.get("request_id", "")
+    log.error("unexpected error", exc_info=error, extra={"path": request.url.path, "request_id": request_id})
+    return error_response("internal", f"the server failed on this request; its log has the reason under {request_id}")

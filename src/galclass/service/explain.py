@@ -1,0 +1,62 @@
+"""One image explained: the cutout the model sees, where it looked, and its answer to the eight views."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import numpy as np
+
+from galclass.morphology import CLASSES
+from galclass.preprocess import cutout
+from galclass.scoring import Scorer
+from galclass.service.saliency import Pixels, Probabilities, cutout_png, eight_views, heat_png, occlusion_map
+
+_DIGITS = 6
+
+
+def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -> dict[str, Any]:
+    """Explain the answer for one image.
+
+    Parameters
+    ----------
+    scorer : Scorer
+    data : bytes
+        JPEG, PNG or BMP file.
+    object_id : str
+    frame_px : int or None
+        Side of the survey's frame in px; None: the file is a full frame.
+
+    Raises
+    ------
+    CutoutError
+        If the bytes give no cutout.
+    """
+
+    def score(cutouts: Pixels) -> Probabilities:
+        return scorer.score_cutouts(cutouts).probabilities
+
+    pixels = cutout(data, scorer.parameters, frame_px=frame_px)
+    views = eight_views(pixels)
+    answers = score(np.stack([view for _, _, view in views]))
+    return {
+        "object_id": object_id,
+        "predicted_class": CLASSES[int(answers[0].argmax())],
+        "cutout": _text(cutout_png(pixels)),
+        "saliency": _text(heat_png(occlusion_map(pixels, score))),
+        "views": [
+            {
+                "angle_deg": angle_deg,
+                "mirrored": mirrored,
+                "png": _text(cutout_png(view, 96)),
+                "predicted_class": CLASSES[int(answer.argmax())],
+                "probabilities": dict(zip(CLASSES, answer.round(_DIGITS).tolist(), strict=True)),
+            }
+            for (angle_deg, mirrored, view), answer in zip(views, answers, strict=True)
+        ],
+        "model": {"name": scorer.model.name, "version": scorer.model.version, "sha256": scorer.model.sha256},
+    }
+
+
+def _text(data: bytes) -> str:
+    return b64encode(data).decode()

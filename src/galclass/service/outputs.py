@@ -1,0 +1,109 @@
+"""From predictions to a response: JSON by default, CSV or Parquet by Accept, with an ETag.
+
+Takes predictions, gives responses; the JSON record and the columns are those of `galclass.scoring`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fastapi import Response
+
+from galclass.service.errors import RequestError
+
+JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
+MEDIA_TYPES = (JSON, CSV, PARQUET)
+
+REVALIDATE = "private, no-cache"
+"""A stored answer may be used after asking whether its ETag still holds: a service's model can be switched."""
+
+
+def choose_media_type(accept: str | None) -> str:
+    """Choose the answer's media type by an Accept header; the first of equal weights wins.
+
+    Raises
+    ------
+    RequestError
+        `not_acceptable`, if none of JSON, CSV and Parquet is acceptable.
+    """
+    if not accept or accept == "*/*":
+        return JSON
+    weighed: list[tuple[float, int, str]] = []
+    for place, item in enumerate(accept.split(",")):
+        kind, *parameters = (part.strip().lower() for part in item.split(";"))
+        for media_type in MEDIA_TYPES:
+            if kind in (media_type, "*/*", media_type.split("/")[0] + "/*"):
+                weighed.append((-_quality(parameters), place, media_type))
+                break
+    acceptable = [entry for entry in weighed if entry[0] < 0]
+    if not acceptable:
+        raise RequestError("not_acceptable", "no such answer", expected=" or ".join(MEDIA_TYPES), field="Accept")
+    return min(acceptable, key=lambda entry: entry[:2])[2]
+
+
+def _quality(parameters: Iterable[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def etag_of(*parts: str | bytes) -> str:
+    """Give the ETag of an answer from everything it depends on: image bytes, model sha256, options."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else part.encode()
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return f'"{digest.hexdigest()[:32]}"'
+
+
+def matches(if_none_match: str | None, etag: str) -> bool:
+    """Say whether an If-None-Match header names this ETag."""
+    if not if_none_match:
+        return False
+    names = [name.strip().removeprefix("W/") for name in if_none_match.split(",")]
+    return etag in names or "*" in names
+
+
+def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Write rows as CSV; lists as "a|b", None and empty lists as nothing."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(rows[0] if rows else [])
+    for row in rows:
+        writer.writerow([_csv_value(value) for value in row.values()])
+    return text.getvalue().encode()
+
+
+def _csv_value(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return "|".join(str(item) for item in value)
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + value  # a spreadsheet would run it as a formula
+    return value
+
+
+def parquet_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Write rows as one Parquet file."""
+    import pyarrow
+    import pyarrow.parquet
+
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), sink)
+    return sink.getvalue()
+
+
+def table_response(rows: Sequence[Mapping[str, Any]], media_type: str, headers: Mapping[str, str]) -> Response:
+    """Give rows as CSV or Parquet."""
+    data = csv_bytes(rows) if media_type == CSV else parquet_bytes(rows)
+    suffix = "csv" if media_type == CSV else "parquet"
+    disposition = {"Content-Disposition": f'attachment; filename="predictions.{suffix}"'}
+    return Response(data, media_type=media_type, headers={**headers, **disposition})

@@ -1,0 +1,137 @@
+"""Routes that answer for images: predict and explain."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from galclass.scoring import Prediction
+from galclass.service.auth import READER
+from galclass.service.errors import RequestError
+from galclass.service.explain import explain
+from galclass.service.inputs import ImageInput, Inputs
+from galclass.service.openapi import IMAGE_BODY, responses
+from galclass.service.outputs import JSON, MEDIA_TYPES, REVALIDATE, choose_media_type, etag_of, matches, table_response
+from galclass.service.published import PublishedService
+from galclass.service.schemas import Explanation, PredictionList, PredictionRecord
+from galclass.service.state import state_of
+
+router = APIRouter(tags=["predict"])
+
+Name = Annotated[str, Path(description="Service name", max_length=64)]
+Version = Annotated[str, Path(description='Version such as "1.0", or an alias such as "latest"', max_length=64)]
+FramePx = Annotated[
+    int | None,
+    Query(ge=1, le=65536, description="Side of the survey's full frame in px; left out: the file is a full frame"),
+]
+ObjectId = Annotated[
+    str | None, Query(min_length=1, max_length=200, description="Id of a raw body; other bodies name their own")
+]
+Embedding = Annotated[bool, Query(description="Add the model's embedding to each JSON record")]
+
+_PREDICTED = {"model": PredictionRecord | PredictionList, "description": "One record, or a list for several images"}
+_TABLES: dict[str, Any] = {
+    media_type: {"schema": {"type": "string"}} for media_type in MEDIA_TYPES if media_type != JSON
+}
+_FAULTS = (400, 401, 404, 406, 408, 412, 413, 415, 422, 429, 503)
+
+
+@router.post(
+    "/v1/services/{name}/{version}/predict",
+    summary="Classify one image or several",
+    openapi_extra=IMAGE_BODY,
+    responses={200: {**_PREDICTED, "content": _TABLES}, **responses(*_FAULTS)},
+    response_model=None,
+)
+async def predict(
+    request: Request,
+    name: Name,
+    version: Version,
+    frame_px: FramePx = None,
+    object_id: ObjectId = None,
+    embedding: Embedding = False,
+) -> Response:
+    """Classify the images of a body: a raw image, a multipart upload of one or many, or JSON.
+
+    One image gives its record; several give {"predictions": [...]}, where a faulty one has `error`.
+    Accept chooses JSON, CSV or Parquet. The ETag depends on image bytes, model and options alone; a POST with
+    a matching If-None-Match is answered 412 without scoring.
+    """
+    state = state_of(request)
+    await state.admit(request, READER)
+    service = await state.resolve(name, version)
+    media_type = choose_media_type(request.headers.get("accept"))
+    async with state.bodies.hold(request) as body:
+        inputs = await state.inputs(body, request.headers.get("content-type", ""), object_id)
+        etag = _etag(service, inputs, media_type, frame_px, embedding)
+        headers = {"ETag": etag, "Cache-Control": REVALIDATE, "Vary": "Accept, Authorization"}
+        if matches(request.headers.get("if-none-match"), etag):
+            raise RequestError("not_changed", "the answer is the one you have", field="If-None-Match", headers=headers)
+        predictions = await state.score(service, inputs.images, frame_px)
+    if media_type != JSON:
+        return table_response([prediction.as_row() for prediction in predictions], media_type, headers)
+    return JSONResponse(_json(predictions, inputs.many, embedding), headers=headers)
+
+
+@router.post(
+    "/v1/services/{name}/{version}/explain",
+    summary="Explain the answer for one image",
+    openapi_extra=IMAGE_BODY,
+    responses={200: {"model": Explanation}, **responses(400, 401, 404, 408, 413, 415, 422, 429, 503)},
+    response_model=None,
+)
+async def explain_one(
+    request: Request, name: Name, version: Version, frame_px: FramePx = None, object_id: ObjectId = None
+) -> Response:
+    """Show the cutout as the model sees it, where it looked (occlusion), and its answers to the eight views."""
+    state = state_of(request)
+    await state.admit(request, READER)
+    service = await state.resolve(name, version)
+    async with state.bodies.hold(request) as body:
+        image = only_image(await state.inputs(body, request.headers.get("content-type", ""), object_id))
+        return JSONResponse(
+            await state.pool.run(
+                lambda: explain(state.models.get(service.model), image.data, image.object_id, frame_px)
+            )
+        )
+
+
+def only_image(inputs: Inputs) -> ImageInput:
+    """Give the one image of a request.
+
+    Raises
+    ------
+    RequestError
+        `too_many_images`, if there are several.
+    """
+    if len(inputs.images) != 1:
+        raise RequestError(
+            "too_many_images", "this takes one image", expected="1", got=len(inputs.images), field="body"
+        )
+    return inputs.images[0]
+
+
+def _etag(service: PublishedService, inputs: Inputs, media_type: str, frame_px: int | None, embedding: bool) -> str:
+    options = f"{service.model} {service.model.sha256} {media_type} {frame_px} {embedding} {inputs.many}"
+    parts: list[str | bytes] = [options]
+    for image in inputs.images:
+        parts += [image.object_id, image.data or image.url or ""]
+    return etag_of(*parts)
+
+
+def _json(predictions: list[Prediction], many: bool, embedding: bool) -> dict[str, Any]:
+    if many:
+        return {"predictions": [_record(prediction, embedding) for prediction in predictions]}
+    error = predictions[0].error
+    if error is not None:
+        raise RequestError(error.code, error.message, field="img")
+    return _record(predictions[0], embedding)
+
+
+def _record(prediction: Prediction, embedding: bool) -> dict[str, Any]:
+    record = prediction.as_json()
+    if embedding and prediction.embedding is not None:
+        record["embedding"] = prediction.embedding.tolist()
+    return record

@@ -1,0 +1,92 @@
+"""The stage `publish`: the registered model becomes a service; run twice, it changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from galclass.config import Config
+from galclass.database import Database, Registry, ServiceRecord, Services, open_database
+
+
+@dataclass(frozen=True)
+class PublishSummary:
+    """Which version is published, and whether this made it."""
+
+    service: ServiceRecord
+    new: bool
+
+    def __str__(self) -> str:
+        done = "published" if self.new else "is published already"
+        service = self.service
+        return f"publish: {service.name} {service.version} {done}, answered by {service.model}"
+
+
+def publish_stage(config: Config) -> PublishSummary:
+    """Publish the registered model under the configured service name.
+
+    The configured version is the first one tried; where it stands for another model already, the last number
+    of the version is raised, as versions never change.
+
+    Raises
+    ------
+    RegistryError
+        If no model is registered, or a name is not valid.
+    """
+    database = open_database(config.database_url, migrate=True)
+    try:
+        model = config.score.model or f"{config.register.name}@{config.register.aliases[0]}"
+        settings = config.publish
+        return publish(database, settings.name, model, settings.version, settings.description, next_version=True)
+    finally:
+        database.close()
+
+
+def publish(
+    database: Database,
+    name: str,
+    model: str,
+    version: str,
+    description: str = "",
+    *,
+    by: str | None = None,
+    next_version: bool = False,
+) -> PublishSummary:
+    """Publish a model as a version of a service.
+
+    Parameters
+    ----------
+    database : Database
+    name : str
+        Service name.
+    model : str
+        NAME, NAME@VERSION or NAME@ALIAS; resolved now, so that a published version never changes its answers.
+    version : str
+        Such as "1.0".
+    description : str
+    by : str, optional
+        Who publishes, for the log.
+    next_version : bool
+        Whether to take the next free version where this one is another model's.
+
+    Raises
+    ------
+    RegistryError
+        If the model is unknown, a name is not valid, or the version is another model's.
+    """
+    services = Services(database)
+    info = Registry(database).resolve(model)
+    records = services.list(name)
+    same = [one for one in records if (one.model_name, one.model_version) == (info.name, info.version)]
+    taken = {one.version for one in records}
+    if next_version and same:
+        return PublishSummary(services.alias(name, "latest", same[-1].version, by=by), new=False)
+    while next_version and version in taken:
+        version = raised(version)
+    record = services.publish(name, version, info.name, info.version, description, by=by)
+    return PublishSummary(record, new=version not in taken)
+
+
+def raised(version: str) -> str:
+    """Give the version with its last number raised by one: 1.0 becomes 1.1."""
+    head, dot, last = version.rpartition(".")
+    return f"{head}{dot}{int(last) + 1}" if last.isdecimal() else f"{version}.1"

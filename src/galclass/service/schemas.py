@@ -1,0 +1,313 @@
+"""The shapes of requests and answers, as OpenAPI shows them; answers are checked against them in the tests."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Probability = float
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong, and with which field."""
+
+    code: str
+    message: str
+    field: str | None
+
+
+class ErrorBody(BaseModel):
+    """Every refusal."""
+
+    error: ErrorDetail
+
+
+class ModelRef(BaseModel):
+    """Which model answered; version 0 is a model that is not registered."""
+
+    name: str
+    version: int
+    sha256: str
+
+
+class VoteFraction(BaseModel):
+    """Predicted share of the votes with its 90 % interval."""
+
+    fraction: float
+    low: float
+    high: float
+
+
+class PredictionRecord(BaseModel):
+    """The answer for one image; a faulty one among several has `error` and no class."""
+
+    object_id: str
+    predicted_class: str | None
+    predicted_group: str | None
+    probabilities: dict[str, Probability] | None
+    prediction_set: list[str]
+    flags: list[str]
+    vote_fractions: dict[str, VoteFraction]
+    model: ModelRef
+    embedding: list[float] | None = None
+    error: ErrorDetail | None = None
+
+
+class PredictionList(BaseModel):
+    """The answers for several images, in the order of the request."""
+
+    predictions: list[PredictionRecord]
+
+
+class ImageBody(BaseModel):
+    """One image as JSON; `url` only where the server allows hosts to fetch from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field("image", min_length=1, max_length=200)
+    img: str | None = Field(None, description="JPEG, PNG or BMP bytes in base64")
+    url: str | None = Field(None, description="address at an allowed cutout service")
+
+
+class ImagesBody(BaseModel):
+    """Several images as JSON."""
+
+    images: list[ImageBody] = Field(min_length=1)
+
+
+class ServiceRecord(BaseModel):
+    """A published service."""
+
+    name: str
+    version: str
+    description: str
+    model: ModelRef
+    aliases: list[str]
+    created_at: datetime
+    created_by: str
+
+
+class ServiceList(BaseModel):
+    """The published services."""
+
+    services: list[ServiceRecord]
+
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+VERSION = r"^[0-9][A-Za-z0-9_.+-]{0,31}$"
+REFERENCE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(@[A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$"
+
+
+class ServiceBody(BaseModel):
+    """What a new version of a service is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=NAME)
+    version: str = Field(pattern=VERSION)
+    model: str = Field(description="NAME, NAME@VERSION or NAME@ALIAS", pattern=REFERENCE)
+    description: str = Field("", max_length=2000)
+
+
+class AliasBody(BaseModel):
+    """The version an alias shall stand for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: str = Field(description="A version, or another alias", pattern=NAME)
+
+
+class ServiceEventRecord(BaseModel):
+    """One line of the log of a service."""
+
+    name: str
+    action: str
+    version: str | None
+    alias: str | None
+    old_version: str | None
+    at: datetime
+    by: str
+
+
+class ServiceLog(BaseModel):
+    """Every publish, move and delete, oldest first."""
+
+    events: list[ServiceEventRecord]
+
+
+class Capabilities(BaseModel):
+    """What a service takes and gives."""
+
+    service: ServiceRecord
+    inputs: list[str]
+    outputs: list[str]
+    classes: dict[str, str]
+    groups: dict[str, list[str]]
+    max_body_bytes: int
+    max_images: int
+    signature: dict[str, Any]
+
+
+class ModelSummary(BaseModel):
+    """A registered version of a model."""
+
+    name: str
+    version: int
+    sha256: str
+    aliases: list[str]
+    created_at: datetime
+    created_by: str
+
+
+class ModelList(BaseModel):
+    """The registered models."""
+
+    models: list[ModelSummary]
+
+
+class AliasMoveRecord(BaseModel):
+    """One move of an alias; null where it was made or taken away."""
+
+    alias: str
+    old: int | None
+    new: int | None
+    set_at: datetime
+    set_by: str
+
+
+class ModelDetail(ModelSummary):
+    """A registered version with what is known about it."""
+
+    metrics: dict[str, Any]
+    card: str
+    signature: dict[str, Any]
+    alias_log: list[AliasMoveRecord]
+
+
+class Example(BaseModel):
+    """A bundled galaxy with what the volunteers said."""
+
+    object_id: str
+    label: str | None
+    image: str = Field(description="path of the JPEG")
+    votes: dict[str, float]
+
+
+class ExampleList(BaseModel):
+    """Galaxies to try."""
+
+    examples: list[Example]
+
+
+class CatalogRow(BaseModel):
+    """A stored prediction with the object's position."""
+
+    object_id: str
+    predicted_class: str | None
+    predicted_group: str | None
+    probability: float | None
+    probabilities: dict[str, Probability] | None
+    prediction_set: list[str]
+    flags: list[str]
+    error: str | None
+    model_name: str
+    model_version: int
+    scored_at: datetime
+    ra: float | None
+    dec: float | None
+    image: str
+    human_label: str | None
+
+
+class CatalogPage(BaseModel):
+    """One page of stored predictions."""
+
+    predictions: list[CatalogRow]
+    page: int
+    page_size: int
+    total: int
+
+
+class LabelBody(BaseModel):
+    """A class given by a person."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    object_id: str = Field(min_length=1, max_length=200)
+    label: str = Field(min_length=1, max_length=40)
+
+
+class LabelRecord(BaseModel):
+    """A stored human label."""
+
+    object_id: str
+    label: str
+    source: str
+    labelled_by: str
+    labelled_at: datetime
+
+
+class View(BaseModel):
+    """One turn or mirror image of a cutout with the model's answer to it."""
+
+    angle_deg: int
+    mirrored: bool
+    png: str = Field(description="PNG in base64")
+    predicted_class: str
+    probabilities: dict[str, Probability]
+
+
+class Explanation(BaseModel):
+    """Why the model answers as it does; pictures are PNGs in base64."""
+
+    object_id: str
+    predicted_class: str
+    cutout: str
+    saliency: str
+    views: list[View]
+    model: ModelRef
+
+
+class Neighbour(BaseModel):
+    """A galaxy of the sample that the model sees as similar."""
+
+    object_id: str
+    similarity: float
+    label: str | None
+    image: str
+
+
+class NeighbourList(BaseModel):
+    """The most similar galaxies, nearest first."""
+
+    similar: list[Neighbour]
+
+
+class JobRecord(BaseModel):
+    """A batch job."""
+
+    id: str
+    service: str
+    version: str
+    status: Literal["queued", "running", "done", "cancelled", "failed", "expired"]
+    total: int
+    done: int
+    faulty: int
+    created_at: datetime
+    expires_at: datetime
+    error: str | None = None
+
+
+class Health(BaseModel):
+    """The process lives."""
+
+    ok: bool
+
+
+class Readiness(BaseModel):
+    """What works and what does not, by part."""
+
+    ok: list[str]
+    failing: dict[str, str]

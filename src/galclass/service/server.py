@@ -1,0 +1,94 @@
+"""Run the app under uvicorn: one or more processes, prompt and graceful shutdown.
+
+Takes a configuration, serves until it is told to stop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from galclass.config import Config, config_from_dict, config_to_dict
+from galclass.errors import ServiceError
+from galclass.service.logs import configure_logs
+from galclass.service.metrics import MULTIPROCESS_FOLDER
+
+CONFIG_VARIABLE = "GALCLASS_SERVE_CONFIG"
+"""Environment variable that hands the resolved configuration, as JSON, to the server processes."""
+
+GRACE_S = 20
+"""Seconds that running requests get to finish on shutdown."""
+
+_BACKLOG = 2048
+_KEEP_ALIVE_S = 15
+
+
+def serve(config: Config) -> None:
+    """Serve until interrupted; returns after a graceful shutdown.
+
+    Raises
+    ------
+    ServiceError
+        If the address cannot be bound.
+    """
+    settings = config.serve
+    os.environ[CONFIG_VARIABLE] = json.dumps(config_to_dict(config))
+    if settings.workers == 1:
+        uvicorn.run(APP, **server_options(config))
+        return
+    with tempfile.TemporaryDirectory(prefix="galclass-metrics-") as folder:
+        os.environ[MULTIPROCESS_FOLDER] = folder
+        uvicorn.run(APP, workers=settings.workers, **server_options(config))
+
+
+APP = "galclass.service.server:app_from_environment"
+
+
+def server_options(config: Config) -> dict[str, Any]:
+    """Give uvicorn's options for a configuration."""
+    return {
+        "factory": True,
+        "host": config.serve.host,
+        "port": config.serve.port,
+        "http": "galclass.service.protocol:GuardedProtocol",
+        "loop": "uvloop",
+        "ws": "none",
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "proxy_headers": bool(config.serve.trusted_proxies),
+        "forwarded_allow_ips": ",".join(config.serve.trusted_proxies) or None,
+        "timeout_graceful_shutdown": GRACE_S,
+        "timeout_keep_alive": _KEEP_ALIVE_S,
+        "backlog": _BACKLOG,
+        "limit_concurrency": config.serve.max_connections,
+    }
+
+
+def app_from_environment() -> FastAPI:
+    """Make the app of one server process from the configuration in the environment."""
+    from galclass.service.app import create_app
+
+    text = os.environ.get(CONFIG_VARIABLE)
+    if text is None:
+        raise ServiceError("no configuration in the environment", where=CONFIG_VARIABLE, advice="use `galclass serve`")
+    configure_logs()
+    return create_app(config_from_dict(json.loads(text), where=CONFIG_VARIABLE))
+
+
+def addresses(config: Config) -> tuple[str, str]:
+    """Give the addresses of the page and of the API docs."""
+    host = config.serve.host
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{config.serve.port}/", f"http://{shown}:{config.serve.port}/docs"
+
+
+def web_folder() -> Path:
+    """Give the folder of the page's files."""
+    return Path(__file__).resolve().parent.parent / "web"

@@ -1,0 +1,146 @@
+"""What the routes of one server process share: database, loaded models, scoring threads, limits."""
+
+from __future__ import annotations
+
+import os
+from typing import cast
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+
+from galclass.config import Config
+from galclass.database import Images, Registry, Services, Tokens, open_database
+from galclass.scoring import ModelId, Prediction
+from galclass.service.auth import Actor, Authority
+from galclass.service.body import BodyReader
+from galclass.service.errors import RequestError
+from galclass.service.examples import Examples
+from galclass.service.inputs import ImageInput, Inputs, parse_inputs
+from galclass.service.limits import RateLimit
+from galclass.service.metrics import Metrics
+from galclass.service.models import LoadedModels
+from galclass.service.pool import ScoringPool
+from galclass.service.published import PublishedService, PublishedServices
+
+HELD_BODIES = 8
+"""Full-sized bodies that a process holds at one time."""
+
+_SMALL_BODY_BYTES = 256 * 1024
+"""A body up to this size is parsed on the event loop; a larger one in a scoring thread."""
+
+_IMAGES_A_JOB = 16
+"""Images of one request that are scored before others get their turn."""
+
+
+class ServiceState:
+    """Everything one process needs to answer.
+
+    Parameters
+    ----------
+    config : Config
+
+    Raises
+    ------
+    DatabaseError
+        If the database cannot be opened.
+    """
+
+    def __init__(self, config: Config) -> None:
+        settings = config.serve
+        self.config = config
+        self.database = open_database(config.database_url)
+        self.services = Services(self.database)
+        self.registry = Registry(self.database)
+        self.images = Images(self.database)
+        self.tokens = Tokens(self.database)
+        self.published = PublishedServices(self.database)
+        self.examples = Examples(self.database, config.workspace_path / "prepared" / "index.parquet")
+        self.models = LoadedModels(self._read_model)
+        self.pool = ScoringPool(settings.threads or threads_of(settings.workers), settings.max_waiting)
+        self.bodies = BodyReader(
+            settings.max_body_bytes, settings.body_timeout_s, HELD_BODIES * settings.max_body_bytes
+        )
+        self.authority = Authority(self._check_token, open_reading=settings.open_reading)
+        self.rate = RateLimit(settings.requests_per_minute)
+        self.metrics = Metrics()
+
+    def _read_model(self, model: ModelId) -> bytes:
+        return self.registry.get(f"{model.name}@{model.version}").value
+
+    def _check_token(self, secret: str) -> tuple[str, str] | None:
+        found = self.tokens.verify(secret)
+        return (found.label or f"token {found.id}", found.role) if found else None
+
+    async def admit(self, request: Request, role: str) -> Actor:
+        """Check who asks, what they may do, and how often they ask.
+
+        Raises
+        ------
+        RequestError
+            `unauthorized`, `forbidden`, `too_many_requests`.
+        """
+        if self.authority.needs_lookup(request):
+            actor = await run_in_threadpool(self.authority.identify, request)
+        else:
+            actor = self.authority.identify(request)
+        if not self.rate.allows(actor.key):
+            raise RequestError(
+                "too_many_requests", "too many requests", expected=f"{self.rate.per_minute} a minute", got=None
+            )
+        self.authority.require(actor, role)
+        return actor
+
+    async def resolve(self, name: str, version: str) -> PublishedService:
+        """Find the service that answers; at most half a second old.
+
+        Raises
+        ------
+        RequestError
+            `unknown_service`.
+        """
+        recent = self.published.recent(name, version)
+        if recent is not None:
+            return recent
+        return await run_in_threadpool(self.published.look_up, name, version)
+
+    async def inputs(self, body: bytes, content_type: str, object_id: str | None) -> Inputs:
+        """Find the images of a body, off the event loop when it is large."""
+        limit = self.config.serve.max_images
+
+        def parse() -> Inputs:
+            return parse_inputs(body, content_type, object_id=object_id, max_images=limit)
+
+        return parse() if len(body) <= _SMALL_BODY_BYTES else await self.pool.run(parse)
+
+    async def score(
+        self, service: PublishedService, images: tuple[ImageInput, ...], frame_px: int | None
+    ) -> list[Prediction]:
+        """Score images in the pool, a few at a time, so that one large request does not hold up the others."""
+
+        def job(part: tuple[ImageInput, ...]) -> list[Prediction]:
+            scorer = self.models.get(service.model)
+            ids = [image.object_id for image in part]
+            return scorer.score([image.data for image in part], object_ids=ids, frame_px=frame_px)
+
+        predictions: list[Prediction] = []
+        for start in range(0, len(images), _IMAGES_A_JOB):
+            predictions += await self.pool.run(job, images[start : start + _IMAGES_A_JOB])
+        for prediction in predictions:
+            outcome = prediction.error.code if prediction.error else "ok"
+            self.metrics.images.labels(service.record.name, outcome).inc()
+        return predictions
+
+    def close(self) -> None:
+        """Finish what runs, then close the database."""
+        self.pool.close()
+        self.database.close()
+
+
+def threads_of(workers: int) -> int:
+    """Share the cores among the processes."""
+    return max(1, len(os.sched_getaffinity(0)) // workers)
+
+
+def state_of(request: Request) -> ServiceState:
+    """Give the state of the app that serves a request."""
+    return cast(ServiceState, request.app.state.service)

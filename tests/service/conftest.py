@@ -1,0 +1,73 @@
+"""A workspace with two small models, a published service, real galaxies and tokens, and its app."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from galclass.config import Config, load_config
+from galclass.database import Database, Images, NewImage, Registry, Services, Tokens, open_database, score_pending
+from galclass.service import create_app
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tiny_model import tiny_model  # noqa: E402  # tests/ is no package
+
+SERVICE = "/v1/services/galaxy-class/1.0"
+
+
+@pytest.fixture(scope="session")
+def galaxies(sample_folder: Path) -> dict[str, bytes]:
+    """Ten real galaxies by asset id."""
+    with zipfile.ZipFile(sample_folder / "images_gz2.zip") as archive:
+        names = [name for name in sorted(archive.namelist()) if name.endswith(".jpg")][:10]
+        return {Path(name).stem: archive.read(name) for name in names}
+
+
+@pytest.fixture(scope="session")
+def galaxy(galaxies: dict[str, bytes]) -> bytes:
+    """One real galaxy."""
+    return next(iter(galaxies.values()))
+
+
+@pytest.fixture
+def config(tmp_path: Path, galaxies: dict[str, bytes]) -> Config:
+    """A workspace whose database holds galaxy@1 (production), galaxy@2, galaxy-class 1.0 and ten images."""
+    config = load_config(None, {"workspace": str(tmp_path / "workspace")})
+    database = open_database(config.database_url)
+    registry = Registry(database)
+    registry.register(tiny_model(0), metrics={"accuracy": 0.5}, card="A tiny model.")
+    registry.register(tiny_model(1), aliases=())
+    Services(database).publish("galaxy-class", "1.0", "galaxy", 1, "Morphology class of a galaxy image")
+    items = galaxies.items()
+    Images(database).add(NewImage(key, data, ra=10.0 * n, dec=5.0 * n) for n, (key, data) in enumerate(items))
+    score_pending(database, "galaxy@1")
+    database.close()
+    return config
+
+
+@pytest.fixture
+def database(config: Config) -> Iterator[Database]:
+    """The workspace's database, as another process would open it."""
+    database = open_database(config.database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def client(config: Config) -> Iterator[TestClient]:
+    """The app with its own loop; exceptions become responses, as in a server."""
+    with TestClient(create_app(config), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def tokens(database: Database) -> dict[str, dict[str, str]]:
+    """Headers with a token of each role."""
+    made = {role: Tokens(database).create(role, f"{role}-of-test") for role in ("reader", "publisher", "admin")}
+    return {role: {"Authorization": f"Bearer {secret}"} for role, secret in made.items()}

@@ -1,0 +1,187 @@
+"""POST predict: every way to send an image, and every way to get it wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+from base64 import b64encode
+
+import pyarrow.parquet
+import pytest
+from fastapi.testclient import TestClient
+
+from galclass.morphology import CLASSES
+
+URL = "/v1/services/galaxy-class/1.0/predict"
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+def refusal(response) -> dict[str, str | None]:
+    body = response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"code", "message", "field"}
+    assert "Traceback" not in response.text
+    return body["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "code"),
+    [
+        (b"", "image/jpeg", 400, "no_image"),
+        (b"hello", "image/jpeg", 422, "not_an_image"),
+        (b"<svg onload=alert(1)>", "image/svg+xml", 422, "not_an_image"),
+        (b"hello", "text/plain", 415, "unsupported_type"),
+        (b"a=1", "application/x-www-form-urlencoded", 415, "unsupported_type"),
+        (b"hello", "", 415, "unsupported_type"),
+        (b"{", "application/json", 400, "bad_json"),
+        (b"[" * 100_000, "application/json", 400, "bad_json"),
+        (b"\xff\xfe", "application/json", 400, "bad_json"),
+        (b"[]", "application/json", 422, "invalid"),
+        (b"{}", "application/json", 422, "invalid"),
+        (b'{"img": 5}', "application/json", 422, "invalid"),
+        (b'{"img": "***"}', "application/json", 400, "bad_base64"),
+        ('{"img": "é"}'.encode(), "application/json", 400, "bad_base64"),
+        (b'{"img": ""}', "application/json", 400, "no_image"),
+        (b'{"id": 587722981742084144, "img": "AAAA"}', "application/json", 422, "invalid"),
+        (b'{"id": "a\\u0000b", "img": "AAAA"}', "application/json", 422, "invalid"),
+        (b'{"img": "AAAA", "model": "x"}', "application/json", 422, "invalid"),
+        (b'{"images": []}', "application/json", 400, "no_image"),
+        (b'{"images": [{"img": "AAAA"}, 7]}', "application/json", 422, "invalid"),
+        (b"--x--", "multipart/form-data; boundary=x", 400, "no_image"),
+        (b"hello", "multipart/form-data", 400, "bad_multipart"),
+        (b"hello", "multipart/form-data; boundary=x", 400, "bad_multipart"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--',
+            "multipart/form-data; boundary=x",
+            400,
+            "no_image",
+        ),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="a"; filename="g.jpg"\r\n\r\n\xff\xd8\xff',
+            "multipart/form-data; boundary=x",
+            400,
+            "incomplete_body",
+        ),
+    ],
+)
+def test_a_bad_body_is_refused_with_its_code(
+    client: TestClient, body: bytes, content_type: str, status: int, code: str
+) -> None:
+    response = client.post(URL, content=body, headers={"Content-Type": content_type} if content_type else {})
+    assert (response.status_code, refusal(response)["code"]) == (status, code)
+
+
+def test_a_truncated_image_is_refused(client: TestClient, galaxy: bytes) -> None:
+    response = client.post(URL, content=galaxy[: len(galaxy) // 2], headers=JPEG)
+    assert response.status_code == 422
+    assert refusal(response)["field"] == "img"
+
+
+def test_an_unknown_service_is_not_found(client: TestClient, galaxy: bytes) -> None:
+    for path in ("/v1/services/nothing/1.0/predict", "/v1/services/galaxy-class/9.9/predict"):
+        response = client.post(path, content=galaxy, headers=JPEG)
+        assert (response.status_code, refusal(response)["code"]) == (404, "unknown_service")
+
+
+def test_a_wrong_parameter_names_itself(client: TestClient, galaxy: bytes) -> None:
+    response = client.post(URL, params={"frame_px": "many"}, content=galaxy, headers=JPEG)
+    assert (response.status_code, refusal(response)["field"]) == (422, "frame_px")
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read(client: TestClient) -> None:
+    response = client.post(URL, content=b"x" * (32 * 1024 * 1024 + 1), headers=JPEG)
+    assert (response.status_code, refusal(response)["code"]) == (413, "body_too_large")
+
+
+def test_an_encoded_body_is_refused(client: TestClient, galaxy: bytes) -> None:
+    response = client.post(URL, content=galaxy, headers={**JPEG, "Content-Encoding": "gzip"})
+    assert (response.status_code, refusal(response)["field"]) == (415, "Content-Encoding")
+
+
+def test_too_many_images_are_refused(client: TestClient) -> None:
+    response = client.post(URL, json={"images": [{"img": "AAAA"}] * 257})
+    assert (response.status_code, refusal(response)["code"]) == (413, "too_many_images")
+    files = [("image", (f"{n}.jpg", b"x", "image/jpeg")) for n in range(257)]
+    assert client.post(URL, files=files).status_code == 413
+
+
+def test_raw_multipart_and_json_give_the_same_record(client: TestClient, galaxy: bytes) -> None:
+    raw = client.post(URL, params={"object_id": "587722981742084144"}, content=galaxy, headers=JPEG)
+    form = client.post(URL, files={"image": ("C:\\sky\\587722981742084144.jpg", galaxy, "image/jpeg")})
+    coded = client.post(URL, json={"id": "587722981742084144", "img": b64encode(galaxy).decode()})
+    assert raw.status_code == 200
+    record = raw.json()
+    assert record == form.json() == coded.json()
+    assert record["object_id"] == "587722981742084144"
+    assert list(record["probabilities"]) == list(CLASSES)
+    assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert record["predicted_class"] == max(record["probabilities"], key=record["probabilities"].get)
+    assert record["model"]["name"] == "galaxy"
+    assert record["model"]["version"] == 1
+
+
+def test_several_images_keep_their_order_and_a_faulty_one_has_an_error(
+    client: TestClient, galaxies: dict[str, bytes]
+) -> None:
+    files = [("image", (f"{key}.jpg", data, "image/jpeg")) for key, data in galaxies.items()]
+    files.insert(1, ("image", ("bad.jpg", b"no image", "image/jpeg")))
+    answer = client.post(URL, files=files)
+    assert answer.status_code == 200
+    records = answer.json()["predictions"]
+    keys = list(galaxies)
+    assert [record["object_id"] for record in records] == [keys[0], "bad", *keys[1:]]
+    assert [("error" in record) for record in records] == [False, True, *[False] * 9]
+    assert records[1]["error"]["code"] == "not_an_image"
+
+
+def test_embeddings_are_given_on_request(client: TestClient, galaxy: bytes) -> None:
+    assert "embedding" not in client.post(URL, content=galaxy, headers=JPEG).json()
+    with_embedding = client.post(URL, params={"embedding": "true"}, content=galaxy, headers=JPEG).json()
+    assert len(with_embedding["embedding"]) == 8
+
+
+def test_a_declared_frame_gives_another_cutout(client: TestClient, galaxy: bytes) -> None:
+    plain = client.post(URL, content=galaxy, headers=JPEG).json()
+    declared = client.post(URL, params={"frame_px": 600}, content=galaxy, headers=JPEG).json()
+    assert plain["probabilities"] != declared["probabilities"]
+
+
+def test_csv_and_parquet_by_accept(client: TestClient, galaxies: dict[str, bytes]) -> None:
+    files = [("image", (f"{key}.jpg", data, "image/jpeg")) for key, data in galaxies.items()]
+    text = client.post(URL, files=files, headers={"Accept": "text/csv"})
+    rows = list(csv.DictReader(io.StringIO(text.text)))
+    assert [row["object_id"] for row in rows] == list(galaxies)
+    data = client.post(URL, files=files, headers={"Accept": "application/vnd.apache.parquet"})
+    table = pyarrow.parquet.read_table(io.BytesIO(data.content))
+    assert table.column_names == list(rows[0])
+    assert table["object_id"].to_pylist() == list(galaxies)
+    refused = client.post(URL, files=files, headers={"Accept": "image/png"})
+    assert (refused.status_code, refusal(refused)["code"]) == (406, "not_acceptable")
+
+
+def test_the_etag_depends_on_image_model_and_options_alone(client: TestClient, galaxies: dict[str, bytes]) -> None:
+    first, second = list(galaxies.values())[:2]
+    etag = client.post(URL, content=first, headers=JPEG).headers["etag"]
+    assert client.post(URL, content=first, headers=JPEG).headers["etag"] == etag
+    assert client.post(URL, content=second, headers=JPEG).headers["etag"] != etag
+    assert client.post(URL, params={"frame_px": 424}, content=first, headers=JPEG).headers["etag"] != etag
+
+
+def test_a_matching_etag_saves_the_scoring(client: TestClient, galaxy: bytes) -> None:
+    etag = client.post(URL, content=galaxy, headers=JPEG).headers["etag"]
+    again = client.post(URL, content=galaxy, headers={**JPEG, "If-None-Match": etag})
+    assert (again.status_code, refusal(again)["code"], again.headers["etag"]) == (412, "not_changed", etag)
+    other = client.post(URL, content=galaxy, headers={**JPEG, "If-None-Match": '"other"'})
+    assert other.status_code == 200
+
+
+def test_explain_shows_cutout_saliency_and_eight_views(client: TestClient, galaxy: bytes) -> None:
+    answer = client.post(URL.replace("predict", "explain"), content=galaxy, headers=JPEG)
+    assert answer.status_code == 200
+    body = answer.json()
+    assert len(body["views"]) == 8
+    assert body["predicted_class"] == client.post(URL, content=galaxy, headers=JPEG).json()["predicted_class"]
+    two = client.post(URL.replace("predict", "explain"), files=[("a", ("1.jpg", galaxy)), ("a", ("2.jpg", galaxy))])
+    assert (two.status_code, refusal(two)["code"]) == (413, "too_many_images")
+    bad = client.post(URL.replace("predict", "explain"), content=b"x", headers=JPEG)
+    assert (bad.status_code, refusal(bad)["code"]) == (422, "not_an_image")
