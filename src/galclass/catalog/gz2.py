@@ -100,7 +100,7 @@ def is_kaggle(columns: Columns) -> bool:
 def read_kaggle(columns: Columns, report: CatalogReport) -> Any:
     """Read training_solutions_rev1: 37 probabilities, each weighted by those of the questions before it.
 
-    Votes are given as fractions of each question (`_weighted_fraction`; null where it was not reached). The label is one
+    Votes are given as fractions of each question (`_weighted_fraction`; null where not reached). The label is one
     of the five clean classes by the published thresholds, else null: the raw fractions do not give a gz2_class.
     """
     names = [f"Class{question}.{answer}" for question, answer in _kaggle_order()]

@@ -51,6 +51,7 @@ def read_catalog(
     *,
     columns: CatalogColumns | None = None,
     report: CatalogReport | None = None,
+    any_label: bool = False,
 ) -> Any:
     """Read a catalog.
 
@@ -66,6 +67,8 @@ def read_catalog(
         Which columns of a generic table mean what.
     report : CatalogReport, optional
         Gets the rows left out and notes. Without it a faulty row is an error.
+    any_label : bool
+        Keep labels that are no class, gz2_class or coarse label.
 
     Returns
     -------
@@ -89,7 +92,8 @@ def read_catalog(
     table = _read(Columns(raw, where), format, chosen, findings)
     if mapping is not None:
         table = _join_mapping(table, Path(mapping), findings)
-    table = check_labels(table, findings)
+    if not any_label:
+        table = check_labels(table, findings)
     table = check_ids(table, findings)
     check_votes(table, where, findings)
     check_positions(table, where, units)

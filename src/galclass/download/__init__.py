@@ -5,18 +5,22 @@ writes `downloads/<source>/` in the workspace with a `download.json` beside the 
 """
 
 from galclass.download.archive import ArchiveLimits, iter_images, unpack
+from galclass.download.cutouts import CutoutRequest, CutoutsSummary, download_cutouts
 from galclass.download.fetch import FetchResult, fetch
 from galclass.download.manifest import Source, SourceFile, known_sources, read_manifest
 from galclass.download.sources import DownloadSummary, SourceFiles, download, open_source
 
 __all__ = [
     "ArchiveLimits",
+    "CutoutRequest",
+    "CutoutsSummary",
     "DownloadSummary",
     "FetchResult",
     "Source",
     "SourceFile",
     "SourceFiles",
     "download",
+    "download_cutouts",
     "fetch",
     "iter_images",
     "known_sources",

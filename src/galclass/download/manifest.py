@@ -115,7 +115,7 @@ def find_source(name: str, manifest: Path | str | None = None) -> Source:
         f"unknown source {name!r}",
         where=str(manifest) if manifest is not None else None,
         expected=", ".join(sources),
-        advice=f"did you mean {close[0]!r}?"[:-1] if close else "add it to a manifest and set download.manifest",
+        advice=f"take {close[0]!r}" if close else "add it to a manifest and set download.manifest",
     )
 
 

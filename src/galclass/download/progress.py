@@ -1,10 +1,10 @@
-"""A progress bar of bytes on the terminal's error stream, safe to call from several threads."""
+"""Progress bars on the terminal's error stream, safe to call from several threads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Progress(Protocol):
@@ -25,12 +25,32 @@ def byte_progress(title: str, total: int | None, shown: bool) -> Iterator[Progre
     if not shown:
         yield _Silent()
         return
+    from rich.progress import DownloadColumn, TransferSpeedColumn
+
+    with _bar(title, total, DownloadColumn(), TransferSpeedColumn()) as bar:
+        yield bar
+
+
+@contextmanager
+def item_progress(title: str, total: int, shown: bool) -> Iterator[Progress]:
+    """Give a bar of items, or a silent counter."""
+    if not shown:
+        yield _Silent()
+        return
+    from rich.progress import MofNCompleteColumn
+
+    with _bar(title, total, MofNCompleteColumn()) as bar:
+        yield bar
+
+
+@contextmanager
+def _bar(title: str, total: int | None, *columns: Any) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+    layout = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn())
+    with Bar(*layout, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total)
 
         class _Shown:

@@ -1,0 +1,269 @@
+"""Images by sky position: one cutout for each row of a catalog, at a polite rate, resumable.
+
+Takes a catalog with ra, dec (degrees) and perhaps petroR90_r (arcsec), gives a source like any other: writes
+`downloads/cutouts_<service>/` with `images/`, `catalog.parquet`, `rejects.parquet`, `cutouts.jsonl` (which URL gave
+which file: the cache) and `download.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+from galclass.catalog import CatalogReport, read_catalog, write_table
+from galclass.config import Config
+from galclass.download.images import ImageReader, check_image
+from galclass.download.progress import item_progress
+from galclass.download.services import (
+    GZ2_SCALE_PER_PETROR90,
+    GZ2_SIZE_PX,
+    SDSS_ARCSEC_PER_PX,
+    SERVICES,
+    Cutout,
+    CutoutService,
+)
+from galclass.download.sources import RECORD, source_folder
+from galclass.download.throttle import Throttle
+from galclass.errors import CatalogError, DownloadError, Rejection
+
+_MOST_FAILURES_IN_A_ROW = 20
+
+
+@dataclass(frozen=True)
+class CutoutRequest:
+    """What to fetch and how it shall look.
+
+    Attributes
+    ----------
+    catalog : path
+        Any table `read_catalog` reads, with ra and dec.
+    service : str
+        sdss, legacy or hips2fits.
+    size_px : int
+        Side of each image.
+    arcsec_per_px : float or None
+        Scale; None takes 0.02 petroR90_r where the catalog has it (as Galaxy Zoo 2 did), else SDSS's own 0.396.
+    layer : str or None
+        Survey layer (legacy) or HiPS id (hips2fits); None takes the service's default.
+    base_url : str or None
+        Another address of the service, e.g. a mirror.
+    requests_per_s : float or None
+        None takes the service's polite rate.
+    """
+
+    catalog: Path
+    service: str = "sdss"
+    size_px: int = GZ2_SIZE_PX
+    arcsec_per_px: float | None = None
+    layer: str | None = None
+    base_url: str | None = None
+    requests_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class CutoutsSummary:
+    """What a run did: images in place, how many were fetched now, rejected rows, seconds."""
+
+    folder: Path
+    images: int
+    fetched: int
+    rejected: int
+    seconds: float
+
+    def __str__(self) -> str:
+        rate = self.fetched / self.seconds if self.seconds else 0.0
+        return (
+            f"{self.images} cutouts ({self.fetched} fetched, {self.rejected} rejected) "
+            f"in {self.seconds:.1f} s, {rate:.1f} images/s, {self.folder}"
+        )
+
+
+@dataclass(frozen=True)
+class _Item:
+    object_id: str
+    asset_id: str
+    url: str
+
+
+def download_cutouts(request: CutoutRequest, config: Config, *, progress: bool = True) -> CutoutsSummary:
+    """Fetch a cutout for every object of a catalog; go on where an earlier run stopped.
+
+    Raises
+    ------
+    CatalogError
+        If the catalog has no positions or wrong units.
+    DownloadError
+        If the service does not answer any more; what was fetched stays.
+    """
+    begin = time.monotonic()
+    service = _service(request.service)
+    folder = source_folder(config, f"cutouts_{service.name}")
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    table, rejects = _read(request)
+    items = list(_items(table, request, service, rejects))
+    cache = _read_journal(folder)
+    missing = [item for item in items if not _is_cached(item, cache, folder)]
+    reader = ImageReader(config.download.retries, config.download.read_timeout_s, config.download.parallel)
+    throttle = Throttle(request.requests_per_s or service.requests_per_s)
+    with (
+        (folder / "cutouts.jsonl").open("a", encoding="utf-8") as journal,
+        item_progress(service.title, len(items), progress) as bar,
+    ):
+        bar.add(len(items) - len(missing))
+        for item, outcome in _fetched(missing, reader, throttle, request.size_px, config.download.parallel):
+            _keep(item, outcome, folder, journal, rejects)
+            bar.add(1)
+    refused = {row["object_id"] for row in rejects}
+    images = [item for item in items if item.object_id not in refused]
+    _write_source(folder, service, request, table, images, rejects)
+    fetched = len(missing) - sum(item.object_id in refused for item in missing)
+    return CutoutsSummary(folder, len(images), fetched, len(rejects), time.monotonic() - begin)
+
+
+def _service(name: str) -> CutoutService:
+    if name not in SERVICES:
+        raise DownloadError(f"unknown cutout service {name!r}", expected=", ".join(SERVICES))
+    return SERVICES[name]
+
+
+def _read(request: CutoutRequest) -> tuple[Any, list[dict[str, Any]]]:
+    report = CatalogReport()
+    table = read_catalog(request.catalog, report=report, any_label=True)
+    names = {name.lower(): name for name in table.column_names}
+    absent = [name for name in ("ra", "dec") if name not in names]
+    if absent:
+        raise CatalogError(f"no column {' and '.join(absent)}", where=str(request.catalog), expected="degrees, ICRS")
+    wanted = ["object_id", "label", *(names[key] for key in ("ra", "dec", "petror90_r") if key in names)]
+    renamed = ["object_id", "label", "ra", "dec", *(["petroR90_r"] if "petror90_r" in names else [])]
+    rejects = [{"object_id": f.object_id, "code": f.code, "reason": f.reason, "row": f.row} for f in report.rejects]
+    return table.select(wanted).rename_columns(renamed), rejects
+
+
+def _items(
+    table: Any, request: CutoutRequest, service: CutoutService, rejects: list[dict[str, Any]]
+) -> Iterator[_Item]:
+    for row in table.to_pylist():
+        reason = None
+        scale = request.arcsec_per_px or SDSS_ARCSEC_PER_PX
+        if row["ra"] is None or row["dec"] is None:
+            reason = ("no_position", "ra or dec is missing")
+        elif request.arcsec_per_px is None and "petroR90_r" in row:
+            if not row["petroR90_r"] or row["petroR90_r"] <= 0:
+                reason = ("no_size", "petroR90_r is missing or not positive")
+            else:
+                scale = GZ2_SCALE_PER_PETROR90 * row["petroR90_r"]
+        if reason:
+            rejects.append({"object_id": row["object_id"], "code": reason[0], "reason": reason[1], "row": None})
+            continue
+        cutout = Cutout(row["ra"], row["dec"], request.size_px, scale)
+        url = service.url(cutout, base_url=request.base_url, layer=request.layer)
+        yield _Item(row["object_id"], quote(row["object_id"], safe="+-_."), url)
+
+
+def _fetched(
+    items: list[_Item], reader: ImageReader, throttle: Throttle, size_px: int, parallel: int
+) -> Iterator[tuple[_Item, bytes | Rejection]]:
+    def one(item: _Item) -> bytes | Rejection:
+        throttle.wait()
+        try:
+            data = reader.read(item.url)
+            check_image(data, size_px)
+        except Rejection as rejection:
+            return rejection
+        return data
+
+    failures = 0
+    pool = ThreadPoolExecutor(max(1, parallel), "cutouts")
+    try:
+        for item, outcome in zip(items, pool.map(one, items), strict=True):
+            if isinstance(outcome, Rejection) and outcome.code == "no_answer":
+                failures += 1
+                if failures >= _MOST_FAILURES_IN_A_ROW:
+                    raise _dead_service(failures, outcome)
+            else:
+                failures = 0
+            yield item, outcome
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _dead_service(failures: int, last: Rejection) -> DownloadError:
+    return DownloadError(
+        f"the service failed {failures} times in a row, last: {last}",
+        advice="try again later: the same command goes on; or take another service with --service",
+    )
+
+
+def _keep(
+    item: _Item, outcome: bytes | Rejection, folder: Path, journal: IO[str], rejects: list[dict[str, Any]]
+) -> None:
+    if isinstance(outcome, Rejection):
+        rejects.append({"object_id": item.object_id, "code": outcome.code, "reason": str(outcome), "row": None})
+        return
+    path = _path(item, folder)
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(outcome)
+    os.replace(temporary, path)
+    record = {"asset_id": item.asset_id, "url": item.url, "bytes": len(outcome), "sha256": sha256(outcome).hexdigest()}
+    journal.write(json.dumps(record) + "\n")
+    journal.flush()
+
+
+def _path(item: _Item, folder: Path) -> Path:
+    return folder / "images" / f"{item.asset_id}.jpg"
+
+
+def _read_journal(folder: Path) -> dict[str, dict[str, Any]]:
+    path = folder / "cutouts.jsonl"
+    if not path.exists():
+        return {}
+    *lines, last = path.read_text(encoding="utf-8").split("\n")
+    if last:  # a line that a killed run did not finish: cut it off, its image is fetched again
+        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return {record["asset_id"]: record for record in map(json.loads, lines)}
+
+
+def _is_cached(item: _Item, cache: dict[str, dict[str, Any]], folder: Path) -> bool:
+    record, path = cache.get(item.asset_id), _path(item, folder)
+    return bool(record and record["url"] == item.url and path.is_file() and path.stat().st_size == record["bytes"])
+
+
+def _write_source(
+    folder: Path,
+    service: CutoutService,
+    request: CutoutRequest,
+    table: Any,
+    images: list[_Item],
+    rejects: list[dict[str, Any]],
+) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    assets = {item.object_id: item.asset_id for item in images}
+    table = table.filter(pc.is_in(table["object_id"], value_set=pa.array(list(assets), pa.string())))
+    column = pa.array([assets[object_id] for object_id in table["object_id"].to_pylist()], pa.string())
+    write_table(table.add_column(1, "asset_id", column), folder / "catalog.parquet")
+    schema = pa.schema([(name, pa.string()) for name in ("object_id", "code", "reason")] + [("row", pa.int64())])
+    write_table(pa.Table.from_pylist(rejects, schema), folder / "rejects.parquet")
+    record = {
+        "name": f"cutouts_{service.name}",
+        "title": service.title,
+        "licence": "see the survey",
+        "citation": service.citation,
+        "homepage": service.base_url,
+        "catalog_format": "generic",
+        "frame_px": request.size_px,
+        "stored_px": request.size_px,
+        "files": {"images": {"name": "images", "count": len(images)}, "catalog": {"name": "catalog.parquet"}},
+    }
+    temporary = folder / (RECORD + ".tmp")
+    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / RECORD)
