@@ -1,0 +1,24 @@
+"""`galclass train`."""
+
+from __future__ import annotations
+
+import click
+
+from galclass.cli.options import with_config
+from galclass.config import Config
+
+
+@click.command()
+@with_config
+@click.option("--resume", is_flag=True, help="Insist on going on from the checkpoint; an error if there is none.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def train(config: Config, resume: bool, quiet: bool) -> None:
+    """Train a model on the prepared cutouts; writes WORKSPACE/training/.
+
+    An interrupted run goes on where it stopped, a finished one is left as it is.
+
+    Example: galclass train --config configs/demo.toml --set train.num_iterations=20
+    """
+    from galclass.train import train as run_training
+
+    click.echo(run_training(config, resume=resume, progress=not quiet))

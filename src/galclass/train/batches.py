@@ -1,0 +1,138 @@
+"""Batches of scaled pixels: which rows, in which order, changed how.
+
+Takes the packed store and a seed; order and draws of every step follow from (seed, iteration, step) alone.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from galclass.config import TrainConfig
+from galclass.train.augment import Draws, draw, fixed, warp, warp_on_device
+from galclass.train.dataset import TrainingData
+from galclass.train.export import PixelScale
+
+_CHUNK = 512
+"""Cutouts transformed or moved at a time when everything is."""
+
+_GPU_SHARE = 0.5
+"""Share of the free GPU memory that the training pixels may take."""
+
+
+class Batches:
+    """The training rows as batches.
+
+    Parameters
+    ----------
+    data : TrainingData
+        Store and index.
+    rows : int64, (n,)
+        Index rows; one that stands k times is used k times an iteration.
+    config : TrainConfig
+        Batch size and augmentation.
+    scale : PixelScale
+        What is done to 0..255.
+    seed : int
+        Seed of orders and draws.
+    device : torch.device
+        Where the pixels go.
+
+    Attributes
+    ----------
+    seconds : float
+        Time spent making batches since it was last set to 0.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        rows: NDArray[np.int64],
+        config: TrainConfig,
+        scale: PixelScale,
+        *,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.data, self.config, self.scale, self.seed, self.device = data, config, scale, seed, device
+        angles = np.array(config.angles_deg if config.augment == "fixed" else (0.0,))
+        self.rows = np.tile(rows, len(angles))
+        self.angles_deg = np.repeat(angles, len(rows))
+        self.seconds = 0.0
+        self._cache = self._transformed() if config.cache and config.augment != "free" else None
+        self._resident = self._squares_on_gpu() if device.type == "cuda" and self._cache is None else None
+
+    def __len__(self) -> int:
+        """Entries of an iteration."""
+        return len(self.rows)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an iteration: batches are as equal as can be, so that none is tiny."""
+        return max(1, round(len(self.rows) / self.config.mini_batch_size))
+
+    def order(self, iteration: int) -> list[NDArray[np.int64]]:
+        """Give the entries of each step of an iteration."""
+        shuffled = np.random.default_rng([self.seed, iteration]).permutation(len(self.rows))
+        return [np.asarray(part, dtype=np.int64) for part in np.array_split(shuffled, self.steps)]
+
+    def pixels(self, entries: NDArray[np.int64], iteration: int, step: int, part: slice) -> Tensor:
+        """Make the scaled pixels of a part of a step's entries, (n, 3, size, size) float32, channels last."""
+        started = time.perf_counter()
+        free = self.config.augment == "free"
+        rng = np.random.default_rng([self.seed, iteration, step])
+        draws = draw(rng, len(entries), self.config) if free else fixed(self.angles_deg[entries])
+        scaled = self._scale(self._warped(entries[part], draws.part(part)), draws.gain[part])
+        self.seconds += time.perf_counter() - started
+        return scaled
+
+    def _warped(self, entries: NDArray[np.int64], draws: Draws) -> Tensor:
+        size_px = self.data.size_px
+        if self._cache is not None:
+            return self._to_device(self._cache[entries])
+        if self._resident is not None:
+            squares = self._resident[torch.from_numpy(entries % len(self._resident)).to(self.device)]
+            return warp_on_device(squares, draws, size_px)
+        rows = self.rows[entries]
+        if self.config.augment == "none":
+            return self._to_device(self.data.store.central(rows))
+        return self._to_device(warp(self.data.store.cutouts(rows), draws, size_px))
+
+    def _scale(self, pixels: Tensor, gain: NDArray[np.float32]) -> Tensor:
+        factor = torch.from_numpy(gain).to(self.device)[:, :, None, None]
+        scaled = torch.addcmul(factor * self.scale.offset, pixels.float(), factor * self.scale.factor)
+        return scaled.contiguous(memory_format=torch.channels_last)
+
+    def _to_device(self, cutouts: NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(cutouts).to(self.device).permute(0, 3, 1, 2)
+
+    def _transformed(self) -> NDArray[np.uint8]:
+        size_px = self.data.size_px
+        cache = np.empty((len(self.rows), size_px, size_px, 3), dtype=np.uint8)
+        for start in range(0, len(self.rows), _CHUNK):
+            chosen = slice(start, start + _CHUNK)
+            squares = self.data.store.cutouts(self.rows[chosen])
+            cache[chosen] = warp(squares, fixed(self.angles_deg[chosen]), size_px)
+        return cache
+
+    def _squares_on_gpu(self) -> Tensor | None:
+        distinct = len(self.rows) // len(set(self.angles_deg))
+        side = self.data.store.side_px
+        free_bytes, _ = torch.cuda.mem_get_info(self.device)
+        if distinct * side * side * 3 > free_bytes * _GPU_SHARE:
+            return None
+        squares = torch.empty(distinct, side, side, 3, dtype=torch.uint8, device=self.device)
+        for start in range(0, distinct, _CHUNK):
+            rows = self.rows[start : min(start + _CHUNK, distinct)]
+            squares[start : start + len(rows)] = torch.from_numpy(self.data.store.cutouts(rows)).to(self.device)
+        return squares
+
+
+def scaled_central(data: TrainingData, rows: NDArray[np.int64], scale: PixelScale, device: torch.device) -> Tensor:
+    """Give the scaled central cutouts of index rows, as the exported model sees them, (n, 3, size, size)."""
+    cutouts = torch.from_numpy(data.store.central(rows)).to(device).permute(0, 3, 1, 2)
+    return scale.apply(cutouts.float())

@@ -1,0 +1,150 @@
+"""The network of a configuration: the residual default, a Net# text, or a timm model.
+
+Takes the topology's name and the cutout size, gives a `Network` with seeded initial weights.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from galclass.config import TrainConfig
+from galclass.errors import TrainingError
+from galclass.morphology import CLASSES
+from galclass.topology.network import FullBundle
+from galclass.train.export import PixelScale
+from galclass.train.networks import Network, ResidualBody
+
+if TYPE_CHECKING:
+    from galclass.topology.compile import NetworkModule
+    from galclass.topology.network import Network as NetSharp
+
+_TIMM = "timm:"
+
+_TIMM_SIZED = ("vit", "deit", "swin", "beit", "eva")
+"""Families whose weights depend on the input size, which timm is told when the model is made."""
+
+_SKY_NEAR_ZERO = PixelScale(4 / 255, -0.2)
+"""Galaxies are dark pictures: most pixels are below 40 of 255, so a factor of 4 gives values of order one."""
+
+
+def build_network(config: TrainConfig, size_px: int, *, seed: int, vote_head: bool) -> Network:
+    """Make the network that `train.topology` names, on the CPU.
+
+    Raises
+    ------
+    TrainingError
+        If the name is unknown, the extra is not installed, or the topology does not fit the cutouts.
+    """
+    torch.manual_seed(seed)
+    body, width, classes = _body(config, size_px)
+    network = Network(
+        body,
+        width,
+        invariant=isinstance(body, ResidualBody),
+        views=config.views,
+        vote_head=vote_head,
+        dropout=config.dropout,
+        classes=classes,
+    )
+    if config.init_wts_diameter > 0 and classes is None:
+        _uniform_weights(network, config.init_wts_diameter)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's annotation
+    return network
+
+
+def pixel_scale(config: TrainConfig) -> PixelScale:
+    """Give what `train.normalize` does to 0..255."""
+    return _SKY_NEAR_ZERO if config.normalize in ("auto", "yes") else PixelScale(1.0, 0.0)
+
+
+def _body(config: TrainConfig, size_px: int) -> tuple[nn.Module, int, nn.Module | None]:
+    topology = config.topology
+    if topology == "residual":
+        body = ResidualBody(size_px)
+        return body, body.embedding_size, None
+    if topology.startswith(_TIMM):
+        return _timm_body(topology.removeprefix(_TIMM), size_px)
+    return _netsharp_body(topology, size_px, config.init_wts_diameter)
+
+
+def _timm_body(name: str, size_px: int) -> tuple[nn.Module, int, nn.Module | None]:
+    try:
+        import timm
+    except ImportError as error:
+        raise TrainingError(
+            "timm is not installed", where="train.topology", got=_TIMM + name, advice="pip install timm"
+        ) from error
+    if name not in timm.list_models():
+        raise TrainingError("timm has no such model", where="train.topology", got=name, advice="see timm.list_models()")
+    sized = {"img_size": size_px} if name.startswith(_TIMM_SIZED) else {}
+    body = timm.create_model(name, pretrained=False, num_classes=0, in_chans=3, **sized)
+    with torch.no_grad():
+        width = body.eval()(torch.zeros(1, 3, size_px, size_px)).shape[1]
+    return body.train(), int(width), None
+
+
+def _netsharp_body(topology: str, size_px: int, init_wts_diameter: float) -> tuple[nn.Module, int, nn.Module | None]:
+    from galclass.topology import load_topology
+    from galclass.topology.compile import compile_network, initialise
+
+    network = load_topology(topology)
+    _check_fit(network, topology, size_px)
+    module = compile_network(network)
+    initialise(module, init_wts_diameter or None)
+    return cut_before_output(module)
+
+
+def _check_fit(network: NetSharp, topology: str, size_px: int) -> None:
+    shapes = [layer.shape for layer in network.inputs]
+    if shapes != [(3, size_px, size_px)]:
+        raise TrainingError(
+            "the topology's input is not the prepared cutout",
+            where=topology,
+            expected=f"one input [3, {size_px}, {size_px}]",
+            got=shapes,
+            advice="set prepare.size_px to the topology's size",
+        )
+    if network.output.nodes != len(CLASSES):
+        raise TrainingError(
+            "the topology has another number of outputs",
+            where=topology,
+            expected=len(CLASSES),
+            got=network.output.nodes,
+        )
+
+
+def cut_before_output(module: NetworkModule) -> tuple[nn.Module, int, nn.Module | None]:
+    """Split a compiled network into the part up to the last hidden layer, its width, and the output layer.
+
+    An output layer that is not one full bundle stays in the body: then the embedding is the logits.
+    """
+    output = module.network.output
+    weights = module.parameters_by_key
+    if len(output.bundles) != 1 or not isinstance(output.bundles[0], FullBundle):
+        return module, len(CLASSES), nn.Identity()
+    linear = nn.Linear(output.bundles[0].source_nodes, output.nodes)
+    linear.weight = weights[str(output.weight_keys[0])]
+    linear.bias = weights[str(output.bias_key)]
+    module.layers[-1] = _LastHidden(output.name, output.bundles[0].source)
+    return module, linear.in_features, linear
+
+
+class _LastHidden(nn.Module):
+    """Stands for the output layer of a compiled network and hands on its source."""
+
+    def __init__(self, name: str, source: str) -> None:
+        super().__init__()
+        self.name, self.sources = name, [source]
+
+    def forward(self, sources: list[Tensor], *, activated: bool) -> Tensor:
+        """Give the last hidden layer, (n, nodes); `activated` means nothing here."""
+        return sources[0].flatten(1)
+
+
+def _uniform_weights(network: nn.Module, diameter: float) -> None:
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.uniform_(-diameter / 2, diameter / 2)

@@ -1,0 +1,79 @@
+"""What is fitted on held-out answers after training and goes into the graph: temperature and vote intervals.
+
+Takes logits and votes of the validation rows; gives plain numbers. `confidence` fits what goes into the signature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galclass.morphology import QUESTIONS
+
+_LOWEST, _HIGHEST, _STEPS = 0.25, 4.0, 60
+
+_CONCENTRATIONS = (1.0, 1000.0)
+"""Bounds of a vote concentration; 1000 means that the fractions are met to about 0.015."""
+
+
+def fit_temperature(logits: NDArray[np.float32], leaves: NDArray[np.bool_]) -> float:
+    """Find the temperature in [0.25, 4] with the least mean -log P(label), by golden-section search.
+
+    Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599.
+
+    Parameters
+    ----------
+    logits : float32, (n, 13)
+        Before calibration.
+    leaves : bool, (n, 13)
+        Classes each label stands for; rows that say nothing are left out.
+    """
+    says = leaves.any(1)
+    if not says.any():
+        return 1.0
+    scores, leaves = logits[says].astype(np.float64), leaves[says]
+    ratio = (np.sqrt(5) - 1) / 2
+    low, high = np.log(_LOWEST), np.log(_HIGHEST)
+    for _ in range(_STEPS):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if mean_loss(scores / np.exp(left), leaves) < mean_loss(scores / np.exp(right), leaves):
+            high = right
+        else:
+            low = left
+    return float(np.exp((low + high) / 2))
+
+
+def mean_loss(logits: NDArray[np.float64], leaves: NDArray[np.bool_]) -> float:
+    """Give the mean of -log of the summed probability of each row's classes, in nats."""
+    shifted = logits - logits.max(1, keepdims=True)
+    every = np.log(np.exp(shifted).sum(1))
+    own = np.log(np.where(leaves, np.exp(shifted), 0).sum(1) + 1e-300)
+    return float((every - own).mean())
+
+
+@dataclass(frozen=True)
+class VoteAnswers:
+    """Held-out vote fractions: predicted and given (n, 37), and the share of voters who reach each question (n, 11)."""
+
+    predicted: NDArray[np.float32]
+    given: NDArray[np.float32]
+    reach: NDArray[np.float32]
+
+
+def vote_concentrations(votes: VoteAnswers) -> tuple[float, ...]:
+    """Fit one Dirichlet concentration a question to the scatter of given about predicted fractions (moments).
+
+    A Dirichlet distribution with mean f and concentration c has variance f (1 - f) / (c + 1); the scatter holds both
+    the model's error and the finite number of voters, so the intervals cover what a new set of voters would say.
+    """
+    found, start = [], 0
+    for number, question in enumerate(QUESTIONS.values()):
+        columns = slice(start, start + len(question.answers))
+        start = columns.stop
+        weight = votes.reach[:, number, None]
+        expected = (weight * votes.predicted[:, columns] * (1 - votes.predicted[:, columns])).sum()
+        scatter = (weight * (votes.given[:, columns] - votes.predicted[:, columns]) ** 2).sum()
+        found.append(float(np.clip(expected / max(float(scatter), 1e-9) - 1, *_CONCENTRATIONS)))
+    return tuple(found)

@@ -1,0 +1,108 @@
+"""Files of a training run, each written beside its place and then renamed.
+
+`checkpoint.pt` holds tensors and plain values only and is read with `weights_only=True`: loading runs no code.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from galclass.errors import TrainingError
+
+FORMAT = 1
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a temporary file beside `path`, then rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file."""
+    replace_file(path, lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file, two spaces deep."""
+    write_text(path, json.dumps(values, indent=2, sort_keys=True) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object; None where there is no such file or it is no JSON object."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def write_history(path: Path, history: list[dict[str, float]]) -> None:
+    """Write one CSV row an iteration."""
+    text = io.StringIO()
+    if history:
+        writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: _rounded(value) for key, value in row.items()} for row in history)
+    write_text(path, text.getvalue())
+
+
+def _rounded(value: float) -> float | int:
+    return value if isinstance(value, int) else float(f"{value:.6g}")
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint of tensors and plain values."""
+    replace_file(path, lambda file: torch.save({"format": FORMAT, **state}, file))
+
+
+def load_checkpoint(path: Path, inputs_sha256: str, *, must_match: bool) -> dict[str, Any] | None:
+    """Read a checkpoint of a run with the same inputs.
+
+    Parameters
+    ----------
+    path : Path
+        The file; None is given back where there is none.
+    inputs_sha256 : str
+        Hash of data and options that this run has.
+    must_match : bool
+        Whether a missing checkpoint, or one of other inputs, is an error instead of None.
+
+    Raises
+    ------
+    TrainingError
+        If the file is damaged, or `must_match` is not met.
+    """
+    if not path.is_file():
+        return _nothing("there is no checkpoint to resume", path, must_match)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise TrainingError(
+            "the checkpoint is damaged", where=str(path), got=type(error).__name__, advice="delete it and train again"
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        return _nothing("the checkpoint has another format", path, must_match)
+    if state["inputs_sha256"] != inputs_sha256:
+        return _nothing("the checkpoint belongs to other data or options", path, must_match)
+    return dict(state)
+
+
+def _nothing(what: str, path: Path, must_match: bool) -> dict[str, Any] | None:
+    if not must_match:
+        return None
+    raise TrainingError(what, where=str(path), advice="leave out --resume to train from the start")

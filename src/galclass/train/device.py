@@ -1,0 +1,91 @@
+"""Where training runs: CPU threads, a GPU when there is one, and several processes started by torchrun."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from galclass.config import TrainConfig
+from galclass.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Which of the processes that train together this one is; alone: rank 0 of 1."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process validates and writes files."""
+        return self.rank == 0
+
+    def share(self, total: int) -> slice:
+        """Give this process's part of a batch of `total` rows."""
+        return slice(total * self.rank // self.count, total * (self.rank + 1) // self.count)
+
+    def add_up(self, tensors: Iterable[Tensor]) -> None:
+        """Sum tensors over the processes, in place."""
+        if self.count > 1:
+            for tensor in tensors:
+                dist.all_reduce(tensor)
+
+    def leader_says(self, value: float) -> float:
+        """Give every process the leader's number."""
+        if self.count == 1:
+            return value
+        box = torch.tensor([value], dtype=torch.float64)
+        dist.broadcast(box, 0)
+        return float(box.item())
+
+
+def pick_device(acceleration: str) -> torch.device:
+    """Find the device for "auto", "cpu" or "gpu".
+
+    Raises
+    ------
+    TrainingError
+        If a GPU is asked for and there is none.
+    """
+    if acceleration == "cpu" or (acceleration == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise TrainingError(
+            "there is no CUDA GPU",
+            where="train.acceleration",
+            got=acceleration,
+            advice='use "auto" or "cpu", or install the CUDA build of torch',
+        )
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+@contextmanager
+def prepared_machine(config: TrainConfig) -> Iterator[Workers]:
+    """Set threads and determinism for a run, join the other processes if torchrun started several; undo at the end."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(config.threads or default_threads())
+    torch.use_deterministic_algorithms(config.deterministic)
+    workers = Workers(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+    joins = workers.count > 1 and not dist.is_initialized()
+    if joins:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield workers
+    finally:
+        if joins:
+            dist.destroy_process_group()
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
+
+
+def default_threads() -> int:
+    """Give the cores this process may use, or OMP_NUM_THREADS where it is set."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) > 0 else len(os.sched_getaffinity(0))

@@ -1,0 +1,143 @@
+"""From the best weights to model.onnx: calibrate on the validation split, describe, export.
+
+Takes a finished `Trainer`; gives the export module and the signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galclass import __version__
+from galclass.config import Config, config_to_dict
+from galclass.morphology import CLASSES
+from galclass.scoring.signature import Conformal, Signature, Unlike
+from galclass.train.calibrate import VoteAnswers, fit_temperature, vote_concentrations
+from galclass.train.confidence import fit_conformal, fit_unlike
+from galclass.train.dataset import TrainingData, vote_reach
+from galclass.train.export import ExportModule
+from galclass.train.losses import question_columns
+from galclass.train.networks import VOTE_COLUMNS
+from galclass.train.trainer import Trainer, answers, softmax
+
+_ALARM_ROWS = 4096
+"""Training rows whose embeddings shape the flag for strangers."""
+
+_FALSE_ALARM = 0.01
+"""Share of ordinary galaxies that the flag may mark."""
+
+_LEAST_ROWS = 50
+"""With fewer held-out rows there are no prediction sets: the quantile would be the luck of a few rows."""
+
+
+def finished_model(trainer: Trainer, config: Config) -> tuple[ExportModule, Signature]:
+    """Calibrate the best weights on the validation split and describe them.
+
+    Returns
+    -------
+    ExportModule, Signature
+        The whole graph, and what is needed to run it rightly (without the probe, which the export adds).
+    """
+    data, rows = trainer.data, trainer.validation
+    logits, votes, embedding = answers(trainer.best, data, rows, trainer)
+    temperature = fit_temperature(logits, data.leaves[rows])
+    module = ExportModule(trainer.best, trainer.scale, temperature, _concentrations(data, rows, votes))
+    parameters = data.store.parameters
+    signature = Signature(
+        size_px=data.size_px,
+        crop_fraction=float(parameters.crop_fraction),
+        preprocessing_sha256=parameters.sha256,
+        embedding_size=module.embedding_size,
+        views=module.views,
+        vote_columns=VOTE_COLUMNS if module.votes is not None else (),
+        scale=str(trainer.scale),
+        calibration={
+            "method": "temperature",
+            "temperature": temperature,
+            "fitted_on": "validation",
+            "objects": len(rows),
+        },
+        conformal=_conformal(data, rows, softmax(logits / temperature)),
+        unlike=_unlike(trainer, embedding),
+        trained=_provenance(trainer, config),
+    )
+    return module, signature
+
+
+def _conformal(data: TrainingData, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Conformal | None:
+    """Fit prediction sets on the held-out rows with fine labels; None with fewer than 50."""
+    fine = fine_rows(data, rows)
+    if fine.sum() < _LEAST_ROWS:
+        return None
+    return fit_conformal(probabilities[fine], data.leaves[rows][fine].argmax(1))
+
+
+def _unlike(trainer: Trainer, held_out: NDArray[np.float32]) -> Unlike | None:
+    """Fit the flag for strangers on galaxies; None with fewer than 100 held out, or too few to train."""
+    data, rows = trainer.data, trainer.validation
+    galaxies = _galaxies(data, rows)
+    train = data.indices("train")
+    train = _sample(train[_galaxies(data, train)], trainer.seed)
+    if galaxies.sum() * _FALSE_ALARM < 1 or len(train) <= trainer.best.embedding_size:
+        return None
+    _, _, seen = answers(trainer.best, data, train, trainer)
+    return fit_unlike(seen, held_out[galaxies], false_alarm=_FALSE_ALARM)
+
+
+def fine_rows(data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which rows are of a source whose every label is one class, (n,)."""
+    single = data.leaves.sum(1) <= 1
+    coarse = {data.source[row] for row in np.flatnonzero(~single)}
+    of_fine_source = np.array([data.source[row] not in coarse for row in rows], dtype=bool)
+    fine: NDArray[np.bool_] = of_fine_source & data.leaves[rows].any(1)
+    return fine
+
+
+def _galaxies(data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which rows are not labelled as artifacts, (n,)."""
+    galaxies: NDArray[np.bool_] = ~data.leaves[rows, CLASSES.index("A")]
+    return galaxies
+
+
+def _sample(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    if len(rows) <= _ALARM_ROWS:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, _ALARM_ROWS, replace=False))
+
+
+def _concentrations(data: TrainingData, rows: NDArray[np.int64], votes: NDArray[np.float32]) -> tuple[float, ...]:
+    if not votes.shape[1]:
+        return ()
+    given = data.votes[rows]
+    known = ~np.isnan(given[:, 0])
+    predicted = np.concatenate([softmax(votes[known][:, columns]) for columns in question_columns()], axis=1)
+    return vote_concentrations(VoteAnswers(predicted, np.nan_to_num(given[known]), vote_reach(given[known])))
+
+
+def _provenance(trainer: Trainer, config: Config) -> dict[str, Any]:
+    splits = {split: trainer.data.split_sha256(split) for split in ("train", "validation", "test")}
+    together = hashlib.sha256("".join(splits.values()).encode()).hexdigest()
+    return {
+        "config": config_to_dict(config),
+        "data_ids_sha256": together,
+        "split_ids_sha256": splits,
+        "seed": trainer.seed,
+        "best_iteration": trainer.at.best_iteration,
+        "observation": _observation(trainer),
+        "galclass_version": __version__,
+    }
+
+
+def _observation(trainer: Trainer) -> dict[str, Any] | None:
+    """Give P(survey says | true class) as it was at the end of training, for people and for the evaluation."""
+    if trainer.observation is None:
+        return None
+    matrix = trainer.observation.matrix().detach().cpu().numpy()
+    return {
+        "sources": list(trainer.config.observation_sources),
+        "labels": ["|".join(CLASSES[leaf] for leaf in kind) for kind in trainer.observation.kinds],
+        "matrix": [[float(f"{value:.6g}") for value in row] for row in matrix],
+    }

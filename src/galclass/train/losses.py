@@ -1,0 +1,158 @@
+"""Losses for labels at any level of the morphology tree, and for vote fractions.
+
+Takes logits and targets of a batch, gives one loss per row; writes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from galclass.morphology import CLASSES, COARSE_LABELS, QUESTIONS
+from galclass.train.dataset import TrainingData, vote_reach
+from galclass.train.networks import Outputs
+
+_LEAST_REACH = 0.02
+"""A question that fewer voters than this share reach trains nothing."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What rows should be answered with; the first axis is the index rows of a data set, or a batch of them.
+
+    Attributes
+    ----------
+    leaves : bool, (n, 13)
+        Classes the label stands for.
+    weight : float32, (n,)
+        Weight of the label's loss.
+    observed : int64, (n,)
+        Column of the observation matrix, -1 where the label is taken at its word.
+    votes : float32, (n, 37)
+        Debiased fractions, 0 where absent.
+    reach : float32, (n, 11)
+        Share of voters who reach each question, 0 where unknown.
+    """
+
+    leaves: Tensor
+    weight: Tensor
+    observed: Tensor
+    votes: Tensor
+    reach: Tensor
+
+    def rows(self, index: Tensor) -> Targets:
+        """Give the targets of some rows."""
+        return Targets(*(part[index] for part in self._parts()))
+
+    def to(self, device: torch.device) -> Targets:
+        """Move to a device."""
+        return Targets(*(part.to(device) for part in self._parts()))
+
+    def _parts(self) -> tuple[Tensor, ...]:
+        return self.leaves, self.weight, self.observed, self.votes, self.reach
+
+
+def make_targets(data: TrainingData, weight: np.ndarray, observed: np.ndarray) -> Targets:
+    """Gather the targets of all index rows."""
+    return Targets(
+        leaves=torch.from_numpy(data.leaves),
+        weight=torch.from_numpy(weight),
+        observed=torch.from_numpy(observed),
+        votes=torch.from_numpy(np.nan_to_num(data.votes)),
+        reach=torch.from_numpy(vote_reach(data.votes)),
+    )
+
+
+class Observation(nn.Module):
+    """What a survey says of each true class: a learned row-stochastic matrix, shared by all face-on spirals.
+
+    Parameters
+    ----------
+    kinds : sequence of tuple of int
+        The survey's labels as the classes (positions in `CLASSES`) each stands for: the columns.
+    """
+
+    row_of_class: Tensor
+
+    def __init__(self, kinds: tuple[tuple[int, ...], ...]) -> None:
+        super().__init__()
+        self.kinds = kinds
+        spirals = [CLASSES.index(name) for name in COARSE_LABELS["spiral"]]
+        row_of_class = [spirals[0] if position in spirals else position for position in range(len(CLASSES))]
+        start = torch.zeros(len(CLASSES), len(kinds))
+        for column, kind in enumerate(kinds):
+            start[list(kind), column] = 4.0  # almost at its word: 96 % with three kinds
+        self.logits = nn.Parameter(start)
+        self.register_buffer("row_of_class", torch.tensor(row_of_class), persistent=False)
+
+    def matrix(self) -> Tensor:
+        """Give P(survey says column | true class), (13, k)."""
+        return torch.softmax(self.logits, 1)[self.row_of_class]
+
+
+def observed_kinds(data: TrainingData, sources: tuple[str, ...]) -> tuple[tuple[tuple[int, ...], ...], np.ndarray]:
+    """Find the kinds of label of the named sources, and each index row's kind (-1: not of these sources)."""
+    chosen = np.array([source in sources for source in data.source], dtype=bool) & data.leaves.any(1)
+    kinds = tuple(sorted({tuple(int(i) for i in np.flatnonzero(leaves)) for leaves in data.leaves[chosen]}))
+    column = np.full(len(data.label), -1, dtype=np.int64)
+    for row in np.flatnonzero(chosen):
+        column[row] = kinds.index(tuple(int(i) for i in np.flatnonzero(data.leaves[row])))
+    return kinds, column
+
+
+def class_loss(logits: Tensor, targets: Targets, observation: Observation | None, smoothing: float) -> Tensor:
+    """Give -log of the probability of each row's label, 0 where it says nothing, (n,).
+
+    A label that stands for several classes is given the sum of their probabilities. With smoothing e, the label is
+    trusted with probability 1 - e and is one of the 13 at random otherwise.
+    """
+    log_p = functional.log_softmax(logits.float(), 1)
+    says = targets.leaves.any(1)
+    log_label = torch.logsumexp(log_p.masked_fill(~targets.leaves, -1e9), 1)
+    if observation is not None:
+        seen = log_p.exp() @ observation.matrix()
+        seen = (seen / seen.sum(1, keepdim=True)).gather(1, targets.observed.clamp(min=0)[:, None])[:, 0]
+        log_label = torch.where(targets.observed >= 0, torch.log(seen + 1e-9), log_label)
+    if smoothing > 0:
+        log_label = torch.log((1 - smoothing) * log_label.exp() + smoothing / len(CLASSES))
+    return -log_label * says
+
+
+def vote_loss(votes: Tensor, targets: Targets) -> Tensor:
+    """Give the cross-entropy of the vote fractions over questions, each weighted by the share who reach it, (n,)."""
+    total = torch.zeros(len(votes), device=votes.device)
+    for question, columns in enumerate(question_columns()):
+        reach = targets.reach[:, question]
+        reach = torch.where(reach > _LEAST_REACH, reach, 0.0)
+        log_p = functional.log_softmax(votes[:, columns].float(), 1)
+        total = total - reach * (targets.votes[:, columns] * log_p).sum(1)
+    return total
+
+
+def question_columns() -> tuple[slice, ...]:
+    """Give the vote head's columns of each question."""
+    slices, start = [], 0
+    for question in QUESTIONS.values():
+        slices.append(slice(start, start + len(question.answers)))
+        start += len(question.answers)
+    return tuple(slices)
+
+
+def batch_loss(
+    outputs: Outputs, targets: Targets, observation: Observation | None, *, smoothing: float, vote_weight: float
+) -> Tensor:
+    """Give the sum over the batch of weighted class losses and vote losses, a scalar."""
+    loss = (class_loss(outputs.logits, targets, observation, smoothing) * targets.weight).sum()
+    if outputs.votes is not None:
+        loss = loss + vote_weight * vote_loss(outputs.votes, targets).sum()
+    return loss
+
+
+def vote_probabilities(votes: Tensor) -> Tensor:
+    """Softmax the vote logits within each question, (n, 37)."""
+    parts = [torch.softmax(votes[:, columns], 1) for columns in question_columns()]
+    return torch.cat(parts, 1)

@@ -1,0 +1,198 @@
+"""Networks that can be trained: scaled pixels in, class logits, vote logits and an embedding out.
+
+Takes (n, 3, size, size) float32; every network is a body that gives an embedding and linear heads on it.
+`build_network` finds one by the name in the configuration. Writes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from galclass.errors import TrainingError
+from galclass.morphology import CLASSES, QUESTIONS
+from galclass.train.symmetry import ORDER, FieldNorm, GroupConv, eight_views, folded_convolution
+
+VOTE_COLUMNS: tuple[str, ...] = tuple(column for question in QUESTIONS.values() for column in question.columns)
+"""The 37 answers of the vote head, in the order of its outputs."""
+
+
+class Outputs(NamedTuple):
+    """What a network gives: logits (n, 13), vote logits (n, 37) or None, embedding (n, d)."""
+
+    logits: Tensor
+    votes: Tensor | None
+    embedding: Tensor
+
+
+class Network(nn.Module):
+    """A body that embeds a cutout, and linear heads for the classes and, if wanted, the votes.
+
+    Parameters
+    ----------
+    body : Module
+        (n, 3, size, size) scaled pixels -> (n, d).
+    embedding_size : int
+        d.
+    invariant : bool
+        Whether the body itself answers alike for the eight turns and mirror images.
+    views : int
+        1 or 8 views pooled (mean embedding) in evaluation mode; an invariant body always takes one.
+    vote_head : bool
+        Whether there is a head for the vote fractions.
+    dropout : float
+        Share of the embedding dropped while training.
+    classes : Module, optional
+        Head for the class logits, (n, d) -> (n, 13); None makes a linear one.
+    """
+
+    def __init__(
+        self,
+        body: nn.Module,
+        embedding_size: int,
+        *,
+        invariant: bool,
+        views: int,
+        vote_head: bool,
+        dropout: float,
+        classes: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.embedding_size = embedding_size
+        self.views = 1 if invariant else views
+        self.dropout = nn.Dropout(dropout)
+        self.classes = classes or nn.Linear(embedding_size, len(CLASSES))
+        self.votes = nn.Linear(embedding_size, len(VOTE_COLUMNS)) if vote_head else None
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """Give the embedding, pooled over the views in evaluation mode, (n, d)."""
+        if self.training or self.views == 1:
+            embedding: Tensor = self.body(pixels)
+            return embedding
+        many: Tensor = self.body(eight_views(pixels))
+        return many.view(self.views, -1, self.embedding_size).mean(0)
+
+    def forward(self, pixels: Tensor) -> Outputs:
+        """Answer for scaled pixels, (n, 3, size, size) float."""
+        embedding = self.embed(pixels)
+        kept = self.dropout(embedding)
+        return Outputs(self.classes(kept), self.votes(kept) if self.votes is not None else None, embedding)
+
+    def for_inference(self) -> nn.Module:
+        """Give the body as plain, fused layers for export."""
+        return self.body.folded() if isinstance(self.body, ResidualBody) else self.body
+
+
+class _Unit(nn.Module):
+    """Group convolution, normalisation, rectifier."""
+
+    def __init__(
+        self, fields_in: int, fields_out: int, kernel: int, *, stride: int = 1, padding: int = 0, lift: bool = False
+    ) -> None:
+        super().__init__()
+        self.convolution = GroupConv(fields_in, fields_out, kernel, stride=stride, padding=padding, lift=lift)
+        self.norm = FieldNorm(fields_out)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return functional.relu(self.norm(self.convolution(images)), inplace=True)
+
+    def folded(self) -> nn.Module:
+        return nn.Sequential(folded_convolution(self.convolution, self.norm), nn.ReLU())
+
+
+class _Residual(nn.Module):
+    """Two 3 x 3 group convolutions round a shortcut; the small scale starts it near the identity."""
+
+    def __init__(self, fields: int) -> None:
+        super().__init__()
+        self.first = _Unit(fields, fields, 3, padding=1)
+        self.convolution = GroupConv(fields, fields, 3, padding=1)
+        self.norm = FieldNorm(fields, scale=0.2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return functional.relu(images + self.norm(self.convolution(self.first(images))), inplace=True)
+
+    def folded(self) -> nn.Module:
+        return _PlainResidual(self.first.folded(), folded_convolution(self.convolution, self.norm))
+
+
+class _PlainResidual(nn.Module):
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, images: Tensor) -> Tensor:
+        return functional.relu(images + self.second(self.first(images)))
+
+
+class ResidualBody(nn.Module):
+    """A small residual network over D4 fields: the embedding is the same for all turns and mirror images.
+
+    64 px become 31, 15, 7 px; every stride keeps the turns. The embedding is the mean and the largest of the eight
+    elements of each of `head` fields after averaging over the image.
+
+    Parameters
+    ----------
+    size_px : int
+        Side of the cutout, a multiple of 8 from 24 up.
+    fields : tuple of int
+        Fields of the three stages (eight channels each).
+    blocks : tuple of int
+        Residual blocks of the second and third stage.
+    head : int
+        Fields before pooling.
+    """
+
+    def __init__(
+        self,
+        size_px: int = 64,
+        fields: tuple[int, int, int] = (4, 8, 16),
+        blocks: tuple[int, int] = (1, 1),
+        head: int = 96,
+    ) -> None:
+        super().__init__()
+        _check_strides(size_px)
+        stem, middle, last = fields
+        self.layers = nn.Sequential(
+            _Unit(3, stem, 6, stride=2, padding=1, lift=True),
+            _Unit(stem, middle, 3, stride=2),
+            *[_Residual(middle) for _ in range(blocks[0])],
+            _Unit(middle, last, 3, stride=2),
+            *[_Residual(last) for _ in range(blocks[1])],
+            _Unit(last, head, 1),
+        )
+        self.embedding_size = 2 * head
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Embed scaled pixels, (n, 3, size, size) -> (n, 2 head)."""
+        return pool_fields(self.layers(pixels))
+
+    def folded(self) -> nn.Module:
+        """Give the same body as plain convolutions, for export."""
+        layers = [layer.folded() for layer in self.layers if isinstance(layer, _Unit | _Residual)]
+        return nn.Sequential(*layers, _PoolFields())
+
+
+class _PoolFields(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return pool_fields(images)
+
+
+def pool_fields(images: Tensor) -> Tensor:
+    """Average over the image, then take mean and largest over each field's elements: (n, 8 f, s, s) -> (n, 2 f)."""
+    elements = images.mean((2, 3)).view(-1, images.shape[1] // ORDER, ORDER)
+    return torch.cat([elements.mean(2), elements.amax(2)], 1)
+
+
+def _check_strides(size_px: int) -> None:
+    if size_px % 8 or size_px < 24:
+        raise TrainingError(
+            "the residual network cannot halve this side evenly three times",
+            where="prepare.size_px",
+            expected="a multiple of 8 from 24 up",
+            got=size_px,
+        )

@@ -1,0 +1,69 @@
+"""What a person sees while training runs: a bar over the steps and one line an iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from galclass.train.trainer import Trainer
+
+
+class Reporter:
+    """Shows progress on the terminal's error stream, or nothing.
+
+    Parameters
+    ----------
+    shown : bool
+        Whether anything is shown.
+    """
+
+    def __init__(self, shown: bool) -> None:
+        self.shown = shown
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._done = 0
+
+    @contextmanager
+    def run(self, trainer: Trainer) -> Iterator[None]:
+        """Show a bar over all steps of a run."""
+        if not self.shown:
+            yield
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("train"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            total = trainer.config.num_iterations * trainer.batches.steps
+            self._done = trainer.at.iteration * trainer.batches.steps
+            self._bar, self._task = bar, bar.add_task("", total=total, completed=self._done + trainer.at.step)
+            yield
+        self._bar = self._task = None
+
+    def step(self, step: int, steps: int) -> None:
+        """Move the bar."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=self._done + step)
+            if step == steps:
+                self._done += steps
+
+    def iteration(self, row: dict[str, float]) -> None:
+        """Print an iteration's loss and validation metrics."""
+        if self._bar is None or self._task is None:
+            return
+        text = (
+            f"iteration {row['iteration']:3.0f}  train loss {row['train_loss']:.4f}  validation loss"
+            f" {row['validation_loss']:.4f}  accuracy {row['validation_accuracy']:.4f}  balanced"
+            f" {row['validation_balanced_accuracy']:.4f}  {row['images_per_s']:,.0f} images/s"
+        )
+        self._bar.console.print(text, highlight=False)

@@ -1,0 +1,265 @@
+"""The train stage: prepared/ in; history.csv, checkpoint.pt, model.onnx, config.toml and trained.json out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from galclass import __version__
+from galclass.config import Config, config_to_toml
+from galclass.errors import ConfigError
+from galclass.train.checkpoint import (
+    load_checkpoint,
+    read_json,
+    save_checkpoint,
+    write_history,
+    write_json,
+    write_text,
+)
+from galclass.train.dataset import TrainingData, open_training_data, require_trainable
+from galclass.train.device import Workers, prepared_machine
+from galclass.train.export import export_onnx
+from galclass.train.finish import finished_model
+from galclass.train.progress import Reporter
+from galclass.train.trainer import Trainer
+
+_WITHOUT_EFFECT = ("threads", "checkpoint_s", "tensorboard", "cache", "seeds")
+"""Options that do not change the weights (threads: up to rounding), so that a run may go on with others."""
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """What the train stage did.
+
+    Attributes
+    ----------
+    objects : int
+        Labelled objects of the training split.
+    iterations, best_iteration : int
+        Passes done, and the one whose weights are kept.
+    metrics : dict
+        Validation metrics of the best iteration.
+    seconds, images_per_s : float
+        Time of the whole stage, and cutouts a second within the steps.
+    model : Path
+        The ONNX file.
+    spread : dict
+        Mean and standard deviation of each metric over the seeds; empty for one seed.
+    skipped : bool
+        Whether everything was there already.
+    """
+
+    objects: int
+    iterations: int
+    best_iteration: int
+    metrics: dict[str, float]
+    seconds: float
+    images_per_s: float
+    model: Path
+    spread: dict[str, list[float]]
+    skipped: bool = False
+
+    def __str__(self) -> str:
+        if self.skipped:
+            return f"train: up to date ({self.model})"
+        text = (
+            f"train: {self.objects} objects, {self.iterations} iterations in {self.seconds:.1f} s"
+            f" ({self.images_per_s:,.0f} images/s); best {self.best_iteration}: validation accuracy"
+            f" {self.metrics['validation_accuracy']:.3f}, loss {self.metrics['validation_loss']:.3f}"
+        )
+        if self.spread:
+            mean, deviation = self.spread["validation_accuracy"]
+            text += f"; over the seeds {mean:.3f} +- {deviation:.3f}"
+        return text
+
+
+def train(config: Config, *, resume: bool = False, progress: bool = True) -> TrainSummary:
+    """Train on the workspace's prepared folder and write `training/`.
+
+    A finished run with the same data and options is left as it is; an interrupted one is taken up where it stopped,
+    with the same weights as if it had not been interrupted.
+
+    Parameters
+    ----------
+    config : Config
+        The `train` section, the seed and the workspace.
+    resume : bool
+        Insist on going on: no checkpoint of these inputs is an error.
+    progress : bool
+        Whether to show bars and one line an iteration.
+
+    Returns
+    -------
+    TrainSummary
+
+    Raises
+    ------
+    TrainingError
+        If nothing is prepared, a split is empty or has one class, the loss is not finite, or `resume` cannot be met.
+    KeyboardInterrupt
+        After Ctrl-C, once the state is saved.
+    """
+    if config.train.seeds < 1:
+        raise ConfigError("there must be at least one seed", where="train.seeds", got=config.train.seeds)
+    prepared = config.workspace_path / "prepared"
+    folder = config.workspace_path / "training"
+    data = open_training_data(prepared)
+    require_trainable(data, str(prepared))
+    fingerprint = inputs_sha256(data, config, seeds=config.train.seeds)
+    if not resume and (done := _finished_before(folder, fingerprint)) is not None:
+        return done
+    started = time.perf_counter()
+    with prepared_machine(config.train) as workers:
+        if config.train.seeds == 1:
+            summary = _train_seed(data, config, folder, resume, Reporter(progress and workers.leads), workers)
+        else:
+            summary = _train_seeds(data, config, folder, resume, progress, workers)
+    summary = replace(summary, seconds=time.perf_counter() - started)
+    if workers.leads:
+        write_text(folder / "config.toml", config_to_toml(config))
+        _remember(folder, fingerprint, summary)
+    return summary
+
+
+def inputs_sha256(data: TrainingData, config: Config, *, seeds: int = 1) -> str:
+    """Give a hash of everything that decides the weights: data, options, seed, version."""
+    options = {key: value for key, value in dataclasses.asdict(config.train).items() if key not in _WITHOUT_EFFECT}
+    options["seeds"] = seeds
+    text = json.dumps([data.sha256(), options, config.seed, __version__], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _train_seed(
+    data: TrainingData, config: Config, folder: Path, resume: bool, reporter: Reporter, workers: Workers
+) -> TrainSummary:
+    trainer = Trainer(data, config.train, seed=config.seed, workers=workers)
+    fingerprint = inputs_sha256(data, config)
+    checkpoint = folder / "checkpoint.pt"
+    state = load_checkpoint(checkpoint, fingerprint, must_match=resume)
+    if state is not None:
+        trainer.load_state(state)
+    with reporter.run(trainer), _deferred_interrupt() as interrupted:
+        _Saver(trainer, folder, fingerprint, reporter, interrupted).run()
+    row = trainer.at.history[trainer.at.best_iteration - 1]
+    if workers.leads:
+        module, signature = finished_model(trainer, config)
+        export_onnx(module, signature, folder / "model.onnx")
+    return TrainSummary(
+        objects=len(data.indices("train")),
+        iterations=trainer.at.iteration,
+        best_iteration=trainer.at.best_iteration,
+        metrics={key: value for key, value in row.items() if key.startswith("validation_")},
+        seconds=0.0,
+        images_per_s=float(np.median([row["images_per_s"] for row in trainer.at.history])),
+        model=folder / "model.onnx",
+        spread={},
+    )
+
+
+class _Saver:
+    """Runs a trainer to its end and keeps its files up to date."""
+
+    def __init__(
+        self, trainer: Trainer, folder: Path, fingerprint: str, reporter: Reporter, interrupted: threading.Event
+    ) -> None:
+        self.trainer, self.folder, self.fingerprint = trainer, folder, fingerprint
+        self.reporter, self.interrupted = reporter, interrupted
+        self.saved = time.monotonic()
+
+    def run(self) -> None:
+        while not self.trainer.finished:
+            row = self.trainer.run_iteration(self.after_step)
+            self.save()
+            self.reporter.iteration(row)
+            if self.interrupted.is_set():
+                raise KeyboardInterrupt
+
+    def after_step(self, step: int, steps: int) -> None:
+        self.reporter.step(step, steps)
+        if step == steps:
+            return  # the iteration is saved after its validation
+        if self.interrupted.is_set():
+            self.save()
+            raise KeyboardInterrupt
+        if time.monotonic() - self.saved > self.trainer.config.checkpoint_s:
+            self.save()
+
+    def save(self) -> None:
+        if self.trainer.workers.leads:
+            state = {"inputs_sha256": self.fingerprint, **self.trainer.state()}
+            save_checkpoint(self.folder / "checkpoint.pt", state)
+            write_history(self.folder / "history.csv", self.trainer.at.history)
+        self.saved = time.monotonic()
+
+
+def _train_seeds(
+    data: TrainingData, config: Config, folder: Path, resume: bool, progress: bool, workers: Workers
+) -> TrainSummary:
+    """Train each seed in a folder of its own, keep the files of the one with the least validation loss."""
+    summaries = []
+    for offset in range(config.train.seeds):
+        one = replace(config, seed=config.seed + offset, train=replace(config.train, seeds=1))
+        own = folder / f"seed_{one.seed}"
+        done = _finished_before(own, inputs_sha256(data, one))
+        if done is None:
+            done = _train_seed(data, one, own, False, Reporter(progress and workers.leads), workers)
+            if workers.leads:
+                _remember(own, inputs_sha256(data, one), done)
+        summaries.append(done)
+    best = min(summaries, key=lambda summary: summary.metrics["validation_loss"])
+    if workers.leads:
+        for name in ("model.onnx", "history.csv", "checkpoint.pt"):
+            shutil.copyfile(best.model.with_name(name), folder / name)
+    values = {key: [summary.metrics[key] for summary in summaries] for key in best.metrics}
+    spread = {key: [float(np.mean(each)), float(np.std(each, ddof=1))] for key, each in values.items()}
+    return replace(best, model=folder / "model.onnx", spread=spread, skipped=False)
+
+
+def _finished_before(folder: Path, fingerprint: str) -> TrainSummary | None:
+    remembered = read_json(folder / "trained.json")
+    model = folder / "model.onnx"
+    if remembered is None or remembered.get("inputs_sha256") != fingerprint or not model.is_file():
+        return None
+    if hashlib.sha256(model.read_bytes()).hexdigest() != remembered.get("model_sha256"):
+        return None
+    return TrainSummary(**remembered["summary"], model=model, skipped=True)
+
+
+def _remember(folder: Path, fingerprint: str, summary: TrainSummary) -> None:
+    plain: dict[str, Any] = dataclasses.asdict(summary)
+    del plain["model"], plain["skipped"]
+    model_sha256 = hashlib.sha256(summary.model.read_bytes()).hexdigest()
+    write_json(folder / "trained.json", {"inputs_sha256": fingerprint, "model_sha256": model_sha256, "summary": plain})
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[threading.Event]:
+    """Turn Ctrl-C into an event that is looked at between steps; a second Ctrl-C stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,241 @@
+"""The training loop of one seed: iterations of steps, validation, the best weights, an exact state to resume from.
+
+Takes data and a `TrainConfig`; `stage` owns the files. Everything random follows from (seed, iteration, step).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from galclass.config import TrainConfig
+from galclass.errors import TrainingError
+from galclass.train.batches import Batches, scaled_central
+from galclass.train.build import build_network, pixel_scale
+from galclass.train.dataset import TrainingData, class_weights, repeated_rows
+from galclass.train.device import Workers, pick_device
+from galclass.train.losses import Observation, batch_loss, make_targets, observed_kinds
+from galclass.train.metrics import validation_metrics
+from galclass.train.optimizers import RunningMean, Schedule, make_optimizer, take_step
+
+_VALIDATION_BATCH = 256
+
+_GPU_CHECK_STEPS = 50
+"""Steps between looks at the loss on a GPU: a look waits for it."""
+
+
+@dataclass
+class Position:
+    """Where a run stands, and what it has seen: the plain part of a checkpoint."""
+
+    iteration: int = 0
+    step: int = 0
+    total_steps: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    batch_seconds: float = 0.0
+    best_iteration: int = 0
+    best_loss: float = math.inf
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """One run.
+
+    Parameters
+    ----------
+    data : TrainingData
+        Checked by `require_trainable`.
+    config : TrainConfig
+        Options.
+    seed : int
+        Of initial weights, orders, draws and dropout.
+    workers : Workers
+        This process among those that train together.
+
+    Attributes
+    ----------
+    best : Network
+        The weights with the least validation loss (the running mean's, if there is one).
+    """
+
+    def __init__(self, data: TrainingData, config: TrainConfig, *, seed: int, workers: Workers | None = None) -> None:
+        self.data, self.config, self.seed, self.workers = data, config, seed, workers or Workers()
+        self.device = pick_device(config.acceleration)
+        train = data.indices("train")
+        self.validation = data.indices("validation")
+        vote_head = config.vote_weight > 0 and bool(data.has_votes[train].any())
+        self.network = build_network(config, data.size_px, seed=seed, vote_head=vote_head).to(self.device)
+        self.scale = pixel_scale(config)
+        kinds, observed = observed_kinds(data, config.observation_sources)
+        self.observation = Observation(kinds).to(self.device) if len(kinds) > 1 else None
+        self.answering = copy.deepcopy(self.network) if config.ema > 0 else self.network
+        self.best = copy.deepcopy(self.network)
+        rows = repeated_rows(data, train, config)
+        self.batches = Batches(data, rows, config, self.scale, seed=seed, device=self.device)
+        weight = class_weights(data, rows, config.class_balance)
+        self.targets = make_targets(data, weight, observed).to(self.device)
+        self._trained = [part for part in (self.network, self.observation) if part is not None]
+        self.optimizer = make_optimizer(self._trained, config)
+        self.schedule = Schedule(config, self.batches.steps)
+        self.running = RunningMean(self.network, self.answering, config.ema) if config.ema > 0 else None
+        self.at = Position()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all iterations are done, or too many brought nothing better."""
+        patience = self.config.early_stopping
+        waited = self.at.iteration - self.at.best_iteration
+        return self.at.iteration >= self.config.num_iterations or 0 < patience <= waited
+
+    def run_iteration(self, after_step: Callable[[int, int], None]) -> dict[str, float]:
+        """Do the rest of the current iteration and validate; `after_step(step, steps)` may save or raise.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is no longer finite.
+        """
+        order = self.batches.order(self.at.iteration)
+        self.network.train()
+        while self.at.step < len(order):
+            self._timed_step(order[self.at.step])
+            after_step(self.at.step, len(order))
+        row = self._end_iteration(len(order))
+        self.at.history.append(row)
+        return row
+
+    def _timed_step(self, entries: NDArray[np.int64]) -> None:
+        started, self.batches.seconds = time.perf_counter(), 0.0
+        self.at.loss_sum += self._step(entries)
+        self.at.step += 1
+        self.at.total_steps += 1
+        if self.running is not None:
+            self.running.update(self.at.total_steps)
+        self.at.seconds += time.perf_counter() - started
+        self.at.batch_seconds += self.batches.seconds
+
+    def _step(self, entries: NDArray[np.int64]) -> float:
+        iteration, step = self.at.iteration, self.at.step
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, iteration, step]).generate_state(1)[0]))
+        self.optimizer.zero_grad(set_to_none=True)
+        mine = self.workers.share(len(entries))
+        total = torch.zeros((), device=self.device)
+        for part in _parts(mine, self.config.accumulate):
+            total += self._backward(entries, part)
+        gradients = [p.grad for p in self._parameters() if p.grad is not None]
+        self.workers.add_up([*gradients, total])
+        loss = self._checked(total)
+        take_step(self.optimizer, self.schedule.rate(iteration, step), self.config)
+        return loss
+
+    def _backward(self, entries: NDArray[np.int64], part: slice) -> Tensor:
+        pixels = self.batches.pixels(entries, self.at.iteration, self.at.step, part)
+        rows = torch.from_numpy(self.batches.rows[entries[part]]).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.mixed_precision):
+            outputs = self.network(pixels)
+        loss = batch_loss(
+            outputs,
+            self.targets.rows(rows),
+            self.observation,
+            smoothing=self.config.label_smoothing,
+            vote_weight=self.config.vote_weight,
+        ) / len(entries)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's annotation
+        return loss.detach()
+
+    def _checked(self, loss: Tensor) -> float:
+        if self.device.type == "cuda" and self.at.step % _GPU_CHECK_STEPS:
+            return 0.0
+        value = float(loss.item())
+        if not math.isfinite(value):
+            raise TrainingError(
+                "the loss is no longer a finite number",
+                where=f"iteration {self.at.iteration + 1}, step {self.at.step + 1}",
+                got=value,
+                advice="lower train.learning_rate, set train.clip_norm, or scale the input with train.normalize",
+            )
+        return value
+
+    def _end_iteration(self, steps: int) -> dict[str, float]:
+        at = self.at
+        counted = steps if self.device.type != "cuda" else len(range(0, steps, _GPU_CHECK_STEPS))
+        loss = at.loss_sum / counted
+        row: dict[str, float] = {"iteration": at.iteration + 1, "learning_rate": self.schedule.rate(at.iteration, 0)}
+        row |= {"train_loss": loss, **self._validate()}
+        row |= {"seconds": at.seconds, "images_per_s": len(self.batches) / max(at.seconds, 1e-9)}
+        row["batch_share"] = at.batch_seconds / max(at.seconds, 1e-9)
+        at.iteration, at.step, at.loss_sum, at.seconds, at.batch_seconds = at.iteration + 1, 0, 0.0, 0.0, 0.0
+        self.schedule.end_iteration(loss)
+        if row["validation_loss"] < at.best_loss:
+            at.best_loss, at.best_iteration = row["validation_loss"], at.iteration
+            self.best.load_state_dict(self.answering.state_dict())
+        return row
+
+    def _validate(self) -> dict[str, float]:
+        logits, _, _ = answers(self.answering, self.data, self.validation, self)
+        return validation_metrics(softmax(logits), self.data.leaves[self.validation])
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [parameter for module in self._trained for parameter in module.parameters()]
+
+    def state(self) -> dict[str, Any]:
+        """Give everything an exact resume needs: tensors and plain values."""
+        return {
+            "network": self.network.state_dict(),
+            "answering": self.answering.state_dict(),
+            "best": self.best.state_dict(),
+            "observation": None if self.observation is None else self.observation.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state(),
+            "position": vars(self.at),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self.network.load_state_dict(state["network"])
+        self.answering.load_state_dict(state["answering"])
+        self.best.load_state_dict(state["best"])
+        if self.observation is not None:
+            self.observation.load_state_dict(state["observation"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state(state["schedule"])
+        self.at = Position(**state["position"])
+
+
+@torch.no_grad()
+def answers(
+    network: nn.Module, data: TrainingData, rows: NDArray[np.int64], trainer: Trainer
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Give class logits (n, 13), vote logits (n, 37; or n, 0) and embeddings (n, d) of index rows' central cutouts."""
+    was_training = network.training
+    network.eval()
+    parts = []
+    for start in range(0, len(rows), _VALIDATION_BATCH):
+        pixels = scaled_central(data, rows[start : start + _VALIDATION_BATCH], trainer.scale, trainer.device)
+        outputs = network(pixels.contiguous(memory_format=torch.channels_last))
+        votes = outputs.logits.new_zeros(len(pixels), 0) if outputs.votes is None else outputs.votes
+        parts.append((outputs.logits, votes, outputs.embedding))
+    network.train(was_training)
+    logits, votes, embedding = (torch.cat(column).float().cpu().numpy() for column in zip(*parts, strict=True))
+    return logits, votes, embedding
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give probabilities, row by row."""
+    shifted = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(1, keepdims=True), dtype=np.float32)
+
+
+def _parts(whole: slice, count: int) -> list[slice]:
+    edges = np.linspace(whole.start, whole.stop, count + 1).round().astype(int)
+    return [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]

@@ -1,0 +1,126 @@
+"""Losses for labels at any level of the tree."""
+
+from __future__ import annotations
+
+from math import log
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from drawn_galaxies import write_prepared
+
+from galclass.morphology import CLASSES, leaves_of
+from galclass.train.dataset import TrainingData, class_weights, open_training_data, vote_reach
+from galclass.train.losses import Observation, Targets, class_loss, make_targets, observed_kinds, vote_loss
+
+
+def targets(*labels: str) -> Targets:
+    leaves = torch.tensor([[name in leaves_of(label) for name in CLASSES] for label in labels])
+    count = len(labels)
+    none = torch.full((count,), -1)
+    return Targets(leaves, torch.ones(count), none, torch.zeros(count, 37), torch.zeros(count, 11))
+
+
+def test_fine_label_trains_minus_log_of_its_probability() -> None:
+    logits = torch.zeros(1, 13)
+    assert class_loss(logits, targets("Er"), None, 0.0).item() == pytest.approx(log(13))
+
+
+def test_coarse_label_trains_minus_log_of_the_sum_of_its_leaves() -> None:
+    logits = torch.zeros(2, 13)
+    elliptical, spiral = class_loss(logits, targets("elliptical", "spiral"), None, 0.0).tolist()
+    assert elliptical == pytest.approx(-log(3 / 13))
+    assert spiral == pytest.approx(-log(8 / 13))
+
+
+def test_coarse_label_leaves_the_split_between_its_leaves_alone() -> None:
+    logits = torch.tensor([[2.0, 1.0, 0.0] + [0.0] * 10], requires_grad=True)
+    class_loss(logits, targets("elliptical"), None, 0.0).sum().backward()
+    step = logits.detach() - 0.01 * logits.grad
+    before, after = torch.softmax(logits[0, :3], 0), torch.softmax(step[0, :3], 0)
+    assert torch.softmax(step, 1)[0, :3].sum() > torch.softmax(logits, 1)[0, :3].sum()
+    assert torch.allclose(before, after, atol=0.01)
+
+
+def test_label_that_says_nothing_trains_nothing() -> None:
+    logits = torch.randn(1, 13, requires_grad=True)
+    loss = class_loss(logits, targets("merger"), None, 0.1)
+    loss.sum().backward()
+    assert loss.item() == 0
+    assert not logits.grad.any()
+
+
+def test_smoothing_bounds_the_loss_of_a_wrong_label() -> None:
+    logits = torch.tensor([[100.0] + [0.0] * 12])
+    assert class_loss(logits, targets("Se"), None, 0.013).item() == pytest.approx(-log(0.001), rel=1e-3)
+
+
+def test_observation_matrix_starts_near_the_surveys_word_and_is_stochastic() -> None:
+    matrix = Observation(((0, 1, 2), (3,), tuple(range(4, 12)))).matrix()
+    assert torch.allclose(matrix.sum(1), torch.ones(13))
+    assert (matrix[:3, 0] > 0.95).all()
+    assert (matrix[4:12, 2] > 0.95).all()
+    assert torch.allclose(matrix[12], torch.full((3,), 1 / 3))
+
+
+def test_observed_label_is_explained_by_what_the_survey_says_of_the_true_class() -> None:
+    observation = Observation(((0, 1, 2), tuple(range(4, 12))))
+    with torch.no_grad():
+        observation.logits[4] = torch.tensor([0.0, 0.0])  # of face-on spirals the survey calls half elliptical
+    sure_spiral = torch.tensor([[-50.0] * 4 + [5.0] + [-50.0] * 8])
+    observed = targets("elliptical")
+    through = Targets(observed.leaves, observed.weight, torch.tensor([0]), observed.votes, observed.reach)
+    assert class_loss(sure_spiral, observed, observation, 0.0).item() > 50
+    assert class_loss(sure_spiral, through, observation, 0.0).item() == pytest.approx(log(2), abs=1e-4)
+
+
+def test_vote_loss_is_least_at_the_fractions_and_weighs_questions_by_reach() -> None:
+    given = torch.full((1, 37), 0.0)
+    given[0, :3] = torch.tensor([0.6, 0.3, 0.1])
+    reach = torch.zeros(1, 11)
+    reach[0, 0] = 1
+    rows = Targets(torch.zeros(1, 13, dtype=torch.bool), torch.ones(1), torch.tensor([-1]), given, reach)
+    right = torch.zeros(1, 37)
+    right[0, :3] = given[0, :3].log()
+    entropy = -(given[0, :3] * given[0, :3].log()).sum()
+    assert vote_loss(right, rows).item() == pytest.approx(entropy.item(), rel=1e-5)
+    assert vote_loss(torch.zeros(1, 37), rows).item() > entropy.item()
+
+
+def test_reach_follows_the_tree() -> None:
+    votes = np.full((2, 37), np.nan, np.float32)
+    votes[0] = 0
+    votes[0, :3] = 0.2, 0.7, 0.1  # smooth, features, star
+    votes[0, 3:5] = 0.1, 0.9  # edge-on yes, no
+    reach = vote_reach(votes)
+    questions = [name[:3] for name in ("t01", "t02", "t03", "t04", "t05", "t06", "t07", "t08", "t09", "t10", "t11")]
+    found = dict(zip(questions, reach[0].round(3).tolist(), strict=True))
+    assert (found["t01"], found["t02"], found["t07"]) == pytest.approx((1.0, 0.7, 0.2))
+    assert (found["t03"], found["t09"]) == pytest.approx((0.63, 0.07))
+    assert not reach[1].any()
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> TrainingData:
+    """Three Er for each Se."""
+    write_prepared(tmp_path / "prepared", ["Er", "Er", "Er", "Sen"] * 6)
+    return open_training_data(tmp_path / "prepared")
+
+
+def test_balanced_weights_give_each_label_the_same_sum(mixed: TrainingData) -> None:
+    rows = mixed.indices("train")
+    weight = class_weights(mixed, rows, 1.0)[rows]
+    round_ones = mixed.leaves[rows, 0]
+    assert weight[round_ones].sum() == pytest.approx(weight[~round_ones].sum())
+    assert weight.mean() == pytest.approx(1)
+    assert np.all(class_weights(mixed, rows, 0.0) == 1)
+
+
+def test_only_named_sources_are_observed(mixed: TrainingData) -> None:
+    kinds, column = observed_kinds(mixed, ("drawn",))
+    assert kinds == ((0,), (3,))
+    assert set(column) == {0, 1}
+    assert observed_kinds(mixed, ("elsewhere",))[0] == ()
+    made = make_targets(mixed, np.ones(24, np.float32), column)
+    assert made.rows(torch.tensor([3])).observed.item() == 1

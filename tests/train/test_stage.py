@@ -1,0 +1,184 @@
+"""The train stage as a whole: files, second run, interruption, failures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pyarrow.parquet as pq
+import pytest
+import torch
+from drawn_galaxies import quick, write_prepared
+
+from galclass.errors import ConfigError, TrainingError
+from galclass.preprocess import Store
+from galclass.scoring import Scorer
+from galclass.train import train
+from galclass.train.progress import Reporter
+
+
+def test_missing_prepared_folder_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="nothing is prepared here. Run `galclass prepare` first"):
+        train(quick(tmp_path), progress=False)
+
+
+def test_empty_index_is_an_error(tmp_path: Path) -> None:
+    write_prepared(tmp_path / "prepared", ["Er"])
+    empty = Store.open(tmp_path / "prepared").index.slice(0, 0)
+    pq.write_table(empty, tmp_path / "prepared" / "index.parquet")
+    with pytest.raises(TrainingError, match="no objects are prepared"):
+        train(quick(tmp_path), progress=False)
+
+
+def test_labels_that_say_nothing_are_no_training_data(tmp_path: Path) -> None:
+    write_prepared(tmp_path / "prepared", ["merger", None] * 12)
+    with pytest.raises(TrainingError, match="the train split has no labelled objects"):
+        train(quick(tmp_path), progress=False)
+
+
+def test_one_class_is_an_error_that_names_it(tmp_path: Path) -> None:
+    write_prepared(tmp_path / "prepared", ["Er"] * 24)
+    with pytest.raises(TrainingError, match=r"one class only .*got 16 x 'Er'"):
+        train(quick(tmp_path), progress=False)
+
+
+def test_unknown_label_is_an_error_that_names_it(tmp_path: Path) -> None:
+    write_prepared(tmp_path / "prepared", ["Er", "Quasar"] * 12)
+    with pytest.raises(TrainingError, match="unknown label 'Quasar'"):
+        train(quick(tmp_path), progress=False)
+
+
+def test_loss_that_is_not_finite_stops_and_says_where_and_what_to_try(workspace: Path) -> None:
+    config = quick(workspace, optimizer="sgd", learning_rate=1e30, clip_norm=0.0, warm_up=0.0, ema=0.0)
+    with pytest.raises(
+        TrainingError, match=r"iteration \d, step \d.*no longer a finite number.*Lower train.learning_rate"
+    ):
+        train(config, progress=False)
+
+
+def test_zero_seeds_are_refused(workspace: Path) -> None:
+    with pytest.raises(ConfigError, match="at least one seed"):
+        train(quick(workspace, seeds=0), progress=False)
+
+
+def test_resume_without_checkpoint_is_an_error(workspace: Path) -> None:
+    with pytest.raises(TrainingError, match="no checkpoint to resume"):
+        train(quick(workspace), resume=True, progress=False)
+
+
+def test_resume_with_other_options_is_an_error(workspace: Path) -> None:
+    train(quick(workspace, num_iterations=1), progress=False)
+    with pytest.raises(TrainingError, match="belongs to other data or options"):
+        train(quick(workspace, num_iterations=2), resume=True, progress=False)
+
+
+def test_damaged_checkpoint_is_an_error(workspace: Path) -> None:
+    (workspace / "training").mkdir()
+    (workspace / "training" / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(TrainingError, match="the checkpoint is damaged"):
+        train(quick(workspace), progress=False)
+
+
+def test_writes_its_files_and_learns(workspace: Path) -> None:
+    summary = train(quick(workspace, num_iterations=4), progress=False)
+    folder = workspace / "training"
+    names = {"history.csv", "checkpoint.pt", "model.onnx", "config.toml", "trained.json"}
+    assert {path.name for path in folder.iterdir()} == names
+    with (folder / "history.csv").open(newline="") as file:
+        history = list(csv.DictReader(file))
+    assert [row["iteration"] for row in history] == ["1", "2", "3", "4"]
+    assert float(history[-1]["train_loss"]) < float(history[0]["train_loss"])
+    assert summary.metrics["validation_accuracy"] >= 0.9
+    assert "48 objects, 4 iterations" in str(summary)
+
+
+def test_scorer_accepts_the_model(workspace: Path) -> None:
+    train(quick(workspace), progress=False)
+    scorer = Scorer(workspace / "training" / "model.onnx")
+    store = Store.open(workspace / "prepared")
+    outputs = scorer.score_cutouts(store.central(slice(0, 5)))
+    assert np.allclose(outputs.probabilities.sum(1), 1, atol=1e-5)
+    assert scorer.signature.trained["seed"] == 3
+    assert scorer.signature.preprocessing_sha256 == store.parameters.sha256
+
+
+def test_second_run_does_nothing(workspace: Path) -> None:
+    train(quick(workspace), progress=False)
+    before = (workspace / "training" / "model.onnx").stat().st_mtime_ns
+    summary = train(quick(workspace), progress=False)
+    assert summary.skipped
+    assert "up to date" in str(summary)
+    assert (workspace / "training" / "model.onnx").stat().st_mtime_ns == before
+
+
+def test_changed_model_file_is_made_again(workspace: Path) -> None:
+    train(quick(workspace), progress=False)
+    model = workspace / "training" / "model.onnx"
+    whole = model.read_bytes()
+    model.write_bytes(b"cut off")
+    assert not train(quick(workspace), progress=False).skipped
+    assert model.read_bytes() == whole
+
+
+def test_same_seed_gives_the_same_file_and_another_seed_another(tmp_path: Path) -> None:
+    models = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        write_prepared(tmp_path / name / "prepared", ["Er", "Sen"] * 24)
+        train(quick(tmp_path / name, num_iterations=1, seed=seed), progress=False)
+        session = onnxruntime.InferenceSession(tmp_path / name / "training" / "model.onnx")
+        cutouts = Store.open(tmp_path / name / "prepared").central(slice(0, 4)).transpose(0, 3, 1, 2)
+        models.append(session.run(["probabilities"], {"cutouts": np.ascontiguousarray(cutouts)})[0])
+    assert np.array_equal(models[0], models[1])
+    assert not np.array_equal(models[0], models[2])
+
+
+@pytest.mark.parametrize("interrupted_step", [1, 3, 4])
+def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted_step: int
+) -> None:
+    for name in ("whole", "halves"):
+        write_prepared(tmp_path / name / "prepared", ["Er", "Sen"] * 24, votes=True)
+    options = {"num_iterations": 3, "mini_batch_size": 8, "observation_sources": ("drawn",)}
+    train(quick(tmp_path / "whole", **options), progress=False)
+
+    count = 0
+
+    def interrupt(self: Reporter, step: int, steps: int) -> None:
+        nonlocal count
+        count += 1
+        if count == interrupted_step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reporter, "step", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(quick(tmp_path / "halves", **options), progress=False)
+    assert not (tmp_path / "halves" / "training" / "model.onnx").exists()
+    train(quick(tmp_path / "halves", **options), resume=True, progress=False)
+
+    states = [
+        torch.load(tmp_path / name / "training" / "checkpoint.pt", weights_only=True) for name in ("whole", "halves")
+    ]
+    for part in ("network", "answering", "best", "observation"):
+        for key, value in states[0][part].items():
+            assert torch.equal(value, states[1][part][key]), (part, key)
+
+
+def test_several_seeds_keep_the_best_and_report_the_spread(workspace: Path) -> None:
+    config = quick(workspace, num_iterations=1, seeds=2)
+    summary = train(config, progress=False)
+    assert set(summary.spread) == set(summary.metrics)
+    assert {path.name for path in (workspace / "training").glob("seed_*")} == {"seed_3", "seed_4"}
+    remembered = json.loads((workspace / "training" / "trained.json").read_text())
+    assert remembered["summary"]["spread"] == summary.spread
+    assert train(config, progress=False).skipped
+
+
+def test_early_stopping_ends_before_the_last_iteration(workspace: Path) -> None:
+    summary = train(quick(workspace, num_iterations=40, early_stopping=1, learning_rate=0.05), progress=False)
+    assert summary.iterations < 40
