@@ -28,7 +28,7 @@ def _prepare(config: Config, progress: bool) -> object:
 def _train(config: Config, progress: bool) -> object:
     from galclass.train import train
 
-    return train(config, resume=True, progress=progress)
+    return train(config, progress=progress)
 
 
 def _evaluate(config: Config, progress: bool) -> object:
