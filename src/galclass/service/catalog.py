@@ -107,9 +107,12 @@ def find_predictions(database: Database, query: CatalogQuery) -> tuple[list[dict
 
 def _select(database: Database, query: CatalogQuery) -> Select[Any]:
     human = and_(labels.c.object_id == predictions.c.object_id, labels.c.source == HUMAN)
-    latest = select(func.max(labels.c.labelled_at)).where(human).scalar_subquery()
+    other = labels.alias()
+    newer = other.c.labelled_at > labels.c.labelled_at
+    same = and_(other.c.object_id == labels.c.object_id, other.c.source == HUMAN, newer)
+    superseded = select(other.c.object_id).where(same).correlate(labels).exists()
     joined = predictions.outerjoin(images, images.c.object_id == predictions.c.object_id).outerjoin(
-        labels, and_(human, labels.c.labelled_at == latest)
+        labels, and_(human, ~superseded)
     )
     columns = [*predictions.c, images.c.ra, images.c.dec, labels.c.label, _top(database).label("probability")]
     return select(*columns).select_from(joined).where(and_(*_conditions(database, query)))

@@ -18,6 +18,8 @@ from galclass.errors import CutoutError, DatabaseError, GalclassError, ServiceEr
 
 log = logging.getLogger("galclass.service")
 
+_DATABASE_AWAY = "the database does not answer; try again shortly"
+
 STATUS: Mapping[str, int] = {
     "invalid": 422,
     "bad_request": 400,
@@ -123,7 +125,8 @@ async def _galclass_error(request: Request, error: Exception) -> JSONResponse:
     status = status_of(error)
     if status >= 500:
         log.error("request failed", extra={"code": error.code, "path": request.url.path, "reason": str(error)})
-    response = error_response(error.code, str(error), getattr(error, "field", None), status=status)
+    message = _DATABASE_AWAY if error.code == "database" else str(error)  # its own text names hosts and paths
+    response = error_response(error.code, message, getattr(error, "field", None), status=status)
     response.headers.update(getattr(error, "headers", {}))
     return response
 

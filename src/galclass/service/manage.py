@@ -108,9 +108,11 @@ def rollback(
     return service_record(state, _changed(state, actor, "rollback", record))
 
 
-@router.get("/v1/services/{name}/log", summary="Show a service's log", responses=responses(401, 422, 429, 503))
-def service_log(request: Request, _: Reader, name: Name) -> schemas.ServiceLog:
-    """Give every publish, alias move and delete of a service, oldest first."""
+@router.get("/v1/service-log", summary="Show the log of services", responses=responses(401, 422, 429, 503))
+def service_log(
+    request: Request, _: Reader, name: Annotated[str | None, Query(max_length=64)] = None
+) -> schemas.ServiceLog:
+    """Give every publish, alias move and delete of all services or one, oldest first."""
     events = state_of(request).services.log(name)
     return schemas.ServiceLog(events=[schemas.ServiceEventRecord(**vars(event)) for event in events])
 

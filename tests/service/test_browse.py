@@ -1,0 +1,177 @@
+"""Images, examples, stored predictions and labels over HTTP."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from fastapi.testclient import TestClient
+
+from galclass.config import Config
+from galclass.database import Database, Images, NewImage
+
+
+def test_an_image_comes_back_as_it_was_added(client: TestClient, galaxies: dict[str, bytes]) -> None:
+    key, data = next(iter(galaxies.items()))
+    answer = client.get(f"/v1/images/{key}")
+    assert (answer.content, answer.headers["content-type"]) == (data, "image/jpeg")
+    same = client.get(f"/v1/images/{key}", headers={"If-None-Match": answer.headers["etag"]})
+    assert (same.status_code, same.content) == (304, b"")
+
+
+def test_an_unknown_image_is_not_found_and_no_path_is_followed(client: TestClient) -> None:
+    for key in ("nothing", "..%2F..%2Fetc%2Fpasswd", "%00", "x" * 200):
+        answer = client.get(f"/v1/images/{key}")
+        assert answer.status_code == 404
+        assert set(answer.json()) == {"error"}
+
+
+def test_bytes_that_are_no_picture_are_never_shown_as_a_document(client: TestClient, database: Database) -> None:
+    Images(database).add([NewImage("evil", b"<script>alert(1)</script>")])
+    answer = client.get("/v1/images/evil")
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_without_a_prepared_workspace_there_are_no_examples(client: TestClient) -> None:
+    assert client.get("/v1/examples").json() == {"examples": []}
+
+
+def test_examples_take_turns_over_the_classes_and_carry_votes(config: Config, galaxies, client: TestClient) -> None:
+    folder = Path(config.workspace) / "prepared"
+    folder.mkdir()
+    keys = list(galaxies)
+    rows = {
+        "object_id": [*keys, "not stored"],
+        "label": ["Sb"] * 5 + ["Er"] * 5 + ["A"],
+        "split": ["test"] * 8 + ["train"] * 2 + ["test"],
+        "t01_smooth_or_features_a01_smooth_debiased": [0.25] * 10 + [0.5],
+        "t01_smooth_or_features_a02_features_or_disk_debiased": [float("nan")] * 11,
+    }
+    pyarrow.parquet.write_table(pyarrow.table(rows), folder / "index.parquet")
+    examples = client.get("/v1/examples").json()["examples"]
+    assert [example["label"] for example in examples] == ["Er", "Sb", "Er", "Sb", "Er", "Sb", "Sb", "Sb"]
+    assert examples[0]["votes"] == {"t01_smooth_or_features_a01_smooth": 0.25}
+    assert client.get("/" + examples[0]["image"]).status_code == 200
+
+
+def test_predictions_are_paged_and_sorted(client: TestClient, galaxies: dict[str, bytes]) -> None:
+    first = client.get("/v1/predictions", params={"page_size": 4}).json()
+    last = client.get("/v1/predictions", params={"page_size": 4, "page": 3}).json()
+    assert (first["total"], len(first["predictions"]), len(last["predictions"])) == (10, 4, 2)
+    for sort in ("probability", "-probability", "class", "-scored_at", "ra", "uncertainty"):
+        rows = client.get("/v1/predictions", params={"sort": sort}).json()["predictions"]
+        assert len(rows) == 10
+        if sort == "-probability":
+            values = [row["probability"] for row in rows]
+            assert values == sorted(values, reverse=True)
+    assert {row["object_id"] for row in rows} == set(galaxies)
+    assert rows[0]["probability"] == max(rows[0]["probabilities"].values())
+
+
+def test_predictions_are_filtered_by_class_group_and_certainty(client: TestClient) -> None:
+    every = client.get("/v1/predictions").json()["predictions"]
+    leaf, group = every[0]["predicted_class"], every[0]["predicted_group"]
+    for params, wanted in (
+        ({"class": leaf}, [row for row in every if row["predicted_class"] == leaf]),
+        ({"group": group}, [row for row in every if row["predicted_group"] == group]),
+        ({"min_probability": 0.5}, [row for row in every if row["probability"] >= 0.5]),
+    ):
+        assert client.get("/v1/predictions", params=params).json()["predictions"] == wanted
+
+
+def test_a_cone_finds_what_is_inside_also_across_ra_zero(client: TestClient) -> None:
+    def inside(cone: str) -> list[float]:
+        return [
+            row["ra"]
+            for row in client.get("/v1/predictions", params={"cone": cone, "sort": "ra"}).json()["predictions"]
+        ]
+
+    assert inside("20,10,1") == [20.0]
+    assert inside("359.5,0,1") == [0.0]
+    assert inside("15,7.5,8") == [10.0, 20.0]
+    assert inside("200,-80,1") == []
+    assert len(inside("0,0,180")) == 10
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"cone": "1,2"}, "cone"),
+        ({"cone": "a,b,c"}, "cone"),
+        ({"cone": "nan,0,1"}, "cone"),
+        ({"cone": "400,0,1"}, "cone"),
+        ({"sort": "img; drop table"}, "sort"),
+        ({"class": "X"}, "class"),
+        ({"group": "X"}, "group"),
+        ({"page": 0}, "page"),
+        ({"page_size": 100_000}, "page_size"),
+        ({"min_probability": "nan"}, "min_probability"),
+        ({"model": "a b"}, "model"),
+    ],
+)
+def test_a_wrong_query_names_the_parameter(client: TestClient, params, field: str) -> None:
+    answer = client.get("/v1/predictions", params=params)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
+
+
+def test_predictions_as_csv_and_parquet(client: TestClient) -> None:
+    text = client.get("/v1/predictions", headers={"Accept": "text/csv"})
+    rows = list(csv.DictReader(io.StringIO(text.text)))
+    assert (len(rows), text.headers["x-total-count"]) == (10, "10")
+    data = client.get("/v1/predictions", headers={"Accept": "application/vnd.apache.parquet"})
+    assert pyarrow.parquet.read_table(io.BytesIO(data.content)).num_rows == 10
+
+
+def test_a_label_is_stored_with_who_and_when_and_replaced_by_the_next(client: TestClient, tokens, galaxies) -> None:
+    key = next(iter(galaxies))
+    for label in ("Sb", "SBb"):
+        made = client.post("/v1/labels", json={"object_id": key, "label": label}, headers=tokens["publisher"])
+        assert (made.status_code, made.json()["labelled_by"]) == (201, "publisher-of-test")
+    client.post("/v1/labels", json={"object_id": key, "label": "Er"}, headers=tokens["admin"])
+    labels = client.get("/v1/labels", params={"object_id": key}).json()
+    assert [(one["label"], one["labelled_by"]) for one in labels] == [
+        ("Er", "admin-of-test"),
+        ("SBb", "publisher-of-test"),
+    ]
+    every = client.get("/v1/predictions").json()
+    assert every["total"] == 10
+    assert {row["object_id"]: row["human_label"] for row in every["predictions"]}[key] == "Er"
+    assert client.get("/v1/predictions", params={"unlabelled": True}).json()["total"] == 9
+
+
+def test_a_label_must_be_a_class_of_a_stored_object(client: TestClient, tokens, galaxies) -> None:
+    wrong = client.post("/v1/labels", json={"object_id": next(iter(galaxies)), "label": "X"}, headers=tokens["admin"])
+    assert (wrong.status_code, wrong.json()["error"]["field"]) == (422, "label")
+    missing = client.post("/v1/labels", json={"object_id": "nothing", "label": "Sb"}, headers=tokens["admin"])
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "unknown_object")
+
+
+def test_the_page_loads_only_its_own_files(client: TestClient) -> None:
+    page = client.get("/")
+    assert page.status_code == 200
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert client.get("/..%2Fservice%2Fapp.py").status_code == 404
+    assert client.get("/../service/app.py").status_code == 404
+
+
+def test_the_docs_need_no_other_host(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    for name in ("swagger-ui-bundle.js", "swagger-ui.css", "docs.js", "favicon.png"):
+        assert client.get(f"/docs/assets/{name}").status_code == 200
+    assert client.get("/docs/assets/other.js").status_code == 404
+
+
+def test_health_readiness_and_metrics(client: TestClient) -> None:
+    assert client.get("/healthz").json() == {"ok": True}
+    assert client.get("/readyz").json() == {"ok": ["database", "service galaxy-class@1.0"], "failing": {}}
+    text = client.get("/metrics").text
+    assert 'galclass_requests_total{method="GET",route="/readyz",status="200"} 1.0' in text

@@ -1,0 +1,176 @@
+"""Services and models over HTTP: who may change them, and that a change is seen at once."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from fastapi.testclient import TestClient
+
+from galclass.database import Database, Registry, Services, Tokens
+
+NEW = {"name": "galaxy-class", "version": "2.0", "model": "galaxy@2", "description": "better"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/services", NEW),
+        ("PUT", "/v1/services/galaxy-class/aliases/latest", {"version": "1.0"}),
+        ("POST", "/v1/services/galaxy-class/rollback", None),
+        ("DELETE", "/v1/services/galaxy-class/1.0", None),
+        ("POST", "/v1/labels", {"object_id": "1", "label": "Sb"}),
+    ],
+)
+def test_a_change_needs_a_token_of_enough_role(client: TestClient, tokens, method: str, path: str, body) -> None:
+    assert client.request(method, path, json=body).status_code == 401
+    assert client.request(method, path, json=body, headers=tokens["reader"]).status_code == 403
+    unknown = client.request(method, path, json=body, headers={"Authorization": "Bearer nonsense"})
+    assert (unknown.status_code, unknown.headers["www-authenticate"]) == (401, "Bearer")
+    basic = client.request(method, path, json=body, headers={"Authorization": "Basic YTpi"})
+    assert basic.json()["error"]["code"] == "unauthorized"
+
+
+def test_only_an_admin_deletes(client: TestClient, tokens) -> None:
+    path = "/v1/services/galaxy-class/1.0"
+    assert client.delete(path, headers=tokens["publisher"]).status_code == 403
+    assert client.delete(path, headers=tokens["admin"]).status_code == 200
+    assert client.get(path).status_code == 404
+
+
+def test_a_version_never_changes(client: TestClient, tokens) -> None:
+    other = {**NEW, "version": "1.0"}
+    answer = client.post("/v1/services", json=other, headers=tokens["publisher"])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conflict")
+    assert client.get("/v1/services/galaxy-class/1.0").json()["model"]["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "field"),
+    [
+        ({"model": "nothing"}, 404, "model"),
+        ({"model": "galaxy@99"}, 404, "model"),
+        ({"model": "a b"}, 422, "model"),
+        ({"name": "../etc"}, 422, "name"),
+        ({"version": "latest"}, 422, "version"),
+        ({"surprise": 1}, 422, "surprise"),
+    ],
+)
+def test_a_wrong_publication_names_the_field(client: TestClient, tokens, change, status: int, field: str) -> None:
+    answer = client.post("/v1/services", json={**NEW, **change}, headers=tokens["publisher"])
+    assert (answer.status_code, answer.json()["error"]["field"]) == (status, field)
+
+
+def test_publish_move_and_roll_back_take_effect_at_once_and_are_logged(client: TestClient, tokens, galaxy) -> None:
+    def answering() -> int:
+        path = "/v1/services/galaxy-class/latest/predict"
+        return client.post(path, content=galaxy, headers={"Content-Type": "image/jpeg"}).json()["model"]["version"]
+
+    assert answering() == 1
+    made = client.post("/v1/services", json=NEW, headers=tokens["publisher"])
+    assert (made.status_code, made.json()["aliases"]) == (201, ["latest"])
+    assert answering() == 2
+    assert client.post("/v1/services/galaxy-class/rollback", headers=tokens["publisher"]).json()["version"] == "1.0"
+    assert answering() == 1
+    again = client.post("/v1/services/galaxy-class/rollback", headers=tokens["publisher"])
+    assert again.json()["error"]["code"] == "conflict"
+    moved = client.put("/v1/services/galaxy-class/aliases/latest", json={"version": "2.0"}, headers=tokens["publisher"])
+    assert moved.json()["version"] == "2.0"
+    assert answering() == 2
+    events = client.get("/v1/service-log", params={"name": "galaxy-class"}).json()["events"]
+    assert [event["action"] for event in events][-4:] == ["publish", "alias", "rollback", "alias"]
+    assert {event["by"] for event in events[-4:]} == {"publisher-of-test"}
+
+
+def test_a_change_by_another_process_is_seen_within_a_second(client: TestClient, database: Database, galaxy) -> None:
+    path = "/v1/services/galaxy-class/latest/predict"
+    headers = {"Content-Type": "image/jpeg"}
+    assert client.post(path, content=galaxy, headers=headers).json()["model"]["version"] == 1
+    Services(database).publish("galaxy-class", "2.0", "galaxy", 2)
+    until = time.monotonic() + 1.0
+    while client.post(path, content=galaxy, headers=headers).json()["model"]["version"] == 1:
+        assert time.monotonic() < until
+    Services(database).alias("galaxy-class", "latest", "1.0")
+    Services(database).delete("galaxy-class", "2.0")
+    until = time.monotonic() + 1.0
+    while client.post(path.replace("latest", "2.0"), content=galaxy, headers=headers).status_code != 404:
+        assert time.monotonic() < until
+
+
+def test_a_revoked_token_is_refused_within_a_second(client: TestClient, database: Database) -> None:
+    made = Tokens(database)
+    headers = {"Authorization": f"Bearer {made.create('publisher', 'p')}"}
+    assert client.post("/v1/services/galaxy-class/rollback", headers=headers).status_code == 409
+    made.revoke(made.list()[-1].id)
+    until = time.monotonic() + 1.0
+    while client.post("/v1/services/galaxy-class/rollback", headers=headers).status_code != 401:
+        assert time.monotonic() < until
+
+
+def test_lists_and_details(client: TestClient) -> None:
+    (service,) = client.get("/v1/services").json()["services"]
+    assert (service["name"], service["version"], service["aliases"]) == ("galaxy-class", "1.0", ["latest"])
+    assert client.get("/v1/services", params={"name": "other"}).json() == {"services": []}
+    assert client.get("/v1/services/galaxy-class/latest").json() == service
+    models = client.get("/v1/models").json()["models"]
+    assert [(model["name"], model["version"], model["aliases"]) for model in models] == [
+        ("galaxy", 1, ["production"]),
+        ("galaxy", 2, []),
+    ]
+    detail = client.get("/v1/models/galaxy/production")
+    assert detail.json()["metrics"] == {"accuracy": 0.5}
+    assert detail.json()["card"] == "A tiny model."
+    assert detail.json()["signature"]["input"]["size_px"] == 32
+    same = client.get("/v1/models/galaxy/production", headers={"If-None-Match": detail.headers["etag"]})
+    assert (same.status_code, same.content) == (304, b"")
+    assert client.get("/v1/models/galaxy/9").json()["error"]["code"] == "unknown_model"
+    assert client.get("/v1/models/galaxy/a b").status_code == 404
+
+
+def test_capabilities_and_openapi_of_one_service(client: TestClient) -> None:
+    capabilities = client.get("/v1/services/galaxy-class/1.0/capabilities").json()
+    assert capabilities["groups"]["Artifact"] == ["A"]
+    document = client.get("/v1/services/galaxy-class/1.0/openapi.json").json()
+    assert (document["info"]["title"], document["info"]["version"]) == ("galaxy-class", "1.0")
+    assert "/v1/services/galaxy-class/1.0/predict" in document["paths"]
+    assert not any("{" in path for path in document["paths"])
+
+
+def test_with_closed_reading_even_a_prediction_needs_a_token(config, database: Database, galaxy: bytes) -> None:
+    from dataclasses import replace
+
+    from galclass.service import create_app
+
+    closed = replace(config, serve=replace(config.serve, open_reading=False))
+    headers = {"Content-Type": "image/jpeg"}
+    with TestClient(create_app(closed)) as client:
+        path = "/v1/services/galaxy-class/1.0/predict"
+        assert client.post(path, content=galaxy, headers=headers).status_code == 401
+        assert client.get("/v1/services").status_code == 401
+        assert client.get("/healthz").status_code == 200
+        headers["Authorization"] = f"Bearer {Tokens(database).create('reader')}"
+        assert client.post(path, content=galaxy, headers=headers).status_code == 200
+
+
+def test_too_many_requests_are_told_to_wait(config) -> None:
+    from dataclasses import replace
+
+    from galclass.service import create_app
+
+    limited = replace(config, serve=replace(config.serve, requests_per_minute=3))
+    with TestClient(create_app(limited)) as client:
+        statuses = [client.get("/v1/services").status_code for _ in range(4)]
+        refused = client.get("/v1/services")
+    assert statuses == [200, 200, 200, 429]
+    assert refused.headers["retry-after"] == "1"
+
+
+def test_registering_more_models_than_are_kept_loaded_still_answers(database: Database, client, galaxy) -> None:
+    from tiny_model import tiny_model
+
+    for seed in range(2, 8):
+        info = Registry(database).register(tiny_model(seed), aliases=())
+        Services(database).publish("many", f"{seed}.0", "galaxy", info.version)
+        path = f"/v1/services/many/{seed}.0/predict"
+        answer = client.post(path, content=galaxy, headers={"Content-Type": "image/jpeg"})
+        assert answer.json()["model"]["version"] == info.version
