@@ -52,6 +52,44 @@ class DownloadConfig:
 
 
 @dataclass(frozen=True)
+class SourceConfig:
+    """One source of images and labels among several that go into one store.
+
+    Attributes
+    ----------
+    name : str
+        Goes into the index as `source`.
+    images, catalog, mapping : str
+        As in `PrepareConfig`; `~` and `${NAME}` of the environment are filled in.
+    catalog_format : str
+        "auto" or the name of a catalog reader.
+    id_column, label_column, file_column : str or None
+        Columns of a generic table; None looks for the usual names.
+    labels : dict of str to str
+        Label of the table -> class, gz2_class or coarse label; "" for labels that say nothing about our classes.
+    id_prefix : str
+        Put before each object id, where two sources number different objects alike.
+    frame_px, stored_px : int or None
+        Side of the survey's frame and of the files in px; None: each file is a full frame.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    name: str
+    images: str
+    catalog: str
+    mapping: str | None = None
+    catalog_format: str = "auto"
+    id_column: str | None = None
+    label_column: str | None = None
+    file_column: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    id_prefix: str = ""
+    frame_px: int | None = None
+    stored_px: int | None = None
+
+
+@dataclass(frozen=True)
 class PrepareConfig:
     """How images become cutouts and objects become splits.
 
@@ -59,6 +97,8 @@ class PrepareConfig:
     ----------
     images, catalog, mapping : str or None
         A folder or archive of images, a catalog and a file mapping; None takes them from the download.
+    sources : tuple of SourceConfig
+        Several sources for one store, instead of images and catalog.
     catalog_format : str
         "auto" or the name of a catalog reader.
     size_px : int
@@ -83,6 +123,7 @@ class PrepareConfig:
     catalog: str | None = None
     mapping: str | None = None
     catalog_format: str = "auto"
+    sources: tuple[SourceConfig, ...] = ()
     size_px: int = 64
     crop_fraction: float = 204 / 424
     stored_px: int | None = None

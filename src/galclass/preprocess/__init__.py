@@ -9,12 +9,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from galclass.preprocess.chunks import Reject, cutouts_of_chunk
 from galclass.preprocess.cutouts import CutoutParameters, cutout, stored_cutout, views
 from galclass.preprocess.decode import Decoded, decode
 from galclass.preprocess.headers import Header, read_header
 
 if TYPE_CHECKING:
-    from galclass.preprocess.store import Reject, Store, StoreWriter, cutouts_of_chunk
+    from galclass.preprocess.store import Store, StoreWriter
 
 __all__ = [
     "CutoutParameters",

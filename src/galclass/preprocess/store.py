@@ -8,12 +8,10 @@ there whole or not at all, whenever the writer stops.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import mmap
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,51 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from galclass.errors import CutoutError, StoreError
-from galclass.preprocess.cutouts import CutoutParameters, stored_cutout
+from galclass.errors import StoreError
+from galclass.preprocess.chunks import Chunk, Reject, fill_chunk
+from galclass.preprocess.cutouts import CutoutParameters
 
 PIXELS, INDEX, REJECTS, FACTS = "store.u8", "index.parquet", "rejects.parquet", "prepared.json"
 PARTIAL, JOURNAL = "store.u8.partial", "journal.jsonl"
 FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A file that gave no cutout: its key, the code of the reason, and the reason in words."""
-
-    key: str
-    code: str
-    reason: str
-
-
-def cutouts_of_chunk(
-    items: Sequence[tuple[str, bytes]], parameters: CutoutParameters, *, frame_px: int | None = None
-) -> tuple[NDArray[np.uint8], list[Reject]]:
-    """Make the stored cutouts of a chunk of files: a pure function of the bytes and the parameters.
-
-    Parameters
-    ----------
-    items : sequence of (key, bytes)
-    parameters : CutoutParameters
-    frame_px : int, optional
-        As for `cutout`.
-
-    Returns
-    -------
-    cutouts : uint8, (len(items), store_side_px, store_side_px, 3)
-        Zeros where the file is rejected.
-    rejects : list of Reject
-        One for each file that gave no cutout, in the order of `items`.
-    """
-    side = parameters.store_side_px
-    cutouts = np.zeros((len(items), side, side, 3), np.uint8)
-    rejects = []
-    for place, (key, data) in enumerate(items):
-        try:
-            cutouts[place] = stored_cutout(data, parameters, frame_px=frame_px)
-        except CutoutError as error:
-            rejects.append(Reject(key, error.code, str(error)))
-    return cutouts, rejects
 
 
 class Store:
@@ -146,61 +106,71 @@ class Store:
 
 
 class StoreWriter:
-    """Fills a store chunk by chunk, each chunk of `chunk_size` places; resumes after its last whole chunk.
+    """Fills a store chunk by chunk; goes on after its last whole chunk when it is stopped and started again.
 
     Parameters
     ----------
     folder : Path
-        Where the store is to be; made if needed.
+        Where the store is to be; made if needed. A finished store in it stays until the new one is whole.
     parameters : CutoutParameters
     places : int
         How many files there are, rejected ones included.
-    chunk_size : int
-        Files per chunk; the last chunk may have fewer.
     inputs_sha256 : str
-        Hash of what is to be stored: a journal of anything else is not resumed but started again.
+        Hash of what goes to which place: the journal of anything else is not resumed but started again.
+
+    Attributes
+    ----------
+    done : dict of int to dict
+        The journal: first place of a chunk -> its line.
+    partial : Path
+        The pixel file while it is being filled; cutout k starts at byte k * 3 * store_side_px**2.
     """
 
-    def __init__(
-        self, folder: Path, parameters: CutoutParameters, places: int, chunk_size: int, inputs_sha256: str
-    ) -> None:
+    def __init__(self, folder: Path, parameters: CutoutParameters, places: int, inputs_sha256: str) -> None:
         self.folder = folder
         self.parameters = parameters
         self.places = places
-        self.chunk_size = chunk_size
-        self.chunk_bytes = chunk_size * 3 * parameters.store_side_px**2
+        self.partial = folder / PARTIAL
         folder.mkdir(parents=True, exist_ok=True)
-        start = {"format": FORMAT_VERSION, "inputs_sha256": inputs_sha256, "chunk_size": chunk_size, "places": places}
-        self.done = self._resume(start)
+        self.done = self._resume({"format": FORMAT_VERSION, "inputs_sha256": inputs_sha256, "places": places})
         self._journal = (folder / JOURNAL).open("a", encoding="utf-8")
 
     @property
-    def partial(self) -> Path:
-        """The pixel file while it is being filled; chunk k starts at byte k * chunk_bytes."""
-        return self.folder / PARTIAL
+    def bytes_per_cutout(self) -> int:
+        """Size of one cutout."""
+        return 3 * self.parameters.store_side_px**2
 
-    def record(self, chunk: int, sha256s: Sequence[str | None], rejects: Sequence[Reject]) -> None:
+    def record(self, first: int, sha256s: Sequence[str | None], rejects: Sequence[Reject]) -> None:
         """Write down that the pixels of a chunk are in the file."""
-        line = {"chunk": chunk, "sha256": list(sha256s), "rejects": [[r.key, r.code, r.reason] for r in rejects]}
-        self.done[chunk] = line
+        line = {"first": first, "sha256": list(sha256s), "rejects": [[r.key, r.code, r.reason] for r in rejects]}
+        self.done[first] = line
         self._journal.write(json.dumps(line) + "\n")
         self._journal.flush()
 
-    def write_chunk(self, chunk: int, items: Sequence[tuple[str, bytes]], *, frame_px: int | None = None) -> None:
+    def write_chunk(self, first: int, items: Sequence[tuple[str, bytes]], *, frame_px: int | None = None) -> None:
         """Make the cutouts of a chunk in this process, write and record them."""
-        sha256s, rejects = fill_chunk(self.partial, chunk * self.chunk_bytes, items, self.parameters, frame_px)
-        self.record(chunk, sha256s, rejects)
+        chunk = Chunk(first, "", tuple(key for key, _ in items), frame_px)
+        self.record(first, *fill_chunk(self.partial, chunk, self.parameters, items))
 
-    def finish(self, index: pa.Table, rejects: pa.Table, facts: dict[str, Any]) -> None:
-        """Move everything into place, `prepared.json` last: a folder with it is a whole store."""
+    def finish(self, tables: Mapping[str, pa.Table], facts: Mapping[str, Any]) -> None:
+        """Move everything into place, `prepared.json` last: a folder with it is a whole store.
+
+        Parameters
+        ----------
+        tables : mapping of file name to table
+            `index.parquet` with its column `row`, and what else is to be kept.
+        facts : mapping
+            Added to `prepared.json`.
+        """
         self._journal.close()
-        with self.partial.open("ab") as pixels:
-            pixels.truncate(self.places * 3 * self.parameters.store_side_px**2)
+        with self.partial.open("r+b") as pixels:
+            pixels.truncate(self.places * self.bytes_per_cutout)
             os.fsync(pixels.fileno())
-        write_parquet(index, self.folder / INDEX)
-        write_parquet(rejects, self.folder / REJECTS)
+        (self.folder / FACTS).unlink(missing_ok=True)
+        for name, table in tables.items():
+            write_parquet(table, self.folder / name)
         self.partial.replace(self.folder / PIXELS)
-        write_facts(self.folder, self._own_facts() | facts)
+        write_facts(self.folder, self._own_facts() | dict(facts))
         (self.folder / JOURNAL).unlink()
 
     def close(self) -> None:
@@ -213,7 +183,7 @@ class StoreWriter:
             "size_px": self.parameters.size_px,
             "crop_fraction": self.parameters.crop_fraction,
             "side_px": self.parameters.store_side_px,
-            "bytes_per_cutout": 3 * self.parameters.store_side_px**2,
+            "bytes_per_cutout": self.bytes_per_cutout,
             "places": self.places,
             "preprocessing_sha256": self.parameters.sha256,
         }
@@ -223,28 +193,10 @@ class StoreWriter:
         lines = _journal_lines(journal)
         if self.partial.exists() and lines and lines[0] == start:
             _write_lines(journal, lines)  # without a line that was cut off
-            return {int(line["chunk"]): line for line in lines[1:]}
+            return {int(line["first"]): line for line in lines[1:]}
         self.partial.write_bytes(b"")
         _write_lines(journal, [start])
         return {}
-
-
-def fill_chunk(
-    path: Path, offset: int, items: Sequence[tuple[str, bytes]], parameters: CutoutParameters, frame_px: int | None
-) -> tuple[list[str], list[Reject]]:
-    """Make the cutouts of a chunk and write them at a place of the pixel file.
-
-    Returns
-    -------
-    sha256s : list of str
-        Of the bytes of each item.
-    rejects : list of Reject
-    """
-    cutouts, rejects = cutouts_of_chunk(items, parameters, frame_px=frame_px)
-    with path.open("r+b") as pixels:
-        pixels.seek(offset)
-        pixels.write(cutouts.data.cast("B"))
-    return [hashlib.sha256(data).hexdigest() for _, data in items], rejects
 
 
 def read_facts(folder: Path) -> dict[str, Any] | None:

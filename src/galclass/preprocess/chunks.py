@@ -1,0 +1,170 @@
+"""The work on one chunk of files: a pure function of their bytes and the parameters, and the file access round it.
+
+Takes keys and bytes, gives stored cutouts and rejects; `fill_chunk` reads the files and writes the
+cutouts at their place in a pixel file. Needs neither tables nor a catalog, so that a worker is small.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galclass.errors import CutoutError
+from galclass.preprocess.cutouts import CutoutParameters, stored_cutout
+from galclass.preprocess.headers import MAX_BYTES, read_header
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A file that gave no cutout: its key, the code of the reason, and the reason in words."""
+
+    key: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Files that go to neighbouring places of a pixel file.
+
+    Attributes
+    ----------
+    first : int
+        Place of the first file.
+    images : str
+        The folder or zip that holds the files.
+    names : tuple of str
+        The files, named inside `images`.
+    frame_px, stored_px : int or None
+        Sides of the survey's frame and of the files, in px of the files.
+    """
+
+    first: int
+    images: str
+    names: tuple[str, ...]
+    frame_px: int | None = None
+    stored_px: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the chunk as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Chunk:
+        """Build a chunk from plain values."""
+        return cls(**{**values, "names": tuple(values["names"])})
+
+
+def cutouts_of_chunk(
+    items: Sequence[tuple[str, bytes]],
+    parameters: CutoutParameters,
+    *,
+    frame_px: int | None = None,
+    stored_px: int | None = None,
+) -> tuple[NDArray[np.uint8], list[Reject]]:
+    """Make the stored cutouts of a chunk of files: a pure function, the same on every machine.
+
+    Parameters
+    ----------
+    items : sequence of (key, bytes)
+    parameters : CutoutParameters
+    frame_px : int, optional
+        As for `cutout`.
+    stored_px : int, optional
+        Where given, a file of another size than this or the full frame is rejected.
+
+    Returns
+    -------
+    cutouts : uint8, (len(items), store_side_px, store_side_px, 3)
+        Zeros where the file is rejected.
+    rejects : list of Reject
+        One for each file that gave no cutout, in the order of `items`.
+    """
+    side = parameters.store_side_px
+    cutouts = np.zeros((len(items), side, side, 3), np.uint8)
+    rejects = []
+    for place, (key, data) in enumerate(items):
+        try:
+            if stored_px is not None:
+                _check_stored_size(data, stored_px, frame_px)
+            cutouts[place] = stored_cutout(data, parameters, frame_px=frame_px)
+        except CutoutError as error:
+            rejects.append(Reject(key, error.code, str(error)))
+    return cutouts, rejects
+
+
+def fill_chunk(
+    path: Path, chunk: Chunk, parameters: CutoutParameters, items: Sequence[tuple[str, bytes]] | None = None
+) -> tuple[list[str | None], list[Reject]]:
+    """Read the files of a chunk, make their cutouts and write them at their place in a pixel file.
+
+    Parameters
+    ----------
+    path : Path
+        The pixel file; cutout k lies at byte k * 3 * store_side_px**2.
+    chunk : Chunk
+    parameters : CutoutParameters
+    items : sequence of (name, bytes), optional
+        The files, where they have been read already (from a tar, which has no random access).
+
+    Returns
+    -------
+    sha256s : list of str or None
+        Of the bytes of each file; None where it cannot be read.
+    rejects : list of Reject
+        With code unreadable besides those of `CutoutError`.
+    """
+    unreadable: dict[str, Reject] = {}
+    if items is None:
+        items = list(_read_files(chunk, unreadable))
+    cutouts, rejects = cutouts_of_chunk(items, parameters, frame_px=chunk.frame_px, stored_px=chunk.stored_px)
+    with path.open("r+b") as pixels:
+        pixels.seek(chunk.first * 3 * parameters.store_side_px**2)
+        pixels.write(cutouts.data.cast("B"))
+    sha256s = [None if name in unreadable else hashlib.sha256(data).hexdigest() for name, data in items]
+    return sha256s, [unreadable.get(reject.key, reject) for reject in rejects]
+
+
+def _check_stored_size(data: bytes, stored_px: int, frame_px: int | None) -> None:
+    header = read_header(data)
+    if header.width != header.height or header.width not in (stored_px, frame_px):
+        raise CutoutError(
+            "wrong_size",
+            "the file does not have the size its source declares",
+            expected=f"{stored_px} x {stored_px} px",
+            got=f"{header.width} x {header.height} px",
+        )
+
+
+def _read_files(chunk: Chunk, unreadable: dict[str, Reject]) -> Iterator[tuple[str, bytes]]:
+    images = Path(chunk.images)
+    archive = _open_zip(chunk.images) if images.is_file() else None
+    for name in chunk.names:
+        try:  # one byte more than is allowed: enough to see that a file is too large
+            with archive.open(name) if archive else (images / name).open("rb") as file:
+                yield name, file.read(MAX_BYTES + 1)
+        except (
+            OSError,
+            KeyError,
+            EOFError,
+            zlib.error,
+            zipfile.BadZipFile,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
+            unreadable[name] = Reject(name, "unreadable", f"the file cannot be read ({error})")
+            yield name, b""
+
+
+@lru_cache(maxsize=2)
+def _open_zip(path: str) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)

@@ -1,0 +1,99 @@
+"""The work of the prepare stage: every chunk that the journal lacks, over all cores, with a bar.
+
+Takes the chunks of a store and its writer, gives the number of files decoded.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from galclass.errors import StoreError
+from galclass.preprocess.chunks import Chunk
+from galclass.preprocess.pool import Items, fill_chunks
+from galclass.preprocess.store import StoreWriter
+
+Stream = Callable[..., Iterator[tuple[str, bytes]]]
+
+
+def fill(writer: StoreWriter, chunks: Sequence[Chunk], processes: int, progress: bool, *, stream: Stream) -> int:
+    """Make the cutouts of all chunks that are not done.
+
+    Parameters
+    ----------
+    writer : StoreWriter
+    chunks : sequence of Chunk
+        All chunks of the store; the files of a chunk in the order of their container.
+    processes : int
+        Worker processes; 0 takes one per core.
+    progress : bool
+        Show a bar on the terminal.
+    stream : callable
+        `iter_images`: gives (name, bytes) of a container that has no random access (a tar).
+
+    Returns
+    -------
+    int
+        Number of files decoded.
+
+    Raises
+    ------
+    StoreError
+        If the disk is too small.
+    """
+    missing = [chunk for chunk in chunks if chunk.first not in writer.done]
+    todo = sum(len(chunk.names) for chunk in missing)
+    _check_disk(writer, todo)
+    workers = min(processes or len(os.sched_getaffinity(0)), len(missing))
+    with _bar(writer.places, writer.places - todo, progress) as advance:
+        results = fill_chunks(_with_bytes(missing, stream), writer.partial, writer.parameters, workers)
+        with closing(results):
+            for result in results:
+                writer.record(result.chunk.first, result.sha256s, result.rejects)
+                advance(len(result.chunk.names))
+    return todo
+
+
+def _with_bytes(chunks: Sequence[Chunk], stream: Stream) -> Iterator[tuple[Chunk, Items | None]]:
+    """Give chunks as they are, or with the bytes of their files where these come from a stream."""
+    containers = dict.fromkeys(chunk.images for chunk in chunks)
+    for path in containers:
+        own = [chunk for chunk in chunks if chunk.images == path]
+        if Path(path).is_dir() or zipfile.is_zipfile(path):
+            yield from ((chunk, None) for chunk in own)
+            continue
+        wanted = {name for chunk in own for name in chunk.names}
+        items = stream(path, wanted=wanted.__contains__)
+        for chunk in own:
+            yield chunk, [next(items) for _ in chunk.names]
+
+
+@contextmanager
+def _bar(total: int, done: int, shown: bool) -> Iterator[Callable[[int], None]]:
+    """Give a bar of files on the terminal's error stream, or a silent counter."""
+    if not shown:
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("prepare"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("prepare", total=total, completed=done)
+        yield lambda count: bar.advance(task, count)
+
+
+def _check_disk(writer: StoreWriter, files: int) -> None:
+    needed, free = files * writer.bytes_per_cutout, shutil.disk_usage(writer.folder).free
+    if needed > free:
+        raise StoreError(
+            "the disk is too small for the store",
+            where=str(writer.folder),
+            expected=f"{needed / 1e9:.1f} GB",
+            got=f"{free / 1e9:.1f} GB free",
+            advice="another --workspace, a smaller size_px, or a limit",
+        )

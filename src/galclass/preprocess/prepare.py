@@ -1,0 +1,321 @@
+"""The prepare stage: images and catalogs of one or several sources -> one store of cutouts with its index.
+
+Takes the configuration (and what the download stage brought), gives the folder `prepared/` of the workspace:
+`store.u8`, `index.parquet`, `places.parquet`, `rejects.parquet`, `prepared.json`. A second run does nothing; other
+labels or splits rewrite the tables alone; other pixels or parameters make the cutouts again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from galclass.catalog import CatalogColumns, CatalogReport, read_catalog, split_by_object_id
+from galclass.config import Config, PrepareConfig, SourceConfig
+from galclass.download import iter_images, open_source
+from galclass.errors import ConfigError, StoreError
+from galclass.preprocess.chunks import Chunk
+from galclass.preprocess.cutouts import CutoutParameters
+from galclass.preprocess.filling import fill
+from galclass.preprocess.images import ImageFiles, image_files, stamps_sha256
+from galclass.preprocess.store import INDEX, REJECTS, StoreWriter, read_facts, write_facts, write_parquet
+from galclass.preprocess.tables import index_and_rejects, join_sources, places_table, rejects_table
+
+PLACES = "places.parquet"
+FILES_PER_CHUNK = 128
+"""A chunk is what an interruption can cost, and 3 MB of cutouts at 64 px."""
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What the stage did.
+
+    Attributes
+    ----------
+    folder : Path
+    objects, rejects : int
+        Objects in the index; catalog rows and files left out, in `rejects.parquet`.
+    without_image : int
+        Catalog rows for which there is no image file; they are not rejects.
+    cut : int
+        Files decoded by this run.
+    seconds : float
+    """
+
+    folder: Path
+    objects: int
+    rejects: int
+    without_image: int
+    cut: int
+    seconds: float
+
+    @property
+    def images_per_s(self) -> float:
+        """Files decoded per second of the whole stage."""
+        return self.cut / self.seconds if self.seconds > 0 else 0.0
+
+    def __str__(self) -> str:
+        counts = f"{self.objects} cutouts, {self.rejects} rejects"
+        if self.without_image:
+            counts += f", {self.without_image} catalog rows without an image"
+        done = f"{self.seconds:.1f} s, {self.images_per_s:.0f} images/s" if self.cut else "nothing to cut"
+        return f"prepare: {counts}, {done}, {self.folder}"
+
+
+@dataclass(frozen=True)
+class _Input:
+    """One source: its configuration with real paths, its files, and once read its rows and faults."""
+
+    config: SourceConfig
+    files: ImageFiles
+    rows: pa.Table | None = None
+    rejects: tuple[dict[str, str | None], ...] = ()
+    without_image: int = 0
+
+
+def prepare(config: Config, progress: bool = True) -> PrepareSummary:
+    """Fill the prepared folder of the workspace.
+
+    Parameters
+    ----------
+    config : Config
+        `config.prepare` names sources, or one folder and catalog; with neither the download stage is asked.
+    progress : bool
+        Show a bar on the terminal.
+
+    Raises
+    ------
+    ConfigError, CatalogError, ArchiveError
+        For wrong settings, catalogs and archives.
+    StoreError
+        If no image matches, the disk is too small, or more than `max_rejects` of the files are rejected.
+    """
+    begin = time.monotonic()
+    folder = config.workspace_path / "prepared"
+    parameters = CutoutParameters(config.prepare.size_px, config.prepare.crop_fraction)
+    inputs = [_open(source) for source in _sources(config)]
+    inputs_sha256 = _inputs_sha256(config, parameters, inputs)
+    facts = read_facts(folder)
+    if facts is not None and facts.get("inputs_sha256") == inputs_sha256:
+        return _summary(folder, facts, 0, begin)
+    inputs = [_read_rows(part, config.prepare) for part in inputs]
+    rows = _chosen_rows(config, inputs)
+    plan = _plan(inputs, rows)
+    pixels_sha256 = _pixels_sha256(parameters, inputs, plan)
+    own = {
+        "inputs_sha256": inputs_sha256,
+        "pixels_sha256": pixels_sha256,
+        "without_image": sum(part.without_image for part in inputs),
+        "sources": [part.config.name for part in inputs],
+        "seed": config.seed,
+        "split": _fractions(config.prepare),
+    }
+    catalog_rejects = rejects_table(reject for part in inputs for reject in part.rejects)
+    if facts is not None and facts.get("pixels_sha256") == pixels_sha256:
+        places = pq.read_table(folder / PLACES)
+        tables, counts = _tables(rows, places, catalog_rejects, config.prepare)
+        write_facts(folder, facts | {"inputs_sha256": ""})  # stopped half way, the next run does this again
+        for name, table in tables.items():
+            write_parquet(table, folder / name)
+        write_facts(folder, facts | own | counts)
+        return _summary(folder, facts | own | counts, 0, begin)
+    writer = StoreWriter(folder, parameters, len(plan), pixels_sha256)
+    with closing(writer):
+        chunks = [chunk for part in inputs for chunk in _chunks(part, plan)]
+        cut = fill(writer, chunks, config.prepare.processes, progress, stream=iter_images)
+        places = places_table(plan, writer.done)
+        tables, counts = _tables(rows, places, catalog_rejects, config.prepare)
+        writer.finish({**tables, PLACES: places}, own | counts)
+    return _summary(folder, own | counts, cut, begin)
+
+
+def _sources(config: Config) -> list[SourceConfig]:
+    """Give the sources named in the configuration, or what the download stage brought."""
+    wanted = config.prepare
+    if wanted.sources:
+        names = [source.name for source in wanted.sources]
+        if len(set(names)) < len(names):
+            raise ConfigError("two sources have the same name", where="prepare.sources", got=", ".join(names))
+        return [_with_real_paths(source) for source in wanted.sources]
+    if (wanted.images is None) != (wanted.catalog is None):
+        raise ConfigError("images and catalog go together", where="prepare", advice="give both or neither")
+    if wanted.images is not None and wanted.catalog is not None:
+        found = SourceConfig("local", wanted.images, wanted.catalog, wanted.mapping, wanted.catalog_format)
+        return [_with_real_paths(replace(found, frame_px=wanted.frame_px, stored_px=wanted.stored_px))]
+    brought = open_source(config)
+    mapping = str(brought.mapping) if brought.mapping else None
+    return [
+        SourceConfig(
+            brought.name,
+            str(brought.images),
+            str(brought.catalog),
+            mapping,
+            brought.catalog_format,
+            frame_px=wanted.frame_px or brought.frame_px,
+            stored_px=wanted.stored_px or brought.stored_px,
+        )
+    ]
+
+
+def _with_real_paths(source: SourceConfig) -> SourceConfig:
+    """Fill in `~` and `${NAME}` in the paths of a source."""
+    real: dict[str, str] = {}
+    for key in ("images", "catalog", "mapping"):
+        text = getattr(source, key)
+        if text is None:
+            continue
+        real[key] = os.path.expanduser(os.path.expandvars(text))
+        if "${" in real[key]:
+            raise ConfigError("an environment variable is not set", where=f"prepare.sources {source.name}", got=text)
+        if not Path(real[key]).exists():
+            raise ConfigError("no such file or folder", where=f"prepare.sources {source.name}: {key}", got=real[key])
+    return replace(source, **real)  # type: ignore[arg-type]  # the keys are those of text fields
+
+
+def _open(source: SourceConfig) -> _Input:
+    path = Path(source.images)
+    names: list[str] = []
+
+    def note(name: str) -> bool:
+        names.append(name)
+        return False  # the name is enough now
+
+    for _ in iter_images(path, wanted=note):
+        pass
+    return _Input(source, image_files(path, names))
+
+
+def _read_rows(part: _Input, wanted: PrepareConfig) -> _Input:
+    """Read a source's catalog and keep the rows that have an image."""
+    source, report = part.config, CatalogReport()
+    columns = CatalogColumns(source.id_column, source.label_column, source.file_column, labels=source.labels)
+    table = read_catalog(
+        source.catalog, format=source.catalog_format, mapping=source.mapping, columns=columns, report=report
+    )
+    if wanted.max_rejects == 0:
+        report.raise_rejects(source.catalog)
+    files = pa.array([part.files.names.get(key) for key in table["asset_id"].to_pylist()], pa.string())
+    table = table.append_column("file", files).append_column("source", pa.array([source.name] * len(table)))
+    ids = pa.array([source.id_prefix + text for text in table["object_id"].to_pylist()], pa.string())
+    table = table.set_column(table.column_names.index("object_id"), "object_id", ids)
+    rejects = tuple(
+        {
+            "source": source.name,
+            "object_id": fault.object_id,
+            "code": fault.code,
+            "reason": f"row {fault.row}: {fault.reason}",
+        }
+        for fault in report.rejects
+    )
+    rows = table.filter(pc.is_valid(table["file"]))
+    if not len(rows):
+        raise StoreError(
+            "no image matches a catalog row",
+            where=f"{source.images} and {source.catalog}",
+            expected="image names without suffix that are asset ids",
+            got=f"{len(part.files.names)} images, {len(table)} rows",
+        )
+    return replace(part, rows=rows, rejects=rejects, without_image=len(table) - len(rows))
+
+
+def _chosen_rows(config: Config, inputs: list[_Input]) -> pa.Table:
+    """Join the sources' rows, keep at most `limit` of them, and split by object."""
+    rows = join_sources([part.rows for part in inputs])
+    limit = config.prepare.limit
+    if limit is not None and limit < len(rows):
+        ids = rows["object_id"].to_pylist()
+        order = sorted(range(len(ids)), key=lambda k: hashlib.sha256(f"{config.seed}:limit:{ids[k]}".encode()).digest())
+        rows = rows.take(sorted(order[:limit]))
+    return split_by_object_id(rows, _fractions(config.prepare), config.seed)
+
+
+def _fractions(wanted: PrepareConfig) -> dict[str, float]:
+    return {"train": wanted.train, "validation": wanted.validation, "test": wanted.test}
+
+
+def _plan(inputs: list[_Input], rows: pa.Table) -> list[tuple[str, str]]:
+    """Give (source, file) of every place: the wanted files of each source in the order of reading."""
+    wanted = set(zip(rows["source"].to_pylist(), rows["file"].to_pylist(), strict=True))
+    places = ((part.config.name, file) for part in inputs for file in part.files.names.values())
+    return [place for place in places if place in wanted]
+
+
+def _inputs_sha256(config: Config, parameters: CutoutParameters, inputs: list[_Input]) -> str:
+    """Hash all that decides the folder, so that an unchanged run needs to read no catalog."""
+    wanted = config.prepare
+    facts = {
+        "parameters": parameters.sha256,
+        "seed": config.seed,
+        "split": _fractions(wanted),
+        "limit": wanted.limit,
+        "max_rejects": wanted.max_rejects,
+        "sources": [
+            asdict(part.config)
+            | {"images": part.files.sha256, "catalog": _file_sha256(part.config.catalog)}
+            | {"mapping": _file_sha256(part.config.mapping) if part.config.mapping else None}
+            for part in inputs
+        ],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _file_sha256(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _pixels_sha256(parameters: CutoutParameters, inputs: list[_Input], plan: list[tuple[str, str]]) -> str:
+    """Hash what decides the pixels: parameters, frames, and the files in their order."""
+    stamps = {part.config.name: part.files.stamps for part in inputs}
+    frames = [(part.config.name, part.config.frame_px, part.config.stored_px) for part in inputs]
+    files = stamps_sha256((f"{source}/{file}", stamps[source][file]) for source, file in plan)
+    return hashlib.sha256(json.dumps([parameters.sha256, frames, files]).encode()).hexdigest()
+
+
+def _tables(
+    rows: pa.Table, places: pa.Table, catalog_rejects: pa.Table, wanted: PrepareConfig
+) -> tuple[dict[str, pa.Table], dict[str, int]]:
+    index, rejects = index_and_rejects(rows, places)
+    rejects = pa.concat_tables([catalog_rejects, rejects])
+    share = len(rejects) / max(1, len(index) + len(rejects))
+    if share > wanted.max_rejects:
+        raise StoreError(
+            f"too many rejects: {_reasons(rejects)}",
+            expected=f"at most {wanted.max_rejects:.1%}",
+            got=f"{len(rejects)} of {len(index) + len(rejects)} ({share:.1%})",
+            advice="mend the input, or raise prepare.max_rejects",
+        )
+    return {INDEX: index, REJECTS: rejects}, {"objects": len(index), "rejects": len(rejects)}
+
+
+def _reasons(rejects: pa.Table) -> str:
+    """Name each code with its count and one example."""
+    examples = {code: (file or object_id, reason) for code, file, object_id, reason in zip(
+        *(rejects[name].to_pylist() for name in ("code", "file", "object_id", "reason")), strict=True)}  # fmt: skip
+    counts = Counter(rejects["code"].to_pylist())
+    return "; ".join(f"{count} {code} ({': '.join(map(str, examples[code]))})" for code, count in counts.most_common())
+
+
+def _summary(folder: Path, facts: dict[str, Any], cut: int, begin: float) -> PrepareSummary:
+    seconds = time.monotonic() - begin
+    return PrepareSummary(folder, facts["objects"], facts["rejects"], facts["without_image"], cut, seconds)
+
+
+def _chunks(part: _Input, plan: list[tuple[str, str]]) -> Iterator[Chunk]:
+    """Cut a source's places into chunks."""
+    own = [place for place, (source, _) in enumerate(plan) if source == part.config.name]
+    for start in range(0, len(own), FILES_PER_CHUNK):
+        names = tuple(plan[place][1] for place in own[start : start + FILES_PER_CHUNK])
+        yield Chunk(own[start], str(part.files.path), names, part.config.frame_px, part.config.stored_px)
