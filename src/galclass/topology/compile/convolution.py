@@ -29,23 +29,23 @@ class Convolution(nn.Module):
     ----------
     bundle : ConvBundle
         Geometry, sharing and maps.
-    weight : Parameter, (kernels, *kernel shape)
-        Kernels ordered map first, then unshared positions row-major.
     """
 
-    def __init__(self, bundle: ConvBundle, weight: nn.Parameter) -> None:
+    def __init__(self, bundle: ConvBundle) -> None:
         super().__init__()
         self.bundle = bundle
-        self.weight = weight
         self.plan = plan_of(bundle)
         self.unfolded = Unfolded(bundle) if self.plan is None else nn.Identity()
 
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """Map (n, *source shape) to (n, *output shape); `bias` has one value a kernel."""
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Map (n, *source shape) to (n, *output shape).
+
+        `weight` is (kernels, *kernel shape), maps first, then unshared positions row-major; `bias` is (kernels,).
+        """
         x = shaped(x, self.bundle.geometry)
         if self.plan is not None:
-            return _planned(x, self.weight, bias, self.bundle, self.plan)
-        y: Tensor = self.unfolded(x, self.weight, bias)
+            return _planned(x, weight, bias, self.bundle, self.plan)
+        y: Tensor = self.unfolded(x, weight, bias)
         return y
 
 

@@ -44,8 +44,7 @@ def initialise(
 
 
 def _fill(module: NetworkModule, draw: Callable[[Parameter], Tensor]) -> None:
-    arrays = module.parameters_by_key
     with torch.no_grad():
         for spec in module.network.parameters:
             given = None if spec.initial is None else torch.tensor(spec.initial, dtype=torch.float64).view(spec.shape)
-            arrays[spec.key].copy_(draw(spec) if given is None else given)
+            module.arrays[spec.key].copy_(draw(spec) if given is None else given)

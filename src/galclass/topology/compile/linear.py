@@ -10,21 +10,11 @@ from galclass.topology.network import FilteredBundle
 
 
 class Full(nn.Module):
-    """A full bundle.
+    """A full bundle."""
 
-    Parameters
-    ----------
-    weight : Parameter, (destination nodes, source nodes)
-        The weights.
-    """
-
-    def __init__(self, weight: nn.Parameter) -> None:
-        super().__init__()
-        self.weight = weight
-
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """Map (n, *source shape) to (n, destination nodes)."""
-        return functional.linear(x.flatten(1), self.weight, bias)
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Map (n, *source shape) to (n, destination nodes); `weight` is (destination nodes, source nodes)."""
+        return functional.linear(x.flatten(1), weight, bias)
 
 
 class Filtered(nn.Module):
@@ -34,21 +24,18 @@ class Filtered(nn.Module):
     ----------
     bundle : FilteredBundle
         Knows the edges.
-    weight : Parameter, (edges,)
-        One weight an edge, by destination and then by source.
     """
 
     place: Tensor
 
-    def __init__(self, bundle: FilteredBundle, weight: nn.Parameter) -> None:
+    def __init__(self, bundle: FilteredBundle) -> None:
         super().__init__()
-        self.weight = weight
         self.matrix_shape = (bundle.nodes, bundle.source_nodes)
         place = torch.from_numpy(bundle.edges[:, 0] * bundle.source_nodes + bundle.edges[:, 1])
         self.register_buffer("place", place, persistent=False)
 
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """Map (n, *source shape) to (n, destination nodes)."""
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Map (n, *source shape) to (n, destination nodes); `weight` has one value an edge."""
         nodes, source_nodes = self.matrix_shape
-        matrix = self.weight.new_zeros(nodes * source_nodes).scatter(0, self.place, self.weight)
+        matrix = weight.new_zeros(nodes * source_nodes).scatter(0, self.place, weight)
         return functional.linear(x.flatten(1), matrix.view(nodes, source_nodes), bias)

@@ -32,9 +32,9 @@ class Pool(nn.Module):
         self.kind = bundle.kind
         self.register_buffer("real", _real_nodes(bundle.geometry), persistent=False)
 
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, weight: None = None, bias: None = None) -> Tensor:
         """Map (n, *source shape) to (n, *positions)."""
-        del bias  # a pool trains nothing
+        del weight, bias  # a pool trains nothing
         x = shaped(x, self.geometry)
         if self.kind == "max":
             return over_planes(x, self.geometry, _max_plane)
@@ -61,16 +61,20 @@ class ResponseNorm(nn.Module):
         self.uniform = bundle.average_over_full_kernel or not bundle.geometry.is_padded
         self.register_buffer("real", _real_nodes(bundle.geometry), persistent=False)
 
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, weight: None = None, bias: None = None) -> Tensor:
         """Map (n, *source shape) to (n, *positions)."""
-        del bias  # a norm trains nothing
+        del weight, bias  # a norm trains nothing
         x = shaped(x, self.geometry)
         if self.pointwise:
-            return x * inverse_power(self.offset + self.alpha_per_node * x * x, self.beta)
+            return self.of_nodes(x)
         squares = over_planes(x * x, self.geometry, _sum_plane)
         centres = x[(slice(None), *map(_centres, self.geometry.axes))]
         mean = squares * self.alpha_per_node if self.uniform else squares * self.alpha / self.real
         return centres * inverse_power(self.offset + mean, self.beta)
+
+    def of_nodes(self, x: Tensor) -> Tensor:
+        """Norm every node by itself, as a kernel of one node does."""
+        return x * inverse_power(self.offset + self.alpha_per_node * x * x, self.beta)
 
 
 def inverse_power(x: Tensor, beta: float) -> Tensor:
