@@ -452,12 +452,21 @@ def config_to_dict(config: Config) -> dict[str, Any]:
 def config_to_toml(config: Config) -> str:
     """Write the resolved configuration as TOML text; a key without a value (None) is left out."""
     values = config_to_dict(config)
-    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if _is_plain(value)]
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if _is_plain(value)]
     for section, fields in values.items():
         if isinstance(fields, dict):
             lines += ["", f"[{section}]"]
-            lines += [f"{key} = {json.dumps(value)}" for key, value in fields.items() if value is not None]
+            lines += [f"{key} = {_toml(value)}" for key, value in fields.items() if value is not None]
     return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """Write a value as TOML; tables inline, without their keys that have no value."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items() if v is not None) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(value)
 
 
 def _is_plain(value: object) -> bool:
@@ -513,9 +522,12 @@ def _describe(fault: Mapping[str, Any]) -> str:
 def _did_you_mean(location: Sequence[Any]) -> str:
     holder: Any = Config
     for section in location[:-1]:
-        by_name = {f.name: f for f in dataclasses.fields(holder)}
-        factory = by_name[str(section)].default_factory
-        holder = factory
+        if isinstance(section, int):  # an item of a list of tables
+            holder = SourceConfig
+            continue
+        field_of = {f.name: f for f in dataclasses.fields(holder)}[str(section)]
+        if field_of.default_factory is not dataclasses.MISSING:
+            holder = field_of.default_factory
     names = [f.name for f in dataclasses.fields(holder)]
     close = difflib.get_close_matches(str(location[-1]), names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known keys: {', '.join(names)}"
