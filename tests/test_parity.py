@@ -39,14 +39,14 @@ def from_python(images: dict[str, bytes]) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def config(images: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Config:
     """A workspace whose database holds the shipped model and the images."""
-    from galclass.database import Images, Registry, Services, open_database
+    from galclass.database import Images, NewImage, Registry, Services, open_database
 
     workspace = tmp_path_factory.mktemp("parity")
     config = load_config(None, {"workspace": str(workspace), "register.name": RegisterConfig().name})
     with open_database(config.database_url) as database:
-        Registry(database).register(shipped_model().read_bytes(), name="galaxy", aliases=("production",))
-        Images(database).add_many((object_id, data) for object_id, data in images.items())
-        Services(database).publish("galaxy-class", "1.0", model="galaxy@production", description="", by="test")
+        Registry(database).register(shipped_model(), name="galaxy", aliases=("production",))
+        Images(database).add(NewImage(object_id, data) for object_id, data in images.items())
+        Services(database).publish("galaxy-class", "1.0", "galaxy", 1, description="", by="test")
     return config
 
 
@@ -85,7 +85,7 @@ def test_sql_gives_the_same(config: Config, from_python) -> None:
     with open_database(config.database_url) as database:
         rows = run_sql(
             database, "select object_id, predict_galaxy_json(img), predict_galaxy_class(img) from galaxy_images"
-        )
+        ).rows
         records = {row[0]: (json.loads(row[1]), row[2]) for row in rows}
     assert_same({i: in_order(record["probabilities"]) for i, (record, _) in records.items()}, from_python)
     assert all(record["predicted_class"] == name for record, name in records.values())

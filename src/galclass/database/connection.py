@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event
@@ -98,6 +99,14 @@ class Database:
         """Give the names of the steps the schema lacks."""
         with self.read() as connection:
             return [f"{step.id:04d}_{step.name}" for step in check_version(connection, self.url)]
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close all connections."""

@@ -6,18 +6,22 @@ Takes (object_id, bytes) streams, writes `galaxy_images` in short transactions.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
+import numpy as np
 from sqlalchemy import Connection, func, select
 
 from galclass.database.connection import Database
+from galclass.database.positions import box_round, separation_arcsec
 from galclass.database.schema import images
 from galclass.database.statements import insert_new
 from galclass.database.types import now
 
+_C = images.c
+_ABOUT = (_C.object_id, _C.uri, _C.sha256, func.length(_C.img), _C.frame_px, _C.ra, _C.dec, _C.added_at)
 CHUNK = 256
 """Rows a transaction; 256 images are a few megabytes."""
 
@@ -94,11 +98,26 @@ class Images:
 
     def list(self, *, limit: int = 20, after: str = "") -> list[StoredImage]:
         """Give a page of images by object_id."""
-        c = images.c
-        columns = (c.object_id, c.uri, c.sha256, func.length(c.img), c.frame_px, c.ra, c.dec, c.added_at)
-        query = select(*columns).where(c.object_id > after).order_by(c.object_id).limit(limit)
+        key = images.c.object_id
+        query = select(*_ABOUT).where(key > after).order_by(key).limit(limit)
         with self._database.read() as connection:
             return [StoredImage(*row) for row in connection.execute(query)]
+
+    def cone_search(self, ra: float, dec: float, radius_arcsec: float, *, limit: int = 20) -> Sequence[StoredImage]:
+        """Give the images within a radius of a position (deg, J2000), nearest first.
+
+        Raises
+        ------
+        DatabaseError
+            If the position or the radius is none.
+        """
+        query = select(*_ABOUT).where(box_round(ra, dec, radius_arcsec))
+        with self._database.read() as connection:
+            found = [StoredImage(*row) for row in connection.execute(query)]
+        positions = np.array([(one.ra, one.dec) for one in found], dtype=np.float64).reshape(-1, 2)
+        distances = separation_arcsec(positions[:, 0], positions[:, 1], ra, dec)
+        order = np.argsort(distances, kind="stable")
+        return [found[row] for row in order if distances[row] <= radius_arcsec][:limit]
 
     def get(self, object_id: str) -> bytes | None:
         """Give the bytes of an image; None where there is none."""

@@ -73,9 +73,9 @@ class Scorer:
     def __init__(
         self, model: bytes | Path | str | None = None, *, name: str = "galaxy", version: int = 0, threads: int = 1
     ) -> None:
-        data, where = _read_model(model)
-        self.sha256 = hashlib.sha256(data).hexdigest()
-        self._session = open_session(data, threads=threads, where=where)
+        self.value, where = _read_model(model)
+        self.sha256 = hashlib.sha256(self.value).hexdigest()
+        self._session = open_session(self.value, threads=threads, where=where)
         self.signature = read_signature(self._session, where=where)
         self.model = ModelId(name, version, self.sha256)
         self.parameters = CutoutParameters(size_px=self.signature.size_px, crop_fraction=self.signature.crop_fraction)

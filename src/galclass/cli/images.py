@@ -1,0 +1,76 @@
+"""`galclass images`: images in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from galclass.cli.options import with_config
+from galclass.config import Config
+from galclass.database import Images, NewImage, open_database
+from galclass.database.positions import read_objects
+from galclass.download import iter_images
+
+
+@click.group()
+def images() -> None:
+    """Add images to the database and list them.
+
+    Example: galclass images add my_images/
+    """
+
+
+@images.command()
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Object ids and ra, dec.")
+@click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame in px.")
+@click.option("--stored-px", type=click.IntRange(1), help="Side of the files, where they hold only the frame's centre.")
+@with_config
+def add(
+    config: Config, paths: tuple[Path, ...], catalog: Path | None, frame_px: int | None, stored_px: int | None
+) -> None:
+    """Add image files, folders or archives (zip, tar); the name without suffix is the object_id.
+
+    What is there already stays as it is. With a catalog, object ids and positions come from it.
+
+    Example: galclass images add images_gz2.zip --catalog gz2_hart16.csv
+    """
+    known = read_objects(catalog) if catalog else {}
+
+    def new() -> Iterator[NewImage]:
+        for path in paths:
+            for name, data in iter_images(path):
+                key = Path(name).stem
+                row = known.get(key)
+                about = (row.object_id, row.ra, row.dec) if row else (key, None, None)
+                yield NewImage(about[0], data, name, frame_px, stored_px, about[1], about[2])
+
+    with open_database(config.database_url) as database:
+        click.echo(str(Images(database).add(new())))
+
+
+@images.command(name="list")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="Rows to print.")
+@click.option("--after", default="", help="Print only object ids that sort after this one.")
+@click.option(
+    "--cone", nargs=3, type=float, metavar="RA DEC RADIUS", help="Only within RADIUS arcsec of RA, DEC (deg)."
+)
+@with_config
+def list_(config: Config, limit: int, after: str, cone: tuple[float, float, float] | None) -> None:
+    """List images by object_id, or those near a position, nearest first.
+
+    Example: galclass images list --cone 180.0 0.5 60
+    """
+    table = Table("object_id", "bytes", "frame_px", "ra", "dec", "file")
+    with open_database(config.database_url) as database:
+        store = Images(database)
+        rows = store.cone_search(*cone, limit=limit) if cone else store.list(limit=limit, after=after)
+        for one in rows:
+            numbers = (one.size_bytes, one.frame_px, one.ra, one.dec)
+            table.add_row(one.object_id, *("" if value is None else str(value) for value in numbers), one.uri)
+        Console().print(table)
+        click.echo(f"{store.count():,} images in the database")

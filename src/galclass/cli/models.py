@@ -1,0 +1,158 @@
+"""`galclass register` and `galclass models`: the registry of models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from galclass.cli.options import with_config
+from galclass.config import Config
+from galclass.database import ModelInfo, Registry, open_database, register_stage
+
+
+def _registry(config: Config) -> Registry:
+    return Registry(open_database(config.database_url))
+
+
+def _line(info: ModelInfo) -> str:
+    aliases = f" ({', '.join(info.aliases)})" if info.aliases else ""
+    return f"{info.model}{aliases} sha256 {info.sha256[:12]}"
+
+
+@click.command()
+@with_config
+def register(config: Config) -> None:
+    """Put the model that `galclass train` made into the registry and move `production` to it.
+
+    Example: galclass register --workspace workspace
+    """
+    click.echo(str(register_stage(config)))
+
+
+@click.group()
+def models() -> None:
+    """Register, list, move, check and delete models.
+
+    Example: galclass models list
+    """
+
+
+@models.command(name="register")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", default="galaxy", show_default=True, help="Name of the model.")
+@click.option("--alias", "aliases", multiple=True, default=("production",), show_default=True, help="Aliases to move.")
+@click.option("--metrics", type=click.File(), help="A JSON file of metrics to keep with it.")
+@click.option("--card", type=click.File(), help="A text file that describes the model.")
+@with_config
+def register_file(config: Config, file: Path, name: str, aliases: tuple[str, ...], metrics: Any, card: Any) -> None:
+    """Register an ONNX FILE as the next version of a model.
+
+    Example: galclass models register workspace/training/model.onnx --alias candidate
+    """
+    found = json.load(metrics) if metrics else {}
+    text = card.read() if card else ""
+    info = _registry(config).register(file.read_bytes(), name=name, aliases=aliases, metrics=found, card=text)
+    click.echo(_line(info))
+
+
+@models.command(name="list")
+@click.argument("name", required=False)
+@with_config
+def list_(config: Config, name: str | None) -> None:
+    """List every version of every model, or of NAME.
+
+    Example: galclass models list galaxy
+    """
+    table = Table("model", "version", "aliases", "sha256", "registered", "by")
+    for one in _registry(config).list(name):
+        created = one.created_at.strftime("%Y-%m-%d %H:%M")
+        table.add_row(one.name, str(one.version), " ".join(one.aliases), one.sha256[:12], created, one.created_by)
+    Console().print(table)
+
+
+@models.command()
+@click.argument("reference", metavar="NAME[@VERSION|@ALIAS]")
+@with_config
+def show(config: Config, reference: str) -> None:
+    """Show what a model is: signature, metrics, card, and the moves of its aliases.
+
+    Example: galclass models show galaxy@production
+    """
+    registry = _registry(config)
+    record = registry.get(reference)
+    click.echo(f"{_line(record)}, {len(record.value) / 1e6:.2f} MB, registered {record.created_at:%Y-%m-%d %H:%M} UTC")
+    if record.signature:
+        about = record.signature.to_dict() | {"unlike": record.signature.unlike is not None}
+        click.echo(json.dumps(about, indent=2))
+    if record.metrics:
+        click.echo(json.dumps(record.metrics, indent=2))
+    for move in registry.log(record.name):
+        click.echo(f"{move.set_at:%Y-%m-%d %H:%M} {move.alias or 'deleted'}: {move.old} -> {move.new} by {move.set_by}")
+    click.echo(record.card)
+
+
+@models.command()
+@click.argument("name")
+@click.argument("alias")
+@click.argument("version", type=int)
+@with_config
+def alias(config: Config, name: str, alias: str, version: int) -> None:
+    """Point ALIAS of model NAME at VERSION; the move is logged.
+
+    Example: galclass models alias galaxy production 2
+    """
+    click.echo(_line(_registry(config).alias(name, alias, version)))
+
+
+@models.command()
+@click.argument("name")
+@click.option("--alias", default="production", show_default=True, help="The alias to move back.")
+@with_config
+def rollback(config: Config, name: str, alias: str) -> None:
+    """Point an alias of model NAME at the version it had before.
+
+    Example: galclass models rollback galaxy
+    """
+    click.echo(_line(_registry(config).rollback(name, alias)))
+
+
+@models.command()
+@click.argument("reference", metavar="NAME[@VERSION|@ALIAS]")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@with_config
+def export(config: Config, reference: str, file: Path) -> None:
+    """Write a model's ONNX file, with its signature inside.
+
+    Example: galclass models export galaxy@production galaxy.onnx
+    """
+    record = _registry(config).export(reference, file)
+    click.echo(f"{file}: {record.model}, {len(record.value):,} bytes, sha256 {record.sha256}")
+
+
+@models.command()
+@click.argument("reference", metavar="NAME[@VERSION|@ALIAS]")
+@with_config
+def verify(config: Config, reference: str) -> None:
+    """Check that a model is what was registered, loads, and answers its probe image as recorded.
+
+    Example: galclass models verify galaxy@production
+    """
+    difference = _registry(config).verify(reference)
+    probe = "it carries no probe" if difference is None else f"probe answered within {difference:.1e}"
+    click.echo(f"{reference}: sound, {probe}")
+
+
+@models.command()
+@click.argument("reference", metavar="NAME@VERSION")
+@with_config
+def delete(config: Config, reference: str) -> None:
+    """Delete a version that no alias and no service points at.
+
+    Example: galclass models delete galaxy@1
+    """
+    click.echo(f"deleted {_registry(config).delete(reference).model}")

@@ -1,0 +1,100 @@
+"""What `predict` and `similar` print: a progress bar, tables of predictions and rejects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from galclass.config import Config
+from galclass.errors import ModelError
+from galclass.morphology import CLASS_NAMES
+from galclass.scoring import Prediction, Scorer
+from galclass.scoring.files import find_images
+from galclass.scoring.predict import PredictSummary, predict_to
+from galclass.scoring.similar import Neighbour
+
+
+def load_scorer(config: Config, model: str | None) -> Scorer:
+    """Load the model in the package, an ONNX file, or a registered model.
+
+    Raises
+    ------
+    ModelError, RegistryError
+        If it is not there or not sound.
+    """
+    if model is None:
+        return Scorer()
+    if model.endswith(".onnx"):
+        return Scorer(Path(model))
+    from galclass.database import Registry, open_database
+
+    with open_database(config.database_url) as database:
+        return Registry(database).get(model).scorer()
+
+
+def predict_with_progress(
+    paths: Sequence[str], scorer: Scorer, output: str | None, *, frame_px: int | None, processes: int
+) -> PredictSummary:
+    """Score files and folders under a progress bar.
+
+    Raises
+    ------
+    ModelError
+        If nothing named is an image.
+    """
+    columns = (SpinnerColumn(), MofNCompleteColumn(), *Progress.get_default_columns()[1:2])
+    console = Console(stderr=True)
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("looking for images", total=None)
+        files = list(find_images(paths))
+        if not files:
+            raise ModelError("there is no image", where=", ".join(paths), expected=".jpg, .jpeg, .png or .bmp files")
+        bar.update(task, total=len(files))
+        return predict_to(
+            files, scorer, output, frame_px=frame_px, processes=processes, advance=lambda n: bar.advance(task, n)
+        )
+
+
+def show_predictions(summary: PredictSummary, output: str | None) -> None:
+    """Print the predictions (or, with an output file, the count of each class), the rejects and a summary line."""
+    console = Console()
+    if output:
+        classes = Table("class", "", "files")
+        for name, count in summary.classes.most_common():
+            classes.add_row(name, CLASS_NAMES[name], f"{count:,}")
+        console.print(classes)
+    else:
+        console.print(_table(summary.first))
+        hidden = summary.total - summary.rejected - len(summary.first)
+        if hidden:
+            console.print(f"and {hidden:,} more: name a file with --output to get them all")
+    if summary.rejects:
+        rejects = Table("rejected file", "reason")
+        for path, prediction in summary.rejects:
+            rejects.add_row(str(path), str(prediction.error))
+        console.print(rejects)
+    console.print(str(summary), soft_wrap=True, highlight=False)
+
+
+def _table(predictions: Sequence[tuple[Path, Prediction]]) -> Table:
+    table = Table("file", "class", "", "group", "probability", "could be", "flags")
+    for path, one in predictions:
+        name = one.predicted_class or ""
+        best = max(one.probabilities or (0.0,))
+        could_be = " ".join(one.prediction_set)
+        table.add_row(
+            path.name, name, CLASS_NAMES[name], one.predicted_group, f"{best:.3f}", could_be, " ".join(one.flags)
+        )
+    return table
+
+
+def show_neighbours(neighbours: Sequence[Neighbour]) -> None:
+    """Print the nearest galaxies, nearest first."""
+    table = Table("object_id", "asset_id", "label", "split", "distance")
+    for one in neighbours:
+        table.add_row(one.object_id, one.asset_id, one.label, one.split, f"{one.distance:.3f}")
+    Console().print(table)

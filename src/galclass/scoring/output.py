@@ -1,0 +1,132 @@
+"""Predictions -> CSV or Parquet, streamed: the record's columns, the file first; written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from galclass.errors import ModelError
+from galclass.scoring.prediction import ROW_COLUMNS, Prediction
+
+ROW_GROUP = 10_000
+"""Rows held before a Parquet row group is written."""
+
+
+class Writer(Protocol):
+    """What takes rows of one set of columns."""
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Add a row."""
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+
+
+class PredictionFile:
+    """A CSV or Parquet file of predictions, as a context manager; it takes its name when the block ends well.
+
+    Parameters
+    ----------
+    path : Path
+        With the suffix .csv or .parquet.
+    vote_columns : sequence of str
+        The signature's vote columns, so that the columns do not depend on the first row.
+
+    Raises
+    ------
+    ModelError
+        If the suffix is another one.
+    """
+
+    def __init__(self, path: Path | str, vote_columns: Sequence[str] = ()) -> None:
+        self._path = Path(path)
+        kinds: dict[str, Callable[[Path, Sequence[str]], Writer]] = {".csv": _CsvWriter, ".parquet": _ParquetWriter}
+        if self._path.suffix.lower() not in kinds:
+            raise ModelError(
+                "predictions go to .csv or .parquet", where=str(path), got=self._path.suffix or "no suffix"
+            )
+        self._kind = kinds[self._path.suffix.lower()]
+        self._temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
+        self.columns = ("file", *ROW_COLUMNS, *vote_fraction_columns(vote_columns))
+
+    def __enter__(self) -> Self:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._writer: Writer = self._kind(self._temporary, self.columns)
+        return self
+
+    def write(self, file: str, prediction: Prediction) -> None:
+        """Add the row of one file."""
+        self._writer.write({"file": file, **prediction.as_row()})
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._writer.close()
+            if kind is None:
+                os.replace(self._temporary, self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
+def vote_fraction_columns(vote_columns: Iterable[str]) -> list[str]:
+    """Give the three columns of each answer: the fraction and its 90 % bounds."""
+    return [f"{name}_debiased{bound}" for name in vote_columns for bound in ("", "_low", "_high")]
+
+
+class _CsvWriter:
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._file = path.open("w", newline="", encoding="utf-8")
+        self._writer = csv.DictWriter(self._file, columns, lineterminator="\n")
+        self._writer.writeheader()
+
+    def write(self, row: dict[str, Any]) -> None:
+        self._writer.writerow(row)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _ParquetWriter:
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        self._table = pyarrow.Table
+        self._schema = pyarrow.schema([(name, pyarrow.type_for_alias(_kind_of(name))) for name in columns])
+        self._writer = pyarrow.parquet.ParquetWriter(path, self._schema, compression="zstd")
+        self._rows: list[dict[str, Any]] = []
+
+    def write(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
+        if len(self._rows) == ROW_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(self._table.from_pylist(self._rows, schema=self._schema))
+            self._rows = []
+
+
+def _kind_of(column: str) -> str:
+    if column == "model_version":
+        return "int32"
+    names = (
+        "file",
+        "object_id",
+        "predicted_class",
+        "predicted_group",
+        "prediction_set",
+        "flags",
+        "error",
+        "model_name",
+    )
+    return "string" if column in (*names, "model_sha256", "scored_at") else "float64"
