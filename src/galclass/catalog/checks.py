@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from math import pi
+from math import inf, pi
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,7 @@ def check_positions(table: Any, where: str, units: dict[str, str]) -> Any:
         With every fault.
     """
     faults: list[str] = []
-    expected = {"ra": ("deg", 0.0, 360.0), "dec": ("deg", -90.0, 90.0), "petroR90_r": ("arcsec", 0.0, 3600.0)}
+    expected = {"ra": ("deg", 0.0, 360.0), "dec": ("deg", -90.0, 90.0), "petroR90_r": ("arcsec", -inf, 3600.0)}
     for wanted, (unit, low, high) in expected.items():
         name = next((name for name in table.column_names if name.lower() == wanted.lower()), None)
         if name is None:

@@ -1,0 +1,171 @@
+"""Cutouts by sky position against a local server that draws as the services document it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from click.testing import CliRunner
+
+from galclass.catalog import read_catalog, read_table
+from galclass.cli import cli
+from galclass.download import CutoutRequest, download_cutouts, iter_images, open_source
+from galclass.download.services import SERVICES, Cutout
+from galclass.errors import CatalogError, DownloadError
+
+
+def catalog(folder: Path, rows: str, header: str = "object_id,ra,dec,petroR90_r") -> Path:
+    path = folder / "mine.csv"
+    path.write_text(f"{header}\n{rows}\n")
+    return path
+
+
+def request(server, path: Path, service: str = "sdss", **facts) -> CutoutRequest:
+    facts = {"size_px": 64, "requests_per_s": 1000.0, **facts}
+    return CutoutRequest(path, service, base_url=f"{server.url}/{service}", **facts)
+
+
+GOOD = "587722981741363294,180.5,2.25,10\n587722981741363323,181.5,-2.25,20"
+
+
+def test_a_catalog_without_positions_is_refused(sky_service, config, tmp_path) -> None:
+    with pytest.raises(CatalogError, match="no column ra and dec"):
+        download_cutouts(request(sky_service, catalog(tmp_path, "a,1", "object_id,z")), config, progress=False)
+
+
+def test_positions_in_other_units_are_refused(sky_service, config, tmp_path) -> None:
+    path = catalog(tmp_path, "a,12:00:01.5,+02:15:00,10")
+    with pytest.raises(CatalogError, match="ra is text such as '12:00:01.5'; expected numbers in deg"):
+        download_cutouts(request(sky_service, path), config, progress=False)
+
+
+def test_an_unknown_service_and_an_impossible_size_are_refused(sky_service, config, tmp_path) -> None:
+    path = catalog(tmp_path, GOOD)
+    with pytest.raises(DownloadError, match="sdss, legacy, hips2fits"):
+        download_cutouts(CutoutRequest(path, "hubble"), config, progress=False)
+    with pytest.raises(DownloadError, match="64 to 2048 px"):
+        download_cutouts(request(sky_service, path, size_px=5000), config, progress=False)
+
+
+def test_what_cannot_be_had_is_rejected_with_its_reason(sky_service, config, tmp_path) -> None:
+    rows = "a,10,-85,10\nb,11,85,10\nc,,2,10\nd,12,2,\ne,13,2,10\ne,14,2,10\nf,15,2,-1"
+    summary = download_cutouts(request(sky_service, catalog(tmp_path, rows)), config, progress=False)
+    assert (summary.images, summary.rejected) == (1, 6)
+    rejects = read_table(summary.folder / "rejects.parquet").to_pylist()
+    assert {(row["object_id"], row["code"]) for row in rejects} == {
+        ("a", "not_an_image"),
+        ("b", "blank"),
+        ("c", "no_position"),
+        ("d", "no_size"),
+        ("e", "duplicate_id"),
+        ("f", "no_size"),
+    }
+
+
+def test_a_service_that_always_fails_stops_the_run(server, behaviour, config, tmp_path) -> None:
+    server.paths["/sdss"] = behaviour(statuses=[400, *[503] * 100])
+    path = catalog(tmp_path, "\n".join(f"{n},{n},1,10" for n in range(60)))
+    impatient = config.__class__(
+        workspace=config.workspace, download=config.download.__class__(retries=0, read_timeout_s=2, parallel=1)
+    )
+    with pytest.raises(DownloadError, match=r"failed 20 times in a row.*503"):
+        download_cutouts(request(server, path), impatient, progress=False)
+
+
+def test_a_busy_service_is_waited_for(server, sky_service, config, tmp_path) -> None:
+    drawn, refused = server.draw, []
+
+    def busy_first(handler) -> None:
+        if not refused:
+            refused.append(handler.path)
+            handler.send_response(429)
+            handler.send_header("Retry-After", "0")
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+        else:
+            drawn(handler)
+
+    server.draw = busy_first
+    summary = download_cutouts(request(server, catalog(tmp_path, GOOD)), config, progress=False)
+    assert (summary.images, summary.rejected, len(refused)) == (2, 0, 1)
+
+
+def test_a_second_run_asks_nothing_and_another_scale_asks_anew(sky_service, config, tmp_path) -> None:
+    path = catalog(tmp_path, GOOD)
+    assert download_cutouts(request(sky_service, path), config, progress=False).fetched == 2
+    assert download_cutouts(request(sky_service, path), config, progress=False).fetched == 0
+    assert len(sky_service.requests) == 2
+    assert download_cutouts(request(sky_service, path, arcsec_per_px=0.5), config, progress=False).fetched == 2
+
+
+def test_a_killed_run_goes_on(sky_service, config, tmp_path) -> None:
+    path = catalog(tmp_path, GOOD)
+    folder = download_cutouts(request(sky_service, path), config, progress=False).folder
+    journal = folder / "cutouts.jsonl"
+    first = journal.read_text().splitlines()[0]
+    journal.write_text(first + '\n{"asset_id": "58772')  # killed while it wrote the second line
+    summary = download_cutouts(request(sky_service, path), config, progress=False)
+    assert (summary.images, summary.fetched) == (2, 1)
+    assert [json.loads(line)["asset_id"] for line in journal.read_text().splitlines()] == [
+        "587722981741363294",
+        "587722981741363323",
+    ]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_each_service_gives_a_source_like_any_other(service, sky_service, config, tmp_path) -> None:
+    summary = download_cutouts(request(sky_service, catalog(tmp_path, GOOD), service), config, progress=False)
+    files = open_source(config, source=f"cutouts_{service}")
+    assert summary.folder == files.images.parent
+    assert (files.frame_px, files.stored_px) == (64, 64)
+    table = read_catalog(files.catalog, files.catalog_format)
+    assert table["object_id"].to_pylist() == ["587722981741363294", "587722981741363323"]
+    assert sorted(name for name, _ in iter_images(files.images)) == [f"{a}.jpg" for a in table["asset_id"].to_pylist()]
+
+
+def test_requests_follow_the_galaxy_zoo_2_scale(sky_service, config, tmp_path) -> None:
+    path = catalog(tmp_path, "a,180.5,2.25,10")
+    for service in SERVICES:
+        download_cutouts(request(sky_service, path, service), config, progress=False)
+    asked = [{k: v[0] for k, v in parse_qs(urlsplit(path).query).items()} for path, _ in sky_service.requests]
+    sdss, legacy, hips = asked
+    assert sdss == {"ra": "180.5", "dec": "2.25", "scale": "0.2", "width": "64", "height": "64"}
+    assert legacy == {"ra": "180.5", "dec": "2.25", "layer": "ls-dr10", "pixscale": "0.2", "size": "64"}
+    assert hips["hips"] == "CDS/P/SDSS9/color"
+    assert float(hips["fov"]) == pytest.approx(64 * 0.2 / 3600, rel=1e-5)
+
+
+def test_urls_are_those_of_the_public_services() -> None:
+    cutout = Cutout(ra_deg=1e-7, dec_deg=-0.5, size_px=424, arcsec_per_px=0.396127)
+    for service in SERVICES.values():
+        url = urlsplit(service.url(cutout))
+        assert url.scheme == "https"
+        query = parse_qs(url.query)
+        assert query["dec"] == ["-0.5"]
+        assert query["ra"] == ["0.0000001"]
+
+
+def test_an_object_id_with_odd_characters_is_a_safe_file_name(sky_service, config, tmp_path) -> None:
+    path = catalog(tmp_path, "../NGC 1/a,1,2,10\nJ0842+24.1,2,2,10")
+    folder = download_cutouts(request(sky_service, path), config, progress=False).folder
+    names = sorted(path.name for path in (folder / "images").iterdir())
+    assert names == ["..%2FNGC%201%2Fa.jpg", "J0842+24.1.jpg"]
+
+
+def test_requests_keep_the_pace(sky_service, config, tmp_path) -> None:
+    rows = "\n".join(f"{n},{n},1,10" for n in range(6))
+    paced = request(sky_service, catalog(tmp_path, rows), requests_per_s=20.0)
+    assert download_cutouts(paced, config, progress=False).seconds >= 5 / 20
+
+
+def test_command_line_says_how_many_and_ends_with_3_for_rejects(sky_service, tmp_path) -> None:
+    arguments = ["download", "cutouts", "--size-px", "64", "--service-url", sky_service.url + "/sdss"]
+    arguments += ["--workspace", str(tmp_path / "w"), "--catalog", str(catalog(tmp_path, GOOD))]
+    result = CliRunner().invoke(cli, [*arguments, "--requests-per-s", "1000"], standalone_mode=False)
+    assert (result.exit_code, result.return_value) == (0, 0), result.output
+    assert "2 cutouts (2 fetched, 0 rejected)" in result.output
+    catalog(tmp_path, "a,10,-85,10")
+    result = CliRunner().invoke(cli, [*arguments, "--requests-per-s", "1000"], standalone_mode=False)
+    assert result.return_value == 3

@@ -1,0 +1,125 @@
+"""A whole source into the workspace, through the Python API and the command line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from galclass.catalog import read_catalog
+from galclass.cli import cli
+from galclass.config import load_config
+from galclass.download import download, iter_images, open_source
+from galclass.errors import ChecksumError, DownloadError
+
+
+def manifest_for(folder: Path, url: str, homepage: str = "") -> Path:
+    text = f'[web]\nhomepage = "{homepage}"\nframe_px = 424\nstored_px = 296\n'
+    for role in ("images", "catalog"):
+        text += f'[web.files.{role}]\nurl = "{url}/{role}.zip"\n'
+    path = folder / "sources.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_dead_link_says_where_else_the_data_is(server, config, tmp_path) -> None:
+    manifest = manifest_for(tmp_path, server.url, "https://example.org/data")
+    config = load_config(
+        None, {"workspace": str(tmp_path), "download.source": "web", "download.manifest": str(manifest)}
+    )
+    with pytest.raises(DownloadError, match=r"(?s)images\.zip.*404.*described at https://example\.org/data"):
+        download(config, progress=False)
+    with pytest.raises(DownloadError, match="galclass download"):
+        open_source(config)
+
+
+def test_opening_what_was_not_downloaded_says_what_to_do(config) -> None:
+    with pytest.raises(DownloadError, match="Run: galclass download"):
+        open_source(config)
+
+
+def test_opening_what_was_deleted_says_what_to_do(config) -> None:
+    summary = download(config, progress=False)
+    (summary.folder / "images_gz2.zip").unlink()
+    with pytest.raises(DownloadError, match=r"lacks .*images_gz2\.zip"):
+        open_source(config)
+
+
+def test_a_broken_record_says_what_to_do(config) -> None:
+    summary = download(config, progress=False)
+    (summary.folder / "download.json").write_text("{")
+    with pytest.raises(DownloadError, match="not valid JSON"):
+        open_source(config)
+
+
+def test_a_changed_file_without_a_checksum_is_fetched_anew(server, behaviour, tmp_path) -> None:
+    server.paths = {"/images.zip": behaviour(body=b"one"), "/catalog.zip": behaviour(body=b"two")}
+    manifest = manifest_for(tmp_path, server.url)
+    config = load_config(
+        None, {"workspace": str(tmp_path), "download.source": "web", "download.manifest": str(manifest)}
+    )
+    first = download(config, progress=False)
+    assert first.fetched == 2
+    assert download(config, progress=False).fetched == 0
+    (first.folder / "images.zip").write_bytes(b"rot")
+    assert download(config, progress=False).fetched == 1
+    assert (first.folder / "images.zip").read_bytes() == b"one"
+
+
+def test_the_sample_comes_through_the_same_path_and_a_second_run_does_nothing(config, sample_folder) -> None:
+    first = download(config, progress=False)
+    assert (first.files, first.fetched) == (3, 3)
+    before = {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
+    second = download(config, progress=False)
+    assert (second.files, second.fetched) == (3, 0)
+    assert {path: path.stat().st_mtime_ns for path in first.folder.iterdir()} == before
+    files = open_source(config)
+    assert (files.frame_px, files.stored_px) == (424, 424)
+    names = {name for name, _ in iter_images(files.images)}
+    table = read_catalog(files.catalog, files.catalog_format, files.mapping)
+    assert {f"images/{asset_id}.jpg" for asset_id in table["asset_id"].to_pylist()} == names
+    record = json.loads((first.folder / "download.json").read_text())
+    for entry in record["files"].values():
+        assert hashlib.sha256((first.folder / entry["name"]).read_bytes()).hexdigest() == entry["sha256"]
+
+
+def test_a_sample_with_a_wrong_checksum_is_refused(config, sample_folder, tmp_path) -> None:
+    text = (sample_folder / "manifest.toml").read_text().replace('url = "', f'url = "{sample_folder.as_uri()}/')
+    text = text.replace('sha256 = "', 'sha256 = "0000', 1).replace('"\nbytes', '"\nbytes', 1)
+    lines = [line[:-5] + '"' if line.startswith('sha256 = "0000') else line for line in text.splitlines()]
+    (tmp_path / "bad.toml").write_text("\n".join(lines))
+    config = load_config(None, {"workspace": str(tmp_path), "download.manifest": str(tmp_path / "bad.toml")})
+    with pytest.raises(ChecksumError, match="not the declared bytes"):
+        download(config, progress=False)
+
+
+def test_a_folder_source_keeps_paths_and_resumes(sample_folder, tmp_path) -> None:
+    for name in ("a/1.jpg", "a/b c/2.jpg", "3.jpg"):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    (tmp_path / "labels.csv").write_text("id,label\n1,Er\n")
+    (tmp_path / "m.toml").write_text('[local.files.images]\nurl = "data/"\n[local.files.catalog]\nurl = "labels.csv"\n')
+    overrides = {
+        "workspace": str(tmp_path / "w"),
+        "download.source": "local",
+        "download.manifest": str(tmp_path / "m.toml"),
+    }
+    config = load_config(None, overrides)
+    assert download(config, progress=False).fetched == 4
+    (tmp_path / "w/downloads/local/data/a/1.jpg").unlink()
+    assert download(config, progress=False).fetched == 1
+    assert dict(iter_images(open_source(config).images)) == {n: n.encode() for n in ("3.jpg", "a/1.jpg", "a/b c/2.jpg")}
+
+
+def test_command_line_downloads_lists_and_helps(tmp_path) -> None:
+    run = CliRunner()
+    result = run.invoke(cli, ["download", "sample", "--workspace", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "3 of 3 files fetched" in result.output
+    assert "3 files verified" in run.invoke(cli, ["download", "--workspace", str(tmp_path)]).output
+    assert "CC-BY" in run.invoke(cli, ["download", "--list"]).output
+    assert "Example:" in run.invoke(cli, ["download", "--help"]).output
