@@ -35,7 +35,14 @@ def test_all_faults_are_named_at_once(tmp_path) -> None:
     with pytest.raises(DownloadError) as raised:
         read_manifest(path)
     text = str(raised.value)
-    for fault in ("did you mean 'title'", "frame_px: expected int", "unknown scheme 'gopher'", "64 hexadecimal", "has no url", "empty: has no"):  # fmt: skip
+    for fault in (
+        "did you mean 'title'",
+        "frame_px: expected int",
+        "unknown scheme 'gopher'",
+        "64 hexadecimal",
+        "has no url",
+        "empty: has no",
+    ):
         assert fault in text
 
 

@@ -118,13 +118,17 @@ def download_cutouts(request: CutoutRequest, config: Config, *, progress: bool =
         item_progress(service.title, len(items), progress) as bar,
     ):
         bar.add(len(items) - len(missing))
+        refused = set()
         for item, outcome in _fetched(missing, reader, throttle, request.size_px, config.download.parallel):
-            _keep(item, outcome, folder, journal, rejects)
+            if isinstance(outcome, Rejection):
+                refused.add(item.object_id)
+                rejects.append(_reject(item.object_id, outcome.code, str(outcome)))
+            else:
+                _keep(item, outcome, folder, journal)
             bar.add(1)
-    refused = {row["object_id"] for row in rejects}
     images = [item for item in items if item.object_id not in refused]
     _write_source(folder, service, request, table, images, rejects)
-    fetched = len(missing) - sum(item.object_id in refused for item in missing)
+    fetched = len(missing) - len(refused)
     return CutoutsSummary(folder, len(images), fetched, len(rejects), time.monotonic() - begin)
 
 
@@ -143,7 +147,7 @@ def _read(request: CutoutRequest) -> tuple[Any, list[dict[str, Any]]]:
         raise CatalogError(f"no column {' and '.join(absent)}", where=str(request.catalog), expected="degrees, ICRS")
     wanted = ["object_id", "label", *(names[key] for key in ("ra", "dec", "petror90_r") if key in names)]
     renamed = ["object_id", "label", "ra", "dec", *(["petroR90_r"] if "petror90_r" in names else [])]
-    rejects = [{"object_id": f.object_id, "code": f.code, "reason": f.reason, "row": f.row} for f in report.rejects]
+    rejects = [_reject(fault.object_id, fault.code, fault.reason, fault.row) for fault in report.rejects]
     return table.select(wanted).rename_columns(renamed), rejects
 
 
@@ -161,7 +165,7 @@ def _items(
             else:
                 scale = GZ2_SCALE_PER_PETROR90 * row["petroR90_r"]
         if reason:
-            rejects.append({"object_id": row["object_id"], "code": reason[0], "reason": reason[1], "row": None})
+            rejects.append(_reject(row["object_id"], *reason))
             continue
         cutout = Cutout(row["ra"], row["dec"], request.size_px, scale)
         url = service.url(cutout, base_url=request.base_url, layer=request.layer)
@@ -202,17 +206,16 @@ def _dead_service(failures: int, last: Rejection) -> DownloadError:
     )
 
 
-def _keep(
-    item: _Item, outcome: bytes | Rejection, folder: Path, journal: IO[str], rejects: list[dict[str, Any]]
-) -> None:
-    if isinstance(outcome, Rejection):
-        rejects.append({"object_id": item.object_id, "code": outcome.code, "reason": str(outcome), "row": None})
-        return
+def _reject(object_id: str | None, code: str, reason: str, row: int | None = None) -> dict[str, Any]:
+    return {"object_id": object_id, "code": code, "reason": reason, "row": row}
+
+
+def _keep(item: _Item, data: bytes, folder: Path, journal: IO[str]) -> None:
     path = _path(item, folder)
     temporary = path.with_suffix(".part")
-    temporary.write_bytes(outcome)
+    temporary.write_bytes(data)
     os.replace(temporary, path)
-    record = {"asset_id": item.asset_id, "url": item.url, "bytes": len(outcome), "sha256": sha256(outcome).hexdigest()}
+    record = {"asset_id": item.asset_id, "url": item.url, "bytes": len(data), "sha256": sha256(data).hexdigest()}
     journal.write(json.dumps(record) + "\n")
     journal.flush()
 
