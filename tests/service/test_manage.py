@@ -77,7 +77,7 @@ def test_publish_move_and_roll_back_take_effect_at_once_and_are_logged(client: T
     moved = client.put("/v1/services/galaxy-class/aliases/latest", json={"version": "2.0"}, headers=tokens["publisher"])
     assert moved.json()["version"] == "2.0"
     assert answering() == 2
-    events = client.get("/v1/service-log", params={"name": "galaxy-class"}).json()["events"]
+    events = client.get("/v1/services/galaxy-class/log").json()["events"]
     assert [event["action"] for event in events][-4:] == ["publish", "alias", "rollback", "alias"]
     assert {event["by"] for event in events[-4:]} == {"publisher-of-test"}
 

@@ -185,3 +185,16 @@ def test_explain_shows_cutout_saliency_and_eight_views(client: TestClient, galax
     assert (two.status_code, refusal(two)["code"]) == (413, "too_many_images")
     bad = client.post(URL.replace("predict", "explain"), content=b"x", headers=JPEG)
     assert (bad.status_code, refusal(bad)["code"]) == (422, "not_an_image")
+
+
+def test_similar_galaxies_leave_the_image_itself_out(client: TestClient, galaxies: dict[str, bytes]) -> None:
+    (own, data), *_ = galaxies.items()
+    answer = client.post(URL.replace("predict", "similar"), params={"count": 3}, content=data, headers=JPEG)
+    found = answer.json()["similar"]
+    assert len(found) == 3
+    assert own not in [one["object_id"] for one in found]
+    similarities = [one["similarity"] for one in found]
+    assert similarities == sorted(similarities, reverse=True)
+    assert client.get("/" + found[0]["image"]).status_code == 200
+    bad = client.post(URL.replace("predict", "similar"), content=b"x", headers=JPEG)
+    assert (bad.status_code, refusal(bad)["code"]) == (422, "not_an_image")

@@ -40,17 +40,28 @@ class Examples:
         self._index = index
         self._read_at: float | None = None
         self._examples: list[dict[str, Any]] = []
+        self._labels: dict[str, str] = {}
 
     def all(self) -> list[dict[str, Any]]:
         """Give the examples that have an image in the database."""
+        self._refresh()
+        return self._examples
+
+    def labels(self) -> dict[str, str]:
+        """Give what the volunteers said of each object of the test split."""
+        self._refresh()
+        return self._labels
+
+    def _refresh(self) -> None:
         try:
             changed_at = self._index.stat().st_mtime
         except OSError:
-            return []
+            return
         if changed_at != self._read_at or not self._examples:
-            self._examples = self._choose(_read_index(self._index))
+            rows = _read_index(self._index)
+            self._labels = {row["object_id"]: row["label"] for row in rows if row["label"]}
+            self._examples = self._choose(rows)
             self._read_at = changed_at
-        return self._examples
 
     def _choose(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         stored = self._stored([row["object_id"] for row in rows])

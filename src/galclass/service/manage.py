@@ -50,6 +50,13 @@ def publish(request: Request, actor: Publisher, body: schemas.ServiceBody) -> sc
     return service_record(state, _changed(state, actor, "publish", record))
 
 
+@router.get("/v1/services/{name}/log", summary="Show the log of a service", responses=responses(401, 422, 429, 503))
+def service_log(request: Request, _: Reader, name: Name) -> schemas.ServiceLog:
+    """Give every publish, alias move and delete of a service, oldest first."""
+    events = state_of(request).services.log(name)
+    return schemas.ServiceLog(events=[schemas.ServiceEventRecord(**vars(event)) for event in events])
+
+
 @router.get("/v1/services/{name}/{version}", summary="Show a service", responses=responses(401, 404, 422, 429, 503))
 def show_service(request: Request, _: Reader, name: Name, version: Version) -> schemas.ServiceRecord:
     """Give one version, or the one an alias stands for."""
@@ -106,15 +113,6 @@ def rollback(
     with refused_as("conflict", "alias"):
         record = state.services.rollback(name, alias, by=actor.name)
     return service_record(state, _changed(state, actor, "rollback", record))
-
-
-@router.get("/v1/service-log", summary="Show the log of services", responses=responses(401, 422, 429, 503))
-def service_log(
-    request: Request, _: Reader, name: Annotated[str | None, Query(max_length=64)] = None
-) -> schemas.ServiceLog:
-    """Give every publish, alias move and delete of all services or one, oldest first."""
-    events = state_of(request).services.log(name)
-    return schemas.ServiceLog(events=[schemas.ServiceEventRecord(**vars(event)) for event in events])
 
 
 @router.get(

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 
 from galclass.scoring import Prediction
 from galclass.service.auth import READER
@@ -15,7 +16,7 @@ from galclass.service.inputs import ImageInput, Inputs
 from galclass.service.openapi import IMAGE_BODY, responses
 from galclass.service.outputs import JSON, MEDIA_TYPES, REVALIDATE, choose_media_type, etag_of, matches, table_response
 from galclass.service.published import PublishedService
-from galclass.service.schemas import Explanation, PredictionList, PredictionRecord
+from galclass.service.schemas import Explanation, NeighbourList, PredictionList, PredictionRecord
 from galclass.service.state import state_of
 
 router = APIRouter(tags=["predict"])
@@ -96,6 +97,34 @@ async def explain_one(
                 lambda: explain(state.models.get(service.model), image.data, image.object_id, frame_px)
             )
         )
+
+
+@router.post(
+    "/v1/services/{name}/{version}/similar",
+    summary="Find similar galaxies",
+    openapi_extra=IMAGE_BODY,
+    responses={200: {"model": NeighbourList}, **responses(400, 401, 404, 408, 413, 415, 422, 429, 503)},
+    response_model=None,
+)
+async def similar(
+    request: Request,
+    name: Name,
+    version: Version,
+    frame_px: FramePx = None,
+    count: Annotated[int, Query(ge=1, le=100, description="Neighbours to give")] = 8,
+) -> Response:
+    """Give the stored galaxies that the model sees as most similar, nearest first."""
+    state = state_of(request)
+    await state.admit(request, READER)
+    service = await state.resolve(name, version)
+    async with state.bodies.hold(request) as body:
+        image = only_image(await state.inputs(body, request.headers.get("content-type", ""), None))
+        found = await state.pool.run(
+            lambda: state.similar.find(state.models.get(service.model), image.data, frame_px, count)
+        )
+    labels = await run_in_threadpool(state.examples.labels)
+    places = [{**vars(one), "label": labels.get(one.object_id), "image": f"v1/images/{one.object_id}"} for one in found]
+    return JSONResponse({"similar": places})
 
 
 def only_image(inputs: Inputs) -> ImageInput:

@@ -274,8 +274,9 @@ class Neighbour(BaseModel):
     """A galaxy of the sample that the model sees as similar."""
 
     object_id: str
-    similarity: float
-    label: str | None
+    similarity: float = Field(description="Cosine of the embeddings, in [-1, 1]")
+    predicted_class: str
+    label: str | None = Field(description="What the volunteers said, where known")
     image: str
 
 

@@ -21,6 +21,7 @@ from galclass.service.metrics import Metrics
 from galclass.service.models import LoadedModels
 from galclass.service.pool import ScoringPool
 from galclass.service.published import PublishedService, PublishedServices
+from galclass.service.similar import SimilarGalaxies
 
 HELD_BODIES = 8
 """Full-sized bodies that a process holds at one time."""
@@ -55,6 +56,7 @@ class ServiceState:
         self.tokens = Tokens(self.database)
         self.published = PublishedServices(self.database)
         self.examples = Examples(self.database, config.workspace_path / "prepared" / "index.parquet")
+        self.similar = SimilarGalaxies(self.database)
         self.models = LoadedModels(self._read_model)
         self.pool = ScoringPool(settings.threads or threads_of(settings.workers), settings.max_waiting)
         self.bodies = BodyReader(

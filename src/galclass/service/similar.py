@@ -1,0 +1,110 @@
+"""The most similar galaxies of the database by the model's embedding.
+
+Takes the stored images and a scorer, gives neighbours; the embeddings of one model are kept in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from galclass.database import Database
+from galclass.database.schema import images
+from galclass.errors import CutoutError
+from galclass.scoring import Prediction, Scorer
+
+MAX_OBJECTS = 2000
+"""Stored images that are compared; the first by object id."""
+
+_MAX_INDEXES = 2
+_READ_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A stored galaxy and how similar it is: the cosine of the embeddings, in [-1, 1]."""
+
+    object_id: str
+    similarity: float
+    predicted_class: str
+
+
+@dataclass(frozen=True)
+class _Index:
+    object_ids: list[str]
+    sha256s: list[str]
+    classes: list[str]
+    directions: NDArray[np.float32]
+
+
+class SimilarGalaxies:
+    """Finds neighbours among the stored images; an index is made on first use of a model."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._indexes: OrderedDict[str, _Index] = OrderedDict()
+
+    def find(self, scorer: Scorer, data: bytes, frame_px: int | None, count: int) -> list[Neighbour]:
+        """Give the most similar stored galaxies, nearest first; the image itself is left out.
+
+        Raises
+        ------
+        CutoutError
+            If the bytes give no cutout.
+        """
+        (prediction,) = scorer.score([data], frame_px=frame_px)
+        if prediction.error is not None:
+            raise CutoutError(prediction.error.code, prediction.error.message)
+        index = self._index(scorer)
+        if not index.object_ids:
+            return []
+        cosines = index.directions @ _directions([prediction])[0]
+        own = hashlib.sha256(data).hexdigest()
+        nearest = [row for row in np.argsort(-cosines, kind="stable") if index.sha256s[row] != own][:count]
+        return [Neighbour(index.object_ids[row], round(float(cosines[row]), 6), index.classes[row]) for row in nearest]
+
+    def _index(self, scorer: Scorer) -> _Index:
+        with self._lock:
+            index = self._indexes.get(scorer.sha256)
+            if index is None:
+                index = self._make(scorer)
+                self._indexes[scorer.sha256] = index
+                while len(self._indexes) > _MAX_INDEXES:
+                    self._indexes.popitem(last=False)
+            return index
+
+    def _make(self, scorer: Scorer) -> _Index:
+        columns = (images.c.object_id, images.c.sha256, images.c.frame_px, images.c.img)
+        query = select(*columns).where(images.c.img.is_not(None)).order_by(images.c.object_id).limit(MAX_OBJECTS)
+        sha256s: list[str] = []
+        found: list[Prediction] = []
+        with self._database.read() as connection:
+            for rows in connection.execution_options(yield_per=_READ_ROWS).execute(query).partitions():
+                scored = scorer.score(
+                    [bytes(row.img) for row in rows],
+                    object_ids=[row.object_id for row in rows],
+                    frame_px=[row.frame_px for row in rows],
+                )
+                good = [(row.sha256, one) for row, one in zip(rows, scored, strict=True) if one.error is None]
+                sha256s += [sha256 for sha256, _ in good]
+                found += [one for _, one in good]
+        classes = [str(one.predicted_class) for one in found]
+        return _Index([one.object_id for one in found], sha256s, classes, _directions(found))
+
+
+def _directions(predictions: list[Prediction]) -> NDArray[np.float32]:
+    """Give the embeddings scaled to length 1, (n, d)."""
+    vectors = [one.embedding for one in predictions if one.embedding is not None]
+    if not vectors:
+        return np.zeros((0, 1), np.float32)
+    stacked = np.stack(vectors).astype(np.float32)
+    lengths = np.linalg.norm(stacked, axis=1, keepdims=True)
+    directions: NDArray[np.float32] = stacked / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return directions
