@@ -98,7 +98,7 @@ def score_paths(scorer: Scorer, paths: Sequence[Path], frame_px: int | None) -> 
 
 
 def shown(path: Path | str) -> str:
-    """Give a path as text that any file can hold: bytes of a name that are no UTF-8 become question marks."""
+    """Give a path as text that any file can hold: bytes of a name that are no UTF-8 become replacement characters."""
     return os.fsencode(path).decode("utf-8", errors="replace")
 
 

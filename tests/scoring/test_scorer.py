@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_model import EMBEDDING, SIZE_PX, signed, tiny_graph, tiny_model, tiny_signature
+
+from galclass.errors import ModelError
+from galclass.morphology import CLASSES, GROUPS, group_probabilities
+from galclass.scoring import Conformal, Scorer, Unlike
+from galclass.scoring.prediction import UNLIKE_TRAINING_DATA
+from galclass.scoring.scorer import prediction_set
+
+
+def test_a_faulty_image_keeps_its_reason_and_the_rest_are_answered(scorer: Scorer, galaxies: dict[str, bytes]) -> None:
+    good = next(iter(galaxies.values()))
+    answers = scorer.score([b"", good, b"hello", good[: len(good) // 3], None], object_ids=list("abcde"))
+    assert [answer.error is None for answer in answers] == [False, True, False, False, False]
+    assert [answer.object_id for answer in answers] == list("abcde")
+    assert answers[0].error is not None
+    assert answers[0].error.code == "empty"
+    assert answers[0].predicted_class is answers[0].probabilities is answers[0].embedding is None
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64, 70])
+def test_probabilities_do_not_depend_on_the_batch(scorer: Scorer, galaxies: dict[str, bytes], batch: int) -> None:
+    images = list(galaxies.values())
+    whole = scorer.score(images)
+    parts = [answer for at in range(0, len(images), batch) for answer in scorer.score(images[at : at + batch])]
+    np.testing.assert_allclose(
+        [answer.probabilities for answer in parts], [answer.probabilities for answer in whole], atol=1e-5
+    )
+
+
+def test_class_and_group_follow_from_the_probabilities(scorer: Scorer, galaxies: dict[str, bytes]) -> None:
+    answers = scorer.score(list(galaxies.values()), object_ids=list(galaxies))
+    assert len({answer.predicted_class for answer in answers}) > 2
+    for answer in answers:
+        assert answer.probabilities is not None
+        assert sum(answer.probabilities) == pytest.approx(1, abs=1e-5)
+        assert answer.predicted_class == CLASSES[int(np.argmax(answer.probabilities))]
+        groups = group_probabilities(answer.probabilities)
+        assert answer.predicted_group == max(groups, key=lambda name: groups[name])
+
+
+def test_the_group_is_the_largest_sum_and_not_the_group_of_the_class() -> None:
+    probabilities = np.zeros(13, dtype=np.float32)
+    probabilities[CLASSES.index("A")] = 0.4
+    for leaf in GROUPS["Spiral"]:
+        probabilities[CLASSES.index(leaf)] = 0.12
+    scorer = Scorer(tiny_model())
+    outputs = replace(
+        scorer.score_cutouts(np.zeros((1, SIZE_PX, SIZE_PX, 3), np.uint8)), probabilities=probabilities[np.newaxis]
+    )
+    (answer,) = scorer._predictions(outputs, ["x"], None)  # type: ignore[arg-type]
+    assert (answer.predicted_class, answer.predicted_group) == ("A", "Spiral")
+
+
+def test_a_frame_and_its_declared_centre_get_the_same_answer(scorer: Scorer, galaxies: dict[str, bytes]) -> None:
+    import io
+
+    from PIL import Image
+
+    with Image.open(io.BytesIO(next(iter(galaxies.values())))) as image:
+        whole, centre = io.BytesIO(), io.BytesIO()
+        image.save(whole, "PNG")
+        image.crop((64, 64, 360, 360)).save(centre, "PNG")
+    one, other = scorer.score([whole.getvalue(), centre.getvalue()], frame_px=[None, 424])
+    np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "cutouts",
+    [
+        np.zeros((1, SIZE_PX, SIZE_PX, 3), np.float32),
+        np.zeros((SIZE_PX, SIZE_PX, 3), np.uint8),
+        np.zeros((1, 3, SIZE_PX, SIZE_PX), np.uint8),
+    ],
+)
+def test_other_shapes_and_types_are_refused(scorer: Scorer, cutouts: np.ndarray) -> None:
+    with pytest.raises(ModelError, match="not the cutouts"):
+        scorer.score_cutouts(cutouts)
+
+
+def test_no_cutouts_give_empty_outputs(scorer: Scorer) -> None:
+    outputs = scorer.score_cutouts(np.zeros((0, SIZE_PX, SIZE_PX, 3), np.uint8))
+    assert outputs.probabilities.shape == (0, 13)
+    assert outputs.embedding.shape == (0, EMBEDDING)
+    assert scorer.score([]) == []
+
+
+def test_lengths_that_differ_are_an_error(scorer: Scorer) -> None:
+    with pytest.raises(ValueError, match="1 images but 2 object_ids"):
+        scorer.score([b""], object_ids=["a", "b"])
+
+
+def test_a_model_that_gives_nan_is_an_error() -> None:
+    graph = tiny_graph()
+    for tensor in graph.graph.initializer:
+        if tensor.name == "w2":
+            tensor.raw_data = np.full((EMBEDDING, 13), np.nan, np.float32).tobytes()
+    with pytest.raises(ModelError, match="not finite"):
+        Scorer(signed(graph, tiny_signature())).score_cutouts(np.zeros((1, SIZE_PX, SIZE_PX, 3), np.uint8))
+
+
+def test_vote_fractions_stand_in_the_record_by_answer(galaxies: dict[str, bytes]) -> None:
+    votes = ("t01_smooth_or_features_a01_smooth", "t03_bar_a06_bar")
+    (answer,) = Scorer(tiny_model(votes=votes)).score([next(iter(galaxies.values()))])
+    assert tuple(answer.vote_fractions) == votes
+    row = answer.as_row()
+    assert {f"{votes[1]}_debiased", f"{votes[1]}_debiased_low", f"{votes[1]}_debiased_high"} <= set(row)
+    assert answer.as_json()["vote_fractions"][votes[0]]["fraction"] == row[f"{votes[0]}_debiased"]
+
+
+def test_an_image_far_from_the_training_data_is_flagged(galaxies: dict[str, bytes]) -> None:
+    image = next(iter(galaxies.values()))
+    identity = tuple(tuple(float(i == j) for j in range(EMBEDDING)) for i in range(EMBEDDING))
+    embedding = Scorer(tiny_model()).score([image])[0].embedding
+    assert embedding is not None
+    for mean, flags in ((tuple(map(float, embedding)), ()), ((9.0,) * EMBEDDING, (UNLIKE_TRAINING_DATA,))):
+        (answer,) = Scorer(tiny_model(unlike=Unlike(mean, identity, 0.5))).score([image])
+        assert answer.flags == flags
+
+
+def test_prediction_sets() -> None:
+    probabilities = np.zeros(13, np.float32)
+    probabilities[[6, 2, 9]] = 0.5, 0.3, 0.2
+    assert prediction_set(probabilities, None) == ()
+    assert prediction_set(probabilities, Conformal("lac", 0.75)) == ("Sb", "Ec")
+    assert prediction_set(probabilities, Conformal("lac", 0.0)) == ("Sb",)
+    assert prediction_set(probabilities, Conformal("aps", 0.6)) == ("Sb", "Ec")
+    assert prediction_set(probabilities, Conformal("aps", 0.4)) == ("Sb",)
