@@ -134,9 +134,18 @@ def open_database(url: str | Path, *, migrate: bool | None = None, model: str = 
         If the URL is no database, cannot be reached, or the schema is not ours.
     """
     database = Database(str(url), model=model)
+    try:
+        _see_to_schema(database, migrate)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _see_to_schema(database: Database, migrate: bool | None) -> None:
     if migrate or (migrate is None and database.dialect == "sqlite"):
         database.migrate()
-        return database
+        return
     missing = database.missing_migrations()
     if missing:
         raise DatabaseError(
@@ -144,7 +153,6 @@ def open_database(url: str | Path, *, migrate: bool | None = None, model: str = 
             where=database.url,
             advice="run `galclass db migrate` once, with a role that may create tables",
         )
-    return database
 
 
 @contextmanager
@@ -163,7 +171,7 @@ def parse_url(text: str) -> URL:
         return URL.create("sqlite", database=text)
     try:
         url = make_url(text)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise DatabaseError(f"{text!r} is no database URL", expected="sqlite:///FILE or postgresql://...") from error
     backend = url.get_backend_name()
     if backend in ("postgres", "postgresql"):

@@ -1,0 +1,59 @@
+"""Databases of both kinds, empty and filled."""
+
+from __future__ import annotations
+
+import itertools
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny_model import tiny_model
+
+from galclass.database import Database, Images, NewImage, Registry, open_database
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def galaxies(sample_folder: Path) -> dict[str, bytes]:
+    """Seventy real galaxies by asset id: more than one chunk."""
+    with zipfile.ZipFile(sample_folder / "images_gz2.zip") as archive:
+        names = [name for name in sorted(archive.namelist()) if name.endswith(".jpg")][:70]
+        return {Path(name).stem: archive.read(name) for name in names}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[object]:
+    """A PostgreSQL server of the tests' own."""
+    from database.cluster import Cluster, postgresql_programs
+
+    programs = postgresql_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: make test-deps")
+    server = Cluster(programs)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'galclass.db'}"
+    return str(request.getfixturevalue("cluster").create_database(f"test_{next(_numbers)}"))
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    """A migrated, empty database of either kind."""
+    with open_database(url, migrate=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def filled(database: Database, galaxies: dict[str, bytes]) -> Database:
+    """A database with a model and seventy images."""
+    Registry(database).register(tiny_model())
+    Images(database).add(NewImage(key, data) for key, data in galaxies.items())
+    return database
