@@ -87,7 +87,7 @@ def _timm_body(name: str, size_px: int) -> tuple[nn.Module, int, nn.Module | Non
 
 
 def _netsharp_body(topology: str, size_px: int, init_wts_diameter: float) -> tuple[nn.Module, int, nn.Module | None]:
-    from galclass.topology import load_topology
+    from galclass.topology.check import load_topology
     from galclass.topology.compile import compile_network, initialise
 
     network = load_topology(topology)
@@ -122,25 +122,21 @@ def cut_before_output(module: NetworkModule) -> tuple[nn.Module, int, nn.Module 
     An output layer that is not one full bundle stays in the body: then the embedding is the logits.
     """
     output = module.network.output
-    weights = module.parameters_by_key
     if len(output.bundles) != 1 or not isinstance(output.bundles[0], FullBundle):
         return module, len(CLASSES), nn.Identity()
     linear = nn.Linear(output.bundles[0].source_nodes, output.nodes)
-    linear.weight = weights[str(output.weight_keys[0])]
-    linear.bias = weights[str(output.bias_key)]
-    module.layers[-1] = _LastHidden(output.name, output.bundles[0].source)
+    linear.weight = module.arrays.pop(str(output.weight_keys[0]))
+    linear.bias = module.arrays.pop(str(output.bias_key))
+    module.steps[-1] = _LastHidden()
     return module, linear.in_features, linear
 
 
 class _LastHidden(nn.Module):
     """Stands for the output layer of a compiled network and hands on its source."""
 
-    def __init__(self, name: str, source: str) -> None:
-        super().__init__()
-        self.name, self.sources = name, [source]
-
-    def forward(self, sources: list[Tensor], *, activated: bool) -> Tensor:
-        """Give the last hidden layer, (n, nodes); `activated` means nothing here."""
+    def forward(self, sources: list[Tensor], arrays: nn.ParameterDict, *, activated: bool) -> Tensor:
+        """Give the last hidden layer, (n, nodes); the output's arrays and activation mean nothing here."""
+        del arrays, activated
         return sources[0].flatten(1)
 
 

@@ -220,9 +220,9 @@ def _vote_columns() -> tuple[str, ...]:
 
 def _texts(table: pa.Table, name: str) -> tuple[str, ...]:
     if name not in table.column_names:
-        return ("",) * table.num_rows
-    texts: tuple[str, ...] = tuple(text or "" for text in table.column(name).to_pylist())
-    return texts
+        return ("",) * int(table.num_rows)
+    values: list[str | None] = table.column(name).to_pylist()
+    return tuple("" if value is None else value for value in values)
 
 
 def _leaves(labels: tuple[str, ...], where: str) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
 
 from galclass.preprocess import CutoutParameters
 from galclass.scoring.probe import make_probe
@@ -140,6 +141,7 @@ def _graph(module: ExportModule, size_px: int) -> bytes:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # the tracing exporter is marked as legacy; its graph is smaller and the same every time
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", TracerWarning)  # shapes are the same for every batch
         file = Path(folder) / "graph.onnx"
         torch.onnx.export(
             module,

@@ -66,4 +66,4 @@ class Reporter:
             f" {row['validation_loss']:.4f}  accuracy {row['validation_accuracy']:.4f}  balanced"
             f" {row['validation_balanced_accuracy']:.4f}  {row['images_per_s']:,.0f} images/s"
         )
-        self._bar.console.print(text, highlight=False)
+        self._bar.console.print(text, highlight=False, soft_wrap=True)
