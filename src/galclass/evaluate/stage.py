@@ -51,7 +51,7 @@ class EvaluateSummary:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The split that was scored: index rows, labels and predictions, all in the same order."""
+    """The split that was scored: positions in the index, labels and predictions, all in the same order."""
 
     rows: NDArray[np.int64]
     labels: list[str | None]
@@ -148,7 +148,7 @@ def _model_path(config: Config) -> Path:
 def _score_split(store: Store, scorer: Scorer, split: str, progress: bool) -> Evaluated:
     from rich.progress import track
 
-    index = store.index.select(["object_id", "label", "split", "source", "row"]).to_pydict()
+    index = store.index.select(["object_id", "label", "split", "source"]).to_pydict()
     chosen = [i for i, name in enumerate(index["split"]) if name == split]
     if not chosen:
         raise EvaluationError(f"the {split} split is empty", where=str(store.folder))
@@ -156,10 +156,10 @@ def _score_split(store: Store, scorer: Scorer, split: str, progress: bool) -> Ev
     starts = range(0, len(chosen), _CHUNK)
     for start in track(starts, description="evaluate", disable=not progress):
         part = chosen[start : start + _CHUNK]
-        cutouts = store.central(np.array([index["row"][i] for i in part]))
+        cutouts = store.central(part)
         predictions += scorer.predict_cutouts(cutouts, object_ids=[index["object_id"][i] for i in part])
     return Evaluated(
-        rows=np.array([index["row"][i] for i in chosen], dtype=np.int64),
+        rows=np.array(chosen, dtype=np.int64),
         labels=[index["label"][i] for i in chosen],
         sources=[index["source"][i] for i in chosen],
         predictions=predictions,
@@ -177,9 +177,7 @@ def _honesty(store: Store, evaluated: Evaluated, seed: int) -> Honesty | None:
     needed = [*VOTE_COLUMNS, "total_classifications"]
     if not set(needed) <= set(store.index.column_names):
         return None
-    rows = np.asarray(store.index["row"])
-    position = {int(row): i for i, row in enumerate(rows)}
-    table = store.index.select(needed).take([position[int(row)] for row in evaluated.rows])
+    table = store.index.select(needed).take(evaluated.rows)
     columns = {name: np.asarray(table[name].cast(pa.float64()).fill_null(np.nan)) for name in needed}
     votes = [{name: float(columns[name][i]) for name in needed} for i in range(len(evaluated.rows))]
     return compare_with_volunteers(votes, evaluated.labels, evaluated.probabilities, seed=seed)
@@ -189,7 +187,7 @@ def _fingerprint(config: Config, scorer: Scorer, store: Store) -> dict[str, Any]
     options = config.evaluate
     return {
         "model_sha256": scorer.sha256,
-        "prepared": store.fingerprint,
+        "prepared": [store.facts["inputs_sha256"], store.facts["pixels_sha256"]],
         "split": options.split,
         "bootstrap": options.bootstrap,
         "gallery": options.gallery,

@@ -140,6 +140,16 @@ class Scorer:
             raise ModelError("it gives probabilities that are not finite", where=str(self.model))
         return ModelOutputs(columns[0], columns[1], columns[2] if len(columns) > 2 else None)
 
+    def predict_cutouts(self, cutouts: NDArray[np.uint8], *, object_ids: Sequence[str]) -> list[Prediction]:
+        """Answer for cutouts that were made before, such as those of a prepared store.
+
+        Parameters
+        ----------
+        cutouts : uint8, (n, size_px, size_px, 3), 0..255
+        object_ids : sequence of str, (n,)
+        """
+        return self._predictions(self.score_cutouts(cutouts), object_ids, datetime.now(UTC))
+
     def _run(self, cutouts: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         planes = np.ascontiguousarray(cutouts.transpose(0, 3, 1, 2))
         try:
