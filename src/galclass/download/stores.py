@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _CREDENTIALS: Mapping[str, tuple[str, ...]] = {
-    "s3": ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
-    "az": ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_CLIENT_ID"),
-    "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"),
+    "s3": ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_", "AWS_SKIP_SIGNATURE"),
+    "az": (
+        *("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_SAS_", "AZURE_STORAGE_TOKEN"),
+        *("AZURE_CLIENT_ID", "AZURE_STORAGE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_USE_AZURE_CLI"),
+        *("AZURE_SKIP_SIGNATURE", "MSI_ENDPOINT", "IDENTITY_ENDPOINT"),
+    ),
+    "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SKIP_SIGNATURE"),
 }
+"""Beginnings of the environment variables that give credentials (obstore reads them itself)."""
 _KIND: Mapping[str, str] = {
     **dict.fromkeys(("s3", "s3a"), "s3"),
     **dict.fromkeys(("az", "azure", "abfs", "abfss", "adl"), "az"),
@@ -62,7 +67,7 @@ def open_location(url: str, *, read_timeout_s: float = 60.0) -> Location:
         # The query stays with the folder: the store appends the object to the path and keeps the query.
         return Location(HTTPStore.from_url(urlunsplit((*parts[:2], folder, parts.query, "")), **options), name)
     kind = _KIND[parts.scheme]
-    if not any(os.environ.get(key) for key in _CREDENTIALS[kind]):
+    if not any(value and name.startswith(_CREDENTIALS[kind]) for name, value in os.environ.items()):
         options["skip_signature"] = True
     return Location(from_url(urlunsplit((*parts[:2], folder, "", "")), **options), name)
 

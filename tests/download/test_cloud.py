@@ -1,0 +1,208 @@
+"""Azure Blob and S3 against real servers on this machine: Azurite (npm) and moto's S3 server."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import obstore
+import pytest
+from obstore.store import from_url
+
+from galclass.config import Config, load_config
+from galclass.download import SourceFile, download, fetch, iter_images, open_source
+from galclass.download.fetch import FetchSettings
+from galclass.errors import ChecksumError, DownloadError
+
+AZURITE = Path(__file__).parents[1] / "servers" / "node_modules" / ".bin" / "azurite-blob"
+# The account and key that every Azurite has; not a secret.
+ACCOUNT = "devstoreaccount1"
+ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+AZURE = {"AZURE_STORAGE_USE_EMULATOR": "true", "AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT}
+AWS = {"AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true"}
+AWS_KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+IMPATIENT = FetchSettings(retries=1, backoff_s=0.01, read_timeout_s=5.0)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run_server(command: list[str], port: int) -> Iterator[str]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
+                assert time.monotonic() < deadline, f"{command[0]} does not answer"
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def azurite() -> Iterator[str]:
+    command = str(AZURITE) if AZURITE.exists() else shutil.which("azurite-blob")
+    if command is None:
+        pytest.skip("Azurite is not installed: npm install --prefix tests/servers")
+    port = free_port()
+    options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--silent", "--disableTelemetry"]
+    yield from run_server([command, "--blobPort", str(port), *options], port)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    pytest.importorskip("moto", reason="moto is not installed: pip install 'galclass[dev]'")
+    port = free_port()
+    yield from run_server([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], port)
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "AZURE_", "AZURITE_", "GOOGLE_")):
+            monkeypatch.delenv(name)
+
+
+def set_environment(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+def create_container(url: str, name: str, *, public: bool) -> None:
+    headers = {"x-ms-date": datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT"), "x-ms-version": "2021-08-06"}
+    if public:
+        headers["x-ms-blob-public-access"] = "container"
+    lines = "".join(f"{key}:{value}\n" for key, value in sorted(headers.items()))
+    text = f"PUT{chr(10) * 12}{lines}/{ACCOUNT}/{ACCOUNT}/{name}\nrestype:container"
+    signature = base64.b64encode(hmac.new(base64.b64decode(ACCOUNT_KEY), text.encode(), hashlib.sha256).digest())
+    headers |= {"Authorization": f"SharedKey {ACCOUNT}:{signature.decode()}", "Content-Length": "0"}
+    request = urllib.request.Request(f"{url}/{ACCOUNT}/{name}?restype=container", method="PUT", headers=headers)
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 201
+
+
+def create_bucket(url: str, name: str) -> None:
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/{name}", method="PUT")) as answer:
+        assert answer.status == 200
+
+
+@pytest.fixture(params=["azure", "s3"])
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give the URL of an empty, private bucket whose credentials are in the environment."""
+    name = f"b{os.urandom(6).hex()}"
+    if request.param == "azure":
+        url = request.getfixturevalue("azurite")
+        set_environment(monkeypatch, **AZURE, AZURITE_BLOB_STORAGE_URL=url, AZURE_STORAGE_ACCOUNT_KEY=ACCOUNT_KEY)
+        create_container(url, name, public=False)
+        return f"az://{name}"
+    url = request.getfixturevalue("s3")
+    set_environment(monkeypatch, **AWS, **AWS_KEYS, AWS_ENDPOINT_URL=url)
+    create_bucket(url, name)
+    return f"s3://{name}"
+
+
+def put(bucket: str, path: str, data: bytes) -> None:
+    obstore.put(from_url(bucket), path, data)
+
+
+def test_a_missing_object_is_named(bucket, tmp_path) -> None:
+    with pytest.raises(DownloadError, match=r"://b\w+/none\.zip: cannot be fetched"):
+        fetch(SourceFile("images", f"{bucket}/none.zip"), tmp_path, settings=IMPATIENT)
+
+
+def test_an_empty_folder_is_named(bucket, tmp_path, monkeypatch) -> None:
+    config = source_config(tmp_path, f"{bucket}/nothing/", f"{bucket}/labels.csv")
+    with pytest.raises(DownloadError, match=r"nothing/: there is nothing under this URL"):
+        download(config, progress=False)
+
+
+def test_wrong_bytes_are_refused(bucket, tmp_path) -> None:
+    put(bucket, "images.zip", b"other bytes")
+    with pytest.raises(ChecksumError):
+        fetch(SourceFile("images", f"{bucket}/images.zip", sha256="0" * 64), tmp_path, settings=IMPATIENT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_goes_on_with_a_range_request(bucket, body, tmp_path) -> None:
+    put(bucket, "deep/folder/images.zip", body)
+    file = SourceFile("images", f"{bucket}/deep/folder/images.zip", sha256=hashlib.sha256(body).hexdigest())
+    whole = fetch(file, tmp_path / "whole", settings=IMPATIENT)
+    assert whole.path.read_bytes() == body
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "images.zip.part").write_bytes(body[:1_000_000])
+    facts = stopped_at(file, body)
+    (tmp_path / "part" / "images.zip.part.json").write_text(facts)
+    resumed = fetch(file, tmp_path / "part", settings=IMPATIENT)
+    assert resumed.resumed_from == 1_000_000
+    assert resumed.path.read_bytes() == body
+
+
+def stopped_at(file: SourceFile, body: bytes) -> str:
+    import json
+
+    folder, _, name = file.url.rpartition("/")
+    meta = obstore.get(from_url(folder), name).meta
+    identity = {"e_tag": meta["e_tag"], "last_modified": meta["last_modified"].timestamp(), "size": len(body)}
+    return json.dumps({"url": file.url, **identity})
+
+
+def source_config(folder: Path, images: str, catalog: str) -> Config:
+    manifest = folder / "sources.toml"
+    manifest.write_text(f'[cloud.files.images]\nurl = "{images}"\n[cloud.files.catalog]\nurl = "{catalog}"\n')
+    overrides = {"workspace": str(folder / "w"), "download.source": "cloud", "download.manifest": str(manifest)}
+    return load_config(None, {**overrides, "download.retries": 1})
+
+
+def test_a_folder_of_images_comes_in_parallel_and_resumes(bucket, sample_folder, tmp_path) -> None:
+    images = dict(list(iter_images(sample_folder / "images_gz2.zip"))[:40])
+    for name, data in images.items():
+        put(bucket, f"gz2/{name}", data)
+    put(bucket, "labels.csv", b"object_id,label\n1,Er\n")
+    config = source_config(tmp_path, f"{bucket}/gz2/", f"{bucket}/labels.csv")
+    assert download(config, progress=False).fetched == 41
+    assert dict(iter_images(open_source(config).images)) == images
+    assert download(config, progress=False).fetched == 0
+
+
+def test_a_public_container_needs_no_credentials(azurite, tmp_path, monkeypatch) -> None:
+    create_container(azurite, "open", public=True)
+    set_environment(monkeypatch, **AZURE, AZURITE_BLOB_STORAGE_URL=azurite, AZURE_STORAGE_ACCOUNT_KEY=ACCOUNT_KEY)
+    put("az://open", "a.zip", b"for all")
+    create_container(azurite, "closed", public=False)
+    put("az://closed", "a.zip", b"for some")
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_KEY")
+    assert fetch(SourceFile("images", "az://open/a.zip"), tmp_path, settings=IMPATIENT).bytes == 7
+    with pytest.raises(DownloadError, match="cannot be fetched"):
+        fetch(SourceFile("images", "az://closed/a.zip"), tmp_path / "closed", settings=IMPATIENT)
+
+
+def test_a_public_bucket_needs_no_credentials(s3, tmp_path, monkeypatch) -> None:
+    create_bucket(s3, "open-bucket")
+    set_environment(monkeypatch, **AWS, AWS_ENDPOINT_URL=s3)
+    for name, acl in (("a.zip", "public-read"), ("b.zip", "private")):
+        headers = {"x-amz-acl": acl}
+        request = urllib.request.Request(f"{s3}/open-bucket/{name}", b"for all", headers, method="PUT")
+        urllib.request.urlopen(request).close()
+    assert fetch(SourceFile("images", "s3://open-bucket/a.zip"), tmp_path, settings=IMPATIENT).bytes == 7
+    with pytest.raises(DownloadError, match="403"):
+        fetch(SourceFile("images", "s3://open-bucket/b.zip"), tmp_path, settings=IMPATIENT)
