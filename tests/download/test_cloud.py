@@ -200,7 +200,7 @@ def test_a_public_bucket_needs_no_credentials(s3, tmp_path, monkeypatch) -> None
     create_bucket(s3, "open-bucket")
     set_environment(monkeypatch, **AWS, AWS_ENDPOINT_URL=s3)
     for name, acl in (("a.zip", "public-read"), ("b.zip", "private")):
-        headers = {"x-amz-acl": acl}
+        headers = {"x-amz-acl": acl, "Content-Type": "application/zip"}
         request = urllib.request.Request(f"{s3}/open-bucket/{name}", b"for all", headers, method="PUT")
         urllib.request.urlopen(request).close()
     assert fetch(SourceFile("images", "s3://open-bucket/a.zip"), tmp_path, settings=IMPATIENT).bytes == 7
