@@ -71,13 +71,30 @@ def resolve_bundle(
         return BundleResult(FullBundle(bundle.source, source_nodes, nodes))
     if bundle.kind == "where":
         return _filtered(bundle, source_shape, shape, evaluator, attributes)
-    geometry = _geometry(attributes, source_shape)
-    result = _convolution(bundle, geometry, attributes) if bundle.kind == "convolve" else None
-    if result is None:
-        pool_or_norm = _norm if bundle.kind == "response norm" else _pool
-        result = BundleResult(pool_or_norm(bundle, geometry, attributes))
+    result = _windowed(bundle, source_shape, attributes)
     _check_output(result.bundle, shape, bundle, faults)
     return result
+
+
+def windowed_shape(bundle: Bundle, source_shape: tuple[int, ...], faults: Faults) -> tuple[int, ...]:
+    """Return the shape that a convolution, pool or response norm gives: what a builder declares for its layer.
+
+    Raises
+    ------
+    TopologyError
+        On the first rule that the bundle breaks.
+    """
+    result = _windowed(bundle, source_shape, _Attributes(bundle, Evaluator({}, faults), faults)).bundle
+    return result.output_shape if isinstance(result, ConvBundle | PoolBundle | NormBundle) else ()
+
+
+def _windowed(bundle: Bundle, source_shape: tuple[int, ...], attributes: _Attributes) -> BundleResult:
+    geometry = _geometry(attributes, source_shape)
+    if bundle.kind == "convolve":
+        return _convolution(bundle, geometry, attributes)
+    if bundle.kind == "response norm":
+        return BundleResult(_norm(bundle, geometry, attributes))
+    return BundleResult(PoolBundle(bundle.source, geometry, "max" if bundle.kind == "max pool" else "mean"))
 
 
 def _filtered(
@@ -107,10 +124,6 @@ def _convolution(bundle: Bundle, geometry: Geometry, attributes: _Attributes) ->
     per_kernel = 1 + geometry.kernel_nodes
     rule = f"{resolved.kernels} kernels of 1 + {geometry.kernel_nodes} weights = {resolved.kernels * per_kernel}"
     return BundleResult(resolved, attributes.weights(resolved.kernels * per_kernel, rule))
-
-
-def _pool(bundle: Bundle, geometry: Geometry, _attributes: _Attributes) -> PoolBundle:
-    return PoolBundle(bundle.source, geometry, "max" if bundle.kind == "max pool" else "mean")
 
 
 def _norm(bundle: Bundle, geometry: Geometry, attributes: _Attributes) -> NormBundle:

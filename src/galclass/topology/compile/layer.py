@@ -59,7 +59,7 @@ class CompiledLayer(nn.Module):
         return activate(total, self.activation) if activated else total
 
     def _shaped(self, value: Tensor) -> Tensor:
-        return value if value.shape[1:] == self.shape else value.reshape(len(value), *self.shape)
+        return value if value.shape[1:] == self.shape else value.reshape(value.shape[0], *self.shape)
 
 
 def _bundle_module(bundle: ResolvedBundle) -> nn.Module:

@@ -101,7 +101,7 @@ class NetworkModule(nn.Module):
             raise TopologyError("the input does not fit the network", expected=expected, got=tuple(x.shape))
         parts = torch.split(features, [nodes for _, nodes, _ in self._inputs], dim=1)
         dealt = zip(self._inputs, parts, strict=True)
-        return {name: part.reshape(len(x), *shape) for (name, _, shape), part in dealt}
+        return {name: part.reshape(x.shape[0], *shape) for (name, _, shape), part in dealt}
 
 
 def _needed(network: Network) -> set[str]:

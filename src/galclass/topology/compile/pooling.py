@@ -92,7 +92,7 @@ def inverse_power(x: Tensor, beta: float) -> Tensor:
 def shaped(x: Tensor, geometry: Geometry) -> Tensor:
     """View (n, *source shape) as (n, *InputShape); nothing happens where they are equal."""
     shape = geometry.input_shape
-    return x if x.shape[1:] == shape else x.reshape(len(x), *shape)
+    return x if x.shape[1:] == shape else x.reshape(x.shape[0], *shape)
 
 
 def over_planes(x: Tensor, geometry: Geometry, pool: PlanePool) -> Tensor:
@@ -126,12 +126,12 @@ def _real_nodes(geometry: Geometry) -> Tensor:
 
 
 def _as_planes(x: Tensor, plane: Sequence[int]) -> Tensor:
-    return x if x.ndim == 4 else x.reshape(len(x), -1, *plane)
+    return x if x.ndim == 4 else x.reshape(x.shape[0], -1, *plane)
 
 
 def _along(x: Tensor, d: int, axis: Axis, pool: PlanePool) -> Tensor:
     moved = x.movedim(d, -1)
-    pooled = pool(moved.reshape(len(x), 1, -1, axis.size), _points(moved.numel() // len(x) // axis.size), axis)
+    pooled = pool(moved.reshape(x.shape[0], 1, -1, axis.size), _points(moved.numel() // x.shape[0] // axis.size), axis)
     return pooled.reshape(*moved.shape[:-1], axis.positions).movedim(-1, d)
 
 
