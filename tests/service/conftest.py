@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -35,10 +36,11 @@ def galaxy(galaxies: dict[str, bytes]) -> bytes:
     return next(iter(galaxies.values()))
 
 
-@pytest.fixture
-def config(tmp_path: Path, galaxies: dict[str, bytes]) -> Config:
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory, galaxies: dict[str, bytes]) -> Path:
     """A workspace whose database holds galaxy@1 (production), galaxy@2, galaxy-class 1.0 and ten images."""
-    config = load_config(None, {"workspace": str(tmp_path / "workspace")})
+    folder = tmp_path_factory.mktemp("template")
+    config = load_config(None, {"workspace": str(folder)})
     database = open_database(config.database_url)
     registry = Registry(database)
     registry.register(tiny_model(0), metrics={"accuracy": 0.5}, card="A tiny model.")
@@ -48,7 +50,15 @@ def config(tmp_path: Path, galaxies: dict[str, bytes]) -> Config:
     Images(database).add(NewImage(key, data, ra=10.0 * n, dec=5.0 * n) for n, (key, data) in enumerate(items))
     score_pending(database, "galaxy@1")
     database.close()
-    return config
+    return folder
+
+
+@pytest.fixture
+def config(tmp_path: Path, workspace: Path) -> Config:
+    """A copy of the workspace for one test."""
+    folder = tmp_path / "workspace"
+    shutil.copytree(workspace, folder)
+    return load_config(None, {"workspace": str(folder)})
 
 
 @pytest.fixture

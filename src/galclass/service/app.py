@@ -10,7 +10,7 @@ from fastapi.staticfiles import StaticFiles
 
 from galclass import __version__
 from galclass.config import Config
-from galclass.service import browse, health, manage, predict
+from galclass.service import batches, browse, health, manage, predict
 from galclass.service.docs_page import install_docs
 from galclass.service.errors import install_handlers
 from galclass.service.observe import Observe
@@ -39,6 +39,7 @@ def create_app(config: Config) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        state.worker.start()
         yield
         state.close()
 
@@ -54,7 +55,7 @@ def create_app(config: Config) -> FastAPI:
     app.state.service = state
     install_handlers(app)
     install_docs(app)
-    for module in (predict, manage, browse, health):
+    for module in (predict, batches, manage, browse, health):
         app.include_router(module.router)
     app.mount("/", StaticFiles(directory=web_folder(), html=True, check_dir=False), name="page")
     app.add_middleware(Observe, metrics=state.metrics)

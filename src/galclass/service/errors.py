@@ -27,6 +27,7 @@ STATUS: Mapping[str, int] = {
     "bad_base64": 400,
     "bad_json": 400,
     "bad_multipart": 400,
+    "bad_archive": 400,
     "incomplete_body": 400,
     "unauthorized": 401,
     "forbidden": 403,

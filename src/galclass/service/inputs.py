@@ -119,11 +119,22 @@ def _from_raw(body: bytes, object_id: str | None) -> Inputs:
     return Inputs((ImageInput(name, body),), many=False)
 
 
-def _from_json(body: bytes) -> Inputs:
+def parse_json(body: bytes) -> Any:
+    """Read a JSON body.
+
+    Raises
+    ------
+    RequestError
+        `bad_json`.
+    """
     try:
-        value = json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError) as error:
         raise RequestError("bad_json", "the body is not JSON", field="body") from error
+
+
+def _from_json(body: bytes) -> Inputs:
+    value = parse_json(body)
     if isinstance(value, dict) and isinstance(value.get("images"), list):
         items, many = value["images"], True
     else:
@@ -209,13 +220,14 @@ class _Parts:
         if len(self.images) == self._max_images:
             raise _too_many(self._max_images)
         filename = options[b"filename"].decode("utf-8", errors="replace")
-        self.images.append(ImageInput(_id_of_file(filename, len(self.images)), b"".join(self._data)))
+        self.images.append(ImageInput(id_of_file(filename, len(self.images)), b"".join(self._data)))
 
     def _on_end(self) -> None:
         self.ended = True
 
 
-def _id_of_file(filename: str, place: int) -> str:
+def id_of_file(filename: str, place: int) -> str:
+    """Give the object id of a file: its name without folder and suffix, or "image-N"."""
     stem = PurePosixPath(filename.replace("\\", "/")).stem[:_MAX_ID_CHARACTERS]
     return stem if stem and stem.isprintable() else f"{UNNAMED}-{place + 1}"
 

@@ -41,6 +41,13 @@ def _json_schema() -> dict[str, Any]:
     return {"anyOf": [one, several]}
 
 
+_OBJECT_IDS = {
+    "type": "object",
+    "properties": {"object_ids": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}},
+    "required": ["object_ids"],
+    "additionalProperties": False,
+}
+
 IMAGE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -59,6 +66,18 @@ IMAGE_BODY: dict[str, Any] = {
     }
 }
 """The body of routes that take images."""
+
+BATCH_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/zip": _BINARY,
+            "multipart/form-data": IMAGE_BODY["requestBody"]["content"]["multipart/form-data"],
+            "application/json": {"schema": {"anyOf": [*_json_schema()["anyOf"], _OBJECT_IDS]}},
+        },
+    }
+}
+"""The body of routes that take many images."""
 
 
 def one_service(document: dict[str, Any], name: str, version: str, description: str) -> dict[str, Any]:

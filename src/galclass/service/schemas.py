@@ -292,13 +292,24 @@ class JobRecord(BaseModel):
     id: str
     service: str
     version: str
-    status: Literal["queued", "running", "done", "cancelled", "failed", "expired"]
+    state: Literal["open", "queued", "running", "done", "cancelled", "failed"]
     total: int
     done: int
-    faulty: int
+    error: str | None
     created_at: datetime
+    created_by: str
+    updated_at: datetime
     expires_at: datetime
-    error: str | None = None
+
+
+class JobResults(BaseModel):
+    """Some results of a batch job; `next` is the `after` to go on with, null at the end."""
+
+    predictions: list[PredictionRecord]
+    next: int | None
+    state: Literal["open", "queued", "running", "done", "cancelled", "failed"]
+    total: int
+    done: int
 
 
 class Health(BaseModel):

@@ -10,18 +10,20 @@ from starlette.concurrency import run_in_threadpool
 
 from galclass.config import Config
 from galclass.database import Images, Registry, Services, Tokens, open_database
-from galclass.scoring import ModelId, Prediction
+from galclass.scoring import ModelId, Prediction, Scorer
 from galclass.service.auth import Actor, Authority
 from galclass.service.body import BodyReader
 from galclass.service.errors import RequestError
 from galclass.service.examples import Examples
 from galclass.service.inputs import ImageInput, Inputs, parse_inputs
+from galclass.service.jobs import Jobs
 from galclass.service.limits import RateLimit
 from galclass.service.metrics import Metrics
 from galclass.service.models import LoadedModels
 from galclass.service.pool import ScoringPool
 from galclass.service.published import PublishedService, PublishedServices
 from galclass.service.similar import SimilarGalaxies
+from galclass.service.worker import JobWorker
 
 HELD_BODIES = 8
 """Full-sized bodies that a process holds at one time."""
@@ -65,6 +67,11 @@ class ServiceState:
         self.authority = Authority(self._check_token, open_reading=settings.open_reading)
         self.rate = RateLimit(settings.requests_per_minute)
         self.metrics = Metrics()
+        self.jobs = Jobs(self.database, settings.job_days)
+        self.worker = JobWorker(self.jobs, self._scorer_of)
+
+    def _scorer_of(self, name: str, version: str) -> Scorer:
+        return self.models.get(self.published.look_up(name, version).model)
 
     def _read_model(self, model: ModelId) -> bytes:
         return self.registry.get(f"{model.name}@{model.version}").value
@@ -105,9 +112,11 @@ class ServiceState:
             return recent
         return await run_in_threadpool(self.published.look_up, name, version)
 
-    async def inputs(self, body: bytes, content_type: str, object_id: str | None) -> Inputs:
+    async def inputs(
+        self, body: bytes, content_type: str, object_id: str | None, *, max_images: int | None = None
+    ) -> Inputs:
         """Find the images of a body, off the event loop when it is large."""
-        limit = self.config.serve.max_images
+        limit = max_images or self.config.serve.max_images
 
         def parse() -> Inputs:
             return parse_inputs(body, content_type, object_id=object_id, max_images=limit)
@@ -134,6 +143,7 @@ class ServiceState:
 
     def close(self) -> None:
         """Finish what runs, then close the database."""
+        self.worker.stop()
         self.pool.close()
         self.database.close()
 

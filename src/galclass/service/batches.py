@@ -1,0 +1,156 @@
+"""Routes of batch jobs: submit an archive or a list, poll, read partial results, cancel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from galclass.morphology import CLASSES
+from galclass.service import schemas
+from galclass.service.access import Reader
+from galclass.service.archives import read_zip
+from galclass.service.errors import RequestError
+from galclass.service.inputs import ImageInput, check_object_id, parse_json
+from galclass.service.jobs import MAX_IMAGES, UNFINISHED, Job
+from galclass.service.openapi import BATCH_BODY, responses
+from galclass.service.outputs import JSON, choose_media_type, table_response
+from galclass.service.predict import Name, Version
+from galclass.service.state import ServiceState, state_of
+
+router = APIRouter(tags=["batches"])
+
+JobId = Annotated[str, Path(max_length=64)]
+
+_MAX_RESULTS = 1000
+_TAKES = (400, 401, 404, 408, 409, 413, 415, 422, 429, 503)
+
+
+@router.post(
+    "/v1/services/{name}/{version}/batches",
+    summary="Submit a batch",
+    status_code=202,
+    openapi_extra=BATCH_BODY,
+    responses=responses(*_TAKES),
+)
+async def submit(
+    request: Request,
+    actor: Reader,
+    name: Name,
+    version: Version,
+    start: Annotated[bool, Query(description="false leaves the job open for more images")] = True,
+) -> schemas.JobRecord:
+    """Take images as a zip archive, an upload or JSON, or {"object_ids": [...]} of stored images; answer at once."""
+    state = state_of(request)
+    record = (await state.resolve(name, version)).record
+    async with state.bodies.hold(request) as body:
+        new = await _images(state, request, body)
+
+        def create() -> Job:
+            job = state.jobs.create(record.name, record.version, actor.name)
+            try:
+                job = state.jobs.add(job.id, new)
+            except RequestError:
+                state.jobs.cancel(job.id)
+                raise
+            return state.jobs.start(job.id) if start else job
+
+        return _shown(await run_in_threadpool(create))
+
+
+@router.post(
+    "/v1/jobs/{id}/images",
+    summary="Add images to an open job",
+    openapi_extra=BATCH_BODY,
+    responses=responses(*_TAKES),
+)
+async def add_images(request: Request, _: Reader, id: JobId) -> schemas.JobRecord:
+    """Add images to a job that was submitted with start=false."""
+    state = state_of(request)
+    async with state.bodies.hold(request) as body:
+        new = await _images(state, request, body)
+        return _shown(await run_in_threadpool(state.jobs.add, id, new))
+
+
+@router.post("/v1/jobs/{id}/start", summary="Start an open job", responses=responses(401, 404, 422, 429, 503))
+def start_job(request: Request, _: Reader, id: JobId) -> schemas.JobRecord:
+    """Queue a job that was submitted with start=false; a started one is left as it is."""
+    return _shown(state_of(request).jobs.start(id))
+
+
+@router.get("/v1/jobs/{id}", summary="Show a job", responses=responses(401, 404, 422, 429, 503))
+def show_job(request: Request, _: Reader, id: JobId) -> schemas.JobRecord:
+    """Give a job's state and progress."""
+    return _shown(state_of(request).jobs.get(id))
+
+
+@router.get(
+    "/v1/jobs/{id}/results",
+    summary="Read results, also partial ones",
+    response_model=schemas.JobResults,
+    responses=responses(401, 404, 406, 422, 429, 503),
+)
+def job_results(
+    request: Request,
+    _: Reader,
+    id: JobId,
+    after: Annotated[int, Query(ge=-1, le=MAX_IMAGES)] = -1,
+    limit: Annotated[int, Query(ge=1, le=_MAX_RESULTS)] = 200,
+) -> Any:
+    """Give the results after a position, in the order of the images; JSON, CSV or Parquet by Accept."""
+    state = state_of(request)
+    media_type = choose_media_type(request.headers.get("accept"))
+    job, found = state.jobs.results(id, after, limit)
+    records = [record for _, record in found]
+    last = found[-1][0] if found else after
+    ended = last + 1 >= job.total or (not found and job.state not in UNFINISHED)
+    headers = {"Cache-Control": "no-store"}
+    if media_type != JSON:
+        return table_response([_flat(record) for record in records], media_type, headers)
+    body = {"predictions": records, "next": None if ended else last, "state": job.state}
+    return JSONResponse({**body, "total": job.total, "done": job.done}, headers=headers)
+
+
+@router.delete("/v1/jobs/{id}", summary="Cancel a job", responses=responses(401, 404, 422, 429, 503))
+def cancel_job(request: Request, _: Reader, id: JobId) -> schemas.JobRecord:
+    """Stop a job; the results it has can be read until it expires."""
+    return _shown(state_of(request).jobs.cancel(id))
+
+
+async def _images(state: ServiceState, request: Request, body: bytes) -> list[ImageInput]:
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.split(";")[0].strip().lower()
+    settings = state.config.serve
+    if kind == "application/zip":
+        return await state.pool.run(read_zip, body, MAX_IMAGES, settings.max_body_bytes)
+    if kind == "application/json":
+        value = await run_in_threadpool(parse_json, body)
+        if isinstance(value, dict) and "object_ids" in value:
+            return _stored(value["object_ids"])
+    return list((await state.inputs(body, content_type, None, max_images=MAX_IMAGES)).images)
+
+
+def _stored(object_ids: object) -> list[ImageInput]:
+    if not isinstance(object_ids, list) or not object_ids:
+        raise RequestError("invalid", "not a list of object ids", expected="a list of texts", field="object_ids")
+    return [ImageInput(check_object_id(one, "object_ids"), b"") for one in object_ids]
+
+
+def _shown(job: Job) -> schemas.JobRecord:
+    return schemas.JobRecord(**vars(job))
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """Give a stored record as the row of CSV and Parquet."""
+    probabilities = record["probabilities"] or {}
+    error = record.get("error")
+    return {
+        **{name: record[name] for name in ("object_id", "predicted_class", "predicted_group")},
+        **{f"predicted_{leaf}": probabilities.get(leaf) for leaf in CLASSES},
+        "prediction_set": "|".join(record["prediction_set"]),
+        "flags": "|".join(record["flags"]),
+        "error": f"{error['code']}: {error['message']}" if error else None,
+        **{f"model_{name}": record["model"][name] for name in ("name", "version", "sha256")},
+    }

@@ -1,0 +1,181 @@
+"""Batch jobs: an archive or a list in, partial results out, through restarts and cancellation."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+import zipfile
+from datetime import timedelta
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import update
+
+from galclass.config import Config
+from galclass.database import Database, Services
+from galclass.database.schema import jobs as job_table
+from galclass.database.types import now
+from galclass.service import create_app
+from galclass.service.jobs import LOST_S, Jobs
+from galclass.service.state import ServiceState
+
+URL = "/v1/services/galaxy-class/latest/batches"
+ZIP = {"Content-Type": "application/zip"}
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return data.getvalue()
+
+
+def wait(client: TestClient, job: dict, state: str = "done") -> dict:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        job = client.get(f"/v1/jobs/{job['id']}").json()
+        if job["state"] == state:
+            return job
+        time.sleep(0.05)
+    raise AssertionError(job)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "bad_archive"),
+        (b"PK no zip", "bad_archive"),
+        (zipped({}), "no_image"),
+        (zipped({"folder/": b"", ".hidden": b"x"}), "no_image"),
+        (zipped({"a.jpg": b"x" * 1000})[:-40], "bad_archive"),
+    ],
+)
+def test_a_bad_archive_is_refused(client: TestClient, body: bytes, code: str) -> None:
+    answer = client.post(URL, content=body, headers=ZIP)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+
+
+def test_an_archive_bomb_is_refused_before_it_is_unpacked(client: TestClient) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.jpg", "w") as file:
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    answer = client.post(URL, content=data.getvalue(), headers=ZIP)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+
+def test_an_archive_is_answered_image_by_image(client: TestClient, galaxies: dict[str, bytes]) -> None:
+    files = {f"../../{key}.jpg": data for key, data in galaxies.items()} | {"bad.jpg": b"no image"}
+    job = client.post(URL, content=zipped(files), headers=ZIP)
+    assert job.status_code == 202
+    assert (job.json()["version"], job.json()["total"]) == ("1.0", 11)
+    assert wait(client, job.json())["done"] == 11
+    results = client.get(f"/v1/jobs/{job.json()['id']}/results").json()
+    records = results["predictions"]
+    assert [record["object_id"] for record in records] == [*galaxies, "bad"]
+    assert records[-1]["error"]["code"] == "not_an_image"
+    assert results["next"] is None
+    one = client.post(
+        "/v1/services/galaxy-class/1.0/predict",
+        content=next(iter(galaxies.values())),
+        headers={"Content-Type": "image/jpeg"},
+    ).json()
+    assert records[0]["probabilities"] == one["probabilities"]
+
+
+def test_results_come_in_pages_and_as_csv(client: TestClient, galaxies: dict[str, bytes]) -> None:
+    job = client.post(URL, json={"object_ids": list(galaxies)}).json()
+    wait(client, job)
+    path, seen, after = f"/v1/jobs/{job['id']}/results", [], -1
+    while after is not None:
+        page = client.get(path, params={"after": after, "limit": 4}).json()
+        seen += [record["object_id"] for record in page["predictions"]]
+        after = page["next"]
+    assert seen == list(galaxies)
+    text = client.get(path, headers={"Accept": "text/csv"}).text
+    assert [row["object_id"] for row in csv.DictReader(io.StringIO(text))] == list(galaxies)
+
+
+def test_stored_objects_must_exist(client: TestClient) -> None:
+    answer = client.post(URL, json={"object_ids": ["nothing"]})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_object")
+    for wrong in ([], "x", [5], None):
+        assert client.post(URL, json={"object_ids": wrong}).status_code == 422
+
+
+def test_an_open_job_takes_more_images_until_it_is_started(client: TestClient, galaxy: bytes) -> None:
+    files = {"image": ("a.jpg", galaxy, "image/jpeg")}
+    job = client.post(URL, params={"start": False}, files=files).json()
+    assert job["state"] == "open"
+    path = f"/v1/jobs/{job['id']}"
+    assert client.post(f"{path}/images", files=files).json()["total"] == 2
+    assert client.post(f"{path}/start").json()["state"] == "queued"
+    assert client.post(f"{path}/images", files=files).status_code == 409
+    assert wait(client, job)["done"] == 2
+
+
+def test_an_unknown_job_is_not_found(client: TestClient) -> None:
+    for method, path in (("GET", ""), ("GET", "/results"), ("POST", "/start"), ("DELETE", "")):
+        assert client.request(method, f"/v1/jobs/nothing{path}").json()["error"]["code"] == "unknown_job"
+
+
+def test_a_cancelled_job_stops_and_stays_readable(config: Config, database: Database, galaxies) -> None:
+    app = create_app(config)
+    state: ServiceState = app.state.service
+    jobs = Jobs(database, 7)
+    job = jobs.create("galaxy-class", "1.0", "test")
+    from galclass.service.inputs import ImageInput
+
+    jobs.add(job.id, [ImageInput(key, b"") for key in galaxies] * 4)
+    jobs.start(job.id)
+    claimed = jobs.claim()
+    items = jobs.next_items(claimed.id)
+    jobs.cancel(job.id)
+    assert not jobs.save(
+        job.id, items, state.models.get(state.published.look_up("galaxy-class", "1.0").model).score([b""] * len(items))
+    )
+    assert jobs.get(job.id).state == "cancelled"
+    assert jobs.claim() is None
+    assert jobs.results(job.id, -1, 10)[1] == []
+
+
+def test_a_job_whose_worker_died_is_taken_over(config: Config, database: Database, galaxies) -> None:
+    from galclass.service.inputs import ImageInput
+
+    jobs = Jobs(database, 7)
+    job = jobs.create("galaxy-class", "1.0", "test")
+    jobs.add(job.id, [ImageInput(key, b"") for key in galaxies])
+    jobs.start(job.id)
+    assert jobs.claim().id == job.id
+    assert jobs.claim() is None  # its worker lives, as far as anyone knows
+    with database.write() as connection:
+        connection.execute(update(job_table).values(updated_at=now() - timedelta(seconds=2 * LOST_S)))
+    with TestClient(create_app(config)) as client:
+        assert wait(client, {"id": job.id})["done"] == 10
+
+
+def test_a_job_of_a_deleted_service_fails_with_the_reason(config: Config, database: Database, galaxies) -> None:
+    from galclass.service.inputs import ImageInput
+
+    jobs = Jobs(database, 7)
+    job = jobs.create("galaxy-class", "1.0", "test")
+    jobs.add(job.id, [ImageInput(next(iter(galaxies)), b"")])
+    jobs.start(job.id)
+    Services(database).delete("galaxy-class", "1.0")
+    with TestClient(create_app(config)) as client:
+        assert wait(client, {"id": job.id}, "failed")["error"] == "no such service"
+
+
+def test_an_expired_job_is_gone(database: Database) -> None:
+    jobs = Jobs(database, -1)
+    with pytest.raises(Exception, match="no such job"):
+        jobs.create("galaxy-class", "1.0", "test")
+    assert jobs.expire() == 0
+    kept = Jobs(database, 7).create("galaxy-class", "1.0", "test")
+    with database.write() as connection:
+        connection.execute(update(job_table).values(expires_at=now() - timedelta(seconds=1)))
+    assert jobs.expire() == 1
+    with pytest.raises(Exception, match="no such job"):
+        jobs.get(kept.id)

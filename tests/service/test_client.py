@@ -1,0 +1,116 @@
+"""The Python client against a real server."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from galclass.client import Client, ClientError
+from galclass.config import load_config
+from galclass.database import Tokens, open_database
+from galclass.errors import ServiceError
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from live import LiveServer, live_server  # noqa: E402  # tests/ is no package
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, workspace: Path) -> Path:
+    folder = tmp_path_factory.mktemp("live") / "workspace"
+    shutil.copytree(workspace, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[LiveServer]:
+    with live_server(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def admin(server: LiveServer, folder: Path) -> Iterator[Client]:
+    database = open_database(load_config(None, {"workspace": str(folder)}).database_url)
+    token = Tokens(database).create("admin", "client-test")
+    database.close()
+    with Client(server.url, token) as client:
+        yield client
+
+
+@pytest.fixture
+def anyone(server: LiveServer) -> Iterator[Client]:
+    with Client(server.url) as client:
+        yield client
+
+
+def test_a_refusal_carries_the_servers_words(anyone: Client) -> None:
+    with pytest.raises(ClientError, match="no such service") as caught:
+        anyone.get_service("nothing")
+    assert (caught.value.status, caught.value.code) == (404, "unknown_service")
+    with pytest.raises(ClientError, match="token") as caught:
+        anyone.publish_service("x", model="galaxy", version="1.0")
+    assert caught.value.code == "unauthorized"
+
+
+def test_a_server_that_is_not_there_is_an_error_of_ours() -> None:
+    with Client("http://127.0.0.1:9") as client, pytest.raises(ServiceError, match="cannot be reached"):
+        client.list_services()
+
+
+def test_the_five_calls_of_the_original_and_the_switches(admin: Client) -> None:
+    made = admin.publish_service("other", model="galaxy@1", version="1.0", description="first")
+    assert repr(made) == "Service('other', '1.0')"
+    newer = admin.update_service("other", model="galaxy@2", version="1.1")
+    assert (newer.record["description"], newer.record["model"]["version"]) == ("first", 2)
+    assert admin.rollback_service("other").record["version"] == "1.0"
+    assert admin.move_alias("other", "latest", "1.1").record["version"] == "1.1"
+    assert [service.record["version"] for service in admin.list_services("other")] == ["1.0", "1.1"]
+    admin.delete_service("other", "1.0")
+    admin.delete_service("other", "1.1")
+    assert admin.list_services("other") == []
+
+
+def test_predict_takes_bytes_and_paths(anyone: Client, galaxies: dict[str, bytes], tmp_path: Path) -> None:
+    service = anyone.get_service("galaxy-class")
+    path = tmp_path / "587722981742084144.jpg"
+    path.write_bytes(next(iter(galaxies.values())))
+    (one,) = service.predict([path])
+    assert one["object_id"] == "587722981742084144"
+    several = service.predict([*galaxies.values(), b"no image"], object_ids=[*galaxies, "bad"])
+    assert [record["object_id"] for record in several] == [*galaxies, "bad"]
+    assert several[0]["probabilities"] == one["probabilities"]
+    assert several[-1]["error"]["code"] == "not_an_image"
+    assert service.predict([b"no image"])[0]["error"]["code"] == "not_an_image"
+    assert service.predict([]) == []
+    assert len(service.predict(list(galaxies.values()) * 8)) == 80
+
+
+def test_a_service_describes_itself(anyone: Client) -> None:
+    service = anyone.get_service("galaxy-class", "1.0")
+    assert service.capabilities()["classes"]["Er"] == "round smooth"
+    assert service.openapi()["info"]["title"] == "galaxy-class"
+
+
+def test_a_batch_gives_results_as_they_come(anyone: Client, galaxies: dict[str, bytes]) -> None:
+    batch = anyone.get_service("galaxy-class").batch(list(galaxies.values()), object_ids=list(galaxies))
+    with pytest.raises(ServiceError, match="has not been started"):
+        batch.status()
+    records = list(batch.start().results(poll_s=0.05))
+    assert [record["object_id"] for record in records] == list(galaxies)
+    assert batch.status()["state"] == "done"
+    assert batch.cancel()["state"] == "done"
+
+
+def test_a_server_that_is_told_to_stop_finishes_and_exits_cleanly(workspace: Path, tmp_path: Path) -> None:
+    shutil.copytree(workspace, tmp_path / "workspace")
+    with live_server(tmp_path / "workspace", "--workers", "2") as server:
+        text = server.log.read_text()
+        assert f"The page is at {server.url}/" in text
+        assert f"The API docs are at {server.url}/docs" in text
+        assert server.stop(signal.SIGINT) in (0, 130)
+    assert "Traceback" not in server.log.read_text()
