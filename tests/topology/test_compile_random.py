@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from galclass.topology.check import load_topology
 from galclass.topology.compile import NetworkModule
+from galclass.topology.export_onnx import export_onnx
 from galclass.topology.reference import evaluate_reference
 
 ACTIVATIONS = ["sigmoid", "linear", "softmax", "rlinear", "square", "srlinear", "abs", "tanh", "brlinear", "sqrt"]
@@ -193,3 +195,15 @@ def test_gradients_equal_finite_differences_of_the_reference(text, seed):
     for key, parameter in module.arrays.items():
         exact += 0.0 if parameter.grad is None else (parameter.grad.numpy() * towards[key]).sum()
     assert slope == pytest.approx(exact, rel=2e-4, abs=2e-5)
+
+
+@given(text=programs(), seed=st.integers(0, 999), activated=st.booleans())
+@EXAMPLES
+def test_onnx_values_equal_the_reference(text, seed, activated):
+    network, arrays, _, x = random_module(text, seed)
+    model = export_onnx(network, arrays, activated=activated)
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    shape = network.inputs[0].shape if len(network.inputs) == 1 else (network.input_nodes,)
+    (got,) = session.run(["y"], {"x": x.reshape(-1, *shape).astype(np.float32)})
+    expected = evaluate_reference(network, arrays, x, activated=activated)
+    np.testing.assert_allclose(got, expected, rtol=2e-4, atol=2e-4)

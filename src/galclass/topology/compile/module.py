@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from galclass.errors import TopologyError
@@ -90,6 +92,10 @@ class NetworkModule(nn.Module):
             activated = name != self._output or self.activated
             values[name] = step([values[source] for source in sources], self.arrays, activated=activated)
         return values[self._output].flatten(1)
+
+    def numpy_arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return a float32 copy of every trainable array by key, as `export_onnx` and the reference take them."""
+        return {key: array.detach().float().cpu().contiguous().numpy().copy() for key, array in self.arrays.items()}
 
     def _dealt(self, x: Tensor) -> dict[str, Tensor]:
         name, _, shape = self._inputs[0]
