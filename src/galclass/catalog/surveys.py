@@ -145,6 +145,8 @@ def _flag(columns: Columns, name: str) -> Any:
 
 def _degrees(column: Any, *, hours: bool, where: str) -> Any:
     """Give degrees from numbers (degrees already) or sexagesimal text, hours for ra."""
+    if pa.types.is_time(column.type):  # what a CSV reader makes of HH:MM:SS
+        column = pc.cast(column, pa.string())
     if not pa.types.is_string(column.type):
         return as_float(column, "ra" if hours else "dec", where)
     values = []

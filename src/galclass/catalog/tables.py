@@ -5,6 +5,7 @@ Takes a path, gives a `pyarrow.Table` and the reverse; a file is written under a
 
 from __future__ import annotations
 
+import csv
 import io
 import os
 import re
@@ -164,7 +165,7 @@ def _header(path: Path, source: Any, delimiter: str) -> list[str]:
     else:
         line = source.readline().decode("utf-8")
         source.seek(0)
-    names = [name.strip().strip('"') for name in line.rstrip("\r\n").split(delimiter)]
+    names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
     if not line.strip() or not any(names):
         raise CatalogError("the table is empty", where=str(path), expected="a header and rows")
     twice = sorted({name for name in names if names.count(name) > 1})
