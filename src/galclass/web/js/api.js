@@ -1,5 +1,7 @@
 /** The public HTTP API as functions; every failure is an ApiError (said by the server) or a ServerLost (no answer). */
 
+import { askForToken, currentToken } from "./token.js";
+
 /** The server refused: `message` is its own sentence. */
 export class ApiError extends Error {
   constructor(status, { code = "error", message = `the server answered ${status}`, field = null } = {}) {
@@ -20,11 +22,11 @@ const COME_BACK = new Set([429, 502, 503, 504]);
 
 /** Fetch a path below the page's own address and give the response, or throw. */
 export async function request(path, options = {}) {
-  const { token = null, ...rest } = options;
-  const headers = { ...rest.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+  const token = currentToken();
+  const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
   let response;
   try {
-    response = await fetch(new URL(path, document.baseURI), { ...rest, headers });
+    response = await fetch(new URL(path, document.baseURI), { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ServerLost();
@@ -40,17 +42,42 @@ export async function getJson(path, options) {
   return (await request(path, options)).json();
 }
 
-/** Send a JSON body and fetch JSON. */
-export function sendJson(method, path, body, token = null) {
-  return getJson(path, { method, token, body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+const DENIED = { 401: "This needs an access token. An administrator makes one with galclass tokens create.", 403: "The token's role does not allow this. Give another token." };
+
+/** Run a request; where the server wants a token, ask for one and run it again. */
+export async function withToken(run) {
+  for (;;) {
+    try {
+      return await run();
+    } catch (error) {
+      const reason = error instanceof ApiError && DENIED[error.status];
+      if (!reason || !(await askForToken(reason))) throw error;
+    }
+  }
+}
+
+/** Change something: send a JSON body, asking for a token where one is needed. */
+export function change(method, path, body = null) {
+  const headers = body ? { "Content-Type": "application/json" } : {};
+  return withToken(() => getJson(path, { method, body: body && JSON.stringify(body), headers }));
+}
+
+/** A path below the page from parts that may hold any character. */
+export function pathOf(...parts) {
+  return ["v1", ...parts].map(encodeURIComponent).join("/");
 }
 
 /** Send one file to an end of a service ("predict", "explain", "similar"); gives its JSON. */
 export function askService(service, end, { file, objectId, signal = null }) {
-  const path = ["v1", "services", service.name, service.version, end].map(encodeURIComponent).join("/");
   const type = file.type.startsWith("image/") ? file.type : "application/octet-stream";
   const headers = { "Content-Type": type, Accept: "application/json" };
-  return getJson(`${path}?${new URLSearchParams({ object_id: objectId })}`, { method: "POST", body: file, headers, signal });
+  const path = `${pathOf("services", service.name, service.version, end)}?${new URLSearchParams({ object_id: objectId })}`;
+  return getJson(path, { method: "POST", body: file, headers, signal });
+}
+
+/** The stored image of an object as a blob. */
+export async function storedImage(objectId) {
+  return (await request(pathOf("images", objectId))).blob();
 }
 
 /** Whether the server is there. */

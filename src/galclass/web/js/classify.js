@@ -3,14 +3,15 @@
 import { ApiError, inWords } from "./api.js";
 import { card } from "./card.js";
 import { Detail } from "./detail.js";
-import { announce, h } from "./dom.js";
+import { announce, h, labelled } from "./dom.js";
 import { downloads } from "./downloads.js";
+import { explainSections } from "./explain.js";
 import { exampleButton } from "./examples.js";
 import { LargeFork } from "./fork.js";
 import { Gallery } from "./gallery.js";
 import { chooser, listenToPage } from "./intake.js";
 import { Queue } from "./queue.js";
-import { currentService } from "./services.js";
+import { currentService } from "./service.js";
 import { CERTAINTIES, ORDERS, Store } from "./store.js";
 
 const store = new Store(); // outlives the view, so that a look at another view loses nothing
@@ -24,7 +25,7 @@ function take(entries, left = 0) {
 
 function menu(label, choices, value, onchoose) {
   const options = Object.entries(choices).map(([key, choice]) => h("option", { value: key, selected: key === value }, choice.label));
-  return h("label", { class: "menu" }, h("span", {}, label), h("select", { onchange: (event) => onchoose(event.target.value) }, options));
+  return labelled(label, h("select", { onchange: (event) => onchoose(event.target.value) }, options));
 }
 
 function progressText({ states, total }, shown) {
@@ -47,7 +48,7 @@ function intake() {
 
 /** Build the view; `signal` ends its listeners. */
 export function classifyView(signal) {
-  const detail = new Detail(() => store.visible());
+  const detail = new Detail(() => store.visible(), explainSections);
   const gallery = new Gallery((item) => card(item, (chosen) => detail.open(chosen)), signal);
   const fork = new LargeFork((cls) => store.show({ chosenClass: store.chosenClass === cls ? null : cls }));
   const count = h("p", { class: "tally" }, IDLE);

@@ -54,7 +54,7 @@ export class Detail {
   #item = null;
 
   /** `neighbours()` gives the items that are shown; `extras(item)` more sections as nodes. */
-  constructor(neighbours, extras = () => []) {
+  constructor(neighbours, extras) {
     this.neighbours = neighbours;
     this.extras = extras;
     this.content = h("div", { class: "sheet-content" });

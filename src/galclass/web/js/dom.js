@@ -23,6 +23,14 @@ export function svg(tag, attributes, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
+let controls = 0;
+
+/** A label beside its control, tied by an id. */
+export function labelled(text, control) {
+  control.id ||= `control-${(controls += 1)}`;
+  return h("div", { class: "field" }, h("label", { for: control.id }, text), control);
+}
+
 /** Say a sentence to screen readers without moving the focus. */
 export function announce(text) {
   document.getElementById("announcer").textContent = text;

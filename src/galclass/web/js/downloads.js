@@ -41,9 +41,9 @@ export function asCsv(items) {
   return `${[COLUMNS.join(","), ...finished.map(row)].join("\r\n")}\r\n`;
 }
 
-/** Hand a text to the browser as a file. */
-export function save(text, name, type) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+/** Hand a text or blob to the browser as a file. */
+export function save(content, name, type) {
+  const url = URL.createObjectURL(new Blob([content], { type }));
   h("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }

@@ -3,15 +3,20 @@
 import { classifyView, sayService } from "./classify.js";
 import { h } from "./dom.js";
 import { glyphSheet } from "./glyphs.js";
-import { serviceLine } from "./services.js";
+import { serviceLine } from "./service.js";
 import { startTheme } from "./theme.js";
 
-const VIEWS = { classify: () => classifyView };
+const VIEWS = {
+  classify: async () => classifyView,
+  catalog: async () => (await import("./catalog.js")).catalogView,
+  models: async () => (await import("./models.js")).modelsView,
+  services: async () => (await import("./services.js")).servicesView,
+};
 
 let ending = null;
 
 async function show() {
-  const [name] = location.hash.replace(/^#\//, "").split("/");
+  const [name] = location.hash.replace(/^#\//, "").split(/[/?]/);
   const known = Object.hasOwn(VIEWS, name) ? name : "classify";
   ending?.abort();
   ending = new AbortController();

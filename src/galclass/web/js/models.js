@@ -1,0 +1,82 @@
+/** The view "Models": versions, aliases, and what is known of one: figures, matrices, card, history. */
+
+import { getJson, pathOf } from "./api.js";
+import { h } from "./dom.js";
+import { fill } from "./loading.js";
+import { confusion, figures, reliability } from "./metrics.js";
+
+/** A time of the API, in UTC, to the minute. */
+export function timeText(text) {
+  return text ? `${text.slice(0, 16).replace("T", " ")} UTC` : "";
+}
+
+/** Chips of aliases. */
+export function aliasChips(aliases) {
+  return aliases.map((alias) => h("span", { class: "chip" }, alias));
+}
+
+function versionRow(model, chosen) {
+  const address = `#/models/${encodeURIComponent(model.name)}/${model.version}`;
+  const current = chosen?.name === model.name && chosen?.version === model.version;
+  return h("tr", {}, h("th", { scope: "row" }, h("a", { href: address, "aria-current": current ? "true" : null }, `${model.name} ${model.version}`)),
+    h("td", {}, aliasChips(model.aliases)), h("td", {}, timeText(model.created_at)), h("td", {}, model.created_by),
+    h("td", { class: "hash" }, model.sha256.slice(0, 12)));
+}
+
+function versions(models, chosen) {
+  const heads = ["Version", "Aliases", "Registered", "By", "sha256"];
+  return h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Versions of models" }, h("table", { class: "listing" },
+    h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))),
+    h("tbody", {}, models.map((model) => versionRow(model, chosen)))));
+}
+
+function facts(model) {
+  const { input = {}, views, trained = {} } = model.signature;
+  const pairs = [
+    ["Input", input.size_px && `${input.size_px} × ${input.size_px} px, central ${(100 * input.crop_fraction).toFixed(1)} % of the frame`],
+    ["Views", views && JSON.stringify(views).replace(/["{}[\]]/g, " ").trim()],
+    ["Seed", trained.seed],
+    ["Registered", `${timeText(model.created_at)} by ${model.created_by}`],
+    ["sha256", model.sha256],
+  ];
+  return h("dl", { class: "facts" }, pairs.filter(([, value]) => value !== undefined && value !== "").map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, String(value)))));
+}
+
+function aliasLog(moves) {
+  if (!moves.length) return null;
+  const line = ({ alias, old, new: fresh, set_at: at, set_by: by }) => {
+    const move = fresh === null ? `${alias} taken away from ${old}` : `${alias} now stands for ${fresh}${old === null ? "" : `, before: ${old}`}`;
+    return h("li", {}, `${timeText(at)}: ${move} (${by})`);
+  };
+  return [h("h3", {}, "History of the aliases"), h("ul", { class: "log" }, moves.map(line))];
+}
+
+function description(model) {
+  const tables = Object.entries(model.metrics.tables ?? {});
+  return h("article", { class: "sheet-block" },
+    h("h2", {}, `${model.name}, version ${model.version} `, aliasChips(model.aliases)),
+    facts(model), figures(tables),
+    h("div", { class: "plots" }, tables.filter(([, table]) => table.confusion).map(([title, table]) => confusion(title, table)), reliability(model.metrics.reliability)),
+    model.card && [h("h3", {}, "Model card"), h("div", { class: "model-card" }, model.card)],
+    aliasLog(model.alias_log));
+}
+
+function chosenOf(models) {
+  const [, name, version] = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
+  return models.find((model) => model.name === name && String(model.version) === version)
+    ?? models.find((model) => model.aliases.includes("production")) ?? models.at(-1);
+}
+
+/** Build the view. */
+export function modelsView(signal) {
+  const list = h("div");
+  const one = h("div");
+  fill(list, async () => {
+    const { models } = await getJson("v1/models", { signal });
+    if (!models.length) return h("p", { class: "nothing" }, "No model is registered. galclass register puts the trained one into the registry.");
+    const chosen = chosenOf(models);
+    fill(one, async () => description(await getJson(pathOf("models", chosen.name, chosen.version), { signal })), signal);
+    return versions(models, chosen);
+  }, signal);
+  return [h("div", { class: "view-head" }, h("h1", {}, "Models")), list, one];
+}

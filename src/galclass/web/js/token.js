@@ -1,0 +1,51 @@
+/** The access token of this visit: kept for the browser tab alone, sent with every request. */
+
+import { h } from "./dom.js";
+
+const KEY = "galclass-token";
+let token = read();
+
+function read() {
+  try {
+    return sessionStorage.getItem(KEY);
+  } catch {
+    return null; // storage is closed to this page; the token then lasts as long as the page
+  }
+}
+
+/** The token, or null. */
+export function currentToken() {
+  return token;
+}
+
+function keep(text) {
+  token = text || null;
+  try {
+    if (token) sessionStorage.setItem(KEY, token);
+    else sessionStorage.removeItem(KEY);
+  } catch {
+    return; // as above
+  }
+}
+
+/** Ask for a token; gives whether one was given. */
+export function askForToken(reason) {
+  return new Promise((resolve) => {
+    const field = h("input", { type: "password", id: "token-field", autocomplete: "off", spellcheck: "false", value: token ?? "" });
+    const done = (given) => {
+      if (given) keep(field.value.trim());
+      dialog.close();
+      dialog.remove();
+      resolve(given && Boolean(token));
+    };
+    const form = h("form", { onsubmit: (event) => (event.preventDefault(), done(true)) },
+      h("h2", { id: "token-title" }, "Access token"),
+      h("p", { class: "note" }, reason),
+      h("label", { for: "token-field" }, "Token"), field,
+      h("div", { class: "controls" }, h("button", { type: "submit", class: "primary" }, "Use token"), h("button", { type: "button", onclick: () => done(false) }, "Cancel")));
+    const dialog = h("dialog", { class: "small-dialog", "aria-labelledby": "token-title", oncancel: (event) => (event.preventDefault(), done(false)) }, form);
+    document.body.append(dialog);
+    dialog.showModal();
+    field.focus();
+  });
+}

@@ -1,0 +1,59 @@
+"""Chromium on the real server. Without the browser or playwright these tests are skipped and named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+for folder in (Path(__file__).resolve().parent, Path(__file__).resolve().parent.parent):
+    sys.path.insert(0, str(folder))  # tests/ is no package
+
+CHROMIUM = os.environ.get("GALCLASS_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync"
+).split()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> Iterator[Any]:
+    """The workspace with its server running."""
+    from site_of_test import Site
+
+    site = Site(tmp_path_factory.mktemp("web"), sample_folder)
+    site.start()
+    yield site
+    site.kill()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One headless Chromium for all tests."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium (make test-deps installs it)")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make test-deps)")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any, site: Any) -> Iterator[Any]:
+    """A fresh desktop page at the start; errors of its scripts and broken policies fail the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if "Content Security" in message.text else None)
+    page.goto(site.url)
+    yield page
+    context.close()
+    assert not faults

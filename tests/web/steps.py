@@ -1,0 +1,37 @@
+"""Steps that several tests take on the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+TIMEOUT_MS = 30_000
+
+
+def choose(page: Any, *paths: Path) -> None:
+    """Give files to the chooser and wait until all are finished."""
+    page.locator("input[type=file]").first.set_input_files(paths)
+    wait_until_finished(page)
+
+
+def wait_until_finished(page: Any) -> None:
+    page.locator(".toolbar:not(.asleep)").wait_for(timeout=TIMEOUT_MS)
+    page.locator("progress.idle").wait_for(state="attached", timeout=TIMEOUT_MS)
+
+
+def tally(page: Any) -> str:
+    return str(page.locator(".tally").text_content())
+
+
+def axe_faults(page: Any) -> list[str]:
+    """Give the serious and critical faults that axe-core finds, as "rule: element"."""
+    from axe_playwright_python.base import AXE_FILE_PATH
+
+    page.evaluate(Path(AXE_FILE_PATH).read_text() + ";0")
+    found = page.evaluate("() => axe.run()")
+    return [
+        f"{fault['id']}: {node['html'][:120]}"
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]

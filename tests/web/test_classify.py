@@ -1,0 +1,181 @@
+"""Classify: bad files and odd names first, then what a visitor does."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from steps import choose, tally, wait_until_finished
+
+from galclass.morphology import CLASSES
+from galclass.scoring.prediction import ROW_COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [("empty.jpg", b"", "The file is empty."), ("text.jpg", b"no picture at all, only words", "")],
+)
+def test_a_bad_file_is_rejected_with_its_reason(
+    page: Any, tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    choose(page, path)
+    card = page.locator(".card.rejected")
+    assert "1 rejected" in tally(page)
+    assert len(card.locator(".reason").text_content()) > 10
+    assert reason in card.locator(".reason").text_content()
+
+
+def test_a_truncated_galaxy_does_not_stop_the_others(page: Any, site: Any, tmp_path: Path) -> None:
+    galaxies = sorted(site.pictures.glob("*.jpg"))[:3]
+    torn = tmp_path / "torn.jpg"
+    torn.write_bytes(galaxies[0].read_bytes()[:300])
+    choose(page, galaxies[0], torn, *galaxies[1:])
+    assert tally(page).startswith("3 classified, 1 rejected")
+
+
+def test_file_names_are_never_markup(page: Any, site: Any, tmp_path: Path) -> None:
+    hostile = "<img src=x onerror=alert(1)><b>.jpg"
+    path = tmp_path / hostile
+    path.write_bytes(next(site.pictures.glob("*.jpg")).read_bytes())
+    page.on("dialog", lambda dialog: pytest.fail("a script ran"))
+    choose(page, path)
+    assert page.locator(".card .file").text_content() == hostile
+    assert page.locator(".card b").count() == 0
+    page.locator(".card .open").click()
+    assert hostile in page.locator(".detail .facts").text_content()
+    assert page.locator(".detail .facts b").count() == 0
+
+
+def test_the_page_loads_nothing_inline_and_nothing_from_elsewhere(browser: Any, site: Any) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    answer = page.goto(site.url)
+    policy = answer.headers["content-security-policy"]
+    assert "script-src 'self'" in policy
+    assert "unsafe-inline" not in policy
+    assert all(url.startswith(site.url) for url in asked)
+    page.close()
+
+
+def test_a_card_shows_class_group_and_the_thirteen_probabilities_of_the_api(page: Any, site: Any) -> None:
+    galaxy = sorted(site.pictures.glob("*.jpg"))[0]
+    record = page.request.post(
+        f"{site.url}v1/services/galaxy-class/1.0/predict?object_id={galaxy.stem}",
+        data=galaxy.read_bytes(),
+        headers={"Content-Type": "image/jpeg"},
+    ).json()
+    choose(page, galaxy)
+    card = page.locator(".card.done")
+    assert card.locator(".code").text_content() == record["predicted_class"]
+    assert card.locator(".column").count() == len(CLASSES)
+    heights = card.locator(".columns .bar").evaluate_all("bars => bars.map(bar => parseFloat(bar.style.height))")
+    assert heights == pytest.approx([100 * record["probabilities"][leaf] for leaf in CLASSES], abs=1e-3)
+
+
+def test_images_can_be_dropped(page: Any, site: Any) -> None:
+    galaxy = sorted(site.pictures.glob("*.jpg"))[0]
+    page.evaluate(
+        """([name, bytes]) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(bytes)], name, { type: "image/jpeg" }));
+            for (const kind of ["dragenter", "dragover", "drop"])
+                document.body.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: transfer }));
+        }""",
+        [galaxy.name, list(galaxy.read_bytes())],
+    )
+    wait_until_finished(page)
+    assert tally(page) == "1 classified"
+
+
+def test_images_can_be_pasted(page: Any, site: Any) -> None:
+    galaxy = sorted(site.pictures.glob("*.jpg"))[0]
+    page.evaluate(
+        """(bytes) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(bytes)], "clip.jpg", { type: "image/jpeg" }));
+            document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer }));
+        }""",
+        list(galaxy.read_bytes()),
+    )
+    wait_until_finished(page)
+    assert tally(page) == "1 classified"
+
+
+def test_a_folder_gives_its_images_alone(page: Any, site: Any, tmp_path: Path) -> None:
+    inner = tmp_path / "night" / "field"
+    inner.mkdir(parents=True)
+    for galaxy in sorted(site.pictures.glob("*.jpg"))[:3]:
+        (inner / galaxy.name).write_bytes(galaxy.read_bytes())
+    (inner / "notes.txt").write_text("seeing was poor")
+    page.locator("input[webkitdirectory]").set_input_files(tmp_path / "night")
+    wait_until_finished(page)
+    assert tally(page) == "3 classified"
+
+
+def test_examples_show_the_volunteers_beside_the_model(page: Any) -> None:
+    page.get_by_role("button", name="Try examples").click()
+    wait_until_finished(page)
+    assert page.locator(".card .beside").first.text_content().startswith("Volunteers: ")
+    page.locator(".card .open").first.click()
+    assert page.locator(".detail .votes").count() > 0
+    assert page.locator(".detail .votes .mark").count() > 0
+
+
+def test_the_fork_filters_by_class(page: Any, site: Any) -> None:
+    choose(page, *sorted(site.pictures.glob("*.jpg"))[:20])
+    station = page.locator(".station:not(.empty)").first
+    cls, count = station.locator(".code").text_content(), station.locator(".count").text_content()
+    station.click()
+    assert station.get_attribute("aria-pressed") == "true"
+    page.locator(".tally", has_text=f"{count} shown").wait_for()
+    assert set(page.locator(".card .code").all_text_contents()) == {cls}
+    page.get_by_role("button", name="Show all").click()
+    page.locator(".tally", has_text=re.compile("^20 classified$")).wait_for()
+
+
+def test_the_least_certain_image_comes_first_when_asked(page: Any, site: Any) -> None:
+    choose(page, *sorted(site.pictures.glob("*.jpg"))[:12])
+    page.get_by_label("Order").select_option("uncertain")
+    page.wait_for_timeout(200)
+    shares = [text.rstrip(" %").lstrip("<>") for text in page.locator(".card .percent").all_text_contents()]
+    assert [int(share) for share in shares] == sorted(int(share) for share in shares)
+
+
+def test_the_csv_has_the_columns_of_the_record(page: Any, site: Any, tmp_path: Path) -> None:
+    bad = tmp_path / "=1+1.jpg"
+    bad.write_bytes(b"not a picture")
+    choose(page, *sorted(site.pictures.glob("*.jpg"))[:3], bad)
+    with page.expect_download() as started:
+        page.get_by_role("button", name="CSV").click()
+    text = Path(started.value.path()).read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert list(rows[0]) == ["file", *ROW_COLUMNS]
+    assert len(rows) == 4
+    assert rows[3]["file"] == "'=1+1.jpg"  # no spreadsheet formula
+    assert rows[3]["error"]
+    assert sum(float(rows[0][f"predicted_{leaf}"]) for leaf in CLASSES) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_report_needs_nothing_from_outside(page: Any, site: Any, browser: Any, tmp_path: Path) -> None:
+    hostile = tmp_path / "<script>alert(1)</script>.jpg".replace("/", "_")
+    hostile.write_bytes(next(site.pictures.glob("*.jpg")).read_bytes())
+    choose(page, hostile, *sorted(site.pictures.glob("*.jpg"))[:3])
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Report").click()
+    report = tmp_path / "report.html"
+    started.value.save_as(report)
+    other = browser.new_page()
+    other.on("dialog", lambda dialog: pytest.fail("a script ran"))
+    other.goto(report.as_uri())
+    assert other.locator("li").count() == 4
+    assert other.locator("script").count() == 0
+    assert all(src.startswith("data:") for src in other.locator("img").evaluate_all("all => all.map(i => i.src)"))
+    assert other.locator("img").first.evaluate("image => image.naturalWidth") > 0
+    other.close()
