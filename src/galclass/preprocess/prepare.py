@@ -238,7 +238,19 @@ def _chosen_rows(config: Config, inputs: list[_Input]) -> pa.Table:
         ids = rows["object_id"].to_pylist()
         order = sorted(range(len(ids)), key=lambda k: hashlib.sha256(f"{config.seed}:limit:{ids[k]}".encode()).digest())
         rows = rows.take(sorted(order[:limit]))
-    return split_by_object_id(rows, _fractions(config.prepare), config.seed)
+    return _split_each_source(rows, [part.config.name for part in inputs], config)
+
+
+def _split_each_source(rows: pa.Table, sources: list[str], config: Config) -> pa.Table:
+    """Split each source by itself, so that adding one moves no object of another; the first source of an id wins."""
+    parts = [rows.filter(pc.equal(rows["source"], source)) for source in sources]
+    fractions = _fractions(config.prepare)
+    rows = pa.concat_tables([split_by_object_id(part, fractions, config.seed) for part in parts if len(part)])
+    first: dict[str, str] = {}
+    for object_id, split in zip(rows["object_id"].to_pylist(), rows["split"].to_pylist(), strict=True):
+        first.setdefault(object_id, split)
+    column = pa.array([first[object_id] for object_id in rows["object_id"].to_pylist()], pa.string())
+    return rows.set_column(rows.column_names.index("split"), "split", column).combine_chunks()
 
 
 def _fractions(wanted: PrepareConfig) -> dict[str, float]:
