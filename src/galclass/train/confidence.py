@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from galclass.errors import TrainingError
 from galclass.scoring.signature import Conformal, Unlike
 
+_ROUNDING = 1e-6
+"""Above the rounding of float32 sums: "at most the quantile" becomes "below the threshold"."""
+
 _FEWEST = 20
 """Objects below which a quantile near 90 % means nothing."""
 
@@ -20,9 +23,10 @@ _FEWEST = 20
 def fit_conformal(probabilities: NDArray[np.floating], true: NDArray[np.int64], *, coverage: float = 0.9) -> Conformal:
     """Fit adaptive prediction sets (Romano, Sesia and Candes 2020, without randomisation).
 
-    A set takes classes in falling order of probability until their sum reaches the threshold: the finite-sample
-    quantile ceil((n + 1) coverage) / n of the sums at which the true classes come in. For objects drawn like the
-    n calibration objects, the sets hold the true class at least with the promised coverage, whatever the model.
+    A set takes classes in falling order of probability until their sum reaches the threshold, so a class is in it
+    when the sum before it is below the threshold. The threshold is the finite-sample quantile ceil((n + 1) coverage) / n
+    of the sums before the true classes. For objects drawn like the n calibration objects, the sets hold the true
+    class at least with the promised coverage, whatever the model.
 
     Parameters
     ----------
@@ -42,10 +46,11 @@ def fit_conformal(probabilities: NDArray[np.floating], true: NDArray[np.int64], 
         raise TrainingError("too few objects to calibrate prediction sets", expected=f"{_FEWEST}", got=len(true))
     order = np.argsort(-probabilities, axis=1, kind="stable")
     sums = np.cumsum(np.take_along_axis(probabilities, order, axis=1), axis=1)
+    before = np.concatenate([np.zeros((len(true), 1)), sums[:, :-1]], axis=1)
     place = (order == true[:, None]).argmax(axis=1)
-    scores = np.sort(sums[np.arange(len(true)), place])
+    scores = np.sort(before[np.arange(len(true)), place])
     rank = min(math.ceil((len(true) + 1) * coverage), len(true))
-    return Conformal("aps", float(min(scores[rank - 1], 1.0)), coverage)
+    return Conformal("aps", float(min(scores[rank - 1] + _ROUNDING, 1.0)), coverage)
 
 
 def fit_unlike(
