@@ -24,7 +24,7 @@ def fit_conformal(probabilities: NDArray[np.floating], true: NDArray[np.int64], 
     """Fit adaptive prediction sets (Romano, Sesia and Candes 2020, without randomisation).
 
     A set takes classes in falling order of probability until their sum reaches the threshold, so a class is in it
-    when the sum before it is below the threshold. The threshold is the finite-sample quantile ceil((n + 1) coverage) / n
+    when the sum before it is below the threshold. The threshold is the finite-sample quantile ceil((n+1) coverage) / n
     of the sums before the true classes. For objects drawn like the n calibration objects, the sets hold the true
     class at least with the promised coverage, whatever the model.
 
