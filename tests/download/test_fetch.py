@@ -174,3 +174,38 @@ def test_a_killed_download_goes_on_and_verifies(server, behaviour, file_of, body
     assert result.resumed_from >= 262_144
     assert result.path.read_bytes() == body
     assert leftovers(tmp_path) == ["data.zip"]
+
+
+def test_two_processes_do_not_write_one_part(server, behaviour, file_of, body, quick, tmp_path) -> None:
+    import fcntl
+
+    server.paths["/data.zip"] = behaviour(body=body)
+    with (tmp_path / "data.zip.part.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(DownloadError, match="another process fetches this file"):
+            fetch(file_of(), tmp_path, settings=quick)
+    assert fetch(file_of(), tmp_path, settings=quick).path.read_bytes() == body
+    assert leftovers(tmp_path) == ["data.zip"]
+
+
+def test_ctrl_c_ends_with_130_and_the_next_run_goes_on(server, behaviour, body, tmp_path) -> None:
+    server.paths["/data.zip"] = behaviour(body=body, e_tag='"v1"', slow_s=0.05)
+    manifest = tmp_path / "sources.toml"
+    digest = hashlib.sha256(body).hexdigest()
+    manifest.write_text(f'[web.files.images]\nurl = "{server.url}/data.zip"\nsha256 = "{digest}"\n')
+    options = ["--workspace", str(tmp_path), "--set", f"download.manifest={manifest}"]
+    command = [sys.executable, "-c", "from galclass.cli import main; main()", "download", "web", *options]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    part = tmp_path / "downloads" / "web" / "data.zip.part"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not (part.exists() and part.stat().st_size > 500_000):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert b"run the same command again" in errors
+    server.paths["/data.zip"].slow_s = 0.0
+    asked = len(server.requests)
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    assert server.requests[asked][1] is not None
+    assert part.with_name("data.zip").read_bytes() == body

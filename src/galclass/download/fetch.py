@@ -10,14 +10,17 @@ import hashlib
 import json
 import os
 import random
-import time
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from galclass.download.manifest import SourceFile
-from galclass.download.stores import explain, is_permanent, open_location, shown
+from galclass.download.stores import Stores, explain, is_permanent, shown
 from galclass.download.throttle import Throttle
 from galclass.errors import ChecksumError, DownloadError
 
@@ -39,6 +42,8 @@ class FetchSettings:
         Longest silence of a server.
     requests, bytes : Throttle
         Rates shared by all fetches of a run.
+    stop : threading.Event
+        Once set, fetches end at their next block and keep what they have.
     """
 
     retries: int = 5
@@ -46,6 +51,12 @@ class FetchSettings:
     read_timeout_s: float = 60.0
     requests: Throttle = field(default_factory=lambda: Throttle(None))
     bytes: Throttle = field(default_factory=lambda: Throttle(None))
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @cached_property
+    def stores(self) -> Stores:
+        """The connections, shared by all fetches of a run."""
+        return Stores(self.read_timeout_s)
 
 
 @dataclass(frozen=True)
@@ -145,6 +156,28 @@ class _Part:
         temporary.write_text(json.dumps(self.facts), encoding="utf-8")
         os.replace(temporary, self._facts_path)
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep another process from writing the same part (where the system has file locks)."""
+        if sys.platform == "win32":
+            yield
+            return
+        import fcntl
+
+        lock_path = self.path.with_name(self.path.name + ".lock")
+        with lock_path.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                advice = "wait for it, or take another workspace"
+                raise DownloadError(
+                    "another process fetches this file", where=str(self.target), advice=advice
+                ) from error
+            try:
+                yield
+            finally:
+                lock_path.unlink(missing_ok=True)
+
     def can_resume(self, has_checksum: bool) -> bool:
         """Whether a wrong continuation would be noticed: by the server's word for the version, or by checksum."""
         return bool(self.bytes) and bool(self.facts.get("e_tag") or self.facts.get("last_modified") or has_checksum)
@@ -180,7 +213,8 @@ def _complete(file: SourceFile, part: _Part, settings: FetchSettings, report: On
     while True:
         before = part.bytes
         try:
-            _stream(file, part, settings, report)
+            with part.alone():
+                _stream(file, part, settings, report)
             return
         except _transport_errors() as error:
             if is_permanent(error):
@@ -191,14 +225,14 @@ def _complete(file: SourceFile, part: _Part, settings: FetchSettings, report: On
                     f"gave up after {failures} tries without a byte: {explain(error)}", where=shown(part.url)
                 ) from error
             pause = min(30.0, settings.backoff_s * 2 ** max(0, failures - 1))
-            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
+            settings.stop.wait(pause * random.uniform(0.5, 1.0))
 
 
 def _stream(file: SourceFile, part: _Part, settings: FetchSettings, report: OnBytes) -> None:
     import obstore
     from obstore import exceptions
 
-    location = open_location(part.url, read_timeout_s=settings.read_timeout_s)
+    location = settings.stores.open(part.url)
     offset = part.bytes if part.can_resume(file.sha256 is not None) else 0
     if offset and offset == part.facts.get("size"):
         return
@@ -219,6 +253,8 @@ def _stream(file: SourceFile, part: _Part, settings: FetchSettings, report: OnBy
         part.identify(identity)
     with part.path.open("ab" if offset else "wb") as sink:
         for chunk in answer.stream(min_chunk_size=_CHUNK_BYTES):
+            if settings.stop.is_set():
+                raise DownloadError("stopped", where=shown(part.url), advice="run the same command to go on")
             sink.write(chunk)
             report(len(chunk))
             settings.bytes.wait(len(chunk))

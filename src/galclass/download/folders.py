@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from galclass.download.fetch import FetchResult, FetchSettings, fetch
 from galclass.download.manifest import SourceFile
-from galclass.download.stores import explain, open_location, shown
+from galclass.download.stores import explain, shown
 from galclass.errors import DownloadError
 
 
@@ -60,12 +60,16 @@ def _listed(file: SourceFile, settings: FetchSettings) -> list[_Listed]:
         raise DownloadError(
             "a folder cannot be listed over plain HTTP", where=shown(file.url), advice="name an archive or each file"
         )
-    location = open_location(file.url, read_timeout_s=settings.read_timeout_s)
+    location = settings.stores.open(file.url)
     try:
-        items: list[Any] = [item for batch in obstore.list(location.store) for item in batch]
+        batches = obstore.list(location.store, prefix=location.path or None)
+        items: list[Any] = [item for batch in batches for item in batch]
     except (BaseError, OSError) as error:
         raise DownloadError(f"cannot be listed: {explain(error)}", where=shown(file.url)) from error
-    listed = sorted((_Listed(str(item["path"]), int(item["size"])) for item in items), key=lambda item: item.path)
+    begin = len(location.path)
+    listed = sorted(
+        (_Listed(str(item["path"])[begin:], int(item["size"])) for item in items), key=lambda item: item.path
+    )
     if not listed:
         raise DownloadError("there is nothing under this URL", where=shown(file.url))
     for item in listed:

@@ -152,15 +152,18 @@ def _fetch_all(
         known = recorded.get(file.name)
         return [fetch(file, folder, known_sha256=known, settings=settings, on_bytes=bar.add)]
 
+    pool = ThreadPoolExecutor(max(1, parallel), "download")
     try:
-        with ThreadPoolExecutor(max(1, parallel), "download") as pool:
-            return dict(zip([file.role for file in source.files], pool.map(one, source.files), strict=True))
+        return dict(zip([file.role for file in source.files], pool.map(one, source.files), strict=True))
     except DownloadError as error:
         elsewhere = f"the data is described at {source.homepage}" if source.homepage else "ask its publisher"
         raise type(error)(
             f"{error}\n  the source {source.name!r} is incomplete",
             advice=f"run the same command to go on; {elsewhere}; a manifest of your own may name another URL",
         ) from error
+    finally:  # also on Ctrl-C: fetches under way end at their next block
+        settings.stop.set()
+        pool.shutdown(cancel_futures=True)
 
 
 def _settings(config: Config) -> FetchSettings:

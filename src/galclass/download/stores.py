@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -38,21 +38,44 @@ _KIND: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Location:
-    """A store and the path of one object in it ("" for a folder: the store's own prefix)."""
+    """A store and the path of one object in it, or of a folder ("" is the whole store)."""
 
     store: ObjectStore
     path: str
 
 
-def open_location(url: str, *, read_timeout_s: float = 60.0) -> Location:
-    """Open the store of a URL; a URL that ends in "/" gives the folder, any other the object in its folder."""
+class Stores:
+    """The stores of a run: one for each server or bucket, so that connections are kept.
+
+    Parameters
+    ----------
+    read_timeout_s : float
+        Longest silence of a server.
+    """
+
+    def __init__(self, read_timeout_s: float = 60.0) -> None:
+        self._read_timeout_s = read_timeout_s
+        self._stores: dict[str, ObjectStore] = {}
+        self._lock = threading.Lock()
+
+    def open(self, url: str) -> Location:
+        """Give the store and the path of a URL."""
+        parts = urlsplit(url)
+        # A query (a signature) belongs to the store: it is appended to every path.
+        query = parts.query if parts.scheme in ("http", "https") else ""
+        root = urlunsplit((parts.scheme, parts.netloc, "/", query, ""))
+        with self._lock:
+            if root not in self._stores:
+                self._stores[root] = _open_store(root, self._read_timeout_s)
+        return Location(self._stores[root], unquote(parts.path).lstrip("/"))
+
+
+def _open_store(root: str, read_timeout_s: float) -> ObjectStore:
     from obstore.store import HTTPStore, LocalStore, from_url
 
-    parts = urlsplit(url)
-    folder, _, name = parts.path.rpartition("/")
-    name = unquote(name)
-    if parts.scheme == "file":
-        return Location(LocalStore(Path(unquote(folder) or "/")), name)
+    scheme = urlsplit(root).scheme
+    if scheme == "file":
+        return LocalStore("/")
     options: dict[str, Any] = {
         "client_options": {
             "allow_http": True,
@@ -63,13 +86,12 @@ def open_location(url: str, *, read_timeout_s: float = 60.0) -> Location:
         },
         "retry_config": {"max_retries": 0},  # fetch retries itself, from where it stopped
     }
-    if parts.scheme in ("http", "https"):
-        # The query stays with the folder: the store appends the object to the path and keeps the query.
-        return Location(HTTPStore.from_url(urlunsplit((*parts[:2], folder, parts.query, "")), **options), name)
-    kind = _KIND[parts.scheme]
+    if scheme in ("http", "https"):
+        return HTTPStore.from_url(root, **options)
+    kind = _KIND[scheme]
     if not any(value and name.startswith(_CREDENTIALS[kind]) for name, value in os.environ.items()):
         options["skip_signature"] = True
-    return Location(from_url(urlunsplit((*parts[:2], folder, "", "")), **options), name)
+    return from_url(root.rstrip("/"), **options)
 
 
 def is_permanent(error: Exception) -> bool:
