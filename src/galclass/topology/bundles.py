@@ -223,7 +223,7 @@ class _Attributes:
             attribute,
             f"a '{self.bundle.kind}' bundle has no attribute '{attribute.name}'",
             expected=", ".join(allowed),
-            advice=f"did you mean {near[0]}?" if near else None,
+            advice=f"perhaps '{near[0]}' is meant" if near else None,
         )
 
     def has(self, name: str) -> bool:

@@ -72,7 +72,7 @@ def _text_of(topology: str | Path) -> tuple[str, str | None]:
         raise TopologyError(
             f"no topology '{topology}'",
             expected=f"a Net# file or one of {', '.join(TOPOLOGY_NAMES)}",
-            advice=f"did you mean {near[0]}?" if near else None,
+            advice=f"perhaps '{near[0]}' is meant" if near else None,
         )
     try:
         return path.read_text(encoding="utf-8"), str(path)
@@ -185,7 +185,7 @@ class _Checker:
                     bundle,
                     f"unknown layer '{bundle.source}'",
                     expected=f"one of {', '.join(self.layers)}",
-                    advice=f"did you mean {near[0]}?" if near else None,
+                    advice=f"perhaps '{near[0]}' is meant" if near else None,
                 )
             )
         elif bundle.source == layer.name:

@@ -1,0 +1,71 @@
+"""`galclass topology`: check a Net# file or a named topology, show its table, draw its graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from galclass.topology.check import load_topology
+
+
+@click.group()
+def topology() -> None:
+    """Check and show Net# topologies, by file or by name.
+
+    Example: galclass topology show original --svg original.svg
+    """
+
+
+def _with_sizes(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that size `auto` layers."""
+    options = [
+        click.argument("file_or_name"),
+        click.option("--input-nodes", type=click.IntRange(1), help="Number of features, for an auto input."),
+        click.option(
+            "--hidden-nodes", type=click.IntRange(1), default=100, show_default=True, help="For auto hiddens."
+        ),
+        click.option("--task", type=click.Choice(["multi_class", "binary", "regression"]), default="multi_class"),
+        click.option("--classes", "n_classes", type=click.IntRange(1), help="Number of classes, for an auto output."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@topology.command()
+@_with_sizes
+def check(file_or_name: str, **sizes: Any) -> None:
+    """Say whether a topology is sound; every fault is printed with its line and column.
+
+    Example: galclass topology check my_network.net
+    """
+    network = load_topology(file_or_name, **sizes)
+    click.echo(
+        f"{file_or_name}: ok, {len(network.layers)} layers, {network.weight_count:,} weights, "
+        f"{network.multiply_adds:,} multiply-adds"
+    )
+
+
+@topology.command()
+@_with_sizes
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw the graph into this file.")
+def show(file_or_name: str, svg: Path | None, **sizes: Any) -> None:
+    """Print layers, shapes, weights and multiply-adds; draw the graph with --svg.
+
+    Example: galclass topology show original --svg original.svg
+    """
+    from rich.console import Console
+
+    from galclass.topology.draw import topology_svg, topology_table
+
+    network = load_topology(file_or_name, **sizes)
+    Console().print(topology_table(network))
+    if svg is not None:
+        part = svg.with_name(f"{svg.name}.part")
+        part.write_text(topology_svg(network, file_or_name), encoding="utf-8")
+        os.replace(part, svg)
+        click.echo(f"drew {svg}")
