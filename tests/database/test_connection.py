@@ -12,7 +12,7 @@ from galclass.database.schema import metadata
 from galclass.errors import DatabaseError
 
 
-@pytest.mark.parametrize("url", ["mysql://host/db", "nonsense://", "postgresql://[bad"])
+@pytest.mark.parametrize("url", ["mysql://host/db", "nonsense://"])
 def test_another_database_is_refused(url: str) -> None:
     with pytest.raises(DatabaseError):
         Database(url)

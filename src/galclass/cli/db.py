@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import click
 
 from galclass.cli.options import with_config
 from galclass.config import Config
+from galclass.database import open_database
 from galclass.database.connection import Database
+from galclass.database.doctor import examine
+from galclass.database.export import export_predictions
+from galclass.database.procedure import DEFAULT_MODEL, Finding, ProcedureDialect, check_server, procedure_sql
+from galclass.database.procedure import install_procedure as install
 
 
 @click.group()
@@ -27,3 +35,62 @@ def migrate(config: Config) -> None:
     with Database(config.database_url) as database:
         steps = database.migrate()
         click.echo(f"{database.url}: applied {', '.join(steps)}" if steps else f"{database.url}: up to date")
+
+
+@db.command(name="install-procedure")
+@click.option("--dry-run", is_flag=True, help="Print the SQL and what is missing; change nothing.")
+@click.option("--dialect", type=click.Choice(["postgresql", "tsql"]), default="postgresql", show_default=True)
+@click.option(
+    "--model", default=DEFAULT_MODEL, show_default=True, help="The model that answers where a call names none."
+)
+@with_config
+def install_procedure(config: Config, dry_run: bool, dialect: ProcedureDialect, model: str) -> None:
+    """Define predict_galaxy_class(img) and friends in the server, and the batch procedure.
+
+    With --dialect tsql the text for SQL Server is printed; it was not run against a server.
+
+    Example: galclass db install-procedure --dry-run
+    """
+    if dialect == "tsql":
+        click.echo(procedure_sql("tsql", model=model))
+        return
+    with open_database(config.database_url) as database:
+        if dry_run:
+            click.echo(procedure_sql(model=model))
+            show_findings(check_server(database) if database.dialect == "postgresql" else [], comment=True)
+        else:
+            show_findings(install(database, model=model))
+
+
+@db.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--model", metavar="NAME[@VERSION|@ALIAS]", help="Only this model's predictions (default: all).")
+@with_config
+def export(config: Config, file: Path, model: str | None) -> None:
+    """Write all predictions to FILE: .parquet or .csv (streamed), .fits or .vot; with positions where they are known.
+
+    Example: galclass db export predictions.parquet
+    """
+    with open_database(config.database_url) as database:
+        click.echo(str(export_predictions(database, file, model=model)))
+
+
+@db.command()
+@with_config
+@click.pass_context
+def doctor(ctx: click.Context, config: Config) -> None:
+    """Check schema, models, aliases, queue and the functions in the server; says how to mend what is wrong.
+
+    Example: galclass db doctor
+    """
+    findings = examine(config.database_url)
+    show_findings(findings)
+    if not all(finding.ok for finding in findings):
+        ctx.exit(1)
+
+
+def show_findings(findings: Sequence[Finding], *, comment: bool = False) -> None:
+    """Print what was checked, and how to mend what is not ok; as SQL comments if asked."""
+    for one in findings:
+        mend = "" if one.ok else f"; {one.mend}"
+        click.echo(f"{'-- ' if comment else ''}{'ok     ' if one.ok else 'MISSING'} {one.what}: {one.found}{mend}")

@@ -1,0 +1,159 @@
+"""Predictions out of the database: Parquet and CSV streamed with flat memory, FITS and VOTable whole.
+
+The columns are those of `galclass predict`, then ra, dec (deg, J2000) and `_healpix_29`: the nested HEALPix index at
+order 29, as catalogs in HATS layout have it; shift it right by 2 (29 - k) bits for order k.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+from sqlalchemy import Row, Select, and_, select
+
+from galclass.catalog import write_table
+from galclass.database.connection import Database
+from galclass.database.files import replacing
+from galclass.database.registry import Registry
+from galclass.database.schema import images, models, predictions
+from galclass.errors import DatabaseError
+from galclass.morphology import CLASSES
+from galclass.scoring.prediction import SEPARATOR
+
+ROWS = 10_000
+"""Rows held at a time, and a Parquet row group."""
+
+HEALPIX_ORDER = 29
+STREAMED = (".parquet", ".csv")
+WHOLE = (".fits", ".vot", ".votable", ".xml")
+
+_TEXT = ("prediction_set", "flags", "error", "model_name")
+SCHEMA = pa.schema(
+    [("object_id", pa.string()), ("predicted_class", pa.string()), ("predicted_group", pa.string())]
+    + [(f"predicted_{leaf}", pa.float64()) for leaf in CLASSES]
+    + [(name, pa.string()) for name in _TEXT]
+    + [("model_version", pa.int32()), ("model_sha256", pa.string()), ("scored_at", pa.string())]
+    + [("ra", pa.float64()), ("dec", pa.float64()), ("_healpix_29", pa.int64())]
+)
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What was written."""
+
+    path: Path
+    rows: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"export: {self.rows:,} predictions to {self.path}, {self.seconds:.1f} s"
+
+
+def export_predictions(database: Database, path: Path, *, model: str | None = None) -> ExportSummary:
+    """Write the predictions to a file that appears whole or not at all.
+
+    Parameters
+    ----------
+    database : Database
+    path : Path
+        .parquet or .csv (streamed), .fits, .vot or .votable (held in memory).
+    model : str, optional
+        Only the predictions of this version.
+
+    Raises
+    ------
+    DatabaseError
+        If the suffix is another one.
+    """
+    started, suffix = time.perf_counter(), path.suffix.lower()
+    if suffix not in STREAMED + WHOLE:
+        raise DatabaseError("no such format", where=str(path), expected=", ".join(STREAMED + WHOLE))
+    batches = _batches(database, model)
+    if suffix in WHOLE:
+        table = pa.Table.from_batches(batches, SCHEMA)
+        write_table(table, path)
+        return ExportSummary(path, table.num_rows, time.perf_counter() - started)
+    rows = 0
+    with replacing(path) as temporary, _writer(suffix, temporary) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    return ExportSummary(path, rows, time.perf_counter() - started)
+
+
+def _writer(suffix: str, path: Path) -> Any:
+    if suffix == ".csv":
+        return pyarrow.csv.CSVWriter(path, SCHEMA)
+    return pyarrow.parquet.ParquetWriter(path, SCHEMA, compression="zstd")
+
+
+def _batches(database: Database, model: str | None) -> Iterator[pa.RecordBatch]:
+    query = _query()
+    if model is not None:
+        info = Registry(database).resolve(model)
+        query = query.where(predictions.c.model_name == info.name, predictions.c.model_version == info.version)
+    with database.read() as connection:
+        result = connection.execution_options(yield_per=ROWS).execute(query)
+        for rows in result.partitions():
+            yield _batch(rows)
+
+
+def _query() -> Select[Any]:
+    p = predictions.c
+    model = and_(models.c.name == p.model_name, models.c.version == p.model_version)
+    join = predictions.outerjoin(images, images.c.object_id == p.object_id).outerjoin(models, model)
+    columns = (p.object_id, p.predicted_class, p.predicted_group, p.probabilities, p.prediction_set, p.flags, p.error)
+    about = (p.model_name, p.model_version, models.c.sha256.label("model_sha256"), p.scored_at)
+    return select(*columns, *about, images.c.ra, images.c.dec).select_from(join)
+
+
+def _batch(rows: Sequence[Row[Any]]) -> pa.RecordBatch:
+    columns: dict[str, Any] = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
+    for leaf in CLASSES:
+        columns[f"predicted_{leaf}"] = [None if row is None else row[leaf] for row in columns["probabilities"]]
+    for name in ("prediction_set", "flags"):
+        columns[name] = [SEPARATOR.join(row) for row in columns[name]]
+    columns["scored_at"] = [
+        moment.isoformat(timespec="seconds").replace("+00:00", "Z") for moment in columns["scored_at"]
+    ]
+    columns["_healpix_29"] = healpix_column(columns["ra"], columns["dec"])
+    return pa.RecordBatch.from_arrays(
+        [pa.array(columns[field.name], field.type, from_pandas=False) for field in SCHEMA], schema=SCHEMA
+    )
+
+
+def healpix_column(ra: Sequence[float | None], dec: Sequence[float | None]) -> list[int | None]:
+    """Give the nested HEALPix index at order 29 of positions in degrees; None where one is unknown.
+
+    Raises
+    ------
+    DatabaseError
+        If there are positions but astropy-healpix is not installed.
+    """
+    known = [number for number, position in enumerate(zip(ra, dec, strict=True)) if None not in position]
+    found: list[int | None] = [None] * len(ra)
+    if known:
+        indices = _healpix(np.array([ra[n] for n in known], float), np.array([dec[n] for n in known], float))
+        for number, index in zip(known, indices, strict=True):
+            found[number] = int(index)
+    return found
+
+
+def _healpix(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int64]:
+    try:
+        from astropy import units
+        from astropy_healpix import lonlat_to_healpix
+    except ModuleNotFoundError as error:
+        raise DatabaseError(
+            "HEALPix columns need astropy-healpix", advice="install it with `pip install galclass[astro]`"
+        ) from error
+    indices: NDArray[np.int64] = lonlat_to_healpix(ra * units.deg, dec * units.deg, 2**HEALPIX_ORDER, order="nested")
+    return indices

@@ -1,0 +1,187 @@
+"""Install the functions and the procedure in a server, or write their SQL: PostgreSQL (PL/Python) and T-SQL.
+
+Takes a database, gives SQL text and a list of what is missing with the way to mend it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sysconfig
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import Connection, text
+
+from galclass import __version__
+from galclass.database.connection import Database
+from galclass.database.references import PRODUCTION, parse_reference
+from galclass.errors import DatabaseError
+from galclass.morphology import CLASSES
+
+ProcedureDialect = Literal["postgresql", "tsql"]
+
+DEFAULT_MODEL = f"galaxy@{PRODUCTION}"
+
+_PROLOGUE = """\
+import sys
+if "galclass.scoring.backend" not in sys.modules:
+    import site
+    site.addsitedir({path!r})
+from galclass.scoring.backend import BackEnd"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that was checked.
+
+    Attributes
+    ----------
+    what : str
+        The check.
+    ok : bool
+    found : str
+        What is there.
+    mend : str
+        What to do where it is not ok.
+    """
+
+    what: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+
+def site_packages() -> Path:
+    """Give the folder of the packages of this Python, which the server is told to use."""
+    return Path(sysconfig.get_paths()["purelib"])
+
+
+def procedure_sql(
+    dialect: ProcedureDialect = "postgresql",
+    *,
+    schema: str | None = None,
+    model: str = DEFAULT_MODEL,
+    packages: Path | None = None,
+) -> str:
+    """Write the SQL that defines functions and procedure.
+
+    Parameters
+    ----------
+    dialect : "postgresql" or "tsql"
+    schema : str, optional
+        Where our tables are; "public" or "dbo".
+    model : str
+        The model that answers where a call names none.
+    packages : Path, optional
+        The site-packages folder the server reads galclass from; this Python's.
+
+    Raises
+    ------
+    RegistryError
+        If `model` is no reference.
+    """
+    parse_reference(model)
+    template = files("galclass.database").joinpath("procedures", f"{dialect}.sql").read_text(encoding="utf-8")
+    quoted = _quote(schema or "public") if dialect == "postgresql" else f"[{(schema or 'dbo').replace(']', ']]')}]"
+    prologue = _PROLOGUE.format(path=str(packages or site_packages()))
+    values = {
+        "version": __version__,
+        "schema": quoted,
+        "schema_text": repr(quoted),
+        "schema_literal": quoted.replace("'", "''"),
+        "model": model,
+        "prologue": prologue,
+        "probability_columns": "\n".join(f"        predicted_{leaf} FLOAT," for leaf in CLASSES),
+    }
+    for name, value in values.items():
+        template = template.replace(f"{{{{{name}}}}}", value)
+    return template
+
+
+def install_procedure(database: Database, *, model: str = DEFAULT_MODEL, packages: Path | None = None) -> list[Finding]:
+    """Check that the server can run galclass, define functions and procedure, and try them.
+
+    Raises
+    ------
+    DatabaseError
+        If something is missing; says what and how to mend it.
+    """
+    findings = check_server(database, packages=packages)
+    missing = [f"{one.what}: {one.found}. {one.mend}" for one in findings if not one.ok]
+    if missing:
+        raise DatabaseError("the functions cannot be installed\n  " + "\n  ".join(missing), where=database.url)
+    with database.write() as connection:
+        sql = procedure_sql(schema=_schema(connection), model=model, packages=packages)
+        connection.exec_driver_sql(sql)
+    return [*findings, _try_functions(database)]
+
+
+def check_server(database: Database, *, packages: Path | None = None) -> list[Finding]:
+    """Look whether the server has PL/Python, may read our packages, and whether we may create functions.
+
+    Raises
+    ------
+    DatabaseError
+        If the database is not PostgreSQL.
+    """
+    if database.dialect != "postgresql":
+        raise DatabaseError(
+            "functions are installed in PostgreSQL only",
+            where=database.url,
+            advice="on SQLite they are there on every connection that galclass opens",
+        )
+    folder = packages or site_packages()
+    with database.read() as connection:
+        version = str(connection.scalar(text("SHOW server_version"))).split(".")[0]
+        available = connection.scalar(text("SELECT 1 FROM pg_available_extensions WHERE name = 'plpython3u'"))
+        superuser = bool(connection.scalar(text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")))
+        local = connection.scalar(text("SELECT inet_server_addr()")) is None
+    package = f"apt-get install postgresql-plpython3-{version}"
+    without = "managed servers have none: use `galclass score --pending --watch`, which does the same"
+    found = [
+        Finding("language plpython3u", bool(available), "there" if available else "not there", f"{package}; {without}"),
+        Finding(
+            "right to create PL/Python functions", superuser, "superuser" if superuser else "no superuser",
+            "ask a superuser to run the text of `galclass db install-procedure --dry-run`",
+        ),
+    ]  # fmt: skip
+    closed = first_closed(folder) if local else None
+    found.append(
+        Finding(
+            f"server may read {folder}", closed is None, "yes" if closed is None else f"{closed} is closed to others",
+            "install galclass where the server's user may read it, such as /opt/galclass, and run it from there",
+        )
+    )  # fmt: skip
+    return found
+
+
+def first_closed(folder: Path) -> Path | None:
+    """Give the first folder on the way that users outside owner and group may not enter; None where all are open."""
+    for part in [*reversed(folder.parents), folder]:
+        if not part.exists() or not os.stat(part).st_mode & stat.S_IXOTH:
+            return part
+    return None
+
+
+def _schema(connection: Connection) -> str:
+    found = connection.scalar(
+        text("SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = 'galaxy_models'::regclass")
+    )
+    return str(found).strip('"').replace('""', '"')
+
+
+def _try_functions(database: Database) -> Finding:
+    with database.read() as connection:
+        schema = _quote(_schema(connection))
+        models = connection.scalar(text("SELECT count(*) FROM galaxy_model_aliases WHERE alias = 'production'"))
+        if not models:
+            return Finding("the functions answer", True, "not tried: no model is registered")
+        record = connection.scalar(text(f"SELECT {schema}.predict_galaxy_json('\\x00'::bytea)"))
+    return Finding("the functions answer", '"error"' in str(record), str(record)[:60])
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,79 @@
+-- GENERATED, NOT RUN AGAINST A SERVER: no engine that speaks this dialect was at hand when it was written.
+-- galclass in SQL Server Machine Learning Services (2019 or later, Python): galclass {{version}}.
+-- Needs: sp_configure 'external scripts enabled', 1; the package galclass in the instance's Python
+-- (sqlmlutils or pip); EXECUTE ANY EXTERNAL SCRIPT for the callers.
+SET ANSI_NULLS ON;
+SET QUOTED_IDENTIFIER ON;
+GO
+
+IF OBJECT_ID(N'{{schema}}.galaxyModels', N'U') IS NULL
+CREATE TABLE {{schema}}.galaxyModels (
+    id NVARCHAR(100) NOT NULL,
+    value VARBINARY(MAX) NOT NULL,
+    sha256 CHAR(64) NOT NULL,
+    created_at DATETIME2 NOT NULL DEFAULT SYSUTCDATETIME(),
+    CONSTRAINT PK_galaxyModels PRIMARY KEY (id)
+);
+GO
+
+IF OBJECT_ID(N'{{schema}}.galaxyImgData', N'U') IS NULL
+CREATE TABLE {{schema}}.galaxyImgData (
+    object_id NVARCHAR(64) NOT NULL,
+    img VARBINARY(MAX) NULL,
+    frame_px INT NULL,
+    CONSTRAINT PK_galaxyImgData PRIMARY KEY (object_id)
+);
+GO
+
+-- @InputData: a query that gives object_id, img, frame_px; @InputParameter: the model's bytes.
+-- Both have the original's defaults and can be overridden at the call. @InputData is run with the rights of the
+-- caller by sp_execute_external_script: grant EXECUTE only to those who may read what they name.
+CREATE OR ALTER PROCEDURE {{schema}}.predictGalaxyClass
+    @InputData NVARCHAR(MAX) = N'SELECT object_id, img, frame_px FROM {{schema}}.galaxyImgData',
+    @InputParameter VARBINARY(MAX) = NULL,
+    @ModelId NVARCHAR(100) = N'{{model}}'
+AS
+BEGIN
+    SET NOCOUNT ON;
+    IF @InputParameter IS NULL
+        SELECT @InputParameter = value FROM {{schema}}.galaxyModels WHERE id = @ModelId;
+    IF @InputParameter IS NULL
+        THROW 50001, N'galclass: there is no such model in galaxyModels', 1;
+    EXECUTE sp_execute_external_script
+        @language = N'Python',
+        @script = N'
+import pandas
+from galclass.scoring import ROW_COLUMNS, Scorer
+
+scorer = Scorer(model, name=model_id)
+frames = [None if value != value else int(value) for value in images["frame_px"].astype(float)]
+answers = scorer.score(list(images["img"]), object_ids=list(images["object_id"].astype(str)), frame_px=frames)
+rows = [answer.as_row() for answer in answers]
+predictions = pandas.DataFrame([[row[name] for name in ROW_COLUMNS] for row in rows], columns=list(ROW_COLUMNS))
+',
+        @input_data_1 = @InputData,
+        @input_data_1_name = N'images',
+        @output_data_1_name = N'predictions',
+        @params = N'@model VARBINARY(MAX), @model_id NVARCHAR(100)',
+        @model = @InputParameter,
+        @model_id = @ModelId
+    WITH RESULT SETS ((
+        object_id NVARCHAR(64),
+        predicted_class NVARCHAR(4),
+        predicted_group NVARCHAR(16),
+{{probability_columns}}
+        prediction_set NVARCHAR(64),
+        flags NVARCHAR(200),
+        error NVARCHAR(400),
+        model_name NVARCHAR(100),
+        model_version INT,
+        model_sha256 CHAR(64),
+        scored_at NVARCHAR(32)
+    ));
+END;
+GO
+
+-- Call it: EXECUTE {{schema}}.predictGalaxyClass;
+-- Put a model in: INSERT INTO {{schema}}.galaxyModels (id, value, sha256)
+--     SELECT N'{{model}}', BulkColumn, LOWER(CONVERT(CHAR(64), HASHBYTES('SHA2_256', BulkColumn), 2))
+--     FROM OPENROWSET(BULK N'C:\models\galaxy.onnx', SINGLE_BLOB) AS model;

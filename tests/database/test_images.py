@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from galclass.database import Database, Images, NewImage
+from galclass.database.positions import read_objects, separation_arcsec
+from galclass.errors import DatabaseError
+
+
+def test_images_are_added_once(database: Database, galaxies: dict[str, bytes]) -> None:
+    images = Images(database)
+    first = images.add(NewImage(key, data) for key, data in galaxies.items())
+    again = images.add(NewImage(key, b"other bytes") for key in [*galaxies, "new", "new"])
+    assert (first.added, first.already_there) == (70, 0)
+    assert (again.added, again.already_there) == (1, 71)
+    assert images.count() == 71
+    key = next(iter(galaxies))
+    assert images.get(key) == galaxies[key]
+    assert images.get("nowhere") is None
+
+
+def test_more_than_a_chunk_is_added(database: Database) -> None:
+    added = Images(database).add(NewImage(f"{number:04}", b"x") for number in range(1000))
+    assert added.added == 1000
+    page = Images(database).list(limit=3, after="0500")
+    assert [one.object_id for one in page] == ["0501", "0502", "0503"]
+    assert (page[0].size_bytes, page[0].sha256) == (1, hashlib.sha256(b"x").hexdigest())
+
+
+def test_ids_stay_text(database: Database) -> None:
+    Images(database).add([NewImage("587722981742084144", b"x"), NewImage("007", b"x")])
+    assert [one.object_id for one in Images(database).list()] == ["007", "587722981742084144"]
+
+
+@pytest.mark.parametrize(("ra", "dec"), [(180.0, 0.0), (0.001, 10.0), (359.999, -10.0), (77.0, 89.999), (12.0, -89.99)])
+def test_a_cone_search_finds_what_brute_force_finds(database: Database, ra: float, dec: float) -> None:
+    rng = np.random.default_rng(7)
+    positions = np.column_stack(
+        [(ra + rng.normal(0, 0.05, 400)) % 360, np.clip(dec + rng.normal(0, 0.05, 400), -90, 90)]
+    )
+    Images(database).add(
+        NewImage(f"{number:03}", b"x", ra=float(a), dec=float(d)) for number, (a, d) in enumerate(positions)
+    )
+    Images(database).add([NewImage("no position", b"x")])
+    distances = separation_arcsec(positions[:, 0], positions[:, 1], ra, dec)
+    expected = {f"{number:03}" for number in range(400) if distances[number] <= 120}
+    found = Images(database).cone_search(ra, dec, 120, limit=1000)
+    assert {one.object_id for one in found} == expected
+    assert expected
+    order = [distances[int(one.object_id)] for one in found]
+    assert order == sorted(order)
+
+
+def test_distances_agree_with_astropy() -> None:
+    from astropy.coordinates import SkyCoord
+
+    rng = np.random.default_rng(1)
+    ra, dec = rng.uniform(0, 360, 50), rng.uniform(-90, 90, 50)
+    expected = SkyCoord(ra, dec, unit="deg").separation(SkyCoord(10, 20, unit="deg")).arcsec
+    np.testing.assert_allclose(separation_arcsec(ra, dec, 10, 20), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("cone", [(400, 0, 1), (0, 91, 1), (0, 0, 0), (0, 0, -5)])
+def test_no_cone_is_an_error(database: Database, cone: tuple[float, float, float]) -> None:
+    with pytest.raises(DatabaseError, match="no such cone"):
+        Images(database).cone_search(*cone)
+
+
+def test_a_catalog_gives_object_ids_by_file(sample_folder: Path) -> None:
+    objects = read_objects(sample_folder / "gz2_hart16.csv", sample_folder / "gz2_filename_mapping.csv")
+    assert len(objects) == 703
+    one = objects["68"]
+    assert one.object_id == "587722981746540704"
+    assert one.label

@@ -1,0 +1,306 @@
+"""The functions and the procedure inside a real PostgreSQL server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+from sqlalchemy import text
+from tiny_model import tiny_model
+
+from galclass.database import Database, Images, NewImage, Registry, open_database, score_pending
+from galclass.database.procedure import check_server, first_closed, install_procedure, procedure_sql, site_packages
+from galclass.errors import DatabaseError, RegistryError
+from galclass.morphology import CLASSES
+from galclass.scoring import Scorer
+
+PACKAGES = ("numpy", "numpy.libs", "onnxruntime", "cv2", "opencv_python_headless.libs", "simplejpeg")
+PACKAGES += ("simplejpeg.libs", "PIL", "pillow.libs", "flatbuffers", "google", "packaging")
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with galclass and what it scores with, that the server's user may read."""
+    import galclass
+
+    source = Path(galclass.__file__).parent
+    if first_closed(site_packages()) is None and first_closed(source) is None:
+        return site_packages()
+    folder = Path("/var/tmp/galclass-test-packages")
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in PACKAGES:
+        if (site_packages() / name).exists():
+            shutil.copytree(site_packages() / name, folder / name)
+    shutil.copytree(source, folder / "galclass")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(cluster, galaxies: dict[str, bytes], packages: Path) -> Iterator[Database]:
+    """A database with a model, seventy images, the functions, and three roles."""
+    url = cluster.create_database("with_functions")
+    with open_database(url, migrate=True) as database:
+        if not check_server(database)[0].ok:
+            pytest.skip("PL/Python is not installed: make test-deps")
+        Registry(database).register(tiny_model())
+        Images(database).add(NewImage(key, data) for key, data in galaxies.items())
+        install_procedure(database, packages=packages)
+        with database.write() as connection:
+            connection.exec_driver_sql(ROLES)
+        yield database
+
+
+ROLES = """
+CREATE ROLE reader LOGIN; CREATE ROLE writer LOGIN; CREATE ROLE nobody LOGIN;
+GRANT SELECT ON galaxy_models, galaxy_model_aliases, galaxy_images TO reader, writer;
+GRANT EXECUTE ON FUNCTION predict_galaxy_class, predict_galaxy_group, predict_galaxy_json, predict_galaxies
+    TO reader, writer;
+GRANT SELECT, INSERT ON galaxy_predictions TO writer;
+GRANT EXECUTE ON PROCEDURE predict_galaxy_class_batch TO reader, writer;
+"""
+
+
+@pytest.fixture
+def session(server: Database, cluster) -> Iterator[psycopg.Connection]:
+    """A superuser's session with no predictions in the table."""
+    with psycopg.connect(cluster.url("with_functions"), autocommit=True) as connection:
+        connection.execute("TRUNCATE galaxy_predictions")
+        yield connection
+
+
+@pytest.fixture
+def as_role(cluster, server: Database):
+    """Open a session as a role."""
+    opened = []
+
+    def connect(role: str) -> psycopg.Connection:
+        opened.append(psycopg.connect(cluster.url("with_functions", role), autocommit=True))
+        return opened[-1]
+
+    yield connect
+    for connection in opened:
+        connection.close()
+
+
+def test_the_functions_give_the_scorers_answers(session, galaxies: dict[str, bytes]) -> None:
+    expected = Scorer(tiny_model(), version=1).score(list(galaxies.values()), object_ids=list(galaxies))
+    rows = session.execute(
+        "SELECT object_id, predict_galaxy_class(img), predict_galaxy_group(img), predict_galaxy_json(img) "
+        "FROM galaxy_images"
+    ).fetchall()
+    found = {row[0]: row[1:] for row in rows}
+    for answer in expected:
+        name, group, record = found[answer.object_id]
+        assert (name, group) == (answer.predicted_class, answer.predicted_group)
+        values = [json.loads(record)["probabilities"][leaf] for leaf in CLASSES]
+        np.testing.assert_allclose(values, answer.probabilities, atol=1e-5)
+
+
+def test_null_gives_null_and_a_bad_image_its_reason(session) -> None:
+    row = session.execute(
+        "SELECT predict_galaxy_class(NULL), predict_galaxy_group(NULL), predict_galaxy_json(NULL), "
+        "predict_galaxy_class('\\x00'), predict_galaxy_group('\\x00'), predict_galaxy_json('\\x00')"
+    ).fetchone()
+    assert row[:5] == (None,) * 5
+    assert json.loads(row[5])["error"]["code"]
+
+
+def test_rows_have_defaults_for_source_and_model_and_both_can_be_named(session) -> None:
+    everything = session.execute("SELECT * FROM predict_galaxies() ORDER BY object_id").fetchall()
+    assert len(everything) == 70
+    session.execute("CREATE TEMP VIEW few AS SELECT object_id, img FROM galaxy_images ORDER BY object_id LIMIT 3")
+    few = session.execute("SELECT * FROM predict_galaxies('few', 'galaxy@1') ORDER BY object_id").fetchall()
+    assert few == everything[:3]
+
+
+def test_the_procedure_writes_what_the_worker_writes(server: Database, session) -> None:
+    session.execute("CALL predict_galaxy_class_batch()")
+    columns = (
+        "object_id, model_name, model_version, predicted_class, predicted_group, probabilities, prediction_set, flags"
+    )
+    written = session.execute(f"SELECT {columns}, error FROM galaxy_predictions ORDER BY object_id").fetchall()
+    session.execute("TRUNCATE galaxy_predictions")
+    score_pending(server)
+    assert session.execute(f"SELECT {columns}, error FROM galaxy_predictions ORDER BY object_id").fetchall() == written
+    assert len(written) == 70
+
+
+def test_the_procedure_goes_on_where_it_stopped(session) -> None:
+    session.execute("CALL predict_galaxy_class_batch(batch => 7, max_rows => 20)")
+    assert session.execute("SELECT count(*) FROM galaxy_predictions").fetchone() == (20,)
+    session.execute("CALL predict_galaxy_class_batch()")
+    session.execute("CALL predict_galaxy_class_batch()")
+    assert session.execute("SELECT count(*) FROM galaxy_predictions").fetchone() == (70,)
+
+
+def test_corrupt_rows_are_written_with_their_reason(session, galaxies: dict[str, bytes]) -> None:
+    good = next(iter(galaxies.values()))
+    session.execute("CREATE TEMP TABLE odd (object_id text, img bytea)")
+    for key, data in (("a", good), ("b", b""), ("c", good[:999]), ("d", b"\xff\xd8\xff"), ("e", None)):
+        session.execute("INSERT INTO odd VALUES (%s, %s)", (key, data))
+    session.execute("CALL predict_galaxy_class_batch(source => 'odd')")
+    rows = session.execute("SELECT object_id, error FROM galaxy_predictions ORDER BY object_id").fetchall()
+    assert [key for key, error in rows if error is None] == ["a"]
+    assert len(rows) == 5
+
+
+def test_a_moved_alias_takes_effect_in_an_open_session(server: Database, session) -> None:
+    query = "SELECT DISTINCT model_version FROM predict_galaxies()"
+    assert session.execute(query).fetchall() == [(1,)]
+    Registry(server).register(tiny_model(3))
+    try:
+        assert session.execute(query).fetchall() == [(2,)]
+        assert session.execute(
+            "SELECT DISTINCT model_version FROM predict_galaxies(model => 'galaxy@1')"
+        ).fetchall() == [(1,)]
+    finally:
+        Registry(server).rollback("galaxy")
+    assert session.execute(query).fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("model", ["", "galaxy'; DROP TABLE galaxy_models; --", "galaxy@", "nothing", "galaxy@99"])
+def test_odd_model_names_are_errors_and_nothing_else(session, model: str) -> None:
+    with pytest.raises(psycopg.Error, match="galclass"):
+        session.execute("SELECT predict_galaxy_class('\\x00', %s)", (model,))
+    assert session.execute("SELECT count(*) >= 1 FROM galaxy_models").fetchone() == (True,)
+
+
+@pytest.mark.parametrize("source", ["galaxy_images; DROP TABLE galaxy_labels", "(SELECT 1) x", "pg_authid", "nowhere"])
+def test_odd_sources_are_errors_and_nothing_else(session, source: str) -> None:
+    for statement in ("SELECT * FROM predict_galaxies(%s)", "CALL predict_galaxy_class_batch(source => %s)"):
+        with pytest.raises(psycopg.Error):
+            session.execute(statement, (source,))
+    assert session.execute("SELECT count(*) FROM galaxy_labels").fetchone() == (0,)
+
+
+def test_a_relation_with_a_hostile_name_is_only_a_relation(session) -> None:
+    name = '"x; DROP TABLE galaxy_labels; --"'
+    session.execute(f"CREATE TEMP TABLE {name} AS SELECT object_id, img FROM galaxy_images LIMIT 2")
+    assert session.execute("SELECT count(*) FROM predict_galaxies(%s)", (name,)).fetchone() == (2,)
+    assert session.execute("SELECT count(*) FROM galaxy_labels").fetchone() == (0,)
+
+
+def test_a_role_without_rights_gets_nothing(as_role, session) -> None:
+    nobody = as_role("nobody")
+    for statement in (
+        "SELECT predict_galaxy_class('\\x00')",
+        "SELECT * FROM predict_galaxies()",
+        "CALL predict_galaxy_class_batch()",
+        "SELECT * FROM galaxy_models",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            nobody.execute(statement)
+
+
+def test_the_procedure_lends_nobody_its_owners_rights(as_role, session) -> None:
+    reader = as_role("reader")
+    assert reader.execute("SELECT count(*) FROM predict_galaxies()").fetchone() == (70,)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        reader.execute("CALL predict_galaxy_class_batch()")
+    session.execute("CREATE TABLE IF NOT EXISTS secret AS SELECT object_id, img FROM galaxy_images LIMIT 1")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        reader.execute("SELECT * FROM predict_galaxies('secret')")
+    assert session.execute("SELECT count(*) FROM galaxy_predictions").fetchone() == (0,)
+
+
+def test_a_revoke_takes_effect_at_once_in_an_open_session(as_role, session) -> None:
+    reader = as_role("reader")
+    query = "SELECT predict_galaxy_class(img) FROM galaxy_images LIMIT 1"
+    reader.execute(query)
+    session.execute("REVOKE SELECT ON galaxy_models FROM reader")
+    try:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            reader.execute(query)
+    finally:
+        session.execute("GRANT SELECT ON galaxy_models TO reader")
+    reader.execute(query)
+
+
+@pytest.fixture
+def many(session, galaxies: dict[str, bytes]) -> str:
+    """A table of 20,000 images: some ten seconds of scoring."""
+    session.execute("CREATE TABLE IF NOT EXISTS many (object_id text PRIMARY KEY, img bytea)")
+    session.execute(
+        "INSERT INTO many SELECT i::text, img FROM generate_series(1, 20000) i, "
+        "(SELECT img FROM galaxy_images LIMIT 1) one ON CONFLICT DO NOTHING"
+    )
+    return "many"
+
+
+def test_a_timeout_is_honoured_within_a_second_and_keeps_what_was_committed(as_role, session, many: str) -> None:
+    session.execute("GRANT SELECT ON many TO writer")
+    writer = as_role("writer")
+    writer.execute("SELECT predict_galaxy_class('\\x00')")  # loads the model
+    writer.execute("SET statement_timeout = '700ms'")
+    started = time.monotonic()
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        writer.execute("CALL predict_galaxy_class_batch(source => 'many')")
+    assert time.monotonic() - started < 1.7
+    kept = session.execute("SELECT count(*) FROM galaxy_predictions").fetchone()[0]
+    assert 0 < kept < 20000
+    assert kept % 64 == 0
+
+
+def test_a_cancel_is_honoured_within_a_second(as_role, session, many: str) -> None:
+    reader = as_role("reader")
+    session.execute("GRANT SELECT ON many TO reader")
+    cancelled = []
+    timer = threading.Timer(1.0, lambda: (cancelled.append(time.monotonic()), reader.cancel()))
+    timer.start()
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        reader.execute("SELECT count(*) FROM predict_galaxies('many')")
+    assert time.monotonic() - cancelled[0] < 1.0
+    timer.join()
+
+
+def test_settings_that_favour_parallel_plans_do_no_harm(session, many: str) -> None:
+    session.execute("ANALYZE many")
+    session.execute("SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0")
+    query = "SELECT count(predict_galaxy_class(img)) FROM many WHERE object_id < '11'"
+    assert session.execute(query).fetchone()[0] > 100
+
+
+def test_text_for_other_schemas_is_quoted() -> None:
+    sql = procedure_sql(schema='we"ird', packages=Path("/opt/it's/site-packages"))
+    assert 'FUNCTION "we""ird".predict_galaxy_class(' in sql
+    assert 'site.addsitedir("/opt/it\'s/site-packages")' in sql
+    with pytest.raises(RegistryError):
+        procedure_sql(model="x'; DROP TABLE y; --")
+
+
+def test_what_is_missing_is_named_with_the_way_to_mend_it(cluster, tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    cluster.execute("CREATE ROLE plain LOGIN")
+    with Database(cluster.url("postgres", "plain")) as database, pytest.raises(DatabaseError) as caught:
+        install_procedure(database, packages=closed)
+    assert "superuser" in str(caught.value)
+    assert "closed to others" in str(caught.value)
+
+
+def test_sqlite_needs_no_installing(tmp_path: Path) -> None:
+    with open_database(tmp_path / "x.db") as database, pytest.raises(DatabaseError, match="On SQLite they are there"):
+        install_procedure(database)
+
+
+def test_installing_again_replaces_the_functions(server: Database, packages: Path) -> None:
+    assert all(finding.ok for finding in install_procedure(server, packages=packages))
+    with server.read() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM pg_proc WHERE proname LIKE 'predict_galax%'")) == 5
+
+
+def test_the_t_sql_text_is_the_one_that_was_reviewed() -> None:
+    import galclass
+
+    golden = (Path(__file__).parent / "golden" / "tsql.sql").read_text()
+    assert procedure_sql("tsql").replace(galclass.__version__, "VERSION") == golden
+    assert golden.startswith("-- GENERATED, NOT RUN AGAINST A SERVER")
+    for word in ("galaxyModels", "sp_execute_external_script", "@InputData", "@InputParameter", "WITH RESULT SETS"):
+        assert word in golden

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_model import tiny_model
+
+from galclass.database import Database, Images, NewImage, Registry, open_database, run_sql
+from galclass.errors import DatabaseError, RegistryError
+from galclass.morphology import CLASSES
+from galclass.scoring import Scorer
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path, galaxies: dict[str, bytes]) -> Database:
+    """A SQLite file with a model and seventy images."""
+    with open_database(tmp_path / "galclass.db") as database:
+        Registry(database).register(tiny_model())
+        Images(database).add(NewImage(key, data) for key, data in galaxies.items())
+        yield database
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM galaxy_images",
+        "CREATE TABLE x (a INTEGER)",
+        "UPDATE galaxy_images SET uri = 'x'",
+        "DROP TABLE galaxy_images",
+    ],
+)
+def test_a_statement_that_writes_is_refused_unless_asked(filled: Database, statement: str) -> None:
+    with pytest.raises(DatabaseError):
+        run_sql(filled, statement)
+    assert Images(filled).count() == 70
+    run_sql(filled, "DELETE FROM galaxy_images", write=True)
+    assert Images(filled).count() == 0
+
+
+def test_only_one_statement_is_run(filled: Database) -> None:
+    with pytest.raises(DatabaseError):
+        run_sql(filled, "SELECT 1; DELETE FROM galaxy_images")
+    assert Images(filled).count() == 70
+
+
+def test_rows_beyond_the_limit_are_told(filled: Database) -> None:
+    result = run_sql(filled, "SELECT object_id FROM galaxy_images", limit=10)
+    assert (len(result.rows), result.cut, result.columns) == (10, True, ("object_id",))
+
+
+def test_a_wrong_statement_says_what_the_database_says(filled: Database) -> None:
+    with pytest.raises(DatabaseError, match="nonsense"):
+        run_sql(filled, "SELECT nonsense FROM galaxy_images")
+
+
+def test_functions_give_the_scorers_answers(sqlite: Database, galaxies: dict[str, bytes]) -> None:
+    rows = run_sql(
+        sqlite,
+        "SELECT object_id, predict_galaxy_class(img), predict_galaxy_group(img), predict_galaxy_json(img) "
+        "FROM galaxy_images",
+    ).rows
+    found = {row[0]: row[1:] for row in rows}
+    for answer in Scorer(tiny_model()).score(list(galaxies.values()), object_ids=list(galaxies)):
+        name, group, record = found[answer.object_id]
+        assert (name, group) == (answer.predicted_class, answer.predicted_group)
+        values = [json.loads(record)["probabilities"][leaf] for leaf in CLASSES]
+        np.testing.assert_allclose(values, answer.probabilities, atol=1e-5)
+
+
+def test_null_gives_null_and_a_bad_image_its_reason(sqlite: Database) -> None:
+    (row,) = run_sql(
+        sqlite,
+        "SELECT predict_galaxy_class(NULL), predict_galaxy_group(NULL), predict_galaxy_json(NULL), "
+        "predict_galaxy_class(x'00'), predict_galaxy_group('text'), predict_galaxy_json(x'')",
+    ).rows
+    assert row[:5] == (None,) * 5
+    assert json.loads(row[5])["error"]["code"] == "empty"
+
+
+def test_a_moved_alias_takes_effect_on_open_connections(sqlite: Database) -> None:
+    query = "SELECT predict_galaxy_json(img) FROM galaxy_images LIMIT 1"
+    versions = []
+    for seed in (1, 2, 3, 4):
+        Registry(sqlite).register(tiny_model(seed))
+        versions.append(json.loads(run_sql(sqlite, query).rows[0][0])["model"]["version"])
+    assert versions == [2, 3, 4, 5]
+
+
+def test_without_a_model_the_reason_is_told(tmp_path: Path) -> None:
+    with open_database(tmp_path / "empty.db") as database, pytest.raises(RegistryError, match="no such model"):
+        run_sql(database, "SELECT predict_galaxy_class(x'00')")
+
+
+def test_another_model_can_answer(sqlite: Database, tmp_path: Path) -> None:
+    Registry(sqlite).register(tiny_model(8), name="other")
+    with open_database(tmp_path / "galclass.db", model="other@1") as database:
+        record = json.loads(run_sql(database, "SELECT predict_galaxy_json(x'00')").rows[0][0])
+    assert record["model"]["name"] == "other"
