@@ -198,3 +198,17 @@ def test_similar_galaxies_leave_the_image_itself_out(client: TestClient, galaxie
     assert client.get("/" + found[0]["image"]).status_code == 200
     bad = client.post(URL.replace("predict", "similar"), content=b"x", headers=JPEG)
     assert (bad.status_code, refusal(bad)["code"]) == (422, "not_an_image")
+
+
+def test_urls_are_refused_unless_the_configuration_allows_hosts(client: TestClient) -> None:
+    answer = client.post(URL, json={"id": "1", "url": "https://127.0.0.1/secret"})
+    assert (answer.status_code, refusal(answer)["code"]) == (422, "url_refused")
+
+
+def test_a_wrong_method_names_every_right_one(client: TestClient) -> None:
+    answer = client.put("/v1/services")
+    assert (answer.status_code, refusal(answer)["code"], answer.headers["allow"]) == (
+        405,
+        "method_not_allowed",
+        "GET, POST",
+    )

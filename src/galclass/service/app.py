@@ -21,6 +21,8 @@ _DESCRIPTION = """Galaxy morphology from survey images: versioned services that 
 
 Every refusal is `{"error": {"code", "message", "field"}}`. Versions never change; aliases such as `latest` move."""
 
+_ROUTERS = tuple(module.router for module in (predict, batches, manage, browse, health))
+
 
 def create_app(config: Config) -> FastAPI:
     """Make the app of one server process.
@@ -55,8 +57,9 @@ def create_app(config: Config) -> FastAPI:
     app.state.service = state
     install_handlers(app)
     install_docs(app)
-    for module in (predict, batches, manage, browse, health):
-        app.include_router(module.router)
+    for router in _ROUTERS:
+        app.include_router(router)
+    app.state.api_routes = [route for router in _ROUTERS for route in router.routes]
     app.mount("/", StaticFiles(directory=web_folder(), html=True, check_dir=False), name="page")
     app.add_middleware(Observe, metrics=state.metrics)
     return app

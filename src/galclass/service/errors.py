@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from galclass.errors import CutoutError, DatabaseError, GalclassError, ServiceError
 
@@ -38,6 +39,8 @@ STATUS: Mapping[str, int] = {
     "unknown_job": 404,
     "method_not_allowed": 405,
     "not_acceptable": 406,
+    "url_refused": 422,
+    "url_failed": 422,
     "slow_body": 408,
     "conflict": 409,
     "exists": 409,
@@ -127,7 +130,8 @@ async def _galclass_error(request: Request, error: Exception) -> JSONResponse:
     if status >= 500:
         log.error("request failed", extra={"code": error.code, "path": request.url.path, "reason": str(error)})
     message = _DATABASE_AWAY if error.code == "database" else str(error)  # its own text names hosts and paths
-    response = error_response(error.code, message, getattr(error, "field", None), status=status)
+    field = "img" if isinstance(error, CutoutError) else getattr(error, "field", None)
+    response = error_response(error.code, message, field, status=status)
     response.headers.update(getattr(error, "headers", {}))
     return response
 
@@ -143,14 +147,24 @@ def _location(fault: Mapping[str, Any]) -> str:
     return ".".join(str(part) for part in rest) or str(place)
 
 
-async def _http_error(_: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
     code = {404: "not_found", 405: "method_not_allowed"}.get(status, "bad_request")
     message = str(error.detail) if isinstance(error, HTTPException) else "bad request"
     response = error_response(code, message, status=status)
     if isinstance(error, HTTPException) and error.headers:
         response.headers.update(error.headers)
+    if status == 405:
+        response.headers["Allow"] = ", ".join(_methods_of(request))
     return response
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Give the methods of every route of a path; the router names those of the first one only."""
+    fitting = [route for route in request.app.state.api_routes if route.matches(request.scope)[0] != Match.NONE]
+    plainest = min((route.path.count("{") for route in fitting), default=0)  # .../log, not .../{version}
+    chosen = [route for route in fitting if route.path.count("{") == plainest]
+    return sorted({method for route in chosen for method in route.methods} or {"GET", "HEAD"})
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

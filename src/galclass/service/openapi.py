@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from galclass.service.schemas import ErrorBody, ImageBody, ImagesBody
+from galclass.service.schemas import ErrorBody, ImageBody, ImagesBody, ImageUrlBody
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
@@ -30,15 +30,12 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorBody, "description": _ABOUT[status]} for status in statuses}
 
 
-def _schema(model: type[ImageBody] | type[ImagesBody]) -> dict[str, Any]:
-    return model.model_json_schema(ref_template="#/components/schemas/{model}")
-
-
 def _json_schema() -> dict[str, Any]:
-    one, several = _schema(ImageBody), _schema(ImagesBody)
+    """Give the schema of a JSON body, with its parts in line."""
+    one, other, several = (model.model_json_schema() for model in (ImageBody, ImageUrlBody, ImagesBody))
     several.pop("$defs", None)
-    several["properties"]["images"]["items"] = one
-    return {"anyOf": [one, several]}
+    several["properties"]["images"]["items"] = {"anyOf": [one, other]}
+    return {"anyOf": [one, other, several]}
 
 
 _OBJECT_IDS = {

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from galclass.morphology import CLASSES
+
 Probability = float
 
 
@@ -62,19 +64,27 @@ class PredictionList(BaseModel):
 
 
 class ImageBody(BaseModel):
-    """One image as JSON; `url` only where the server allows hosts to fetch from."""
+    """One image as JSON."""
 
     model_config = ConfigDict(extra="forbid")
 
     id: str = Field("image", min_length=1, max_length=200)
-    img: str | None = Field(None, description="JPEG, PNG or BMP bytes in base64")
-    url: str | None = Field(None, description="address at an allowed cutout service")
+    img: str = Field(min_length=4, description="JPEG, PNG or BMP bytes in base64")
+
+
+class ImageUrlBody(BaseModel):
+    """One image by its address, only at hosts that the server allows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field("image", min_length=1, max_length=200)
+    url: str = Field(min_length=9, max_length=2000, pattern="^https://")
 
 
 class ImagesBody(BaseModel):
     """Several images as JSON."""
 
-    images: list[ImageBody] = Field(min_length=1)
+    images: list[ImageBody | ImageUrlBody] = Field(min_length=1)
 
 
 class ServiceRecord(BaseModel):
@@ -236,7 +246,7 @@ class LabelBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     object_id: str = Field(min_length=1, max_length=200)
-    label: str = Field(min_length=1, max_length=40)
+    label: str = Field(max_length=40, json_schema_extra={"enum": list(CLASSES)})
 
 
 class LabelRecord(BaseModel):

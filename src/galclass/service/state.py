@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import cast
 
 from fastapi import Request
@@ -15,6 +16,7 @@ from galclass.service.auth import Actor, Authority
 from galclass.service.body import BodyReader
 from galclass.service.errors import RequestError
 from galclass.service.examples import Examples
+from galclass.service.fetching import UrlFetcher
 from galclass.service.inputs import ImageInput, Inputs, parse_inputs
 from galclass.service.jobs import Jobs
 from galclass.service.limits import RateLimit
@@ -64,6 +66,7 @@ class ServiceState:
         self.bodies = BodyReader(
             settings.max_body_bytes, settings.body_timeout_s, HELD_BODIES * settings.max_body_bytes
         )
+        self.fetcher = UrlFetcher(settings.url_hosts, settings.max_body_bytes)
         self.authority = Authority(self._check_token, open_reading=settings.open_reading)
         self.rate = RateLimit(settings.requests_per_minute)
         self.metrics = Metrics()
@@ -121,7 +124,8 @@ class ServiceState:
         def parse() -> Inputs:
             return parse_inputs(body, content_type, object_id=object_id, max_images=limit)
 
-        return parse() if len(body) <= _SMALL_BODY_BYTES else await self.pool.run(parse)
+        inputs = parse() if len(body) <= _SMALL_BODY_BYTES else await self.pool.run(parse)
+        return replace(inputs, images=await self.fetcher.fill(inputs.images))
 
     async def score(
         self, service: PublishedService, images: tuple[ImageInput, ...], frame_px: int | None
