@@ -49,6 +49,8 @@ def check_ids(table: Any, report: CatalogReport) -> Any:
     """Leave out rows without an id, and all but the first row of an object."""
     missing = table["object_id"].is_null().to_numpy()
     table = leave_out(table, missing, "no_id", lambda row: "no object id", report)
+    if pc.count_distinct(table["object_id"]).as_py() == table.num_rows:
+        return table
     ids, labels = table["object_id"].to_pylist(), table["label"].to_pylist()
     first: dict[str, int] = {}
     for index, object_id in enumerate(ids):

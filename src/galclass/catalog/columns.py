@@ -40,9 +40,9 @@ class Columns:
         """Give a column in one chunk."""
         return self.table[self._by_name[name.lower()]].combine_chunks()
 
-    def real_name(self, name: str) -> str:
-        """Give a column's name as the file spells it."""
-        return self._by_name[name.lower()]
+    def chunks(self, name: str) -> Any:
+        """Give a column as it lies in memory."""
+        return self.table[self._by_name[name.lower()]]
 
     def require(self, names: Iterable[str]) -> None:
         """Raise one error for all columns that are missing.

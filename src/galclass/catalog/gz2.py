@@ -66,7 +66,7 @@ def _with_votes(columns: Columns, ids: Any, assets: Any) -> Any:
         for kind in VOTE_KINDS:
             name = f"{stem}_{kind}"
             if columns.has(name):
-                votes[name] = pc.cast(as_float(columns.get(name), name, columns.where), pa.float32())
+                votes[name] = _as_float32(columns, name)
     label_name = columns.first("gz2_class", "gz2class", "label")
     if label_name:
         data["label"] = pc.utf8_trim_whitespace(pc.cast(columns.get(label_name), pa.string()))
@@ -78,13 +78,20 @@ def _with_votes(columns: Columns, ids: Any, assets: Any) -> Any:
     return pa.table({**data, **votes})
 
 
+def _as_float32(columns: Columns, name: str) -> Any:
+    column = columns.chunks(name)
+    if column.type == pa.float32() and not pc.any(pc.is_nan(column)).as_py():
+        return column
+    return pc.cast(as_float(column, name, columns.where), pa.float32())
+
+
 def label_by_votes(votes: dict[str, Any], kind: str, count: int) -> Any:
     """Give the gz2_class of the plurality answers, where all 37 fractions of a kind are there (null elsewhere)."""
     names = [f"{stem}_{kind}" for stem in STEMS]
     if any(name not in votes for name in names):
         return pa.nulls(count, pa.string())
-    matrix = np.column_stack([votes[name].to_numpy(zero_copy_only=False) for name in names])
-    voted = ~np.isnan(matrix[:, :3]).any(axis=1)
+    matrix = np.column_stack([np.asarray(votes[name], dtype=np.float64) for name in names])
+    voted: Any = ~np.isnan(matrix[:, :3]).any(axis=1)
     labels = [
         gz2_class_from_fractions(dict(zip(STEMS, row, strict=True))) if has else None
         for row, has in zip(matrix.tolist(), voted, strict=True)

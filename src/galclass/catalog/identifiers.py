@@ -91,6 +91,6 @@ def _check_trailing_zeros(text: Any, where: str) -> None:
     long = pc.unique(pc.filter(text, pc.match_substring_regex(text, rf"^\d{{{_LONG_DIGITS},19}}$")))
     if len(long) < _FEW:
         return
-    numbers = np.array([int(value.as_py()) for value in long], dtype=object)
-    if all(number % 128 == 0 for number in numbers) or all(number % 1000 == 0 for number in numbers):
+    numbers = pc.cast(long, pa.uint64()).to_numpy()
+    if not (numbers % 128).any() or not (numbers % 1000).any():
         raise _lost(where, f"{numbers[0]}, and all others are rounded alike")

@@ -25,9 +25,8 @@ _KINDS = {
     **dict.fromkeys((".vot", ".xml", ".votable"), "votable"),
     ".txt": "columns",
 }
-_VOTES = re.compile(
-    r"^t\d\d_.*_(count|weight|flag)$|_(fraction|debiased|debiased_low|debiased_high)$|^class\d+\.\d+$", re.I
-)
+_GZ2_VOTES = re.compile(r"^t\d\d_.*_(count|weight|flag|fraction|debiased)$")  # published with float32's digits
+_VOTES = re.compile(r"_(fraction|debiased|debiased_low|debiased_high)$|^class\d+\.\d+$", re.IGNORECASE)
 LIST_SEPARATOR = "|"
 
 
@@ -141,7 +140,9 @@ def _read_csv(path: Path, source: Any, delimiter: str, text_columns: frozenset[s
 
     names = _header(path, source, delimiter)
     text = [name for name in names if name.lower() in ID_COLUMNS or name in text_columns]
-    types = {name: pa.float64() for name in names if _VOTES.search(name)} | {name: pa.string() for name in text}
+    types = {name: pa.float64() for name in names if _VOTES.search(name)}
+    types |= {name: pa.float32() for name in names if _GZ2_VOTES.search(name)}
+    types |= {name: pa.string() for name in text}
     convert = pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=True)
     read = pyarrow.csv.ReadOptions(column_names=names, skip_rows=1, block_size=16 << 20)
     parse = pyarrow.csv.ParseOptions(delimiter=delimiter)
@@ -155,7 +156,14 @@ def _read_csv(path: Path, source: Any, delimiter: str, text_columns: frozenset[s
     convert = pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=True)
     if not isinstance(source, Path):
         source.seek(0)
-    return pyarrow.csv.read_csv(source, read, parse, convert)
+    try:
+        return pyarrow.csv.read_csv(source, read, parse, convert)
+    except pa.ArrowInvalid as error:
+        column = re.search(r"CSV column #(\d+): CSV conversion error.*(invalid value .*)", str(error))
+        if column is None:
+            raise
+        where = f"{path}, column {names[int(column[1])]}"
+        raise CatalogError("not a number", where=where, got=column[2]) from error
 
 
 def _header(path: Path, source: Any, delimiter: str) -> list[str]:
