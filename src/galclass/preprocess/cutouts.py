@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias, cast
 
 import cv2
@@ -20,9 +21,11 @@ from numpy.typing import NDArray
 from galclass.errors import ConfigError, CutoutError
 from galclass.preprocess.decode import decode
 from galclass.preprocess.geometry import SamplingPlan, sampling_plan
-from galclass.preprocess.headers import Header, read_header
+from galclass.preprocess.headers import read_header
 
 Pixels: TypeAlias = NDArray[np.uint8]
+_Placing: TypeAlias = tuple[int, tuple[Callable[[Pixels], Pixels], ...]]
+"""First row of the drawn picture, and what turns it into the view."""
 
 ALGORITHM_VERSION = 1
 """Raised whenever the same bytes and parameters would give other pixels."""
@@ -143,21 +146,52 @@ def _render(
     data: bytes, parameters: CutoutParameters, side: int, angles_deg: tuple[float, ...], frame_px: int | None
 ) -> Pixels:
     header = read_header(data)
-    crop_px = _crop_px(header, parameters, frame_px)
-    turns, mirrored = _EXIF_TURNS[header.orientation]
-    quarters, rests = _split_angles(angles_deg, mirrored)
-    drawn = tuple(dict.fromkeys(rests))
-    plan = sampling_plan(header.width, header.height, crop_px, parameters.size_px, side, drawn)
+    size = header.width, header.height
+    plan, placings = _recipe(size, header.orientation, parameters, side, angles_deg, frame_px)
     pictures = _warp(decode(data, plan.reduction, header).pixels, plan)
-    views = np.empty((len(angles_deg), side, side, 3), np.uint8)
-    for view, quarter, rest in zip(views, quarters, rests, strict=True):
-        start = drawn.index(rest) * side
-        _place(pictures[start : start + side], view, quarter, mirrored, turns)
+    if len(pictures) == side * len(placings) and not any(steps for _, steps in placings):
+        return pictures.reshape(-1, side, side, 3)
+    views = np.empty((len(placings), side, side, 3), np.uint8)
+    for view, (start, steps) in zip(views, placings, strict=True):
+        picture = pictures[start : start + side]
+        for step in steps:
+            picture = step(picture)
+        view[:] = picture
     return views
 
 
-def _crop_px(header: Header, parameters: CutoutParameters, frame_px: int | None) -> float:
-    shorter = min(header.width, header.height)
+@lru_cache(maxsize=128)
+def _recipe(
+    size: tuple[int, int],
+    orientation: int,
+    parameters: CutoutParameters,
+    side: int,
+    angles_deg: tuple[float, ...],
+    frame_px: int | None,
+) -> tuple[SamplingPlan, tuple[_Placing, ...]]:
+    """Give the pictures to draw, and for each view the picture it is made of and how it is turned.
+
+    Kept for the next file, since a survey has one frame size.
+
+    Angles are split into quarter turns, which move whole pixels, and a rest in [0, 90), which is drawn.
+    """
+    turns, mirrored = _EXIF_TURNS[orientation]
+    split = [divmod(-angle if mirrored else angle, 90) for angle in angles_deg]
+    drawn = tuple(dict.fromkeys(float(rest) for _, rest in split))
+    plan = sampling_plan(*size, _crop_px(size, parameters, frame_px), parameters.size_px, side, drawn)
+    placings = []
+    for quarter, rest in split:
+        steps = (
+            [_quarter_turn(int(quarter)), _mirror, _quarter_turn(turns)]
+            if mirrored
+            else [_quarter_turn(int(quarter) + turns)]
+        )
+        placings.append((drawn.index(rest) * side, tuple(step for step in steps if step is not None)))
+    return plan, tuple(placings)
+
+
+def _crop_px(size: tuple[int, int], parameters: CutoutParameters, frame_px: int | None) -> float:
+    shorter = min(size)
     if frame_px is None:
         return parameters.crop_fraction * shorter
     crop_px = parameters.crop_fraction * frame_px
@@ -166,37 +200,30 @@ def _crop_px(header: Header, parameters: CutoutParameters, frame_px: int | None)
             "too_small",
             f"the file holds less than the crop of a {frame_px} px frame",
             expected=f">= {crop_px:.0f} px a side",
-            got=f"{header.width} x {header.height} px",
+            got=f"{size[0]} x {size[1]} px",
             advice="frame_px is the side of the survey's frame, in px of the file",
         )
     return crop_px
 
 
-def _split_angles(angles_deg: tuple[float, ...], mirrored: bool) -> tuple[list[int], list[float]]:
-    """Split angles into quarter turns, which move whole pixels, and a rest in [0, 90), which is drawn."""
-    split = [divmod(-angle if mirrored else angle, 90) for angle in angles_deg]
-    return [int(quarter) % 4 for quarter, _ in split], [float(rest) for _, rest in split]
-
-
 def _warp(pixels: Pixels, plan: SamplingPlan) -> Pixels:
     """Draw the pictures of a plan: uint8, (pictures * side, side, 3); exact sums, rounded half up."""
-    part = pixels[plan.rows, plan.columns]
+    part = cv2.cvtColor(pixels[plan.rows, plan.columns], cv2.COLOR_RGB2RGBA)  # four channels warp twice as fast
     if plan.smooth:
         source = cv2.sepFilter2D(part, cv2.CV_32F, _SMOOTHING, _SMOOTHING, delta=0.5, borderType=cv2.BORDER_REPLICATE)
     else:
-        source = np.add(part, np.float32(0.5), dtype=np.float32)
+        source = part.astype(np.float32)
+        source += np.float32(0.5)  # type: ignore[arg-type]  # OpenCV's stubs do not say float
     drawn = cv2.remap(source, plan.x, plan.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return cast(Pixels, cv2.cvtColor(drawn.astype(np.uint8), cv2.COLOR_RGBA2RGB))  # 0.5 is in: this rounds half up
+    rounded = drawn.astype(np.uint8)  # a half is in: dropping the fraction rounds half up
+    return cast(Pixels, cv2.cvtColor(rounded, cv2.COLOR_RGBA2RGB))
 
 
-def _place(picture: Pixels, view: Pixels, quarter: int, mirrored: bool, turns: int) -> None:
-    """Turn a drawn picture by whole quarters, mirrored where the EXIF orientation says so."""
-    if mirrored:
-        quarter, picture = turns, cast(Pixels, cv2.flip(_turned(picture, quarter), 1))
-    else:
-        quarter = (quarter + turns) % 4
-    view[:] = _turned(picture, quarter)
+def _mirror(picture: Pixels) -> Pixels:
+    return cast(Pixels, cv2.flip(picture, 1))
 
 
-def _turned(picture: Pixels, quarter: int) -> Pixels:
-    return cast(Pixels, cv2.rotate(picture, _QUARTER_TURNS[quarter])) if quarter else picture
+def _quarter_turn(quarters: int) -> Callable[[Pixels], Pixels] | None:
+    """Give what turns a picture by so many quarters counter-clockwise; None for none."""
+    code = _QUARTER_TURNS.get(quarters % 4)
+    return None if code is None else lambda picture: cast(Pixels, cv2.rotate(picture, code))

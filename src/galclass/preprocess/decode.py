@@ -45,9 +45,8 @@ class Decoded:
 
     Attributes
     ----------
-    pixels : uint8, (ceil(height / reduction), ceil(width / reduction), 4), 0..255
-        Red, green, blue and one byte of padding: four channels are what the warp is fastest with.
-        Pixel k of a row covers the file's pixels [k * reduction, (k + 1) * reduction).
+    pixels : uint8, (ceil(height / reduction), ceil(width / reduction), 3), 0..255
+        Red, green, blue. Pixel k of a row covers the file's pixels [k * reduction, (k + 1) * reduction).
     header : Header
         Size, format and orientation of the file.
     reduction : int
@@ -57,11 +56,6 @@ class Decoded:
     pixels: NDArray[np.uint8]
     header: Header
     reduction: int
-
-    @property
-    def rgb(self) -> NDArray[np.uint8]:
-        """The pixels without the padding: uint8, (y, x, 3)."""
-        return self.pixels[..., :3]
 
 
 def decode(data: bytes, reduction: int = 1, header: Header | None = None) -> Decoded:
@@ -91,19 +85,19 @@ def decode(data: bytes, reduction: int = 1, header: Header | None = None) -> Dec
         pixels = _decode_jpeg(data, header, min(reduction, MAX_JPEG_REDUCTION))
         left = reduction // MAX_JPEG_REDUCTION
         if left > 1:
-            pixels = _with_padding(_block_means(Image.fromarray(pixels[..., :3]), left))
+            pixels = np.asarray(_block_means(Image.fromarray(pixels), left))
     else:
-        pixels = _with_padding(_block_means(_decode_with_pillow(data, header), reduction))
+        pixels = np.asarray(_block_means(_decode_with_pillow(data, header), reduction))
     return Decoded(pixels, header, reduction)
 
 
 def _decode_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
     height, width = -(-header.height // reduction), -(-header.width // reduction)
     try:  # the smallest scale that reaches both sides is 1 / reduction itself
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGBX", min_height=height, min_width=width)
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", min_height=height, min_width=width)
     except ValueError as error:
         raise _jpeg_fault(str(error)) from error
-    if pixels.shape != (height, width, 4):
+    if pixels.shape != (height, width, 3):
         raise CutoutError(
             "unsupported", "the JPEG decoder gave another size", expected=(height, width), got=pixels.shape
         )
@@ -112,7 +106,7 @@ def _decode_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint
 
 def _jpeg_fault(message: str) -> CutoutError:
     text = message.strip().rstrip(".")
-    if "remature end" in text:
+    if "Premature end of JPEG file" in text:
         return CutoutError("truncated", "the JPEG ends before its last pixel", got=text)
     if "nsupported" in text or "not supported" in text or "Unknown" in text:
         return CutoutError("unsupported", "a kind of JPEG that is not read", got=text)
@@ -149,7 +143,3 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 def _block_means(image: Image.Image, reduction: int) -> Image.Image:
     """Average blocks, rounding half up; the last block of a row or column has the pixels that are left."""
     return image.reduce(reduction) if reduction > 1 else image
-
-
-def _with_padding(image: Image.Image) -> NDArray[np.uint8]:
-    return np.asarray(image.convert("RGBX"))

@@ -47,6 +47,8 @@ def fill(writer: StoreWriter, chunks: Sequence[Chunk], processes: int, progress:
     """
     missing = [chunk for chunk in chunks if chunk.first not in writer.done]
     todo = sum(len(chunk.names) for chunk in missing)
+    if not missing:
+        return 0
     _check_disk(writer, todo)
     workers = min(processes or len(os.sched_getaffinity(0)), len(missing))
     with _bar(writer.places, writer.places - todo, progress) as advance:

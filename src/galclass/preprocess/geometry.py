@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,11 +58,10 @@ def reduction_for(crop_px: float, size_px: int) -> int:
     return reduction
 
 
-@lru_cache(maxsize=128)
 def sampling_plan(
     width: int, height: int, crop_px: float, size_px: int, side: int, angles_deg: tuple[float, ...]
 ) -> SamplingPlan:
-    """Plan the pictures of one geometry; the plan is cached, since a survey has one frame size.
+    """Plan the pictures of one geometry.
 
     Parameters
     ----------

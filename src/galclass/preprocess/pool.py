@@ -51,6 +51,7 @@ class _Worker:
         try:
             return self._ask(chunk, items)
         except _WorkerDied:
+            self.end()
             self._process = self._start()
         if len(chunk.names) == 1:
             reject = Reject(chunk.names[0], "crashed", "the decoder crashed on this file")
