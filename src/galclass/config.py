@@ -180,6 +180,9 @@ class TrainConfig:
         "NAME=K": rows of that source or label enter K times an iteration.
     observation_sources : tuple of str
         Sources whose coarse labels are learned through a matrix "true kind -> what that survey says".
+    debiased_sources : tuple of str
+        Sources whose gz2_class follows debiased fractions while other sources' labels follow raw ones: the class head
+        learns their kind from their raw fractions and from gz2_class only the leaf within its kind.
     label_smoothing : float
         Probability, in [0, 1), that a label says nothing.
     vote_weight : float
@@ -192,6 +195,10 @@ class TrainConfig:
         Angles of "fixed".
     zoom, shift_px, gain, colour_gain : float
         Spread of "free": log zoom (+-), shift (+- px), brightness and per-channel factor (standard deviations).
+    reduced_px : int
+        Side of the input, in px, during the first `reduced_share` of all steps (faster); 0: the full side throughout.
+    reduced_share : float
+        In [0, 1].
     views : int
         8: the model answers for the eight turns and mirror images of a cutout alike; 1: for the cutout as it is.
     ema : float
@@ -243,6 +250,7 @@ class TrainConfig:
     class_balance: float = 0.0
     repeats: tuple[str, ...] = ()
     observation_sources: tuple[str, ...] = ()
+    debiased_sources: tuple[str, ...] = ()
     label_smoothing: float = 0.01
     vote_weight: float = 0.3
     dropout: float = 0.2
@@ -252,6 +260,8 @@ class TrainConfig:
     shift_px: float = 1.5
     gain: float = 0.08
     colour_gain: float = 0.03
+    reduced_px: int = 0
+    reduced_share: float = 0.5
     views: Literal[1, 8] = 8
     ema: float = 0.995
     early_stopping: int = 0

@@ -31,7 +31,12 @@ def draw_galaxy(rng: np.random.Generator, thin: bool) -> bytes:
 
 
 def write_prepared(
-    folder: Path, labels: list[str | None], *, votes: bool = False, size_px: int = SIZE_PX, source: str = "drawn"
+    folder: Path,
+    labels: list[str | None],
+    *,
+    votes: bool = False,
+    size_px: int = SIZE_PX,
+    sources: tuple[str, ...] = ("drawn",),
 ) -> None:
     """Prepare one drawn galaxy a label; a label that starts with E is round."""
     rng = np.random.default_rng(7)
@@ -43,7 +48,7 @@ def write_prepared(
         "object_id": [key for key, _ in images],
         "label": labels,
         "split": [SPLITS[i % len(SPLITS)] for i in range(len(labels))],
-        "source": [source] * len(labels),
+        "source": [sources[i // len(SPLITS) % len(sources)] for i in range(len(labels))],
         "sha256": [f"{i:064x}" for i in range(len(labels))],
         "row": np.arange(len(labels), dtype=np.int64),
     }

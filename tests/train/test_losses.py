@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from drawn_galaxies import write_prepared
 
+from galclass.errors import TrainingError
 from galclass.morphology import CLASSES, leaves_of
+from galclass.train.conventions import own_kind, raw_kinds
 from galclass.train.dataset import TrainingData, class_weights, open_training_data, vote_reach
-from galclass.train.losses import Observation, Targets, class_loss, make_targets, observed_kinds, vote_loss
+from galclass.train.losses import (
+    Observation,
+    Targets,
+    class_loss,
+    fine_loss,
+    make_targets,
+    observed_kinds,
+    vote_loss,
+    within_loss,
+)
 
 
 def targets(*labels: str) -> Targets:
     leaves = torch.tensor([[name in leaves_of(label) for name in CLASSES] for label in labels])
     count = len(labels)
-    none = torch.full((count,), -1)
-    return Targets(leaves, torch.ones(count), none, torch.zeros(count, 37), torch.zeros(count, 11))
+    none, nothing = torch.full((count,), -1), torch.zeros_like(leaves)
+    return Targets(leaves, torch.ones(count), none, torch.zeros(count, 37), torch.zeros(count, 11), nothing, nothing)
 
 
 def test_fine_label_trains_minus_log_of_its_probability() -> None:
@@ -70,9 +83,42 @@ def test_observed_label_is_explained_by_what_the_survey_says_of_the_true_class()
         observation.logits[4] = torch.tensor([0.0, 0.0])  # of face-on spirals the survey calls half elliptical
     sure_spiral = torch.tensor([[-50.0] * 4 + [5.0] + [-50.0] * 8])
     observed = targets("elliptical")
-    through = Targets(observed.leaves, observed.weight, torch.tensor([0]), observed.votes, observed.reach)
+    through = replace(observed, observed=torch.tensor([0]))
     assert class_loss(sure_spiral, observed, observation, 0.0).item() > 50
     assert class_loss(sure_spiral, through, observation, 0.0).item() == pytest.approx(log(2), abs=1e-4)
+
+
+def test_leaf_within_its_kind_leaves_the_kind_alone() -> None:
+    logits = torch.randn(1, 13, requires_grad=True)
+    fine = targets("SBc2m")
+    rows = replace(targets("merger"), fine=fine.leaves, within=torch.from_numpy(own_kind(fine.leaves.numpy())))
+    within_loss(logits, rows).sum().backward()
+    assert not logits.grad[0, :4].any()
+    assert logits.grad[0, 4:12].sum().item() == pytest.approx(0, abs=1e-6)
+    assert logits.grad[0, CLASSES.index("SBc")] < 0
+    assert fine_loss(torch.zeros(1, 13), rows).item() == pytest.approx(log(13))
+
+
+def test_edge_on_has_no_kind_to_choose_within() -> None:
+    assert not own_kind(targets("Ser").leaves.numpy()).any()
+
+
+def test_raw_kinds_follow_the_clean_thresholds() -> None:
+    fractions = {
+        "t01_smooth_or_features_a01_smooth": [0.6, 0.3, 0.2, 0.47],
+        "t01_smooth_or_features_a02_features_or_disk": [0.4, 0.7, 0.8, 0.5],
+        "t02_edgeon_a04_yes": [0.0, 0.7, 0.1, 0.0],
+        "t02_edgeon_a05_no": [1.0, 0.3, 0.9, 1.0],
+        "t04_spiral_a08_spiral": [0.0, 0.0, 0.7, 0.9],
+        "t07_rounded_a16_completely_round": [0.2, 1.0, 0.0, 0.4],
+        "t07_rounded_a17_in_between": [0.3, 0.0, 0.0, 0.4],
+        "t07_rounded_a18_cigar_shaped": [0.5, 0.0, 0.0, 0.2],
+    }
+    table = pa.table({f"{stem}_weighted_fraction": values for stem, values in fractions.items()})
+    found = [tuple(np.array(CLASSES)[row]) for row in raw_kinds(table, "here")]
+    assert found == [("Ec",), ("Se",), leaves_of("spiral"), ()]
+    with pytest.raises(TrainingError, match=r"no column .*weighted_fraction. Leave out here"):
+        raw_kinds(table.drop_columns(table.column_names[:1]), "here")
 
 
 def test_vote_loss_is_least_at_the_fractions_and_weighs_questions_by_reach() -> None:
@@ -80,7 +126,7 @@ def test_vote_loss_is_least_at_the_fractions_and_weighs_questions_by_reach() -> 
     given[0, :3] = torch.tensor([0.6, 0.3, 0.1])
     reach = torch.zeros(1, 11)
     reach[0, 0] = 1
-    rows = Targets(torch.zeros(1, 13, dtype=torch.bool), torch.ones(1), torch.tensor([-1]), given, reach)
+    rows = replace(targets("merger"), votes=given, reach=reach)
     right = torch.zeros(1, 37)
     right[0, :3] = given[0, :3].log()
     entropy = -(given[0, :3] * given[0, :3].log()).sum()

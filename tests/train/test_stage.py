@@ -61,6 +61,11 @@ def test_loss_that_is_not_finite_stops_and_says_where_and_what_to_try(workspace:
         train(config, progress=False)
 
 
+def test_observing_every_source_leaves_nothing_to_hold_on_to(workspace: Path) -> None:
+    with pytest.raises(TrainingError, match="no label of the validation split is taken at its word"):
+        train(quick(workspace, observation_sources=("drawn",)), progress=False)
+
+
 def test_zero_seeds_are_refused(workspace: Path) -> None:
     with pytest.raises(ConfigError, match="at least one seed"):
         train(quick(workspace, seeds=0), progress=False)
@@ -142,8 +147,8 @@ def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted_step: int
 ) -> None:
     for name in ("whole", "halves"):
-        write_prepared(tmp_path / name / "prepared", ["Er", "Sen"] * 24, votes=True)
-    options = {"num_iterations": 3, "mini_batch_size": 8, "observation_sources": ("drawn",)}
+        write_prepared(tmp_path / name / "prepared", ["Er", "Sen"] * 24, votes=True, sources=("drawn", "seen"))
+    options = {"num_iterations": 3, "mini_batch_size": 8, "observation_sources": ("seen",)}
     train(quick(tmp_path / "whole", **options), progress=False)
 
     count = 0

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from galclass.config import TrainConfig
 from galclass.train.augment import Draws, draw, fixed, warp, warp_on_device
@@ -87,8 +88,15 @@ class Batches:
         rng = np.random.default_rng([self.seed, iteration, step])
         draws = draw(rng, len(entries), self.config) if free else fixed(self.angles_deg[entries])
         scaled = self._scale(self._warped(entries[part], draws.part(part)), draws.gain[part])
+        if self._is_reduced(iteration, step):
+            size_px = self.config.reduced_px
+            scaled = functional.interpolate(scaled, size=(size_px, size_px), mode="bilinear", antialias=True)
         self.seconds += time.perf_counter() - started
         return scaled
+
+    def _is_reduced(self, iteration: int, step: int) -> bool:
+        done = (iteration * self.steps + step) / max(1, self.config.num_iterations * self.steps)
+        return self.config.reduced_px > 0 and done < self.config.reduced_share
 
     def _warped(self, entries: NDArray[np.int64], draws: Draws) -> Tensor:
         size_px = self.data.size_px

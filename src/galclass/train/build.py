@@ -48,6 +48,7 @@ def build_network(config: TrainConfig, size_px: int, *, seed: int, vote_head: bo
         vote_head=vote_head,
         dropout=config.dropout,
         classes=classes,
+        debiased_head=bool(config.debiased_sources),
     )
     if config.init_wts_diameter > 0 and classes is None:
         _uniform_weights(network, config.init_wts_diameter)

@@ -43,7 +43,7 @@ def finished_model(trainer: Trainer, config: Config) -> tuple[ExportModule, Sign
     """
     data, rows = trainer.data, trainer.validation
     logits, votes, embedding = answers(trainer.best, data, rows, trainer)
-    temperature = fit_temperature(logits, data.leaves[rows])
+    temperature = fit_temperature(logits, trainer.leaves[rows])
     module = ExportModule(trainer.best, trainer.scale, temperature, _concentrations(data, rows, votes))
     parameters = data.store.parameters
     signature = Signature(

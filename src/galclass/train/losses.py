@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from galclass.morphology import CLASSES, COARSE_LABELS, QUESTIONS
+from galclass.train.conventions import own_kind, raw_kinds
 from galclass.train.dataset import TrainingData, vote_reach
 from galclass.train.networks import Outputs
 
@@ -36,6 +38,10 @@ class Targets:
         Debiased fractions, 0 where absent.
     reach : float32, (n, 11)
         Share of voters who reach each question, 0 where unknown.
+    fine : bool, (n, 13)
+        The class by debiased fractions, for the head of its own; all False where there is none.
+    within : bool, (n, 13)
+        The classes among which the class head learns `fine`; all False where it learns nothing from it.
     """
 
     leaves: Tensor
@@ -43,6 +49,8 @@ class Targets:
     observed: Tensor
     votes: Tensor
     reach: Tensor
+    fine: Tensor
+    within: Tensor
 
     def rows(self, index: Tensor) -> Targets:
         """Give the targets of some rows."""
@@ -53,17 +61,29 @@ class Targets:
         return Targets(*(part.to(device) for part in self._parts()))
 
     def _parts(self) -> tuple[Tensor, ...]:
-        return self.leaves, self.weight, self.observed, self.votes, self.reach
+        return self.leaves, self.weight, self.observed, self.votes, self.reach, self.fine, self.within
 
 
-def make_targets(data: TrainingData, weight: np.ndarray, observed: np.ndarray) -> Targets:
-    """Gather the targets of all index rows."""
+def make_targets(
+    data: TrainingData, weight: NDArray[np.float32], observed: NDArray[np.int64], debiased_sources: tuple[str, ...] = ()
+) -> Targets:
+    """Gather the targets of all index rows; labels of `debiased_sources` are taken apart as `conventions` says."""
+    leaves = data.leaves.copy()
+    fine, within = np.zeros_like(leaves), np.zeros_like(leaves)
+    if debiased_sources:
+        debiased = np.array([source in debiased_sources for source in data.source], dtype=bool) & leaves.any(1)
+        debiased &= ~leaves[:, CLASSES.index("A")]
+        fine[debiased] = leaves[debiased]
+        within[debiased] = own_kind(leaves)[debiased]
+        leaves[debiased] = raw_kinds(data.store.index, "train.debiased_sources")[debiased]
     return Targets(
-        leaves=torch.from_numpy(data.leaves),
+        leaves=torch.from_numpy(leaves),
         weight=torch.from_numpy(weight),
         observed=torch.from_numpy(observed),
         votes=torch.from_numpy(np.nan_to_num(data.votes)),
         reach=torch.from_numpy(vote_reach(data.votes)),
+        fine=torch.from_numpy(fine),
+        within=torch.from_numpy(within),
     )
 
 
@@ -94,7 +114,9 @@ class Observation(nn.Module):
         return torch.softmax(self.logits, 1)[self.row_of_class]
 
 
-def observed_kinds(data: TrainingData, sources: tuple[str, ...]) -> tuple[tuple[tuple[int, ...], ...], np.ndarray]:
+def observed_kinds(
+    data: TrainingData, sources: tuple[str, ...]
+) -> tuple[tuple[tuple[int, ...], ...], NDArray[np.int64]]:
     """Find the kinds of label of the named sources, and each index row's kind (-1: not of these sources)."""
     chosen = np.array([source in sources for source in data.source], dtype=bool) & data.leaves.any(1)
     kinds = tuple(sorted({tuple(int(i) for i in np.flatnonzero(leaves)) for leaves in data.leaves[chosen]}))
@@ -122,6 +144,19 @@ def class_loss(logits: Tensor, targets: Targets, observation: Observation | None
     return -log_label * says
 
 
+def within_loss(logits: Tensor, targets: Targets) -> Tensor:
+    """Give -log P(fine class | its kind), 0 where there is none, (n,)."""
+    log_p = functional.log_softmax(logits.float(), 1)
+    kind = torch.logsumexp(log_p.masked_fill(~targets.within, -1e9), 1)
+    own = (log_p * targets.fine).sum(1)
+    return (kind - own) * targets.within.any(1)
+
+
+def fine_loss(logits: Tensor, targets: Targets) -> Tensor:
+    """Give -log P(fine class) of the head for debiased labels, 0 where there is none, (n,)."""
+    return -(functional.log_softmax(logits.float(), 1) * targets.fine).sum(1)
+
+
 def vote_loss(votes: Tensor, targets: Targets) -> Tensor:
     """Give the cross-entropy of the vote fractions over questions, each weighted by the share who reach it, (n,)."""
     total = torch.zeros(len(votes), device=votes.device)
@@ -145,14 +180,10 @@ def question_columns() -> tuple[slice, ...]:
 def batch_loss(
     outputs: Outputs, targets: Targets, observation: Observation | None, *, smoothing: float, vote_weight: float
 ) -> Tensor:
-    """Give the sum over the batch of weighted class losses and vote losses, a scalar."""
+    """Give the sum over the batch of weighted class losses, debiased losses and vote losses, a scalar."""
     loss = (class_loss(outputs.logits, targets, observation, smoothing) * targets.weight).sum()
+    if outputs.debiased is not None:
+        loss = loss + within_loss(outputs.logits, targets).sum() + fine_loss(outputs.debiased, targets).sum()
     if outputs.votes is not None:
         loss = loss + vote_weight * vote_loss(outputs.votes, targets).sum()
     return loss
-
-
-def vote_probabilities(votes: Tensor) -> Tensor:
-    """Softmax the vote logits within each question, (n, 37)."""
-    parts = [torch.softmax(votes[:, columns], 1) for columns in question_columns()]
-    return torch.cat(parts, 1)

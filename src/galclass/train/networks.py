@@ -21,10 +21,11 @@ VOTE_COLUMNS: tuple[str, ...] = tuple(column for question in QUESTIONS.values() 
 
 
 class Outputs(NamedTuple):
-    """What a network gives: logits (n, 13), vote logits (n, 37) or None, embedding (n, d)."""
+    """What a network gives: logits (n, 13), vote logits (n, 37) or None, debiased logits or None, embedding (n, d)."""
 
     logits: Tensor
     votes: Tensor | None
+    debiased: Tensor | None
     embedding: Tensor
 
 
@@ -41,8 +42,8 @@ class Network(nn.Module):
         Whether the body itself answers alike for the eight turns and mirror images.
     views : int
         1 or 8 views pooled (mean embedding) in evaluation mode; an invariant body always takes one.
-    vote_head : bool
-        Whether there is a head for the vote fractions.
+    vote_head, debiased_head : bool
+        Whether there is a head for the vote fractions, and one for classes by debiased fractions (training only).
     dropout : float
         Share of the embedding dropped while training.
     classes : Module, optional
@@ -59,6 +60,7 @@ class Network(nn.Module):
         vote_head: bool,
         dropout: float,
         classes: nn.Module | None = None,
+        debiased_head: bool = False,
     ) -> None:
         super().__init__()
         self.body = body
@@ -67,6 +69,7 @@ class Network(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classes = classes or nn.Linear(embedding_size, len(CLASSES))
         self.votes = nn.Linear(embedding_size, len(VOTE_COLUMNS)) if vote_head else None
+        self.debiased = nn.Linear(embedding_size, len(CLASSES)) if debiased_head else None
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Give the embedding, pooled over the views in evaluation mode, (n, d)."""
@@ -80,7 +83,12 @@ class Network(nn.Module):
         """Answer for scaled pixels, (n, 3, size, size) float."""
         embedding = self.embed(pixels)
         kept = self.dropout(embedding)
-        return Outputs(self.classes(kept), self.votes(kept) if self.votes is not None else None, embedding)
+        return Outputs(
+            logits=self.classes(kept),
+            votes=self.votes(kept) if self.votes is not None else None,
+            debiased=self.debiased(kept) if self.debiased is not None else None,
+            embedding=embedding,
+        )
 
     def for_inference(self) -> nn.Module:
         """Give the body as plain, fused layers for export."""

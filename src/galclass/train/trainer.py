@@ -64,6 +64,9 @@ class Trainer:
 
     Attributes
     ----------
+    leaves : bool, (n, 13)
+        What the class head is held to in validation, row by row of the index; not the labels of a survey that is seen
+        through an observation matrix.
     best : Network
         The weights with the least validation loss (the running mean's, if there is one).
     """
@@ -77,13 +80,22 @@ class Trainer:
         self.network = build_network(config, data.size_px, seed=seed, vote_head=vote_head).to(self.device)
         self.scale = pixel_scale(config)
         kinds, observed = observed_kinds(data, config.observation_sources)
-        self.observation = Observation(kinds).to(self.device) if len(kinds) > 1 else None
+        self.observation = Observation(kinds).to(self.device) if kinds else None
         self.answering = copy.deepcopy(self.network) if config.ema > 0 else self.network
         self.best = copy.deepcopy(self.network)
         rows = repeated_rows(data, train, config)
         self.batches = Batches(data, rows, config, self.scale, seed=seed, device=self.device)
         weight = class_weights(data, rows, config.class_balance)
-        self.targets = make_targets(data, weight, observed).to(self.device)
+        targets = make_targets(data, weight, observed, config.debiased_sources)
+        self.leaves: NDArray[np.bool_] = targets.leaves.numpy() & ~(observed >= 0)[:, None]
+        self.targets = targets.to(self.device)
+        if not self.leaves[self.validation].any():
+            raise TrainingError(
+                "no label of the validation split is taken at its word",
+                where="train.observation_sources",
+                got=config.observation_sources,
+                advice="leave a source with reliable labels out of it",
+            )
         self._trained = [part for part in (self.network, self.observation) if part is not None]
         self.optimizer = make_optimizer(self._trained, config)
         self.schedule = Schedule(config, self.batches.steps)
@@ -183,7 +195,7 @@ class Trainer:
 
     def _validate(self) -> dict[str, float]:
         logits, _, _ = answers(self.answering, self.data, self.validation, self)
-        return validation_metrics(softmax(logits), self.data.leaves[self.validation])
+        return validation_metrics(softmax(logits), self.leaves[self.validation])
 
     def _parameters(self) -> list[nn.Parameter]:
         return [parameter for module in self._trained for parameter in module.parameters()]
