@@ -13,6 +13,9 @@ MAX_HEADER_BYTES = 32 * 1024
 HEADER_TIMEOUT_S = 10.0
 """Longest time from the first byte of a request to the end of its headers, and from connecting to that byte."""
 
+MAX_DISCARDED_BYTES = 64 * 1024 * 1024
+"""Body that is read and thrown away after a refusal, so that an honest client gets to read it."""
+
 _BODY = b'{"error": {"code": "headers_too_large", "message": "the headers are too large", "field": null}}'
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
@@ -29,6 +32,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._in_headers = True
         self._refused = False
+        self._discarded_bytes = 0
         self._header_timer: TimerHandle | None = self.loop.call_later(HEADER_TIMEOUT_S, self._hang_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -68,9 +72,14 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of body, unless the request was refused."""
-        if not self._refused:
-            super().on_body(body)
+        """Take a piece of body, unless the request was refused; hang up on one that goes on long after its answer."""
+        if self._refused:
+            return
+        if self.cycle.response_complete:
+            self._discarded_bytes += len(body)
+            if self._discarded_bytes > MAX_DISCARDED_BYTES:
+                self._hang_up()
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End a request, unless it was refused."""
@@ -83,6 +92,6 @@ class GuardedProtocol(HttpToolsProtocol):
             self._header_timer = None
 
     def _hang_up(self) -> None:
-        self._header_timer = None
+        self._stop_timer()
         if not self.transport.is_closing():
             self.transport.close()
