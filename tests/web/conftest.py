@@ -15,10 +15,15 @@ for folder in (Path(__file__).resolve().parent, Path(__file__).resolve().parent.
     sys.path.insert(0, str(folder))  # tests/ is no package
 
 CHROMIUM = os.environ.get("GALCLASS_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")

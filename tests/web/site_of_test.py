@@ -12,7 +12,6 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 

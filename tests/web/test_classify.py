@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from steps import choose, tally, wait_until_finished
 
@@ -75,8 +76,10 @@ def test_a_card_shows_class_group_and_the_thirteen_probabilities_of_the_api(page
     card = page.locator(".card.done")
     assert card.locator(".code").text_content() == record["predicted_class"]
     assert card.locator(".column").count() == len(CLASSES)
-    heights = card.locator(".columns .bar").evaluate_all("bars => bars.map(bar => parseFloat(bar.style.height))")
-    assert heights == pytest.approx([100 * record["probabilities"][leaf] for leaf in CLASSES], abs=1e-3)
+    heights = card.locator(".column").evaluate_all(
+        "all => all.map((one) => parseFloat(getComputedStyle(one, '::before').height) / one.clientHeight)"
+    )
+    assert heights == pytest.approx([record["probabilities"][leaf] for leaf in CLASSES], abs=0.01)
 
 
 def test_images_can_be_dropped(page: Any, site: Any) -> None:
@@ -85,8 +88,9 @@ def test_images_can_be_dropped(page: Any, site: Any) -> None:
         """([name, bytes]) => {
             const transfer = new DataTransfer();
             transfer.items.add(new File([new Uint8Array(bytes)], name, { type: "image/jpeg" }));
+            const options = { bubbles: true, cancelable: true, dataTransfer: transfer };
             for (const kind of ["dragenter", "dragover", "drop"])
-                document.body.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: transfer }));
+                document.body.dispatchEvent(new DragEvent(kind, options));
         }""",
         [galaxy.name, list(galaxy.read_bytes())],
     )
@@ -179,3 +183,20 @@ def test_the_report_needs_nothing_from_outside(page: Any, site: Any, browser: An
     assert all(src.startswith("data:") for src in other.locator("img").evaluate_all("all => all.map(i => i.src)"))
     assert other.locator("img").first.evaluate("image => image.naturalWidth") > 0
     other.close()
+
+
+def test_a_declared_frame_is_sent_with_every_file(page: Any, site: Any) -> None:
+    page.get_by_text("Files are cut from larger frames").click()
+    page.get_by_label("Side of the full frame").fill("848")
+    with page.expect_request(re.compile("frame_px=848")):
+        choose(page, sorted(site.pictures.glob("*.jpg"))[0])
+    assert tally(page) == "1 classified"
+
+
+def test_the_results_download_as_parquet(page: Any, site: Any) -> None:
+    galaxies = sorted(site.pictures.glob("*.jpg"))[:3]
+    choose(page, *galaxies)
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Parquet").click()
+    table = pq.read_table(Path(started.value.path()))
+    assert table["object_id"].to_pylist() == [path.stem for path in galaxies]

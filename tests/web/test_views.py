@@ -71,6 +71,7 @@ def test_the_catalog_downloads_as_parquet(page: Any) -> None:
 def test_a_label_by_hand_is_stored_with_a_token_alone(page: Any, site: Any) -> None:
     open_view(page, "Catalog")
     page.get_by_role("button", name="Label the most useful next").click()
+    page.locator(".results:not([aria-busy])").wait_for()
     first = page.locator(".listing .as-link").first
     object_id = first.text_content()
     first.click()
@@ -109,7 +110,7 @@ def test_publishing_and_rolling_back_needs_a_token(page: Any, site: Any) -> None
     page.locator("dialog").wait_for()
     give_token(page, site.token)
     page.get_by_text("Published galaxy-class 1.1.").first.wait_for()
-    assert page.locator(".listing tbody tr").count() == 2
+    page.locator(".listing tbody tr").nth(1).wait_for()
     page.get_by_role("button", name="Roll back latest").click()
     page.get_by_text("Rolled galaxy-class back.").first.wait_for()
     page.get_by_role("button", name="Delete 1.1").wait_for()

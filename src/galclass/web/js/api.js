@@ -68,10 +68,11 @@ export function pathOf(...parts) {
 }
 
 /** Send one file to an end of a service ("predict", "explain", "similar"); gives its JSON. */
-export function askService(service, end, { file, objectId, signal = null }) {
+export function askService(service, end, { file, objectId, framePx = null, signal = null }) {
   const type = file.type.startsWith("image/") ? file.type : "application/octet-stream";
   const headers = { "Content-Type": type, Accept: "application/json" };
-  const path = `${pathOf("services", service.name, service.version, end)}?${new URLSearchParams({ object_id: objectId })}`;
+  const query = new URLSearchParams({ object_id: objectId, ...(framePx && { frame_px: framePx }) });
+  const path = `${pathOf("services", service.name, service.version, end)}?${query}`;
   return getJson(path, { method: "POST", body: file, headers, signal });
 }
 

@@ -6,14 +6,11 @@ import { spreadInWords } from "./fork.js";
 
 /** 13 columns in the order of the classes, groups set apart. */
 export function columns(probabilities, predicted) {
-  const bars = CLASSES.map((cls) =>
-    h(
-      "span",
-      { class: `column group-${groupOf(cls)}${cls === predicted ? " chosen" : ""}`, title: `${cls}: ${percent(probabilities[cls] ?? 0)}` },
-      h("span", { class: "track" }, h("span", { class: "bar", style: { height: `${100 * (probabilities[cls] ?? 0)}%` } })),
-      h("span", { class: "tick" }, cls),
-    ),
-  );
+  const bars = CLASSES.map((cls) => {
+    const probability = probabilities[cls] ?? 0;
+    const style = { "--probability": probability };
+    return h("span", { class: `column group-${groupOf(cls)}${cls === predicted ? " chosen" : ""}`, style, "data-class": cls, title: `${cls}: ${percent(probability)}` });
+  });
   return h("div", { class: "columns", role: "img", "aria-label": `Probabilities: ${spreadInWords(probabilities)}` }, bars);
 }
 

@@ -18,9 +18,17 @@ const store = new Store(); // outlives the view, so that a look at another view 
 const queue = new Queue(store, currentService);
 const IDLE = "Nothing classified yet.";
 
+let framePx = null; // side of the survey's full frame, where files hold only its centre
+
 function take(entries, left = 0) {
   if (left) announce(`${left} file${left === 1 ? " is" : "s are"} no JPEG, PNG or BMP and left out.`);
-  if (entries.length) queue.push(store.add(entries));
+  if (entries.length) queue.push(store.add(entries.map((entry) => ({ framePx, ...entry }))));
+}
+
+function frameOption() {
+  const field = h("input", { type: "number", min: 1, max: 65536, value: framePx, placeholder: "full frame", oninput: (event) => (framePx = event.target.valueAsNumber || null) });
+  return h("details", {}, h("summary", {}, "Files are cut from larger frames"),
+    labelled("Side of the full frame in px, e.g. 424 for Galaxy Zoo 2", field));
 }
 
 function menu(label, choices, value, onchoose) {
@@ -43,6 +51,7 @@ function intake() {
     chooser("Choose a folder", { folder: true, attributes: { webkitdirectory: true } }, take),
     h("span", { class: "camera" }, chooser("Take a photo", { attributes: { capture: "environment", multiple: false } }, take)),
     exampleButton(take),
+    frameOption(),
     h("p", { class: "hint" }, "JPEG, PNG or BMP, one or hundreds. You can also drop them anywhere on this page, or paste one."));
 }
 

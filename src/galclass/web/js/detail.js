@@ -40,7 +40,7 @@ function facts(item) {
   const { record } = item;
   const model = record.model ?? {};
   const pairs = [
-    ["File", item.name],
+    ["File", item.name !== item.objectId && item.name],
     ["Object", record.object_id],
     ["Prediction set", (record.prediction_set ?? []).join(", ")],
     ["Model", model.name && `${model.name}, version ${model.version}`],

@@ -1,8 +1,13 @@
-/** The results as files: CSV with the columns of the record, and a self-contained HTML report. */
+/** The results as files: CSV with the columns of the record, Parquet by the service, and a self-contained HTML report. */
 
+import { ApiError, inWords, pathOf, request } from "./api.js";
 import { h } from "./dom.js";
-import { writeReport } from "./report.js";
+import { patiently } from "./loading.js";
 import { CLASSES } from "./morphology.js";
+import { writeReport } from "./report.js";
+import { currentService } from "./service.js";
+
+const PARQUET = "application/vnd.apache.parquet";
 
 const COLUMNS = [
   "file", "object_id", "predicted_class", "predicted_group", ...CLASSES.map((cls) => `predicted_${cls}`),
@@ -48,9 +53,36 @@ export function save(content, name, type) {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
-/** The two buttons; both take the images that are shown, in their order. */
+/** The classified items as Parquet: the service answers once more for all of them, in its own types. */
+async function asParquet(items) {
+  const service = await currentService();
+  const frames = new Set(items.map(({ framePx }) => framePx));
+  if (frames.size > 1) throw new ApiError(422, { message: "these images have frames of different sizes; Parquet takes one size at a time" });
+  const form = new FormData();
+  for (const { file, objectId } of items) form.append("images", file, `${objectId}.image`);
+  const [framePx] = frames;
+  const query = framePx ? `?frame_px=${framePx}` : "";
+  const path = pathOf("services", service.name, service.version, "predict") + query;
+  return (await patiently(() => request(path, { method: "POST", body: form, headers: { Accept: PARQUET } }))).blob();
+}
+
+/** The buttons; all take the images that are shown, in their order. */
 export function downloads(store) {
-  return h("div", { class: "downloads", role: "group", "aria-label": "Download" },
-    h("button", { type: "button", class: "quiet", onclick: () => save(asCsv(store.visible()), "galclass.csv", "text/csv") }, "CSV"),
-    h("button", { type: "button", class: "quiet", onclick: async () => save(await writeReport(store.visible()), "galclass-report.html", "text/html") }, "Report"));
+  const said = h("span", { class: "fault", role: "status" });
+  const button = (text, make, name, type) => h("button", { type: "button", class: "quiet", onclick: async (event) => {
+    event.target.disabled = true;
+    said.textContent = "";
+    try {
+      save(await make(), name, type);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      said.textContent = inWords(error);
+    } finally {
+      event.target.disabled = false;
+    }
+  } }, text);
+  return [h("div", { class: "downloads", role: "group", "aria-label": "Download" },
+    button("CSV", () => asCsv(store.visible()), "galclass.csv", "text/csv"),
+    button("Parquet", () => asParquet(store.visible().filter(({ record }) => record)), "galclass.parquet", PARQUET),
+    button("Report", () => writeReport(store.visible()), "galclass-report.html", "text/html")), said];
 }

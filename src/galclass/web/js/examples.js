@@ -7,7 +7,7 @@ const SHOWN = 12; // examples of one click
 
 async function load({ object_id: name, label, image, votes }) {
   const file = await (await request(image.replace(/^\//, ""))).blob();
-  return { file, name, votes: { cls: label, fractions: votes } };
+  return { file, name, framePx: null, votes: { cls: label, fractions: votes } }; // stored images are whole frames
 }
 
 /** A button that classifies the examples; it hides itself where the server has none. */
@@ -17,6 +17,7 @@ export function exampleButton(take) {
     button.disabled = true;
     try {
       const { examples } = await getJson("v1/examples");
+      button.hidden = examples.length === 0;
       take(await Promise.all(examples.slice(0, SHOWN).map(load)));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;

@@ -31,9 +31,11 @@ function viewFigure({ png: picture, predicted_class: cls, probabilities, angle_d
 }
 
 function agreement(views) {
-  const classes = [...new Set(views.map((view) => view.predicted_class))];
-  if (classes.length === 1) return `All eight turned and mirrored views give ${classes[0]}, ${CLASS_NAMES[classes[0]]}.`;
-  return `The eight turned and mirrored views give ${classes.join(" and ")}.`;
+  const counts = new Map();
+  for (const { predicted_class: cls } of views) counts.set(cls, (counts.get(cls) ?? 0) + 1);
+  const [[first]] = counts;
+  if (counts.size === 1) return `All eight turned and mirrored views give ${first}, ${CLASS_NAMES[first]}.`;
+  return `The eight turned and mirrored views differ: ${[...counts].map(([cls, count]) => `${count} give ${cls}`).join(", ")}.`;
 }
 
 async function explanation(item) {

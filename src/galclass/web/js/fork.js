@@ -1,7 +1,7 @@
 /** Hubble's tuning fork: where each class sits, the small fork of one prediction, the large fork of many. */
 
 import { h, svg } from "./dom.js";
-import { glyph } from "./glyphs.js";
+import { drawing, glyph } from "./glyphs.js";
 import { CLASSES, CLASS_NAMES, groupOf, percent } from "./morphology.js";
 
 const WIDTH = 320;
@@ -18,10 +18,34 @@ export const PLACES = {
 
 const LARGEST_HALO = 26; // radius of a probability of 1; areas are in proportion
 
+const CLEAR = 11; // radius round a class that the tines leave free
+
+/** The part of a straight tine between two classes. */
+function segment([x1, y1], [x2, y2]) {
+  const share = CLEAR / Math.hypot(x2 - x1, y2 - y1);
+  const [dx, dy] = [share * (x2 - x1), share * (y2 - y1)];
+  return `M${x1 + dx} ${y1 + dy}L${x2 - dx} ${y2 - dy}`;
+}
+
 function tines() {
-  const upper = `M22 ${AXIS}H142C162 ${AXIS} 158 36.3 184 33.2L298 19.7`;
-  const lower = `M142 ${AXIS}C162 ${AXIS} 158 87.7 184 90.8L298 104.3`;
-  return [upper, lower].map((d) => svg("path", { class: "tine", d }));
+  const chains = [["Er", "Ei", "Ec", "Se"], ["Sa", "Sb", "Sc", "Sd"], ["SBa", "SBb", "SBc", "SBd"]];
+  const straight = chains.flatMap((chain) => chain.slice(1).map((cls, index) => segment(PLACES[chain[index]], PLACES[cls])));
+  const bends = [`M153 ${AXIS}C168 ${AXIS} 160 37 173 34.6`, `M153 ${AXIS}C168 ${AXIS} 160 87 173 89.4`];
+  return svg("path", { class: "tine", fill: "none", d: [...straight, ...bends].join("") });
+}
+
+/** Put the unchanging part of the small fork into the style sheet as a mask, so that a card need not draw it again. */
+export function prepareSmallFork() {
+  const lines = tines();
+  lines.setAttribute("stroke", "#000");
+  lines.setAttribute("stroke-opacity", 0.45);
+  const glyphs = CLASSES.map((cls) => {
+    const [x, y] = PLACES[cls];
+    return svg("g", { transform: `translate(${x} ${y}) scale(0.525)`, opacity: 0.55 }, drawing(cls));
+  });
+  const plate = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: 4 * WIDTH, height: 4 * HEIGHT }, lines, glyphs);
+  const text = new XMLSerializer().serializeToString(plate);
+  document.documentElement.style.setProperty("--fork-mask", `url("data:image/svg+xml,${encodeURIComponent(text)}")`);
 }
 
 /** Sentence of a distribution for people who do not see the drawing. */
@@ -30,22 +54,19 @@ export function spreadInWords(probabilities) {
   return ranked.map((cls) => `${cls} ${percent(probabilities[cls])}`).join(", ");
 }
 
+function halo(cls, probability) {
+  const [cx, cy] = PLACES[cls];
+  return svg("circle", { class: `halo group-${groupOf(cls)}`, cx, cy, r: (LARGEST_HALO * Math.sqrt(probability)).toFixed(2) });
+}
+
 /** One prediction on the fork: a disc a class, its area in proportion to the probability. */
 export function smallFork(probabilities, predicted) {
-  const nodes = CLASSES.map((cls) => {
-    const [x, y] = PLACES[cls];
-    const radius = LARGEST_HALO * Math.sqrt(probabilities[cls] ?? 0);
-    return svg(
-      "g",
-      { class: `node group-${groupOf(cls)}${cls === predicted ? " chosen" : ""}` },
-      svg("circle", { class: "clear", cx: x, cy: y, r: 9.5 }),
-      radius > 0.8 && svg("circle", { class: "halo", cx: x, cy: y, r: radius.toFixed(2) }),
-      glyph(cls, cls === predicted ? 27 : 21, x, y),
-      svg("text", { x, y: y + 22, "text-anchor": "middle" }, cls),
-    );
-  });
-  const label = `On the tuning fork: ${spreadInWords(probabilities)}`;
-  return svg("svg", { class: "fork", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label }, tines(), nodes);
+  const label = predicted ? `On the tuning fork: ${spreadInWords(probabilities)}` : "The tuning fork, without an answer yet";
+  const halos = CLASSES.filter((cls) => probabilities[cls] >= 0.001).map((cls) => halo(cls, probabilities[cls]));
+  const codes = CLASSES.map((cls) => svg("text", { x: PLACES[cls][0], y: PLACES[cls][1] + 22, class: cls === predicted ? "chosen" : null }, cls));
+  const winner = predicted && svg("g", { class: `winner group-${groupOf(predicted)}` }, glyph(predicted, 27, ...PLACES[predicted]));
+  return h("div", { class: "fork", role: "img", "aria-label": label }, h("span", { class: "fork-plate" }),
+    svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" }, halos, winner, codes));
 }
 
 /** The large fork: one toggle a class with the number of images in it; `onchoose(cls)` filters. */

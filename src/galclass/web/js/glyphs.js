@@ -50,7 +50,8 @@ function star() {
   return [svg("path", { d: spikes, fill: "currentColor" }), svg("circle", { r: 5, fill: "currentColor", "fill-opacity": 0.35 })];
 }
 
-function drawing(cls) {
+/** The shapes of a glyph, filling -20..20, in the current colour. */
+export function drawing(cls) {
   if (cls === "Er") return isophotes(13, 13);
   if (cls === "Ei") return isophotes(15.5, 10);
   if (cls === "Ec") return isophotes(17.5, 5);

@@ -4,19 +4,24 @@ import { ApiError, inWords, ServerLost, withToken } from "./api.js";
 import { untilBack } from "./connection.js";
 import { h } from "./dom.js";
 
+const latest = new WeakMap(); // a place and the load that may fill it: an older answer never overwrites a newer one
+
 /** Fill `place` with the nodes that `load()` promises; a lost server is waited for, a refusal is shown. */
 export async function fill(place, load, signal = null) {
+  const turn = Symbol("load");
+  latest.set(place, turn);
+  const mayFill = () => latest.get(place) === turn && !signal?.aborted;
   place.setAttribute("aria-busy", "true");
   if (!place.firstChild) place.replaceChildren(h("p", { class: "note" }, "Loading…"));
   try {
     const nodes = await patiently(load);
-    if (!signal?.aborted) place.replaceChildren(...[nodes].flat(Infinity).filter(Boolean));
+    if (mayFill()) place.replaceChildren(...[nodes].flat(Infinity).filter(Boolean));
   } catch (error) {
     if (error.name === "AbortError") return; // the view was left
     if (!(error instanceof ApiError)) throw error;
-    if (!signal?.aborted) place.replaceChildren(h("p", { class: "fault", role: "alert" }, inWords(error)));
+    if (mayFill()) place.replaceChildren(h("p", { class: "fault", role: "alert" }, inWords(error)));
   } finally {
-    place.removeAttribute("aria-busy");
+    if (mayFill()) place.removeAttribute("aria-busy");
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { classifyView, sayService } from "./classify.js";
 import { h } from "./dom.js";
+import { prepareSmallFork } from "./fork.js";
 import { glyphSheet } from "./glyphs.js";
 import { serviceLine } from "./service.js";
 import { startTheme } from "./theme.js";
@@ -33,6 +34,7 @@ async function show() {
 }
 
 document.body.append(glyphSheet(), h("div", { class: "drop-here", "aria-hidden": "true" }, h("p", {}, "Drop to classify")));
+prepareSmallFork();
 startTheme(document.getElementById("theme"));
 window.addEventListener("hashchange", async () => {
   await show();

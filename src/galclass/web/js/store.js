@@ -46,13 +46,14 @@ export class Store extends EventTarget {
   /** Take in files (or anything with the same fields) as waiting items and give the items. */
   add(entries) {
     const first = this.items.length;
-    const added = entries.map(({ file, name, url = null, votes = null }, index) => ({
+    const added = entries.map(({ file, name, url = null, votes = null, framePx = null }, index) => ({
       number: first + index,
       key: `image-${first + index}`,
       file,
       name,
       objectId: idOfFile(name),
       votes,
+      framePx,
       url: url ?? URL.createObjectURL(file),
       status: "waiting",
       version: 0,
