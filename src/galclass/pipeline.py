@@ -7,7 +7,7 @@ skips itself when nothing changed, and gives a summary that prints as one line.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from galclass.config import Config, config_to_toml
 from galclass.errors import ConfigError
@@ -100,6 +100,23 @@ def run(
     (folder / "config.toml").write_text(config_to_toml(config), encoding="utf-8")
     for name in names:
         yield StageResult(name, STAGES[name](config, progress))
+
+
+def train_from_database(config: Config, *, progress: bool = True) -> Iterator[StageResult]:
+    """Train on `galaxy_images` and `galaxy_labels` and register the result, in one go.
+
+    Raises
+    ------
+    DatabaseError
+        If no image in the database has a label.
+    """
+    from galclass.database import open_database
+    from galclass.database.training import training_sources
+
+    with open_database(config.database_url) as database:
+        sources = training_sources(database, config)
+    prepare = replace(config.prepare, sources=sources, images=None, catalog=None, mapping=None)
+    yield from run(replace(config, prepare=prepare), first="prepare", last="register", progress=progress)
 
 
 def chosen_stages(first: str | None = None, last: str | None = None) -> list[str]:

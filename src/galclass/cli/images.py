@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -11,9 +10,10 @@ from rich.table import Table
 
 from galclass.cli.options import with_config
 from galclass.config import Config
-from galclass.database import Images, NewImage, open_database
+from galclass.database import Images, open_database
+from galclass.database.bulk import new_images, new_labels
+from galclass.database.labels import add_labels
 from galclass.database.positions import read_objects
-from galclass.download import iter_images
 
 
 @click.group()
@@ -26,31 +26,35 @@ def images() -> None:
 
 @images.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Object ids and ra, dec.")
+@click.option(
+    "--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Object ids, ra, dec, labels."
+)
+@click.option(
+    "--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="gz2_filename_mapping.csv."
+)
 @click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame in px.")
 @click.option("--stored-px", type=click.IntRange(1), help="Side of the files, where they hold only the frame's centre.")
 @with_config
 def add(
-    config: Config, paths: tuple[Path, ...], catalog: Path | None, frame_px: int | None, stored_px: int | None
+    config: Config,
+    paths: tuple[Path, ...],
+    catalog: Path | None,
+    mapping: Path | None,
+    frame_px: int | None,
+    stored_px: int | None,
 ) -> None:
     """Add image files, folders or archives (zip, tar); the name without suffix is the object_id.
 
-    What is there already stays as it is. With a catalog, object ids and positions come from it.
+    What is there already stays as it is. With a catalog, object ids, positions and labels come from it.
 
     Example: galclass images add images_gz2.zip --catalog gz2_hart16.csv
     """
-    known = read_objects(catalog) if catalog else {}
-
-    def new() -> Iterator[NewImage]:
-        for path in paths:
-            for name, data in iter_images(path):
-                key = Path(name).stem
-                row = known.get(key)
-                about = (row.object_id, row.ra, row.dec) if row else (key, None, None)
-                yield NewImage(about[0], data, name, frame_px, stored_px, about[1], about[2])
-
+    known = read_objects(catalog, mapping) if catalog else {}
     with open_database(config.database_url) as database:
-        click.echo(str(Images(database).add(new())))
+        new = new_images(paths, known, frame_px=frame_px, stored_px=stored_px)
+        click.echo(str(Images(database).add(new)))
+        if catalog:
+            click.echo(f"{add_labels(database, new_labels(known.values(), catalog.name)):,} labels added")
 
 
 @images.command(name="list")

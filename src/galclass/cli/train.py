@@ -12,13 +12,21 @@ from galclass.config import Config
 @with_config
 @click.option("--resume", is_flag=True, help="Insist on going on from the checkpoint; an error if there is none.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def train(config: Config, resume: bool, quiet: bool) -> None:
+@click.option("--images-from", type=click.Choice(["prepared", "database"]), default="prepared", show_default=True)
+def train(config: Config, resume: bool, quiet: bool, images_from: str) -> None:
     """Train a model on the prepared cutouts; writes WORKSPACE/training/.
 
-    An interrupted run goes on where it stopped, a finished one is left as it is.
+    An interrupted run goes on where it stopped, a finished one is left as it is. With --images-from database the
+    labelled images of the database are prepared, trained on and evaluated, and the model is registered.
 
     Example: galclass train --config configs/demo.toml --set train.num_iterations=20
     """
+    if images_from == "database":
+        from galclass.pipeline import train_from_database
+
+        for result in train_from_database(config, progress=not quiet):
+            click.echo(str(result.summary))
+        return
     from galclass.train import train as run_training
 
     click.echo(run_training(config, resume=resume, progress=not quiet))

@@ -6,10 +6,9 @@ Takes (object_id, bytes) streams, writes `galaxy_images` in short transactions.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 
 import numpy as np
 from sqlalchemy import Connection, func, select
@@ -17,7 +16,7 @@ from sqlalchemy import Connection, func, select
 from galclass.database.connection import Database
 from galclass.database.positions import box_round, separation_arcsec
 from galclass.database.schema import images
-from galclass.database.statements import insert_new
+from galclass.database.statements import chunked, insert_new
 from galclass.database.types import now
 
 _C = images.c
@@ -82,7 +81,7 @@ class Images:
         Rows are committed in chunks: an interrupted call leaves whole chunks, and calling it again goes on.
         """
         added = seen = 0
-        for chunk in chunks(new, CHUNK):
+        for chunk in chunked(new, CHUNK):
             rows = [_row(image) for image in {image.object_id: image for image in reversed(chunk)}.values()]
             with self._database.write() as connection:
                 before = _count_known(connection, rows)
@@ -124,13 +123,6 @@ class Images:
         with self._database.read() as connection:
             value = connection.scalar(select(images.c.img).where(images.c.object_id == object_id))
         return bytes(value) if value is not None else None
-
-
-def chunks(items: Iterable[NewImage], size: int) -> Iterator[list[NewImage]]:
-    """Cut a stream into lists of at most `size`."""
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 def _row(image: NewImage) -> dict[str, object]:

@@ -6,8 +6,11 @@ Angles are in degrees (J2000) and arcsec; distances are on the sphere.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,7 @@ from galclass.database.schema import images
 from galclass.errors import DatabaseError
 
 ARCSEC_PER_DEG = 3600.0
+_VOTES = re.compile(r"t\d\d_")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class CatalogRow:
     ra: float | None
     dec: float | None
     label: str | None
+    votes: Mapping[str, float]
 
 
 def read_objects(catalog: Path, mapping: Path | None = None) -> dict[str, CatalogRow]:
@@ -39,12 +44,13 @@ def read_objects(catalog: Path, mapping: Path | None = None) -> dict[str, Catalo
         If the file is no catalog.
     """
     table = read_catalog(catalog, mapping=mapping, report=CatalogReport(), any_label=True)
-    empty = [None] * table.num_rows
-    columns = [
-        table[name].to_pylist() if name in table.column_names else empty
-        for name in ("asset_id", "object_id", "ra", "dec", "label")
-    ]
-    return {str(asset): CatalogRow(*rest) for asset, *rest in zip(*columns, strict=True)}
+    votes = [name for name in table.column_names if _VOTES.match(name)]
+    return {row["asset_id"]: _catalog_row(row, votes) for row in table.to_pylist()}
+
+
+def _catalog_row(row: dict[str, Any], votes: Sequence[str]) -> CatalogRow:
+    known = {name: row[name] for name in votes if row[name] is not None}
+    return CatalogRow(row["object_id"], row.get("ra"), row.get("dec"), row.get("label"), known)
 
 
 def separation_arcsec(

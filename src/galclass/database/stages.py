@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,32 +86,55 @@ def add_prepared_images(database: Database, config: Config) -> int:
     wanted = _prepared_objects(config)
     with database.read() as connection:
         there = set(connection.scalars(select(images.c.object_id)))
-    missing = {asset: object_id for asset, object_id in wanted.items() if object_id not in there}
+    missing = {key: object_id for key, object_id in wanted.items() if object_id not in there}
     if not missing:
         return 0
-    source = open_source(config)
-    frame_px = config.prepare.frame_px or source.frame_px
-    stored_px = config.prepare.stored_px or source.stored_px
+    return sum(_add_from(database, source, missing) for source in _image_sources(config))
 
+
+@dataclass(frozen=True)
+class _ImageSource:
+    name: str
+    images: Path
+    frame_px: int | None
+    stored_px: int | None
+
+
+def _image_sources(config: Config) -> list[_ImageSource]:
+    """Give where the prepared images came from, under the names in the index."""
+    wanted = config.prepare
+    if wanted.sources:
+        return [_ImageSource(s.name, _real_path(s.images), s.frame_px, s.stored_px) for s in wanted.sources]
+    if wanted.images is not None:
+        return [_ImageSource("local", _real_path(wanted.images), wanted.frame_px, wanted.stored_px)]
+    source = open_source(config)
+    sizes = (wanted.frame_px or source.frame_px, wanted.stored_px or source.stored_px)
+    return [_ImageSource(source.name, source.images, *sizes)]
+
+
+def _real_path(text: str) -> Path:
+    return Path(os.path.expandvars(text)).expanduser()
+
+
+def _add_from(database: Database, source: _ImageSource, missing: dict[tuple[str, str], str]) -> int:
     def new() -> Iterator[NewImage]:
         for name, data in iter_images(source.images):
-            object_id = missing.get(Path(name).stem)
+            object_id = missing.get((source.name, Path(name).stem))
             if object_id is not None:
-                yield NewImage(object_id, data, uri=name, frame_px=frame_px, stored_px=stored_px)
+                yield NewImage(object_id, data, name, source.frame_px, source.stored_px)
 
-    return Images(database).add(new()).added
+    return Images(database).add(new()).added if any(key[0] == source.name for key in missing) else 0
 
 
-def _prepared_objects(config: Config) -> dict[str, str]:
+def _prepared_objects(config: Config) -> dict[tuple[str, str], str]:
     import pyarrow.parquet
 
     path = config.workspace_path / "prepared" / "index.parquet"
     if not path.is_file():
         raise DatabaseError("nothing is prepared", where=str(path), advice="run `galclass prepare` first")
-    table = pyarrow.parquet.read_table(path, columns=["asset_id", "object_id", "split"])
-    rows = zip(*(table[name].to_pylist() for name in ("asset_id", "object_id", "split")), strict=True)
-    every = config.score.images == "all"
-    return {str(asset): object_id for asset, object_id, split in rows if every or split == "test"}
+    rows = pyarrow.parquet.read_table(path, columns=["source", "asset_id", "object_id", "split"]).to_pylist()
+    splits = ("train", "validation", "test") if config.score.images == "all" else ("test",)
+    return {(row["source"], row["asset_id"]): row["object_id"] for row in rows if row["split"] in splits}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

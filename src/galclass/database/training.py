@@ -1,0 +1,114 @@
+"""Training within the database's reach: `galaxy_images` with `galaxy_labels` -> sources that `prepare` reads.
+
+Writes `<workspace>/database/`: one zip and one catalog per frame size, and the digest of what is in them, so that
+a second run on the same rows writes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+from sqlalchemy import Connection, select
+
+from galclass.config import Config, SourceConfig
+from galclass.database.connection import Database
+from galclass.database.files import replacing, write_file
+from galclass.database.schema import images, labels
+from galclass.database.statements import chunked
+from galclass.errors import DatabaseError
+
+CHUNK = 256
+
+Rows = dict[str, dict[str, Any]]
+
+
+def training_sources(database: Database, config: Config) -> tuple[SourceConfig, ...]:
+    """Write the labelled images of the database where `prepare` finds them.
+
+    The newest label of an object counts.
+
+    Returns
+    -------
+    tuple of SourceConfig
+        One per (frame_px, stored_px), for `config.prepare.sources`.
+
+    Raises
+    ------
+    DatabaseError
+        If no image has a label.
+    """
+    with database.read() as connection:
+        groups = _labelled(connection)
+    if not groups:
+        raise DatabaseError(
+            "no image has a label",
+            where=database.url,
+            advice="add some: `galclass images add PATH --catalog FILE`, or label galaxies on the page",
+        )
+    folder = config.workspace_path / "database"
+    return tuple(_write(database, folder, sizes, rows) for sizes, rows in groups.items())
+
+
+def _labelled(connection: Connection) -> dict[tuple[int | None, int | None], Rows]:
+    i = images.c
+    query = (
+        select(i.object_id, i.sha256, i.frame_px, i.stored_px, labels.c.label)
+        .join(labels, labels.c.object_id == i.object_id)
+        .where(i.img.is_not(None))
+        .order_by(labels.c.labelled_at, i.object_id)
+    )
+    groups: dict[tuple[int | None, int | None], Rows] = {}
+    for row in connection.execute(query):
+        facts = {**row.label, "sha256": row.sha256}
+        groups.setdefault((row.frame_px, row.stored_px), {})[row.object_id] = facts  # a newer label wins
+    return groups
+
+
+def _write(database: Database, folder: Path, sizes: tuple[int | None, int | None], rows: Rows) -> SourceConfig:
+    name = "database" if sizes[0] is None else f"database-{sizes[0]}-{sizes[1] or sizes[0]}"
+    archive, catalog, digest = (folder / f"{name}{suffix}" for suffix in (".zip", ".parquet", ".sha256"))
+    wanted = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+    if not digest.is_file() or digest.read_text(encoding="ascii") != wanted:
+        digest.unlink(missing_ok=True)
+        _write_archive(database, archive, sorted(rows))
+        _write_catalog(catalog, rows)
+        write_file(digest, wanted.encode())
+    return SourceConfig(name, str(archive), str(catalog), frame_px=sizes[0], stored_px=sizes[1])
+
+
+def _file_name(object_id: str) -> str:
+    """Give a file name that any object id can have."""
+    return hashlib.sha256(object_id.encode()).hexdigest()[:32]
+
+
+def _write_archive(database: Database, path: Path, object_ids: list[str]) -> None:
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for object_id, img in _images(database, object_ids):
+            archive.writestr(f"{_file_name(object_id)}.jpg", img)
+
+
+def _images(database: Database, object_ids: list[str]) -> Iterator[tuple[str, bytes]]:
+    for chunk in chunked(object_ids, CHUNK):
+        query = select(images.c.object_id, images.c.img).where(images.c.object_id.in_(chunk))
+        with database.read() as connection:
+            found = connection.execute(query.order_by(images.c.object_id)).all()
+        yield from ((row.object_id, bytes(row.img)) for row in found)
+
+
+def _write_catalog(path: Path, rows: Rows) -> None:
+    votes = sorted({name for facts in rows.values() for name in facts} - {"class", "sha256"})
+    columns: dict[str, Any] = {
+        "object_id": list(rows),
+        "file": [f"{_file_name(object_id)}.jpg" for object_id in rows],
+        "label": pa.array([facts.get("class") for facts in rows.values()], pa.string()),
+    }
+    columns |= {name: pa.array([facts.get(name) for facts in rows.values()], pa.float64()) for name in votes}
+    with replacing(path) as temporary:
+        pyarrow.parquet.write_table(pa.table(columns), temporary)

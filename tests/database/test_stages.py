@@ -1,0 +1,63 @@
+"""The workflow's stages register and score on a slice of the real sample."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny_model import tiny_model
+
+from galclass.config import Config, load_config
+from galclass.database import Images, Registry, open_database, register_stage, score_stage
+from galclass.download import download
+from galclass.errors import DatabaseError, RegistryError
+from galclass.preprocess.prepare import prepare
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A workspace with sixty prepared galaxies and a tiny model in the place of a trained one."""
+    workspace = tmp_path_factory.mktemp("stages")
+    config = load_config(None, {"workspace": str(workspace), "prepare.limit": 60, "prepare.processes": 1})
+    download(config, progress=False)
+    prepare(config, progress=False)
+    (workspace / "training").mkdir()
+    (workspace / "training" / "model.onnx").write_bytes(tiny_model())
+    (workspace / "evaluation").mkdir()
+    (workspace / "evaluation" / "metrics.json").write_text(json.dumps({"accuracy": 0.5}))
+    return config
+
+
+def test_without_a_trained_model_the_next_step_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="galclass train"):
+        register_stage(load_config(None, {"workspace": str(tmp_path)}))
+
+
+def test_without_prepared_objects_the_next_step_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match="galclass prepare"):
+        score_stage(load_config(None, {"workspace": str(tmp_path)}))
+
+
+def test_register_and_score_do_their_work_once(prepared: Config) -> None:
+    first, second = register_stage(prepared), register_stage(prepared)
+    assert (first.new, second.new, second.model.version) == (True, False, 1)
+    assert "galaxy@1 registered" in str(first)
+    done = score_stage(prepared)
+    assert 5 <= done.scored <= 15
+    assert done.rejected == 0
+    assert score_stage(prepared).scored == 0
+    with open_database(prepared.database_url) as database:
+        assert Registry(database).get("galaxy").metrics == {"accuracy": 0.5}
+        page = Images(database).list()
+    assert {one.frame_px for one in page} == {424}
+    assert all(len(one.object_id) == 18 for one in page)
+
+
+def test_all_prepared_images_can_be_scored(prepared: Config) -> None:
+    from dataclasses import replace
+
+    register_stage(prepared)
+    score_stage(replace(prepared, score=replace(prepared.score, images="all")))
+    with open_database(prepared.database_url) as database:
+        assert Images(database).count() == 60
