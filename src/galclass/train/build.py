@@ -15,7 +15,7 @@ from galclass.errors import TrainingError
 from galclass.morphology import CLASSES
 from galclass.topology.network import FullBundle
 from galclass.train.export import PixelScale
-from galclass.train.networks import Network, ResidualBody
+from galclass.train.networks import Network, ResidualBody, check_strides
 
 if TYPE_CHECKING:
     from galclass.topology.compile import NetworkModule
@@ -65,6 +65,8 @@ def _body(config: TrainConfig, size_px: int) -> tuple[nn.Module, int, nn.Module 
     topology = config.topology
     if topology == "residual":
         body = ResidualBody(size_px)
+        if config.reduced_px:
+            check_strides(config.reduced_px, "train.reduced_px")
         return body, body.embedding_size, None
     if topology.startswith(_TIMM):
         return _timm_body(topology.removeprefix(_TIMM), size_px)

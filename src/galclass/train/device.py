@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,11 @@ from torch import distributed as dist
 
 from galclass.config import TrainConfig
 from galclass.errors import TrainingError
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Parameters of mallopt(3)."""
+
+_LARGEST_BLOCK_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,7 @@ def prepared_machine(config: TrainConfig) -> Iterator[Workers]:
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(config.threads or default_threads())
     torch.use_deterministic_algorithms(config.deterministic)
+    _keep_freed_memory()
     workers = Workers(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
     joins = workers.count > 1 and not dist.is_initialized()
     if joins:
@@ -83,6 +91,20 @@ def prepared_machine(config: TrainConfig) -> Iterator[Workers]:
             dist.destroy_process_group()
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict)
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc to reuse large freed blocks instead of handing them back to the system.
+
+    A training step allocates and frees the same tensors over and over; by default each is mapped anew and the system
+    zeroes its pages again, which takes a third to a half of a step of a small network on a virtual machine.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "gnu_get_libc_version"):
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_BLOCK_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST_BLOCK_BYTES)
 
 
 def default_threads() -> int:

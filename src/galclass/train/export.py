@@ -141,6 +141,7 @@ def _graph(module: ExportModule, size_px: int) -> bytes:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # the tracing exporter is marked as legacy; its graph is smaller and the same every time
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)  # onnxruntime folds when it loads
         warnings.simplefilter("ignore", TracerWarning)  # shapes are the same for every batch
         file = Path(folder) / "graph.onnx"
         torch.onnx.export(

@@ -163,7 +163,7 @@ class ResidualBody(nn.Module):
         head: int = 96,
     ) -> None:
         super().__init__()
-        _check_strides(size_px)
+        check_strides(size_px)
         stem, middle, last = fields
         self.layers = nn.Sequential(
             _Unit(3, stem, 6, stride=2, padding=1, lift=True),
@@ -196,11 +196,18 @@ def pool_fields(images: Tensor) -> Tensor:
     return torch.cat([elements.mean(2), elements.amax(2)], 1)
 
 
-def _check_strides(size_px: int) -> None:
+def check_strides(size_px: int, where: str = "prepare.size_px") -> None:
+    """Check that a side in px can be halved three times so that turns are kept.
+
+    Raises
+    ------
+    TrainingError
+        If it cannot.
+    """
     if size_px % 8 or size_px < 24:
         raise TrainingError(
             "the residual network cannot halve this side evenly three times",
-            where="prepare.size_px",
+            where=where,
             expected="a multiple of 8 from 24 up",
             got=size_px,
         )

@@ -1,10 +1,13 @@
-"""What a person sees while training runs: a bar over the steps and one line an iteration."""
+"""What a person sees while training runs: a bar over the steps, one line an iteration, TensorBoard if wanted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from galclass.errors import TrainingError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -67,3 +70,30 @@ class Reporter:
             f" {row['validation_balanced_accuracy']:.4f}  {row['images_per_s']:,.0f} images/s"
         )
         self._bar.console.print(text, highlight=False, soft_wrap=True)
+
+
+def open_board(folder: Path) -> Any:
+    """Open a TensorBoard log.
+
+    Raises
+    ------
+    TrainingError
+        If the package is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise TrainingError(
+            "TensorBoard is not installed",
+            where="train.tensorboard",
+            advice="pip install tensorboard, or set it to false",
+        ) from error
+    return SummaryWriter(str(folder))
+
+
+def add_row(board: Any, row: dict[str, float]) -> None:
+    """Log an iteration's numbers."""
+    for name, value in row.items():
+        if name != "iteration":
+            board.add_scalar(name, value, int(row["iteration"]))
+    board.flush()

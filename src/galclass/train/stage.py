@@ -33,7 +33,7 @@ from galclass.train.dataset import TrainingData, open_training_data, require_tra
 from galclass.train.device import Workers, prepared_machine
 from galclass.train.export import export_onnx
 from galclass.train.finish import finished_model
-from galclass.train.progress import Reporter
+from galclass.train.progress import Reporter, add_row, open_board
 from galclass.train.trainer import Trainer
 
 _WITHOUT_EFFECT = ("threads", "checkpoint_s", "tensorboard", "cache", "seeds")
@@ -177,6 +177,8 @@ class _Saver:
     ) -> None:
         self.trainer, self.folder, self.fingerprint = trainer, folder, fingerprint
         self.reporter, self.interrupted = reporter, interrupted
+        wanted = trainer.config.tensorboard and trainer.workers.leads
+        self.board = open_board(folder / "tensorboard") if wanted else None
         self.saved = time.monotonic()
 
     def run(self) -> None:
@@ -184,6 +186,8 @@ class _Saver:
             row = self.trainer.run_iteration(self.after_step)
             self.save()
             self.reporter.iteration(row)
+            if self.board is not None:
+                add_row(self.board, row)
             if self.interrupted.is_set():
                 raise KeyboardInterrupt
 

@@ -96,6 +96,13 @@ class Trainer:
                 got=config.observation_sources,
                 advice="leave a source with reliable labels out of it",
             )
+        if len(self.batches) // self.batches.steps < self.workers.count:
+            raise TrainingError(
+                "a batch has fewer cutouts than there are processes",
+                where="train.mini_batch_size",
+                expected=f"at least {self.workers.count}",
+                got=len(self.batches) // self.batches.steps,
+            )
         self._trained = [part for part in (self.network, self.observation) if part is not None]
         self.optimizer = make_optimizer(self._trained, config)
         self.schedule = Schedule(config, self.batches.steps)

@@ -167,6 +167,8 @@ def _gives(axis: Axis, size: int, ceil: bool) -> bool:
 def _sum_plane(x: Tensor, height: Axis, width: Axis) -> Tensor:
     x = functional.pad(_cropped(x, height, width), _pads(height, width))
     kernel, stride = (height.kernel, width.kernel), (height.stride, width.stride)
+    if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]  # ONNX knows no other divisor than the size
+        return functional.avg_pool2d(x, kernel, stride) * (height.kernel * width.kernel)
     return functional.avg_pool2d(x, kernel, stride, divisor_override=1)
 
 

@@ -1,0 +1,119 @@
+"""Options that must not change the answer, or that need other software."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from drawn_galaxies import quick, write_prepared
+
+from galclass.config import config_to_toml
+from galclass.errors import ConfigError, TrainingError
+from galclass.train import train
+
+SMALL_NET = """
+input pixels [3, 24, 24];
+hidden pool [3, 12, 12] from pixels mean pool { InputShape = [3, 24, 24]; KernelShape = [1, 2, 2]; Stride = [1, 2, 2]; }
+hidden hid [16] tanh from pool all;
+output Class [13] softmax from hid all;
+"""
+PLAIN = {"topology": SMALL_NET, "vote_weight": 0.0, "dropout": 0.0, "num_iterations": 2}
+
+
+def weights(workspace: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(workspace / "training" / "checkpoint.pt", weights_only=True)
+    return dict(state["network"])
+
+
+def trained(workspace: Path, **options: object) -> dict[str, torch.Tensor]:
+    write_prepared(workspace / "prepared", ["Er", "Sen"] * 24)
+    train(quick(workspace, **(PLAIN | options)), progress=False)
+    return weights(workspace)
+
+
+def assert_close(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        assert torch.allclose(value, second[key], atol=1e-6), key
+
+
+def test_gathered_gradients_train_like_whole_batches(tmp_path: Path) -> None:
+    assert_close(trained(tmp_path / "whole"), trained(tmp_path / "parts", accumulate=3))
+
+
+def test_cached_cutouts_train_like_fresh_ones(tmp_path: Path) -> None:
+    fresh = trained(tmp_path / "fresh", augment="fixed")
+    assert_close(fresh, trained(tmp_path / "cached", augment="fixed", cache=True))
+
+
+def test_two_processes_train_like_one(tmp_path: Path) -> None:
+    alone = trained(tmp_path / "one")
+    write_prepared(tmp_path / "two" / "prepared", ["Er", "Sen"] * 24)
+    config = quick(tmp_path / "two", **PLAIN)
+    (tmp_path / "config.toml").write_text(config_to_toml(config))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = "import sys; from galclass.config import load_config; from galclass.train import train;"
+    code += "train(load_config(sys.argv[1]), progress=False)"
+    common = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "config.toml")],
+            env=common | {"RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    for process in both:
+        _, said = process.communicate(timeout=200)
+        assert process.returncode == 0, said
+    assert_close(alone, weights(tmp_path / "two"))
+
+
+def test_deterministic_and_mixed_precision_runs_train(tmp_path: Path) -> None:
+    trained(tmp_path / "a", deterministic=True)
+    found = trained(tmp_path / "b", mixed_precision=True)
+    assert all(value.dtype != torch.bfloat16 for value in found.values())
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_gpu_that_is_not_there_is_an_error(workspace: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("gpu: this machine has one")
+    with pytest.raises(TrainingError, match=r"no CUDA GPU .got gpu.*Use \"auto\" or \"cpu\""):
+        train(quick(workspace, acceleration="gpu"), progress=False)
+
+
+def test_tensorboard_without_the_package_says_what_to_install(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(TrainingError, match="TensorBoard is not installed. Pip install tensorboard"):
+        train(quick(workspace, tensorboard=True, num_iterations=1), progress=False)
+
+
+@pytest.mark.parametrize("text", ["drawn", "drawn=two", "=2"])
+def test_repeats_that_say_nothing_are_refused(workspace: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"train.repeats"):
+        train(quick(workspace, repeats=(text,)), progress=False)
+
+
+def test_repeats_of_an_unknown_name_list_the_known_ones(workspace: Path) -> None:
+    with pytest.raises(ConfigError, match="no source or label 'gz9' .expected Er, Sen, drawn"):
+        train(quick(workspace, repeats=("gz9=2",)), progress=False)
+
+
+def test_reduced_side_that_cannot_be_halved_is_refused(workspace: Path) -> None:
+    with pytest.raises(TrainingError, match=r"train.reduced_px: .*multiple of 8 from 24 up, got 20"):
+        train(quick(workspace, reduced_px=20), progress=False)
+
+
+def test_repeated_rows_and_a_reduced_start_train(tmp_path: Path) -> None:
+    write_prepared(tmp_path / "prepared", ["Er", "Sen"] * 24, size_px=32)
+    summary = train(quick(tmp_path, repeats=("Er=2",), reduced_px=24, num_iterations=2), progress=False)
+    assert summary.iterations == 2
