@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from galclass.config import Config
 from galclass.errors import EvaluationError
+from galclass.evaluate.card import model_card
 from galclass.evaluate.ceiling import VOTE_COLUMNS
 from galclass.evaluate.honesty import Honesty, compare_with_volunteers
 from galclass.evaluate.labellings import FOUR, THIRTEEN, Labelling, coarse_labelling
@@ -209,7 +210,7 @@ def _write(
     results: Results,
     fingerprint: dict[str, Any],
 ) -> None:
-    """Write the three files; metrics.json last, since it says that the stage is done."""
+    """Write the files; metrics.json last, since it says that the stage is done."""
     folder.mkdir(parents=True, exist_ok=True)
     pairs = zip(evaluated.predictions, evaluated.labels, strict=True)
     columns = [prediction.as_row() | {"label": label} for prediction, label in pairs]
@@ -232,6 +233,8 @@ def _write(
         "expected_calibration_error": results.calibration.expected_calibration_error if results.calibration else None,
         "volunteers": results.honesty.as_dict() if results.honesty else None,
     }
+    card = model_card(scorer.signature, scorer.sha256, metrics, config.evaluate.split)
+    _move_into_place(folder / "card.md", lambda path: path.write_text(card, encoding="utf-8"))
     _move_into_place(folder / "metrics.json", lambda path: path.write_text(json.dumps(metrics, indent=1)))
 
 

@@ -1,0 +1,52 @@
+"""Put a trained and evaluated model into the package, with its card.
+
+    python scripts/ship_model.py workspace/shipped
+
+Copies training/model.onnx to src/galclass/scoring/shipped/galaxy.onnx and writes galaxy.card.md and galaxy.card.json
+beside it from the run's own figures. Refuses a model over 5 MB or one whose figures are of another file.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from galclass.errors import ModelError
+from galclass.evaluate.card import model_card
+from galclass.scoring import Scorer
+from galclass.scoring.probe import check_probe
+
+TARGET = Path(__file__).resolve().parent.parent / "src" / "galclass" / "scoring" / "shipped"
+LARGEST_BYTES = 5_000_000
+
+
+def ship(workspace: Path) -> None:
+    model = workspace / "training" / "model.onnx"
+    metrics = json.loads((workspace / "evaluation" / "metrics.json").read_text())
+    scorer = Scorer(model)
+    check_probe(scorer)
+    if metrics["made_from"]["model_sha256"] != scorer.sha256:
+        raise ModelError(
+            "the figures are of another model", where=str(workspace), advice="run `galclass evaluate` again"
+        )
+    if model.stat().st_size > LARGEST_BYTES:
+        raise ModelError("too large to ship", where=str(model), expected=LARGEST_BYTES, got=model.stat().st_size)
+    split = metrics["made_from"]["split"]
+    card = {
+        "sha256": scorer.sha256,
+        "trained": dict(scorer.signature.trained),
+        "split": split,
+        "tables": metrics["tables"],
+        "expected_calibration_error": metrics["expected_calibration_error"],
+        "volunteers": metrics["volunteers"],
+    }
+    shutil.copyfile(model, TARGET / "galaxy.onnx")
+    (TARGET / "galaxy.card.md").write_text(model_card(scorer.signature, scorer.sha256, metrics, split))
+    (TARGET / "galaxy.card.json").write_text(json.dumps(card, indent=1, sort_keys=True) + "\n")
+    print(f"shipped {scorer.sha256[:12]}, {model.stat().st_size / 1e6:.1f} MB, {TARGET}")
+
+
+if __name__ == "__main__":
+    ship(Path(sys.argv[1]))

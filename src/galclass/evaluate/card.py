@@ -1,0 +1,137 @@
+"""A model card from the run itself: what was trained on what, how well it does, where it fails.
+
+Takes the model's signature and what `metrics.json` holds, gives Markdown; `card.md` lies beside the report and goes
+into the registry with the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from galclass.morphology import CLASS_NAMES, GROUPS
+from galclass.scoring.signature import Signature
+
+_LIMITS = """\
+- Trained on bright, nearby SDSS galaxies (gri composites at 0.396 arcsec per px); other surveys, depths and colours are
+  extrapolation. The flag `unlike_training_data` catches some of it, not all.
+- The answer is about the galaxy in the middle of the frame; neighbours and mergers are not told apart.
+- Volunteers disagree: where their own second panel would answer otherwise, no model can be right every time.
+- Classes with a handful of examples (dominant bulges, no bulge, stars) have error bars as wide as the scale.
+"""
+
+_CITATION = """\
+Galaxy Zoo 1 (Lintott et al. 2008, MNRAS 389, 1179; 2011, MNRAS 410, 166), Galaxy Zoo 2 (Willett et al. 2013, MNRAS 435,
+2835; Hart et al. 2016, MNRAS 461, 3663), images: Sloan Digital Sky Survey. The model may be used under the licence of
+the package.
+"""
+
+
+def model_card(signature: Signature, sha256: str, metrics: Mapping[str, Any], split: str) -> str:
+    """Write the card.
+
+    Parameters
+    ----------
+    signature : Signature
+        Of the model.
+    sha256 : str
+        Of the ONNX file.
+    metrics : mapping
+        As in `metrics.json`: tables, expected_calibration_error, volunteers.
+    split : str
+        The split that was measured.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    parts = [
+        "# Model card\n",
+        _what(signature, sha256),
+        "## Measured\n",
+        f"On the {split} split, which was never trained on; 95 % bootstrap intervals.\n",
+        _measured(metrics),
+        "## Trained on\n",
+        _trained(signature),
+        "## Limits\n",
+        _LIMITS,
+        "## Citation and licence\n",
+        _CITATION,
+    ]
+    return "\n".join(parts)
+
+
+def _what(signature: Signature, sha256: str) -> str:
+    groups = "; ".join(f"{name}: {', '.join(CLASS_NAMES[leaf] for leaf in leaves)}" for name, leaves in GROUPS.items())
+    lines = [
+        f"Morphology of the galaxy in a {signature.size_px} px cutout of the central "
+        f"{signature.crop_fraction:.3f} of a survey frame: 13 classes in 4 groups ({groups}).",
+        "",
+        f"- ONNX sha256 `{sha256}`",
+        f"- turns and mirror images of a cutout: same answer by construction ({signature.views} view(s) in the graph)",
+        f"- calibration: {_plain(signature.calibration)}",
+        f"- prediction sets: {_conformal(signature)}",
+        f"- unlike the training data: {_unlike(signature)}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _conformal(signature: Signature) -> str:
+    sets = signature.conformal
+    return "none" if sets is None else f"{sets.method}, {sets.coverage:.0%} promised"
+
+
+def _unlike(signature: Signature) -> str:
+    unlike = signature.unlike
+    return "no flag" if unlike is None else f"flag raised for {unlike.false_alarm:.1%} of ordinary galaxies"
+
+
+def _plain(values: Mapping[str, Any] | None) -> str:
+    return "none" if not values else ", ".join(f"{key} {value}" for key, value in values.items())
+
+
+def _measured(metrics: Mapping[str, Any]) -> str:
+    rows = ["| labels | objects | accuracy | balanced accuracy | macro F1 | always the majority class |"]
+    rows.append("|---|---|---|---|---|---|")
+    for title, table in metrics["tables"].items():
+        figures = " | ".join(_interval(table[key]) for key in ("accuracy", "balanced_accuracy", "macro_f1"))
+        rows.append(f"| {title} | {table['count']} | {figures} | {table['majority_rate']:.3f} |")
+    rows.append("")
+    for title, table in metrics["tables"].items():
+        errors = ", ".join(f"{name} {rate:.3f}" for name, rate in table["class_error"].items() if rate is not None)
+        rows.append(f"- error by class, {title}: {errors}")
+    if (error := metrics.get("expected_calibration_error")) is not None:
+        rows.append(f"- expected calibration error over the 13 classes: {error:.3f}")
+    if (volunteers := metrics.get("volunteers")) is not None:
+        leaf, group = volunteers["leaf_ceiling"], volunteers["group_ceiling"]
+        rows.append(
+            f"- a second panel of volunteers would agree with the first in {leaf:.3f} (class), {group:.3f} (group)"
+        )
+    return "\n".join([*rows, ""])
+
+
+def _interval(figure: list[float]) -> str:
+    value, low, high = figure
+    return f"{value:.3f} ({low:.3f}-{high:.3f})"
+
+
+def _trained(signature: Signature) -> str:
+    trained = signature.trained
+    config = trained.get("config", {})
+    sources = [source["name"] for source in config.get("prepare", {}).get("sources", ())]
+    sources = sources or [config.get("download", {}).get("source", "unknown")]
+    rows = [f"- sources: {', '.join(sources)}"]
+    rows += [f"- sha256 of the {name} split's object ids: `{value}`" for name, value in _splits(trained).items()]
+    options = config.get("train", {})
+    rows.append(
+        f"- topology {options.get('topology')}, {options.get('num_iterations')} iterations (best:"
+        f" {trained.get('best_iteration')}), seed {trained.get('seed')}, galclass {trained.get('galclass_version')}"
+    )
+    return "\n".join([*rows, ""])
+
+
+def _splits(trained: Mapping[str, Any]) -> Mapping[str, str]:
+    splits: Mapping[str, str] = trained.get("split_ids_sha256", {})
+    return splits

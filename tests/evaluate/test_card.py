@@ -1,0 +1,46 @@
+"""The model card says what the run says."""
+
+from __future__ import annotations
+
+from galclass.evaluate.card import model_card
+from galclass.scoring.signature import Conformal, Signature
+
+TABLE = {
+    "count": 105,
+    "accuracy": [0.5, 0.4, 0.6],
+    "balanced_accuracy": [0.3, 0.2, 0.4],
+    "macro_f1": [0.25, 0.2, 0.3],
+    "majority_rate": 0.21,
+    "class_error": {"Er": 0.125, "SBa": None},
+}
+TRAINED = {
+    "config": {"download": {"source": "sample"}, "train": {"topology": "residual", "num_iterations": 40}},
+    "split_ids_sha256": {"test": "ab" * 32},
+    "seed": 12345,
+    "best_iteration": 31,
+    "galclass_version": "0.1.0",
+}
+
+
+def card_of(**entries: object) -> str:
+    signature = Signature(64, 204 / 424, "0" * 64, 192, trained=TRAINED, **entries)  # type: ignore[arg-type]
+    metrics = {"tables": {"13 classes": TABLE}, "expected_calibration_error": 0.0312, "volunteers": None}
+    return model_card(signature, "cd" * 32, metrics, "test")
+
+
+def test_card_states_figures_with_intervals_and_hashes() -> None:
+    text = card_of(conformal=Conformal("aps", 0.95, 0.9))
+    assert "| 13 classes | 105 | 0.500 (0.400-0.600) | 0.300 (0.200-0.400) | 0.250 (0.200-0.300) | 0.210 |" in text
+    assert "Er 0.125" in text
+    assert "SBa" not in text
+    assert "expected calibration error over the 13 classes: 0.031" in text
+    assert "ab" * 32 in text
+    assert "cd" * 32 in text
+    assert "aps, 90% promised" in text
+    assert "topology residual, 40 iterations (best: 31), seed 12345" in text
+
+
+def test_card_of_a_bare_model_says_what_it_lacks() -> None:
+    text = card_of()
+    assert "prediction sets: none" in text
+    assert "unlike the training data: no flag" in text
