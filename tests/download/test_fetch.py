@@ -88,6 +88,15 @@ def test_a_mirror_takes_over(server, behaviour, file_of, body, quick, tmp_path) 
     assert leftovers(tmp_path) == ["data.zip"]
 
 
+def test_a_part_from_a_mirror_goes_on_from_that_mirror(server, behaviour, file_of, body, quick, tmp_path) -> None:
+    file = replace(file_of(), mirrors=(server.url + "/mirror/data.zip",))
+    server.paths["/mirror/data.zip"] = behaviour(body=body, e_tag='"v1"', cut_after=[1_000_000])
+    with pytest.raises(DownloadError):
+        fetch(file, tmp_path, settings=replace(quick, retries=-1))
+    assert fetch(file, tmp_path, settings=quick).resumed_from > 0
+    assert server.requests[-1] == ("/mirror/data.zip", "bytes=786432-")
+
+
 def test_a_cut_connection_goes_on_where_it_stopped(server, behaviour, file_of, body, quick, tmp_path) -> None:
     server.paths["/data.zip"] = behaviour(body=body, e_tag='"v1"', cut_after=[1_000_000, 1_200_000])
     assert fetch(file_of(), tmp_path, settings=quick).path.read_bytes() == body

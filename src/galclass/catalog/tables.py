@@ -22,7 +22,7 @@ _KINDS = {
     **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz"), "csv"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     **dict.fromkeys((".fits", ".fit", ".fits.gz"), "fits"),
-    **dict.fromkeys((".vot", ".xml", ".votable"), "votable"),
+    **dict.fromkeys((".vot", ".vot.gz", ".xml", ".votable"), "votable"),
     ".txt": "columns",
 }
 _GZ2_VOTES = re.compile(r"^t\d\d_.*_(count|weight|flag|fraction|debiased)$")  # published with float32's digits

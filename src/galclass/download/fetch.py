@@ -7,19 +7,17 @@ fetch goes on where it stopped (HTTP ranges) if the server still has the same fi
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from galclass.download.manifest import SourceFile
+from galclass.download.part import Part, begun_url
 from galclass.download.stores import Stores, explain, is_permanent, shown
 from galclass.download.throttle import Throttle
 from galclass.errors import ChecksumError, DownloadError
@@ -113,8 +111,9 @@ def fetch(
         report(there.bytes)
         return there
     failures: list[DownloadError] = []
-    for url in (file.url, *file.mirrors):
-        part = _Part(target, url)
+    begun = begun_url(target)
+    for url in sorted((file.url, *file.mirrors), key=lambda url: shown(url) != begun):  # the begun one first
+        part = Part(target, url)
         try:
             return _fetch_url(file, part, settings, report)
         except DownloadError as error:
@@ -122,72 +121,7 @@ def fetch(
     raise _all_failed(failures)
 
 
-class _Part:
-    """The unfinished file, and what is known of the file it is a part of."""
-
-    def __init__(self, target: Path, url: str) -> None:
-        self.target, self.url = target, url
-        self.path = target.with_name(target.name + ".part")
-        self._facts_path = target.with_name(target.name + ".part.json")
-        self.facts = self._read_facts()
-        if self.facts.get("url") != shown(url):
-            self.restart()
-
-    def _read_facts(self) -> dict[str, Any]:
-        try:
-            facts = json.loads(self._facts_path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return {}
-        return facts if isinstance(facts, dict) else {}
-
-    @property
-    def bytes(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    def restart(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self._facts_path.unlink(missing_ok=True)
-        self.facts = {}
-
-    def identify(self, identity: dict[str, Any]) -> None:
-        """Remember which version of the file the bytes belong to."""
-        self.facts = {"url": shown(self.url), **identity}
-        temporary = self._facts_path.with_name(self._facts_path.name + ".tmp")
-        temporary.write_text(json.dumps(self.facts), encoding="utf-8")
-        os.replace(temporary, self._facts_path)
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep another process from writing the same part (where the system has file locks)."""
-        if sys.platform == "win32":
-            yield
-            return
-        import fcntl
-
-        lock_path = self.path.with_name(self.path.name + ".lock")
-        with lock_path.open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                advice = "wait for it, or take another workspace"
-                raise DownloadError(
-                    "another process fetches this file", where=str(self.target), advice=advice
-                ) from error
-            try:
-                yield
-            finally:
-                lock_path.unlink(missing_ok=True)
-
-    def can_resume(self, has_checksum: bool) -> bool:
-        """Whether a wrong continuation would be noticed: by the server's word for the version, or by checksum."""
-        return bool(self.bytes) and bool(self.facts.get("e_tag") or self.facts.get("last_modified") or has_checksum)
-
-    def finish(self) -> None:
-        os.replace(self.path, self.target)
-        self._facts_path.unlink(missing_ok=True)
-
-
-def _fetch_url(file: SourceFile, part: _Part, settings: FetchSettings, report: OnBytes) -> FetchResult:
+def _fetch_url(file: SourceFile, part: Part, settings: FetchSettings, report: OnBytes) -> FetchResult:
     resumed_from = part.bytes if part.can_resume(file.sha256 is not None) else 0
     report(resumed_from)
     _complete(file, part, settings, report)
@@ -208,7 +142,7 @@ def _fetch_url(file: SourceFile, part: _Part, settings: FetchSettings, report: O
     return FetchResult(part.target, shown(part.url), result.bytes, result.sha256, resumed_from)
 
 
-def _complete(file: SourceFile, part: _Part, settings: FetchSettings, report: OnBytes) -> None:
+def _complete(file: SourceFile, part: Part, settings: FetchSettings, report: OnBytes) -> None:
     failures = 0
     while True:
         before = part.bytes
@@ -228,7 +162,7 @@ def _complete(file: SourceFile, part: _Part, settings: FetchSettings, report: On
             settings.stop.wait(pause * random.uniform(0.5, 1.0))
 
 
-def _stream(file: SourceFile, part: _Part, settings: FetchSettings, report: OnBytes) -> None:
+def _stream(file: SourceFile, part: Part, settings: FetchSettings, report: OnBytes) -> None:
     import obstore
     from obstore import exceptions
 
@@ -306,7 +240,7 @@ def _digest(path: Path) -> _Digest:
     return _Digest(sha256.hexdigest(), md5.hexdigest(), size)
 
 
-def _check(file: SourceFile, part: _Part) -> _Digest | None:
+def _check(file: SourceFile, part: Part) -> _Digest | None:
     if not part.path.exists():
         part.path.touch()
     digest = _digest(part.path)
