@@ -40,7 +40,9 @@ def resolve_config(
 ) -> Config:
     """Read the file, then apply `--set`, then the flags that have names of their own."""
     config = load_config(config_file, settings)
-    named = {key: value for key, value in (("workspace", workspace), ("database", database)) if value is not None}
+    named: dict[str, Any] = {
+        key: value for key, value in (("workspace", workspace), ("database", database)) if value is not None
+    }
     if not named:
         return config
     return replace(config, **named)
