@@ -127,13 +127,14 @@ class Trainer:
         order = self.batches.order(self.at.iteration)
         self.network.train()
         while self.at.step < len(order):
-            self._timed_step(order[self.at.step])
+            self.step(order[self.at.step])
             after_step(self.at.step, len(order))
         row = self._end_iteration(len(order))
         self.at.history.append(row)
         return row
 
-    def _timed_step(self, entries: NDArray[np.int64]) -> None:
+    def step(self, entries: NDArray[np.int64]) -> None:
+        """Train on one batch of the iteration's entries."""
         started, self.batches.seconds = time.perf_counter(), 0.0
         self.at.loss_sum += self._step(entries)
         self.at.step += 1
