@@ -80,3 +80,10 @@ def test_the_printed_matrix_has_the_error_of_each_class() -> None:
     text = tables_as_text({"letters": table})
     assert "a          1     1     0   0.500" in text
     assert "overall error 0.333 of 3 objects" in text
+
+
+def test_reliability_as_plain_values_leaves_empty_bins_out() -> None:
+    bins = reliability(np.array([[0.9, 0.1], [0.2, 0.8], [0.55, 0.45]]), np.array([0, 0, 0]), bins=10).as_dict()
+    assert bins["count"] == [1, 1, 1]
+    assert bins["accuracy"] == [1.0, 0.0, 1.0]
+    assert bins["confidence"] == [0.55, 0.8, 0.9]

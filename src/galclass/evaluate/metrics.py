@@ -168,6 +168,15 @@ class Reliability:
     count: IntArray
     expected_calibration_error: float
 
+    def as_dict(self) -> dict[str, list[float] | list[int]]:
+        """Plain values of the bins that hold objects, for metrics.json and the page."""
+        full = self.count > 0
+        return {
+            "confidence": [round(float(x), 6) for x in self.confidence[full]],
+            "accuracy": [round(float(x), 6) for x in self.accuracy[full]],
+            "count": [int(x) for x in self.count[full]],
+        }
+
 
 def reliability(probabilities: FloatArray, true: IntArray, *, bins: int = 15) -> Reliability:
     """Bin the top probability into equal widths of [0, 1] and compare with the share of right answers.

@@ -231,6 +231,7 @@ def _write(
         "made_from": fingerprint,
         "tables": {title: table.as_dict() for title, table in results.tables.items()},
         "expected_calibration_error": results.calibration.expected_calibration_error if results.calibration else None,
+        "reliability": results.calibration.as_dict() if results.calibration else None,
         "volunteers": results.honesty.as_dict() if results.honesty else None,
     }
     card = model_card(scorer.signature, scorer.sha256, metrics, config.evaluate.split)
