@@ -7,9 +7,10 @@ Takes the bytes of a JPEG, PNG or BMP file and `CutoutParameters`, gives uint8 R
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias, cast
@@ -24,8 +25,8 @@ from galclass.preprocess.geometry import SamplingPlan, sampling_plan
 from galclass.preprocess.headers import read_header
 
 Pixels: TypeAlias = NDArray[np.uint8]
-_Placing: TypeAlias = tuple[int, tuple[Callable[[Pixels], Pixels], ...]]
-"""First row of the drawn picture, and what turns it into the view."""
+_Placing: TypeAlias = tuple[int, bool, int, int]
+"""First row of the drawn picture, whether it is transposed, and then the step (1 or -1) along rows and columns."""
 
 ALGORITHM_VERSION = 1
 """Raised whenever the same bytes and parameters would give other pixels."""
@@ -44,7 +45,6 @@ _EXIF_TURNS = {
     8: (1, False),
 }
 """EXIF orientation -> (quarter turns counter-clockwise, mirrored left-right before them)."""
-_QUARTER_TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
 @dataclass(frozen=True)
@@ -149,15 +149,13 @@ def _render(
     size = header.width, header.height
     plan, placings = _recipe(size, header.orientation, parameters, side, angles_deg, frame_px)
     pictures = _warp(decode(data, plan.reduction, header).pixels, plan)
-    if len(pictures) == side * len(placings) and not any(steps for _, steps in placings):
-        return pictures.reshape(-1, side, side, 3)
-    views = np.empty((len(placings), side, side, 3), np.uint8)
-    for view, (start, steps) in zip(views, placings, strict=True):
-        picture = pictures[start : start + side]
-        for step in steps:
-            picture = step(picture)
-        view[:] = picture
-    return views
+    if placings is not None:
+        drawn, pictures = pictures, np.empty((len(placings) * side, side), np.uint32)
+        for row, (start, transposed, down, right) in enumerate(placings):
+            picture = drawn[start : start + side]
+            pictures[row * side : (row + 1) * side] = (picture.T if transposed else picture)[::down, ::right]
+    rgb = cv2.cvtColor(pictures.view(np.uint8).reshape(-1, side, 4), cv2.COLOR_RGBA2RGB)
+    return cast(Pixels, rgb).reshape(-1, side, side, 3)
 
 
 @lru_cache(maxsize=128)
@@ -168,26 +166,21 @@ def _recipe(
     side: int,
     angles_deg: tuple[float, ...],
     frame_px: int | None,
-) -> tuple[SamplingPlan, tuple[_Placing, ...]]:
-    """Give the pictures to draw, and for each view the picture it is made of and how it is turned.
-
-    Kept for the next file, since a survey has one frame size.
+) -> tuple[SamplingPlan, tuple[_Placing, ...] | None]:
+    """Give the pictures to draw, and how each view is made of them; None where the views are the pictures.
 
     Angles are split into quarter turns, which move whole pixels, and a rest in [0, 90), which is drawn.
+    Kept for the next file, since a survey has one frame size.
     """
     turns, mirrored = _EXIF_TURNS[orientation]
     split = [divmod(-angle if mirrored else angle, 90) for angle in angles_deg]
     drawn = tuple(dict.fromkeys(float(rest) for _, rest in split))
     plan = sampling_plan(*size, _crop_px(size, parameters, frame_px), parameters.size_px, side, drawn)
-    placings = []
-    for quarter, rest in split:
-        steps = (
-            [_quarter_turn(int(quarter)), _mirror, _quarter_turn(turns)]
-            if mirrored
-            else [_quarter_turn(int(quarter) + turns)]
-        )
-        placings.append((drawn.index(rest) * side, tuple(step for step in steps if step is not None)))
-    return plan, tuple(placings)
+    if not mirrored and len(drawn) == len(split) and all((quarter + turns) % 4 == 0 for quarter, _ in split):
+        return plan, None
+    return plan, tuple(
+        (drawn.index(rest) * side, *_whole_pixel_move(int(quarter), mirrored, turns)) for quarter, rest in split
+    )
 
 
 def _crop_px(size: tuple[int, int], parameters: CutoutParameters, frame_px: int | None) -> float:
@@ -206,8 +199,11 @@ def _crop_px(size: tuple[int, int], parameters: CutoutParameters, frame_px: int 
     return crop_px
 
 
-def _warp(pixels: Pixels, plan: SamplingPlan) -> Pixels:
-    """Draw the pictures of a plan: uint8, (pictures * side, side, 3); exact sums, rounded half up."""
+def _warp(pixels: Pixels, plan: SamplingPlan) -> NDArray[np.uint32]:
+    """Draw the pictures of a plan: uint32, (pictures * side, side), four bytes a pixel.
+
+    The sums are exact and rounded half up.
+    """
     part = cv2.cvtColor(pixels[plan.rows, plan.columns], cv2.COLOR_RGB2RGBA)  # four channels warp twice as fast
     if plan.smooth:
         source = cv2.sepFilter2D(part, cv2.CV_32F, _SMOOTHING, _SMOOTHING, delta=0.5, borderType=cv2.BORDER_REPLICATE)
@@ -216,14 +212,14 @@ def _warp(pixels: Pixels, plan: SamplingPlan) -> Pixels:
         source += np.float32(0.5)  # type: ignore[arg-type]  # OpenCV's stubs do not say float
     drawn = cv2.remap(source, plan.x, plan.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     rounded = drawn.astype(np.uint8)  # a half is in: dropping the fraction rounds half up
-    return cast(Pixels, cv2.cvtColor(rounded, cv2.COLOR_RGBA2RGB))
+    return rounded.view(np.uint32)[..., 0]
 
 
-def _mirror(picture: Pixels) -> Pixels:
-    return cast(Pixels, cv2.flip(picture, 1))
-
-
-def _quarter_turn(quarters: int) -> Callable[[Pixels], Pixels] | None:
-    """Give what turns a picture by so many quarters counter-clockwise; None for none."""
-    code = _QUARTER_TURNS.get(quarters % 4)
-    return None if code is None else lambda picture: cast(Pixels, cv2.rotate(picture, code))
+def _whole_pixel_move(quarters: int, mirrored: bool, then: int) -> tuple[bool, int, int]:
+    """Give the move that turns by quarters counter-clockwise, mirrors left-right, then turns again."""
+    square = np.arange(4).reshape(2, 2)
+    wanted = np.rot90(np.rot90(square, quarters)[:, :: -1 if mirrored else 1], then)
+    moves = itertools.product((False, True), (1, -1), (1, -1))
+    return next(
+        move for move in moves if np.array_equal((square.T if move[0] else square)[:: move[1], :: move[2]], wanted)
+    )

@@ -6,8 +6,7 @@ small or of a kind that no decoder here reads. Nothing in it allocates more than
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from galclass.errors import CutoutError
 
@@ -36,8 +35,7 @@ _EXIF = b"Exif\x00\x00"
 _ORIENTATION_TAG = 0x0112
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """Format and size of an image file.
 
     Attributes
