@@ -30,6 +30,13 @@ def test_wrong_bytes_are_deleted_and_named(server, behaviour, file_of, body, qui
     assert leftovers(tmp_path) == []
 
 
+def test_an_error_page_sent_with_200_is_no_file(server, behaviour, file_of, quick, tmp_path) -> None:
+    server.paths["/data.zip"] = behaviour(body=b"\n<!DOCTYPE html><title>Sign in</title>")
+    with pytest.raises(DownloadError, match="web page instead of the file"):
+        fetch(file_of(sha256=None, bytes=None), tmp_path, settings=quick)
+    assert leftovers(tmp_path) == []
+
+
 def test_a_length_that_is_too_short_is_found(server, behaviour, file_of, body, quick, tmp_path) -> None:
     server.paths["/data.zip"] = behaviour(body=body, declared_bytes=1000)
     with pytest.raises(ChecksumError, match="1000 bytes"):

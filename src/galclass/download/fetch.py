@@ -23,6 +23,7 @@ from galclass.download.throttle import Throttle
 from galclass.errors import ChecksumError, DownloadError
 
 _CHUNK_BYTES = 256 << 10
+_WEB_PAGE = "an HTML page"
 _NOT_MODIFIED_KNOWN = 0  # the store's answer for "no Last-Modified header"
 
 
@@ -138,6 +139,9 @@ def _fetch_url(file: SourceFile, part: Part, settings: FetchSettings, report: On
         raise ChecksumError(
             "not the declared bytes; they were deleted", where=shown(part.url), expected=expected, got=got
         )
+    if not (file.sha256 or file.md5) and _looks_like(part.path) == _WEB_PAGE:  # a portal's error page, sent with 200
+        part.restart()
+        raise DownloadError("got a web page instead of the file; it was deleted", where=shown(part.url))
     part.finish()
     return FetchResult(part.target, shown(part.url), result.bytes, result.sha256, resumed_from)
 
@@ -270,7 +274,7 @@ def _looks_like(path: Path) -> str:
         start = file.read(512).lstrip().lower()
     if not start:
         return "an empty file"
-    return "an HTML page" if start.startswith((b"<!doctype html", b"<html")) else "not a web page"
+    return _WEB_PAGE if start.startswith((b"<!doctype html", b"<html")) else "not a web page"
 
 
 def _all_failed(failures: list[DownloadError]) -> DownloadError:
