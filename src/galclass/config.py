@@ -67,6 +67,8 @@ class SourceConfig:
         Columns of a generic table; None looks for the usual names.
     labels : dict of str to str
         Label of the table -> class, gz2_class or coarse label; "" for labels that say nothing about our classes.
+    votes : dict of str to str
+        Vote column of a generic table -> gz2_hart16 name, e.g. t01_smooth_or_features_a01_smooth_fraction.
     id_prefix : str
         Put before each object id, where two sources number different objects alike.
     frame_px, stored_px : int or None
@@ -84,6 +86,7 @@ class SourceConfig:
     label_column: str | None = None
     file_column: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
+    votes: dict[str, str] = field(default_factory=dict)
     id_prefix: str = ""
     frame_px: int | None = None
     stored_px: int | None = None
@@ -263,7 +266,7 @@ class TrainConfig:
     reduced_px: int = 0
     reduced_share: float = 0.5
     views: Literal[1, 8] = 8
-    ema: float = 0.995
+    ema: float = 0.99
     early_stopping: int = 0
     accumulate: int = 1
     mixed_precision: bool = False
