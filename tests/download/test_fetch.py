@@ -179,7 +179,7 @@ def test_a_killed_download_goes_on_and_verifies(server, behaviour, file_of, body
     )
     process = subprocess.Popen([sys.executable, "-c", script])
     part = tmp_path / "data.zip.part"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (part.exists() and part.stat().st_size > 500_000):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
@@ -213,11 +213,11 @@ def test_ctrl_c_ends_with_130_and_the_next_run_goes_on(server, behaviour, body, 
     command = [sys.executable, "-c", "from galclass.cli import main; main()", "download", "web", *options]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     part = tmp_path / "downloads" / "web" / "data.zip.part"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (part.exists() and part.stat().st_size > 500_000):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"run the same command again" in errors
     server.paths["/data.zip"].slow_s = 0.0

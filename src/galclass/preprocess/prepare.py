@@ -200,7 +200,9 @@ def _open(source: SourceConfig) -> _Input:
 def _read_rows(part: _Input, wanted: PrepareConfig) -> _Input:
     """Read a source's catalog and keep the rows that have an image."""
     source, report = part.config, CatalogReport()
-    columns = CatalogColumns(source.id_column, source.label_column, source.file_column, labels=source.labels)
+    columns = CatalogColumns(
+        source.id_column, source.label_column, source.file_column, votes=source.votes, labels=source.labels
+    )
     table = read_catalog(
         source.catalog, format=source.catalog_format, mapping=source.mapping, columns=columns, report=report
     )
