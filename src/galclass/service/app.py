@@ -57,9 +57,8 @@ def create_app(config: Config) -> FastAPI:
     app.state.service = state
     install_handlers(app)
     install_docs(app)
-    for router in _ROUTERS:
-        app.include_router(router)
     app.state.api_routes = [route for router in _ROUTERS for route in router.routes]
+    app.router.routes.extend(app.state.api_routes)  # include_router would search twice for every request
     app.mount("/", StaticFiles(directory=web_folder(), html=True, check_dir=False), name="page")
     app.add_middleware(Observe, metrics=state.metrics)
     return app

@@ -29,6 +29,26 @@ class Metrics:
         )
         self.refused = Counter("galclass_refused", "Requests refused by error code", ["code"], registry=self.registry)
 
+        self._image_children: dict[tuple[str, str], Counter] = {}
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def record(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        key = (method, route, status)
+        children = self._children.get(key)
+        if children is None:  # finding a child by its labels costs more than counting
+            children = (self.requests.labels(method, route, str(status)), self.seconds.labels(route))
+            self._children[key] = children
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def count_image(self, service: str, outcome: str) -> None:
+        """Count one scored image; `outcome` is "ok" or the code of its fault."""
+        key = (service, outcome)
+        if key not in self._image_children:
+            self._image_children[key] = self.images.labels(service, outcome)
+        self._image_children[key].inc()
+
     def text(self) -> bytes:
         """Give all metrics in Prometheus' text format."""
         if os.environ.get(MULTIPROCESS_FOLDER):

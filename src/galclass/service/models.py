@@ -51,6 +51,10 @@ class LoadedModels:
                 self._keep(model, scorer)
         return scorer
 
+    def has(self, model: ModelId) -> bool:
+        """Say whether a model is loaded."""
+        return model in self._scorers
+
     def _loaded(self, model: ModelId) -> Scorer | None:
         with self._lock:
             scorer = self._scorers.get(model)

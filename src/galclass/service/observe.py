@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import secrets
 from time import perf_counter
@@ -29,6 +30,8 @@ class Observe:
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
         self.metrics = metrics
+        self._process = secrets.token_hex(6)
+        self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -36,7 +39,7 @@ class Observe:
             await self.app(scope, receive, send)
             return
         started = perf_counter()
-        request_id = secrets.token_hex(8)
+        request_id = f"{self._process}-{next(self._numbers)}"
         scope["request_id"] = request_id
         extra = [*security_headers(scope["path"]), (b"x-request-id", request_id.encode())]
         status = 500
@@ -56,8 +59,7 @@ class Observe:
     def _record(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = scope.get("route")
         template = getattr(route, "path_format", None) or getattr(route, "path", None) or "other"
-        self.metrics.requests.labels(scope["method"] if template != "other" else "any", template, str(status)).inc()
-        self.metrics.seconds.labels(template).observe(seconds)
+        self.metrics.record(scope["method"] if template != "other" else "any", template, status, seconds)
         level = logging.INFO if status >= 400 or seconds > _SLOW_S else logging.DEBUG
         if log.isEnabledFor(level):
             client = scope.get("client")

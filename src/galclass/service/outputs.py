@@ -58,11 +58,12 @@ def _quality(parameters: Iterable[str]) -> float:
 
 def etag_of(*parts: str | bytes) -> str:
     """Give the ETag of an answer from everything it depends on: image bytes, model sha256, options."""
-    digest = hashlib.sha256()
+    digest = hashlib.blake2b(digest_size=16)  # twice as fast as sha256 where the processor has no instruction for it
     for part in parts:
         data = part if isinstance(part, bytes) else part.encode()
-        digest.update(len(data).to_bytes(8, "big") + data)
-    return f'"{digest.hexdigest()[:32]}"'
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return f'"{digest.hexdigest()}"'
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:

@@ -11,19 +11,20 @@ from starlette.concurrency import run_in_threadpool
 
 from galclass.config import Config
 from galclass.database import Images, Registry, Services, Tokens, open_database
-from galclass.scoring import ModelId, Prediction, Scorer
+from galclass.scoring import ModelId, Scorer
 from galclass.service.auth import Actor, Authority
 from galclass.service.body import BodyReader
 from galclass.service.errors import RequestError
 from galclass.service.examples import Examples
 from galclass.service.fetching import UrlFetcher
-from galclass.service.inputs import ImageInput, Inputs, parse_inputs
+from galclass.service.inputs import Inputs, parse_inputs
 from galclass.service.jobs import Jobs
 from galclass.service.limits import RateLimit
 from galclass.service.metrics import Metrics
 from galclass.service.models import LoadedModels
 from galclass.service.pool import ScoringPool
 from galclass.service.published import PublishedService, PublishedServices
+from galclass.service.scoring import ImageScoring
 from galclass.service.similar import SimilarGalaxies
 from galclass.service.worker import JobWorker
 
@@ -32,9 +33,6 @@ HELD_BODIES = 8
 
 _SMALL_BODY_BYTES = 256 * 1024
 """A body up to this size is parsed on the event loop; a larger one in a scoring thread."""
-
-_IMAGES_A_JOB = 16
-"""Images of one request that are scored before others get their turn."""
 
 
 class ServiceState:
@@ -70,6 +68,7 @@ class ServiceState:
         self.authority = Authority(self._check_token, open_reading=settings.open_reading)
         self.rate = RateLimit(settings.requests_per_minute)
         self.metrics = Metrics()
+        self.scoring = ImageScoring(self.models, self.pool, self.metrics)
         self.jobs = Jobs(self.database, settings.job_days)
         self.worker = JobWorker(self.jobs, self._scorer_of)
 
@@ -126,24 +125,6 @@ class ServiceState:
 
         inputs = parse() if len(body) <= _SMALL_BODY_BYTES else await self.pool.run(parse)
         return replace(inputs, images=await self.fetcher.fill(inputs.images))
-
-    async def score(
-        self, service: PublishedService, images: tuple[ImageInput, ...], frame_px: int | None
-    ) -> list[Prediction]:
-        """Score images in the pool, a few at a time, so that one large request does not hold up the others."""
-
-        def job(part: tuple[ImageInput, ...]) -> list[Prediction]:
-            scorer = self.models.get(service.model)
-            ids = [image.object_id for image in part]
-            return scorer.score([image.data for image in part], object_ids=ids, frame_px=frame_px)
-
-        predictions: list[Prediction] = []
-        for start in range(0, len(images), _IMAGES_A_JOB):
-            predictions += await self.pool.run(job, images[start : start + _IMAGES_A_JOB])
-        for prediction in predictions:
-            outcome = prediction.error.code if prediction.error else "ok"
-            self.metrics.images.labels(service.record.name, outcome).inc()
-        return predictions
 
     def close(self) -> None:
         """Finish what runs, then close the database."""
