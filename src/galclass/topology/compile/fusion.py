@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from math import inf, sqrt
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from galclass.topology.compile.layer import CompiledLayer
-from galclass.topology.compile.pooling import Pool, ResponseNorm
+from galclass.topology.compile.pooling import Pool, ResponseNorm, inverse_power
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -47,10 +48,43 @@ class PooledNorm(nn.Module):
         if _may_branch(sums):
             pooled: Tensor = self.pool([sums], arrays, activated=activated)
             if self.limit == inf or bool((pooled.detach() <= self.limit).all()):
-                return self.norm.of_nodes(torch.relu(pooled))
+                return rectified_norm(pooled, self.norm)
         normed = self.norm.of_nodes(torch.relu(sums))
         result: Tensor = self.pool([normed], arrays, activated=activated)
         return result
+
+
+def rectified_norm(x: Tensor, norm: ResponseNorm) -> Tensor:
+    """Return the norm of single nodes of max(0, x); its slope comes with it, so that the way back is one product.
+
+    Parameters
+    ----------
+    x : floating, any shape
+        Sums before rlinear.
+    norm : ResponseNorm
+        Gives the constants.
+    """
+    y: Tensor = _RectifiedNorm.apply(x, norm.alpha_per_node, norm.beta, norm.offset)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _RectifiedNorm(torch.autograd.Function):
+    """y = r d^-b with r = max(0, x) and d = o + a r^2, so y' = d^-b (1 - 2 b + 2 b o / d) where x > 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, alpha: float, beta: float, offset: float) -> Tensor:
+        rectified = torch.relu(x)
+        base = (rectified * rectified).mul_(alpha).add_(offset)
+        power = inverse_power(base, beta)
+        slope = base.reciprocal_().mul_(2 * beta * offset).add_(1 - 2 * beta).mul_(power).mul_(x > 0)
+        ctx.save_for_backward(slope)
+        return rectified.mul_(power)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (slope,) = ctx.saved_tensors
+        return gradient * slope, None, None, None
 
 
 def growth_limit(norm: ResponseNorm) -> float:
