@@ -8,6 +8,7 @@ answer, one line of JSON, holds hashes and rejects. The end of the input ends th
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from dataclasses import astuple
@@ -26,8 +27,12 @@ def main() -> None:
     cv2.setNumThreads(1)  # global in this process, which is ours alone: one worker a core
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while line := requests.readline():
-        answers.write(json.dumps(_answer(json.loads(line), requests)).encode() + b"\n")
-        answers.flush()
+        answer = json.dumps(_answer(json.loads(line), requests)).encode() + b"\n"
+        try:
+            answers.write(answer)
+            answers.flush()
+        except BrokenPipeError:  # the parent is gone
+            os._exit(0)  # without the flush at exit, which would fail again
 
 
 def _answer(request: dict[str, Any], requests: BinaryIO) -> dict[str, Any]:
