@@ -1,0 +1,209 @@
+"""Where the model runs: rows/s and added time a row of every host, beside the plain scorer and the prototype.
+
+    python benchmarks/scoring_hosts.py --images 10000
+
+One process on one core unless the row says two. PostgreSQL rows need postgresql and plpython3u and are left out
+without them. Prints a table in Markdown; all ratios are of one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from scoring_parts import Prototype, images, network, weight_count
+
+from galclass.database import Database, Images, NewImage, Registry, open_database, run_sql, score_pending
+from galclass.morphology import CLASSES
+from galclass.scoring import Scorer
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+
+def timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def fill(url: str, data: list[bytes], model: bytes) -> Database:
+    database = open_database(url, migrate=True)
+    Registry(database).register(model)
+    Images(database).add(NewImage(f"{number:07}", img) for number, img in enumerate(data))
+    return database
+
+
+def clear(database: Database) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM galaxy_predictions")
+
+
+def work_from(url: str) -> None:
+    with open_database(url) as database:
+        score_pending(database)
+
+
+def call_from(url: str, low: int, high: int) -> None:
+    import psycopg
+
+    query = "SELECT count(predict_galaxy_class(img)) FROM galaxy_images WHERE object_id >= %s AND object_id < %s"
+    with psycopg.connect(url) as connection:
+        connection.execute(query, (f"{low:07}", f"{high:07}"))
+
+
+def in_two(target: Callable[..., None], *arguments: tuple[object, ...]) -> float:
+    """Seconds of two processes side by side, their start and imports included."""
+    context = multiprocessing.get_context("spawn")
+    started = time.perf_counter()
+    processes = [context.Process(target=target, args=each) for each in arguments]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return time.perf_counter() - started
+
+
+def prototype_pipeline(url: str, model: bytes) -> None:
+    """The prototype: fetch, score, COPY back."""
+    import psycopg
+
+    prototype = Prototype(model)
+    with psycopg.connect(url) as connection, connection.cursor("images") as cursor:
+        connection.execute("CREATE TEMP TABLE prototype (object_id text, predicted_class text, probabilities jsonb)")
+        cursor.itersize = 64
+        cursor.execute("SELECT object_id, img FROM galaxy_images")
+        while rows := cursor.fetchmany(64):
+            probabilities = prototype.score([row[1] for row in rows])
+            with connection.cursor().copy("COPY prototype FROM STDIN") as copy:
+                for (object_id, _), values in zip(rows, probabilities, strict=True):
+                    record = json.dumps(dict(zip(CLASSES, map(float, values), strict=True)))
+                    copy.write_row((object_id, CLASSES[int(values.argmax())], record))
+
+
+@contextmanager
+def cluster() -> Iterator[object]:
+    from database.cluster import Cluster, postgresql_programs
+
+    programs = postgresql_programs()
+    server = Cluster(programs) if programs else None
+    try:
+        yield server
+    finally:
+        if server is not None:
+            server.remove()
+
+
+def sqlite_rows(data: list[bytes], model: bytes, folder: Path) -> dict[str, float]:
+    url = f"sqlite:///{folder / 'galclass.db'}"
+    rows = {}
+    with fill(url, data, model) as database:
+        rows["SQLite, worker"] = timed(lambda: score_pending(database))
+        clear(database)
+        rows["SQLite, two workers"] = in_two(work_from, (url,), (url,))
+        query = "SELECT count(predict_galaxy_class(img)) FROM galaxy_images"
+        rows["SQLite, predict_galaxy_class(img)"] = timed(lambda: run_sql(database, query))
+        one = "SELECT predict_galaxy_class(img) FROM galaxy_images LIMIT 1"
+        rows["warm single-row call, SQLite (ms)"] = 1e3 * median(
+            timed(lambda: run_sql(database, one)) for _ in range(200)
+        )
+    return rows
+
+
+def postgresql_rows(data: list[bytes], model: bytes, server: object) -> dict[str, float]:
+    import psycopg
+
+    from galclass.database.procedure import install_procedure
+
+    url, rows = server.create_database("benchmark"), {}
+    with fill(url, data, model) as database:
+        rows["PostgreSQL, worker"] = timed(lambda: score_pending(database))
+        clear(database)
+        rows["PostgreSQL, two workers"] = in_two(work_from, (url,), (url,))
+        clear(database)
+        rows["prototype's pipeline, PostgreSQL"] = timed(lambda: prototype_pipeline(url, model))
+        install_procedure(database)
+        cold = []
+        for _ in range(5):
+            with psycopg.connect(url, autocommit=True) as connection:
+                cold.append(timed(lambda c=connection: c.execute("SELECT predict_galaxy_class('\\x00')")))
+        rows["cold start, PostgreSQL (ms)"] = 1e3 * median(cold)
+        with psycopg.connect(url, autocommit=True) as connection:
+            one = "SELECT predict_galaxy_class(img) FROM galaxy_images LIMIT 1"
+            connection.execute(one)
+            calls = [timed(lambda: connection.execute(one)) for _ in range(200)]
+            rows["warm single-row call, PostgreSQL (ms)"] = 1e3 * median(calls)
+            everything = "SELECT count(predicted_class) FROM predict_galaxies()"
+            rows["PostgreSQL, predict_galaxies()"] = timed(lambda: connection.execute(everything))
+            scalar = "SELECT count(predict_galaxy_class(img)) FROM galaxy_images"
+            rows["PostgreSQL, predict_galaxy_class(img)"] = timed(lambda: connection.execute(scalar))
+            call = "CALL predict_galaxy_class_batch()"
+            rows["PostgreSQL, predict_galaxy_class_batch"] = timed(lambda: connection.execute(call))
+            rows["memory of a warm connection (MB)"] = private_mb(connection)
+        half = len(data) // 2
+        rows["PostgreSQL, two connections"] = in_two(call_from, (url, 0, half), (url, half, len(data)))
+    return rows
+
+
+def private_mb(connection: object) -> float:
+    """Memory that only this back end holds, less that of a connection that has done nothing."""
+
+    def private(pid: int) -> float:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+
+    import psycopg
+
+    pid = connection.info.backend_pid
+    with psycopg.connect(connection.info.dsn) as idle:
+        idle.execute("SELECT 1")
+        return private(pid) - private(idle.info.backend_pid)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--sqlite-only", action="store_true")
+    count = (arguments := parser.parse_args()).images
+    data, model = images(count), network()
+    scorer, prototype = Scorer(model), Prototype(model)
+    scorer.score(data[:64])
+    rows = {"plain Python": timed(lambda: scorer.score(data))}
+    chunks = [data[at : at + 64] for at in range(0, count, 64)]
+    rows["prototype's scoring alone"] = timed(lambda: [prototype.score(chunk) for chunk in chunks])
+    rows["warm single image, plain Python (ms)"] = 1e3 * median(
+        timed(lambda: scorer.score(data[:1])) for _ in range(200)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        rows |= sqlite_rows(data, model, Path(folder))
+    if not arguments.sqlite_only:
+        with cluster() as server:
+            rows |= postgresql_rows(data, model, server) if server else {}
+    report(rows, count)
+
+
+def report(rows: dict[str, float], count: int) -> None:
+    plain = rows["plain Python"]
+    processor = subprocess.run(["uname", "-mr"], capture_output=True, text=True).stdout.strip()
+    print(f"{count:,} JPEGs of 424 x 424 px, network of {weight_count():,} weights at 50 px, {processor}\n")
+    print("| host | rows/s | added ms a row | times plain |\n|---|---|---|---|")
+    for name, value in rows.items():
+        if not name.endswith(("(ms)", "(MB)")):
+            added = 1e3 * (value - plain) / count
+            print(f"| {name} | {count / value:,.0f} | {added:+.3f} | {plain / value:.2f} |")
+    print("\n| figure | value |\n|---|---|")
+    for name, value in rows.items():
+        if name.endswith(("(ms)", "(MB)")):
+            print(f"| {name} | {value:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

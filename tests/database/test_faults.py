@@ -1,0 +1,244 @@
+"""What is killed, full or crowded: no row is lost, none is scored twice, and the next run goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, text
+from tiny_model import tiny_model
+
+from galclass.database import Database, Images, NewImage, Registry, open_database, score_pending
+from galclass.database.schema import images, predictions
+from galclass.errors import DatabaseError
+
+COUNT = 2000
+WORKER = [sys.executable, "-c", "from galclass.cli import main; main()", "score", "--pending", "--database"]
+
+
+@pytest.fixture
+def crowd(database: Database, galaxies: dict[str, bytes]) -> Database:
+    """Two thousand images that wait."""
+    Registry(database).register(tiny_model())
+    kinds = list(galaxies.values())
+    Images(database).add(NewImage(f"{number:05}", kinds[number % len(kinds)]) for number in range(COUNT))
+    return database
+
+
+def count(database: Database) -> int:
+    with database.read() as connection:
+        return connection.scalar(select(func.count()).select_from(predictions)) or 0
+
+
+def assert_each_image_has_one_prediction(database: Database) -> None:
+    with database.read() as connection:
+        keys = connection.scalars(select(predictions.c.object_id).order_by(predictions.c.object_id)).all()
+        assert keys == connection.scalars(select(images.c.object_id).order_by(images.c.object_id)).all()
+        assert connection.scalar(text("SELECT count(*) FROM galaxy_score_queue")) == 0
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.02)
+
+
+def start_worker(url: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([*WORKER, url], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing_and_the_next_goes_on_at_once(crowd: Database, url: str) -> None:
+    worker = start_worker(url)
+    wait_until(lambda: count(crowd) > 200)
+    worker.kill()
+    worker.communicate()
+    done = count(crowd)
+    assert 0 < done < COUNT
+    summary = score_pending(crowd)
+    assert summary.scored == COUNT - done
+    assert_each_image_has_one_prediction(crowd)
+
+
+@pytest.mark.slow
+def test_an_interrupted_worker_gives_its_chunk_back(crowd: Database, url: str) -> None:
+    worker = start_worker(url)
+    wait_until(lambda: count(crowd) > 200)
+    worker.send_signal(signal.SIGINT)
+    output, _ = worker.communicate()
+    assert worker.returncode == 130, output
+    with crowd.read() as connection:
+        held = connection.scalar(text("SELECT count(*) FROM galaxy_score_queue WHERE claimed_by IS NOT NULL"))
+    assert held == 0
+    score_pending(crowd)
+    assert_each_image_has_one_prediction(crowd)
+
+
+@pytest.mark.slow
+def test_two_worker_processes_share_and_one_may_die(crowd: Database, url: str) -> None:
+    first, second = start_worker(url), start_worker(url)
+    wait_until(lambda: count(crowd) > 300)
+    first.kill()
+    first.communicate()
+    second.communicate()
+    score_pending(crowd)
+    assert_each_image_has_one_prediction(crowd)
+
+
+@pytest.fixture(scope="module")
+def own_cluster() -> Iterator[object]:
+    """A server that a test may kill."""
+    from database.cluster import Cluster, postgresql_programs
+
+    programs = postgresql_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: make test-deps")
+    server = Cluster(programs)
+    yield server
+    server.remove()
+
+
+@pytest.mark.slow
+def test_a_killed_server_keeps_what_was_committed(own_cluster, galaxies: dict[str, bytes]) -> None:
+    url = own_cluster.create_database("killed_server")
+    with open_database(url, migrate=True) as database:
+        Registry(database).register(tiny_model())
+        Images(database).add(NewImage(f"{n:05}", data) for n, data in enumerate(list(galaxies.values()) * 40))
+        worker = start_worker(url)
+        wait_until(lambda: count(database) > 200)
+        own_cluster.kill()
+        output, _ = worker.communicate()
+        assert worker.returncode == 1, output
+        assert "Error: " in output
+        assert "Traceback" not in output
+        database.close()
+        own_cluster.start()
+        assert count(database) > 0
+        score_pending(database)
+        assert_each_image_has_one_prediction(database)
+
+
+@pytest.mark.slow
+def test_a_killed_client_of_the_procedure_keeps_what_was_committed(own_cluster, galaxies: dict[str, bytes]) -> None:
+    from galclass.database.procedure import check_server, install_procedure
+
+    url = own_cluster.create_database("killed_client")
+    with open_database(url, migrate=True) as database:
+        if not all(finding.ok for finding in check_server(database)):
+            pytest.skip("PL/Python is not installed, or this checkout is closed to the server: make test-deps")
+        Registry(database).register(tiny_model())
+        Images(database).add(NewImage(f"{n:05}", data) for n, data in enumerate(list(galaxies.values()) * 80))
+        install_procedure(database)
+        call = "import sys, psycopg; psycopg.connect(sys.argv[1], autocommit=True).execute(sys.argv[2])"
+        command = [sys.executable, "-c", call, url, "CALL predict_galaxy_class_batch()"]
+        client = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        wait_until(lambda: count(database) > 200)
+        client.kill()
+        client.wait()
+        with database.read() as connection:
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL predict%'"
+            )
+        own_cluster.execute("CALL predict_galaxy_class_batch()", "killed_client")
+        with database.read() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM galaxy_predictions")) == 5600
+
+
+@pytest.mark.slow
+def test_a_server_writes_to_the_sqlite_file_while_the_command_line_scores(
+    tmp_path: Path, galaxies: dict[str, bytes]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'galclass.db'}"
+    with open_database(url) as database:
+        Registry(database).register(tiny_model())
+        kinds = list(galaxies.values())
+        Images(database).add(NewImage(f"{n:05}", kinds[n % len(kinds)]) for n in range(COUNT))
+        worker = start_worker(url)
+        wait_until(lambda: count(database) > 0)
+        written, slowest = 0, 0.0
+        while worker.poll() is None:
+            began = time.monotonic()
+            Images(database).add([NewImage(f"upload-{written:05}", kinds[0])])
+            slowest = max(slowest, time.monotonic() - began)
+            written += 1
+            time.sleep(0.005)
+        output, _ = worker.communicate()
+        assert worker.returncode == 0, output
+        assert written > 50
+        assert slowest < 5
+        score_pending(database)
+        assert_each_image_has_one_prediction(database)
+        assert Images(database).count() == COUNT + written
+
+
+def fill_disk(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_stops_work_with_a_reason_and_loses_nothing(small_disk: Path, galaxies: dict[str, bytes]) -> None:
+    filler = small_disk / "filler"
+    with open_database(f"sqlite:///{small_disk / 'galclass.db'}") as database:
+        Registry(database).register(tiny_model())
+        Images(database).add(NewImage(f"{number:05}", next(iter(galaxies.values()))) for number in range(100))
+        with pytest.raises(OSError, match="No space"):
+            fill_disk(filler)
+        with pytest.raises(DatabaseError, match="full|disk I/O"):
+            Images(database).add(NewImage(f"late-{number}", bytes(100_000)) for number in range(100))
+        with pytest.raises(DatabaseError, match="full|disk I/O"):
+            score_pending(database)
+        assert Images(database).count() == 100
+        filler.unlink()
+        score_pending(database)
+        assert_each_image_has_one_prediction(database)
+
+
+@pytest.mark.slow
+def test_dump_and_restore_keep_everything_working(own_cluster, galaxies: dict[str, bytes], tmp_path: Path) -> None:
+    from galclass.database.procedure import check_server, install_procedure
+
+    url = own_cluster.create_database("before")
+    programs = own_cluster.programs
+    with open_database(url, migrate=True) as database:
+        Registry(database).register(tiny_model(1))
+        Registry(database).register(tiny_model(2))
+        Images(database).add(NewImage(key, data) for key, data in galaxies.items())
+        score_pending(database)
+        functions = all(finding.ok for finding in check_server(database))
+        if functions:
+            install_procedure(database)
+    dump = tmp_path / "dump.sql"
+    subprocess.run([programs / "pg_dump", "-d", url, "-f", str(dump)], check=True)
+    restored = own_cluster.create_database("after")
+    quiet = ["-q", "-v", "ON_ERROR_STOP=1", "-o", os.devnull]
+    subprocess.run([programs / "psql", *quiet, "-d", restored, "-f", str(dump)], check=True)
+    with open_database(restored) as database:
+        registry = Registry(database)
+        assert registry.verify("galaxy@1") == pytest.approx(0, abs=1e-6)
+        assert registry.rollback("galaxy").version == 1
+        assert count(database) == 70
+        Images(database).add([NewImage("new", next(iter(galaxies.values())))])
+        assert score_pending(database).scored == 71
+    if functions:
+        rows = own_cluster.execute("SELECT DISTINCT model_version FROM predict_galaxies()", "after")
+        assert rows == [(1,)]
