@@ -142,10 +142,7 @@ def test_a_killed_client_of_the_procedure_keeps_what_was_committed(own_cluster, 
         wait_until(lambda: count(database) > 200)
         client.kill()
         client.wait()
-        with database.read() as connection:
-            connection.exec_driver_sql(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL predict%'"
-            )
+        own_cluster.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL predict%'")
         own_cluster.execute("CALL predict_galaxy_class_batch()", "killed_client")
         with database.read() as connection:
             assert connection.scalar(text("SELECT count(*) FROM galaxy_predictions")) == 5600

@@ -45,6 +45,18 @@ def test_only_one_statement_is_run(filled: Database) -> None:
     assert Images(filled).count() == 70
 
 
+def test_a_second_statement_cannot_end_the_read_only_transaction(filled: Database) -> None:
+    with pytest.raises(DatabaseError):
+        run_sql(filled, "SELECT 1; COMMIT; DELETE FROM galaxy_images")
+    assert Images(filled).count() == 70
+
+
+def test_a_per_cent_sign_is_a_per_cent_sign(filled: Database) -> None:
+    rows = run_sql(filled, "SELECT object_id FROM galaxy_images WHERE object_id LIKE '100%' AND 7 % 2 = 1").rows
+    assert rows
+    assert all(object_id.startswith("100") for (object_id,) in rows)
+
+
 def test_rows_beyond_the_limit_are_told(filled: Database) -> None:
     result = run_sql(filled, "SELECT object_id FROM galaxy_images", limit=10)
     assert (len(result.rows), result.cut, result.columns) == (10, True, ("object_id",))

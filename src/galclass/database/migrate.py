@@ -13,6 +13,7 @@ from importlib.resources import files
 
 from sqlalchemy import Connection, inspect, text
 
+from galclass.database.statements import as_written
 from galclass.database.types import now
 from galclass.errors import DatabaseError
 
@@ -99,7 +100,7 @@ def apply_migrations(connection: Connection, where: str) -> list[str]:
     names = []
     for step in check_version(connection, where):
         for statement in split_statements(step.sql):
-            connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(as_written(connection, statement))
         connection.execute(
             text("INSERT INTO schema_migrations (id, name, applied_at) VALUES (:id, :name, :at)"),
             {"id": step.id, "name": step.name, "at": now().isoformat(timespec="seconds")},

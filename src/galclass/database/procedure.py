@@ -18,6 +18,7 @@ from sqlalchemy import Connection, text
 from galclass import __version__
 from galclass.database.connection import Database
 from galclass.database.references import PRODUCTION, parse_reference
+from galclass.database.statements import as_written
 from galclass.errors import DatabaseError
 from galclass.morphology import CLASSES
 
@@ -115,7 +116,7 @@ def install_procedure(database: Database, *, model: str = DEFAULT_MODEL, package
         raise DatabaseError("the functions cannot be installed\n  " + "\n  ".join(missing), where=database.url)
     with database.write() as connection:
         sql = procedure_sql(schema=_schema(connection), model=model, packages=packages)
-        connection.exec_driver_sql(sql)
+        connection.exec_driver_sql(as_written(connection, sql))
     return [*findings, _try_functions(database)]
 
 

@@ -43,13 +43,39 @@ def run_sql(database: Database, statement: str, *, write: bool = False, limit: i
     GalclassError
         What stopped a predict function, e.g. `RegistryError` when no model is registered.
     """
-    with _functions_explained(database), translated(database.url), _connection(database, write) as connection:
-        result = connection.exec_driver_sql(statement)
-        if not result.returns_rows:
+    with (
+        _functions_explained(database),
+        translated(database.url),
+        _connection(database, write) as connection,
+        _driver_errors_translated(connection, database.url),
+    ):
+        cursor = _execute(connection, statement)
+        if not cursor.description:
             return SqlResult((), [])
-        rows = [tuple(row) for row in (result.fetchall() if limit is None else result.fetchmany(limit + 1))]
+        rows = [tuple(row) for row in (cursor.fetchall() if limit is None else cursor.fetchmany(limit + 1))]
         cut = limit is not None and len(rows) > limit
-        return SqlResult(tuple(result.keys()), rows[:limit] if cut else rows, cut)
+        return SqlResult(tuple(column[0] for column in cursor.description), rows[:limit] if cut else rows, cut)
+
+
+def _execute(connection: Connection, statement: str) -> Any:
+    """Run a statement on the driver's own cursor: nothing in it is a placeholder, and it is one statement.
+
+    On PostgreSQL it is prepared, because then the server takes only one statement: `SELECT 1; COMMIT; DELETE ...`
+    would end the read-only transaction.
+    """
+    cursor: Any = connection.connection.cursor()
+    if connection.dialect.name == "postgresql":
+        return cursor.execute(statement, prepare=True)
+    return cursor.execute(statement)
+
+
+@contextmanager
+def _driver_errors_translated(connection: Connection, where: str) -> Iterator[None]:
+    errors: type[Exception] = connection.dialect.loaded_dbapi.Error
+    try:
+        yield
+    except errors as error:
+        raise DatabaseError(str(error).strip().splitlines()[0], where=where) from error
 
 
 @contextmanager

@@ -19,6 +19,11 @@ def chunked(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield chunk
 
 
+def as_written(connection: Connection, sql: str) -> str:
+    """Give SQL text for `exec_driver_sql`: psycopg would take a per cent sign for a placeholder."""
+    return sql.replace("%", "%%") if connection.dialect.name == "postgresql" else sql
+
+
 def insert_for(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
     """Give the dialect's INSERT, which knows ON CONFLICT."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
