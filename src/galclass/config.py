@@ -147,6 +147,9 @@ class TrainConfig:
     ----------
     topology : str
         "residual" (default), "original", a path to a Net# file, or "timm:<model>".
+    type : str
+        "multi_class": the 13 classes; "binary": smooth or not, each label widened to one of the two; "regression": the
+        37 debiased vote fractions, from which the class probabilities follow down the tree of questions.
     num_iterations : int
         Passes over the training split.
     mini_batch_size : int
@@ -231,6 +234,7 @@ class TrainConfig:
     __pydantic_config__ = _STRICT
 
     topology: str = "residual"
+    type: Literal["multi_class", "binary", "regression"] = "multi_class"
     num_iterations: int = 60
     mini_batch_size: int = 64
     optimizer: Literal["adamw", "sgd", "ada_delta_sgd"] = "adamw"

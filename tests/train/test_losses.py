@@ -14,7 +14,7 @@ from drawn_galaxies import write_prepared
 
 from galclass.errors import TrainingError
 from galclass.morphology import CLASSES, leaves_of
-from galclass.train.conventions import own_kind, raw_kinds
+from galclass.train.conventions import own_kind, raw_kinds, widened_to_two
 from galclass.train.dataset import TrainingData, class_weights, open_training_data, vote_reach
 from galclass.train.losses import (
     Observation,
@@ -26,6 +26,7 @@ from galclass.train.losses import (
     vote_loss,
     within_loss,
 )
+from galclass.train.networks import ClassesFromVotes
 
 
 def targets(*labels: str) -> Targets:
@@ -119,6 +120,26 @@ def test_raw_kinds_follow_the_clean_thresholds() -> None:
     assert found == [("Ec",), ("Se",), leaves_of("spiral"), ()]
     with pytest.raises(TrainingError, match=r"no column .*weighted_fraction. Leave out here"):
         raw_kinds(table.drop_columns(table.column_names[:1]), "here")
+
+
+def test_binary_labels_are_widened_to_smooth_or_not() -> None:
+    wide = widened_to_two(targets("Ec", "SBc2m", "A", "merger").leaves.numpy())
+    assert wide.sum(1).tolist() == [3, 10, 10, 0]
+    assert wide[0, :3].all()
+    assert not wide[1, :3].any()
+
+
+def test_classes_follow_from_votes_down_the_tree() -> None:
+    torch.manual_seed(0)
+    head = ClassesFromVotes(torch.nn.Identity())
+    logits = torch.randn(5, 37)
+    probability = head(logits).exp()
+    assert torch.allclose(probability.sum(1), torch.ones(5), atol=1e-5)
+    smooth, bar = torch.softmax(logits[:, :3], 1), torch.softmax(logits[:, 5:7], 1)
+    assert torch.allclose(probability[:, :3].sum(1), smooth[:, 0], atol=1e-5)
+    assert torch.allclose(probability[:, 12], smooth[:, 2], atol=1e-5)
+    barred, plain = probability[:, 8:12].sum(1), probability[:, 4:8].sum(1)
+    assert torch.allclose(barred / (barred + plain), bar[:, 0], atol=1e-5)
 
 
 def test_vote_loss_is_least_at_the_fractions_and_weighs_questions_by_reach() -> None:

@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from drawn_galaxies import quick, write_prepared
 
 from galclass.config import config_to_toml
 from galclass.errors import ConfigError, TrainingError
+from galclass.preprocess import Store
+from galclass.scoring import Scorer
 from galclass.train import train
 
 SMALL_NET = """
@@ -51,6 +54,7 @@ def test_cached_cutouts_train_like_fresh_ones(tmp_path: Path) -> None:
     assert_close(fresh, trained(tmp_path / "cached", augment="fixed", cache=True))
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one(tmp_path: Path) -> None:
     alone = trained(tmp_path / "one")
     write_prepared(tmp_path / "two" / "prepared", ["Er", "Sen"] * 24)
@@ -82,6 +86,26 @@ def test_deterministic_and_mixed_precision_runs_train(tmp_path: Path) -> None:
     found = trained(tmp_path / "b", mixed_precision=True)
     assert all(value.dtype != torch.bfloat16 for value in found.values())
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_regression_fits_votes_and_answers_with_classes(tmp_path: Path) -> None:
+    write_prepared(tmp_path / "prepared", ["Er", "Sen"] * 24, votes=True)
+    train(quick(tmp_path, type="regression", num_iterations=4), progress=False)
+    scorer = Scorer(tmp_path / "training" / "model.onnx")
+    outputs = scorer.score_cutouts(Store.open(tmp_path / "prepared").central(slice(0, 8)))
+    assert outputs.vote_fractions is not None
+    assert np.allclose(outputs.probabilities.sum(1), 1, atol=1e-5)
+    assert (outputs.vote_fractions[0::2, 0, 0] > outputs.vote_fractions[1::2, 0, 0]).all()  # round ones are smooth
+
+
+def test_regression_without_votes_is_an_error(workspace: Path) -> None:
+    with pytest.raises(TrainingError, match="no debiased vote fractions to fit"):
+        train(quick(workspace, type="regression"), progress=False)
+
+
+def test_binary_training_tells_smooth_from_the_rest(workspace: Path) -> None:
+    summary = train(quick(workspace, type="binary", num_iterations=4), progress=False)
+    assert summary.metrics["validation_accuracy"] >= 0.9
 
 
 def test_gpu_that_is_not_there_is_an_error(workspace: Path) -> None:

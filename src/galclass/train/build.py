@@ -48,6 +48,7 @@ def build_network(config: TrainConfig, size_px: int, *, seed: int, vote_head: bo
         vote_head=vote_head,
         dropout=config.dropout,
         classes=classes,
+        classes_from_votes=config.type == "regression",
         debiased_head=bool(config.debiased_sources),
     )
     if config.init_wts_diameter > 0 and classes is None:

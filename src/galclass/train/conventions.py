@@ -66,5 +66,18 @@ def own_kind(leaves: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return kinds
 
 
+def widened_to_two(leaves: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Widen labels to "smooth" or "not smooth", (n, 13); one that spans both says nothing any more."""
+    smooth = _positions(GROUPS["Elliptical"])
+    others = [position for position in range(len(CLASSES)) if position not in smooth]
+    is_smooth, is_other = leaves[:, smooth].any(1), leaves[:, others].any(1)
+    only_smooth: NDArray[np.bool_] = np.logical_and(is_smooth, np.logical_not(is_other))
+    only_other: NDArray[np.bool_] = np.logical_and(is_other, np.logical_not(is_smooth))
+    wide = np.zeros_like(leaves)
+    wide[:, smooth] = only_smooth[:, None]
+    wide[:, others] = only_other[:, None]
+    return wide
+
+
 def _positions(names: tuple[str, ...]) -> list[int]:
     return [CLASSES.index(name) for name in names]

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from galclass.config import TrainConfig
 from galclass.morphology import CLASSES, COARSE_LABELS, QUESTIONS
-from galclass.train.conventions import own_kind, raw_kinds
+from galclass.train.conventions import own_kind, raw_kinds, widened_to_two
 from galclass.train.dataset import TrainingData, vote_reach
 from galclass.train.networks import Outputs
 
@@ -65,10 +66,15 @@ class Targets:
 
 
 def make_targets(
-    data: TrainingData, weight: NDArray[np.float32], observed: NDArray[np.int64], debiased_sources: tuple[str, ...] = ()
+    data: TrainingData,
+    weight: NDArray[np.float32],
+    observed: NDArray[np.int64],
+    *,
+    debiased_sources: tuple[str, ...] = (),
+    binary: bool = False,
 ) -> Targets:
     """Gather the targets of all index rows; labels of `debiased_sources` are taken apart as `conventions` says."""
-    leaves = data.leaves.copy()
+    leaves = widened_to_two(data.leaves) if binary else data.leaves.copy()
     fine, within = np.zeros_like(leaves), np.zeros_like(leaves)
     if debiased_sources:
         debiased = np.array([source in debiased_sources for source in data.source], dtype=bool) & leaves.any(1)
@@ -177,13 +183,13 @@ def question_columns() -> tuple[slice, ...]:
     return tuple(slices)
 
 
-def batch_loss(
-    outputs: Outputs, targets: Targets, observation: Observation | None, *, smoothing: float, vote_weight: float
-) -> Tensor:
+def batch_loss(outputs: Outputs, targets: Targets, observation: Observation | None, config: TrainConfig) -> Tensor:
     """Give the sum over the batch of weighted class losses, debiased losses and vote losses, a scalar."""
-    loss = (class_loss(outputs.logits, targets, observation, smoothing) * targets.weight).sum()
+    if config.type == "regression" and outputs.votes is not None:
+        return vote_loss(outputs.votes, targets).sum()
+    loss = (class_loss(outputs.logits, targets, observation, config.label_smoothing) * targets.weight).sum()
     if outputs.debiased is not None:
         loss = loss + within_loss(outputs.logits, targets).sum() + fine_loss(outputs.debiased, targets).sum()
     if outputs.votes is not None:
-        loss = loss + vote_weight * vote_loss(outputs.votes, targets).sum()
+        loss = loss + config.vote_weight * vote_loss(outputs.votes, targets).sum()
     return loss

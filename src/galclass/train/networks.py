@@ -48,6 +48,8 @@ class Network(nn.Module):
         Share of the embedding dropped while training.
     classes : Module, optional
         Head for the class logits, (n, d) -> (n, 13); None makes a linear one.
+    classes_from_votes : bool
+        Whether the class logits follow from the vote head instead.
     """
 
     def __init__(
@@ -61,14 +63,17 @@ class Network(nn.Module):
         dropout: float,
         classes: nn.Module | None = None,
         debiased_head: bool = False,
+        classes_from_votes: bool = False,
     ) -> None:
         super().__init__()
         self.body = body
         self.embedding_size = embedding_size
         self.views = 1 if invariant else views
         self.dropout = nn.Dropout(dropout)
-        self.classes = classes or nn.Linear(embedding_size, len(CLASSES))
+        self.classes: nn.Module = classes or nn.Linear(embedding_size, len(CLASSES))
         self.votes = nn.Linear(embedding_size, len(VOTE_COLUMNS)) if vote_head else None
+        if classes_from_votes and self.votes is not None:
+            self.classes = ClassesFromVotes(self.votes)
         self.debiased = nn.Linear(embedding_size, len(CLASSES)) if debiased_head else None
 
     def embed(self, pixels: Tensor) -> Tensor:
@@ -93,6 +98,42 @@ class Network(nn.Module):
     def for_inference(self) -> nn.Module:
         """Give the body as plain, fused layers for export."""
         return self.body.folded() if isinstance(self.body, ResidualBody) else self.body
+
+
+class ClassesFromVotes(nn.Module):
+    """Log-probabilities of the 13 classes from vote fractions, multiplied down the tree of questions.
+
+    Parameters
+    ----------
+    votes : Module
+        The vote head, (n, d) -> (n, 37).
+    """
+
+    steps: Tensor
+
+    def __init__(self, votes: nn.Module) -> None:
+        super().__init__()
+        self.votes = votes
+        self.register_buffer("steps", torch.tensor(_answers_on_the_way()), persistent=False)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Give log P, (n, 13); it sums to 1 in probability because each question's fractions do."""
+        votes = self.votes(embedding)
+        widths = [len(question.answers) for question in QUESTIONS.values()]
+        log_fraction = torch.cat([functional.log_softmax(part, 1) for part in torch.split(votes, widths, 1)], 1)
+        return log_fraction @ self.steps.T
+
+
+def _answers_on_the_way() -> list[list[float]]:
+    """Tell which of the 37 answers lead to each class, (13, 37)."""
+    smooth, disk = ["t01_smooth_or_features_a01_smooth"], ["t01_smooth_or_features_a02_features_or_disk"]
+    ways = [[*smooth, column] for column in QUESTIONS["t07_rounded"].columns]
+    ways.append([*disk, "t02_edgeon_a04_yes"])
+    for bar in ("t03_bar_a07_no_bar", "t03_bar_a06_bar"):
+        bulges = QUESTIONS["t05_bulge_prominence"].columns
+        ways += [[*disk, "t02_edgeon_a05_no", bar, bulge] for bulge in bulges]
+    ways.append(["t01_smooth_or_features_a03_star_or_artifact"])
+    return [[float(column in way) for column in VOTE_COLUMNS] for way in ways]
 
 
 class _Unit(nn.Module):

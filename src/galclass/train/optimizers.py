@@ -130,7 +130,8 @@ class RunningMean:
 
     def __init__(self, source: nn.Module, target: nn.Module, memory: float) -> None:
         self.memory = memory
-        pairs = [(a, b) for a, b in zip(source.state_dict().values(), target.state_dict().values(), strict=True)]
+        states = zip(source.state_dict().values(), target.state_dict().values(), strict=True)
+        pairs = list({b.data_ptr(): (a, b) for a, b in states}.values())  # shared weights stand twice, and count once
         self._floats = [pair for pair in pairs if pair[0].is_floating_point()]
         self._others = [pair for pair in pairs if not pair[0].is_floating_point()]
 

@@ -76,7 +76,7 @@ class Trainer:
         self.device = pick_device(config.acceleration)
         train = data.indices("train")
         self.validation = data.indices("validation")
-        vote_head = config.vote_weight > 0 and bool(data.has_votes[train].any())
+        vote_head = _has_vote_head(data, train, config)
         self.network = build_network(config, data.size_px, seed=seed, vote_head=vote_head).to(self.device)
         self.scale = pixel_scale(config)
         kinds, observed = observed_kinds(data, config.observation_sources)
@@ -86,7 +86,9 @@ class Trainer:
         rows = repeated_rows(data, train, config)
         self.batches = Batches(data, rows, config, self.scale, seed=seed, device=self.device)
         weight = class_weights(data, rows, config.class_balance)
-        targets = make_targets(data, weight, observed, config.debiased_sources)
+        targets = make_targets(
+            data, weight, observed, debiased_sources=config.debiased_sources, binary=config.type == "binary"
+        )
         self.leaves: NDArray[np.bool_] = targets.leaves.numpy() & ~(observed >= 0)[:, None]
         self.targets = targets.to(self.device)
         if not self.leaves[self.validation].any():
@@ -163,13 +165,7 @@ class Trainer:
         rows = torch.from_numpy(self.batches.rows[entries[part]]).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.mixed_precision):
             outputs = self.network(pixels)
-        loss = batch_loss(
-            outputs,
-            self.targets.rows(rows),
-            self.observation,
-            smoothing=self.config.label_smoothing,
-            vote_weight=self.config.vote_weight,
-        ) / len(entries)
+        loss = batch_loss(outputs, self.targets.rows(rows), self.observation, self.config) / len(entries)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's annotation
         return loss.detach()
 
@@ -230,6 +226,18 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state(state["schedule"])
         self.at = Position(**state["position"])
+
+
+def _has_vote_head(data: TrainingData, rows: NDArray[np.int64], config: TrainConfig) -> bool:
+    has_votes = bool(data.has_votes[rows].any())
+    if config.type == "regression" and not has_votes:
+        raise TrainingError(
+            "there are no debiased vote fractions to fit",
+            where="train.type",
+            got=config.type,
+            advice='prepare a catalog with fractions, or use "multi_class"',
+        )
+    return config.type == "regression" or (has_votes and config.vote_weight > 0)
 
 
 @torch.no_grad()
