@@ -21,7 +21,7 @@ export function rows(probabilities, predicted, set = [], beside = null) {
       "tr",
       { class: `group-${groupOf(cls)}${cls === predicted ? " chosen" : ""}` },
       h("th", { scope: "row" }, cls),
-      h("td", { class: "name" }, CLASS_NAMES[cls], set.includes(cls) && h("span", { class: "in-set" }, "in the prediction set")),
+      h("td", { class: "name" }, CLASS_NAMES[cls], set.includes(cls) && h("span", { class: "in-set" }, "in set")),
       h("td", { class: "meter", "aria-hidden": "true" },
         h("span", { class: "bar", style: { width: `${100 * probabilities[cls]}%` } }),
         beside && h("span", { class: "mark", style: { left: `${100 * (beside[cls] ?? 0)}%` } })),

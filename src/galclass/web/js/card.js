@@ -5,6 +5,8 @@ import { h } from "./dom.js";
 import { smallFork } from "./fork.js";
 import { CLASS_NAMES, flagText, GROUP_NAMES, percent } from "./morphology.js";
 
+const NAMED = 5; // classes of a prediction set that a card names
+
 /** The picture of an item; a file that the browser cannot draw leaves an empty plate. */
 export function picture(item, size) {
   const image = h("img", { src: item.url, alt: "", width: size, height: size, decoding: "async", draggable: "false" });
@@ -16,7 +18,7 @@ export function picture(item, size) {
 export function remarks(record) {
   const chips = (record.flags ?? []).map((flag) => h("span", { class: "chip warning" }, flagText(flag)));
   const set = record.prediction_set ?? [];
-  if (set.length > 1) chips.push(h("span", { class: "chip", title: "Classes that the model cannot rule out" }, set.join(" or ")));
+  if (set.length > 1) chips.push(h("span", { class: "chip", title: `Classes that the model cannot rule out: ${set.join(", ")}` }, set.length > NAMED ? `${set.length} classes possible` : set.join(" or ")));
   return chips.length ? h("p", { class: "remarks" }, chips) : null;
 }
 

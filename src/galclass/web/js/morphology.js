@@ -80,6 +80,6 @@ export function voteRows(votes) {
   return Object.entries(votes ?? {}).map(([column, range]) => {
     const stem = answerStem(column);
     const [, question, answer] = /^(t\d\d_\w+?)_a\d\d_(\w+)$/.exec(stem) ?? [null, "", stem];
-    return { stem, question: QUESTIONS[question] ?? question, answer: answer.replaceAll("_", " "), ...range };
+    return { stem, question: QUESTIONS[question] ?? question, answer: answer.replaceAll("_", " ").replace("cant", "can’t"), ...range };
   });
 }
