@@ -202,3 +202,12 @@ def test_other_arrangements_are_left_as_declared(change):
         text += " }"
     module = compile_network(load_topology(text))
     assert not any(isinstance(step, PooledNorm) for step in module.steps)
+
+
+@pytest.mark.slow
+def test_torch_exports_the_module_with_a_free_number_of_examples():
+    module = compile_network(load_topology("original"), init_wts_diameter=None).eval()
+    shapes = {"x": {0: torch.export.Dim("n")}}
+    exported = torch.export.export(module, (torch.zeros(2, 3, 50, 50),), dynamic_shapes=shapes).module()
+    x = torch.rand(5, 3, 50, 50) * 255
+    assert torch.allclose(exported(x), module(x), atol=1e-3)

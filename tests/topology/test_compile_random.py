@@ -13,9 +13,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from galclass.topology.check import load_topology
+from galclass.topology.check import check, load_topology
 from galclass.topology.compile import NetworkModule
 from galclass.topology.export_onnx import export_onnx
+from galclass.topology.parse import parse
+from galclass.topology.print_text import print_text
 from galclass.topology.reference import evaluate_reference
 
 ACTIVATIONS = ["sigmoid", "linear", "softmax", "rlinear", "square", "srlinear", "abs", "tanh", "brlinear", "sqrt"]
@@ -58,6 +60,12 @@ def windows(draw, shape: tuple[int, ...]) -> Windows:
 
 
 @st.composite
+def views(draw, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """An InputShape for a layer of this shape: the same, or any other with as many nodes."""
+    return shape if draw(st.booleans()) else draw(factored(prod(shape), draw(st.integers(1, 4))))
+
+
+@st.composite
 def factored(draw, nodes: int, arity: int) -> tuple[int, ...]:
     """A shape of so many nodes; big factors are likely to stay whole."""
     shape = []
@@ -69,26 +77,25 @@ def factored(draw, nodes: int, arity: int) -> tuple[int, ...]:
 
 
 @st.composite
-def convolutions(draw, source: str, nodes: int) -> tuple[str, int]:
-    arity = draw(st.integers(1, 4))
-    shape = draw(factored(nodes, arity))
+def convolutions(draw, source: str, source_shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+    shape = draw(views(source_shape))
     window = draw(windows(shape))
     sharing = [draw(st.booleans()) for _ in shape]
     maps = [draw(st.integers(1, 3)), *(draw(st.sampled_from([1, 1, 1, 2])) for _ in shape[1:])]
     text = f"from {source} convolve {{ {window.text} Sharing = {numbers(sharing)}; MapCount = {numbers(maps)}; }}"
-    return text, prod(maps) * prod(window.positions)
+    return text, tuple(m * d for m, d in zip(maps, window.positions, strict=True))
 
 
 @st.composite
-def pools_and_norms(draw, source: str, nodes: int) -> tuple[str, int]:
-    shape = draw(factored(nodes, draw(st.integers(1, 4))))
+def pools_and_norms(draw, source: str, source_shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+    shape = draw(views(source_shape))
     window = draw(windows(shape))
     kind = draw(st.sampled_from(["max pool", "mean pool", "response norm"]))
     extra = ""
     if kind == "response norm":
         beta, full = draw(st.sampled_from([0.75, 0.5, 1, 1.3])), draw(st.sampled_from(["true", "false"]))
         extra = f"Alpha = {draw(st.floats(0.1, 2.0))}; Beta = {beta}; Offset = 1.5; AvgOverFullKernel = {full};"
-    return f"from {source} {kind} {{ {window.text} {extra} }}", prod(window.positions)
+    return f"from {source} {kind} {{ {window.text} {extra} }}", window.positions
 
 
 CONDITIONS = [
@@ -108,21 +115,21 @@ def dense(draw, source: str) -> str:
 
 
 @st.composite
-def layers(draw, name: str, sources: dict[str, int]) -> tuple[str, int]:
-    """The text of a hidden layer and its number of nodes."""
+def layers(draw, name: str, sources: dict[str, tuple[int, ...]]) -> tuple[str, tuple[int, ...]]:
+    """The text of a hidden layer and its shape."""
     source = draw(st.sampled_from(sorted(sources)))
     kind = draw(st.sampled_from(["dense", "convolution", "convolution", "pool"]))
     if kind == "dense":
-        nodes, bundle = draw(st.integers(1, 12)), draw(dense(source))
+        shape, bundle = (draw(st.integers(1, 12)),), draw(dense(source))
     else:
         strategy = convolutions if kind == "convolution" else pools_and_norms
-        bundle, nodes = draw(strategy(source, sources[source]))
+        bundle, shape = draw(strategy(source, sources[source]))
     bundles = [bundle]
     if draw(st.integers(0, 3)) == 0:
         bundles.append(draw(dense(draw(st.sampled_from(sorted(sources))))))
     activation = draw(st.sampled_from(["", *ACTIVATIONS]))
-    shape = numbers(draw(factored(nodes, draw(st.integers(1, 3)))))
-    return f"hidden {name} {shape} {activation} {{ {' '.join(bundles)} }}", nodes
+    shape = draw(views(shape))
+    return f"hidden {name} {numbers(shape)} {activation} {{ {' '.join(bundles)} }}", shape
 
 
 @st.composite
@@ -130,14 +137,14 @@ def programs(draw) -> str:
     """A whole program: one or two inputs, one to three hidden layers, an output."""
     sources, lines = {}, []
     for number in range(draw(st.sampled_from([1, 1, 2]))):
-        shape = [draw(st.integers(1, 6)) for _ in range(draw(st.integers(1, 3)))]
-        sources[f"I{number}"] = prod(shape)
+        shape = draw(st.sampled_from([(7,), (4, 6), (2, 5, 5), (3, 4, 6), (2, 3, 3, 4), (12,), (1, 7, 7)]))
+        sources[f"I{number}"] = shape
         lines.append(f"input I{number} {numbers(shape)};")
     for number in range(draw(st.integers(1, 3))):
-        text, nodes = draw(layers(f"H{number}", sources))
-        if nodes > 150:
+        text, shape = draw(layers(f"H{number}", sources))
+        if prod(shape) > 150:
             continue
-        sources[f"H{number}"] = nodes
+        sources[f"H{number}"] = shape
         lines.append(text)
     last = list(sources)[-1]
     activation = draw(st.sampled_from(ACTIVATIONS))
@@ -207,3 +214,11 @@ def test_onnx_values_equal_the_reference(text, seed, activated):
     (got,) = session.run(["y"], {"x": x.reshape(-1, *shape).astype(np.float32)})
     expected = evaluate_reference(network, arrays, x, activated=activated)
     np.testing.assert_allclose(got, expected, rtol=2e-4, atol=2e-4)
+
+
+@given(text=programs())
+@EXAMPLES
+def test_printing_and_reading_random_programs_is_the_identity(text):
+    tree = parse(text)
+    assert parse(print_text(tree)) == tree
+    assert check(parse(print_text(tree))) == check(tree)

@@ -45,6 +45,13 @@ def test_the_caret_stands_right_under_a_line_with_tabs():
     assert shown[caret.index("^")] == "?"
 
 
+def test_lines_are_counted_by_line_feeds_alone():
+    with pytest.raises(TopologyError) as caught:
+        parse("input A [2];\x0c\r\n// \u2028\r\noops A;\r\n")
+    assert caught.value.line == 3
+    assert caught.value.source_line == "oops A;"
+
+
 def test_keywords_are_accepted_in_any_case_and_names_are_not_folded():
     program = parse("INPUT a [2]; Output A [1] From a ALL; Const T = TRUE; const F = False;")
     assert [statement.name for statement in program.statements] == ["a", "A", "T", "F"]

@@ -22,6 +22,7 @@ from galclass.topology.network import (
 from galclass.topology.tree import Attribute, Bundle, BundleKind
 
 _GEOMETRY = ("InputShape", "KernelShape", "Stride", "Padding", "LowerPad", "UpperPad")
+_MOST_PAIRS = 1 << 30  # a predicate over more pairs would take minutes
 _ALLOWED: dict[BundleKind, tuple[str, ...]] = {
     "all": (),
     "where": ("Weights",),
@@ -109,6 +110,9 @@ def _filtered(
         raise attributes.faults.at(bundle, "a filtered bundle needs a predicate")
     if predicate.source == predicate.destination:
         raise attributes.faults.at(predicate, f"both index tuples are called '{predicate.source}'")
+    if (pairs := prod(source_shape) * prod(shape)) > _MOST_PAIRS:
+        what = f"the predicate would be asked for {pairs:,} pairs of nodes"
+        raise attributes.faults.at(predicate, what, expected=f"at most {_MOST_PAIRS:,}")
     edges = edges_of(predicate, source_shape, shape, evaluator)
     if not len(edges):
         raise attributes.faults.at(predicate, f"the predicate connects no node of '{bundle.source}'")

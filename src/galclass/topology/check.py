@@ -42,7 +42,7 @@ def load_topology(
     Parameters
     ----------
     topology : str or Path
-        A name in `TOPOLOGY_NAMES`, Net# text (anything with a `;` or `{`), or the path of a Net# file.
+        A name in `TOPOLOGY_NAMES`, Net# text (anything with a `;`, a `{` or a line break), or the path of a Net# file.
     input_nodes, hidden_nodes, task, n_classes
         As for `check`.
 
@@ -62,7 +62,7 @@ def load_topology(
 
 
 def _text_of(topology: str | Path) -> tuple[str, str | None]:
-    if isinstance(topology, str) and (";" in topology or "{" in topology):
+    if isinstance(topology, str) and any(sign in topology for sign in ";{\n"):
         return topology, None
     if str(topology) in TOPOLOGY_NAMES:
         return named_topology(str(topology)), None

@@ -5,6 +5,8 @@ A fault stands at a place in the text; several are collected and raised together
 
 from __future__ import annotations
 
+import re
+
 from galclass.errors import TopologyError
 from galclass.topology.tree import Node, Position
 
@@ -29,8 +31,10 @@ def fault_at(
     what, expected, got, advice
         The facts, as `galclass.errors.GalclassError` takes them.
     """
-    lines = text.splitlines()
-    source_line = lines[position.line - 1].replace("\t", " ") if position.line <= len(lines) else None
+    lines = text.split("\n")  # as the parser counts, not at form feeds and the like
+    source_line = (
+        re.sub(r"\s", " ", lines[position.line - 1]).rstrip() if text and position.line <= len(lines) else None
+    )
     return TopologyError(
         what,
         line=position.line,

@@ -86,7 +86,7 @@ def _parser() -> Lark:
 
 
 def _end_position(text: str) -> Position:
-    lines = text.rstrip().splitlines() or [""]
+    lines = text.rstrip().split("\n")
     return Position(len(lines), len(lines[-1]) + 1)
 
 

@@ -18,7 +18,7 @@ def compile_network(
     network: Network,
     *,
     activated: bool = False,
-    init_wts_diameter: float = 0.1,
+    init_wts_diameter: float | None = 0.1,
     generator: torch.Generator | None = None,
 ) -> NetworkModule:
     """Return a torch module that computes a network.
@@ -29,8 +29,8 @@ def compile_network(
         From `galclass.topology.check`.
     activated : bool
         False: the module gives the output layer before its activation (logits, for a cross-entropy loss); True: after.
-    init_wts_diameter : float
-        Weights and biases that are not given are drawn uniformly from [-d/2, d/2].
+    init_wts_diameter : float or None
+        Weights and biases that are not given are drawn uniformly from [-d/2, d/2]; None: He's initialisation.
     generator : torch.Generator, optional
         Source of the initial weights; torch's default one otherwise.
 
