@@ -6,8 +6,8 @@ at least 4 times CImg, 4 times Pillow, 1.5 times OpenCV; and at most 1.15 times 
     python benchmarks/jpeg_to_cutouts.py [--images FOLDER] [--count 100] [--rounds 15] [--output FILE.json]
 
 CImg comes from Debian's cimg-dev and is compiled here (needs g++ and libjpeg-dev). Times are CPU time of one thread,
-all ways in turn in every round; the fastest round of each way counts. Files are in the page cache; the original's way also
-reads its files and writes its JPEGs to a temporary folder.
+all ways in turn in every round; the fastest round of each way counts. Files are in the page cache; the original way
+also reads its files and writes its JPEGs to a temporary folder.
 """
 
 from __future__ import annotations
