@@ -150,6 +150,9 @@ class TrainConfig:
     type : str
         "multi_class": the 13 classes; "binary": smooth or not, each label widened to one of the two; "regression": the
         37 debiased vote fractions, from which the class probabilities follow down the tree of questions.
+    initial_weights : str or None
+        A checkpoint of the same topology whose best weights training starts from (fine-tuning); heads that it has not,
+        or of another shape, start afresh.
     num_iterations : int
         Passes over the training split.
     mini_batch_size : int
@@ -235,7 +238,8 @@ class TrainConfig:
 
     topology: str = "residual"
     type: Literal["multi_class", "binary", "regression"] = "multi_class"
-    num_iterations: int = 60
+    initial_weights: str | None = None
+    num_iterations: int = 40
     mini_batch_size: int = 64
     optimizer: Literal["adamw", "sgd", "ada_delta_sgd"] = "adamw"
     learning_rate: float = 0.004

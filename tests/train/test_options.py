@@ -108,6 +108,24 @@ def test_binary_training_tells_smooth_from_the_rest(workspace: Path) -> None:
     assert summary.metrics["validation_accuracy"] >= 0.9
 
 
+def test_training_goes_on_from_other_weights(tmp_path: Path) -> None:
+    first = trained(tmp_path / "first")
+    start = str(tmp_path / "first" / "training" / "checkpoint.pt")
+    still = {"optimizer": "sgd", "learning_rate": 1e-12, "clip_norm": 0.0, "ema": 0.0}
+    best = torch.load(start, weights_only=True)["best"]
+    assert first.keys() == best.keys()
+    assert_close(best, trained(tmp_path / "second", initial_weights=start, num_iterations=1, **still))
+
+
+def test_weights_of_another_topology_are_refused(workspace: Path) -> None:
+    train(quick(workspace, num_iterations=1), progress=False)
+    start = str(workspace / "training" / "checkpoint.pt")
+    with pytest.raises(TrainingError, match="the checkpoint is of another topology"):
+        train(quick(workspace, **(PLAIN | {"initial_weights": start})), progress=False)
+    with pytest.raises(TrainingError, match="no such checkpoint"):
+        train(quick(workspace, initial_weights=start + "x"), progress=False)
+
+
 def test_gpu_that_is_not_there_is_an_error(workspace: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("gpu: this machine has one")

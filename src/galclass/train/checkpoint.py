@@ -89,17 +89,37 @@ def load_checkpoint(path: Path, inputs_sha256: str, *, must_match: bool) -> dict
     """
     if not path.is_file():
         return _nothing("there is no checkpoint to resume", path, must_match)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise TrainingError(
-            "the checkpoint is damaged", where=str(path), got=type(error).__name__, advice="delete it and train again"
-        ) from error
+    state = _read(path)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         return _nothing("the checkpoint has another format", path, must_match)
     if state["inputs_sha256"] != inputs_sha256:
         return _nothing("the checkpoint belongs to other data or options", path, must_match)
     return dict(state)
+
+
+def load_best_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Read the best weights and the observation matrix (empty where there is none) of any run's checkpoint.
+
+    Raises
+    ------
+    TrainingError
+        If there is no such file or it is damaged.
+    """
+    if not path.is_file():
+        raise TrainingError("there is no such checkpoint", where=str(path), advice="see train.initial_weights")
+    state = _read(path)
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise TrainingError("the checkpoint has another format", where=str(path))
+    return state["best"], state["observation"] or {}
+
+
+def _read(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise TrainingError(
+            "the checkpoint is damaged", where=str(path), got=type(error).__name__, advice="delete it and train again"
+        ) from error
 
 
 def _nothing(what: str, path: Path, must_match: bool) -> dict[str, Any] | None:

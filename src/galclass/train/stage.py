@@ -138,6 +138,8 @@ def inputs_sha256(data: TrainingData, config: Config, *, seeds: int = 1) -> str:
     """Give a hash of everything that decides the weights: data, options, seed, version."""
     options = {key: value for key, value in dataclasses.asdict(config.train).items() if key not in _WITHOUT_EFFECT}
     options["seeds"] = seeds
+    if config.train.initial_weights is not None and Path(config.train.initial_weights).is_file():
+        options["initial_weights"] = hashlib.sha256(Path(config.train.initial_weights).read_bytes()).hexdigest()
     text = json.dumps([data.sha256(), options, config.seed, __version__], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

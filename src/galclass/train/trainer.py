@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from galclass.config import TrainConfig
 from galclass.errors import TrainingError
 from galclass.train.batches import Batches, scaled_central
 from galclass.train.build import build_network, pixel_scale
+from galclass.train.checkpoint import load_best_weights
 from galclass.train.dataset import TrainingData, class_weights, repeated_rows
 from galclass.train.device import Workers, pick_device
 from galclass.train.losses import Observation, batch_loss, make_targets, observed_kinds
@@ -81,6 +83,8 @@ class Trainer:
         self.scale = pixel_scale(config)
         kinds, observed = observed_kinds(data, config.observation_sources)
         self.observation = Observation(kinds).to(self.device) if kinds else None
+        if config.initial_weights is not None:
+            self._start_from(Path(config.initial_weights))
         self.answering = copy.deepcopy(self.network) if config.ema > 0 else self.network
         self.best = copy.deepcopy(self.network)
         rows = repeated_rows(data, train, config)
@@ -110,6 +114,17 @@ class Trainer:
         self.schedule = Schedule(config, self.batches.steps)
         self.running = RunningMean(self.network, self.answering, config.ema) if config.ema > 0 else None
         self.at = Position()
+
+    def _start_from(self, path: Path) -> None:
+        weights, observed = load_best_weights(path)
+        own = self.network.state_dict()
+        fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
+        body = [key for key in own if key.startswith("body.")]
+        if any(key not in fitting for key in body):
+            raise TrainingError("the checkpoint is of another topology", where=str(path), expected=self.config.topology)
+        self.network.load_state_dict(fitting, strict=False)
+        if self.observation is not None and observed and observed["logits"].shape == self.observation.logits.shape:
+            self.observation.load_state_dict(observed)
 
     @property
     def finished(self) -> bool:
