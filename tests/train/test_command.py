@@ -1,0 +1,26 @@
+"""`galclass train` from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner
+from drawn_galaxies import quick
+
+from galclass.cli import cli
+from galclass.config import config_to_toml
+
+
+def test_trains_prints_one_line_and_does_nothing_the_second_time(workspace: Path) -> None:
+    (workspace / "config.toml").write_text(config_to_toml(quick(workspace, num_iterations=1)))
+    arguments = ["train", "--config", str(workspace / "config.toml"), "--quiet"]
+    first = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert first.exit_code == 0
+    assert first.output.startswith("train: 48 objects, 1 iterations in ")
+    assert first.output.count("\n") == 1
+    second = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert second.output.startswith("train: up to date")
+
+
+def test_help_has_an_example() -> None:
+    assert "Example: galclass train" in CliRunner().invoke(cli, ["train", "--help"]).output
