@@ -147,6 +147,8 @@ class TrainConfig:
     ----------
     topology : str
         "residual" (default), "original", a path to a Net# file, or "timm:<model>".
+    num_hidden_nodes : int
+        Size of `auto` hidden layers of a Net# topology.
     type : str
         "multi_class": the 13 classes; "binary": smooth or not, each label widened to one of the two; "regression": the
         37 debiased vote fractions, from which the class probabilities follow down the tree of questions.
@@ -237,6 +239,7 @@ class TrainConfig:
     __pydantic_config__ = _STRICT
 
     topology: str = "residual"
+    num_hidden_nodes: int = 100
     type: Literal["multi_class", "binary", "regression"] = "multi_class"
     initial_weights: str | None = None
     num_iterations: int = 40

@@ -39,13 +39,30 @@ def test_unknown_topology_is_an_error_that_names_it() -> None:
 
 
 def test_topology_of_another_size_is_an_error_with_both_sizes() -> None:
-    with pytest.raises(TrainingError, match=r"expected one input \[3, 64, 64\], got .*50, 50.*Set prepare.size_px"):
+    with pytest.raises(TopologyError, match=r"expected 12288 nodes, got 7500 nodes"):
         build(64, topology="original")
 
 
+def test_topology_with_another_layout_is_an_error() -> None:
+    flat = "input a [24, 24, 3]; hidden h [4] from a all; output o [13] softmax from h all;"
+    with pytest.raises(TrainingError, match=r"not laid out as a cutout .expected one input \[3, 24, 24\]"):
+        build(topology=flat)
+
+
 def test_topology_with_another_number_of_outputs_is_an_error() -> None:
-    with pytest.raises(TrainingError, match="another number of outputs .expected 13, got 5"):
+    with pytest.raises(TopologyError, match="expected 13 nodes, got 5 nodes"):
         build(topology=SMALL_NET.replace("Class [13]", "Class [5]"))
+
+
+def test_auto_sizes_come_from_the_cutout_the_options_and_the_classes() -> None:
+    network = build(topology="input a auto; hidden h auto from a all; output o auto from h all;", num_hidden_nodes=7)
+    assert network.embedding_size == 7
+    assert network(torch.zeros(2, 3, 24, 24)).logits.shape == (2, 13)
+
+
+def test_normalize_warn_says_so_and_leaves_the_range() -> None:
+    with pytest.warns(UserWarning, match=r"pixels enter as 0..255"):
+        assert pixel_scale(TrainConfig(normalize="warn")).factor == 1.0
 
 
 def test_timm_without_the_extra_says_what_to_install() -> None:

@@ -5,6 +5,7 @@ Takes the topology's name and the cutout size, gives a `Network` with seeded ini
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +20,6 @@ from galclass.train.networks import Network, ResidualBody, check_strides
 
 if TYPE_CHECKING:
     from galclass.topology.compile import NetworkModule
-    from galclass.topology.network import Network as NetSharp
 
 _TIMM = "timm:"
 
@@ -58,7 +58,9 @@ def build_network(config: TrainConfig, size_px: int, *, seed: int, vote_head: bo
 
 
 def pixel_scale(config: TrainConfig) -> PixelScale:
-    """Give what `train.normalize` does to 0..255."""
+    """Give what `train.normalize` does to 0..255; "warn" warns and does nothing."""
+    if config.normalize == "warn":
+        warnings.warn('pixels enter as 0..255; train.normalize = "yes" scales them to order one', stacklevel=2)
     return _SKY_NEAR_ZERO if config.normalize in ("auto", "yes") else PixelScale(1.0, 0.0)
 
 
@@ -71,7 +73,7 @@ def _body(config: TrainConfig, size_px: int) -> tuple[nn.Module, int, nn.Module 
         return body, body.embedding_size, None
     if topology.startswith(_TIMM):
         return _timm_body(topology.removeprefix(_TIMM), size_px)
-    return _netsharp_body(topology, size_px, config.init_wts_diameter)
+    return _netsharp_body(config, size_px)
 
 
 def _timm_body(name: str, size_px: int) -> tuple[nn.Module, int, nn.Module | None]:
@@ -90,34 +92,27 @@ def _timm_body(name: str, size_px: int) -> tuple[nn.Module, int, nn.Module | Non
     return body.train(), int(width), None
 
 
-def _netsharp_body(topology: str, size_px: int, init_wts_diameter: float) -> tuple[nn.Module, int, nn.Module | None]:
+def _netsharp_body(config: TrainConfig, size_px: int) -> tuple[nn.Module, int, nn.Module | None]:
     from galclass.topology.check import load_topology
     from galclass.topology.compile import compile_network, initialise
 
-    network = load_topology(topology)
-    _check_fit(network, topology, size_px)
-    module = compile_network(network)
-    initialise(module, init_wts_diameter or None)
-    return cut_before_output(module)
-
-
-def _check_fit(network: NetSharp, topology: str, size_px: int) -> None:
+    network = load_topology(
+        config.topology,
+        input_nodes=3 * size_px**2,
+        hidden_nodes=config.num_hidden_nodes,
+        n_classes=len(CLASSES),
+    )
     shapes = [layer.shape for layer in network.inputs]
-    if shapes != [(3, size_px, size_px)]:
+    if shapes not in ([(3, size_px, size_px)], [(3 * size_px**2,)]):
         raise TrainingError(
-            "the topology's input is not the prepared cutout",
-            where=topology,
+            "the topology's input is not laid out as a cutout",
+            where=config.topology,
             expected=f"one input [3, {size_px}, {size_px}]",
             got=shapes,
-            advice="set prepare.size_px to the topology's size",
         )
-    if network.output.nodes != len(CLASSES):
-        raise TrainingError(
-            "the topology has another number of outputs",
-            where=topology,
-            expected=len(CLASSES),
-            got=network.output.nodes,
-        )
+    module = compile_network(network)
+    initialise(module, config.init_wts_diameter or None)
+    return cut_before_output(module)
 
 
 def cut_before_output(module: NetworkModule) -> tuple[nn.Module, int, nn.Module | None]:
