@@ -63,7 +63,7 @@ def live_server(workspace: str | Path, *options: str, settings: tuple[str, ...] 
 
 
 def _wait_ready(server: LiveServer) -> None:
-    until = time.monotonic() + 40
+    until = time.monotonic() + 120
     while time.monotonic() < until and server.process.poll() is None:
         try:
             if httpx2.get(f"{server.url}/healthz", timeout=5).status_code == 200:

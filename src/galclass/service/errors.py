@@ -57,6 +57,7 @@ STATUS: Mapping[str, int] = {
     "overloaded": 503,
     "not_ready": 503,
     "database": 503,
+    "model": 503,
 }
 """HTTP status of every error code; codes of images that give no cutout and are not listed are 422."""
 

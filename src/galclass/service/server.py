@@ -27,6 +27,8 @@ GRACE_S = 20
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 15
+_HUNG_S = 30
+"""Seconds without a sign of life after which a worker is replaced; starting on a busy machine takes more than 5."""
 
 
 def serve(config: Config) -> None:
@@ -66,6 +68,7 @@ def server_options(config: Config) -> dict[str, Any]:
         "forwarded_allow_ips": ",".join(config.serve.trusted_proxies) or None,
         "timeout_graceful_shutdown": GRACE_S,
         "timeout_keep_alive": _KEEP_ALIVE_S,
+        "timeout_worker_healthcheck": _HUNG_S,
         "backlog": _BACKLOG,
         "limit_concurrency": config.serve.max_connections,
     }

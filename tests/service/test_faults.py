@@ -1,0 +1,172 @@
+"""What breaks beside the service: workers, database, models, the disk and the clock."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import httpx2
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+from galclass.config import Config
+from galclass.database import Database
+from galclass.database.schema import models
+from galclass.errors import DatabaseError
+from galclass.service import create_app
+from galclass.service.published import PublishedServices
+from galclass.service.state import ServiceState
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from live import LiveServer, live_server  # noqa: E402  # tests/ is no package
+
+PATH = "/v1/services/galaxy-class/1.0/predict"
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+def workers_of(server: LiveServer) -> list[int]:
+    pid = server.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    names = {int(child): Path(f"/proc/{child}/cmdline").read_text() for child in children}
+    return [child for child, line in names.items() if "spawn_main" in line]
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced_and_costs_few_requests(workspace: Path, tmp_path: Path, galaxy: bytes) -> None:
+    shutil.copytree(workspace, tmp_path / "workspace")
+    answers: Counter[str] = Counter()
+    stop = threading.Event()
+
+    def ask(url: str) -> None:
+        with httpx2.Client(timeout=30) as client:
+            while not stop.is_set():
+                try:
+                    answers[str(client.post(url, content=galaxy, headers=JPEG).status_code)] += 1
+                except httpx2.TransportError:
+                    answers["broken"] += 1
+
+    with live_server(tmp_path / "workspace", "--workers", "2") as server:
+        until = time.monotonic() + 60
+        while len(workers_of(server)) < 2 and time.monotonic() < until:
+            time.sleep(0.1)
+        threads = [threading.Thread(target=ask, args=(server.url + PATH,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(2)
+        killed = workers_of(server)[0]
+        os.kill(killed, signal.SIGKILL)
+        until = time.monotonic() + 60
+        while time.monotonic() < until and (killed in workers_of(server) or len(workers_of(server)) < 2):
+            time.sleep(0.2)
+        time.sleep(1)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert len(workers_of(server)) == 2
+        assert killed not in workers_of(server)
+    assert set(answers) <= {"200", "broken"}
+    assert answers["200"] > 20
+    assert answers["broken"] <= 4  # at most the requests that were in the killed process
+
+
+def test_while_the_database_is_away_known_services_answer_and_the_rest_is_503(
+    config: Config, galaxy: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TestClient(create_app(config), raise_server_exceptions=False) as client:
+        assert client.post(PATH, content=galaxy, headers=JPEG).status_code == 200
+        state: ServiceState = client.app.state.service
+
+        def gone(*_: object) -> None:
+            raise DatabaseError("connection refused", where="postgresql://user@secret-host/db")
+
+        monkeypatch.setattr(PublishedServices, "_read", gone)
+        monkeypatch.setattr(type(state.services), "list", gone)
+        time.sleep(0.6)
+        assert client.post(PATH, content=galaxy, headers=JPEG).status_code == 200
+        for answer in (client.post(PATH.replace("1.0", "2.0"), content=galaxy, headers=JPEG), client.get("/readyz")):
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"] == "1"
+            assert "secret-host" not in answer.text
+        assert client.get("/v1/services").json()["error"]["code"] == "database"
+        assert client.get("/healthz").status_code == 200
+        monkeypatch.undo()
+        assert client.get("/readyz").status_code == 200
+
+
+def test_a_model_deleted_under_its_service_is_told_as_such(config: Config, galaxy: bytes) -> None:
+    with TestClient(create_app(config), raise_server_exceptions=False) as client:
+        assert client.post(PATH, content=galaxy, headers=JPEG).status_code == 200
+        with closing(sqlite3.connect(Path(config.workspace) / "galclass.db")) as connection:  # checks no references
+            for (guard,) in connection.execute("select name from sqlite_master where type = 'trigger'").fetchall():
+                connection.execute(f"drop trigger {guard}")
+            connection.execute("delete from galaxy_models where version = 1")
+            connection.commit()
+        until = time.monotonic() + 1
+        while (answer := client.post(PATH, content=galaxy, headers=JPEG)).status_code == 200:
+            assert time.monotonic() < until
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_service")
+
+
+def test_a_damaged_model_makes_the_server_not_ready_and_never_answers_wrong(
+    config: Config, database: Database, galaxy: bytes
+) -> None:
+    with database.write() as connection:
+        for guard in connection.scalars(text("select name from sqlite_master where type = 'trigger'")).all():
+            connection.execute(text(f"drop trigger {guard}"))
+        connection.execute(models.update().where(models.c.version == 1).values(value=b"damaged"))
+    with TestClient(create_app(config), raise_server_exceptions=False) as client:
+        answer = client.post(PATH, content=galaxy, headers=JPEG)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model")
+        ready = client.get("/readyz")
+        assert ready.status_code == 503
+        assert "galaxy-class@1.0" in next(iter(ready.json()["failing"]))
+
+
+def test_a_full_disk_refuses_what_must_be_written_and_goes_on_reading(
+    client: TestClient, tokens, galaxies: dict[str, bytes]
+) -> None:
+    state: ServiceState = client.app.state.service
+    key, galaxy = next(iter(galaxies.items()))
+    state.database.engine.dispose()
+    with state.database.write() as connection:
+        pages = connection.scalar(text("PRAGMA page_count"))
+        connection.execute(text(f"PRAGMA max_page_count = {pages}"))
+    body = {"object_id": key, "label": "Sb"}
+    statuses = {client.post("/v1/labels", json=body, headers=tokens["publisher"]).status_code for _ in range(3)}
+    batch = client.post(PATH.replace("predict", "batches"), files=[("a", (f"{n}.jpg", galaxy)) for n in range(200)])
+    assert batch.status_code in (202, 503)
+    assert statuses <= {201, 503}
+    assert client.post(PATH, content=galaxy, headers=JPEG).status_code == 200
+
+
+def test_a_clock_that_jumps_does_not_stop_the_service(
+    client: TestClient, galaxy: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.post(PATH, content=galaxy, headers=JPEG).status_code == 200
+    real = time.time
+    for jump in (-86_400 * 365, 86_400 * 365):
+        monkeypatch.setattr(time, "time", lambda jump=jump: real() + jump)
+        time.sleep(0.6)
+        assert client.post(PATH, content=galaxy, headers=JPEG).status_code == 200
+
+
+def test_an_unexpected_error_tells_nothing_but_its_number(client: TestClient, monkeypatch, caplog) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    state: ServiceState = client.app.state.service
+    monkeypatch.setattr(type(state.registry), "list", broken)
+    answer = client.get("/v1/models")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
