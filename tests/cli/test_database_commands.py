@@ -1,0 +1,93 @@
+"""The commands over models, images, predictions and the database, as a user types them."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tiny_model import tiny_model
+
+from galclass.cli import cli
+from galclass.errors import GalclassError
+
+
+@pytest.fixture
+def galclass(tmp_path: Path):
+    """Run a command on a workspace of its own."""
+
+    def run(*words: str) -> Result:
+        return CliRunner(env={"COLUMNS": "200"}).invoke(cli, [*words, "--workspace", str(tmp_path / "workspace")])
+
+    return run
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.onnx").write_bytes(tiny_model())
+    return tmp_path / "tiny.onnx"
+
+
+@pytest.fixture
+def archive(tmp_path: Path, sample_folder: Path) -> Path:
+    """A zip of eight galaxies and one broken file."""
+    path = tmp_path / "images.zip"
+    with zipfile.ZipFile(sample_folder / "images_gz2.zip") as sample, zipfile.ZipFile(path, "w") as small:
+        for name in [name for name in sorted(sample.namelist()) if name.endswith(".jpg")][:8]:
+            small.writestr(os.path.basename(name), sample.read(name))
+        small.writestr("broken.jpg", b"no image")
+    return path
+
+
+def test_from_a_model_file_to_predictions_in_sql(galclass, model: Path, archive: Path, tmp_path: Path) -> None:
+    assert "galaxy@1 (production)" in galclass("models", "register", str(model)).output
+    assert "9 images added" in galclass("images", "add", str(archive), "--frame-px", "424").output
+    scored = galclass("score", "--pending")
+    assert scored.exit_code == 3
+    assert "9 images with galaxy@1, 1 rejected" in scored.output
+    assert "nothing to do" in galclass("score", "--pending").output
+    query = "select object_id, predict_galaxy_class(img) from galaxy_images limit 5"
+    assert "predict_galaxy_class(img)" in galclass("sql", query).output
+    assert "9 predictions" in galclass("db", "export", str(tmp_path / "p.parquet")).output
+    assert "9 images in the database" in galclass("images", "list").output
+    doctor = galclass("db", "doctor")
+    assert doctor.exit_code == 0
+    assert "MISSING" not in doctor.output
+
+
+def test_models_are_listed_moved_exported_verified_and_deleted(galclass, model: Path, tmp_path: Path) -> None:
+    galclass("models", "register", str(model))
+    other = tmp_path / "other.onnx"
+    other.write_bytes(tiny_model(1))
+    galclass("models", "register", str(other))
+    assert "galaxy@1 (production)" in galclass("models", "rollback", "galaxy").output
+    assert "galaxy@2 (production)" in galclass("models", "alias", "galaxy", "production", "2").output
+    assert "sound" in galclass("models", "verify", "galaxy@1").output
+    assert "production: 1 -> 2" in galclass("models", "show", "galaxy").output
+    galclass("models", "export", "galaxy@1", str(tmp_path / "copy.onnx"))
+    assert (tmp_path / "copy.onnx").read_bytes() == model.read_bytes()
+    assert isinstance(galclass("models", "delete", "galaxy@2").exception, GalclassError)
+    assert "deleted galaxy@1" in galclass("models", "delete", "galaxy@1").output
+    assert "galaxy" in galclass("models", "list").output
+
+
+def test_a_doctor_finds_an_empty_registry(galclass) -> None:
+    assert "applied 0001_tables" in galclass("db", "migrate").output
+    assert "up to date" in galclass("db", "migrate").output
+    doctor = galclass("db", "doctor")
+    assert doctor.exit_code == 1
+    assert "MISSING a model in production" in doctor.output
+
+
+def test_the_sql_of_both_servers_is_printed(galclass) -> None:
+    assert "sp_execute_external_script" in galclass("db", "install-procedure", "--dialect", "tsql").output
+    dry = galclass("db", "install-procedure", "--dry-run")
+    assert "LANGUAGE plpython3u" in dry.output
+    assert dry.exit_code == 0
+
+
+def test_a_statement_that_writes_needs_the_flag(galclass) -> None:
+    assert isinstance(galclass("sql", "create table x (a integer)").exception, GalclassError)
+    assert "done" in galclass("sql", "create table x (a integer)", "--write").output

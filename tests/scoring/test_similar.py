@@ -1,0 +1,68 @@
+"""The nearest prepared galaxies to an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_model import SIZE_PX, tiny_model
+
+from galclass.errors import ModelError
+from galclass.preprocess import Store
+from galclass.scoring import Scorer
+from galclass.scoring.similar import embeddings, find_similar
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, galaxies: dict[str, bytes]) -> Path:
+    """A prepared folder of seventy galaxies."""
+    from galclass.config import load_config
+    from galclass.preprocess.prepare import prepare
+
+    images = tmp_path / "images"
+    images.mkdir()
+    for key, data in galaxies.items():
+        (images / f"{key}.jpg").write_bytes(data)
+    lines = ["object_id,label,file", *(f"{key},Sb,{key}.jpg" for key in galaxies)]
+    (tmp_path / "catalog.csv").write_text("\n".join(lines))
+    values = {"workspace": str(tmp_path), "prepare.images": str(images), "prepare.processes": 1}
+    values |= {"prepare.catalog": str(tmp_path / "catalog.csv"), "prepare.size_px": SIZE_PX}
+    prepare(load_config(None, values), progress=False)
+    return tmp_path / "prepared"
+
+
+def test_a_galaxy_is_nearest_to_itself_and_the_order_is_exact(
+    prepared: Path, galaxies: dict[str, bytes], scorer: Scorer, tmp_path: Path
+) -> None:
+    key, data = next(iter(galaxies.items()))
+    (tmp_path / "one.jpg").write_bytes(data)
+    found = find_similar(tmp_path / "one.jpg", scorer, prepared, count=70)
+    assert found[0].object_id == key
+    assert found[0].distance == pytest.approx(0, abs=1e-5)
+    distances = [one.distance for one in found]
+    assert distances == sorted(distances)
+    assert {one.object_id for one in found} == set(galaxies)
+
+
+def test_embeddings_are_computed_once_and_again_for_a_new_folder(prepared: Path, scorer: Scorer) -> None:
+    store = Store.open(prepared)
+    made = embeddings(store, scorer, prepared)
+    (kept,) = prepared.glob("embeddings-*.npy")
+    stamp = kept.stat().st_mtime_ns
+    np.testing.assert_array_equal(embeddings(store, scorer, prepared), made)
+    assert kept.stat().st_mtime_ns == stamp
+
+
+def test_a_folder_prepared_for_another_model_is_refused(prepared: Path, tmp_path: Path) -> None:
+    from galclass.scoring import shipped_model
+
+    image = next((tmp_path / "images").glob("*.jpg"))
+    with pytest.raises(ModelError, match="prepared for another model"):
+        find_similar(image, Scorer(shipped_model()), prepared)
+
+
+def test_what_is_no_image_is_refused(prepared: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"no image")
+    with pytest.raises(ModelError, match="no image"):
+        find_similar(tmp_path / "x.jpg", Scorer(tiny_model()), prepared)
