@@ -1,0 +1,93 @@
+"""`galclass publish`, `services` and `tokens`, and the stage `publish`, on a real workspace."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from galclass.cli import cli
+from galclass.config import Config
+from galclass.database import Database, Registry, Services, Tokens
+from galclass.errors import RegistryError
+from galclass.service import publish_stage
+from galclass.service.logs import JsonFormatter
+from galclass.service.publish import raised
+from galclass.service.server import addresses, server_options
+
+
+def run(config: Config, *arguments: str) -> str:
+    result = CliRunner().invoke(cli, [*arguments, "--workspace", config.workspace], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_an_unknown_model_or_service_is_an_error_that_says_what_is_there(config: Config) -> None:
+    with pytest.raises(RegistryError, match="one of galaxy"):
+        run(config, "publish", "new", "--model", "nothing", "--version", "1.0")
+    with pytest.raises(RegistryError, match="one of 1.0"):
+        run(config, "services", "show", "galaxy-class", "9.0")
+    with pytest.raises(RegistryError, match="already, with another model"):
+        run(config, "publish", "galaxy-class", "--model", "galaxy@2", "--version", "1.0")
+
+
+def test_publish_update_roll_back_alias_and_delete(config: Config, database: Database) -> None:
+    assert "galaxy-class 2.0 published, answered by galaxy@2" in run(
+        config, "publish", "galaxy-class", "--model", "galaxy@2", "--version", "2.0"
+    )
+    assert "2.0 is published already" in run(
+        config, "publish", "galaxy-class", "--model", "galaxy@2", "--version", "2.0"
+    )
+    assert "galaxy-class 1.0 (latest)" in run(config, "services", "rollback", "galaxy-class")
+    assert "galaxy-class 2.0 (latest)" in run(config, "services", "alias", "galaxy-class", "latest", "2.0")
+    assert "galaxy-class 2.1 published, answered by galaxy@1" in run(
+        config, "services", "update", "galaxy-class", "--model", "galaxy@1", "--version", "2.1"
+    )
+    assert "galaxy-class 1.0 deleted" in run(config, "services", "delete", "galaxy-class", "1.0")
+    listed = run(config, "services", "list")
+    assert "2.0" in listed
+    assert "2.1" in listed
+    assert "rollback latest: 2.0 -> 1.0" in run(config, "services", "show", "galaxy-class")
+    assert {record.version for record in Services(database).list()} == {"2.0", "2.1"}
+
+
+def test_tokens_are_shown_once_and_can_be_revoked(config: Config, database: Database) -> None:
+    secret = run(config, "tokens", "create", "--role", "publisher", "--label", "alice").strip()
+    assert Tokens(database).verify(secret).label == "alice"
+    listed = run(config, "tokens", "list")
+    assert "alice" in listed
+    assert secret not in listed
+    run(config, "tokens", "revoke", str(Tokens(database).list()[0].id))
+    assert Tokens(database).verify(secret) is None
+
+
+def test_the_stage_publishes_once_and_takes_the_next_version_for_a_new_model(
+    config: Config, database: Database
+) -> None:
+    assert str(publish_stage(config)) == "publish: galaxy-class 1.0 is published already, answered by galaxy@1"
+    Registry(database).alias("galaxy", "production", 2)
+    assert str(publish_stage(config)) == "publish: galaxy-class 1.1 published, answered by galaxy@2"
+    assert str(publish_stage(config)) == "publish: galaxy-class 1.1 is published already, answered by galaxy@2"
+    assert len(Services(database).list()) == 2
+
+
+def test_the_next_version_raises_the_last_number() -> None:
+    assert [raised(version) for version in ("1.0", "1.9", "2", "1.0rc")] == ["1.1", "1.10", "3", "1.0rc.1"]
+
+
+def test_the_server_listens_on_loopback_unless_told_otherwise(config: Config) -> None:
+    assert server_options(config)["host"] == "127.0.0.1"
+    assert addresses(config) == ("http://127.0.0.1:8000/", "http://127.0.0.1:8000/docs")
+    everywhere = replace(config, serve=replace(config.serve, host="0.0.0.0", port=80))
+    assert addresses(everywhere)[0] == "http://127.0.0.1:80/"
+    assert server_options(config)["proxy_headers"] is False
+
+
+def test_a_log_line_is_json_with_known_fields_only() -> None:
+    record = logging.makeLogRecord({"msg": "request", "status": 200, "authorization": "Bearer secret", "body": b"x"})
+    line = JsonFormatter().format(record)
+    assert '"status": 200' in line
+    assert "secret" not in line
+    assert "body" not in line

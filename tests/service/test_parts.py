@@ -1,0 +1,127 @@
+"""The small parts of the service on their own: queue, rate, media types, tables, saliency."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+
+from galclass.service.errors import STATUS, RequestError, status_of
+from galclass.service.limits import RateLimit
+from galclass.service.outputs import CSV, JSON, PARQUET, choose_media_type, csv_bytes, etag_of, matches
+from galclass.service.pool import ScoringPool
+from galclass.service.saliency import eight_views, heat_png, occlusion_map
+
+
+def test_beyond_its_queue_the_pool_refuses_and_recovers() -> None:
+    pool = ScoringPool(threads=1, max_waiting=1)
+    release = threading.Event()
+
+    async def scenario() -> None:
+        running = [asyncio.create_task(pool.run(release.wait)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(RequestError) as caught:
+            await pool.run(release.wait)
+        assert (caught.value.code, status_of(caught.value)) == ("overloaded", 503)
+        release.set()
+        assert await asyncio.gather(*running) == [True, True]
+        assert await pool.run(lambda: 5) == 5
+
+    asyncio.run(scenario())
+    assert pool.pending == 0
+    pool.close()
+
+
+def test_a_cancelled_request_frees_its_place() -> None:
+    pool = ScoringPool(threads=1, max_waiting=1)
+    release = threading.Event()
+
+    async def scenario() -> None:
+        first = asyncio.create_task(pool.run(release.wait))
+        await asyncio.sleep(0.05)
+        second = asyncio.create_task(pool.run(release.wait))
+        await asyncio.sleep(0.05)
+        second.cancel()
+        await asyncio.sleep(0.05)
+        assert pool.pending == 1
+        release.set()
+        await first
+
+    asyncio.run(scenario())
+    pool.close()
+
+
+def test_a_rate_refills_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("galclass.service.limits.monotonic", lambda: clock[0])
+    rate = RateLimit(60)
+    assert all(rate.allows("a") for _ in range(60))
+    assert not rate.allows("a")
+    assert rate.allows("b")
+    clock[0] += 1.01
+    assert rate.allows("a")
+    assert not rate.allows("a")
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        (None, JSON),
+        ("*/*", JSON),
+        ("text/csv", CSV),
+        ("text/*", CSV),
+        ("application/json;q=0.5, text/csv", CSV),
+        ("text/html, */*;q=0.1", JSON),
+        ("application/vnd.apache.parquet", PARQUET),
+        ("text/csv;q=0, application/json", JSON),
+    ],
+)
+def test_the_media_type_follows_accept(accept: str | None, chosen: str) -> None:
+    assert choose_media_type(accept) == chosen
+
+
+@pytest.mark.parametrize("accept", ["image/png", "text/csv;q=0", "nonsense", "text/csv;q=x"])
+def test_an_unknown_media_type_is_not_acceptable(accept: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        choose_media_type(accept)
+    assert caught.value.code == "not_acceptable"
+
+
+def test_a_table_runs_no_formula_of_a_hostile_id() -> None:
+    text = csv_bytes([{"object_id": '=cmd|"/c calc"', "set": ["Sb", "Sc"], "error": None}]).decode()
+    assert text == 'object_id,set,error\n"\'=cmd|""/c calc""",Sb|Sc,\n'
+
+
+def test_an_etag_tells_parts_apart_and_is_matched_weakly() -> None:
+    assert etag_of("ab", b"c") != etag_of("a", b"bc")
+    etag = etag_of("a")
+    assert matches(f'"x", W/{etag}', etag)
+    assert matches("*", etag)
+    assert not matches('"x"', etag)
+    assert not matches(None, etag)
+
+
+def test_every_status_is_one_that_http_knows() -> None:
+    assert set(STATUS.values()) <= {400, 401, 403, 404, 405, 406, 408, 409, 412, 413, 415, 422, 429, 500, 503}
+
+
+def test_the_saliency_map_is_high_where_the_answer_hangs_on() -> None:
+    def bright_corner(cutouts: np.ndarray) -> np.ndarray:
+        share = cutouts[:, :16, :16].mean(axis=(1, 2, 3)) / 255
+        return np.stack([share, 1 - share], axis=1).astype(np.float32)
+
+    cutout = np.zeros((64, 64, 3), np.uint8)
+    cutout[:16, :16] = 255
+    heat = occlusion_map(cutout, bright_corner)
+    assert heat[:16, :16].mean() > 10 * heat[32:, 32:].mean()
+    assert heat_png(heat).startswith(b"\x89PNG")
+    assert heat_png(np.zeros((64, 64), np.float32)).startswith(b"\x89PNG")
+
+
+def test_the_eight_views_are_all_different_and_begin_with_the_cutout() -> None:
+    cutout = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    views = [view for _, _, view in eight_views(cutout)]
+    assert np.array_equal(views[0], cutout)
+    assert len({view.tobytes() for view in views}) == 8
