@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from galclass.topology.bundles import _ALLOWED
+from galclass.topology.attributes import ALLOWED_ATTRIBUTES
 from galclass.topology.check import load_topology
 from galclass.topology.network import ACTIVATIONS
 
@@ -23,6 +23,6 @@ def test_the_python_example_runs(capsys):
 
 
 def test_every_attribute_and_activation_is_described():
-    names = {name for allowed in _ALLOWED.values() for name in allowed}
+    names = {name for allowed in ALLOWED_ATTRIBUTES.values() for name in allowed}
     missing = [name for name in [*names, *ACTIVATIONS] if f"`{name}`" not in PAGE]
     assert missing == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +19,7 @@ from galclass.topology.tree import LayerKind
 Activation: TypeAlias = Literal[
     "sigmoid", "linear", "softmax", "rlinear", "square", "sqrt", "srlinear", "abs", "tanh", "brlinear"
 ]
-ACTIVATIONS: tuple[Activation, ...] = (
-    "sigmoid",
-    "linear",
-    "softmax",
-    "rlinear",
-    "square",
-    "sqrt",
-    "srlinear",
-    "abs",
-    "tanh",
-    "brlinear",
-)
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 
 
 @dataclass(frozen=True)
