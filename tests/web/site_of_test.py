@@ -26,6 +26,9 @@ from galclass.database import Images, NewImage, Registry, Services, Tokens, open
 GALAXIES = 60
 """Objects in the catalog of the tests: more than one page of 50."""
 
+HOSTILE_ID = '"><img src=x onerror=alert(1)>'
+"""An object id that a careless page would run."""
+
 VOTES = ("t01_smooth_or_features_a01_smooth", "t01_smooth_or_features_a02_features_or_disk", "t03_bar_a06_bar")
 
 FIGURE = [0.6, 0.5, 0.7]
@@ -109,9 +112,10 @@ def _fill(config: Config, pictures: Path, sample: Path) -> str:
     pictures.mkdir(parents=True)
     with zipfile.ZipFile(sample / "images_gz2.zip") as archive:
         names = (name for name in sorted(archive.namelist()) if name.endswith(".jpg"))
-        data = {Path(name).stem: archive.read(name) for name in islice(names, GALAXIES)}
+        data = {Path(name).stem: archive.read(name) for name in islice(names, GALAXIES - 1)}
     for key, value in data.items():
         (pictures / f"{key}.jpg").write_bytes(value)
+    data[HOSTILE_ID] = next(iter(data.values()))
     database = open_database(config.database_url)
     registry = Registry(database)
     registry.register(tiny_model(0, votes=VOTES), metrics=METRICS, card="A tiny model.\nIt knows nothing.")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from site_of_test import VOTES
 from steps import choose, tally, wait_until_finished
 
 from galclass.morphology import CLASSES
@@ -160,7 +161,8 @@ def test_the_csv_has_the_columns_of_the_record(page: Any, site: Any, tmp_path: P
         page.get_by_role("button", name="CSV").click()
     text = Path(started.value.path()).read_text(encoding="utf-8")
     rows = list(csv.DictReader(io.StringIO(text)))
-    assert list(rows[0]) == ["file", *ROW_COLUMNS]
+    votes = [f"{answer}_debiased{end}" for answer in VOTES for end in ("", "_low", "_high")]
+    assert list(rows[0]) == ["file", *ROW_COLUMNS, *votes]
     assert len(rows) == 4
     assert rows[3]["file"] == "'=1+1.jpg"  # no spreadsheet formula
     assert rows[3]["error"]

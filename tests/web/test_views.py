@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from site_of_test import GALAXIES
+from site_of_test import GALAXIES, HOSTILE_ID
 
 
 def give_token(page: Any, token: str) -> None:
@@ -48,6 +48,15 @@ def test_the_catalog_filters_by_class_and_keeps_the_filter_in_the_address(page: 
     page.reload()
     page.get_by_text("Page 1 of 1").wait_for()
     assert set(page.locator(".class-cell .code").all_text_contents()) == {cls}
+
+
+def test_object_ids_are_never_markup(page: Any) -> None:
+    page.on("dialog", lambda dialog: pytest.fail("a script ran"))
+    open_view(page, "Catalog")
+    page.get_by_role("button", name=HOSTILE_ID).click()
+    assert page.locator(".detail .facts").text_content().count(HOSTILE_ID) == 1
+    page.locator(".explain .views img").nth(7).wait_for()
+    assert page.locator("img[onerror]").count() == 0
 
 
 def test_a_cone_finds_the_galaxies_inside(page: Any) -> None:

@@ -21,7 +21,7 @@ export function field(value) {
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-function row(item) {
+function valuesOf(item) {
   const record = item.record ?? {};
   const values = {
     file: item.name,
@@ -37,13 +37,18 @@ function row(item) {
     scored_at: item.scoredAt,
   };
   for (const cls of CLASSES) values[`predicted_${cls}`] = record.probabilities?.[cls];
-  return COLUMNS.map((column) => field(values[column])).join(",");
+  for (const [answer, { fraction, low, high }] of Object.entries(record.vote_fractions ?? {})) {
+    Object.assign(values, { [`${answer}_debiased`]: fraction, [`${answer}_debiased_low`]: low, [`${answer}_debiased_high`]: high });
+  }
+  return values;
 }
 
 /** The finished items as CSV text. */
 export function asCsv(items) {
-  const finished = items.filter((item) => item.record || item.status === "rejected");
-  return `${[COLUMNS.join(","), ...finished.map(row)].join("\r\n")}\r\n`;
+  const rows = items.filter((item) => item.record || item.status === "rejected").map(valuesOf);
+  const columns = [...new Set([...COLUMNS, ...rows.flatMap(Object.keys)])];
+  const lines = rows.map((values) => columns.map((column) => field(values[column])).join(","));
+  return `${[columns.join(","), ...lines].join("\r\n")}\r\n`;
 }
 
 /** Hand a text or blob to the browser as a file. */

@@ -67,11 +67,18 @@ async function neighboursIfKnown(item) {
   }
 }
 
+const SETTLE_MS = 250; // who walks through images with the arrow keys asks for the last one alone
+
+async function whenSettled(section, load) {
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  return section.isConnected ? load() : [];
+}
+
 /** Both sections of an item; they fill themselves. */
 export function explainSections(item) {
   const first = h("section", { class: "explain" });
   const second = h("section", { class: "similar" });
-  fill(first, () => explanation(item));
-  fill(second, () => neighboursIfKnown(item));
+  fill(first, () => whenSettled(first, () => explanation(item)));
+  fill(second, () => whenSettled(second, () => neighboursIfKnown(item)));
   return [first, second];
 }
