@@ -313,7 +313,15 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class RegisterConfig:
-    """Under which name and aliases the model goes into the registry."""
+    """Under which name and aliases the model goes into the registry.
+
+    Attributes
+    ----------
+    name : str
+        Name of the model; its versions count up by themselves.
+    aliases : tuple of str
+        Aliases that move to the new version; the first is what `score` and `publish` use.
+    """
 
     __pydantic_config__ = _STRICT
 
@@ -323,7 +331,15 @@ class RegisterConfig:
 
 @dataclass(frozen=True)
 class ScoreConfig:
-    """Which images are scored with which model (`NAME`, `NAME@VERSION` or `NAME@ALIAS`; None: the registered one)."""
+    """What the stage `score` scores.
+
+    Attributes
+    ----------
+    model : str or None
+        `NAME`, `NAME@VERSION` or `NAME@ALIAS`; None: the one that `register` names.
+    images : "test", "all" or "none"
+        Which prepared objects' images are put into the database first; images that are there are scored in any case.
+    """
 
     __pydantic_config__ = _STRICT
 

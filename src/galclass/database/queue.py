@@ -12,12 +12,12 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import Connection, and_, exists, func, literal, or_, select, tuple_
+from sqlalchemy import Connection, TextClause, and_, bindparam, exists, func, literal, select, text
 
 from galclass.database.connection import Database
 from galclass.database.schema import images, predictions, score_queue
 from galclass.database.statements import insert_new
-from galclass.database.types import now
+from galclass.database.types import UtcTime, now
 from galclass.scoring import ModelId, Prediction
 
 LEASE_S = 60.0
@@ -27,6 +27,28 @@ FILL_ROWS = 20_000
 """Images looked at in one transaction that fills the queue."""
 
 _Q = score_queue.c
+_MINE = "model_name = :name AND model_version = :version"
+
+# The statements of every chunk are text: building and hashing expressions would cost as much as running them.
+_FETCH = text("SELECT object_id, img, frame_px FROM galaxy_images WHERE object_id IN :ids").bindparams(
+    bindparam("ids", expanding=True)
+)
+_REMOVE = text(f"DELETE FROM galaxy_score_queue WHERE {_MINE} AND object_id IN :ids").bindparams(
+    bindparam("ids", expanding=True)
+)
+
+
+def _claim_statement(dialect: str) -> TextClause:
+    lock = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
+    # MATERIALIZED: a plan that ran the inner query again for every row would lock, and claim, more each time.
+    return text(
+        f"""WITH picked AS MATERIALIZED (
+            SELECT object_id FROM galaxy_score_queue
+            WHERE {_MINE} AND object_id > :after AND (claimed_until IS NULL OR claimed_until < :now)
+            ORDER BY object_id LIMIT :size {lock}
+        ) UPDATE galaxy_score_queue SET claimed_by = :worker, claimed_until = :until
+        WHERE {_MINE} AND object_id IN (SELECT object_id FROM picked) RETURNING object_id"""
+    ).bindparams(bindparam("now", type_=UtcTime), bindparam("until", type_=UtcTime))
 
 
 class ScoreQueue:
@@ -43,6 +65,8 @@ class ScoreQueue:
         self._database = database
         self._model = model
         self._mine = and_(_Q.model_name == model.name, _Q.model_version == model.version)
+        self._key = {"name": model.name, "version": model.version}
+        self._claim = _claim_statement(database.dialect)
         self._host = socket.gethostname()
         self.worker = f"{self._host}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
@@ -84,28 +108,17 @@ class ScoreQueue:
     def claim(self, size: int, *, after: str = "") -> list[str]:
         """Take up to `size` waiting object ids beyond `after`; other workers pass over them until the lease ends."""
         moment = now()
-        free = or_(_Q.claimed_until.is_(None), _Q.claimed_until < moment)
-        picked = (
-            select(_Q.model_name, _Q.model_version, _Q.object_id)
-            .where(self._mine, free, _Q.object_id > after)
-            .order_by(_Q.object_id)
-            .limit(size)
-            .with_for_update(skip_locked=True)
-        )
-        claim = (
-            score_queue.update()
-            .where(tuple_(_Q.model_name, _Q.model_version, _Q.object_id).in_(picked))
-            .values(claimed_by=self.worker, claimed_until=moment + timedelta(seconds=LEASE_S))
-            .returning(_Q.object_id)
-        )
+        times = {"now": moment, "until": moment + timedelta(seconds=LEASE_S)}
         with self._database.write() as connection:
-            return sorted(connection.scalars(claim))
+            found = connection.scalars(
+                self._claim, {**self._key, **times, "after": after, "size": size, "worker": self.worker}
+            )
+            return sorted(found)
 
     def fetch(self, object_ids: Sequence[str]) -> list[tuple[str, bytes | None, int | None]]:
         """Read (object_id, img, frame_px) of claimed ids; an image that was deleted meanwhile is left out."""
-        query = select(images.c.object_id, images.c.img, images.c.frame_px).where(images.c.object_id.in_(object_ids))
         with self._database.read() as connection:
-            return [(row.object_id, row.img, row.frame_px) for row in connection.execute(query)]
+            return [tuple(row) for row in connection.execute(_FETCH, {"ids": object_ids})]
 
     def finish(self, object_ids: Sequence[str], answers: Sequence[Prediction]) -> None:
         """Write the predictions of a chunk and take it off the queue, in one transaction."""
@@ -113,7 +126,7 @@ class ScoreQueue:
         with self._database.write() as connection:
             if rows:
                 connection.execute(insert_new(connection, predictions), rows)
-            connection.execute(score_queue.delete().where(self._mine, _Q.object_id.in_(object_ids)))
+            connection.execute(_REMOVE, {**self._key, "ids": object_ids})
 
     def release(self) -> None:
         """Give back what this worker has claimed and not finished."""

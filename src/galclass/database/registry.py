@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select, union_all
+from sqlalchemy import Connection, func, select, text, union_all
 
 from galclass.database.connection import Database
 from galclass.database.files import write_file
@@ -24,6 +24,7 @@ from galclass.database.types import now
 from galclass.errors import ModelError, RegistryError
 from galclass.scoring import ModelId, Scorer, Signature, check_probe
 
+_POINTS_AT = text("SELECT version FROM galaxy_model_aliases WHERE name = :name AND alias = :alias")
 _ABOUT = (models.c.name, models.c.version, models.c.sha256, models.c.created_at, models.c.created_by)
 
 
@@ -131,6 +132,12 @@ class Registry:
         """
         with self._database.read() as connection:
             return resolve(connection, reference)
+
+    def points_at(self, name: str, alias: str) -> int | None:
+        """Give the version an alias points at, None if there is no such alias; the cheapest question of all."""
+        with self._database.read() as connection:
+            version: int | None = connection.scalar(_POINTS_AT, {"name": name, "alias": alias})
+            return version
 
     def get(self, reference: str | Reference) -> ModelRecord:
         """Load a version with its bytes, and check them against the sha256 of the row.

@@ -124,9 +124,8 @@ class _Worker:
             self.queue.release()
 
     def _follow_alias(self) -> None:
-        if self._reference.alias is None:
-            return
-        if self._registry.resolve(self._reference).model != self.scorer.model:
+        name, alias = self._reference.name, self._reference.alias
+        if alias is not None and self._registry.points_at(name, alias) != self.scorer.model.version:
             self.queue.release()
             self._load()
 

@@ -75,10 +75,19 @@ def score_stage(config: Config, progress: bool = False) -> ScoreSummary:
     database = open_database(config.database_url, migrate=True)
     if config.score.images != "none":
         add_prepared_images(database, config)
-    model = config.score.model or f"{config.register.name}@{config.register.aliases[0]}"
+    model = config.score.model or _registered(database, config)
     summary = score_pending(database, model, progress=progress)
     database.close()
     return summary
+
+
+def _registered(database: Database, config: Config) -> str:
+    """Give the model that the stage `register` made: by its first alias, or its newest version if it has none."""
+    name = config.register.name
+    if config.register.aliases:
+        return f"{name}@{config.register.aliases[0]}"
+    versions = Registry(database).list(name)
+    return f"{name}@{versions[-1].version}" if versions else name
 
 
 def add_prepared_images(database: Database, config: Config) -> int:
