@@ -108,10 +108,32 @@ def test_black_and_white_becomes_0_and_255(encode) -> None:
     assert (decode(encode(image, "PNG")).pixels == 255).all()
 
 
-def test_cmyk_becomes_rgb(encode, sky) -> None:
-    rgb = sky(64)
-    data = encode(Image.fromarray(rgb).convert("CMYK"), "JPEG", quality=95)
-    assert np.abs(decode(data).pixels.astype(int) - rgb).mean() < 6
+def test_cmyk_becomes_rgb_as_pillow_does_it(encode, sky) -> None:
+    from io import BytesIO
+
+    data = encode(Image.fromarray(sky(64)).convert("CMYK"), "JPEG", quality=95)
+    expected = np.asarray(Image.open(BytesIO(data)).convert("RGB"))
+    assert np.abs(decode(data).pixels.astype(int) - expected).max() <= 1
+    assert np.abs(decode(data, 2).pixels.astype(int) - expected[::2, ::2]).mean() < 6
+
+
+def test_cmyk_without_adobes_marker_is_not_inverted(encode) -> None:
+    data = encode(Image.new("CMYK", (64, 64), (255, 0, 0, 0)), "JPEG")
+    start = data.index(b"\xff\xee")
+    plain = data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4]) :]
+    cyan, red = decode(data).pixels[9, 9].astype(int), decode(plain).pixels[9, 9].astype(int)
+    assert np.abs(cyan - [0, 255, 255]).max() < 4
+    assert np.abs(red - [0, 0, 0]).max() < 4  # the stored values are 255 less the ink, read here as ink
+
+
+@pytest.mark.parametrize("side", [64, 3000])
+def test_a_cmyk_jpeg_with_less_data_than_its_size_is_rejected(encode, sky, side: int) -> None:
+    data = bytearray(encode(Image.fromarray(sky(64)).convert("CMYK"), "JPEG"))
+    frame = data.index(b"\xff\xc0")
+    data[frame + 5 : frame + 9] = side.to_bytes(2) * 2
+    if side == 64:
+        del data[len(data) // 2 :]
+    assert code_of(bytes(data)) in ("truncated", "corrupt")
 
 
 def test_progressive_jpeg_gives_nearly_the_same_as_baseline(encode, sky) -> None:

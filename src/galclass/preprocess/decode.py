@@ -79,7 +79,7 @@ def decode(data: bytes, reduction: int = 1, header: Header | None = None) -> Dec
     high byte is taken; alpha is laid over black; colour profiles are ignored.
     """
     header = header or read_header(data)
-    if header.format == "jpeg" and header.components in (1, 3):
+    if header.format == "jpeg":
         pixels = _decode_jpeg(data, header, min(reduction, MAX_JPEG_REDUCTION))
         left = reduction // MAX_JPEG_REDUCTION
         if left > 1:
@@ -91,15 +91,23 @@ def decode(data: bytes, reduction: int = 1, header: Header | None = None) -> Dec
 
 def _decode_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
     height, width = -(-header.height // reduction), -(-header.width // reduction)
+    space = "CMYK" if header.components == 4 else "RGB"
     try:  # the smallest scale that reaches both sides is 1 / reduction itself
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", min_height=height, min_width=width)
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, space, min_height=height, min_width=width)
     except ValueError as error:
         raise _jpeg_fault(str(error)) from error
-    if pixels.shape != (height, width, 3):
+    if pixels.shape[:2] != (height, width):
         raise CutoutError(
             "unsupported", "the JPEG decoder gave another size", expected=(height, width), got=pixels.shape
         )
-    return pixels
+    return pixels if space == "RGB" else _cmyk_to_rgb(pixels, header.inverted)
+
+
+def _cmyk_to_rgb(cmyk: NDArray[np.uint8], inverted: bool) -> NDArray[np.uint8]:
+    """Give paper less ink: each colour's paper share times that of black, as Pillow does."""
+    paper = (cmyk if inverted else 255 - cmyk).astype(np.uint16)
+    rgb: NDArray[np.uint8] = ((paper[..., :3] * paper[..., 3:] + 127) // 255).astype(np.uint8)
+    return rgb
 
 
 def _jpeg_fault(message: str) -> CutoutError:

@@ -47,6 +47,8 @@ class Header(NamedTuple):
         Colour components of a JPEG: 1 grey, 3 colour, 4 CMYK; 0 for the other formats.
     orientation : int
         EXIF orientation, 1..8; 1 where the file has none.
+    inverted : bool
+        Whether a CMYK JPEG holds 255 less the ink, as Adobe's programs write it.
     """
 
     format: ImageFormat
@@ -54,6 +56,7 @@ class Header(NamedTuple):
     height: int
     components: int = 0
     orientation: int = 1
+    inverted: bool = False
 
 
 def read_header(data: bytes) -> Header:
@@ -104,7 +107,7 @@ def _check_size(header: Header) -> None:
 
 
 def _read_jpeg(data: bytes) -> Header:
-    orientation, position, end = 1, 2, len(data)
+    orientation, inverted, position, end = 1, False, 2, len(data)
     while position + 4 <= end:
         if data[position] != 0xFF:
             raise CutoutError("corrupt", "a JPEG segment does not start with a marker", where=f"byte {position}")
@@ -117,20 +120,25 @@ def _read_jpeg(data: bytes) -> Header:
             continue
         length = data[position + 2] << 8 | data[position + 3]
         if marker in _FRAME_MARKERS:
-            return _jpeg_frame(data, position, marker, orientation)
+            return _jpeg_frame(data, position, marker)._replace(orientation=orientation, inverted=inverted)
         if marker in _FOREIGN_FRAME_MARKERS:
             raise CutoutError("unsupported", "lossless and hierarchical JPEG are not read", got=f"SOF{marker - 0xC0}")
         if marker in (0xD9, 0xDA) or length < 2:
             raise CutoutError("corrupt", "a JPEG without a frame header", where=f"byte {position}")
         if marker == 0xE1 and data[position + 4 : position + 10] == _EXIF:
             orientation = _exif_orientation(data[position + 10 : position + 2 + length])
+        inverted = inverted or (marker == 0xEE and data[position + 4 : position + 9] == b"Adobe")
         position += 2 + length
     raise CutoutError("truncated", "the JPEG ends before its frame header", got=f"{end} bytes")
 
 
-def _jpeg_frame(data: bytes, position: int, marker: int, orientation: int) -> Header:
+def _jpeg_frame(data: bytes, position: int, marker: int) -> Header:
     if position + 10 > len(data):
         raise CutoutError("truncated", "the JPEG ends inside its frame header", got=f"{len(data)} bytes")
+    if data[position + 9] not in (1, 3, 4):
+        raise CutoutError(
+            "unsupported", "JPEG of neither grey, colour nor CMYK", got=f"{data[position + 9]} components"
+        )
     if data[position + 4] != 8:
         raise CutoutError("unsupported", "JPEG of more than 8 bits a sample", got=f"{data[position + 4]} bits")
     if marker in _PROGRESSIVE_MARKERS:
@@ -139,7 +147,7 @@ def _jpeg_frame(data: bytes, position: int, marker: int, orientation: int) -> He
             raise CutoutError("too_large", "the JPEG has too many scans", expected=f"<= {MAX_SCANS}", got=scans)
     height = data[position + 5] << 8 | data[position + 6]
     width = data[position + 7] << 8 | data[position + 8]
-    return Header("jpeg", width, height, data[position + 9], orientation)
+    return Header("jpeg", width, height, data[position + 9])
 
 
 def _read_png(data: bytes) -> Header:

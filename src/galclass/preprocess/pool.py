@@ -25,6 +25,9 @@ from galclass.preprocess.cutouts import CutoutParameters
 
 Items = Sequence[tuple[str, bytes]]
 
+_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "67108864", "MALLOC_MMAP_THRESHOLD_": "67108864"}
+"""For glibc: else pictures over 128 KiB may come from the system page by page, anew for each file."""
+
 
 @dataclass(frozen=True)
 class ChunkResult:
@@ -74,7 +77,7 @@ class _Worker:
             [sys.executable, "-m", "galclass.preprocess.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, **_KEEP_MEMORY, "PYTHONPATH": path},
         )
 
     def _ask(self, chunk: Chunk, items: Items | None) -> ChunkResult:
