@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -31,47 +30,12 @@ from galclass.preprocess.cutouts import CutoutParameters
 from galclass.preprocess.filling import fill
 from galclass.preprocess.images import ImageFiles, image_files, stamps_sha256
 from galclass.preprocess.store import INDEX, REJECTS, StoreWriter, read_facts, write_facts, write_parquet
-from galclass.preprocess.tables import index_and_rejects, join_sources, places_table, rejects_table
+from galclass.preprocess.summary import PrepareSummary
+from galclass.preprocess.tables import index_and_rejects, join_sources, places_table, reasons, rejects_table
 
 PLACES = "places.parquet"
 FILES_PER_CHUNK = 128
 """A chunk is what an interruption can cost, and 3 MB of cutouts at 64 px."""
-
-
-@dataclass(frozen=True)
-class PrepareSummary:
-    """What the stage did.
-
-    Attributes
-    ----------
-    folder : Path
-    objects, rejects : int
-        Objects in the index; catalog rows and files left out, in `rejects.parquet`.
-    without_image : int
-        Catalog rows for which there is no image file; they are not rejects.
-    cut : int
-        Files decoded by this run.
-    seconds : float
-    """
-
-    folder: Path
-    objects: int
-    rejects: int
-    without_image: int
-    cut: int
-    seconds: float
-
-    @property
-    def images_per_s(self) -> float:
-        """Files decoded per second of the whole stage."""
-        return self.cut / self.seconds if self.seconds > 0 else 0.0
-
-    def __str__(self) -> str:
-        counts = f"{self.objects} cutouts, {self.rejects} rejects"
-        if self.without_image:
-            counts += f", {self.without_image} catalog rows without an image"
-        done = f"{self.seconds:.1f} s, {self.images_per_s:.0f} images/s" if self.cut else "nothing to cut"
-        return f"prepare: {counts}, {done}, {self.folder}"
 
 
 @dataclass(frozen=True)
@@ -306,20 +270,12 @@ def _tables(
     share = len(rejects) / max(1, len(index) + len(rejects))
     if share > wanted.max_rejects:
         raise StoreError(
-            f"too many rejects: {_reasons(rejects)}",
+            f"too many rejects: {reasons(rejects)}",
             expected=f"at most {wanted.max_rejects:.1%}",
             got=f"{len(rejects)} of {len(index) + len(rejects)} ({share:.1%})",
             advice="mend the input, or raise prepare.max_rejects",
         )
     return {INDEX: index, REJECTS: rejects}, {"objects": len(index), "rejects": len(rejects)}
-
-
-def _reasons(rejects: pa.Table) -> str:
-    """Name each code with its count and one example."""
-    examples = {code: (file or object_id, reason) for code, file, object_id, reason in zip(
-        *(rejects[name].to_pylist() for name in ("code", "file", "object_id", "reason")), strict=True)}  # fmt: skip
-    counts = Counter(rejects["code"].to_pylist())
-    return "; ".join(f"{count} {code} ({': '.join(map(str, examples[code]))})" for code, count in counts.most_common())
 
 
 def _summary(folder: Path, facts: dict[str, Any], cut: int, begin: float) -> PrepareSummary:

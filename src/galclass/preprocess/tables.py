@@ -6,6 +6,7 @@ object) and rejects (one row an object or catalog row that is left out).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -87,6 +88,14 @@ def join_sources(tables: list[pa.Table]) -> pa.Table:
         return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
     except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
         raise StoreError(f"columns of two catalogs have different types: {error}", where="prepare.sources") from error
+
+
+def reasons(rejects: pa.Table) -> str:
+    """Name each code with its count and one example."""
+    examples = {code: (file or object_id, reason) for code, file, object_id, reason in zip(
+        *(rejects[name].to_pylist() for name in ("code", "file", "object_id", "reason")), strict=True)}  # fmt: skip
+    counts = Counter(rejects["code"].to_pylist())
+    return "; ".join(f"{count} {code} ({': '.join(map(str, examples[code]))})" for code, count in counts.most_common())
 
 
 def _key(table: pa.Table) -> Any:

@@ -1,0 +1,42 @@
+"""What the prepare stage did, as one record that prints as one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What the stage did.
+
+    Attributes
+    ----------
+    folder : Path
+    objects, rejects : int
+        Objects in the index; catalog rows and files left out, in `rejects.parquet`.
+    without_image : int
+        Catalog rows for which there is no image file; they are not rejects.
+    cut : int
+        Files decoded by this run.
+    seconds : float
+    """
+
+    folder: Path
+    objects: int
+    rejects: int
+    without_image: int
+    cut: int
+    seconds: float
+
+    @property
+    def images_per_s(self) -> float:
+        """Files decoded per second of the whole stage."""
+        return self.cut / self.seconds if self.seconds > 0 else 0.0
+
+    def __str__(self) -> str:
+        counts = f"{self.objects} cutouts, {self.rejects} rejects"
+        if self.without_image:
+            counts += f", {self.without_image} catalog rows without an image"
+        done = f"{self.seconds:.1f} s, {self.images_per_s:.0f} images/s" if self.cut else "nothing to cut"
+        return f"prepare: {counts}, {done}, {self.folder}"
