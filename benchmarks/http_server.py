@@ -78,7 +78,8 @@ def free_port() -> int:
 @contextmanager
 def running(command: list[str], ready_url: str, cwd: str | None = None) -> Iterator[int]:
     """Run a server until the block ends; gives its process id once it answers."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    path = f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}"  # mlflow calls uvicorn by name
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": path}
     process = subprocess.Popen(
         command, env=environment, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -86,8 +87,9 @@ def running(command: list[str], ready_url: str, cwd: str | None = None) -> Itera
         _wait(ready_url, process)
         yield process.pid
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=60)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=60)
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -158,15 +160,15 @@ def wrk(url: str, image: Path, connections: int, seconds: int, content_type: str
     return Load(
         int(_find(r"(\d+) requests in", text)),
         float(_find(r"Requests/sec:\s+([\d.]+)", text)),
-        _milliseconds(_find(r"50%\s+(\S+)", text)),
-        _milliseconds(_find(r"99%\s+(\S+)", text)),
+        _milliseconds(_find(r"^\s+50%\s+(\S+)", text)),
+        _milliseconds(_find(r"^\s+99%\s+(\S+)", text)),
         int(_find(r"Non-2xx or 3xx responses: (\d+)", text, "0")),
         sum(int(number) for number in re.findall(r"(?:connect|read|write|timeout) (\d+)", text)),
     )
 
 
 def _find(pattern: str, text: str, missing: str | None = None) -> str:
-    found = re.search(pattern, text)
+    found = re.search(pattern, text, re.MULTILINE)
     if found is None:
         if missing is None:
             raise SystemExit(f"wrk said: {text}")

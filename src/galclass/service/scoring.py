@@ -17,7 +17,7 @@ from galclass.service.models import LoadedModels
 from galclass.service.pool import ScoringPool
 from galclass.service.published import PublishedService
 
-QUICK_S = 0.003
+QUICK_S = 0.006
 """Mean time for one image up to which a model may hold up the event loop."""
 
 _SMALL_BYTES = 256 * 1024
