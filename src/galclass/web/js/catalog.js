@@ -85,12 +85,12 @@ function form(query, models, change) {
   const classes = { "": "All", ...Object.fromEntries(CLASSES.map((cls) => [cls, `${cls}: ${CLASS_NAMES[cls]}`])) };
   const groups = { "": "All", ...Object.fromEntries(Object.keys(GROUPS).map((group) => [group, GROUP_NAMES[group]])) };
   const least = { "": "Any", 0.5: "50 % and more", 0.8: "80 % and more", 0.95: "95 % and more" };
-  const references = { "": "galaxy in production", ...Object.fromEntries(models.map(({ name, version }) => [`${name}@${version}`, `${name}, version ${version}`])) };
+  const references = { "": "production", ...Object.fromEntries(models.map(({ name, version }) => [`${name}@${version}`, `${name}, version ${version}`])) };
   const labelled = { "": "All", true: "Not labelled by hand" };
   return h("form", { class: "filters", "aria-label": "Filters", onsubmit: (event) => event.preventDefault() },
     select("Class", "class", classes, query, change), select("Group", "group", groups, query, change),
     select("Probability", "min_probability", least, query, change), select("Labels", "unlabelled", labelled, query, change),
-    text("Cone: RA, Dec, radius (°)", "cone", "180.0,10.0,0.5", query, change),
+    text("Cone (degrees)", "cone", "RA, Dec, radius", query, change),
     select("Order", "sort", SORTS, query, change), select("Model", "model", references, query, change));
 }
 
