@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ from tiny_model import tiny_model
 
 from galclass.database import Database, Images, NewImage, Registry, open_database
 
+# What scoring needs in a server, copied where this checkout is closed to it.
+PACKAGES = ("numpy", "numpy.libs", "onnxruntime", "cv2", "opencv_python_headless.libs", "simplejpeg")
+PACKAGES += ("simplejpeg.libs", "PIL", "pillow.libs", "flatbuffers", "google", "packaging")
 _numbers = itertools.count(1)
 
 
@@ -34,6 +38,24 @@ def cluster() -> Iterator[object]:
     server = Cluster(programs)
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    """A folder with galclass and what it scores with, that the server's user may read."""
+    import galclass
+    from galclass.database.procedure import first_closed, site_packages
+
+    source = Path(galclass.__file__).parent
+    if first_closed(site_packages()) is None and first_closed(source) is None:
+        return site_packages()
+    folder = Path("/var/tmp/galclass-test-packages")
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in PACKAGES:
+        if (site_packages() / name).exists():
+            shutil.copytree(site_packages() / name, folder / name)
+    shutil.copytree(source, folder / "galclass")
+    return folder
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -16,30 +15,10 @@ from sqlalchemy import text
 from tiny_model import tiny_model
 
 from galclass.database import Database, Images, NewImage, Registry, open_database, score_pending
-from galclass.database.procedure import check_server, first_closed, install_procedure, procedure_sql, site_packages
+from galclass.database.procedure import check_server, install_procedure, procedure_sql
 from galclass.errors import DatabaseError, RegistryError
 from galclass.morphology import CLASSES
 from galclass.scoring import Scorer
-
-PACKAGES = ("numpy", "numpy.libs", "onnxruntime", "cv2", "opencv_python_headless.libs", "simplejpeg")
-PACKAGES += ("simplejpeg.libs", "PIL", "pillow.libs", "flatbuffers", "google", "packaging")
-
-
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with galclass and what it scores with, that the server's user may read."""
-    import galclass
-
-    source = Path(galclass.__file__).parent
-    if first_closed(site_packages()) is None and first_closed(source) is None:
-        return site_packages()
-    folder = Path("/var/tmp/galclass-test-packages")
-    shutil.rmtree(folder, ignore_errors=True)
-    for name in PACKAGES:
-        if (site_packages() / name).exists():
-            shutil.copytree(site_packages() / name, folder / name)
-    shutil.copytree(source, folder / "galclass")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -304,3 +283,11 @@ def test_the_t_sql_text_is_the_one_that_was_reviewed() -> None:
     assert golden.startswith("-- GENERATED, NOT RUN AGAINST A SERVER")
     for word in ("galaxyModels", "sp_execute_external_script", "@InputData", "@InputParameter", "WITH RESULT SETS"):
         assert word in golden
+
+
+def test_a_server_that_cannot_load_galclass_is_told_why(cluster) -> None:
+    with open_database(cluster.create_database("wrong_packages"), migrate=True) as database:
+        if not check_server(database)[0].ok:
+            pytest.skip("PL/Python is not installed: make test-deps")
+        with pytest.raises(DatabaseError, match="must be Python 3"):
+            install_procedure(database, packages=Path("/usr/share"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import sysconfig
 from dataclasses import dataclass
 from importlib.resources import files
@@ -103,7 +104,7 @@ def procedure_sql(
 
 
 def install_procedure(database: Database, *, model: str = DEFAULT_MODEL, packages: Path | None = None) -> list[Finding]:
-    """Check that the server can run galclass, define functions and procedure, and try them.
+    """Check that the server can run galclass, define functions and procedure, and load the scorer.
 
     Raises
     ------
@@ -117,7 +118,7 @@ def install_procedure(database: Database, *, model: str = DEFAULT_MODEL, package
     with database.write() as connection:
         sql = procedure_sql(schema=_schema(connection), model=model, packages=packages)
         connection.exec_driver_sql(as_written(connection, sql))
-    return [*findings, _try_functions(database)]
+    return [*findings, _try_import(database, packages or site_packages())]
 
 
 def check_server(database: Database, *, packages: Path | None = None) -> list[Finding]:
@@ -174,14 +175,28 @@ def _schema(connection: Connection) -> str:
     return str(found).strip('"').replace('""', '"')
 
 
-def _try_functions(database: Database) -> Finding:
-    with database.read() as connection:
-        schema = _quote(_schema(connection))
-        models = connection.scalar(text("SELECT count(*) FROM galaxy_model_aliases WHERE alias = 'production'"))
-        if not models:
-            return Finding("the functions answer", True, "not tried: no model is registered")
-        record = connection.scalar(text(f"SELECT {schema}.predict_galaxy_json('\\x00'::bytea)"))
-    return Finding("the functions answer", '"error"' in str(record), str(record)[:60])
+def _try_import(database: Database, folder: Path) -> Finding:
+    """Load the scorer in a back end, as the functions will.
+
+    Raises
+    ------
+    DatabaseError
+        If the server cannot, with the likely reason.
+    """
+    prologue = _PROLOGUE.format(path=str(folder))
+    try:
+        with database.write() as connection:
+            statement = f"DO LANGUAGE plpython3u $galclass$\n{prologue}\n$galclass$"
+            connection.exec_driver_sql(as_written(connection, statement))
+    except DatabaseError as error:
+        version = ".".join(map(str, sys.version_info[:2]))
+        raise DatabaseError(
+            "the server cannot load galclass",
+            where=database.url,
+            got=error.what,
+            advice=f"the server's PL/Python must be Python {version}, as this installation, and may read {folder}",
+        ) from error
+    return Finding("the scorer loads in the server", True, str(folder))
 
 
 def _quote(name: str) -> str:
