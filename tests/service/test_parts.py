@@ -125,3 +125,29 @@ def test_the_eight_views_are_all_different_and_begin_with_the_cutout() -> None:
     views = [view for _, _, view in eight_views(cutout)]
     assert np.array_equal(views[0], cutout)
     assert len({view.tobytes() for view in views}) == 8
+
+
+def test_requests_that_come_together_read_the_service_once(config, monkeypatch: pytest.MonkeyPatch) -> None:
+    from galclass.service.published import PublishedServices
+    from galclass.service.state import ServiceState
+
+    state = ServiceState(config)
+    reads = []
+    original = PublishedServices.look_up
+
+    def counted(self: PublishedServices, name: str, version: str):
+        reads.append(name)
+        return original(self, name, version)
+
+    monkeypatch.setattr(PublishedServices, "look_up", counted)
+
+    async def together() -> None:
+        found = await asyncio.gather(*(state.resolve("galaxy-class", "1.0") for _ in range(20)))
+        assert {one.model.version for one in found} == {1}
+        with pytest.raises(RequestError, match="no such service"):
+            await state.resolve("nothing", "1.0")
+
+    asyncio.run(together())
+    assert reads == ["galaxy-class", "nothing"]
+    state.pool.close()
+    state.database.close()

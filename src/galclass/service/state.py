@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import replace
 from typing import cast
@@ -57,6 +58,7 @@ class ServiceState:
         self.images = Images(self.database)
         self.tokens = Tokens(self.database)
         self.published = PublishedServices(self.database)
+        self._reading: dict[tuple[str, str], asyncio.Future[PublishedService]] = {}
         self.examples = Examples(self.database, config.workspace_path / "prepared" / "index.parquet")
         self.similar = SimilarGalaxies(self.database)
         self.models = LoadedModels(self._read_model)
@@ -112,7 +114,12 @@ class ServiceState:
         recent = self.published.recent(name, version)
         if recent is not None:
             return recent
-        return await run_in_threadpool(self.published.look_up, name, version)
+        reading = self._reading.get((name, version))
+        if reading is None:  # those who come meanwhile wait for this one reading
+            reading = asyncio.ensure_future(run_in_threadpool(self.published.look_up, name, version))
+            self._reading[name, version] = reading
+            reading.add_done_callback(lambda _: self._reading.pop((name, version), None))
+        return await asyncio.shield(reading)
 
     async def inputs(
         self, body: bytes, content_type: str, object_id: str | None, *, max_images: int | None = None
