@@ -15,9 +15,7 @@ import pyarrow.parquet as parquet
 
 from galclass.database import open_database
 from galclass.database.export import export_predictions
-from galclass.database.queue import prediction_row
-from galclass.database.schema import predictions
-from galclass.database.statements import insert_new
+from galclass.database.queue import insert_predictions, prediction_row
 from galclass.morphology import CLASSES
 from galclass.scoring import ModelId, Prediction
 
@@ -59,7 +57,7 @@ def main() -> None:
         for first in range(0, arguments.rows, CHUNK):
             rows = synthetic(first, rng)
             with database.write() as connection:
-                connection.execute(insert_new(connection, predictions), rows)
+                insert_predictions(connection, rows)
             if first * 10 // arguments.rows != (first + CHUNK) * 10 // arguments.rows:
                 marks.append(memory_mb("VmRSS"))
         written = time.perf_counter() - started

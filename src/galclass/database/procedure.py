@@ -30,7 +30,8 @@ DEFAULT_MODEL = f"galaxy@{PRODUCTION}"
 _PROLOGUE = """\
 import sys
 if "galclass.scoring.backend" not in sys.modules:
-    import site
+    import os, site
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     site.addsitedir({path!r})
 from galclass.scoring.backend import BackEnd"""
 
