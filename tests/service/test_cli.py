@@ -91,3 +91,11 @@ def test_a_log_line_is_json_with_known_fields_only() -> None:
     assert '"status": 200' in line
     assert "secret" not in line
     assert "body" not in line
+
+
+def test_a_database_that_cannot_be_opened_is_told_before_any_process_starts(config: Config) -> None:
+    from galclass.errors import DatabaseError
+    from galclass.service import serve
+
+    with pytest.raises(DatabaseError, match="is no database URL"):
+        serve(replace(config, database="://nothing", serve=replace(config.serve, workers=2)))

@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from galclass.config import Config, config_from_dict, config_to_dict
+from galclass.database import open_database
 from galclass.errors import ServiceError
 from galclass.service.logs import configure_logs
 from galclass.service.metrics import MULTIPROCESS_FOLDER
@@ -36,10 +37,11 @@ def serve(config: Config) -> None:
 
     Raises
     ------
-    ServiceError
-        If the address cannot be bound.
+    DatabaseError
+        If the database cannot be opened; told once here, not by every process again and again.
     """
     settings = config.serve
+    open_database(config.database_url).close()
     os.environ[CONFIG_VARIABLE] = json.dumps(config_to_dict(config))
     if settings.workers == 1:
         uvicorn.run(APP, **server_options(config))
