@@ -11,14 +11,17 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from scoring_parts import Prototype, images, network, weight_count
 
@@ -29,10 +32,43 @@ from galclass.scoring import Scorer
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 
+_server: Any = None  # the cluster whose processor time counts too
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds by the clock, and of processor time in this process, its children and the server."""
+
+    wall: float
+    cpu: float
+
+
 def timed(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
+
+def cost(work: Callable[[], object]) -> Cost:
+    before = cpu_s()
+    wall = timed(work)
+    return Cost(wall, cpu_s() - before)
+
+
+def cpu_s() -> float:
+    """Processor seconds so far of this process, its ended children, and the server with all its back ends."""
+    own = sum(os.times()[:4])
+    if _server is None:
+        return own
+    postmaster = int((_server.data / "postmaster.pid").read_text().splitlines()[0])
+    living = subprocess.run(["pgrep", "-P", str(postmaster)], capture_output=True, text=True).stdout.split()
+    ticks = sum(_ticks(postmaster, 4)) + sum(sum(_ticks(int(pid), 2)) for pid in living)
+    return own + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(pid: int, fields: int) -> list[int]:
+    text = Path(f"/proc/{pid}/stat").read_text()
+    return [int(value) for value in text.rpartition(")")[2].split()[11 : 11 + fields]]
 
 
 def fill(url: str, data: list[bytes], model: bytes) -> Database:
@@ -47,29 +83,34 @@ def clear(database: Database) -> None:
         connection.exec_driver_sql("DELETE FROM galaxy_predictions")
 
 
-def work_from(url: str) -> None:
+def work_from(url: str, barrier: Any) -> None:
     with open_database(url) as database:
+        barrier.wait()
         score_pending(database)
 
 
-def call_from(url: str, low: int, high: int) -> None:
+def call_from(url: str, low: int, high: int, barrier: Any) -> None:
     import psycopg
 
     query = "SELECT count(predict_galaxy_class(img)) FROM galaxy_images WHERE object_id >= %s AND object_id < %s"
     with psycopg.connect(url) as connection:
+        connection.execute("SELECT predict_galaxy_class('\\x00')")
+        barrier.wait()
         connection.execute(query, (f"{low:07}", f"{high:07}"))
 
 
-def in_two(target: Callable[..., None], *arguments: tuple[object, ...]) -> float:
-    """Seconds of two processes side by side, their start and imports included."""
+def in_two(target: Callable[..., None], *arguments: tuple[object, ...]) -> Cost:
+    """Two processes side by side, from the moment both are ready; only the clock is of use."""
     context = multiprocessing.get_context("spawn")
-    started = time.perf_counter()
-    processes = [context.Process(target=target, args=each) for each in arguments]
+    barrier = context.Barrier(len(arguments) + 1)
+    processes = [context.Process(target=target, args=(*each, barrier)) for each in arguments]
     for process in processes:
         process.start()
+    barrier.wait()
+    started = time.perf_counter()
     for process in processes:
         process.join()
-    return time.perf_counter() - started
+    return Cost(time.perf_counter() - started, float("nan"))
 
 
 def prototype_pipeline(url: str, model: bytes) -> None:
@@ -102,15 +143,15 @@ def cluster() -> Iterator[object]:
             server.remove()
 
 
-def sqlite_rows(data: list[bytes], model: bytes, folder: Path) -> dict[str, float]:
+def sqlite_rows(data: list[bytes], model: bytes, folder: Path) -> dict[str, Any]:
     url = f"sqlite:///{folder / 'galclass.db'}"
     rows = {}
     with fill(url, data, model) as database:
-        rows["SQLite, worker"] = timed(lambda: score_pending(database))
+        rows["SQLite, worker"] = cost(lambda: score_pending(database))
         clear(database)
         rows["SQLite, two workers"] = in_two(work_from, (url,), (url,))
         query = "SELECT count(predict_galaxy_class(img)) FROM galaxy_images"
-        rows["SQLite, predict_galaxy_class(img)"] = timed(lambda: run_sql(database, query))
+        rows["SQLite, predict_galaxy_class(img)"] = cost(lambda: run_sql(database, query))
         one = "SELECT predict_galaxy_class(img) FROM galaxy_images LIMIT 1"
         rows["warm single-row call, SQLite (ms)"] = 1e3 * median(
             timed(lambda: run_sql(database, one)) for _ in range(200)
@@ -118,18 +159,18 @@ def sqlite_rows(data: list[bytes], model: bytes, folder: Path) -> dict[str, floa
     return rows
 
 
-def postgresql_rows(data: list[bytes], model: bytes, server: object) -> dict[str, float]:
+def postgresql_rows(data: list[bytes], model: bytes, server: object) -> dict[str, Any]:
     import psycopg
 
     from galclass.database.procedure import install_procedure
 
     url, rows = server.create_database("benchmark"), {}
     with fill(url, data, model) as database:
-        rows["PostgreSQL, worker"] = timed(lambda: score_pending(database))
+        rows["PostgreSQL, worker"] = cost(lambda: score_pending(database))
         clear(database)
         rows["PostgreSQL, two workers"] = in_two(work_from, (url,), (url,))
         clear(database)
-        rows["prototype's pipeline, PostgreSQL"] = timed(lambda: prototype_pipeline(url, model))
+        rows["prototype's pipeline, PostgreSQL"] = cost(lambda: prototype_pipeline(url, model))
         install_procedure(database)
         cold = []
         for _ in range(5):
@@ -142,11 +183,11 @@ def postgresql_rows(data: list[bytes], model: bytes, server: object) -> dict[str
             calls = [timed(lambda: connection.execute(one)) for _ in range(200)]
             rows["warm single-row call, PostgreSQL (ms)"] = 1e3 * median(calls)
             everything = "SELECT count(predicted_class) FROM predict_galaxies()"
-            rows["PostgreSQL, predict_galaxies()"] = timed(lambda: connection.execute(everything))
+            rows["PostgreSQL, predict_galaxies()"] = cost(lambda: connection.execute(everything))
             scalar = "SELECT count(predict_galaxy_class(img)) FROM galaxy_images"
-            rows["PostgreSQL, predict_galaxy_class(img)"] = timed(lambda: connection.execute(scalar))
+            rows["PostgreSQL, predict_galaxy_class(img)"] = cost(lambda: connection.execute(scalar))
             call = "CALL predict_galaxy_class_batch()"
-            rows["PostgreSQL, predict_galaxy_class_batch"] = timed(lambda: connection.execute(call))
+            rows["PostgreSQL, predict_galaxy_class_batch"] = cost(lambda: connection.execute(call))
             rows["memory of a warm connection (MB)"] = private_mb(connection)
         half = len(data) // 2
         rows["PostgreSQL, two connections"] = in_two(call_from, (url, 0, half), (url, half, len(data)))
@@ -176,9 +217,9 @@ def main() -> None:
     data, model = images(count), network()
     scorer, prototype = Scorer(model), Prototype(model)
     scorer.score(data[:64])
-    rows = {"plain Python": timed(lambda: scorer.score(data))}
+    rows = {"plain Python": cost(lambda: scorer.score(data))}
     chunks = [data[at : at + 64] for at in range(0, count, 64)]
-    rows["prototype's scoring alone"] = timed(lambda: [prototype.score(chunk) for chunk in chunks])
+    rows["prototype's scoring alone"] = cost(lambda: [prototype.score(chunk) for chunk in chunks])
     rows["warm single image, plain Python (ms)"] = 1e3 * median(
         timed(lambda: scorer.score(data[:1])) for _ in range(200)
     )
@@ -186,22 +227,26 @@ def main() -> None:
         rows |= sqlite_rows(data, model, Path(folder))
     if not arguments.sqlite_only:
         with cluster() as server:
+            global _server
+            _server = server
             rows |= postgresql_rows(data, model, server) if server else {}
     report(rows, count)
 
 
-def report(rows: dict[str, float], count: int) -> None:
-    plain = rows["plain Python"]
-    processor = subprocess.run(["uname", "-mr"], capture_output=True, text=True).stdout.strip()
-    print(f"{count:,} JPEGs of 424 x 424 px, network of {weight_count():,} weights at 50 px, {processor}\n")
-    print("| host | rows/s | added ms a row | times plain |\n|---|---|---|---|")
+def report(rows: dict[str, Any], count: int) -> None:
+    plain, load = rows["plain Python"], os.getloadavg()[0]
+    system = " ".join(os.uname()[index] for index in (2, 4))
+    print(f"{count:,} JPEGs of 424 x 424 px, network of {weight_count():,} weights at 50 px, {system}, load {load:.1f}")
+    print("Added time is processor time a row, this process and server together, beyond the plain scorer's.\n")
+    print("| host | rows/s by the clock | processor ms a row | added ms a row | times plain |\n|---|---|---|---|---|")
     for name, value in rows.items():
-        if not name.endswith(("(ms)", "(MB)")):
-            added = 1e3 * (value - plain) / count
-            print(f"| {name} | {count / value:,.0f} | {added:+.3f} | {plain / value:.2f} |")
+        if isinstance(value, Cost):
+            each, added = 1e3 * value.cpu / count, 1e3 * (value.cpu - plain.cpu) / count
+            ratio = plain.cpu / value.cpu
+            print(f"| {name} | {count / value.wall:,.0f} | {each:.3f} | {added:+.3f} | {ratio:.2f} |")
     print("\n| figure | value |\n|---|---|")
     for name, value in rows.items():
-        if name.endswith(("(ms)", "(MB)")):
+        if not isinstance(value, Cost):
             print(f"| {name} | {value:.2f} |")
 
 

@@ -12,8 +12,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import cv2
-
 from galclass.scoring.prediction import Prediction
 from galclass.scoring.scorer import CHUNK, Scorer
 
@@ -35,8 +33,6 @@ SELECT object_id, EXISTS (
     SELECT 1 FROM {schema}.galaxy_predictions p
     WHERE p.object_id = part.object_id AND p.model_name = $2 AND p.model_version = $3
 ) AS scored FROM part ORDER BY object_id"""
-
-cv2.setNumThreads(1)  # a back end is one thread
 
 _scorers: dict[str, Scorer] = {}
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,7 +58,8 @@ class Scorer:
     name, version
         What the records say about the model; version 0 means that it is not registered.
     threads : int
-        Threads inside an operator; 1 is right wherever several processes score.
+        Threads inside an operator of the graph, and of OpenCV in the whole process; 1 is right wherever several
+        processes score.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class Scorer:
     def __init__(
         self, model: bytes | Path | str | None = None, *, name: str = "galaxy", version: int = 0, threads: int = 1
     ) -> None:
+        cv2.setNumThreads(threads)  # its pool spins between calls: on one image at a time it doubles the processor time
         self.value, where = _read_model(model)
         self.sha256 = hashlib.sha256(self.value).hexdigest()
         self._session = open_session(self.value, threads=threads, where=where)
