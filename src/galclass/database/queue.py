@@ -28,6 +28,12 @@ FILL_ROWS = 20_000
 """Images looked at in one transaction that fills the queue."""
 
 _Q = score_queue.c
+_BY_INDEX = text(
+    "SELECT "
+    + ", ".join(
+        f"set_config('enable_{way}', 'off', true)" for way in ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin")
+    )
+)
 _INSERT_AS_JSON = text(
     """INSERT INTO galaxy_predictions
     SELECT * FROM jsonb_populate_recordset(NULL::galaxy_predictions, CAST(:rows AS jsonb)) ON CONFLICT DO NOTHING"""
@@ -45,6 +51,8 @@ _REMOVE = text(f"DELETE FROM galaxy_score_queue WHERE {_MINE} AND object_id IN :
 
 def _claim_statement(dialect: str) -> TextClause:
     lock = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
+    # An array is looked up in the index row by row; a join would read the whole queue for each chunk.
+    among = "= ANY (ARRAY(SELECT object_id FROM picked))" if lock else "IN (SELECT object_id FROM picked)"
     # MATERIALIZED: a plan that ran the inner query again for every row would lock, and claim, more each time.
     return text(
         f"""WITH picked AS MATERIALIZED (
@@ -52,7 +60,7 @@ def _claim_statement(dialect: str) -> TextClause:
             WHERE {_MINE} AND object_id > :after AND (claimed_until IS NULL OR claimed_until < :now)
             ORDER BY object_id LIMIT :size {lock}
         ) UPDATE galaxy_score_queue SET claimed_by = :worker, claimed_until = :until
-        WHERE {_MINE} AND object_id IN (SELECT object_id FROM picked) RETURNING object_id"""
+        WHERE {_MINE} AND object_id {among} RETURNING object_id"""
     ).bindparams(bindparam("now", type_=UtcTime), bindparam("until", type_=UtcTime))
 
 
@@ -115,6 +123,7 @@ class ScoreQueue:
         moment = now()
         times = {"now": moment, "until": moment + timedelta(seconds=LEASE_S)}
         with self._database.write() as connection:
+            _go_by_index(connection)
             found = connection.scalars(
                 self._claim, {**self._key, **times, "after": after, "size": size, "worker": self.worker}
             )
@@ -129,6 +138,7 @@ class ScoreQueue:
         """Write the predictions of a chunk and take it off the queue, in one transaction."""
         rows = [prediction_row(answer) for answer in answers]
         with self._database.write() as connection:
+            _go_by_index(connection)
             if rows:
                 insert_predictions(connection, rows)
             connection.execute(_REMOVE, {**self._key, "ids": object_ids})
@@ -150,6 +160,12 @@ class ScoreQueue:
         free = score_queue.update().where(self._mine, _Q.claimed_by == holder)
         with self._database.write() as connection:
             connection.execute(free.values(claimed_by=None, claimed_until=None))
+
+
+def _go_by_index(connection: Connection) -> None:
+    """Keep PostgreSQL from reading the whole queue for a chunk, as it plans while it has no statistics of it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_BY_INDEX)
 
 
 def insert_predictions(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
