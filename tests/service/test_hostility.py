@@ -41,9 +41,10 @@ def memory_mib(server: LiveServer) -> float:
 
 
 def talk(server: LiveServer, data: bytes, timeout_s: float = 20.0) -> bytes:
-    """Send bytes and read until the server closes or answers no more."""
+    """Send bytes and read until the server closes or answers no more; it may close before it has read all."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=timeout_s) as connection:
-        connection.sendall(data)
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            connection.sendall(data)
         received = b""
         try:
             while piece := connection.recv(65536):
@@ -84,6 +85,7 @@ def test_huge_headers_are_refused(server: LiveServer) -> None:
             assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")
     many = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(10_000)) + b"\r\n"
     assert talk(server, many)[:13] in (b"", b"HTTP/1.1 431 ")
+    assert httpx2.get(server.url + "/healthz", timeout=10).status_code == 200
 
 
 def test_a_body_that_dawdles_is_cut_off(server: LiveServer) -> None:
