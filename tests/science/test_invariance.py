@@ -1,0 +1,51 @@
+"""The model in the package answers alike for every turn and mirror image of a cutout: by construction, not by luck."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from galclass.preprocess import cutout
+from galclass.scoring import ModelOutputs, Scorer
+
+COUNT = 20
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    return Scorer()
+
+
+@pytest.fixture(scope="module")
+def cutouts(scorer: Scorer, sample_folder: Path) -> np.ndarray:
+    """Real galaxies: uint8, (20, size_px, size_px, 3)."""
+    with zipfile.ZipFile(sample_folder / "images_gz2.zip") as archive:
+        names = [name for name in sorted(archive.namelist()) if name.endswith(".jpg")][:COUNT]
+        return np.stack([cutout(archive.read(name), scorer.parameters) for name in names])
+
+
+@pytest.fixture(scope="module")
+def upright(scorer: Scorer, cutouts: np.ndarray) -> ModelOutputs:
+    return scorer.score_cutouts(cutouts)
+
+
+def test_different_galaxies_get_different_answers(upright: ModelOutputs) -> None:
+    assert np.ptp(upright.probabilities, axis=0).max() > 0.3
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("quarters", range(4))
+def test_turned_and_mirrored_cutouts_get_the_same_answer(
+    scorer: Scorer, cutouts: np.ndarray, upright: ModelOutputs, quarters: int, mirrored: bool
+) -> None:
+    turned = np.rot90(cutouts, quarters, axes=(1, 2))
+    turned = turned[:, :, ::-1] if mirrored else turned
+    outputs = scorer.score_cutouts(np.ascontiguousarray(turned))
+    np.testing.assert_allclose(outputs.probabilities, upright.probabilities, atol=1e-5)
+    np.testing.assert_allclose(outputs.embedding, upright.embedding, atol=1e-5)
+    assert outputs.vote_fractions is not None
+    assert upright.vote_fractions is not None
+    np.testing.assert_allclose(outputs.vote_fractions, upright.vote_fractions, atol=1e-5)
