@@ -100,8 +100,10 @@ def test_a_part_from_a_mirror_goes_on_from_that_mirror(server, behaviour, file_o
     server.paths["/mirror/data.zip"] = behaviour(body=body, e_tag='"v1"', cut_after=[1_000_000])
     with pytest.raises(DownloadError):
         fetch(file, tmp_path, settings=replace(quick, retries=-1))
-    assert fetch(file, tmp_path, settings=quick).resumed_from > 0
-    assert server.requests[-1] == ("/mirror/data.zip", "bytes=786432-")
+    fetched = fetch(file, tmp_path, settings=quick)
+    assert 0 < fetched.resumed_from < len(body)
+    assert fetched.path.read_bytes() == body
+    assert server.requests[-1] == ("/mirror/data.zip", f"bytes={fetched.resumed_from}-")
 
 
 def test_a_cut_connection_goes_on_where_it_stopped(server, behaviour, file_of, body, quick, tmp_path) -> None:
