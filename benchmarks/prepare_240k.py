@@ -84,15 +84,16 @@ def timed_run(arguments: list[str], kill_after_s: float | None = None) -> tuple[
     stop = threading.Event()
 
     def watch() -> None:
-        while not stop.wait(0.5):
+        while not stop.wait(2.0):  # a look at the memory map takes a while itself
             peak[0] = max(peak[0], sum(uss_mb(pid) for pid in family(process.pid)))
-            if kill_after_s is not None and time.monotonic() - begin > kill_after_s:
-                os.kill(process.pid, signal.SIGKILL)
-                return
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    printed, _ = process.communicate()
+    try:
+        printed, _ = process.communicate(timeout=kill_after_s)
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, signal.SIGKILL)
+        printed, _ = process.communicate()
     stop.set()
     watcher.join()
     return time.monotonic() - begin, peak[0], printed.strip()
@@ -179,7 +180,7 @@ def measure(folder: Path, chosen: argparse.Namespace) -> None:
         seconds[processes], memory[processes], printed = timed_run(
             command(folder, images, f"ws{processes}", chosen.size_px, processes)
         )
-        print(printed)
+        print(printed, flush=True)
         if processes == 1:
             shutil.rmtree(folder / "ws1")
         for name, found in (("decoding alone", bare[processes]), ("prepare", seconds[processes])):

@@ -146,7 +146,8 @@ class TrainConfig:
     Attributes
     ----------
     topology : str
-        "residual" (default), "original", a path to a Net# file, or "timm:<model>".
+        "residual" (default), "residual_large" (half as much again), "original", a path to a Net# file, or
+        "timm:<model>".
     num_hidden_nodes : int
         Size of `auto` hidden layers of a Net# topology.
     type : str

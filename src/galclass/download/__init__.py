@@ -4,9 +4,10 @@ Takes the name of a source (or a catalog with positions), gives files and image 
 writes `downloads/<source>/` in the workspace with a `download.json` beside the files.
 """
 
-from galclass.download.archive import ArchiveLimits, iter_images, unpack
+from galclass.download.archive import ArchiveLimits, image_key, iter_images, unpack
 from galclass.download.cutouts import CutoutRequest, CutoutsSummary, download_cutouts
 from galclass.download.fetch import FetchResult, fetch
+from galclass.download.listing import ImageEntry, list_images
 from galclass.download.manifest import Source, SourceFile, known_sources, read_manifest
 from galclass.download.sources import DownloadSummary, SourceFiles, download, open_source
 
@@ -16,14 +17,17 @@ __all__ = [
     "CutoutsSummary",
     "DownloadSummary",
     "FetchResult",
+    "ImageEntry",
     "Source",
     "SourceFile",
     "SourceFiles",
     "download",
     "download_cutouts",
     "fetch",
+    "image_key",
     "iter_images",
     "known_sources",
+    "list_images",
     "open_source",
     "read_manifest",
     "unpack",

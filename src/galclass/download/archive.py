@@ -13,8 +13,9 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from galclass.errors import ArchiveError
@@ -80,7 +81,7 @@ def iter_images(
     path = Path(path)
     keep = wanted or (lambda name: True)
     if path.is_dir():
-        for name in _folder_names(path):
+        for name in folder_names(path):
             if keep(name):
                 yield name, (path / name).read_bytes()
         return
@@ -126,37 +127,43 @@ def unpack(path: Path | str, folder: Path | str, *, limits: ArchiveLimits = DEFA
 
 def is_image(name: str) -> bool:
     """Tell whether a member's name is that of an image (macOS resource files are none)."""
-    parts = PurePosixPath(name)
-    return parts.suffix.lower() in IMAGE_SUFFIXES and not _is_junk(name)
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not _is_junk(name)
 
 
 def image_key(name: str) -> str:
     """Give the key that joins an image to its catalog row: the file name without folder and suffix."""
-    return PurePosixPath(name).stem
+    return os.path.splitext(name.rpartition("/")[2])[0]
 
 
 def _is_junk(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return "__MACOSX" in parts or any(part.startswith("._") for part in parts)
+    return "__MACOSX" in name.split("/") or "/._" in f"/{name}"
 
 
-def _folder_names(folder: Path) -> list[str]:
+def folder_names(folder: Path) -> list[str]:
+    """List the image files of a folder, to its bottom, sorted, with "/" between the parts."""
     names = []
     for root, folders, files in os.walk(folder):
         folders.sort()
-        relative = Path(root).relative_to(folder)
-        names += [(relative / file).as_posix() for file in files if is_image(file)]
+        inside = Path(root).relative_to(folder).as_posix()
+        names += [file if inside == "." else f"{inside}/{file}" for file in files if is_image(file)]
     return sorted(names)
 
 
 def _members(path: Path, limits: ArchiveLimits, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
     if not path.is_file():
         raise ArchiveError("no such folder or archive", where=str(path))
-    try:
+    with naming_the_archive(path):
         if zipfile.is_zipfile(path):
             yield from _zip_members(path, limits, wanted)
         else:
             yield from _tar_members(path, limits, wanted)
+
+
+@contextmanager
+def naming_the_archive(path: Path) -> Iterator[None]:
+    """Turn what a damaged archive raises into an `ArchiveError` that names it."""
+    try:
+        yield
     except PermissionError:
         raise
     except (zipfile.BadZipFile, zlib.error, tarfile.TarError, EOFError, OSError, NotImplementedError) as error:
@@ -167,15 +174,15 @@ def _members(path: Path, limits: ArchiveLimits, wanted: Wanted) -> Iterator[tupl
 
 def _zip_members(path: Path, limits: ArchiveLimits, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
-        infos = [info for info in archive.infolist() if not info.is_dir()]
-        _check_zip(infos, path, limits)
-        for info in infos:
+        for info in checked_zip(archive, path, limits):
             if info.filename and not _is_junk(info.filename) and wanted(info.filename):
                 with archive.open(info) as member:
                     yield info.filename, _read(member, info.filename, path, limits)
 
 
-def _check_zip(infos: list[zipfile.ZipInfo], path: Path, limits: ArchiveLimits) -> None:
+def checked_zip(archive: zipfile.ZipFile, path: Path, limits: ArchiveLimits) -> list[zipfile.ZipInfo]:
+    """Give the files of a zip; an unsafe table of contents refuses it."""
+    infos = [info for info in archive.infolist() if not info.is_dir()]
     names = _NameCheck(path, limits)
     end = 0
     for info in infos:
@@ -190,6 +197,7 @@ def _check_zip(infos: list[zipfile.ZipInfo], path: Path, limits: ArchiveLimits) 
         if info.header_offset < end:
             raise _refusal("members that overlap", path, info.filename)
         end = info.header_offset + info.compress_size
+    return infos
 
 
 def _tar_members(path: Path, limits: ArchiveLimits, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
@@ -219,10 +227,10 @@ class _NameCheck:
         self.total_bytes = 0
 
     def add(self, name: str, size: int) -> None:
-        parts = PurePosixPath(name)
-        if parts.is_absolute() or ".." in parts.parts or "\\" in name or "\0" in name or ":" in parts.parts[0]:
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or not parts or ":" in parts[0]:
             raise _refusal("a name that points outside", self._path, name)
-        key = str(parts).casefold()
+        key = "/".join(parts).casefold()
         if key in self._seen:
             raise _refusal("a name that comes twice", self._path, name)
         self._seen.add(key)

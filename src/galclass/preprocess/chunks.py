@@ -7,10 +7,11 @@ cutouts at their place in a pixel file. Needs neither tables nor a catalog, so t
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from galclass.errors import CutoutError
 from galclass.preprocess.cutouts import CutoutParameters, stored_cutout
 from galclass.preprocess.headers import MAX_BYTES, read_header
+from galclass.preprocess.zipped import ZipPlace, read_member
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Chunk:
         The files, named inside `images`.
     frame_px, stored_px : int or None
         Sides of the survey's frame and of the files, in px of the files.
+    places : tuple of ZipPlace, optional
+        Where each file lies in a zip; left out, they are found by name.
     """
 
     first: int
@@ -53,15 +57,23 @@ class Chunk:
     names: tuple[str, ...]
     frame_px: int | None = None
     stored_px: int | None = None
+    places: tuple[ZipPlace, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give the chunk as plain values."""
-        return asdict(self)
+        return vars(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Chunk:
         """Build a chunk from plain values."""
-        return cls(**{**values, "names": tuple(values["names"])})
+        places = values["places"]
+        found = None if places is None else tuple(ZipPlace(*place) for place in places)
+        return cls(**{**values, "names": tuple(values["names"]), "places": found})
+
+    def part(self, start: int, stop: int) -> Chunk:
+        """Give the files from `start` to before `stop` as a chunk of their own."""
+        places = None if self.places is None else self.places[start:stop]
+        return replace(self, first=self.first + start, names=self.names[start:stop], places=places)
 
 
 def cutouts_of_chunk(
@@ -146,12 +158,9 @@ def _check_stored_size(data: bytes, stored_px: int, frame_px: int | None) -> Non
 
 
 def _read_files(chunk: Chunk, unreadable: dict[str, Reject]) -> Iterator[tuple[str, bytes]]:
-    images = Path(chunk.images)
-    archive = _open_zip(chunk.images) if images.is_file() else None
-    for name in chunk.names:
-        try:  # one byte more than is allowed: enough to see that a file is too large
-            with archive.open(name) if archive else (images / name).open("rb") as file:
-                yield name, file.read(MAX_BYTES + 1)
+    for place, name in enumerate(chunk.names):
+        try:
+            yield name, _read_file(chunk, place)
         except (
             OSError,
             KeyError,
@@ -163,6 +172,21 @@ def _read_files(chunk: Chunk, unreadable: dict[str, Reject]) -> Iterator[tuple[s
         ) as error:
             unreadable[name] = Reject(name, "unreadable", f"the file cannot be read ({error})")
             yield name, b""
+
+
+def _read_file(chunk: Chunk, place: int) -> bytes:
+    """Read one file; one byte more than is allowed is enough to see that it is too large."""
+    path, name = Path(chunk.images), chunk.names[place]
+    if chunk.places is not None:
+        return read_member(_descriptor(chunk.images), chunk.places[place])
+    archive = _open_zip(chunk.images) if path.is_file() else None
+    with archive.open(name) if archive else (path / name).open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+@lru_cache(maxsize=2)
+def _descriptor(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 @lru_cache(maxsize=2)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -60,8 +60,7 @@ class _Worker:
             reject = Reject(chunk.names[0], "crashed", "the decoder crashed on this file")
             return ChunkResult(chunk, [None], [reject])
         singles = [
-            self.fill(replace(chunk, first=chunk.first + k, names=(name,)), items[k : k + 1] if items else None)
-            for k, name in enumerate(chunk.names)
+            self.fill(chunk.part(k, k + 1), items[k : k + 1] if items else None) for k in range(len(chunk.names))
         ]
         return ChunkResult(chunk, [s.sha256s[0] for s in singles], [r for s in singles for r in s.rejects])
 

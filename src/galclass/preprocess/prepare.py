@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from galclass.catalog import CatalogColumns, CatalogReport, read_catalog, split_by_object_id
 from galclass.config import Config, PrepareConfig, SourceConfig
-from galclass.download import iter_images, open_source
+from galclass.download import iter_images, list_images, open_source
 from galclass.errors import ConfigError, StoreError
 from galclass.preprocess.chunks import Chunk
 from galclass.preprocess.cutouts import CutoutParameters
@@ -32,6 +32,7 @@ from galclass.preprocess.images import ImageFiles, image_files, stamps_sha256
 from galclass.preprocess.store import INDEX, REJECTS, StoreWriter, read_facts, write_facts, write_parquet
 from galclass.preprocess.summary import PrepareSummary
 from galclass.preprocess.tables import index_and_rejects, join_sources, places_table, reasons, rejects_table
+from galclass.preprocess.zipped import ZipPlace
 
 PLACES = "places.parquet"
 FILES_PER_CHUNK = 128
@@ -150,15 +151,7 @@ def _with_real_paths(source: SourceConfig) -> SourceConfig:
 
 def _open(source: SourceConfig) -> _Input:
     path = Path(source.images)
-    names: list[str] = []
-
-    def note(name: str) -> bool:
-        names.append(name)
-        return False  # the name is enough now
-
-    for _ in iter_images(path, wanted=note):
-        pass
-    return _Input(source, image_files(path, names))
+    return _Input(source, image_files(path, list_images(path)))
 
 
 def _read_rows(part: _Input, wanted: PrepareConfig) -> _Input:
@@ -256,9 +249,9 @@ def _file_sha256(path: str) -> str:
 
 def _pixels_sha256(parameters: CutoutParameters, inputs: list[_Input], plan: list[tuple[str, str]]) -> str:
     """Hash what decides the pixels: parameters, frames, and the files in their order."""
-    stamps = {part.config.name: part.files.stamps for part in inputs}
+    entries = {part.config.name: part.files.entries for part in inputs}
     frames = [(part.config.name, part.config.frame_px, part.config.stored_px) for part in inputs]
-    files = stamps_sha256((f"{source}/{file}", stamps[source][file]) for source, file in plan)
+    files = stamps_sha256((f"{source}/{file}", entries[source][file].stamp) for source, file in plan)
     return hashlib.sha256(json.dumps([parameters.sha256, frames, files]).encode()).hexdigest()
 
 
@@ -285,7 +278,17 @@ def _summary(folder: Path, facts: dict[str, Any], cut: int, begin: float) -> Pre
 
 def _chunks(part: _Input, plan: list[tuple[str, str]]) -> Iterator[Chunk]:
     """Cut a source's places into chunks."""
-    own = [place for place, (source, _) in enumerate(plan) if source == part.config.name]
+    config, entries = part.config, part.files.entries
+    own = [place for place, (source, _) in enumerate(plan) if source == config.name]
     for start in range(0, len(own), FILES_PER_CHUNK):
         names = tuple(plan[place][1] for place in own[start : start + FILES_PER_CHUNK])
-        yield Chunk(own[start], str(part.files.path), names, part.config.frame_px, part.config.stored_px)
+        found = tuple(entries[name].place for name in names)
+        places = tuple(ZipPlace(*place) for place in found if place is not None)
+        yield Chunk(
+            first=own[start],
+            images=str(part.files.path),
+            names=names,
+            frame_px=config.frame_px,
+            stored_px=config.stored_px,
+            places=places if len(places) == len(names) else None,
+        )

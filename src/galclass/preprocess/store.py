@@ -3,7 +3,7 @@
 Takes a folder, gives cutouts by row. `store.u8` holds (places, side, side, 3) bytes and nothing else;
 `index.parquet` has one row an object with the place of its cutout; `prepared.json` the parameters.
 Written by `StoreWriter` in chunks: pixels first, then a line of the journal, so that a chunk is
-there whole or not at all, whenever the writer stops.
+there whole or not at all, whenever the writer or the machine stops.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from galclass.errors import StoreError
 from galclass.preprocess.chunks import Chunk, Reject, fill_chunk
 from galclass.preprocess.cutouts import CutoutParameters
+from galclass.preprocess.journal import Journal, read_lines, write_lines
 
 PIXELS, INDEX, REJECTS, FACTS = "store.u8", "index.parquet", "rejects.parquet", "prepared.json"
 PARTIAL, JOURNAL = "store.u8.partial", "journal.jsonl"
@@ -133,7 +134,7 @@ class StoreWriter:
         self.partial = folder / PARTIAL
         folder.mkdir(parents=True, exist_ok=True)
         self.done = self._resume({"format": FORMAT_VERSION, "inputs_sha256": inputs_sha256, "places": places})
-        self._journal = (folder / JOURNAL).open("a", encoding="utf-8")
+        self._journal = Journal(folder / JOURNAL, self.partial)
 
     @property
     def bytes_per_cutout(self) -> int:
@@ -144,8 +145,7 @@ class StoreWriter:
         """Write down that the pixels of a chunk are in the file."""
         line = {"first": first, "sha256": list(sha256s), "rejects": [[r.key, r.code, r.reason] for r in rejects]}
         self.done[first] = line
-        self._journal.write(json.dumps(line) + "\n")
-        self._journal.flush()
+        self._journal.add(line)
 
     def write_chunk(self, first: int, items: Sequence[tuple[str, bytes]], *, frame_px: int | None = None) -> None:
         """Make the cutouts of a chunk in this process, write and record them."""
@@ -190,12 +190,12 @@ class StoreWriter:
 
     def _resume(self, start: dict[str, Any]) -> dict[int, dict[str, Any]]:
         journal = self.folder / JOURNAL
-        lines = _journal_lines(journal)
+        lines = read_lines(journal)
         if self.partial.exists() and lines and lines[0] == start:
-            _write_lines(journal, lines)  # without a line that was cut off
+            write_lines(journal, lines)  # without a line that was cut off
             return {int(line["first"]): line for line in lines[1:]}
         self.partial.write_bytes(b"")
-        _write_lines(journal, [start])
+        write_lines(journal, [start])
         return {}
 
 
@@ -240,24 +240,3 @@ def _map_pixels(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     with path.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return np.frombuffer(mapped, np.uint8).reshape(shape)
-
-
-def _journal_lines(path: Path) -> list[dict[str, Any]]:
-    """Read the journal up to the first line that is not whole."""
-    lines: list[dict[str, Any]] = []
-    if not path.exists():
-        return lines
-    with path.open(encoding="utf-8") as file:
-        for text in file:
-            try:
-                lines.append(json.loads(text))
-            except ValueError:
-                break
-    return lines
-
-
-def _write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(line) + "\n" for line in lines)
-    temporary.replace(path)

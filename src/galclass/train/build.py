@@ -16,7 +16,7 @@ from galclass.errors import TrainingError
 from galclass.morphology import CLASSES
 from galclass.topology.network import FullBundle
 from galclass.train.export import PixelScale
-from galclass.train.networks import Network, ResidualBody, check_strides
+from galclass.train.networks import RESIDUAL_SIZES, Network, ResidualBody, check_strides
 
 if TYPE_CHECKING:
     from galclass.topology.compile import NetworkModule
@@ -66,8 +66,8 @@ def pixel_scale(config: TrainConfig) -> PixelScale:
 
 def _body(config: TrainConfig, size_px: int) -> tuple[nn.Module, int, nn.Module | None]:
     topology = config.topology
-    if topology == "residual":
-        body = ResidualBody(size_px)
+    if topology in RESIDUAL_SIZES:
+        body = ResidualBody(size_px, *RESIDUAL_SIZES[topology])
         if config.reduced_px:
             check_strides(config.reduced_px, "train.reduced_px")
         return body, body.embedding_size, None

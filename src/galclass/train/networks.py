@@ -20,6 +20,13 @@ VOTE_COLUMNS: tuple[str, ...] = tuple(column for question in QUESTIONS.values() 
 """The 37 answers of the vote head, in the order of its outputs."""
 
 
+RESIDUAL_SIZES: dict[str, tuple[tuple[int, int, int], tuple[int, int]]] = {
+    "residual": ((4, 7, 14), (1, 1)),
+    "residual_large": ((4, 7, 16), (1, 2)),
+}
+"""Fields of the three stages and blocks of the last two, by the name in the configuration."""
+
+
 class Outputs(NamedTuple):
     """What a network gives: logits (n, 13), vote logits (n, 37) or None, debiased logits or None, embedding (n, d)."""
 
@@ -199,8 +206,8 @@ class ResidualBody(nn.Module):
     def __init__(
         self,
         size_px: int = 64,
-        fields: tuple[int, int, int] = (4, 8, 16),
-        blocks: tuple[int, int] = (1, 1),
+        fields: tuple[int, int, int] = RESIDUAL_SIZES["residual"][0],
+        blocks: tuple[int, int] = RESIDUAL_SIZES["residual"][1],
         head: int = 96,
     ) -> None:
         super().__init__()
