@@ -303,6 +303,8 @@ class EvaluateConfig:
         Resamples behind each 95 % interval.
     gallery : int
         Pictures of right and of wrong predictions in the report.
+    frequencies : dict of str to dict of str to float
+        Source -> label -> how often it occurs in nature, in any unit: that source is also measured at these shares.
     """
 
     __pydantic_config__ = _STRICT
@@ -310,6 +312,7 @@ class EvaluateConfig:
     split: Literal["train", "validation", "test"] = "test"
     bootstrap: int = 2000
     gallery: int = 24
+    frequencies: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -410,6 +413,42 @@ class ServeConfig:
 
 
 @dataclass(frozen=True)
+class ClusterConfig:
+    """Where Ray runs, and how a survey is cut into work for it.
+
+    Attributes
+    ----------
+    address : str or None
+        "local" (Ray on this machine for the run), "auto" (the cluster this machine is a node of) or HOST:PORT; None: no
+        cluster.
+    images, output : str or None
+        `score`: images (folder, archive, Parquet; path or URL) and folder of the predictions; None: those of `prepare`,
+        and `scored` in the workspace.
+    catalog : str or None
+        `score`: a catalog with positions of loose files and zip members.
+    chunk : int
+        Images of one task, a multiple of 64.
+    partition_rows : int
+        Most predictions of one file.
+    patience_s : float
+        How long a store that fails is waited for.
+    workers : int
+        Processes that train together; 0: one for each node.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    address: str | None = None
+    images: str | None = None
+    output: str | None = None
+    catalog: str | None = None
+    chunk: int = 1024
+    partition_rows: int = 250_000
+    patience_s: float = 300.0
+    workers: int = 0
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole workflow, one section per stage.
 
@@ -436,6 +475,7 @@ class Config:
     score: ScoreConfig = field(default_factory=ScoreConfig)
     publish: PublishConfig = field(default_factory=PublishConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
     @property
     def workspace_path(self) -> Path:

@@ -102,14 +102,45 @@ def _measured(metrics: Mapping[str, Any]) -> str:
     for title, table in metrics["tables"].items():
         errors = ", ".join(f"{name} {rate:.3f}" for name, rate in table["class_error"].items() if rate is not None)
         rows.append(f"- error by class, {title}: {errors}")
+    rows += [
+        f"- {title}, accuracy at natural frequencies: {_interval(figure)}"
+        for title, figure in metrics.get("natural", {}).items()
+    ]
     if (error := metrics.get("expected_calibration_error")) is not None:
         rows.append(f"- expected calibration error over the 13 classes: {error:.3f}")
+    rows += _trust(metrics.get("trust") or {}, metrics.get("votes"))
     if (volunteers := metrics.get("volunteers")) is not None:
         leaf, group = volunteers["leaf_ceiling"], volunteers["group_ceiling"]
         rows.append(
             f"- a second panel of volunteers would agree with the first in {leaf:.3f} (class), {group:.3f} (group)"
         )
     return "\n".join([*rows, ""])
+
+
+def _trust(trust: Mapping[str, Any], votes: Mapping[str, Any] | None) -> list[str]:
+    rows = [
+        f"- calibration, {title}: expected error {found['expected_calibration_error']:.3f}; as large by chance in"
+        f" {found['p_value']:.1%} of simulated perfect models (n = {found['count']})"
+        for title, found in trust.get("calibration", {}).items()
+    ]
+    if (sets := trust.get("coverage")) is not None:
+        share = sets["covered"] / sets["count"]
+        rows.append(
+            f"- prediction sets hold the true class for {share:.3f} of {sets['count']} objects"
+            f" (promised {sets['promised']:.0%}, {sets['low']:.3f}-{sets['high']:.3f} for samples of this size),"
+            f" {sets['mean_size']:.1f} classes on average"
+        )
+    if (found := trust.get("artifacts")) is not None:
+        rows.append(
+            f"- artifacts: {found['found']:.3f} of {found['artifacts']} found at {found['false_alarms']:.1%} false"
+            f" alarms among {found['galaxies']} galaxies (probability of A above {found['threshold']:.3f})"
+        )
+    if votes is not None:
+        rows.append(
+            f"- debiased smooth fraction: root mean square error {votes['smooth_rmse']:.3f};"
+            f" {votes['smooth_covered']:.1%} inside the 90 % interval (n = {votes['count']})"
+        )
+    return rows
 
 
 def _interval(figure: list[float]) -> str:

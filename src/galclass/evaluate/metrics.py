@@ -110,6 +110,26 @@ def classification(
     return Classification(names, matrix, **figures, majority_rate=majority)
 
 
+def natural_accuracy(matrix: IntArray, weights: FloatArray, *, resamples: int, seed: int) -> Interval:
+    """Give the accuracy on objects whose true labels occur in other shares than here.
+
+    Parameters
+    ----------
+    matrix : int64, (k, k)
+        Confusion; rows true.
+    weights : float64, (k,)
+        How often each true label occurs out there, in any unit.
+    """
+    shares = weights / weights.sum()
+
+    def accuracy(matrices: IntArray) -> FloatArray:
+        recall = _ratio(np.diagonal(matrices, axis1=1, axis2=2), matrices.sum(axis=2))
+        weighted: FloatArray = np.nansum(recall * shares, axis=1)
+        return weighted
+
+    return _interval(accuracy(matrix[None])[0], accuracy(_resampled_confusions(matrix, resamples, seed)))
+
+
 def _resampled_confusions(matrix: IntArray, resamples: int, seed: int) -> IntArray:
     """Resample objects with replacement: multinomial counts over the matrix' cells, (resamples, k, k)."""
     counts = matrix.ravel()

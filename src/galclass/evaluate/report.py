@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from galclass import __version__
 from galclass.evaluate.honesty import Honesty
 from galclass.evaluate.labellings import THIRTEEN
-from galclass.evaluate.metrics import Classification, Reliability
+from galclass.evaluate.metrics import Classification, Interval, Reliability
 from galclass.evaluate.plots import confusion_svg, reliability_svg
+from galclass.evaluate.trust import Trust
+from galclass.evaluate.votes import VoteErrors
 from galclass.morphology import CLASS_NAMES, leaves_of
 from galclass.scoring import Prediction
 
@@ -38,6 +40,9 @@ class ReportContent:
     tables: dict[str, Classification]
     calibration: Reliability | None
     honesty: Honesty | None
+    natural: dict[str, Interval]
+    trust: Trust
+    votes: VoteErrors | None
     labels: Sequence[str | None]
     predictions: Sequence[Prediction]
     pictures: Callable[[NDArray[np.int64]], NDArray[np.uint8]]

@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from galclass.config import Config
 from galclass.errors import EvaluationError
 from galclass.evaluate.card import model_card
 from galclass.evaluate.ceiling import VOTE_COLUMNS
 from galclass.evaluate.honesty import Honesty, compare_with_volunteers
-from galclass.evaluate.labellings import FOUR, THIRTEEN, Labelling, coarse_labelling
-from galclass.evaluate.metrics import Classification, Reliability, classification, reliability
+from galclass.evaluate.labellings import THIRTEEN
+from galclass.evaluate.metrics import Classification, Interval, Reliability, reliability
 from galclass.evaluate.report import ReportContent, write_report
+from galclass.evaluate.tables import Evaluated, Sampling, measure, natural_figures
+from galclass.evaluate.trust import Trust, measure_trust
+from galclass.evaluate.votes import SMOOTH, VoteErrors, vote_errors
 from galclass.preprocess import Store
 from galclass.scoring import Prediction, Scorer
 
@@ -51,26 +53,14 @@ class EvaluateSummary:
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """The split that was scored: positions in the index, labels and predictions, all in the same order."""
-
-    rows: NDArray[np.int64]
-    labels: list[str | None]
-    sources: list[str]
-    predictions: list[Prediction]
-
-    @property
-    def probabilities(self) -> NDArray[np.float64]:
-        """Class probabilities, (n, 13)."""
-        return np.array([prediction.probabilities for prediction in self.predictions], dtype=np.float64)
-
-
-@dataclass(frozen=True)
 class Results:
     """Everything that is measured."""
 
     tables: dict[str, Classification]
+    natural: dict[str, Interval]
     calibration: Reliability | None
+    trust: Trust
+    votes: VoteErrors | None
     honesty: Honesty | None
 
 
@@ -90,53 +80,18 @@ def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
     if _is_current(folder, fingerprint):
         return EvaluateSummary(0, 0.0, {}, folder, skipped=True)
     evaluated = _score_split(store, scorer, config.evaluate.split, progress)
-    tables = measure(evaluated, resamples=config.evaluate.bootstrap, seed=config.seed)
-    results = Results(tables, _calibration(evaluated), _honesty(store, evaluated, config.seed))
+    sampling = Sampling(config.evaluate.bootstrap, config.seed)
+    tables = measure(evaluated, sampling, observations=scorer.signature.trained.get("observations", ()))
+    results = Results(
+        tables=tables,
+        natural=natural_figures(tables, config.evaluate.frequencies, sampling),
+        calibration=_calibration(evaluated),
+        trust=measure_trust(evaluated, scorer.signature, config.seed),
+        votes=_vote_errors(store, evaluated),
+        honesty=_honesty(store, evaluated, config.seed),
+    )
     _write(folder, config, store, scorer, evaluated, results, fingerprint)
     return EvaluateSummary(len(evaluated.labels), time.perf_counter() - started, tables, folder)
-
-
-def measure(evaluated: Evaluated, *, resamples: int, seed: int) -> dict[str, Classification]:
-    """Measure the 13 classes, the groups (two ways) and the coarse labels of every source that has them."""
-    tables: dict[str, Classification] = {}
-    fine = THIRTEEN.true_index(evaluated.labels)
-    probabilities = evaluated.probabilities
-    of_coarse_source = np.zeros(len(fine), dtype=bool)
-    for source in sorted(set(evaluated.sources)):
-        here = np.array([name == source for name in evaluated.sources])
-        labelling = coarse_labelling(source, [evaluated.labels[i] for i in np.flatnonzero(here)])
-        if labelling is not None:
-            of_coarse_source |= here
-            tables[labelling.title] = _measure_one(labelling, evaluated, probabilities, here, resamples, seed)
-    keep = (fine >= 0) & ~of_coarse_source
-    if keep.any():
-        leaf = probabilities[keep].argmax(axis=1)
-        group = FOUR.true_index(evaluated.labels)[keep]
-        group_of_leaf = FOUR.matrix.argmax(axis=1)
-        options: dict[str, Any] = {"resamples": resamples, "seed": seed}
-        summed = FOUR.sum_probabilities(probabilities[keep]).argmax(axis=1)
-        tables = {
-            THIRTEEN.title: classification(fine[keep], leaf, THIRTEEN.names, **options),
-            FOUR.title: classification(group, summed, FOUR.names, **options),
-            "4 groups, of the likeliest class": classification(group, group_of_leaf[leaf], FOUR.names, **options),
-        } | tables
-    if not tables:
-        raise EvaluationError("no object of the split has a label of the 13 classes")
-    return tables
-
-
-def _measure_one(
-    labelling: Labelling,
-    evaluated: Evaluated,
-    probabilities: NDArray[np.float64],
-    here: NDArray[np.bool_],
-    resamples: int,
-    seed: int,
-) -> Classification:
-    true = labelling.true_index(evaluated.labels)
-    keep = here & (true >= 0)
-    predicted = labelling.sum_probabilities(probabilities[keep]).argmax(axis=1)
-    return classification(true[keep], predicted, labelling.names, resamples=resamples, seed=seed)
 
 
 def _model_path(config: Config) -> Path:
@@ -173,6 +128,14 @@ def _calibration(evaluated: Evaluated) -> Reliability | None:
     return reliability(evaluated.probabilities[keep], true[keep]) if keep.any() else None
 
 
+def _vote_errors(store: Store, evaluated: Evaluated) -> VoteErrors | None:
+    column = f"{SMOOTH}_debiased"
+    if column not in store.index.column_names:
+        return None
+    published = store.index[column].cast(pa.float64()).fill_null(np.nan).take(evaluated.rows)
+    return vote_errors(evaluated.predictions, published.to_numpy())
+
+
 def _honesty(store: Store, evaluated: Evaluated, seed: int) -> Honesty | None:
     """Compare with a second panel of volunteers where the index has the votes."""
     needed = [*VOTE_COLUMNS, "total_classifications"]
@@ -192,6 +155,7 @@ def _fingerprint(config: Config, scorer: Scorer, store: Store) -> dict[str, Any]
         "split": options.split,
         "bootstrap": options.bootstrap,
         "gallery": options.gallery,
+        "frequencies": {source: dict(shares) for source, shares in options.frequencies.items()},
         "seed": config.seed,
     }
 
@@ -221,6 +185,9 @@ def _write(
         tables=results.tables,
         calibration=results.calibration,
         honesty=results.honesty,
+        natural=results.natural,
+        trust=results.trust,
+        votes=results.votes,
         labels=evaluated.labels,
         predictions=evaluated.predictions,
         pictures=lambda chosen: store.cutouts(evaluated.rows[chosen]),
@@ -230,6 +197,12 @@ def _write(
     metrics = {
         "made_from": fingerprint,
         "tables": {title: table.as_dict() for title, table in results.tables.items()},
+        "natural": {
+            title: [round(x, 6) for x in (figure.value, figure.low, figure.high)]
+            for title, figure in results.natural.items()
+        },
+        "trust": results.trust.as_dict(),
+        "votes": results.votes.as_dict() if results.votes else None,
         "expected_calibration_error": results.calibration.expected_calibration_error if results.calibration else None,
         "reliability": results.calibration.as_dict() if results.calibration else None,
         "volunteers": results.honesty.as_dict() if results.honesty else None,

@@ -6,7 +6,7 @@ Takes the topology's name and the cutout size, gives a `Network` with seeded ini
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +85,7 @@ def _timm_body(name: str, size_px: int) -> tuple[nn.Module, int, nn.Module | Non
         ) from error
     if name not in timm.list_models():
         raise TrainingError("timm has no such model", where="train.topology", got=name, advice="see timm.list_models()")
-    sized = {"img_size": size_px} if name.startswith(_TIMM_SIZED) else {}
+    sized: dict[str, Any] = {"img_size": size_px} if name.startswith(_TIMM_SIZED) else {}
     body = timm.create_model(name, pretrained=False, num_classes=0, in_chans=3, **sized)
     with torch.no_grad():
         width = body.eval()(torch.zeros(1, 3, size_px, size_px)).shape[1]

@@ -53,6 +53,37 @@ def mean_loss(logits: NDArray[np.float64], leaves: NDArray[np.bool_]) -> float:
     return float((every - own).mean())
 
 
+def fit_observation(
+    probabilities: NDArray[np.float32], column: NDArray[np.int64], *, passes: int = 200
+) -> NDArray[np.float64]:
+    """Fit P(catalog says | class) to the class probabilities and a catalog's own classes, by expectation maximisation.
+
+    Pseudo-counts (1 for the class itself, 0.02 for each other) stand for what is believed before any object is seen.
+
+    Parameters
+    ----------
+    probabilities : float32, (n, 13)
+        What the model says of each object.
+    column : int64, (n,)
+        Position in `CLASSES` of what the catalog says.
+
+    Returns
+    -------
+    float64, (13, 13)
+        Rows sum to 1.
+    """
+    classes = probabilities.shape[1]
+    before = np.full((classes, classes), 0.02) + np.eye(classes)
+    matrix: NDArray[np.float64] = before / before.sum(1, keepdims=True)
+    said = np.eye(classes)[column]
+    for _ in range(passes):
+        share = probabilities * matrix[:, column].T
+        share /= share.sum(1, keepdims=True) + 1e-300
+        counts = before + share.T @ said
+        matrix = counts / counts.sum(1, keepdims=True)
+    return matrix
+
+
 @dataclass(frozen=True)
 class VoteAnswers:
     """Held-out vote fractions: predicted and given (n, 37), and the share of voters who reach each question (n, 11)."""

@@ -15,7 +15,7 @@ from galclass import __version__
 from galclass.config import Config, config_to_dict
 from galclass.morphology import CLASSES
 from galclass.scoring.signature import Conformal, Signature, Unlike
-from galclass.train.calibrate import VoteAnswers, fit_temperature, vote_concentrations
+from galclass.train.calibrate import VoteAnswers, fit_observation, fit_temperature, vote_concentrations
 from galclass.train.confidence import fit_conformal, fit_unlike
 from galclass.train.dataset import TrainingData, vote_reach
 from galclass.train.export import ExportModule
@@ -59,10 +59,11 @@ def finished_model(trainer: Trainer, config: Config) -> tuple[ExportModule, Sign
             "temperature": temperature,
             "fitted_on": "validation",
             "objects": len(rows),
+            "set_objects": int(fine_rows(data, rows).sum()),
         },
         conformal=_conformal(data, rows, softmax(logits / temperature)),
         unlike=_unlike(trainer, embedding),
-        trained=_provenance(trainer, config),
+        trained=_provenance(trainer, config, temperature),
     )
     return module, signature
 
@@ -117,7 +118,7 @@ def _concentrations(data: TrainingData, rows: NDArray[np.int64], votes: NDArray[
     return vote_concentrations(VoteAnswers(predicted, np.nan_to_num(given[known]), vote_reach(given[known])))
 
 
-def _provenance(trainer: Trainer, config: Config) -> dict[str, Any]:
+def _provenance(trainer: Trainer, config: Config, temperature: float) -> dict[str, Any]:
     splits = {split: trainer.data.split_sha256(split) for split in ("train", "validation", "test")}
     together = hashlib.sha256("".join(splits.values()).encode()).hexdigest()
     return {
@@ -126,18 +127,29 @@ def _provenance(trainer: Trainer, config: Config) -> dict[str, Any]:
         "split_ids_sha256": splits,
         "seed": trainer.seed,
         "best_iteration": trainer.at.best_iteration,
-        "observation": _observation(trainer),
+        "observations": _observations(trainer, temperature),
         "galclass_version": __version__,
     }
 
 
-def _observation(trainer: Trainer) -> dict[str, Any] | None:
-    """Give P(survey says | true class) as it was at the end of training, for people and for the evaluation."""
-    if trainer.observation is None:
-        return None
-    matrix = trainer.observation.matrix().detach().cpu().numpy()
-    return {
-        "sources": list(trainer.config.observation_sources),
-        "labels": ["|".join(CLASSES[leaf] for leaf in kind) for kind in trainer.observation.kinds],
-        "matrix": [[float(f"{value:.6g}") for value in row] for row in matrix],
-    }
+def _observations(trainer: Trainer, temperature: float) -> list[dict[str, Any]]:
+    """Give P(survey says | true class) of each source that means something else by our words, for the evaluation."""
+    found = []
+    if trainer.observation is not None:
+        matrix = trainer.observation.matrix().detach().cpu().numpy()
+        labels = ["|".join(CLASSES[leaf] for leaf in kind) for kind in trainer.observation.kinds]
+        found.append(_described(trainer.config.observation_sources, labels, matrix))
+    data, sources = trainer.data, trainer.config.debiased_sources
+    rows = np.concatenate([data.indices("train"), trainer.validation])
+    single = data.leaves[rows].sum(1) == 1
+    rows = rows[single & _galaxies(data, rows) & np.array([data.source[row] in sources for row in rows], dtype=bool)]
+    if len(rows) >= _LEAST_ROWS:
+        logits, _, _ = answers(trainer.best, data, rows, trainer)
+        matrix = fit_observation(softmax(logits / temperature), data.leaves[rows].argmax(1))
+        found.append(_described(sources, list(CLASSES), matrix))
+    return found
+
+
+def _described(sources: tuple[str, ...], labels: list[str], matrix: NDArray[np.floating]) -> dict[str, Any]:
+    rounded = [[float(f"{value:.6g}") for value in row] for row in matrix]
+    return {"sources": list(sources), "labels": labels, "matrix": rounded}
