@@ -5,8 +5,10 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import simplejpeg
 
 from galclass.preprocess import cutout
 from galclass.scoring import ModelOutputs, Scorer
@@ -49,3 +51,34 @@ def test_turned_and_mirrored_cutouts_get_the_same_answer(
     assert outputs.vote_fractions is not None
     assert upright.vote_fractions is not None
     np.testing.assert_allclose(outputs.vote_fractions, upright.vote_fractions, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def frames(sample_folder: Path) -> list[np.ndarray]:
+    with zipfile.ZipFile(sample_folder / "images_gz2.zip") as archive:
+        names = [name for name in sorted(archive.namelist()) if name.endswith(".jpg")][:COUNT]
+        return [simplejpeg.decode_jpeg(archive.read(name)) for name in names]
+
+
+def eight(pixels: np.ndarray) -> list[np.ndarray]:
+    both = (pixels, pixels[:, ::-1])
+    return [np.ascontiguousarray(np.rot90(one, quarters)) for one in both for quarters in range(4)]
+
+
+def test_a_turned_frame_gets_the_same_class(scorer: Scorer, frames: list[np.ndarray]) -> None:
+    for pixels in frames:
+        files = [cv2.imencode(".png", view)[1].tobytes() for view in eight(pixels)]
+        answers = scorer.score(files)
+        assert len({answer.predicted_class for answer in answers}) == 1
+        probabilities = np.array([answer.probabilities for answer in answers])
+        np.testing.assert_allclose(probabilities, np.broadcast_to(probabilities[0], probabilities.shape), atol=1e-5)
+
+
+def test_a_turned_frame_saved_anew_as_jpeg_keeps_its_class_but_for_ties(
+    scorer: Scorer, frames: list[np.ndarray]
+) -> None:
+    kept = []
+    for pixels in frames:
+        answers = scorer.score([simplejpeg.encode_jpeg(view, quality=95) for view in eight(pixels)])
+        kept += [answer.predicted_class == answers[0].predicted_class for answer in answers]
+    assert np.mean(kept) >= 0.98
