@@ -25,6 +25,7 @@ ALLOWED = {
     "evaluate": _BASE | {"scoring", "catalog", "preprocess"},
     "database": _BASE | {"scoring", "catalog", "preprocess", "download"},
     "service": _BASE | {"database", "scoring", "preprocess"},
+    "cluster": _BASE | {"scoring", "preprocess", "download", "catalog", "database", "train"},
 }
 TORCH_IS_ALLOWED_IN = {"train", "topology"}
 STAGE_ONLY = {"preprocess": "prepare.py"}  # the one file of a part that joins other stages; docs/decisions/0001
@@ -55,6 +56,8 @@ def test_a_part_imports_only_what_it_may(part: str) -> None:
                 assert pieces[1] in ALLOWED[part] | {part}, f"{path} imports {name}"
             if part in STAGE_ONLY and pieces[:1] == ["galclass"] and pieces[1:2] in (["catalog"], ["download"]):
                 assert path.name == STAGE_ONLY[part], f"{path} imports {name}"
+            if pieces[0] == "ray":
+                assert part == "cluster", f"{path} imports ray"
             if pieces[0] == "torch":
                 assert part in TORCH_IS_ALLOWED_IN, f"{path} imports torch"
 
@@ -67,6 +70,7 @@ def test_a_part_imports_only_what_it_may(part: str) -> None:
         ("galclass.scoring", ["torch", "pydantic", "fastapi", "sqlalchemy", "matplotlib", "pyarrow"]),
         ("galclass.service", ["torch", "matplotlib"]),
         ("galclass.database", ["torch", "fastapi", "matplotlib"]),
+        ("galclass.pipeline", ["ray", "torch"]),
     ],
 )
 def test_importing_a_part_does_not_load_heavy_libraries(module: str, heavy: list[str]) -> None:

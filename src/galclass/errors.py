@@ -155,6 +155,12 @@ class EvaluationError(GalclassError):
     code = "evaluation"
 
 
+class ClusterError(GalclassError):
+    """The cluster cannot be reached, was lost, or cannot do what is asked; what is done is kept."""
+
+    code = "cluster"
+
+
 class DatabaseError(GalclassError):
     """The database cannot be reached, is at another schema version or refused a statement."""
 

@@ -20,12 +20,20 @@ def _download(config: Config, progress: bool) -> object:
 
 
 def _prepare(config: Config, progress: bool) -> object:
+    if config.cluster.address is not None:
+        from galclass.cluster.stages import prepare_stage
+
+        return prepare_stage(config, progress=progress)
     from galclass.preprocess.prepare import prepare
 
     return prepare(config, progress=progress)
 
 
 def _train(config: Config, progress: bool) -> object:
+    if config.cluster.address is not None:
+        from galclass.cluster.stages import train_stage
+
+        return train_stage(config, progress=progress)
     from galclass.train import train
 
     return train(config, progress=progress)
@@ -44,6 +52,10 @@ def _register(config: Config, progress: bool) -> object:
 
 
 def _score(config: Config, progress: bool) -> object:
+    if config.cluster.address is not None:
+        from galclass.cluster.stages import score_stage as score_on_cluster
+
+        return score_on_cluster(config, progress=progress)
     from galclass.database import score_stage
 
     return score_stage(config, progress=progress)

@@ -35,6 +35,17 @@ def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+cluster_option = click.option(
+    "--cluster", metavar="ADDRESS", help='Work on a Ray cluster: HOST:PORT, "auto", or "local" for one on this machine.'
+)
+
+
+def on_cluster(config: Config, address: str | None, **named: str | None) -> Config:
+    """Put `--cluster` and the flags that belong to it into the section `cluster`."""
+    given: dict[str, Any] = {key: value for key, value in {"address": address, **named}.items() if value is not None}
+    return replace(config, cluster=replace(config.cluster, **given)) if given else config
+
+
 def resolve_config(
     config_file: str | None, workspace: str | None, database: str | None, settings: tuple[str, ...]
 ) -> Config:

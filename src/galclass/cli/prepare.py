@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import with_config
+from galclass.cli.options import cluster_option, on_cluster, with_config
 from galclass.config import Config
 
 
 @click.command()
 @with_config
+@cluster_option
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
-def prepare(config: Config, progress: bool) -> int:
+def prepare(config: Config, cluster: str | None, progress: bool) -> int:
     """Cut every image of the sources, split the objects, and write the prepared/ folder of the workspace.
 
     A second run does nothing; an interrupted one goes on where it stopped. Files and catalog rows that
@@ -20,8 +21,14 @@ def prepare(config: Config, progress: bool) -> int:
 
     Example: galclass prepare --config configs/demo.toml
     """
-    from galclass.preprocess.prepare import prepare as prepare_stage
+    config = on_cluster(config, cluster)
+    if config.cluster.address is not None:
+        from galclass.cluster.stages import prepare_stage
 
-    summary = prepare_stage(config, progress=progress)
+        summary = prepare_stage(config, progress=progress)
+    else:
+        from galclass.preprocess.prepare import prepare as prepare_here
+
+        summary = prepare_here(config, progress=progress)
     click.echo(str(summary))
     return FINISHED_WITH_REJECTS if summary.rejects else 0

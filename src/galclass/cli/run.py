@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from galclass.cli.options import resolve_config
+from galclass.cli.options import cluster_option, on_cluster, resolve_config
 from galclass.pipeline import run as run_stages
 
 
@@ -15,6 +15,7 @@ from galclass.pipeline import run as run_stages
 @click.option("--workspace", help="Folder of everything the run writes (default ./workspace).")
 @click.option("--database", envvar="GALCLASS_DATABASE", help="Database URL (default: SQLite in the workspace).")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one key of the configuration.")
+@cluster_option
 def run(
     config_file: str,
     first: str | None,
@@ -22,6 +23,7 @@ def run(
     workspace: str | None,
     database: str | None,
     settings: tuple[str, ...],
+    cluster: str | None,
 ) -> None:
     """Run the workflow: download, prepare, train, evaluate, register, score, publish.
 
@@ -29,6 +31,6 @@ def run(
 
     Example: galclass run configs/demo.toml --until evaluate
     """
-    config = resolve_config(config_file, workspace, database, settings)
+    config = on_cluster(resolve_config(config_file, workspace, database, settings), cluster)
     for result in run_stages(config, first=first, last=last):
         click.echo(str(result.summary))

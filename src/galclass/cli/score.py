@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import with_config
+from galclass.cli.options import cluster_option, on_cluster, with_config
 from galclass.config import Config
 from galclass.database import open_database, run_sql, score_pending, score_stage
 
@@ -16,15 +16,31 @@ from galclass.database import open_database, run_sql, score_pending, score_stage
 @click.option("--pending", is_flag=True, help="Score what is in the database; add no images of the prepared objects.")
 @click.option("--watch", is_flag=True, help="Go on and score new images as they arrive.")
 @click.option("--model", metavar="NAME[@VERSION|@ALIAS]", help="The registered model (default: production).")
+@cluster_option
+@click.option(
+    "--images", metavar="PATH|URL", help="With --cluster: folder, zip, WebDataset shards or Parquet to score."
+)
+@click.option("--output", metavar="PATH|URL", help="With --cluster: folder of the predictions, in HATS layout.")
+@click.option("--catalog", type=click.Path(dir_okay=False), help="With --cluster: where the objects are on the sky.")
+@click.option("--frame-px", type=click.IntRange(1), help="With --cluster: side of the survey's frame.")
 @with_config
 @click.pass_context
-def score(ctx: click.Context, config: Config, pending: bool, watch: bool, model: str | None) -> None:
-    """Score the images in the database that the model has not scored.
+def score(
+    ctx: click.Context, config: Config, pending: bool, watch: bool, model: str | None, cluster: str | None,
+    images: str | None, output: str | None, catalog: str | None, frame_px: int | None,
+) -> None:  # fmt: skip
+    """Score the images in the database that the model has not scored, or a survey on a cluster.
 
-    Start as many as you like, on any machine that reaches the database; stop them at any time.
+    Start as many as you like, on any machine that reaches the database; stop them at any time. With --cluster the
+    images of a folder or object store become partitioned Parquet; --model may then be an .onnx file or `package`.
 
     Example: galclass score --pending --watch
     """
+    config = on_cluster(config, cluster, images=images, output=output, catalog=catalog)
+    if config.cluster.address is not None:
+        ctx.exit(_score_survey(config, model, frame_px))
+    if images or output or catalog or frame_px:
+        raise click.UsageError("--images, --output, --catalog and --frame-px go with --cluster")
     name = model or config.score.model or f"{config.register.name}@production"
     if not (pending or watch or model):
         summary = score_stage(config, progress=True)
@@ -34,6 +50,14 @@ def score(ctx: click.Context, config: Config, pending: bool, watch: bool, model:
     click.echo(str(summary))
     if summary.rejected:
         ctx.exit(FINISHED_WITH_REJECTS)
+
+
+def _score_survey(config: Config, model: str | None, frame_px: int | None) -> int:
+    from galclass.cluster.stages import score_stage as score_on_cluster
+
+    summary = score_on_cluster(config, model=model, frame_px=frame_px)
+    click.echo(str(summary))
+    return FINISHED_WITH_REJECTS if summary.rejected else 0
 
 
 @click.command()

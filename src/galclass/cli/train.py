@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from galclass.cli.options import with_config
+from galclass.cli.options import cluster_option, on_cluster, with_config
 from galclass.config import Config
 
 
@@ -13,7 +13,8 @@ from galclass.config import Config
 @click.option("--resume", is_flag=True, help="Insist on going on from the checkpoint; an error if there is none.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @click.option("--images-from", type=click.Choice(["prepared", "database"]), default="prepared", show_default=True)
-def train(config: Config, resume: bool, quiet: bool, images_from: str) -> None:
+@cluster_option
+def train(config: Config, resume: bool, quiet: bool, images_from: str, cluster: str | None) -> None:
     """Train a model on the prepared cutouts; writes WORKSPACE/training/.
 
     An interrupted run goes on where it stopped, a finished one is left as it is. With --images-from database the
@@ -21,11 +22,17 @@ def train(config: Config, resume: bool, quiet: bool, images_from: str) -> None:
 
     Example: galclass train --config configs/demo.toml --set train.num_iterations=20
     """
+    config = on_cluster(config, cluster)
     if images_from == "database":
         from galclass.pipeline import train_from_database
 
         for result in train_from_database(config, progress=not quiet):
             click.echo(str(result.summary))
+        return
+    if config.cluster.address is not None:
+        from galclass.cluster.stages import train_stage
+
+        click.echo(train_stage(config, resume=resume, progress=not quiet))
         return
     from galclass.train import train as run_training
 

@@ -18,6 +18,8 @@ from galclass.preprocess.pool import Items, fill_chunks
 from galclass.preprocess.store import StoreWriter
 
 Stream = Callable[..., Iterator[tuple[str, bytes]]]
+Fill = Callable[..., int]
+"""Has the signature of `fill`."""
 
 
 def fill(writer: StoreWriter, chunks: Sequence[Chunk], processes: int, progress: bool, *, stream: Stream) -> int:
@@ -49,10 +51,10 @@ def fill(writer: StoreWriter, chunks: Sequence[Chunk], processes: int, progress:
     todo = sum(len(chunk.names) for chunk in missing)
     if not missing:
         return 0
-    _check_disk(writer, todo)
+    check_disk(writer, todo)
     workers = min(processes or len(os.sched_getaffinity(0)), len(missing))
-    with _bar(writer.places, writer.places - todo, progress) as advance:
-        results = fill_chunks(_with_bytes(missing, stream), writer.partial, writer.parameters, workers)
+    with files_bar(writer.places, writer.places - todo, progress) as advance:
+        results = fill_chunks(with_bytes(missing, stream), writer.partial, writer.parameters, workers)
         with closing(results):
             for result in results:
                 writer.record(result.chunk.first, result.sha256s, result.rejects)
@@ -60,7 +62,7 @@ def fill(writer: StoreWriter, chunks: Sequence[Chunk], processes: int, progress:
     return todo
 
 
-def _with_bytes(chunks: Sequence[Chunk], stream: Stream) -> Iterator[tuple[Chunk, Items | None]]:
+def with_bytes(chunks: Sequence[Chunk], stream: Stream) -> Iterator[tuple[Chunk, Items | None]]:
     """Give chunks as they are, or with the bytes of their files where these come from a stream."""
     containers = dict.fromkeys(chunk.images for chunk in chunks)
     for path in containers:
@@ -75,7 +77,7 @@ def _with_bytes(chunks: Sequence[Chunk], stream: Stream) -> Iterator[tuple[Chunk
 
 
 @contextmanager
-def _bar(total: int, done: int, shown: bool) -> Iterator[Callable[[int], None]]:
+def files_bar(total: int, done: int, shown: bool) -> Iterator[Callable[[int], None]]:
     """Give a bar of files on the terminal's error stream, or a silent counter."""
     if not shown:
         yield lambda count: None
@@ -89,7 +91,8 @@ def _bar(total: int, done: int, shown: bool) -> Iterator[Callable[[int], None]]:
         yield lambda count: bar.advance(task, count)
 
 
-def _check_disk(writer: StoreWriter, files: int) -> None:
+def check_disk(writer: StoreWriter, files: int) -> None:
+    """Raise StoreError where the cutouts of so many files do not fit on the disk."""
     needed, free = files * writer.bytes_per_cutout, shutil.disk_usage(writer.folder).free
     if needed > free:
         raise StoreError(

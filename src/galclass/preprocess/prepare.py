@@ -27,7 +27,7 @@ from galclass.download import iter_images, list_images, open_source
 from galclass.errors import ConfigError, StoreError
 from galclass.preprocess.chunks import Chunk
 from galclass.preprocess.cutouts import CutoutParameters
-from galclass.preprocess.filling import fill
+from galclass.preprocess.filling import Fill, fill
 from galclass.preprocess.images import ImageFiles, image_files, stamps_sha256
 from galclass.preprocess.store import INDEX, REJECTS, StoreWriter, read_facts, write_facts, write_parquet
 from galclass.preprocess.summary import PrepareSummary
@@ -50,7 +50,7 @@ class _Input:
     without_image: int = 0
 
 
-def prepare(config: Config, progress: bool = True) -> PrepareSummary:
+def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> PrepareSummary:
     """Fill the prepared folder of the workspace.
 
     Parameters
@@ -59,6 +59,8 @@ def prepare(config: Config, progress: bool = True) -> PrepareSummary:
         `config.prepare` names sources, or one folder and catalog; with neither the download stage is asked.
     progress : bool
         Show a bar on the terminal.
+    fill : callable
+        What makes the cutouts of the chunks: over this machine's cores, or another function that does the same.
 
     Raises
     ------

@@ -78,6 +78,13 @@ def vote_fraction_columns(vote_columns: Iterable[str]) -> list[str]:
     return [f"{name}_debiased{bound}" for name in vote_columns for bound in ("", "_low", "_high")]
 
 
+def parquet_schema(columns: Iterable[str]) -> Any:
+    """Give the types of the columns as a `pyarrow.Schema`."""
+    import pyarrow
+
+    return pyarrow.schema([(name, pyarrow.type_for_alias(_kind_of(name))) for name in columns])
+
+
 class _CsvWriter:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._file = path.open("w", newline="", encoding="utf-8")
@@ -97,7 +104,7 @@ class _ParquetWriter:
         import pyarrow.parquet
 
         self._table = pyarrow.Table
-        self._schema = pyarrow.schema([(name, pyarrow.type_for_alias(_kind_of(name))) for name in columns])
+        self._schema = parquet_schema(columns)
         self._writer = pyarrow.parquet.ParquetWriter(path, self._schema, compression="zstd")
         self._rows: list[dict[str, Any]] = []
 

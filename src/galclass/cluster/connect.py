@@ -1,0 +1,148 @@
+"""The connection to Ray: start it here for one run, or join a cluster that runs; and mapping work over it.
+
+Takes an address, gives results as they come. Ray Data does the rest: which node, how many at a time, again after a
+node is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from galclass import __version__
+from galclass.errors import ClusterError, GalclassError
+
+LOCAL = "local"
+WAVE = 2048
+"""Chunks described to Ray at a time: what bounds the driver's memory however long the list is."""
+
+Work = dict[str, Any]
+
+
+@contextmanager
+def connected(address: str) -> Iterator[None]:
+    """Join a cluster for the length of the block.
+
+    Parameters
+    ----------
+    address : str
+        "local" starts Ray on this machine's cores for this run; "auto" finds the cluster this machine is a node of;
+        HOST:PORT names its head.
+
+    Raises
+    ------
+    ClusterError
+        If Ray is not installed, or no cluster answers.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ClusterError("Ray is not installed", advice="pip install galclass[cluster]") from error
+    if ray.is_initialized():
+        yield
+        return
+    _start(ray, address)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start(ray: Any, address: str) -> None:
+    options: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
+    if address == LOCAL:
+        options |= {"include_dashboard": False, "num_cpus": len(os.sched_getaffinity(0))}
+    try:
+        ray.init(address=address, **options)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ClusterError(
+            "no cluster answers",
+            where=address,
+            got=str(error).splitlines()[0][:200],
+            advice='start one with `ray start --head`, or use "local"',
+        ) from error
+
+
+def shared(value: object) -> Any:
+    """Put a value into the object store, from where each node fetches it once."""
+    import ray
+
+    return ray.put(value)
+
+
+def nodes() -> int:
+    """Count the machines that are there now."""
+    import ray
+
+    return sum(bool(node["Alive"]) for node in ray.nodes())  # type: ignore[no-untyped-call]  # Ray's annotation
+
+
+def map_work(
+    work: Iterable[Work], function: Callable[..., Work], *, job: Any, wave: int = WAVE, cpus: float = 1
+) -> Iterator[Work]:
+    """Map a function over work on all nodes and give the results in any order.
+
+    Parameters
+    ----------
+    work : iterable of dict
+        Small descriptions, taken a wave at a time; a wave is done before the next is taken.
+    function : callable
+        `function(description, job) -> dict`; it may run more than once for a description, so it must leave the same
+        behind each time.
+    job : object reference
+        From `shared`; the function gets the reference.
+    wave : int
+        Descriptions at a time.
+    cpus : float
+        Cores of one call.
+
+    Raises
+    ------
+    ClusterError
+        If a call fails on its own account, or the cluster is lost.
+    """
+    import ray
+
+    _be_quiet()
+    rest = iter(work)
+    while part := list(islice(rest, wave)):
+        data = ray.data.from_items(part, override_num_blocks=len(part))
+        call = partial(_answered, function=function, job=job, version=__version__)
+        results = data.map(call, num_cpus=cpus)
+        try:
+            for result in results.iter_rows():
+                if result["_error"]:
+                    raise ClusterError(result["_error"], advice="mend it and run the same command again to go on")
+                yield result
+        except (ray.exceptions.RayError, ConnectionError) as error:
+            raise ClusterError(
+                "the cluster failed",
+                got=str(error).strip().splitlines()[-1][:300],
+                advice="run the same command again: what is done is kept",
+            ) from error
+
+
+def _answered(description: Work, function: Callable[..., Work], job: Any, version: str) -> Work:
+    """Call the function on a node; an error that a user can mend comes back as text instead of a remote traceback."""
+    if version != __version__:
+        return {"_error": f"a node has galclass {__version__}, the driver {version}"}
+    try:
+        return {**function(description, job), "_error": ""}
+    except GalclassError as error:
+        return {"_error": str(error)}
+
+
+def _be_quiet() -> None:
+    import ray
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

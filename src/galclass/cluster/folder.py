@@ -1,0 +1,132 @@
+"""A folder on a shared disk or in an object store (S3, Azure, Google), one API for both.
+
+A file is there whole or not at all: stores put objects in one go, and on a disk obstore renames a finished file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import obstore
+from obstore.store import LocalStore
+
+from galclass.cluster.patience import patiently
+from galclass.download.stores import Stores
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://")
+
+
+def is_url(place: str) -> bool:
+    """Tell a URL from a path."""
+    return bool(_URL.match(place))
+
+
+class Folder:
+    """A place for files, named by a path or a URL.
+
+    Parameters
+    ----------
+    place : str
+        A path that all nodes see, or a URL such as s3://bucket/run or az://container/run.
+    patience_s : float
+        How long a failing store is waited for.
+    """
+
+    def __init__(self, place: str, patience_s: float = 300.0) -> None:
+        self.place, self._patience_s = place.rstrip("/") or "/", patience_s
+        if is_url(place):
+            location = Stores().open(self.place)
+            self._store: ObjectStore = location.store
+            self._prefix = location.path.rstrip("/") + "/" if location.path else ""
+        else:
+            self._store, self._prefix = LocalStore(Path(place).resolve(), mkdir=True, automatic_cleanup=True), ""
+
+    @property
+    def absolute(self) -> str:
+        """The place as another process can use it."""
+        return self.place if is_url(self.place) else str(Path(self.place).resolve())
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a whole file, in place of one that is there."""
+        self._patiently(name, lambda: obstore.put(self._store, self._prefix + name, data))
+
+    def read(self, name: str) -> bytes | None:
+        """Read a whole file; None where there is none."""
+        try:
+            data: bytes = self._patiently(name, lambda: bytes(obstore.get(self._store, self._prefix + name).bytes()))
+        except FileNotFoundError:
+            return None
+        return data
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open a file for reading at any place, without reading it all."""
+        reader = self._patiently(name, lambda: obstore.open_reader(self._store, self._prefix + name))
+        return cast("IO[bytes]", io.BufferedReader(_Raw(self, name, reader), 1 << 20))
+
+    def names(self, below: str = "") -> Iterator[str]:
+        """List the files below a folder, lazily and in no order."""
+        for name, _ in self.sizes(below):
+            yield name
+
+    def sizes(self, below: str = "") -> Iterator[tuple[str, str]]:
+        """List (name, size and time) of the files below a folder, lazily."""
+        for page in obstore.list(self._store, (self._prefix + below).rstrip("/") or None):
+            for entry in page:
+                name = entry["path"].removeprefix(self._prefix)
+                yield name, f"{entry['size']} {entry['last_modified'].timestamp():.0f}"
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files; one that is not there is no fault."""
+        for name in names:
+            try:
+                self._patiently(name, partial(obstore.delete, self._store, self._prefix + name))
+            except FileNotFoundError:
+                continue
+
+    def _patiently(self, name: str, call: Any) -> Any:
+        return patiently(call, where=f"{self.place}/{name}", patience_s=self._patience_s)
+
+
+class _Raw(io.RawIOBase):
+    """obstore's reader as a file of the standard library; a range that fails is asked again."""
+
+    def __init__(self, folder: Folder, name: str, reader: Any) -> None:
+        self._folder, self._name, self._reader = folder, name, reader
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._reader.seek(offset, whence)
+        return self.tell()
+
+    def tell(self) -> int:
+        return int(self._reader.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        place = self.tell()
+
+        def read() -> bytes:
+            self._reader.seek(place)
+            return bytes(self._reader.read(len(buffer)))
+
+        data: bytes = self._folder._patiently(self._name, read)
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def sha256_of(data: bytes) -> str:
+    """Hash bytes."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,213 @@
+"""What there is to score, listed lazily and cut into chunks: the unit of work, of retry and of exactly-once.
+
+Takes a folder or URL, an archive or a table; gives `WorkChunk`s. A folder of millions of objects is never held whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from galclass.cluster.folder import Folder, is_url
+from galclass.errors import ClusterError
+from galclass.scoring.files import SUFFIXES, shown
+
+ARCHIVES: Mapping[str, Literal["zip", "tar", "parquet"]] = {
+    ".zip": "zip",
+    ".tar": "tar",
+    ".tgz": "tar",
+    ".gz": "tar",
+    ".parquet": "parquet",
+}
+
+Place = tuple[str, float | None, float | None]
+"""What a catalog says of a file: object id, right ascension and declination in deg (J2000)."""
+
+
+@dataclass(frozen=True)
+class WorkChunk:
+    """Images that are scored together.
+
+    Attributes
+    ----------
+    kind : str
+        "files": names inside a folder; "zip": members of an archive; "tar": a whole shard; "parquet": a row group.
+    path : str
+        Folder, archive or table: an absolute path or a URL.
+    label : str
+        The same as the user wrote it, as the rows' `file` column has it.
+    names : tuple of str
+        Files or members; empty for "tar" and "parquet".
+    row_group : int
+        Of "parquet".
+    places : dict of str to (object id, ra, dec)
+        By name without folder and suffix, where a catalog was given.
+    stamp : str
+        Changes when the files do.
+    """
+
+    kind: Literal["files", "zip", "tar", "parquet"]
+    path: str
+    label: str
+    names: tuple[str, ...] = ()
+    row_group: int = 0
+    places: Mapping[str, Place] | None = None
+    stamp: str = ""
+
+    def to_json(self) -> str:
+        """Write the chunk as text that any column can hold, whatever bytes its names have."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> WorkChunk:
+        """Read the chunk."""
+        values: dict[str, Any] = json.loads(text)
+        return cls(**{**values, "names": tuple(values["names"])})
+
+
+def chunk_name(number: int, chunk: WorkChunk) -> str:
+    """Name a chunk by its position and its content: the same in every run over the same input."""
+    return f"{number:09d}-{hashlib.sha256(chunk.to_json().encode()).hexdigest()[:16]}"
+
+
+def work_chunks(images: str, size: int, objects: Mapping[str, Place] | None = None) -> Iterator[WorkChunk]:
+    """List images as chunks, lazily.
+
+    Parameters
+    ----------
+    images : str
+        A folder of images, zips, tars (WebDataset shards) or Parquet files, or one of these files; a path that all
+        nodes see, or a URL.
+    size : int
+        Images a chunk of loose files or zip members; a shard or row group is a chunk whatever its size.
+    objects : mapping of file key to (object id, ra, dec), optional
+        From a catalog; the key is the file's name without folder and suffix.
+
+    Raises
+    ------
+    ClusterError
+        If nothing is there, or positions are to come from a catalog for shards and tables, which bring their own.
+    """
+    found = False
+    for chunk in _listed(images, size):
+        found = True
+        if objects is None:
+            yield chunk
+        elif not chunk.names:
+            raise ClusterError(
+                "positions of shards and tables come from themselves",
+                where=chunk.label,
+                expected="a .json beside each image with object_id, ra, dec; or columns of these names",
+                got="a catalog",
+            )
+        else:
+            keys = (PurePosixPath(name).stem for name in chunk.names)
+            yield replace(chunk, places={key: objects[key] for key in keys if key in objects})
+    if not found:
+        raise ClusterError("there is no image", where=images, expected="images, zips, tars or Parquet files")
+
+
+def _listed(images: str, size: int) -> Iterator[WorkChunk]:
+    folder, name = _split(images)
+    path = folder.place if is_url(images) else str(Path(folder.place).resolve())
+    entries = iter([(name, "")]) if name else _entries(folder, images)
+    base, label = path.rstrip("/"), (images.rsplit("/", 1)[0] if name and "/" in images else "" if name else images)
+    prefix = label.rstrip("/") + "/" if label else ""
+    loose: list[tuple[str, str]] = []
+    for entry, stamp in entries:
+        kind = ARCHIVES.get(PurePosixPath(entry).suffix.lower())
+        if kind is None:
+            loose.append((entry, stamp))
+        else:
+            whole = WorkChunk(kind, f"{base}/{entry}", prefix + entry, stamp=stamp)
+            yield from _parts_of(whole, folder, entry, size)
+        if len(loose) == size:
+            yield _files(base, label, loose)
+            loose = []
+    if loose:
+        yield _files(base, label, loose)
+
+
+def _files(base: str, label: str, entries: list[tuple[str, str]]) -> WorkChunk:
+    stamp = hashlib.sha256("\n".join(stamp for _, stamp in entries).encode()).hexdigest()
+    return WorkChunk("files", base, label, tuple(name for name, _ in entries), stamp=stamp)
+
+
+def _split(images: str) -> tuple[Folder, str]:
+    """Give a folder and "", or the folder of one file and its name."""
+    if PurePosixPath(images).suffix.lower() in {*ARCHIVES, *SUFFIXES} and not Path(images).is_dir():
+        head, _, name = images.rpartition("/")
+        if not is_url(images) and not Path(images).is_file():
+            raise ClusterError("no such file", where=images)
+        return Folder(head or "."), name
+    if not is_url(images) and not Path(images).is_dir():
+        raise ClusterError("no such folder", where=images, advice="it must be at this path on every node")
+    return Folder(images), ""
+
+
+def _entries(folder: Folder, images: str) -> Iterator[tuple[str, str]]:
+    """List what may be scored, with stamps: a disk in `galclass predict`'s order, a store in its own (by name)."""
+    listed = folder.sizes() if is_url(images) else _walk(Path(images))
+    for name, stamp in listed:
+        if PurePosixPath(name).suffix.lower() in {*SUFFIXES, *ARCHIVES}:
+            yield name, stamp
+
+
+def _walk(root: Path) -> Iterator[tuple[str, str]]:
+    for where, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(where, name)
+            facts = path.stat() if path.exists() else None
+            yield path.relative_to(root).as_posix(), f"{facts.st_size} {facts.st_mtime_ns}" if facts else "gone"
+
+
+def _parts_of(whole: WorkChunk, folder: Folder, name: str, size: int) -> Iterator[WorkChunk]:
+    """Cut an archive into chunks by its directory; one whose directory is damaged stays whole and becomes a reject."""
+    cut: dict[str, Callable[[], Iterator[WorkChunk]]] = {
+        "zip": lambda: _zip_parts(whole, folder, name, size),
+        "parquet": lambda: _row_groups(whole, folder, name),
+        "tar": lambda: iter([whole]),
+    }
+    yield from cut[whole.kind]()
+
+
+def _zip_parts(whole: WorkChunk, folder: Folder, name: str, size: int) -> Iterator[WorkChunk]:
+    try:
+        with folder.open(name) as file, zipfile.ZipFile(file) as archive:
+            names = (info.filename for info in archive.infolist() if _is_image(info.filename))
+            while part := tuple(islice(names, size)):
+                yield replace(whole, names=part)
+    except zipfile.BadZipFile:
+        yield whole
+
+
+def _row_groups(whole: WorkChunk, folder: Folder, name: str) -> Iterator[WorkChunk]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with folder.open(name) as file:
+            count = pq.ParquetFile(file).num_row_groups
+    except pa.ArrowInvalid:
+        yield whole
+        return
+    for number in range(count):
+        yield replace(whole, row_group=number)
+
+
+def _is_image(name: str) -> bool:
+    parts = PurePosixPath(name)
+    return parts.suffix.lower() in SUFFIXES and "__MACOSX" not in parts.parts and not parts.name.startswith("._")
+
+
+def label_of(chunk: WorkChunk, name: str) -> str:
+    """Give the `file` of a row: what `galclass predict` would write for it."""
+    return shown(f"{chunk.label.rstrip('/')}/{name}" if chunk.label else name)

@@ -1,0 +1,69 @@
+"""Waiting for stores that fail for a while: what passes is asked again, what stays is an error at once."""
+
+from __future__ import annotations
+
+import errno
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from obstore.exceptions import BaseError
+
+from galclass.download.stores import explain, is_permanent
+from galclass.errors import ClusterError
+
+T = TypeVar("T")
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 20.0
+_PASSING = frozenset(
+    getattr(errno, name)
+    for name in ("EIO", "ESTALE", "ETIMEDOUT", "EAGAIN", "EBUSY", "ECONNRESET", "ECONNREFUSED", "ECONNABORTED")
+    + ("ENOTCONN", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "EREMOTEIO", "ESHUTDOWN")
+    if hasattr(errno, name)
+)
+"""What a shared disk says while its server is away."""
+
+
+def passes(error: BaseException) -> bool:
+    """Tell whether asking again may help."""
+    if isinstance(error, BaseError):
+        return not is_permanent(error)
+    return isinstance(error, OSError) and (error.errno in _PASSING or isinstance(error, TimeoutError))
+
+
+def patiently(call: Callable[[], T], *, where: str, patience_s: float) -> T:
+    """Call until it works, with growing pauses, as long as the fault is one that passes.
+
+    Parameters
+    ----------
+    call : callable
+        Reads or writes; may be called many times.
+    where : str
+        What is read or written, for the message.
+    patience_s : float
+        Longest time of failing.
+
+    Raises
+    ------
+    ClusterError
+        If it still fails after `patience_s`.
+    OSError, obstore.exceptions.BaseError
+        Whatever does not pass, such as a missing file, at once.
+    """
+    deadline, wait_s = time.monotonic() + patience_s, _FIRST_WAIT_S
+    while True:
+        try:
+            return call()
+        except (OSError, BaseError) as error:
+            if not passes(error):
+                raise
+            if time.monotonic() + wait_s > deadline:
+                raise ClusterError(
+                    f"the store fails for longer than {patience_s:g} s",
+                    where=where,
+                    got=explain(error),
+                    advice="run the same command again when it is back; what is done is kept",
+                ) from error
+        time.sleep(wait_s * random.uniform(0.5, 1.0))  # not all nodes at once
+        wait_s = min(2 * wait_s, _LONGEST_WAIT_S)

@@ -1,0 +1,204 @@
+"""From a chunk to its images, a few at a time: files read ahead while others are scored, shards and tables streamed.
+
+Takes a `WorkChunk`, gives `Item`s. A file that is not there or not whole becomes an item with a fault; a store that
+fails for a while is waited for, so that its images never end as rejects.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from galclass.cluster.folder import Folder, is_url
+from galclass.cluster.inputs import WorkChunk, label_of
+from galclass.cluster.patience import patiently
+from galclass.preprocess.headers import MAX_BYTES
+from galclass.scoring.files import SUFFIXES, shown
+from galclass.scoring.prediction import ImageFault
+
+READERS = 16
+"""Objects asked of a store at a time by one process."""
+
+_ID_COLUMNS = ("object_id", "objid", "id", "name")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image: its bytes or the fault, the id of its row, and where it is on the sky (deg) if that is known."""
+
+    file: str
+    object_id: str
+    data: bytes = b""
+    ra: float | None = None
+    dec: float | None = None
+    fault: ImageFault | None = None
+
+
+def read_items(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
+    """Read a chunk's images in order; only a few are held at a time."""
+    readers = {"files": _files, "zip": _zip, "tar": _tar, "parquet": _parquet}
+    try:
+        yield from readers[chunk.kind](chunk, patience_s)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, FileNotFoundError, PermissionError) as error:
+        yield _broken(chunk, str(error) or type(error).__name__)
+
+
+def _broken(chunk: WorkChunk, reason: str) -> Item:
+    """Stand for the rest of an archive that cannot be read."""
+    name = PurePosixPath(chunk.label).name
+    return Item(shown(chunk.label), shown(name), fault=ImageFault("unreadable", f"the archive is damaged ({reason})"))
+
+
+def _item(chunk: WorkChunk, name: str, data: bytes, fault: ImageFault | None = None) -> Item:
+    key = PurePosixPath(name).stem
+    object_id, ra, dec = (chunk.places or {}).get(key, (shown(key), None, None))
+    return Item(label_of(chunk, name), object_id, data, ra, dec, fault)
+
+
+def _files(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
+    """Read loose files, the next ones while the last are scored."""
+    folder = Folder(chunk.path, patience_s) if is_url(chunk.path) else None
+
+    def read(name: str) -> Item:
+        try:
+            data = folder.read(name) if folder else read_local(Path(chunk.path), name, patience_s)
+        except OSError as error:
+            return _item(chunk, name, b"", ImageFault("unreadable", error.strerror or str(error)))
+        if data is None:
+            return _item(chunk, name, b"", ImageFault("unreadable", "No such file or directory"))
+        return _item(chunk, name, data)
+
+    with ThreadPoolExecutor(READERS if folder else 1) as threads:
+        names, waiting = iter(chunk.names), []
+        for name in islice(names, 2 * READERS):
+            waiting.append(threads.submit(read, name))
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [threads.submit(read, name) for name in islice(names, 1)]
+
+
+def read_local(root: Path, name: str, patience_s: float) -> bytes:
+    """Read a file of a shared disk; where the whole disk is away, wait for it."""
+
+    def read() -> bytes:
+        try:
+            return (root / name).read_bytes()
+        except FileNotFoundError as error:
+            if root.is_dir():
+                raise
+            raise TimeoutError(f"{root} is not mounted") from error  # the whole disk is away: that passes
+
+    return patiently(read, where=str(root / name), patience_s=patience_s)
+
+
+def _opened(chunk: WorkChunk, patience_s: float) -> IO[bytes]:
+    """Open an archive, on a disk directly."""
+    head, _, name = chunk.path.rpartition("/")
+    if is_url(chunk.path):
+        return Folder(head, patience_s).open(name)
+    return patiently(lambda: Path(chunk.path).open("rb"), where=chunk.path, patience_s=patience_s)
+
+
+def _zip(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
+    with _opened(chunk, patience_s) as file, zipfile.ZipFile(file) as archive:
+        for name in chunk.names:
+            try:
+                with archive.open(name) as member:
+                    yield _item(chunk, name, member.read(MAX_BYTES + 1))
+            except (KeyError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+                yield _item(chunk, name, b"", ImageFault("unreadable", str(error)))
+
+
+def _tar(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
+    """Stream a shard: members of one sample stand together and share their name up to the first dot."""
+    with _opened(chunk, patience_s) as file, tarfile.open(fileobj=file, mode="r|*") as archive:
+        for facts, images in _samples(archive):
+            for name, data in images:
+                own = str(facts.get("object_id", shown(PurePosixPath(name).name.split(".")[0])))
+                yield Item(label_of(chunk, name), own, data, _number(facts.get("ra")), _number(facts.get("dec")))
+
+
+def _samples(archive: tarfile.TarFile) -> Iterator[tuple[dict[str, Any], list[tuple[str, bytes]]]]:
+    key, facts, images = "", dict[str, Any](), list[tuple[str, bytes]]()
+    for info in archive:
+        path = PurePosixPath(info.name)
+        suffix = path.suffix.lower()
+        if not info.isreg() or (suffix not in SUFFIXES and suffix != ".json"):
+            continue
+        sample = str(path.parent / path.name.split(".")[0])
+        if sample != key:
+            yield facts, images
+            key, facts, images = sample, {}, []
+        member = archive.extractfile(info)
+        data = member.read(MAX_BYTES + 1) if member else b""
+        if suffix == ".json":
+            facts = _facts(data)
+        else:
+            images.append((info.name, data))
+    yield facts, images
+
+
+def _facts(data: bytes) -> dict[str, Any]:
+    try:
+        facts = json.loads(data)
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _parquet(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from galclass.scoring import CHUNK
+
+    with _opened(chunk, patience_s) as file:
+        try:
+            table = pq.ParquetFile(file)
+            image = _image_column(table.schema_arrow)
+            wanted = [image, *(name for name in (*_ID_COLUMNS, "ra", "dec") if name in table.schema_arrow.names)]
+            ids = next((name for name in _ID_COLUMNS if name in wanted), None)
+            row = sum(table.metadata.row_group(number).num_rows for number in range(chunk.row_group))
+            for batch in table.iter_batches(CHUNK, row_groups=[chunk.row_group], columns=wanted):
+                for values in batch.to_pylist():
+                    data = values[image]
+                    data = data.get("bytes") if isinstance(data, dict) else data
+                    own = str(values[ids]) if ids else f"{PurePosixPath(chunk.label).stem}_{row}"
+                    place = _number(values.get("ra")), _number(values.get("dec"))
+                    yield Item(f"{shown(chunk.label)}#{row}", own, data or b"", *place)
+                    row += 1
+        except (pa.ArrowInvalid, KeyError) as error:
+            yield _broken(chunk, str(error).splitlines()[0][:200])
+
+
+def _image_column(schema: Any) -> str:
+    import pyarrow.types as kinds
+
+    def holds_bytes(kind: Any) -> bool:
+        if kinds.is_struct(kind):
+            return any(field.name == "bytes" and holds_bytes(field.type) for field in kind)
+        return bool(kinds.is_binary(kind) or kinds.is_large_binary(kind))
+
+    names = [field.name for field in schema if holds_bytes(field.type)]
+    if len(names) != 1:
+        raise KeyError(f"expected one column of image bytes, found {', '.join(names) or 'none'}")
+    return str(names[0])
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and value == value else None
+
+
+def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Give items so many at a time."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch

@@ -1,0 +1,120 @@
+"""What a node does with one chunk: read, score, write the part. The function that Ray Data maps.
+
+A pure function of chunk and job but for the part it writes; run twice it writes the same bytes under the same name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from galclass.cluster.attempts import CrashFinder, begin_attempt, end_attempts
+from galclass.cluster.folder import Folder
+from galclass.cluster.inputs import WorkChunk
+from galclass.cluster.parts import part_bytes, part_path
+from galclass.cluster.reading import Item, in_batches, read_items
+from galclass.scoring import CHUNK, ImageFault, ModelId, Prediction, Scorer
+
+
+@dataclass(frozen=True)
+class ScoreJob:
+    """What all chunks of a run share; each node fetches it once.
+
+    Attributes
+    ----------
+    model : bytes
+        The ONNX file.
+    model_id : ModelId
+        Its registered name and version.
+    output : str
+        Folder or URL.
+    started : datetime
+        The rows' `scored_at`: when the run began, so that a chunk done again gives the same bytes.
+    frame_px : int or None
+        Side of the survey's frame.
+    patience_s : float
+        How long a failing store is waited for.
+    """
+
+    model: bytes
+    model_id: ModelId
+    output: str
+    started: datetime
+    frame_px: int | None
+    patience_s: float
+
+
+@lru_cache(maxsize=1)
+def load_job(reference: Any) -> tuple[ScoreJob, Scorer, Folder]:
+    """Fetch the job and load its model, once a process."""
+    import ray
+
+    job: ScoreJob = ray.get(reference)
+    scorer = Scorer(job.model, name=job.model_id.name, version=job.model_id.version)
+    return job, scorer, Folder(job.output, job.patience_s)
+
+
+def score_chunk(description: dict[str, Any], reference: Any) -> dict[str, Any]:
+    """Score a chunk and write its part.
+
+    Parameters
+    ----------
+    description : dict
+        `name` and `chunk` (JSON).
+    reference : object reference
+        Of a `ScoreJob`.
+
+    Returns
+    -------
+    dict
+        `rows` and `rejects`: how many.
+    """
+    job, scorer, folder = load_job(reference)
+    name = description["name"]
+    careful = begin_attempt(folder, name)
+    rows = score_items(WorkChunk.from_json(description["chunk"]), job, scorer, careful=careful)
+    folder.write(part_path(name), part_bytes(rows, scorer.signature.vote_columns))
+    end_attempts(folder, name)
+    return {"rows": len(rows), "rejects": sum(row["error"] is not None for row in rows)}
+
+
+def score_items(chunk: WorkChunk, job: ScoreJob, scorer: Scorer, *, careful: bool = False) -> list[dict[str, Any]]:
+    """Score a chunk's images in the batches of one machine, so that the answers are the same to the last digit.
+
+    Parameters
+    ----------
+    careful : bool
+        Try each image in a child process first.
+    """
+    finder = CrashFinder(scorer.parameters, job.frame_px) if careful else None
+    rows: list[dict[str, Any]] = []
+    try:
+        for items in in_batches(read_items(chunk, job.patience_s), CHUNK):
+            rows += _rows(_without_crashing(items, finder), job, scorer)
+    finally:
+        if finder is not None:
+            finder.close()
+    return rows
+
+
+def _without_crashing(items: list[Item], finder: CrashFinder | None) -> list[Item]:
+    if finder is None:
+        return items
+    fault = ImageFault("crashed", "the decoder crashed on this file")
+    bad = finder.crashing([item.data for item in items])
+    return [replace(item, data=b"", fault=fault) if n in bad else item for n, item in enumerate(items)]
+
+
+def _rows(items: list[Item], job: ScoreJob, scorer: Scorer) -> list[dict[str, Any]]:
+    answers = scorer.score(
+        [item.data for item in items], object_ids=[item.object_id for item in items], frame_px=job.frame_px
+    )
+    rows = []
+    for item, answer in zip(items, answers, strict=True):
+        if item.fault is not None:
+            answer = Prediction(item.object_id, scorer.model, error=item.fault)
+        row = replace(answer, scored_at=job.started).as_row()
+        rows.append({"file": item.file, **row, "ra": item.ra, "dec": item.dec})
+    return rows

@@ -1,0 +1,101 @@
+"""The stages `prepare`, `train` and `score` of the workflow on a cluster, as functions of the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from galclass.cluster.inputs import Place
+from galclass.config import Config
+
+if TYPE_CHECKING:
+    from galclass.cluster.score import ClusterScoreSummary
+    from galclass.preprocess.summary import PrepareSummary
+    from galclass.scoring import Scorer
+    from galclass.train.stage import TrainSummary
+
+IN_PACKAGE = "package"
+"""Stands for the model in the package where a model is named."""
+
+
+def prepare_stage(config: Config, *, progress: bool = True) -> PrepareSummary:
+    """Fill the prepared folder, byte for byte as one machine does."""
+    from galclass.cluster.connect import connected
+    from galclass.cluster.prepare import fill_on_cluster
+    from galclass.preprocess.prepare import prepare
+
+    with connected(config.cluster.address or "local"):
+        return prepare(config, progress, fill=fill_on_cluster(config.cluster.patience_s))
+
+
+def train_stage(config: Config, *, resume: bool = False, progress: bool = True) -> TrainSummary:
+    """Train with one process on each node, into the shared workspace."""
+    from galclass.cluster.connect import connected
+    from galclass.cluster.train import train_on_cluster
+
+    with connected(config.cluster.address or "local"):
+        return train_on_cluster(config, resume=resume, progress=progress)
+
+
+def score_stage(
+    config: Config, *, model: str | None = None, frame_px: int | None = None, progress: bool = True
+) -> ClusterScoreSummary:
+    """Score the survey that `cluster.images` names (else the prepared images) into a folder in HATS layout.
+
+    Parameters
+    ----------
+    config : Config
+    model : str, optional
+        `NAME[@VERSION|@ALIAS]`, an .onnx file, or "package"; None: `score.model`, else the production model.
+    frame_px : int, optional
+        Side of the survey's frame.
+    progress : bool
+        Show bars.
+    """
+    from galclass.cluster.score import score_on_cluster
+
+    images, frame = _images(config)
+    output = config.cluster.output or str(config.workspace_path / "scored")
+    scorer = _scorer(config, model or config.score.model or f"{config.register.name}@production")
+    return score_on_cluster(
+        images,
+        output,
+        scorer,
+        config.cluster,
+        objects=_objects(config.cluster.catalog),
+        frame_px=frame_px or frame,
+        progress=progress,
+    )
+
+
+def _images(config: Config) -> tuple[str, int | None]:
+    """Give the images and the frame's side: those named for the cluster, for `prepare`, or of the download."""
+    named = config.cluster.images or config.prepare.images
+    if named is not None:
+        return named, config.prepare.frame_px
+    from galclass.download import open_source
+
+    source = open_source(config)
+    return str(source.images), config.prepare.frame_px or source.frame_px
+
+
+def _objects(catalog: str | None) -> Mapping[str, Place] | None:
+    if catalog is None:
+        return None
+    from galclass.database.positions import read_objects
+
+    return {key: (row.object_id, row.ra, row.dec) for key, row in read_objects(Path(catalog)).items()}
+
+
+def _scorer(config: Config, model: str) -> Scorer:
+    from galclass.scoring import Scorer
+
+    if model == IN_PACKAGE:
+        return Scorer()
+    if model.endswith(".onnx"):
+        return Scorer(Path(model))
+    from galclass.database import Registry, open_database
+
+    with open_database(config.database_url) as database:
+        return Registry(database).get(model).scorer()
