@@ -10,15 +10,16 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Connection, TextClause, and_, bindparam, exists, func, literal, select, text
 
 from galclass.database.connection import Database
 from galclass.database.schema import images, predictions, score_queue
 from galclass.database.statements import insert_new
-from galclass.database.types import UtcTime, now
+from galclass.database.types import UtcTime, now, utc_text
 from galclass.scoring import ModelId, Prediction
 
 LEASE_S = 60.0
@@ -28,15 +29,18 @@ FILL_ROWS = 20_000
 """Images looked at in one transaction that fills the queue."""
 
 _Q = score_queue.c
-_BY_INDEX = text(
-    "SELECT "
-    + ", ".join(
-        f"set_config('enable_{way}', 'off', true)" for way in ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin")
-    )
+_SETTINGS = {f"enable_{way}": "off" for way in ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin")}
+_FOR_A_CHUNK = "SELECT " + ", ".join(
+    f"set_config('{name}', '{value}', true)" for name, value in {**_SETTINGS, "synchronous_commit": "off"}.items()
 )
 _INSERT_AS_JSON = text(
     """INSERT INTO galaxy_predictions
     SELECT * FROM jsonb_populate_recordset(NULL::galaxy_predictions, CAST(:rows AS jsonb)) ON CONFLICT DO NOTHING"""
+)
+_PREDICTION_COLUMNS = tuple(column.name for column in predictions.columns)
+_INSERT_ROW = (
+    f"INSERT INTO galaxy_predictions ({', '.join(_PREDICTION_COLUMNS)})"
+    f" VALUES ({', '.join('?' * len(_PREDICTION_COLUMNS))}) ON CONFLICT DO NOTHING"
 )
 _MINE = "model_name = :name AND model_version = :version"
 
@@ -44,6 +48,7 @@ _MINE = "model_name = :name AND model_version = :version"
 _FETCH = text("SELECT object_id, img, frame_px FROM galaxy_images WHERE object_id IN :ids").bindparams(
     bindparam("ids", expanding=True)
 )
+_FETCH_BINARY = "SELECT object_id, img, frame_px FROM galaxy_images WHERE object_id = ANY(%s)"
 _REMOVE = text(f"DELETE FROM galaxy_score_queue WHERE {_MINE} AND object_id IN :ids").bindparams(
     bindparam("ids", expanding=True)
 )
@@ -123,7 +128,7 @@ class ScoreQueue:
         moment = now()
         times = {"now": moment, "until": moment + timedelta(seconds=LEASE_S)}
         with self._database.write() as connection:
-            _go_by_index(connection)
+            _set_for_a_chunk(connection)
             found = connection.scalars(
                 self._claim, {**self._key, **times, "after": after, "size": size, "worker": self.worker}
             )
@@ -132,15 +137,19 @@ class ScoreQueue:
     def fetch(self, object_ids: Sequence[str]) -> list[tuple[str, bytes | None, int | None]]:
         """Read (object_id, img, frame_px) of claimed ids; an image that was deleted meanwhile is left out."""
         with self._database.read() as connection:
+            driver = connection.connection.driver_connection
+            if self._database.dialect == "postgresql" and driver is not None:
+                with driver.cursor(binary=True) as cursor:  # as text, an image would be twice as long
+                    cursor.execute(_FETCH_BINARY, [list(object_ids)])
+                    return list(cursor.fetchall())
             return [tuple(row) for row in connection.execute(_FETCH, {"ids": object_ids})]
 
     def finish(self, object_ids: Sequence[str], answers: Sequence[Prediction]) -> None:
         """Write the predictions of a chunk and take it off the queue, in one transaction."""
-        rows = [prediction_row(answer) for answer in answers]
         with self._database.write() as connection:
-            _go_by_index(connection)
-            if rows:
-                insert_predictions(connection, rows)
+            _set_for_a_chunk(connection)
+            if answers:
+                insert_predictions(connection, answers)
             connection.execute(_REMOVE, {**self._key, "ids": object_ids})
 
     def release(self) -> None:
@@ -162,37 +171,49 @@ class ScoreQueue:
             connection.execute(free.values(claimed_by=None, claimed_until=None))
 
 
-def _go_by_index(connection: Connection) -> None:
-    """Keep PostgreSQL from reading the whole queue for a chunk, as it plans while it has no statistics of it."""
+def _set_for_a_chunk(connection: Connection) -> None:
+    """Set what suits a chunk, for this transaction.
+
+    PostgreSQL is kept from reading the whole queue, as it plans while it has no statistics of it, and need not wait
+    for the disk: what a power cut takes away, predictions and queue alike, is scored again.
+    """
     if connection.dialect.name == "postgresql":
-        connection.execute(_BY_INDEX)
+        connection.exec_driver_sql(_FOR_A_CHUNK)
 
 
-def insert_predictions(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert rows of `prediction_row`; those that are there already are left alone.
+def insert_predictions(connection: Connection, answers: Sequence[Prediction]) -> None:
+    """Insert predictions; those that are there already are left alone.
 
     PostgreSQL gets them as one JSON text in one statement: a statement for each row costs it more than the row.
     """
-    if connection.dialect.name != "postgresql":
-        connection.execute(insert_new(connection, predictions), list(rows))
+    if connection.dialect.name == "postgresql":
+        rows = [dict(zip(_PREDICTION_COLUMNS, _values(answer), strict=True)) for answer in answers]
+        connection.execute(_INSERT_AS_JSON, {"rows": json.dumps(rows, default=str)})
         return
-    connection.execute(_INSERT_AS_JSON, {"rows": json.dumps(rows, default=str)})
+    connection.exec_driver_sql(_INSERT_ROW, [_as_sqlite_keeps_it(answer) for answer in answers])
 
 
-def prediction_row(answer: Prediction) -> dict[str, object]:
-    """Give the row of `galaxy_predictions`."""
-    return {
-        "object_id": answer.object_id,
-        "model_name": answer.model.name,
-        "model_version": answer.model.version,
-        "predicted_class": answer.predicted_class,
-        "predicted_group": answer.predicted_group,
-        "probabilities": answer.by_class,
-        "prediction_set": list(answer.prediction_set),
-        "flags": list(answer.flags),
-        "error": str(answer.error) if answer.error else None,
-        "scored_at": answer.scored_at,
-    }
+def _values(answer: Prediction) -> tuple[Any, ...]:
+    """Give a row of `galaxy_predictions`, in the order of its columns."""
+    return (
+        answer.object_id,
+        answer.model.name,
+        answer.model.version,
+        answer.predicted_class,
+        answer.predicted_group,
+        answer.by_class,
+        answer.prediction_set,
+        answer.flags,
+        str(answer.error) if answer.error else None,
+        answer.scored_at,
+    )
+
+
+def _as_sqlite_keeps_it(answer: Prediction) -> tuple[Any, ...]:
+    """Turn JSON and time into text by hand: through the column types it costs as much as the rest of the row."""
+    *plain, probabilities, prediction_set, flags, error, scored_at = _values(answer)
+    kept = None if probabilities is None else json.dumps(probabilities)
+    return (*plain, kept, json.dumps(prediction_set), json.dumps(flags), error, utc_text(scored_at))
 
 
 def _alive(pid: int) -> bool:

@@ -30,7 +30,7 @@ class UtcTime(TypeDecorator[datetime]):
         """Turn an aware time into what the database keeps."""
         if value is None or dialect.name == "postgresql":
             return value
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return utc_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Give an aware time in UTC."""
@@ -38,6 +38,11 @@ class UtcTime(TypeDecorator[datetime]):
             return None
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
         return moment.astimezone(UTC)
+
+
+def utc_text(moment: datetime) -> str:
+    """Give a time as SQLite keeps it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def now() -> datetime:
