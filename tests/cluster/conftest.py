@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests are imported by path: this makes `nodes` importable
 
-from nodes import Cluster, wait_for  # noqa: E402  # after the path is set
+from nodes import Cluster, free_port, wait_for  # noqa: E402  # after the path is set
 from tiny_model import tiny_model  # noqa: E402
 
 from galclass.config import ClusterConfig  # noqa: E402
@@ -31,12 +31,33 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("faults")
 
 
+@pytest.fixture
+def gate(faults: Path) -> Iterator[Path]:
+    """The folder in which images that end in GATE wait for a file `open`, which is there at the end."""
+    for path in faults.iterdir():
+        path.unlink()
+    yield faults
+    (faults / "open").touch()
+
+
 @pytest.fixture(scope="session")
-def cluster(faults: Path) -> Iterator[Cluster]:
+def object_store_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def object_store(object_store_port: int) -> dict[str, str]:
+    """What tells obstore where the object store is; in this process and on the nodes."""
+    own = {"AWS_ENDPOINT": f"http://127.0.0.1:{object_store_port}", "AWS_REGION": "us-east-1"}
+    return own | {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_ALLOW_HTTP": "true"}
+
+
+@pytest.fixture(scope="session")
+def cluster(faults: Path, object_store: dict[str, str]) -> Iterator[Cluster]:
     """Two nodes, and this process connected to them."""
     import ray
 
-    cluster = Cluster(faults)
+    cluster = Cluster(faults, **object_store)
     try:
         cluster.add()
         ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")

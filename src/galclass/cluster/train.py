@@ -14,7 +14,7 @@ from galclass.cluster.connect import nodes
 from galclass.config import Config, config_from_dict, config_to_dict
 from galclass.errors import ClusterError, GalclassError, TrainingError
 from galclass.train import train
-from galclass.train.stage import TrainSummary
+from galclass.train.stage import TrainSummary, finished_training
 
 MAX_FAILURES = 3
 """How often a lost process is replaced before the run is given up; its checkpoint stays in any case."""
@@ -43,6 +43,8 @@ def train_on_cluster(config: Config, *, resume: bool = False, progress: bool = T
     from ray.train.torch import TorchConfig, TorchTrainer
 
     config = replace(config, workspace=str(config.workspace_path.resolve()))
+    if not resume and (done := finished_training(config)) is not None:
+        return done
     gpu = config.train.acceleration == "gpu"
     trainer = TorchTrainer(
         _train_here,
@@ -59,7 +61,10 @@ def train_on_cluster(config: Config, *, resume: bool = False, progress: bool = T
         trainer.fit()
     except ray.train.TrainingFailedError as error:
         raise _explained(error) from error
-    return replace(train(config, progress=False), skipped=False)
+    summary = finished_training(config)
+    if summary is None:
+        raise ClusterError("the processes ended without a model", where=config.workspace, advice="look into Ray's log")
+    return replace(summary, skipped=False)
 
 
 def _train_here(given: dict[str, Any]) -> None:

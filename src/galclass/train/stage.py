@@ -211,6 +211,20 @@ class _Saver:
         self.saved = time.monotonic()
 
 
+def finished_training(config: Config) -> TrainSummary | None:
+    """Give the summary of a finished run with this data and these options; None where there is still work.
+
+    Raises
+    ------
+    TrainingError
+        If nothing is prepared, or a split is empty or has one class.
+    """
+    prepared = config.workspace_path / "prepared"
+    data = open_training_data(prepared)
+    require_trainable(data, str(prepared))
+    return _finished_before(config.workspace_path / "training", inputs_sha256(data, config, seeds=config.train.seeds))
+
+
 def _train_seeds(
     data: TrainingData, config: Config, folder: Path, resume: bool, progress: bool, workers: Workers
 ) -> TrainSummary:

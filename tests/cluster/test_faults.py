@@ -1,0 +1,124 @@
+"""Faults in the middle of a run: the rows are those of an undisturbed run, each once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from nodes import Cluster, wait_for
+from results import rows_of, rows_of_one_machine
+
+from galclass.cluster.score import ClusterScoreSummary, score_on_cluster
+from galclass.errors import ClusterError
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+
+class Run(threading.Thread):
+    """A run in the background."""
+
+    def __init__(self, *arguments, **options) -> None:
+        super().__init__()
+        self._call = lambda: score_on_cluster(*arguments, **options, progress=False)
+        self.summary: ClusterScoreSummary | None = None
+        self.error: ClusterError | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.summary = self._call()
+        except ClusterError as error:
+            self.error = error
+
+    def result(self) -> ClusterScoreSummary:
+        self.join(120)
+        assert self.summary is not None, self.error
+        return self.summary
+
+
+def spoil(folder: Path, names: list[str], how: bytes) -> None:
+    for name in names:
+        path = folder / f"{name}.jpg"
+        path.write_bytes(path.read_bytes() + how)
+
+
+def waiting(gate: Path) -> list[int]:
+    return [int(path.name.partition("-")[2]) for path in gate.glob("waiting-*")]
+
+
+def test_a_node_that_is_killed_costs_nothing(tmp_path, folder, galaxies, cluster, scorer, settings, gate) -> None:
+    node = cluster.add()
+    spoil(folder, sorted(galaxies)[::64], b"GATE")
+    run = Run(str(folder), str(tmp_path / "out"), scorer, settings)
+    wait_for(lambda: any(node.runs(pid) for pid in waiting(gate)), "work on the new node")
+    node.kill()
+    (gate / "open").touch()
+    assert run.result().scored == 301
+    assert rows_of(tmp_path / "out") == rows_of_one_machine(folder, scorer)
+
+
+def test_a_poisoned_chunk_ends_as_rejects_of_its_poison_only(tmp_path, folder, galaxies, scorer, settings) -> None:
+    alone = {row["file"]: row for row in rows_of_one_machine(folder, scorer)}
+    bad = [sorted(galaxies)[3], sorted(galaxies)[40]]
+    spoil(folder, bad, b"POISON")
+    summary = score_on_cluster(str(folder), str(tmp_path / "out"), scorer, settings, progress=False)
+    assert dict(summary.rejects) == {"crashed": 2, "not_an_image": 1}
+    for row in rows_of(tmp_path / "out"):
+        if row["object_id"] in bad:
+            assert row["error"] == "crashed: the decoder crashed on this file"
+            assert row["predicted_class"] is None
+        else:
+            expected = alone[row["file"]]
+            assert row["predicted_class"] == expected["predicted_class"]
+            assert row["predicted_Er"] == (
+                expected["predicted_Er"] and pytest.approx(expected["predicted_Er"], abs=1e-6)
+            )
+    assert not list((tmp_path / "out").glob("attempts/**/*-*"))
+
+
+def test_a_process_killed_for_its_memory_is_replaced(tmp_path, folder, galaxies, scorer, settings, gate) -> None:
+    spoil(folder, sorted(galaxies)[100:101], b"ONCE")  # what the kernel does when memory runs out: SIGKILL
+    summary = score_on_cluster(str(folder), str(tmp_path / "out"), scorer, settings, progress=False)
+    assert (gate / "once").exists()
+    assert summary.scored == 301
+    assert rows_of(tmp_path / "out") == rows_of_one_machine(folder, scorer)
+
+
+def test_the_head_restarted_and_the_command_repeated_give_the_same(tmp_path, folder, galaxies, scorer) -> None:
+    (tmp_path / "faults").mkdir()
+    (tmp_path / "model.onnx").write_bytes(scorer.value)
+    own = Cluster(tmp_path / "faults")
+    gated = sorted(galaxies)[200]
+    spoil(folder, [gated], b"GATE")
+    output = tmp_path / "out"
+    try:
+        driver = start_driver(own, folder, output, tmp_path / "model.onnx")
+        wait_for(lambda: len(list(output.glob("parts/*.parquet"))) >= 2 and waiting(tmp_path / "faults"), "progress")
+        own.nodes[0].kill()
+        driver.kill()
+        driver.communicate()
+        kept = {path: path.stat().st_mtime_ns for path in output.glob("parts/*.parquet")}
+        (tmp_path / "faults" / "open").touch()
+        own.start_head()
+        driver = start_driver(own, folder, output, tmp_path / "model.onnx")
+        said, _ = driver.communicate(timeout=120)
+    finally:
+        own.close()
+    assert driver.returncode == 3, said
+    assert kept
+    expected = [{**row, "model_version": 0} for row in rows_of_one_machine(folder, scorer)]
+    assert rows_of(output) == expected
+
+
+def start_driver(cluster: Cluster, images: Path, output: Path, model: Path) -> subprocess.Popen[str]:
+    arguments = ["score", "--cluster", cluster.address, "--images", str(images), "--output", str(output)]
+    arguments += ["--model", str(model), "--set", "cluster.chunk=64"]
+    return subprocess.Popen(
+        [sys.executable, "-c", "from galclass.cli import main; main()", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )

@@ -1,0 +1,112 @@
+"""An object store as input and output, and one that fails for a while."""
+
+from __future__ import annotations
+
+import errno
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import obstore
+import pyarrow.parquet as pq
+import pytest
+from moto.server import ThreadedMotoServer
+from nodes import wait_for
+from obstore.store import S3Store
+from results import ADDED, rows_of_one_machine
+from test_faults import Run, spoil, waiting
+
+from galclass.cluster.folder import Folder
+from galclass.cluster.inputs import work_chunks
+from galclass.cluster.patience import patiently
+from galclass.cluster.reading import read_items
+from galclass.errors import ClusterError
+
+pytestmark = [pytest.mark.filterwarnings("default")]
+
+
+def test_what_does_not_pass_is_raised_at_once() -> None:
+    def missing() -> bytes:
+        raise FileNotFoundError(errno.ENOENT, "gone")
+
+    started = time.monotonic()
+    with pytest.raises(FileNotFoundError):
+        patiently(missing, where="a.jpg", patience_s=60)
+    assert time.monotonic() - started < 30
+
+
+def test_a_fault_that_passes_is_waited_for_and_one_that_stays_is_named() -> None:
+    answers: list[Exception | bytes] = [OSError(errno.ESTALE, "stale"), TimeoutError("silent"), b"data"]
+
+    def answer() -> bytes:
+        one = answers.pop(0)
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    assert patiently(answer, where="a.jpg", patience_s=60) == b"data"
+
+    def stale() -> bytes:
+        raise OSError(errno.ESTALE, "stale file handle")
+
+    with pytest.raises(ClusterError, match=r"nfs/a.jpg: the store fails for longer than 0.1 s.*stale"):
+        patiently(stale, where="nfs/a.jpg", patience_s=0.1)
+
+
+def test_a_disk_that_is_not_mounted_gives_no_rejects(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/a.jpg").write_bytes(b"x")
+    (chunk,) = work_chunks(str(tmp_path / "disk"), 64)
+    (tmp_path / "disk/a.jpg").unlink()
+    (item,) = read_items(chunk, 0.1)
+    assert item.fault is not None
+    assert item.fault.code == "unreadable"
+    (tmp_path / "disk").rmdir()
+    with pytest.raises(ClusterError, match="not mounted"):
+        list(read_items(chunk, 0.1))
+
+
+@pytest.fixture
+def store(
+    object_store: dict[str, str], object_store_port: int, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ThreadedMotoServer]:
+    for name, value in object_store.items():
+        monkeypatch.setenv(name, value)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=object_store_port, verbose=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.slow
+def test_a_store_that_fails_for_a_while_costs_nothing(
+    folder, galaxies, scorer, settings, store, object_store, gate
+) -> None:
+    import boto3
+
+    boto3.client("s3", endpoint_url=object_store["AWS_ENDPOINT"], region_name="us-east-1").create_bucket(Bucket="sky")
+    spoil(folder, sorted(galaxies)[10:11], b"GATE")
+    expected = rows_of_one_machine(folder, scorer)
+    bucket = S3Store("sky", config={}, client_options={"allow_http": True})
+    for path in folder.iterdir():
+        obstore.put(bucket, f"survey/{path.name}", path.read_bytes())
+    run = Run("s3://sky/survey", "s3://sky/scored", scorer, settings)
+    wait_for(lambda: bool(waiting(gate)), "work on the gated image")
+    store.stop()
+    (gate / "open").touch()
+    time.sleep(1.5)  # some requests fail
+    again = ThreadedMotoServer(ip_address="127.0.0.1", port=store._port, verbose=False)
+    again.start()
+    try:
+        assert run.result().scored == 301
+        output = Folder("s3://sky/scored")
+        names = [name for name in output.names() if name.endswith(".parquet")]
+        tables = [pq.read_table(io.BytesIO(output.read(name) or b"")) for name in names]
+    finally:
+        again.stop()
+    rows = [{k: v for k, v in row.items() if k not in ADDED} for table in tables for row in table.to_pylist()]
+    assert sorted(rows, key=lambda row: row["file"]) == [
+        {**row, "file": row["file"].replace(str(folder), "s3://sky/survey")} for row in expected
+    ]
+    assert not [name for name in names if name.startswith("parts/")]

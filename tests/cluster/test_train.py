@@ -1,0 +1,52 @@
+"""Training through Ray Train: the weights of one process, from two on two nodes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "train"))
+
+from drawn_galaxies import quick, write_prepared  # noqa: E402  # after the path is set
+
+from galclass.cluster.stages import train_stage  # noqa: E402
+from galclass.errors import TrainingError  # noqa: E402
+from galclass.train import train  # noqa: E402
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+SMALL_NET = """
+input pixels [3, 24, 24];
+hidden pool [3, 12, 12] from pixels mean pool { InputShape = [3, 24, 24]; KernelShape = [1, 2, 2]; Stride = [1, 2, 2]; }
+hidden hid [16] tanh from pool all;
+output Class [13] softmax from hid all;
+"""
+PLAIN = {"topology": SMALL_NET, "vote_weight": 0.0, "dropout": 0.0, "num_iterations": 1}
+
+
+def weights(workspace: Path) -> dict[str, torch.Tensor]:
+    return dict(torch.load(workspace / "training" / "checkpoint.pt", weights_only=True)["network"])
+
+
+def test_two_nodes_train_like_one_process_and_a_second_run_does_nothing(tmp_path, cluster) -> None:
+    for name in ("one", "two"):
+        write_prepared(tmp_path / name / "prepared", ["Er", "Sen"] * 24)
+    alone = train(quick(tmp_path / "one", **PLAIN), progress=False)
+    config = quick(tmp_path / "two", **PLAIN)
+    config = replace(config, cluster=replace(config.cluster, address=cluster.address, workers=2))
+    together = train_stage(config, progress=False)
+    assert (together.iterations, together.objects, together.skipped) == (1, alone.objects, False)
+    first, second = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert first.keys() == second.keys()
+    assert all(torch.allclose(value, second[key], atol=1e-6) for key, value in first.items())
+    assert train_stage(config, progress=False).skipped
+
+
+def test_an_error_of_the_training_is_told_as_on_one_machine(tmp_path, cluster) -> None:
+    config = quick(tmp_path, **PLAIN)
+    config = replace(config, cluster=replace(config.cluster, address=cluster.address, workers=1))
+    with pytest.raises(TrainingError, match="prepare"):
+        train_stage(config, progress=False)
