@@ -158,3 +158,14 @@ def test_repeated_rows_and_a_reduced_start_train(tmp_path: Path) -> None:
     write_prepared(tmp_path / "prepared", ["Er", "Sen"] * 24, size_px=32)
     summary = train(quick(tmp_path, repeats=("Er=2",), reduced_px=24, num_iterations=2), progress=False)
     assert summary.iterations == 2
+
+
+def test_tensorboard_shows_every_iteration(workspace: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(quick(workspace, tensorboard=True, num_iterations=2), progress=False)
+    events = EventAccumulator(str(workspace / "training" / "tensorboard")).Reload()
+    assert "train_loss" in events.Tags()["scalars"]
+    losses = events.Scalars("train_loss")
+    assert [event.step for event in losses] == [1, 2]
+    assert all(event.value > 0 for event in losses)
