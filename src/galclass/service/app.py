@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,7 +15,9 @@ from galclass.config import Config
 from galclass.service import batches, browse, health, manage, predict
 from galclass.service.docs_page import install_docs
 from galclass.service.errors import install_handlers
+from galclass.service.metrics import FLUSH_S, Metrics
 from galclass.service.observe import Observe
+from galclass.service.quick import QUICK, QuickPredict
 from galclass.service.server import web_folder
 from galclass.service.state import ServiceState
 
@@ -40,9 +44,14 @@ def create_app(config: Config) -> FastAPI:
     state = ServiceState(config)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays: looking through it again and again makes single requests slow
         state.worker.start()
-        yield
+        flushing = asyncio.create_task(_flush(state.metrics))
+        yield {QUICK: QuickPredict(state, asyncio.get_running_loop())}
+        flushing.cancel()
+        state.metrics.flush()
         state.close()
 
     app = FastAPI(
@@ -60,5 +69,11 @@ def create_app(config: Config) -> FastAPI:
     app.state.api_routes = [route for router in _ROUTERS for route in router.routes]
     app.router.routes.extend(app.state.api_routes)  # include_router would search twice for every request
     app.mount("/", StaticFiles(directory=web_folder(), html=True, check_dir=False), name="page")
-    app.add_middleware(Observe, metrics=state.metrics)
+    app.add_middleware(Observe, watch=state.watch)
     return app
+
+
+async def _flush(metrics: Metrics) -> None:
+    while True:
+        await asyncio.sleep(FLUSH_S)
+        metrics.flush()

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-from fastapi import Request
-
 from galclass.service.errors import RequestError
 
 READER, PUBLISHER, ADMIN = "reader", "publisher", "admin"
@@ -67,22 +65,28 @@ class Authority:
         self._lock = threading.Lock()
         self._known: OrderedDict[str, tuple[float, Actor | None]] = OrderedDict()
 
-    def needs_lookup(self, request: Request) -> bool:
-        """Say whether identifying this request asks the database."""
-        secret = bearer_of(request)
+    def needs_lookup(self, authorization: str | None) -> bool:
+        """Say whether identifying a request with this Authorization header asks the database."""
+        secret = bearer_of(authorization)
         return secret is not None and self._kept(_key(secret)) is None
 
-    def identify(self, request: Request) -> Actor:
+    def identify(self, authorization: str | None, address: str) -> Actor:
         """Give the actor of a request.
+
+        Parameters
+        ----------
+        authorization : str or None
+            The Authorization header.
+        address : str
+            Where the request comes from; names the actor who sends no token.
 
         Raises
         ------
         RequestError
             `unauthorized`, for an Authorization header that holds no valid token.
         """
-        secret = bearer_of(request)
+        secret = bearer_of(authorization)
         if secret is None:
-            address = request.client.host if request.client else "unknown"
             return Actor("anonymous", None, f"address {address}")
         key = _key(secret)
         kept = self._kept(key)
@@ -127,18 +131,17 @@ class Authority:
         return actor
 
 
-def bearer_of(request: Request) -> str | None:
-    """Give the bearer token of a request, or None without an Authorization header.
+def bearer_of(authorization: str | None) -> str | None:
+    """Give the bearer token of an Authorization header, or None without one.
 
     Raises
     ------
     RequestError
         `unauthorized`, if the header is there and is no bearer token.
     """
-    header = request.headers.get("authorization")
-    if header is None:
+    if authorization is None:
         return None
-    scheme, _, secret = header.partition(" ")
+    scheme, _, secret = authorization.partition(" ")
     secret = secret.strip()
     if scheme.lower() != "bearer" or not 0 < len(secret) <= _MAX_TOKEN_CHARACTERS:
         raise RequestError("unauthorized", "not a bearer token", expected="Bearer TOKEN", field="Authorization")

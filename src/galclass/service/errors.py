@@ -127,9 +127,14 @@ def install_handlers(app: FastAPI) -> None:
 async def _galclass_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, GalclassError):
         return await _unexpected(request, error)
+    return refusal_of(error, request.url.path)
+
+
+def refusal_of(error: GalclassError, path: str) -> JSONResponse:
+    """Give the response of an error of ours; what is the server's fault goes to the log."""
     status = status_of(error)
     if status >= 500:
-        log.error("request failed", extra={"code": error.code, "path": request.url.path, "reason": str(error)})
+        log.error("request failed", extra={"code": error.code, "path": path, "reason": str(error)})
     message = _DATABASE_AWAY if error.code == "database" else str(error)  # its own text names hosts and paths
     field = "img" if isinstance(error, CutoutError) else getattr(error, "field", None)
     response = error_response(error.code, message, field, status=status)

@@ -17,21 +17,57 @@ log = logging.getLogger("galclass.access")
 _SLOW_S = 1.0
 
 
+class Watch:
+    """Numbers the requests of a process and notes how each ended.
+
+    Parameters
+    ----------
+    metrics : Metrics
+        Gets one count and one duration a request, labelled by the route's template.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._process = secrets.token_hex(6)
+        self._numbers = itertools.count(1)
+
+    def next_id(self) -> str:
+        """Give the id of a new request."""
+        return f"{self._process}-{next(self._numbers)}"
+
+    def note(
+        self, request_id: str, method: str, template: str, path: str, client: str | None, status: int, seconds: float
+    ) -> None:
+        """Count a request that has ended, and log it if it was refused or slow."""
+        self._metrics.record(method if template != "other" else "any", template, status, seconds)
+        level = logging.INFO if status >= 400 or seconds > _SLOW_S else logging.DEBUG
+        if log.isEnabledFor(level):
+            log.log(
+                level,
+                "request",
+                extra={
+                    "request_id": request_id,
+                    "method": method,
+                    "path": path[:200],
+                    "status": status,
+                    "ms": round(seconds * 1000, 2),
+                    "client": client,
+                },
+            )
+
+
 class Observe:
     """ASGI middleware.
 
     Parameters
     ----------
     app : ASGI application
-    metrics : Metrics
-        Gets one count and one duration a request, labelled by the route's template.
+    watch : Watch
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, watch: Watch) -> None:
         self.app = app
-        self.metrics = metrics
-        self._process = secrets.token_hex(6)
-        self._numbers = itertools.count(1)
+        self.watch = watch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -39,7 +75,7 @@ class Observe:
             await self.app(scope, receive, send)
             return
         started = perf_counter()
-        request_id = f"{self._process}-{next(self._numbers)}"
+        request_id = self.watch.next_id()
         scope["request_id"] = request_id
         extra = [*security_headers(scope["path"]), (b"x-request-id", request_id.encode())]
         status = 500
@@ -54,24 +90,8 @@ class Observe:
         try:
             await self.app(scope, receive, send_with_headers)
         finally:
-            self._record(scope, request_id, status, perf_counter() - started)
-
-    def _record(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
-        route = scope.get("route")
-        template = getattr(route, "path_format", None) or getattr(route, "path", None) or "other"
-        self.metrics.record(scope["method"] if template != "other" else "any", template, status, seconds)
-        level = logging.INFO if status >= 400 or seconds > _SLOW_S else logging.DEBUG
-        if log.isEnabledFor(level):
-            client = scope.get("client")
-            log.log(
-                level,
-                "request",
-                extra={
-                    "request_id": request_id,
-                    "method": scope["method"],
-                    "path": scope["path"][:200],
-                    "status": status,
-                    "ms": round(seconds * 1000, 2),
-                    "client": client[0] if client else None,
-                },
-            )
+            route = scope.get("route")
+            template = getattr(route, "path_format", None) or getattr(route, "path", None) or "other"
+            client = scope["client"][0] if scope.get("client") else None
+            seconds = perf_counter() - started
+            self.watch.note(request_id, scope["method"], template, scope["path"], client, status, seconds)

@@ -16,8 +16,17 @@ from galclass.service.errors import RequestError
 from galclass.service.explain import explain
 from galclass.service.inputs import ImageInput, Inputs
 from galclass.service.openapi import IMAGE_BODY, responses
-from galclass.service.outputs import JSON, MEDIA_TYPES, REVALIDATE, choose_media_type, etag_of, matches, table_response
-from galclass.service.published import PublishedService
+from galclass.service.outputs import (
+    JSON,
+    MEDIA_TYPES,
+    cache_headers,
+    choose_media_type,
+    json_bytes,
+    raise_fault,
+    raise_if_known,
+    record_of,
+    table_response,
+)
 from galclass.service.schemas import Explanation, NeighbourList, PredictionList, PredictionRecord
 from galclass.service.state import state_of
 
@@ -88,14 +97,12 @@ async def predict(
     media_type = choose_media_type(request.headers.get("accept"))
     async with state.bodies.hold(request) as body:
         inputs = await state.inputs(body, request.headers.get("content-type", ""), object_id)
-        etag = _etag(service, inputs, media_type, frame_px, embedding)
-        headers = {"ETag": etag, "Cache-Control": REVALIDATE, "Vary": "Accept, Authorization"}
-        if matches(request.headers.get("if-none-match"), etag):
-            raise RequestError("not_changed", "the answer is the one you have", field="If-None-Match", headers=headers)
+        headers = cache_headers(service.model, inputs, media_type, frame_px=frame_px, embedding=embedding)
+        raise_if_known(request.headers.get("if-none-match"), headers)
         predictions = await state.scoring.score(service, inputs.images, frame_px)
     if media_type != JSON:
         return table_response([prediction.as_row() for prediction in predictions], media_type, headers)
-    return JSONResponse(_json(predictions, inputs.many, embedding), headers=headers)
+    return Response(json_bytes(_json(predictions, inputs.many, embedding)), media_type=JSON, headers=headers)
 
 
 @router.post(
@@ -164,25 +171,8 @@ def only_image(inputs: Inputs) -> ImageInput:
     return inputs.images[0]
 
 
-def _etag(service: PublishedService, inputs: Inputs, media_type: str, frame_px: int | None, embedding: bool) -> str:
-    options = f"{service.model} {service.model.sha256} {media_type} {frame_px} {embedding} {inputs.many}"
-    parts: list[str | bytes] = [options]
-    for image in inputs.images:
-        parts += [image.object_id, image.data or image.url or ""]
-    return etag_of(*parts)
-
-
 def _json(predictions: list[Prediction], many: bool, embedding: bool) -> dict[str, Any]:
     if many:
-        return {"predictions": [_record(prediction, embedding) for prediction in predictions]}
-    error = predictions[0].error
-    if error is not None:
-        raise RequestError(error.code, error.message, field="img")
-    return _record(predictions[0], embedding)
-
-
-def _record(prediction: Prediction, embedding: bool) -> dict[str, Any]:
-    record = prediction.as_json()
-    if embedding and prediction.embedding is not None:
-        record["embedding"] = prediction.embedding.tolist()
-    return record
+        return {"predictions": [record_of(prediction, embedding=embedding) for prediction in predictions]}
+    raise_fault(predictions[0])
+    return record_of(predictions[0], embedding=embedding)

@@ -1,11 +1,17 @@
-"""The HTTP protocol with limits uvicorn leaves open: bytes and seconds until a request's headers are complete."""
+"""The HTTP protocol: limits that uvicorn leaves open, and the short way for predict requests.
+
+The limits are bytes and seconds until a request's headers are complete. A request that `QuickPredict` takes is
+answered from here once its body is complete; if that takes long, or it cannot, the app gets it with what has come.
+"""
 
 from __future__ import annotations
 
 from asyncio.events import TimerHandle
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from galclass.service.quick import QUICK, QuickAnswer, QuickPredict, QuickRequest
 
 MAX_HEADER_BYTES = 32 * 1024
 """Request line and headers together; browsers and proxies stay far below."""
@@ -16,6 +22,9 @@ HEADER_TIMEOUT_S = 10.0
 MAX_DISCARDED_BYTES = 64 * 1024 * 1024
 """Body that is read and thrown away after a refusal, so that an honest client gets to read it."""
 
+QUICK_WAIT_S = 0.25
+"""Longest time for a body to complete on the short way; then the app reads on, with its limits."""
+
 _BODY = b'{"error": {"code": "headers_too_large", "message": "the headers are too large", "field": null}}'
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
@@ -24,29 +33,59 @@ _TOO_LARGE = (
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's httptools protocol that hangs up on endless or dawdling headers."""
+    """uvicorn's httptools protocol that hangs up on endless or dawdling headers and knows a short way."""
 
-    def connection_made(self, transport: Any) -> None:
-        """Start the clock of a new connection."""
-        super().connection_made(transport)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._quick: QuickPredict | None = self.app_state.get(QUICK)
+        self._request: QuickRequest | None = None  # a request on the short way, from its headers to its answer
+        self._pieces: list[bytes] = []
+        self._submitted = False
+        self._last = False
+        self._address = "unknown"
+        self._timer: TimerHandle | None = None
+        self._idle_timer: TimerHandle | None = None
+        self._idle_since = 0.0
         self._header_bytes = 0
         self._in_headers = True
         self._refused = False
         self._discarded_bytes = 0
-        self._header_timer: TimerHandle | None = self.loop.call_later(HEADER_TIMEOUT_S, self._hang_up)
+
+    def connection_made(self, transport: Any) -> None:
+        """Start the clock of a new connection."""
+        super().connection_made(transport)
+        self._address = self.client[0] if self.client else "unknown"
+        self._timer = self.loop.call_later(HEADER_TIMEOUT_S, self._hang_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clocks."""
         self._stop_timer()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._request = None
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """Let a request on the short way finish: answer it, then close, or give the app what has come of it."""
+        if self._request is not None and self._submitted:
+            self._last = True
+            return
+        if self._request is not None:
+            self._hand_over()
+        super().shutdown()
+
     def data_received(self, data: bytes) -> None:
-        """Count what arrives while the headers are incomplete."""
-        super().data_received(data)
+        """Count what arrives while the headers are incomplete, and set the clock for what is still to come."""
         if self._in_headers:
             self._header_bytes += len(data)
+        super().data_received(data)
+        if self._in_headers:
             if self._header_bytes > MAX_HEADER_BYTES:
                 self._refuse()
+            elif self._timer is None:
+                self._timer = self.loop.call_later(HEADER_TIMEOUT_S, self._hang_up)
+        elif self._request is not None and not self._submitted and self._timer is None:
+            self._timer = self.loop.call_later(QUICK_WAIT_S, self._hand_over)
 
     def _refuse(self) -> None:
         self._refused = True
@@ -55,25 +94,49 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def on_message_begin(self) -> None:
-        """Start the clock of a next request on the same connection."""
-        super().on_message_begin()
+        """Note that headers are coming."""
+        if self._submitted and self._quick is not None:
+            self._quick.finish()  # answers go out in the order of their requests
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._in_headers = True
-        if self._header_timer is None:
-            self._header_timer = self.loop.call_later(HEADER_TIMEOUT_S, self._hang_up)
 
     def on_headers_complete(self) -> None:
-        """Stop the clock; the body has its own limits."""
+        """Stop the clock, as the body has its own limits, and choose the way."""
         self._in_headers = False
         self._header_bytes = 0
         self._stop_timer()
-        if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADER_BYTES:
+        if sum([len(name) + len(value) for name, value in self.headers]) > MAX_HEADER_BYTES:
             self._refuse()
             return
+        if self._quick is not None and self._is_free():
+            self._request = self._quick.takes(self.url, self.headers, self._address)
+        if self._request is None:
+            self._begin_in_app()
+
+    def _begin_in_app(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()  # makes the scope, which the short way does without
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
         super().on_headers_complete()
+
+    def _is_free(self) -> bool:
+        """Say whether this is a POST, nothing is being answered here, and another request may be taken."""
+        if not (self.cycle is None or self.cycle.response_complete) or self.flow.write_paused:
+            return False
+        if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
+            return False
+        parser = self.parser
+        return parser.get_method() == b"POST" and parser.get_http_version() == "1.1" and parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of body, unless the request was refused; hang up on one that goes on long after its answer."""
         if self._refused:
+            return
+        if self._request is not None:
+            self._pieces.append(body)
             return
         if self.cycle.response_complete:
             self._discarded_bytes += len(body)
@@ -83,13 +146,67 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request, unless it was refused."""
-        if not self._refused:
+        if self._refused:
+            return
+        if self._request is None or self._quick is None:
             super().on_message_complete()
+            return
+        self._stop_timer()
+        self._submitted = True
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._quick.submit(self._request, body, self._reply)
+
+    def _reply(self, answer: QuickAnswer | None) -> None:
+        """Send the answer of the short way, or let the app give one."""
+        self._submitted = False
+        if self._request is None or self.transport.is_closing():
+            return
+        if answer is None:
+            self._hand_over()
+            super().on_message_complete()
+            if self._last:
+                super().shutdown()
+            return
+        self._request, self._pieces = None, []
+        lines = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
+        self.transport.write(b"".join([STATUS_LINE[answer.status], *lines, answer.head, b"\r\n", answer.body]))
+        self.server_state.total_requests += 1
+        self._wait_for_next()
+        if self._last:
+            self.transport.close()
+
+    def _hand_over(self) -> None:
+        """Give the app a request that went the short way so far."""
+        self._stop_timer()
+        pieces, self._pieces, self._request = self._pieces, [], None
+        self._begin_in_app()
+        for piece in pieces:
+            super().on_body(piece)
+
+    def on_response_complete(self) -> None:
+        """Note when the app's answer was done."""
+        self._idle_since = self.loop.time()
+        super().on_response_complete()
+
+    def _wait_for_next(self) -> None:
+        """Hang up on a connection that stays idle; its one timer is not set anew for each request."""
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_if_idle)
+
+    def _look_if_idle(self) -> None:
+        self._idle_timer = None
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        busy = self._request is not None or not (self.cycle is None or self.cycle.response_complete)
+        if left > 0 or busy or self._in_headers:
+            self._idle_timer = self.loop.call_later(max(left, 1.0), self._look_if_idle)
+        else:
+            self._hang_up()
 
     def _stop_timer(self) -> None:
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _hang_up(self) -> None:
         self._stop_timer()

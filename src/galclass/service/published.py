@@ -1,4 +1,4 @@
-"""Published services as a server sees them: read from the database, remembered for half a second.
+"""Published services as a server sees them: read from the database, remembered for less than a second.
 
 Takes a database, gives `PublishedService`s. A switch or deletion is seen within `TTL_S`; while the
 database is away, what was known last is served for `STALE_S`.
@@ -21,8 +21,11 @@ from galclass.service.errors import RequestError
 
 log = logging.getLogger("galclass.service")
 
-TTL_S = 0.5
+TTL_S = 0.8
 """Age up to which an answer of the database is used again."""
+
+_RENEW_S = 0.5
+"""Age from which it is read anew, beside the requests that still use it."""
 
 STALE_S = 300.0
 """Age up to which it is used while the database cannot be reached."""
@@ -64,10 +67,11 @@ class PublishedServices:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], tuple[float, PublishedService]] = {}
 
-    def recent(self, name: str, version: str) -> PublishedService | None:
-        """Give what was read less than `TTL_S` ago; never asks the database."""
+    def recent(self, name: str, version: str) -> tuple[PublishedService | None, bool]:
+        """Give what was read less than `TTL_S` ago, and whether it is time to read it anew; never asks the database."""
         known = self._known.get((name, version))
-        return known[1] if known and monotonic() - known[0] < TTL_S else None
+        age = monotonic() - known[0] if known else TTL_S
+        return (known[1] if known and age < TTL_S else None), age > _RENEW_S
 
     def look_up(self, name: str, version: str) -> PublishedService:
         """Read a service from the database.

@@ -23,6 +23,7 @@ from galclass.service.jobs import Jobs
 from galclass.service.limits import RateLimit
 from galclass.service.metrics import Metrics
 from galclass.service.models import LoadedModels
+from galclass.service.observe import Watch
 from galclass.service.pool import ScoringPool
 from galclass.service.published import PublishedService, PublishedServices
 from galclass.service.scoring import ImageScoring
@@ -70,6 +71,7 @@ class ServiceState:
         self.authority = Authority(self._check_token, open_reading=settings.open_reading)
         self.rate = RateLimit(settings.requests_per_minute)
         self.metrics = Metrics()
+        self.watch = Watch(self.metrics)
         self.scoring = ImageScoring(self.models, self.pool, self.metrics)
         self.jobs = Jobs(self.database, settings.job_days)
         self.worker = JobWorker(self.jobs, self._scorer_of)
@@ -92,10 +94,22 @@ class ServiceState:
         RequestError
             `unauthorized`, `forbidden`, `too_many_requests`.
         """
-        if self.authority.needs_lookup(request):
-            actor = await run_in_threadpool(self.authority.identify, request)
+        authorization = request.headers.get("authorization")
+        address = request.client.host if request.client else "unknown"
+        if self.authority.needs_lookup(authorization):
+            actor = await run_in_threadpool(self.authority.identify, authorization, address)
         else:
-            actor = self.authority.identify(request)
+            actor = self.authority.identify(authorization, address)
+        return self.admit_actor(actor, role)
+
+    def admit_actor(self, actor: Actor, role: str) -> Actor:
+        """Check what an identified actor may do, and how often.
+
+        Raises
+        ------
+        RequestError
+            `unauthorized`, `forbidden`, `too_many_requests`.
+        """
         if not self.rate.allows(actor.key):
             raise RequestError(
                 "too_many_requests", "too many requests", expected=f"{self.rate.per_minute} a minute", got=None
@@ -104,22 +118,36 @@ class ServiceState:
         return actor
 
     async def resolve(self, name: str, version: str) -> PublishedService:
-        """Find the service that answers; at most half a second old.
+        """Find the service that answers; less than a second old.
 
         Raises
         ------
         RequestError
             `unknown_service`.
         """
-        recent = self.published.recent(name, version)
-        if recent is not None:
-            return recent
-        reading = self._reading.get((name, version))
+        service = self.recent(name, version)
+        return service if service is not None else await asyncio.shield(self._read(name, version))
+
+    def recent(self, name: str, version: str) -> PublishedService | None:
+        """Give what `resolve` knows without waiting; reads it anew before it is too old."""
+        service, aging = self.published.recent(name, version)
+        if service is not None and aging:
+            self._read(name, version)
+        return service
+
+    def _read(self, name: str, version: str) -> asyncio.Future[PublishedService]:
+        key = (name, version)
+        reading = self._reading.get(key)
         if reading is None:  # those who come meanwhile wait for this one reading
             reading = asyncio.ensure_future(run_in_threadpool(self.published.look_up, name, version))
-            self._reading[name, version] = reading
-            reading.add_done_callback(lambda _: self._reading.pop((name, version), None))
-        return await asyncio.shield(reading)
+            self._reading[key] = reading
+            reading.add_done_callback(lambda done: self._end_reading(key, done))
+        return reading
+
+    def _end_reading(self, key: tuple[str, str], done: asyncio.Future[PublishedService]) -> None:
+        self._reading.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # whoever waits gets it; ahead of time nobody does, and the next reading is waited for
 
     async def inputs(
         self, body: bytes, content_type: str, object_id: str | None, *, max_images: int | None = None

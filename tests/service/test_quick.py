@@ -1,0 +1,251 @@
+"""The short way of predict requests: the same answers as the app's, in order, and never a request lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from galclass.config import load_config
+from galclass.database import Tokens, open_database
+from galclass.service import create_app
+from galclass.service.quick import QuickAnswer, QuickPredict, QuickRequest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from hostile import jpeg_of_size  # noqa: E402  # tests/ is no package
+from live import LiveServer, live_server  # noqa: E402  # tests/ is no package
+
+PATH = "/v1/services/galaxy-class/1.0/predict"
+VARYING = ("date", "x-request-id")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, workspace: Path) -> Iterator[LiveServer]:
+    folder = tmp_path_factory.mktemp("quick") / "workspace"
+    shutil.copytree(workspace, folder)
+    with live_server(folder, settings=("serve.threads=1",)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def token(server: LiveServer) -> str:
+    with open_database(load_config(None, {"workspace": str(server.log.parent)}).database_url) as database:
+        return Tokens(database).create("reader", "reader-of-test")
+
+
+def request(body: bytes, path: str = PATH, **headers: str) -> bytes:
+    fields = {"Host": "x", "Content-Type": "image/jpeg", "Content-Length": str(len(body))}
+    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"POST {path} HTTP/1.1\r\n{lines}\r\n".encode() + body
+
+
+def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += receive(connection)
+    head, _, body = data.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    while len(body) < int(headers["content-length"]):
+        body += receive(connection)
+    assert len(body) == int(headers["content-length"])
+    return int(status.split()[1]), headers, body
+
+
+def receive(connection: socket.socket) -> bytes:
+    piece = connection.recv(65536)
+    assert piece, "the server hung up"
+    return piece
+
+
+def quick_and_plain(server: LiveServer, data: bytes) -> list[tuple[int, dict[str, str], bytes]]:
+    """Send a request at once, for the short way, and with a pause inside, which makes it the app's."""
+    answers = []
+    for pause_s in (0.0, 0.6):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            if pause_s:
+                connection.sendall(data[:-1])
+                time.sleep(pause_s)
+                connection.sendall(data[-1:])
+            else:
+                connection.sendall(data)
+            status, headers, body = read_answer(connection)
+            assert set(VARYING) <= set(headers)
+            answers.append((status, {key: headers[key] for key in headers if key not in VARYING}, body))
+    return answers
+
+
+def known_to(server: LiveServer, galaxy: bytes) -> dict[str, str]:
+    """Load the model and read the service, and give the headers of an answer."""
+    answer = httpx2.post(server.url + PATH, content=galaxy, headers={"Content-Type": "image/jpeg"}, timeout=60)
+    return dict(answer.headers)
+
+
+@pytest.mark.parametrize(
+    ("make", "headers", "status"),
+    [
+        (lambda galaxy: galaxy, {}, 200),
+        (lambda galaxy: galaxy[: len(galaxy) // 2], {}, 422),
+        (lambda galaxy: b"no image", {}, 422),
+        (lambda galaxy: galaxy, {"Authorization": "Bearer nonsense"}, 401),
+        (lambda galaxy: galaxy, {"Authorization": "Basic nonsense"}, 401),
+        (lambda galaxy: galaxy, {"If_None_Match": "*"}, 412),
+        (lambda galaxy: galaxy, {"Content_Type": "text/plain"}, 415),
+        (lambda galaxy: galaxy, {"Accept": "image/png"}, 406),
+    ],
+)
+def test_the_short_way_answers_what_the_app_answers(server: LiveServer, galaxy: bytes, make, headers, status) -> None:
+    known_to(server, galaxy)
+    quick, plain = quick_and_plain(server, request(make(galaxy), **headers))
+    assert quick[0] == status
+    assert quick == plain
+
+
+def test_a_token_is_checked_on_the_short_way_too(server: LiveServer, galaxy: bytes, token: str) -> None:
+    known_to(server, galaxy)
+    for authorization, status in ((f"Bearer {token}", 200), (f"Bearer {token}x", 401)):
+        for answer in quick_and_plain(server, request(galaxy, Authorization=authorization)):
+            assert answer[0] == status
+
+
+def test_an_unknown_service_is_not_found_either_way(server: LiveServer, galaxy: bytes) -> None:
+    for path in (PATH.replace("galaxy-class", "nothing"), PATH.replace("1.0", "9.9"), PATH.replace("1.0", "%31.0")):
+        quick, plain = quick_and_plain(server, request(galaxy, path))
+        assert quick == plain
+        assert quick[0] == (200 if "%" in path else 404)
+
+
+def test_pipelined_requests_are_answered_in_their_order(server: LiveServer, galaxies: dict[str, bytes]) -> None:
+    images = list(galaxies.values())
+    known_to(server, images[0])
+    ways = (PATH, f"{PATH}?frame_px=424", PATH, PATH, f"{PATH}?frame_px=424", PATH)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        alone = []
+        for image, path in zip(images, ways, strict=False):
+            connection.sendall(request(image, path))
+            alone.append(probabilities(read_answer(connection)[2]))
+        connection.sendall(b"".join(request(image, path) for image, path in zip(images, ways, strict=False)))
+        received = b""
+        while received.count(b'"model":') < len(ways):
+            received += receive(connection)
+    bodies = [part[part.index(b"{") :] for part in received.split(b"HTTP/1.1 200 OK")[1:]]
+    for body, expected in zip(bodies, alone, strict=True):
+        assert probabilities(body) == pytest.approx(expected, abs=1e-5)
+
+
+def probabilities(body: bytes) -> dict[str, float]:
+    return json.JSONDecoder().raw_decode(body.decode())[0]["probabilities"]
+
+
+def test_requests_that_arrive_together_get_their_own_answers(server: LiveServer, galaxies: dict[str, bytes]) -> None:
+    known_to(server, next(iter(galaxies.values())))
+    alone = {}
+    with httpx2.Client(timeout=30) as client:
+        for key, data in galaxies.items():
+            answer = client.post(server.url + PATH, content=data, headers={"Content-Type": "image/jpeg"})
+            alone[key] = (answer.json()["probabilities"], answer.headers["etag"])
+    connections = {key: socket.create_connection(("127.0.0.1", server.port), timeout=30) for key in galaxies}
+    for key, connection in connections.items():
+        connection.sendall(request(galaxies[key]))
+    for key, connection in connections.items():
+        status, headers, body = read_answer(connection)
+        connection.close()
+        assert (status, headers["etag"]) == (200, alone[key][1])
+        assert probabilities(body) == pytest.approx(alone[key][0], abs=1e-5)
+
+
+def test_every_request_is_counted_once(server: LiveServer, galaxy: bytes) -> None:
+    def count() -> float:
+        text = httpx2.get(f"{server.url}/metrics").text
+        lines = [line for line in text.splitlines() if line.startswith("galclass_requests_total") and "predict" in line]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+    known_to(server, galaxy)
+    before = count()
+    quick_and_plain(server, request(galaxy))
+    quick_and_plain(server, request(b"no image"))
+    assert count() - before == 4
+
+
+class Later:
+    """A loop that notes what it is asked to call, and calls it when told to."""
+
+    def __init__(self) -> None:
+        self.calls: list = []
+
+    def call_soon(self, call) -> None:
+        self.calls.append(call)
+
+    def run(self) -> None:
+        while self.calls:
+            self.calls.pop(0)()
+
+
+@pytest.fixture
+def quick(config, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[QuickPredict, Later]]:
+    """The short way over a state whose service and model are known and quick."""
+    state = create_app(config).state.service
+    state.models.get(state.published.look_up("galaxy-class", "1.0").model)
+    monkeypatch.setattr(state.scoring, "together", lambda service: 2)
+    loop = Later()
+    yield QuickPredict(state, loop), loop
+    state.pool.close()
+    state.database.close()
+
+
+def ask(quick: QuickPredict, loop: Later, bodies: list[bytes]) -> list[QuickAnswer | None]:
+    replies: list[QuickAnswer | None] = []
+    for body in bodies:
+        quick.submit(QuickRequest("galaxy-class", "1.0", None, None, "127.0.0.1", 0.0), body, replies.append)
+    loop.run()
+    return replies
+
+
+def test_known_services_are_answered_without_the_app(quick: tuple[QuickPredict, Later], galaxy: bytes) -> None:
+    answers = ask(*quick, [galaxy, b"no image", galaxy])
+    assert sorted(answer.status for answer in answers if answer is not None) == [200, 200, 422]
+
+
+def test_a_surprise_leaves_the_answer_to_the_app(
+    quick: tuple[QuickPredict, Later], galaxy: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("galclass.service.scoring.ImageScoring.score_now", broken)
+    assert ask(*quick, [galaxy] * 3) == [None, None, None]
+
+
+def test_an_image_of_many_pixels_is_the_apps(quick: tuple[QuickPredict, Later], galaxy: bytes) -> None:
+    assert ask(*quick, [jpeg_of_size(galaxy, 4000, 4000)]) == [None]
+
+
+@pytest.mark.parametrize(
+    ("url", "changes"),
+    [
+        (PATH + "?frame_px=424", {}),
+        (PATH.replace("predict", "explain"), {}),
+        (PATH.replace("1.0", "%31.0"), {}),
+        (PATH, {b"content-type": b"application/json"}),
+        (PATH, {b"accept": b"text/csv"}),
+        (PATH, {b"content-length": b"70000"}),
+        (PATH, {b"content-length": b"-1"}),
+        (PATH, {b"content-length": b"9" * 5000}),
+        (PATH, {b"transfer-encoding": b"chunked"}),
+        (PATH, {b"content-encoding": b"gzip"}),
+        (PATH, {b"expect": b"100-continue"}),
+    ],
+)
+def test_all_else_is_the_apps(quick: tuple[QuickPredict, Later], url: str, changes: dict[bytes, bytes]) -> None:
+    plain = {b"host": b"x", b"content-type": b"image/jpeg", b"content-length": b"100"}
+    assert quick[0].takes(PATH.encode(), list(plain.items()), "127.0.0.1") is not None
+    assert quick[0].takes(url.encode(), list((plain | changes).items()), "127.0.0.1") is None
