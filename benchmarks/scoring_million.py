@@ -15,7 +15,7 @@ import pyarrow.parquet as parquet
 
 from galclass.database import open_database
 from galclass.database.export import export_predictions
-from galclass.database.queue import insert_predictions, prediction_row
+from galclass.database.queue import insert_predictions
 from galclass.morphology import CLASSES
 from galclass.scoring import ModelId, Prediction
 
@@ -30,15 +30,11 @@ def memory_mb(field: str) -> float:
     return 0.0
 
 
-def synthetic(first: int, rng: np.random.Generator) -> list[dict[str, object]]:
+def synthetic(first: int, rng: np.random.Generator) -> list[Prediction]:
     values = rng.dirichlet(np.ones(len(CLASSES)), CHUNK).round(7)
     model = ModelId("galaxy", 1, "0" * 64)
     return [
-        prediction_row(
-            Prediction(
-                f"{first + n:09}", model, probabilities=tuple(row), predicted_class="Sb", predicted_group="Spiral"
-            )
-        )
+        Prediction(f"{first + n:09}", model, probabilities=tuple(row), predicted_class="Sb", predicted_group="Spiral")
         for n, row in enumerate(values.tolist())
     ]
 
