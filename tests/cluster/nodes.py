@@ -101,6 +101,10 @@ class Cluster:
         self.nodes.append(node)
         return node
 
+    def logs(self, name: str) -> list[Path]:
+        """Find log files of all nodes."""
+        return sorted(self._folder.rglob(f"logs/{name}"))
+
     def close(self) -> None:
         for node in reversed(self.nodes):
             node.kill()

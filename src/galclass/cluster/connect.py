@@ -19,7 +19,10 @@ from galclass.errors import ClusterError, GalclassError
 
 LOCAL = "local"
 WAVE = 2048
-"""Chunks described to Ray at a time: what bounds the driver's memory however long the list is."""
+"""Chunks described to Ray at a time, at least: what bounds the driver's memory however long the list is."""
+
+_CHUNKS_PER_CORE = 16
+"""Chunks of a wave for each core, so that the cores which wait for the last of a wave wait for little."""
 
 Work = dict[str, Any]
 
@@ -84,8 +87,15 @@ def nodes() -> int:
     return sum(bool(node["Alive"]) for node in ray.nodes())  # type: ignore[no-untyped-call]  # Ray's annotation
 
 
+def cores() -> int:
+    """Count the cores that the cluster has now."""
+    import ray
+
+    return int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]  # Ray's annotation
+
+
 def map_work(
-    work: Iterable[Work], function: Callable[..., Work], *, job: Any, wave: int = WAVE, cpus: float = 1
+    work: Iterable[Work], function: Callable[..., Work], *, job: Any, wave: int | None = None, cpus: float = 1
 ) -> Iterator[Work]:
     """Map a function over work on all nodes and give the results in any order.
 
@@ -98,8 +108,8 @@ def map_work(
         behind each time.
     job : object reference
         From `shared`; the function gets the reference.
-    wave : int
-        Descriptions at a time.
+    wave : int or None
+        Descriptions at a time; None: `WAVE`, or 16 a core if that is more.
     cpus : float
         Cores of one call.
 
@@ -112,7 +122,7 @@ def map_work(
 
     _be_quiet()
     rest = iter(work)
-    while part := list(islice(rest, wave)):
+    while part := list(islice(rest, wave or max(WAVE, _CHUNKS_PER_CORE * cores()))):
         data = ray.data.from_items(part, override_num_blocks=len(part))
         call = partial(_answered, function=function, job=job, version=__version__)
         results = data.map(call, num_cpus=cpus)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from galclass.cluster.attempts import CrashFinder, begin_attempt, end_attempts
-from galclass.cluster.connect import WAVE, Work, map_work, shared
+from galclass.cluster.connect import Work, map_work, shared
 from galclass.cluster.folder import Folder
 from galclass.cluster.patience import patiently
 from galclass.cluster.reading import read_local
@@ -64,7 +64,7 @@ def _fill(
     streamed = not all(_has_random_access(chunk.images) for chunk in missing)
     work = (_described(chunk, items) for chunk, items in with_bytes(missing, stream))
     with files_bar(writer.places, writer.places - todo, progress) as advance, writer.partial.open("r+b") as pixels:
-        for result in map_work(work, cut_chunk, job=job, wave=_STREAMED_WAVE if streamed else WAVE):
+        for result in map_work(work, cut_chunk, job=job, wave=_STREAMED_WAVE if streamed else None):
             pixels.seek(result["first"] * writer.bytes_per_cutout)
             pixels.write(result["pixels"])
             pixels.flush()

@@ -77,6 +77,7 @@ class ClusterScoreSummary:
         if not self.new:
             return f"{text}, nothing to do, {self.output}"
         rate = self.new / max(self.seconds, 1e-9)
+        text += f", {self.new:,} of them new" if self.new < self.scored else ""
         return f"{text}, {self.nodes} nodes, {self.seconds:.1f} s, {rate:,.0f} images/s, {self.output}"
 
 

@@ -36,7 +36,7 @@ def _act(data: bytes, folder: Path) -> None:
         blocks = []
         while True:
             blocks.append(b"x" * (100 << 20))
-            time.sleep(0.1)
+            time.sleep(0.02)
 
 
 class _Finder(MetaPathFinder):
