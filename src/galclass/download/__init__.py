@@ -4,7 +4,7 @@ Takes the name of a source (or a catalog with positions), gives files and image 
 writes `downloads/<source>/` in the workspace with a `download.json` beside the files.
 """
 
-from galclass.download.archive import ArchiveLimits, image_key, iter_images, unpack
+from galclass.download.archive import ArchiveLimits, iter_images, unpack
 from galclass.download.cutouts import CutoutRequest, CutoutsSummary, download_cutouts
 from galclass.download.fetch import FetchResult, fetch
 from galclass.download.listing import ImageEntry, list_images
@@ -24,7 +24,6 @@ __all__ = [
     "download",
     "download_cutouts",
     "fetch",
-    "image_key",
     "iter_images",
     "known_sources",
     "list_images",

@@ -130,11 +130,6 @@ def is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not _is_junk(name)
 
 
-def image_key(name: str) -> str:
-    """Give the key that joins an image to its catalog row: the file name without folder and suffix."""
-    return os.path.splitext(name.rpartition("/")[2])[0]
-
-
 def _is_junk(name: str) -> bool:
     return "__MACOSX" in name.split("/") or "/._" in f"/{name}"
 

@@ -1,17 +1,34 @@
 """The image files of one container by the key that joins each to its catalog row.
 
-Takes what `list_images` found there, gives `ImageFiles`.
+Takes what `galclass.download.list_images` found there, gives `ImageFiles`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from galclass.download import ImageEntry, image_key
 from galclass.errors import StoreError
+
+
+class ImageEntry(Protocol):
+    """The part of `galclass.download.ImageEntry` that is used here."""
+
+    @property
+    def name(self) -> str:
+        """Path inside the container."""
+
+    @property
+    def stamp(self) -> str:
+        """Changes when the bytes may have."""
+
+    @property
+    def place(self) -> tuple[int, int, int, bool] | None:
+        """Where it lies in a zip."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +61,11 @@ def stamps_sha256(stamps: Iterable[tuple[str, str]]) -> str:
     for name, stamp in stamps:
         digest.update(f"{name}\0{stamp}\n".encode())
     return digest.hexdigest()
+
+
+def image_key(name: str) -> str:
+    """Give the key that joins an image to its catalog row: the file name without folder and suffix."""
+    return os.path.splitext(name.rpartition("/")[2])[0]
 
 
 def image_files(path: Path, entries: Iterable[ImageEntry]) -> ImageFiles:
