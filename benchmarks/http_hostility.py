@@ -1,18 +1,21 @@
 """Honest clients during an attack: their error rate and latency, and what the attack gets.
 
-Fuzzed bodies, decompression bombs, dawdling headers and bodies and idle connections run beside honest clients.
+Fuzzed bodies, cut uploads, wrong types, decompression bombs, dawdling headers and bodies, huge headers and idle
+connections run beside honest clients. `--first` and `--fuzzed` split a long run into parts.
 
-Usage: python benchmarks/http_hostility.py [--fuzzed 50000] [--idle 1000] [--honest 4] [--model FILE.onnx]
+Usage: python benchmarks/http_hostility.py [--first 0] [--fuzzed 50000] [--idle 1000] [--honest 4] [--model FILE.onnx]
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import socket
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,8 +73,23 @@ class Honest:
         return f"{title:10s} {said}"
 
 
-def attack(url: str, image: bytes, fuzzed: int, idle: int) -> Counter[str]:
-    """Send everything hostile at once; gives the statuses of the fuzzed bodies."""
+def disguised(image: bytes, number: int) -> tuple[bytes, str]:
+    """A hostile body and its content type: mostly mutated images; also cut uploads, wrong types and broken JSON."""
+    body = mutated(image, number)
+    part = b'--x\r\nContent-Disposition: form-data; name="a"; filename="../../g.jpg"\r\n\r\n' + body
+    kinds = {
+        0: (part, "multipart/form-data; boundary=x"),
+        1: (part + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+        2: (b'{"id": "../../etc/passwd", "img": "' + b64encode(body)[: number % 4000] + b'"}', "application/json"),
+        3: (b"[" * (number % 50_000), "application/json"),
+        4: (body, "text/html"),
+        5: (body, "image/png"),
+    }
+    return kinds.get(number % 20, (body, "image/jpeg"))
+
+
+def attack(url: str, image: bytes, numbers: range, idle: int) -> Counter[str]:
+    """Send everything hostile at once; gives the statuses of the hostile bodies."""
     parts = urlsplit(url)
     address = (parts.hostname or "", parts.port or 80)
     open_ones = [socket.create_connection(address) for _ in range(idle)]
@@ -81,29 +99,64 @@ def attack(url: str, image: bytes, fuzzed: int, idle: int) -> Counter[str]:
     bombs = [png_bomb(), jpeg_of_size(image, 65_500, 65_500)]
     answers: Counter[str] = Counter()
 
-    def send(numbers: range) -> Counter[str]:
+    def send(some: range) -> Counter[str]:
         found: Counter[str] = Counter()
         with httpx2.Client(timeout=60) as client:
-            for number in numbers:
-                body = bombs[number % 2] if number % 500 == 0 else mutated(image, number)
+            for number in some:
+                body, kind = disguised(image, number)
+                if number % 500 == 0:
+                    body, kind = bombs[number // 500 % 2], "image/png"
                 try:
-                    found[str(client.post(url, content=body, headers=HEADERS).status_code)] += 1
+                    found[str(client.post(url, content=body, headers={"Content-Type": kind}).status_code)] += 1
                 except httpx2.TransportError as error:
                     found[type(error).__name__] += 1
         return found
 
+    stop = threading.Event()
+    others = [threading.Thread(target=one, args=(address, parts.path, stop)) for one in (dawdle, shout)]
+    for thread in others:
+        thread.start()
     with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(send, [range(start, fuzzed, 4) for start in range(4)]):
+        for found in pool.map(send, [numbers[start::4] for start in range(4)]):
             answers += found
+    stop.set()
+    for thread in others:
+        thread.join()
     for connection in open_ones:
         connection.close()
     return answers
+
+
+def dawdle(address: tuple[str, int], path: str, stop: threading.Event) -> None:
+    """Fifty clients that send a byte of body a second."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 60000\r\n\r\n".encode()
+    slow: list[socket.socket] = []
+    while not stop.wait(1):
+        while len(slow) < 50:
+            slow.append(socket.create_connection(address))
+            slow[-1].sendall(head)
+        for connection in list(slow):
+            try:
+                connection.sendall(b"a")
+            except OSError:
+                slow.remove(connection)
+    for connection in slow:
+        connection.close()
+
+
+def shout(address: tuple[str, int], path: str, stop: threading.Event) -> None:
+    """A client that sends huge headers again and again."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Long: ".encode() + b"a" * 1_000_000
+    while not stop.wait(0.1):
+        with socket.create_connection(address) as connection, contextlib.suppress(OSError):
+            connection.sendall(head)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--fuzzed", type=int, default=50_000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first hostile body; for a run in parts")
     parser.add_argument("--idle", type=int, default=1000)
     parser.add_argument("--honest", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2)
@@ -111,16 +164,20 @@ def main() -> None:
     options = parser.parse_args()
     model = options.model.read_bytes() if options.model else shipped_model()
     image = example_image()
+    numbers = range(options.first, options.first + options.fuzzed)
     with galclass_server(model, options.workers) as (url, pid):
+        with Honest(url, image, 16):  # every process has its model loaded
+            time.sleep(2)
         with Honest(url, image, options.honest) as calm:
             time.sleep(options.calm_s)
         before = memory_mib(pid)
         print(calm.line("calm"))
         started = time.perf_counter()
         with Honest(url, image, options.honest) as honest:
-            answers = attack(url, image, options.fuzzed, options.idle)
+            answers = attack(url, image, numbers, options.idle)
         print(honest.line("attacked"))
-        print(f"attack     {sum(answers.values())} bodies in {time.perf_counter() - started:.0f} s: {dict(answers)}")
+        took = time.perf_counter() - started
+        print(f"attack     bodies {numbers.start} to {numbers.stop - 1} in {took:.0f} s: {dict(answers)}")
         print(f"memory     {before:.0f} MiB before, {memory_mib(pid):.0f} MiB after")
         if any(status.startswith("5") and status != "503" for status in itertools.chain(answers, honest.answers)):
             raise SystemExit("there was a 5xx")

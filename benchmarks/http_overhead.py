@@ -64,7 +64,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, galclass_server(model, options.workers) as (url, pid):
         path = Path(folder) / "image.jpg"
         path.write_bytes(image)
-        wrk(url, path, 4, 2)
+        wrk(url, path, 64, 3)  # every process has its model loaded
         for clients in options.clients:
             rows = []
             for _ in range(options.rounds):

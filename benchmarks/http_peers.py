@@ -77,7 +77,7 @@ def measure(options: argparse.Namespace, folder: Path, model: Path) -> None:
 
     def load(url: str, kind: str) -> Load:
         content_type = "image/jpeg" if kind == "raw" else "application/json"
-        wrk(url, folder / kind, 4, 2, content_type)
+        wrk(url, folder / kind, 64, 3, content_type)  # every process has its model loaded
         rounds = [
             wrk(url, folder / kind, options.clients, options.seconds, content_type) for _ in range(options.rounds)
         ]

@@ -146,10 +146,13 @@ def test_beyond_its_queue_it_answers_503_with_retry_after_and_nothing_else(serve
     def ask(_: int) -> httpx2.Response:
         return httpx2.post(server.url + PATH.replace("predict", "explain"), content=galaxy, headers=JPEG, timeout=60)
 
+    answers: list[httpx2.Response] = []
     with ThreadPoolExecutor(40) as pool:
-        answers = list(pool.map(ask, range(120)))
-    statuses = {answer.status_code for answer in answers}
-    assert statuses == {200, 503}
+        for _ in range(10):  # a busy machine may need more than one push
+            answers += pool.map(ask, range(120))
+            if {answer.status_code for answer in answers} >= {200, 503}:
+                break
+    assert {answer.status_code for answer in answers} == {200, 503}
     assert all(answer.headers["retry-after"] == "1" for answer in answers if answer.status_code == 503)
 
 

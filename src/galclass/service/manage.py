@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from galclass.database.registry import ModelInfo
+from galclass.database.models import ModelInfo
 from galclass.database.services import LATEST, ServiceRecord
 from galclass.morphology import CLASS_NAMES, GROUPS
 from galclass.service import schemas

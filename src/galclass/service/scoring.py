@@ -1,7 +1,7 @@
 """Where a request's images are scored: short work at once on the event loop, the rest in the bounded pool.
 
 Handing one image to a thread and back costs as much processor time as a small model takes to answer.
-So a lone small image is scored in place while the model is known to be quick and nothing waits.
+So a lone small image is scored in place while the model is known to be quick.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class ImageScoring:
     def together(self, service: PublishedService) -> int:
         """Give how many small images may be scored at one time in the thread that asks; 0: leave it to the pool."""
         seconds = self._seconds.get(service.model.sha256, 1.0)
-        if seconds > QUICK_S or self._pool.pending or not self._models.has(service.model):
-            return 0
+        if seconds > QUICK_S or not self._models.has(service.model):
+            return 0  # what waits in the pool is no reason: under load small images would then never leave it
         return max(1, min(_MOST_TOGETHER, int(_TOGETHER_S / seconds)))
 
     def _is_short(self, service: PublishedService, images: tuple[ImageInput, ...]) -> bool:
