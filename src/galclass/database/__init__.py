@@ -9,7 +9,8 @@ from typing import Any
 
 from galclass.database.connection import Database, open_database
 from galclass.database.images import Images, NewImage
-from galclass.database.registry import ModelInfo, ModelRecord, Registry
+from galclass.database.models import ModelInfo, ModelRecord
+from galclass.database.registry import Registry
 from galclass.database.score import ScoreSummary, score_pending
 from galclass.database.services import ServiceRecord, Services
 from galclass.database.sql import SqlResult, run_sql

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,58 +15,16 @@ from sqlalchemy import Connection, func, select, text, union_all
 from galclass.database.connection import Database
 from galclass.database.files import write_file
 from galclass.database.history import previous_version
+from galclass.database.models import AliasMove, ModelInfo, ModelRecord
 from galclass.database.references import PRODUCTION, Reference, check_name, current_user, parse_reference
 from galclass.database.schema import model_alias_log, model_aliases, models, score_queue, services
 from galclass.database.statements import lock_table, upsert
 from galclass.database.types import now
 from galclass.errors import ModelError, RegistryError
-from galclass.scoring import ModelId, Scorer, Signature, check_probe
+from galclass.scoring import Scorer, Signature, check_probe
 
 _POINTS_AT = text("SELECT version FROM galaxy_model_aliases WHERE name = :name AND alias = :alias")
 _ABOUT = (models.c.name, models.c.version, models.c.sha256, models.c.created_at, models.c.created_by)
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """A registered version without its bytes."""
-
-    name: str
-    version: int
-    sha256: str
-    created_at: datetime
-    created_by: str
-    aliases: tuple[str, ...] = ()
-
-    @property
-    def model(self) -> ModelId:
-        """Name, version and sha256, as predictions carry them."""
-        return ModelId(self.name, self.version, self.sha256)
-
-
-@dataclass(frozen=True)
-class ModelRecord(ModelInfo):
-    """A registered version with everything about it."""
-
-    value: bytes = field(default=b"", repr=False)
-    signature: Signature | None = None
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    card: str = ""
-
-    def scorer(self, *, threads: int = 1) -> Scorer:
-        """Load the model; its predictions carry the registered name and version."""
-        return Scorer(self.value, name=self.name, version=self.version, threads=threads)
-
-
-@dataclass(frozen=True)
-class AliasMove:
-    """One line of the alias log; `old` or `new` is None where the alias was made or taken away."""
-
-    name: str
-    alias: str
-    old: int | None
-    new: int | None
-    set_at: datetime
-    set_by: str
 
 
 class Registry:

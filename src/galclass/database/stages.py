@@ -14,7 +14,8 @@ from sqlalchemy import select
 from galclass.config import Config
 from galclass.database.connection import Database, open_database
 from galclass.database.images import Images, NewImage
-from galclass.database.registry import ModelInfo, Registry
+from galclass.database.models import ModelInfo
+from galclass.database.registry import Registry
 from galclass.database.schema import images
 from galclass.database.score import ScoreSummary, score_pending
 from galclass.download import iter_images, open_source
