@@ -26,8 +26,9 @@ def free_port() -> int:
 class Node:
     """One `ray start --block` and everything below it."""
 
-    def __init__(self, options: list[str], faults: Path, **environment: str) -> None:
-        fixed = ["--num-cpus=1", f"--object-store-memory={STORE_BYTES}", "--node-ip-address=127.0.0.1", "--block"]
+    def __init__(self, options: list[str], faults: Path, cpus: int = 1, **environment: str) -> None:
+        fixed = [f"--num-cpus={cpus}", f"--object-store-memory={STORE_BYTES}", "--node-ip-address=127.0.0.1", "--block"]
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the node
         self._process = subprocess.Popen(
             [str(RAY), "start", *fixed, *options, "--disable-usage-stats"],
             env={
@@ -37,11 +38,18 @@ class Node:
                 "OMP_NUM_THREADS": "1",
                 **environment,
             },
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=self._said,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         self.session = self._process.pid
+
+    def started(self) -> bool | None:
+        """Whether the node is up; None: it gave up, as Ray does after 30 s on a busy machine."""
+        self._said.seek(0)
+        if b"Ray runtime started" in self._said.read():
+            return True
+        return False if self._process.poll() is None else None
 
     def runs(self, pid: int) -> bool:
         """Whether a process belongs to this node."""
@@ -59,6 +67,7 @@ class Node:
                 except ProcessLookupError:
                     continue
         self._process.wait()
+        self._said.close()
 
 
 def _session(pid: int) -> int:
@@ -72,8 +81,8 @@ def _session(pid: int) -> int:
 class Cluster:
     """A head and more nodes, each with one core and a small object store."""
 
-    def __init__(self, faults: Path, **environment: str) -> None:
-        self.faults, self.environment = faults, environment
+    def __init__(self, faults: Path, head_cpus: int = 1, **environment: str) -> None:
+        self.faults, self.environment, self._head_cpus = faults, environment, head_cpus
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._folder = Path(tempfile.mkdtemp(prefix="gc", dir="/tmp"))  # short: sockets' names are limited
@@ -84,22 +93,21 @@ class Cluster:
         """Start a head on the cluster's port."""
         own = self._folder / str(len(self.nodes))
         options = ["--head", f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={own}"]
-        node = Node(options, self.faults, **self.environment)
-        self.nodes.append(node)
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return node
-            except OSError:
-                assert time.monotonic() < deadline, "the head does not answer"
-                time.sleep(0.1)
+        return self._start(options, self._head_cpus)
 
-    def add(self, **environment: str) -> Node:
+    def add(self) -> Node:
         """Start one more node."""
-        node = Node([f"--address={self.address}"], self.faults, **{**self.environment, **environment})
-        self.nodes.append(node)
-        return node
+        return self._start([f"--address={self.address}"], 1)
+
+    def _start(self, options: list[str], cpus: int) -> Node:
+        for _ in range(4):
+            node = Node(options, self.faults, cpus, **self.environment)
+            wait_for(lambda node=node: node.started() is not False, "the start of a node", 120)
+            if node.started():
+                self.nodes.append(node)
+                return node
+            node.kill()
+        raise AssertionError("a node does not start")
 
     def logs(self, name: str) -> list[Path]:
         """Find log files of all nodes."""
