@@ -169,3 +169,11 @@ def test_tensorboard_shows_every_iteration(workspace: Path) -> None:
     losses = events.Scalars("train_loss")
     assert [event.step for event in losses] == [1, 2]
     assert all(event.value > 0 for event in losses)
+
+
+def test_blended_batches_train_and_are_drawn_alike_in_every_run(tmp_path: Path) -> None:
+    first = trained(tmp_path / "first", mixup=0.4)
+    again = trained(tmp_path / "again", mixup=0.4)
+    plain = trained(tmp_path / "plain")
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], plain[name]) for name in first)

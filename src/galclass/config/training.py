@@ -70,6 +70,9 @@ class TrainConfig:
         Weight of the vote head's loss where the catalog has debiased fractions; 0 trains no vote head.
     dropout : float
         Share of the embedding dropped while training.
+    mixup : float
+        Each batch is blended with itself in another order, pictures and losses alike, by a share drawn from
+        Beta(mixup, mixup); 0: never. Against overfitting (Zhang et al. 2018, https://arxiv.org/abs/1710.09412).
     augment : str
         "free": any angle, mirror, zoom and shift; "fixed": every row at each of `angles_deg`; "none".
     angles_deg : tuple of float
@@ -138,6 +141,7 @@ class TrainConfig:
     label_smoothing: float = 0.01
     vote_weight: float = 0.3
     dropout: float = 0.2
+    mixup: float = 0.0
     augment: Literal["free", "fixed", "none"] = "free"
     angles_deg: tuple[float, ...] = (0.0, 45.0, 90.0)
     zoom: float = 0.08

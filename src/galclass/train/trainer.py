@@ -31,6 +31,9 @@ from galclass.train.optimizers import RunningMean, Schedule, make_optimizer, tak
 
 _VALIDATION_BATCH = 256
 
+_BLEND = 1
+"""Sets the draws of mixup apart from those of a step's augmentation."""
+
 _GPU_CHECK_STEPS = 50
 """Steps between looks at the loss on a GPU: a look waits for it."""
 
@@ -178,11 +181,26 @@ class Trainer:
     def _backward(self, entries: NDArray[np.int64], part: slice) -> Tensor:
         pixels = self.batches.pixels(entries, self.at.iteration, self.at.step, part)
         rows = torch.from_numpy(self.batches.rows[entries[part]]).to(self.device)
+        own, partner = self._blend(len(rows))
+        if own < 1:
+            pixels = torch.lerp(pixels, pixels[partner], 1 - own)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.mixed_precision):
             outputs = self.network(pixels)
-        loss = batch_loss(outputs, self.targets.rows(rows), self.observation, self.config) / len(entries)
+        loss = own * batch_loss(outputs, self.targets.rows(rows), self.observation, self.config)
+        if own < 1:
+            others = self.targets.rows(rows[partner])
+            loss = loss + (1 - own) * batch_loss(outputs, others, self.observation, self.config)
+        loss = loss / len(entries)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's annotation
         return loss.detach()
+
+    def _blend(self, count: int) -> tuple[float, Tensor]:
+        """Draw each cutout's own share of the blend, and the order of its partners; 1 without mixup."""
+        if self.config.mixup <= 0:
+            return 1.0, torch.empty(0, dtype=torch.int64)
+        rng = np.random.default_rng([self.seed, self.at.iteration, self.at.step, _BLEND])
+        own = float(rng.beta(self.config.mixup, self.config.mixup))
+        return own, torch.from_numpy(rng.permutation(count)).to(self.device)
 
     def _checked(self, loss: Tensor) -> float:
         if self.device.type == "cuda" and self.at.step % _GPU_CHECK_STEPS:
