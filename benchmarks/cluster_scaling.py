@@ -71,12 +71,12 @@ class MemoryWatch(threading.Thread):
 
     def __init__(self, nodes: list[Node]) -> None:
         super().__init__(daemon=True)
-        self._nodes, self._stop = nodes, threading.Event()
+        self._nodes, self._ended = nodes, threading.Event()
         self.node_mb, self.driver_mb = [0.0] * len(nodes), 0.0
 
     def run(self) -> None:
         """Sample until stopped."""
-        while not self._stop.wait(SAMPLE_S):
+        while not self._ended.wait(SAMPLE_S):
             for number, node in enumerate(self._nodes):
                 self.node_mb[number] = max(self.node_mb[number], sum(_pss_mb(pid) for pid in node.pids()))
             self.driver_mb = max(self.driver_mb, _pss_mb(os.getpid()))
@@ -86,7 +86,7 @@ class MemoryWatch(threading.Thread):
         return self
 
     def __exit__(self, *fault: object) -> None:
-        self._stop.set()
+        self._ended.set()
         self.join()
 
 
