@@ -28,8 +28,9 @@ _REQUEST_BYTES = 16 * 1024 * 1024
 """Images sent in one request; half of what a server takes unless it is told otherwise."""
 
 _REQUEST_IMAGES = 64
+_REQUEST_MAPS = 8
 _BATCH_IMAGES = 10_000
-"""Most images of one request: one that is answered at once, and one that fills a batch."""
+"""Most images of one request: one that is answered at once, one with maps, and one that fills a batch."""
 
 
 class ClientError(ServiceError):
@@ -174,7 +175,12 @@ class Service:
         return f"Service({self.record['name']!r}, {self.record['version']!r})"
 
     def predict(
-        self, images: Sequence[Image], *, object_ids: Sequence[str] | None = None, frame_px: int | None = None
+        self,
+        images: Sequence[Image],
+        *,
+        object_ids: Sequence[str] | None = None,
+        frame_px: int | None = None,
+        saliency: bool = False,
     ) -> list[dict[str, Any]]:
         """Classify images; a faulty one has `error` in its record.
 
@@ -185,11 +191,15 @@ class Service:
             Ids of the records; file names without suffix, or positions, where left out.
         frame_px : int, optional
             Side of the survey's frame in px, where the files hold only its centre.
+        saliency : bool
+            Whether each record gets a `saliency`: a PNG in base64 that shows where the model looked.
         """
         records: list[dict[str, Any]] = []
-        for part in _portions(_named(images, object_ids), _REQUEST_BYTES, _REQUEST_IMAGES):
+        params = {**(_frame(frame_px) or {}), **({"saliency": "true"} if saliency else {})}
+        most = _REQUEST_MAPS if saliency else _REQUEST_IMAGES
+        for part in _portions(_named(images, object_ids), _REQUEST_BYTES, most):
             body = {"json": _as_json(part)} if len(part) == 1 else {"files": _as_upload(part)}
-            answer = self._client.request("POST", f"{self._path}/predict", params=_frame(frame_px), **body)
+            answer = self._client.request("POST", f"{self._path}/predict", params=params, **body)
             records += answer["predictions"]
         return records
 

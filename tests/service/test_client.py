@@ -75,6 +75,14 @@ def test_the_five_calls_of_the_original_and_the_switches(admin: Client) -> None:
     assert admin.list_services("other") == []
 
 
+def test_predict_gives_maps_on_request(anyone: Client, galaxies: dict[str, bytes]) -> None:
+    service = anyone.get_service("galaxy-class")
+    records = service.predict(list(galaxies.values())[:9], saliency=True)
+    assert len(records) == 9
+    assert all(record["saliency"] for record in records)
+    assert "saliency" not in service.predict([next(iter(galaxies.values()))])[0]
+
+
 def test_predict_takes_bytes_and_paths(anyone: Client, galaxies: dict[str, bytes], tmp_path: Path) -> None:
     service = anyone.get_service("galaxy-class")
     path = tmp_path / "587722981742084144.jpg"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +64,12 @@ def test_a_rate_refills_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock[0] += 1.01
     assert rate.allows("a")
     assert not rate.allows("a")
+
+
+def test_processes_that_share_a_file_share_the_rate(tmp_path: Path) -> None:
+    first, second = (RateLimit(60, tmp_path / "rates", b"secret") for _ in range(2))
+    assert sum(rate.allows("a") for rate in (first, second) * 60) == 60
+    assert second.allows("b")
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,22 @@ def test_embeddings_are_given_on_request(client: TestClient, galaxy: bytes) -> N
     assert len(with_embedding["embedding"]) == 8
 
 
+def test_a_map_of_where_the_model_looked_is_given_on_request(client: TestClient, galaxies: dict[str, bytes]) -> None:
+    (key, galaxy), *rest = galaxies.items()
+    plain = client.post(URL, content=galaxy, headers=JPEG)
+    mapped = client.post(URL, params={"saliency": "true"}, content=galaxy, headers=JPEG)
+    assert "saliency" not in plain.json()
+    assert mapped.headers["etag"] != plain.headers["etag"]
+    explained = client.post(URL.replace("predict", "explain"), content=galaxy, headers=JPEG).json()
+    assert mapped.json() == {**plain.json(), "saliency": explained["saliency"]}
+    files = [("image", (f"{key}.jpg", galaxy)), ("image", ("bad.jpg", b"no image"))]
+    records = client.post(URL, params={"saliency": "true"}, files=files).json()["predictions"]
+    assert ["saliency" in record for record in records] == [True, False]
+    many = [("image", (f"{n}.jpg", galaxy)) for n in range(9)]
+    refused = client.post(URL, params={"saliency": "true"}, files=many)
+    assert (refused.status_code, refusal(refused)["code"]) == (413, "too_many_images")
+
+
 def test_a_declared_frame_gives_another_cutout(client: TestClient, galaxy: bytes) -> None:
     plain = client.post(URL, content=galaxy, headers=JPEG).json()
     declared = client.post(URL, params={"frame_px": 600}, content=galaxy, headers=JPEG).json()

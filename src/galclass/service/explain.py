@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,7 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
     CutoutError
         If the bytes give no cutout.
     """
-
-    def score(cutouts: Pixels) -> Probabilities:
-        return scorer.score_cutouts(cutouts).probabilities
-
+    score = _score_of(scorer)
     pixels = cutout(data, scorer.parameters, frame_px=frame_px)
     views = eight_views(pixels)
     answers = score(np.stack([view for _, _, view in views]))
@@ -56,6 +54,22 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
         ],
         "model": {"name": scorer.model.name, "version": scorer.model.version, "sha256": scorer.model.sha256},
     }
+
+
+def saliency_png(scorer: Scorer, data: bytes, frame_px: int | None) -> str:
+    """Give the map of where the model looked in an image, as PNG bytes in base64.
+
+    Raises
+    ------
+    CutoutError
+        If the bytes give no cutout.
+    """
+    pixels = cutout(data, scorer.parameters, frame_px=frame_px)
+    return _text(heat_png(occlusion_map(pixels, _score_of(scorer))))
+
+
+def _score_of(scorer: Scorer) -> Callable[[Pixels], Probabilities]:
+    return lambda cutouts: scorer.score_cutouts(cutouts).probabilities
 
 
 def _text(data: bytes) -> str:

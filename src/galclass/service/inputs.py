@@ -78,7 +78,7 @@ def parse_inputs(body: bytes, content_type: str, *, object_id: str | None = None
             field="Content-Type",
         )
     if len(inputs.images) > max_images:
-        raise _too_many(max_images)
+        raise too_many(max_images)
     return inputs
 
 
@@ -97,7 +97,8 @@ def check_object_id(value: object, field: str) -> str:
     return value
 
 
-def _too_many(max_images: int) -> RequestError:
+def too_many(max_images: int) -> RequestError:
+    """Give the refusal of a request with more images than it may hold."""
     return RequestError(
         "too_many_images",
         "too many images in one request",
@@ -218,7 +219,7 @@ class _Parts:
         if b"filename" not in options:
             return
         if len(self.images) == self._max_images:
-            raise _too_many(self._max_images)
+            raise too_many(self._max_images)
         filename = options[b"filename"].decode("utf-8", errors="replace")
         self.images.append(ImageInput(id_of_file(filename, len(self.images)), b"".join(self._data)))
 

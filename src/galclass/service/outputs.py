@@ -78,10 +78,20 @@ def matches(if_none_match: str | None, etag: str) -> bool:
 
 
 def cache_headers(
-    model: ModelId, inputs: Inputs, media_type: str, *, frame_px: int | None = None, embedding: bool = False
+    model: ModelId, inputs: Inputs, media_type: str, options: Mapping[str, object] | None = None
 ) -> dict[str, str]:
-    """Give the headers of an answer that say how long it holds; the ETag is known before anything is scored."""
-    parts: list[str | bytes] = [f"{model} {model.sha256} {media_type} {frame_px} {embedding} {inputs.many}"]
+    """Give the headers of an answer that say how long it holds; the ETag is known before anything is scored.
+
+    Parameters
+    ----------
+    model : ModelId
+    inputs : Inputs
+    media_type : str
+    options : mapping, optional
+        Parameters that change the answer; those that are None or False count as left out.
+    """
+    chosen = [f"{name}={value}" for name, value in options.items() if value] if options else []
+    parts: list[str | bytes] = [f"{model} {model.sha256} {media_type} {inputs.many} {chosen}"]
     for image in inputs.images:
         parts += [image.object_id, image.data or image.url or ""]
     return {"ETag": etag_of(*parts), "Cache-Control": REVALIDATE, "Vary": "Accept, Authorization"}

@@ -10,11 +10,10 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
-from galclass.scoring import Prediction
 from galclass.service.auth import READER
 from galclass.service.errors import RequestError
-from galclass.service.explain import explain
-from galclass.service.inputs import ImageInput, Inputs
+from galclass.service.explain import explain, saliency_png
+from galclass.service.inputs import ImageInput, Inputs, too_many
 from galclass.service.openapi import IMAGE_BODY, responses
 from galclass.service.outputs import (
     JSON,
@@ -50,6 +49,9 @@ class DirectRoute(APIRoute):
         return handle
 
 
+MAX_SALIENCY = 8
+"""Images of one request that get a map: each takes 65 runs of the model."""
+
 router = APIRouter(tags=["predict"], route_class=DirectRoute)
 
 Name = Annotated[str, Path(description="Service name", max_length=64)]
@@ -62,6 +64,9 @@ ObjectId = Annotated[
     str | None, Query(min_length=1, max_length=200, description="Id of a raw body; other bodies name their own")
 ]
 Embedding = Annotated[bool, Query(description="Add the model's embedding to each JSON record")]
+Saliency = Annotated[
+    bool, Query(description=f"Add a map of where the model looked, a PNG in base64; up to {MAX_SALIENCY} images")
+]
 
 _PREDICTED = {"model": PredictionRecord | PredictionList, "description": "One record, or a list for several images"}
 _TABLES: dict[str, Any] = {
@@ -84,12 +89,14 @@ async def predict(
     frame_px: FramePx = None,
     object_id: ObjectId = None,
     embedding: Embedding = False,
+    saliency: Saliency = False,
 ) -> Response:
     """Classify the images of a body: a raw image, a multipart upload of one or many, or JSON.
 
     One image gives its record; several give {"predictions": [...]}, where a faulty one has `error`.
     Accept chooses JSON, CSV or Parquet. The ETag depends on image bytes, model and options alone; a POST with
-    a matching If-None-Match is answered 412 without scoring.
+    a matching If-None-Match is answered 412 without scoring. The map of `saliency` shows where hiding a part of the
+    cutout lowers the answer (occlusion); to be laid over the cutout.
     """
     state = state_of(request)
     await state.admit(request, READER)
@@ -97,12 +104,24 @@ async def predict(
     media_type = choose_media_type(request.headers.get("accept"))
     async with state.bodies.hold(request) as body:
         inputs = await state.inputs(body, request.headers.get("content-type", ""), object_id)
-        headers = cache_headers(service.model, inputs, media_type, frame_px=frame_px, embedding=embedding)
+        options = {"frame_px": frame_px, "embedding": embedding, "saliency": saliency}
+        headers = cache_headers(service.model, inputs, media_type, options)
         raise_if_known(request.headers.get("if-none-match"), headers)
+        if saliency and len(inputs.images) > MAX_SALIENCY:
+            raise too_many(MAX_SALIENCY)
         predictions = await state.scoring.score(service, inputs.images, frame_px)
-    if media_type != JSON:
-        return table_response([prediction.as_row() for prediction in predictions], media_type, headers)
-    return Response(json_bytes(_json(predictions, inputs.many, embedding)), media_type=JSON, headers=headers)
+        if media_type != JSON:
+            return table_response([prediction.as_row() for prediction in predictions], media_type, headers)
+        if not inputs.many:
+            raise_fault(predictions[0])
+        records = [record_of(prediction, embedding=embedding) for prediction in predictions]
+        if saliency:
+            scorer = await state.pool.run(state.models.get, service.model)
+            for image, record in zip(inputs.images, records, strict=True):
+                if "error" not in record:
+                    record["saliency"] = await state.pool.run(saliency_png, scorer, image.data, frame_px)
+    answer = {"predictions": records} if inputs.many else records[0]
+    return Response(json_bytes(answer), media_type=JSON, headers=headers)
 
 
 @router.post(
@@ -169,10 +188,3 @@ def only_image(inputs: Inputs) -> ImageInput:
             "too_many_images", "this takes one image", expected="1", got=len(inputs.images), field="body"
         )
     return inputs.images[0]
-
-
-def _json(predictions: list[Prediction], many: bool, embedding: bool) -> dict[str, Any]:
-    if many:
-        return {"predictions": [record_of(prediction, embedding=embedding) for prediction in predictions]}
-    raise_fault(predictions[0])
-    return record_of(predictions[0], embedding=embedding)

@@ -54,6 +54,7 @@ class PredictionRecord(BaseModel):
     vote_fractions: dict[str, VoteFraction]
     model: ModelRef
     embedding: list[float] | None = None
+    saliency: str | None = Field(None, description="PNG in base64, to be laid over the cutout")
     error: ErrorDetail | None = None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 from galclass.config import Config, config_from_dict, config_to_dict
 from galclass.database import open_database
 from galclass.errors import ServiceError
+from galclass.service.limits import SHARED_SECRET
 from galclass.service.logs import configure_logs
 from galclass.service.metrics import MULTIPROCESS_FOLDER
 
@@ -46,8 +48,9 @@ def serve(config: Config) -> None:
     if settings.workers == 1:
         uvicorn.run(APP, **server_options(config))
         return
-    with tempfile.TemporaryDirectory(prefix="galclass-metrics-") as folder:
+    with tempfile.TemporaryDirectory(prefix="galclass-") as folder:
         os.environ[MULTIPROCESS_FOLDER] = folder
+        os.environ[SHARED_SECRET] = secrets.token_hex()
         uvicorn.run(APP, workers=settings.workers, **server_options(config))
 
 

@@ -20,7 +20,7 @@ from galclass.service.examples import Examples
 from galclass.service.fetching import UrlFetcher
 from galclass.service.inputs import Inputs, parse_inputs
 from galclass.service.jobs import Jobs
-from galclass.service.limits import RateLimit
+from galclass.service.limits import RateLimit, shared_rates
 from galclass.service.metrics import Metrics
 from galclass.service.models import LoadedModels
 from galclass.service.observe import Watch
@@ -69,7 +69,7 @@ class ServiceState:
         )
         self.fetcher = UrlFetcher(settings.url_hosts, settings.max_body_bytes)
         self.authority = Authority(self._check_token, open_reading=settings.open_reading)
-        self.rate = RateLimit(settings.requests_per_minute)
+        self.rate = RateLimit(settings.requests_per_minute, *shared_rates())
         self.metrics = Metrics()
         self.watch = Watch(self.metrics)
         self.scoring = ImageScoring(self.models, self.pool, self.metrics)
