@@ -102,7 +102,7 @@ class ServeConfig:
     max_connections : int
         Connections of a process before further ones are refused with 503.
     requests_per_minute : int
-        Largest rate of one token or address, in each process; 0 sets no limit.
+        Largest rate of one token or address, over all processes; 0 sets no limit.
     url_hosts : tuple of str
         Hosts that images may be fetched from by URL; empty: fetching is off.
     trusted_proxies : tuple of str
