@@ -115,7 +115,9 @@ def measure_trust(evaluated: Evaluated, signature: Signature, seed: int) -> Trus
     galaxy_or_artifact = np.array([bool(label and leaves_of(label)) for label in evaluated.labels])
     is_artifact = np.array([label is not None and leaves_of(label) == ("A",) for label in evaluated.labels])
     return Trust(
-        found, _coverage(evaluated, keep, signature), artifacts_found(probabilities[galaxy_or_artifact], is_artifact)
+        found,
+        _coverage(evaluated, keep, signature),
+        artifacts_found(probabilities[galaxy_or_artifact], is_artifact[galaxy_or_artifact]),
     )
 
 
