@@ -36,6 +36,7 @@ class Node:
                 "PYTHONPATH": str(FAULTS),
                 "GALCLASS_TEST_FAULTS": str(faults),
                 "OMP_NUM_THREADS": "1",
+                "RAY_worker_niceness": "0",  # Ray's 15 would leave workers nothing beside another busy process
                 **environment,
             },
             stdout=self._said,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +105,7 @@ def count_parts(parts: Sequence[str], job: GatherJob) -> tuple[Totals, list[int]
     """Read all footers on the nodes; gives the totals and the rows without position of each part."""
     unplaced, rejects = [0] * len(parts), Counter[str]()
     pixels, counts = np.empty(0, np.int64), np.empty(0, np.int64)
-    for result in map_work(_footer_work(parts), _count, job=shared(job)):
+    for result in _over_footers(parts, _count, job):
         facts = json.loads(result["facts"])
         pixels, counts = _summed(
             np.concatenate([pixels, np.array(facts["pixels"], np.int64)]),
@@ -121,8 +121,7 @@ def parts_of_partitions(parts: Sequence[str], partitions: Sequence[Partition], j
     """Find which parts hold rows of each partition."""
     starts = np.array([one.span(DENSEST_ORDER)[0] for one in partitions], dtype=np.int64)
     holders: list[list[int]] = [[] for _ in partitions]
-    reference = shared(GatherJob(job.output, job.patience_s, starts))
-    for result in map_work(_footer_work(parts), _touch, job=reference):
+    for result in _over_footers(parts, _touch, GatherJob(job.output, job.patience_s, starts)):
         for number, touched in json.loads(result["touched"]):
             for partition in touched:
                 holders[partition].append(number)
@@ -160,9 +159,16 @@ def write_partitions(
     return map_work(work, _write, job=shared(job))
 
 
-def _footer_work(parts: Sequence[str]) -> Iterator[Work]:
-    for start in range(0, len(parts), _FOOTERS):
-        yield {"first": start, "parts": json.dumps(list(parts[start : start + _FOOTERS]))}
+def _over_footers(parts: Sequence[str], function: Callable[[Work, Any], Work], job: GatherJob) -> Iterator[Work]:
+    """Map a function over footers, so many a call; few of them are read here, which is quicker than to ask a node."""
+    reference = shared(job)
+    work = (
+        {"first": start, "parts": json.dumps(list(parts[start : start + _FOOTERS]))}
+        for start in range(0, len(parts), _FOOTERS)
+    )
+    if len(parts) <= _FOOTERS:
+        return (function(one, reference) for one in work)
+    return map_work(work, function, job=reference)
 
 
 def _footers(work: Work, job: GatherJob) -> Iterator[tuple[int, Any]]:
