@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 from galclass.cluster.patience import patiently
@@ -78,11 +79,27 @@ class Folder:
             yield name
 
     def sizes(self, below: str = "") -> Iterator[tuple[str, str]]:
-        """List (name, size and time) of the files below a folder, lazily."""
-        for page in obstore.list(self._store, (self._prefix + below).rstrip("/") or None):
+        """List (name, size and time) of the files below a folder, lazily; a store that fails is waited for."""
+        last: str | None = None
+        stream = self._listed(below, last)
+
+        def next_page() -> Any:
+            nonlocal stream
+            try:
+                return next(stream, None)
+            except (OSError, BaseError):
+                stream = self._listed(below, last)
+                raise
+
+        while page := self._patiently(below, next_page):
             for entry in page:
-                name = entry["path"].removeprefix(self._prefix)
-                yield name, f"{entry['size']} {entry['last_modified'].timestamp():.0f}"
+                last = entry["path"]
+                yield last.removeprefix(self._prefix), f"{entry['size']} {entry['last_modified'].timestamp():.0f}"
+
+    def _listed(self, below: str, after: str | None) -> Iterator[Any]:
+        """Start a listing: stores list by name and go on after one; a disk, which does not, starts again."""
+        offset = after if is_url(self.place) else None
+        return iter(obstore.list(self._store, (self._prefix + below).rstrip("/") or None, offset=offset))
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete files; one that is not there is no fault."""
