@@ -100,7 +100,7 @@ def work_chunks(images: str, size: int, objects: Mapping[str, Place] | None = No
         found = True
         if objects is None:
             yield chunk
-        elif not chunk.names:
+        elif chunk.kind in ("tar", "parquet"):
             raise ClusterError(
                 "positions of shards and tables come from themselves",
                 where=chunk.label,
