@@ -3,7 +3,7 @@
     python scripts/ship_model.py workspace/shipped
 
 Copies training/model.onnx to src/galclass/scoring/shipped/galaxy.onnx and writes galaxy.card.md and galaxy.card.json
-beside it from the run's own figures. Refuses a model over 5 MB or one whose figures are of another file.
+beside it from the run's own figures, and the card into docs/. Refuses a model over 5 MB and figures of another file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from galclass.evaluate.card import model_card
 from galclass.scoring import Scorer
 from galclass.scoring.probe import check_probe
 
-TARGET = Path(__file__).resolve().parent.parent / "src" / "galclass" / "scoring" / "shipped"
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "src" / "galclass" / "scoring" / "shipped"
 LARGEST_BYTES = 5_000_000
 
 
@@ -41,9 +42,14 @@ def ship(workspace: Path) -> None:
         "tables": metrics["tables"],
         "expected_calibration_error": metrics["expected_calibration_error"],
         "volunteers": metrics["volunteers"],
+        "natural": metrics["natural"],
+        "trust": metrics["trust"],
+        "votes": metrics["votes"],
     }
     shutil.copyfile(model, TARGET / "galaxy.onnx")
-    (TARGET / "galaxy.card.md").write_text(model_card(scorer.signature, scorer.sha256, metrics, split))
+    text = model_card(scorer.signature, scorer.sha256, metrics, split)
+    (TARGET / "galaxy.card.md").write_text(text)
+    (ROOT / "docs" / "model-card.md").write_text(text)
     (TARGET / "galaxy.card.json").write_text(json.dumps(card, indent=1, sort_keys=True) + "\n")
     print(f"shipped {scorer.sha256[:12]}, {model.stat().st_size / 1e6:.1f} MB, {TARGET}")
 
