@@ -67,7 +67,10 @@ def cpu_s() -> float:
 
 
 def _ticks(pid: int, fields: int) -> list[int]:
-    text = Path(f"/proc/{pid}/stat").read_text()
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:  # a back end that has ended meanwhile; the postmaster has taken its time over
+        return []
     return [int(value) for value in text.rpartition(")")[2].split()[11 : 11 + fields]]
 
 

@@ -15,7 +15,7 @@ class TrainConfig:
     Attributes
     ----------
     topology : str
-        "residual" (default), "residual_large" (half as much again), "original", a path to a Net# file, or
+        "residual" (default), "residual_large" (a quarter more arithmetic), "original", a path to a Net# file, or
         "timm:<model>".
     num_hidden_nodes : int
         Size of `auto` hidden layers of a Net# topology.

@@ -22,7 +22,7 @@ VOTE_COLUMNS: tuple[str, ...] = tuple(column for question in QUESTIONS.values() 
 
 RESIDUAL_SIZES: dict[str, tuple[tuple[int, int, int], tuple[int, int]]] = {
     "residual": ((4, 7, 14), (1, 1)),
-    "residual_large": ((4, 7, 16), (1, 2)),
+    "residual_large": ((4, 8, 16), (1, 1)),
 }
 """Fields of the three stages and blocks of the last two, by the name in the configuration."""
 
