@@ -31,7 +31,8 @@ FILL_ROWS = 20_000
 _Q = score_queue.c
 _SETTINGS = {f"enable_{way}": "off" for way in ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin")}
 _FOR_A_CHUNK = "SELECT " + ", ".join(
-    f"set_config('{name}', '{value}', true)" for name, value in {**_SETTINGS, "synchronous_commit": "off"}.items()
+    f"set_config('{name}', '{value}', true)"
+    for name, value in {**_SETTINGS, "jit": "off", "synchronous_commit": "off"}.items()
 )
 _INSERT_AS_JSON = text(
     """INSERT INTO galaxy_predictions
@@ -54,18 +55,30 @@ _REMOVE = text(f"DELETE FROM galaxy_score_queue WHERE {_MINE} AND object_id IN :
 )
 
 
+_REMOVE_BY_PLACE = text(
+    f"""DELETE FROM galaxy_score_queue WHERE ctid = ANY (ARRAY(
+        SELECT queued.place FROM unnest(CAST(:ids AS text[])) AS wanted CROSS JOIN LATERAL (
+            SELECT ctid AS place FROM galaxy_score_queue WHERE {_MINE} AND object_id = wanted LIMIT 1
+        ) AS queued))"""
+)
+
+
 def _claim_statement(dialect: str) -> TextClause:
     lock = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
-    # An array is looked up in the index row by row; a join would read the whole queue for each chunk.
-    among = "= ANY (ARRAY(SELECT object_id FROM picked))" if lock else "IN (SELECT object_id FROM picked)"
+    # By place: by key, PostgreSQL would read the whole queue for each chunk as long as it has no statistics of it.
+    row, place = (
+        ("ctid = ANY (ARRAY(SELECT place FROM picked))", "ctid AS place")
+        if lock
+        else (f"{_MINE} AND object_id IN (SELECT object_id FROM picked)", "object_id")
+    )
     # MATERIALIZED: a plan that ran the inner query again for every row would lock, and claim, more each time.
     return text(
         f"""WITH picked AS MATERIALIZED (
-            SELECT object_id FROM galaxy_score_queue
+            SELECT {place} FROM galaxy_score_queue
             WHERE {_MINE} AND object_id > :after AND (claimed_until IS NULL OR claimed_until < :now)
             ORDER BY object_id LIMIT :size {lock}
         ) UPDATE galaxy_score_queue SET claimed_by = :worker, claimed_until = :until
-        WHERE {_MINE} AND object_id {among} RETURNING object_id"""
+        WHERE {row} RETURNING object_id"""
     ).bindparams(bindparam("now", type_=UtcTime), bindparam("until", type_=UtcTime))
 
 
@@ -150,7 +163,8 @@ class ScoreQueue:
             _set_for_a_chunk(connection)
             if answers:
                 insert_predictions(connection, answers)
-            connection.execute(_REMOVE, {**self._key, "ids": object_ids})
+            remove = _REMOVE_BY_PLACE if self._database.dialect == "postgresql" else _REMOVE
+            connection.execute(remove, {**self._key, "ids": list(object_ids)})
 
     def release(self) -> None:
         """Give back what this worker has claimed and not finished."""
