@@ -61,7 +61,7 @@ class Chunk:
 
     def as_json(self) -> dict[str, Any]:
         """Give the chunk as plain values."""
-        return vars(self)
+        return dict(vars(self))
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Chunk:

@@ -196,7 +196,7 @@ class QuickPredict:
         except GalclassError as error:
             self._refuse(request, reply, error)
             return None
-        except Exception:
+        except Exception:  # logged with its traceback; the app meets the request anew
             self._give_up(request, reply)
             return None
         return _Ready(request, reply, image, headers)
@@ -209,7 +209,7 @@ class QuickPredict:
             for one in ready:
                 self._refuse(one.request, one.reply, error)
             return
-        except Exception:
+        except Exception:  # logged with its traceback; the app meets the requests anew
             for one in ready:
                 self._give_up(one.request, one.reply)
             return
