@@ -2,8 +2,9 @@
 
     python benchmarks/scoring_hosts.py --images 10000
 
-One process on one core unless the row says two. PostgreSQL rows need postgresql and plpython3u and are left out
-without them. Prints a table in Markdown; all ratios are of one run.
+One process on one core unless the row says two. The plain scorer runs before and after each host, so that a machine
+whose speed wanders does not favour either; what a host adds is the difference to the mean of the two. PostgreSQL rows
+need postgresql and plpython3u and are left out without them. Prints a table in Markdown; all ratios are of one run.
 """
 
 from __future__ import annotations
@@ -32,15 +33,24 @@ from galclass.scoring import Scorer
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 
+NEIGHBOUR = 3_000  # images of each run of the plain scorer beside a host
+CALLS = 300  # single-row calls
+ONE = "SELECT predict_galaxy_class(img) FROM galaxy_images WHERE object_id = '0000000'"
+
 _server: Any = None  # the cluster whose processor time counts too
+_plain: Callable[[], object]  # the plain scorer on the first `NEIGHBOUR` images
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds by the clock, and of processor time in this process, its children and the server."""
+    """Seconds by the clock, and of processor time in this process, its children and the server.
+
+    `plain` is the processor time an image that the plain scorer took just before and after; NaN where not measured.
+    """
 
     wall: float
     cpu: float
+    plain: float = float("nan")
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -53,6 +63,18 @@ def cost(work: Callable[[], object]) -> Cost:
     before = cpu_s()
     wall = timed(work)
     return Cost(wall, cpu_s() - before)
+
+
+def beside_plain(work: Callable[[], object]) -> Cost:
+    first = cost(_plain).cpu
+    found = cost(work)
+    return Cost(found.wall, found.cpu, (first + cost(_plain).cpu) / 2 / NEIGHBOUR)
+
+
+def added_ms(call: Callable[[], object], alone: Callable[[], object]) -> float:
+    """Median time of a call beyond the same answer without it, the two in turn."""
+    pairs = [(timed(call), timed(alone)) for _ in range(CALLS)]
+    return 1e3 * (median(pair[0] for pair in pairs) - median(pair[1] for pair in pairs))
 
 
 def cpu_s() -> float:
@@ -146,34 +168,31 @@ def cluster() -> Iterator[object]:
             server.remove()
 
 
-def sqlite_rows(data: list[bytes], model: bytes, folder: Path) -> dict[str, Any]:
+def sqlite_rows(data: list[bytes], model: bytes, alone: Callable[[], object], folder: Path) -> dict[str, Any]:
     url = f"sqlite:///{folder / 'galclass.db'}"
     rows = {}
     with fill(url, data, model) as database:
-        rows["SQLite, worker"] = cost(lambda: score_pending(database))
+        rows["SQLite, worker"] = beside_plain(lambda: score_pending(database))
         clear(database)
         rows["SQLite, two workers"] = in_two(work_from, (url,), (url,))
         query = "SELECT count(predict_galaxy_class(img)) FROM galaxy_images"
-        rows["SQLite, predict_galaxy_class(img)"] = cost(lambda: run_sql(database, query))
-        one = "SELECT predict_galaxy_class(img) FROM galaxy_images LIMIT 1"
-        rows["warm single-row call, SQLite (ms)"] = 1e3 * median(
-            timed(lambda: run_sql(database, one)) for _ in range(200)
-        )
+        rows["SQLite, predict_galaxy_class(img)"] = beside_plain(lambda: run_sql(database, query))
+        rows["warm single-row call, SQLite (ms more)"] = added_ms(lambda: run_sql(database, ONE), alone)
     return rows
 
 
-def postgresql_rows(data: list[bytes], model: bytes, server: object) -> dict[str, Any]:
+def postgresql_rows(data: list[bytes], model: bytes, alone: Callable[[], object], server: object) -> dict[str, Any]:
     import psycopg
 
     from galclass.database.procedure import install_procedure
 
     url, rows = server.create_database("benchmark"), {}
     with fill(url, data, model) as database:
-        rows["PostgreSQL, worker"] = cost(lambda: score_pending(database))
+        rows["PostgreSQL, worker"] = beside_plain(lambda: score_pending(database))
         clear(database)
         rows["PostgreSQL, two workers"] = in_two(work_from, (url,), (url,))
         clear(database)
-        rows["prototype's pipeline, PostgreSQL"] = cost(lambda: prototype_pipeline(url, model))
+        rows["prototype's pipeline, PostgreSQL"] = beside_plain(lambda: prototype_pipeline(url, model))
         install_procedure(database)
         cold = []
         for _ in range(5):
@@ -181,16 +200,14 @@ def postgresql_rows(data: list[bytes], model: bytes, server: object) -> dict[str
                 cold.append(timed(lambda c=connection: c.execute("SELECT predict_galaxy_class('\\x00')")))
         rows["cold start, PostgreSQL (ms)"] = 1e3 * median(cold)
         with psycopg.connect(url, autocommit=True) as connection:
-            one = "SELECT predict_galaxy_class(img) FROM galaxy_images LIMIT 1"
-            connection.execute(one)
-            calls = [timed(lambda: connection.execute(one)) for _ in range(200)]
-            rows["warm single-row call, PostgreSQL (ms)"] = 1e3 * median(calls)
+            connection.execute(ONE)
+            rows["warm single-row call, PostgreSQL (ms more)"] = added_ms(lambda: connection.execute(ONE), alone)
             everything = "SELECT count(predicted_class) FROM predict_galaxies()"
-            rows["PostgreSQL, predict_galaxies()"] = cost(lambda: connection.execute(everything))
+            rows["PostgreSQL, predict_galaxies()"] = beside_plain(lambda: connection.execute(everything))
             scalar = "SELECT count(predict_galaxy_class(img)) FROM galaxy_images"
-            rows["PostgreSQL, predict_galaxy_class(img)"] = cost(lambda: connection.execute(scalar))
+            rows["PostgreSQL, predict_galaxy_class(img)"] = beside_plain(lambda: connection.execute(scalar))
             call = "CALL predict_galaxy_class_batch()"
-            rows["PostgreSQL, predict_galaxy_class_batch"] = cost(lambda: connection.execute(call))
+            rows["PostgreSQL, predict_galaxy_class_batch"] = beside_plain(lambda: connection.execute(call))
             rows["memory of a warm connection (MB)"] = private_mb(connection)
         half = len(data) // 2
         rows["PostgreSQL, two connections"] = in_two(call_from, (url, 0, half), (url, half, len(data)))
@@ -219,35 +236,40 @@ def main() -> None:
     count = (arguments := parser.parse_args()).images
     data, model = images(count), network()
     scorer, prototype = Scorer(model), Prototype(model)
+    alone, chunks = (lambda: scorer.score(data[:1])), [data[at : at + 64] for at in range(0, count, 64)]
+    global _plain, _server
+    _plain = lambda: scorer.score(data[:NEIGHBOUR])  # noqa: E731
     scorer.score(data[:64])
-    rows = {"plain Python": cost(lambda: scorer.score(data))}
-    chunks = [data[at : at + 64] for at in range(0, count, 64)]
-    rows["prototype's scoring alone"] = cost(lambda: [prototype.score(chunk) for chunk in chunks])
-    rows["warm single image, plain Python (ms)"] = 1e3 * median(
-        timed(lambda: scorer.score(data[:1])) for _ in range(200)
-    )
+    rows: dict[str, Any] = {"plain Python": beside_plain(lambda: scorer.score(data))}
+    rows["plain Python, one image a call"] = beside_plain(lambda: [scorer.score([one]) for one in data])
+    rows["prototype's scoring alone"] = beside_plain(lambda: [prototype.score(chunk) for chunk in chunks])
+    rows["warm single image, plain Python (ms)"] = 1e3 * median(timed(alone) for _ in range(CALLS))
     with tempfile.TemporaryDirectory() as folder:
-        rows |= sqlite_rows(data, model, Path(folder))
+        rows |= sqlite_rows(data, model, alone, Path(folder))
     if not arguments.sqlite_only:
-        with cluster() as server:
-            global _server
-            _server = server
-            rows |= postgresql_rows(data, model, server) if server else {}
+        with cluster() as _server:
+            rows |= postgresql_rows(data, model, alone, _server) if _server else {}
     report(rows, count)
 
 
 def report(rows: dict[str, Any], count: int) -> None:
-    plain, load = rows["plain Python"], os.getloadavg()[0]
     system = " ".join(os.uname()[index] for index in (2, 4))
+    load = os.getloadavg()[0]
     print(f"{count:,} JPEGs of 424 x 424 px, network of {weight_count():,} weights at 50 px, {system}, load {load:.1f}")
-    print("Added time is processor time a row, this process and server together, beyond the plain scorer's.\n")
+    print("Added: processor time a row, this process and server together, beyond the plain scorer's beside it.\n")
     print("| host | rows/s by the clock | processor ms a row | added ms a row | times plain |\n|---|---|---|---|---|")
     for name, value in rows.items():
         if isinstance(value, Cost):
-            each, added = 1e3 * value.cpu / count, 1e3 * (value.cpu - plain.cpu) / count
-            ratio = plain.cpu / value.cpu
-            print(f"| {name} | {count / value.wall:,.0f} | {each:.3f} | {added:+.3f} | {ratio:.2f} |")
+            each, plain = 1e3 * value.cpu / count, 1e3 * value.plain
+            print(f"| {name} | {count / value.wall:,.0f} | {each:.3f} | {each - plain:+.3f} | {plain / each:.2f} |")
     print("\n| figure | value |\n|---|---|")
+    for host, two in (
+        ("SQLite, worker", "SQLite, two workers"),
+        ("PostgreSQL, worker", "PostgreSQL, two workers"),
+        ("PostgreSQL, predict_galaxy_class(img)", "PostgreSQL, two connections"),
+    ):
+        if two in rows:
+            print(f"| {two}: times one, by the clock | {rows[host].wall / rows[two].wall:.2f} |")
     for name, value in rows.items():
         if not isinstance(value, Cost):
             print(f"| {name} | {value:.2f} |")

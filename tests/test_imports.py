@@ -11,10 +11,11 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "galclass"
 
-_BASE = {"errors", "morphology", "config"}
+_BASE = {"errors", "morphology", "clean_samples", "config"}
 ALLOWED = {
     "errors": set(),
     "morphology": {"errors"},
+    "clean_samples": set(),
     "config": {"errors"},
     "preprocess": _BASE | {"catalog", "download"},
     "catalog": _BASE,

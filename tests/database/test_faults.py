@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -183,16 +185,26 @@ def fill_disk(path: Path) -> None:
             file.write(bytes(4096))
 
 
+@contextmanager
+def mounted(folder: Path, megabytes: int, owner: str | None = None) -> Iterator[Path]:
+    """A file system of its own in a new folder."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    try:
+        if owner is not None:
+            shutil.chown(folder, owner)
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 8 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with mounted(tmp_path / "disk", 8) as folder:
+        yield folder
 
 
 def test_a_full_disk_stops_work_with_a_reason_and_loses_nothing(small_disk: Path, galaxies: dict[str, bytes]) -> None:
@@ -210,6 +222,32 @@ def test_a_full_disk_stops_work_with_a_reason_and_loses_nothing(small_disk: Path
         filler.unlink()
         score_pending(database)
         assert_each_image_has_one_prediction(database)
+
+
+@pytest.mark.slow
+def test_a_full_disk_of_the_server_stops_work_with_a_reason_and_loses_nothing(
+    own_cluster, galaxies: dict[str, bytes]
+) -> None:
+    with mounted(own_cluster.folder / "small", 24, owner="postgres") as folder:
+        own_cluster.execute(f"CREATE TABLESPACE small LOCATION '{folder}'")
+        own_cluster.execute("CREATE DATABASE full_disk TABLESPACE small")
+        with open_database(own_cluster.url("full_disk"), migrate=True) as database:
+            Registry(database).register(tiny_model())
+            kinds = list(galaxies.values())
+            Images(database).add(NewImage(f"{number:05}", kinds[number % len(kinds)]) for number in range(300))
+            filler = folder / "filler"
+            with pytest.raises(OSError, match="No space"):
+                fill_disk(filler)
+            with pytest.raises(DatabaseError, match="No space left"):
+                Images(database).add(NewImage(f"late-{number}", os.urandom(100_000)) for number in range(100))
+            with pytest.raises(DatabaseError, match="No space left"):
+                score_pending(database)
+            assert Images(database).count() == 300
+            filler.unlink()
+            score_pending(database)
+            assert_each_image_has_one_prediction(database)
+        own_cluster.execute("DROP DATABASE full_disk")
+        own_cluster.execute("DROP TABLESPACE small")
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from galclass.evaluate.ceiling import VOTE_COLUMNS, second_panel, voters_by_question
+from galclass.evaluate.ceiling import VOTE_COLUMNS, clean_ceiling, second_panel, voters_by_question
 from galclass.morphology import CLASSES
 
 
@@ -79,3 +79,31 @@ def test_real_volunteers_agree_with_themselves_often_but_not_always(sample_folde
     assert np.all(panel.group_agreement >= panel.leaf_agreement - 1e-9)
     confident = panel.margin > np.median(panel.margin)
     assert panel.leaf_agreement[confident].mean() > panel.leaf_agreement[~confident].mean()
+
+
+def test_the_clean_ceiling_is_high_where_votes_are_clear_and_low_at_a_threshold() -> None:
+    clear = row_of(**ROUND)
+    close = row_of(
+        t01_smooth_or_features_a01_smooth=1.0, t07_rounded_a16_completely_round=0.5, t07_rounded_a17_in_between=0.5
+    )
+    sure = clean_ceiling([clear] * 3, panels=50)
+    assert sure.objects.tolist() == [3, 0, 0, 0, 0]
+    assert sure.recall[0] == 1
+    mixed = clean_ceiling([clear, close], panels=2000, seed=1)
+    # Of the close one, half of the panels say round and half in between (a tie: neither); one label can be right.
+    assert 1.4 < mixed.objects[0] < 1.6
+    assert mixed.recall[:2].min() == 0 or mixed.recall[:2].max() == 1
+    assert mixed.accuracy([1, 0, 0, 0, 0]) == mixed.recall[0]
+
+
+def test_more_voters_leave_less_to_chance() -> None:
+    close = row_of(
+        t01_smooth_or_features_a01_smooth=1.0, t07_rounded_a16_completely_round=0.55, t07_rounded_a17_in_between=0.45
+    )
+    few, many = (clean_ceiling([close], panels=500, voters=voters) for voters in (10, 1000))
+    assert few.objects[1] > 0.2
+    assert many.objects[1] < 0.01
+
+
+def test_an_object_without_votes_is_clean_for_no_panel() -> None:
+    assert clean_ceiling([row_of(0)], panels=5, voters=None).objects.sum() == 0

@@ -238,6 +238,30 @@ def test_several_sources_with_their_own_frames_go_into_one_store(make, tmp_path)
     np.testing.assert_array_equal(store.central([at])[0], cutout(data, CutoutParameters(50), frame_px=423))
 
 
+def test_a_source_may_validate_on_fewer_objects_and_keeps_its_test_split(make, tmp_path) -> None:
+    folders = {"first": make("first", 40), "second": make("second", 40, start=40)}
+
+    def splits(**second: Any) -> dict[str, dict[str, str]]:
+        sources = [
+            {"name": name, "images": str(folder), "catalog": str(folder / "labels.csv")} | (second if i else {})
+            for i, (name, folder) in enumerate(folders.items())
+        ]
+        prepare(load_config(None, {"workspace": str(tmp_path / "ws"), "prepare.sources": sources}), progress=False)
+        index = Store.open(tmp_path / "ws/prepared").index.to_pydict()
+        found: dict[str, dict[str, str]] = {name: {} for name in folders}
+        for source, object_id, split in zip(index["source"], index["object_id"], index["split"], strict=True):
+            found[source][object_id] = split
+        return found
+
+    before, after = splits(), splits(validation=0.05)
+    assert before["first"] == after["first"]
+    moved = {key for key, split in after["second"].items() if split != before["second"][key]}
+    assert moved
+    assert {(before["second"][key], after["second"][key]) for key in moved} == {("validation", "train")}
+    with pytest.raises(ConfigError, match=r"0 to 0.85 \(train and validation together\)"):
+        splits(validation=0.9)
+
+
 def test_two_sources_of_one_name_are_refused(make, tmp_path) -> None:
     folder = make("whole", 2)
     source = {"name": "a", "images": str(folder / "images"), "catalog": str(folder / "labels.csv")}

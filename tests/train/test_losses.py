@@ -106,14 +106,14 @@ def test_edge_on_has_no_kind_to_choose_within() -> None:
 
 def test_raw_kinds_follow_the_clean_thresholds() -> None:
     fractions = {
-        "t01_smooth_or_features_a01_smooth": [0.6, 0.3, 0.2, 0.47],
-        "t01_smooth_or_features_a02_features_or_disk": [0.4, 0.7, 0.8, 0.5],
+        "t01_smooth_or_features_a01_smooth": [0.9, 0.1, 0.1, 0.6],
+        "t01_smooth_or_features_a02_features_or_disk": [0.1, 0.9, 0.9, 0.4],
         "t02_edgeon_a04_yes": [0.0, 0.7, 0.1, 0.0],
         "t02_edgeon_a05_no": [1.0, 0.3, 0.9, 1.0],
-        "t04_spiral_a08_spiral": [0.0, 0.0, 0.7, 0.9],
-        "t07_rounded_a16_completely_round": [0.2, 1.0, 0.0, 0.4],
-        "t07_rounded_a17_in_between": [0.3, 0.0, 0.0, 0.4],
-        "t07_rounded_a18_cigar_shaped": [0.5, 0.0, 0.0, 0.2],
+        "t04_spiral_a08_spiral": [0.0, 0.0, 0.8, 0.9],
+        "t07_rounded_a16_completely_round": [0.1, 1.0, 0.0, 0.8],
+        "t07_rounded_a17_in_between": [0.3, 0.0, 0.0, 0.1],
+        "t07_rounded_a18_cigar_shaped": [0.6, 0.0, 0.0, 0.1],
     }
     table = pa.table({f"{stem}_weighted_fraction": values for stem, values in fractions.items()})
     found = [tuple(np.array(CLASSES)[row]) for row in raw_kinds(table, "here")]

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from galclass.catalog.columns import ROW, Columns, as_float
 from galclass.catalog.identifiers import ids_as_text
 from galclass.catalog.report import CatalogReport, RowFault
+from galclass.clean_samples import CLEAN_LABELS, clean_kind_of_shares
 from galclass.morphology import QUESTIONS, gz2_class_from_fractions
 
 VOTE_KINDS = ("count", "weight", "fraction", "weighted_fraction", "debiased", "flag")
@@ -115,14 +116,16 @@ def read_kaggle(columns: Columns, report: CatalogReport) -> Any:
     ids = ids_as_text(columns.get("GalaxyID"), columns.where, report)
     given = {name: _floats(columns, name) for name in names}
     votes: dict[str, Any] = {}
+    shares: dict[str, Any] = {}
     for number, question in enumerate(QUESTIONS.values(), start=1):
         answers = [given[f"Class{number}.{index}"] for index in range(1, len(question.answers) + 1)]
         total = np.sum(answers, axis=0)
         for stem, values in zip(question.columns, answers, strict=True):
+            shares[stem] = values
             with np.errstate(invalid="ignore", divide="ignore"):
                 fraction = np.where(total > 0, values / total, np.nan)
             votes[f"{stem}_weighted_fraction"] = pa.array(fraction.astype(np.float32), from_pandas=True)
-    return pa.table({ROW: columns.get(ROW), "object_id": ids, "asset_id": ids, "label": _clean_label(given), **votes})
+    return pa.table({ROW: columns.get(ROW), "object_id": ids, "asset_id": ids, "label": _clean_label(shares), **votes})
 
 
 def _kaggle_order() -> list[tuple[int, int]]:
@@ -134,18 +137,6 @@ def _floats(columns: Columns, name: str) -> Any:
     return as_float(columns.get(name), name, columns.where).to_numpy(zero_copy_only=False)
 
 
-def _clean_label(given: dict[str, Any]) -> Any:
-    """Apply the thresholds of the clean samples (Willett et al. 2013, table 3)."""
-    smooth, featured = given["Class1.1"] >= 0.469, given["Class1.2"] >= 0.430
-    rules = (
-        ("completely_round_smooth", smooth & (given["Class7.1"] >= 0.50)),
-        ("in_between_smooth", smooth & (given["Class7.2"] >= 0.50)),
-        ("cigar_shaped_smooth", smooth & (given["Class7.3"] >= 0.50)),
-        ("edge_on", featured & (given["Class2.1"] >= 0.602)),
-        ("spiral", featured & (given["Class2.2"] >= 0.715) & (given["Class4.1"] >= 0.619)),
-    )
-    matches = np.sum([rule for _, rule in rules], axis=0)
-    labels = np.full(len(smooth), None, dtype=object)
-    for label, rule in rules:
-        labels[rule & (matches == 1)] = label
-    return pa.array(labels, pa.string())
+def _clean_label(shares: dict[str, Any]) -> Any:
+    kinds = clean_kind_of_shares(shares)
+    return pa.array([CLEAN_LABELS[kind] if kind >= 0 else None for kind in kinds], pa.string())

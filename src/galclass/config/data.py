@@ -60,6 +60,9 @@ class SourceConfig:
         Put before each object id, where two sources number different objects alike.
     frame_px, stored_px : int or None
         Side of the survey's frame and of the files in px; None: each file is a full frame.
+    validation : float or None
+        Fraction of this source's objects for validation, in place of `PrepareConfig.validation`; training gets what
+        it leaves, and the test split stays the same objects.
     """
 
     __pydantic_config__ = STRICT
@@ -77,6 +80,7 @@ class SourceConfig:
     id_prefix: str = ""
     frame_px: int | None = None
     stored_px: int | None = None
+    validation: float | None = None
 
 
 @dataclass(frozen=True)

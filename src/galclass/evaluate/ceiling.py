@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from galclass.clean_samples import CLEAN_ANSWERS, CLEAN_LABELS, clean_kind
 from galclass.morphology import CLASSES, QUESTIONS, group_of, gz2_class_from_fractions, parse_gz2_class
 
 VOTE_COLUMNS: tuple[str, ...] = tuple(
@@ -86,12 +87,77 @@ def second_panel(rows: Sequence[Mapping[str, float]], *, panels: int = 200, seed
     )
 
 
+@dataclass(frozen=True)
+class CleanCeiling:
+    """How right a model can be on the clean samples, if it knew what all volunteers together would say.
+
+    Attributes
+    ----------
+    objects : float64, (5,)
+        Expected number of objects that a panel labels with each of `CLEAN_LABELS`.
+    recall : float64, (5,)
+        Share of these, in [0, 1], for which this is the likeliest label.
+    """
+
+    objects: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+    def accuracy(self, frequencies: Sequence[float]) -> float:
+        """Give the accuracy for given frequencies of the five labels (any scale)."""
+        weights = np.asarray(frequencies, dtype=np.float64)
+        return float(self.recall @ weights / weights.sum())
+
+
+def clean_ceiling(
+    rows: Sequence[Mapping[str, float]], *, panels: int = 200, voters: float | None = None, seed: int = 0
+) -> CleanCeiling:
+    """Draw the votes of each object anew, label the panels that come out clean, and answer with the likeliest label.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        As for `second_panel`; only the weighted fractions are used. Objects that are not clean belong in it too,
+        because another panel may find them clean.
+    panels : int
+        Re-drawn panels an object.
+    voters : float, optional
+        Scale all panels so that the median object has so many classifications; None leaves them as they are.
+    """
+    generator = np.random.default_rng(seed)
+    median = float(np.median([row["total_classifications"] for row in rows]))
+    scale = 1.0 if voters is None else voters / median
+    clean = np.zeros((len(rows), len(CLEAN_LABELS)))
+    for i, row in enumerate(rows):
+        asked = voters_by_question({**row, "total_classifications": row["total_classifications"] * scale})
+        kinds = clean_kind(_drawn_fractions(row, asked, panels, generator))
+        clean[i] = (kinds[:, None] == np.arange(len(CLEAN_LABELS))).mean(axis=0)
+    likeliest = clean.argmax(axis=1)
+    objects = clean.sum(axis=0)
+    kept = np.array([clean[likeliest == kind, kind].sum() for kind in range(len(CLEAN_LABELS))])
+    return CleanCeiling(objects=objects, recall=np.divide(kept, objects, out=np.zeros_like(kept), where=objects > 0))
+
+
 def _stems() -> list[str]:
     return [stem for question in QUESTIONS.values() for stem in question.columns]
 
 
 def _leaf_index(fractions: Mapping[str, float]) -> int:
     return CLASSES.index(parse_gz2_class(gz2_class_from_fractions(fractions)).leaf)
+
+
+def _drawn_fractions(
+    row: Mapping[str, float], asked: Mapping[str, int], panels: int, generator: np.random.Generator
+) -> dict[str, NDArray[np.float64]]:
+    """Weighted fractions of re-drawn panels for the questions of the clean samples, each (panels,)."""
+    drawn: dict[str, NDArray[np.float64]] = {}
+    wanted = [question for question in QUESTIONS.values() if set(question.columns) & set(CLEAN_ANSWERS)]
+    for name, columns in ((question.name, question.columns) for question in wanted):
+        fractions = np.nan_to_num([row[f"{stem}_weighted_fraction"] for stem in columns])
+        votes = np.zeros((panels, len(columns)))
+        if asked[name] > 0 and fractions.sum() > 0:
+            votes = generator.multinomial(asked[name], fractions / fractions.sum(), size=panels) / asked[name]
+        drawn.update(zip(columns, votes.T, strict=True))
+    return drawn
 
 
 def _panels(row: Mapping[str, float], panels: int, generator: np.random.Generator) -> list[dict[str, float]]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from galclass.preprocess.chunks import Reject, cutouts_of_chunk
 from galclass.preprocess.cutouts import CutoutParameters, cutout, stored_cutout, views
 from galclass.preprocess.decode import Decoded, decode
 from galclass.preprocess.headers import Header, read_header
 
 if TYPE_CHECKING:
+    from galclass.preprocess.chunks import Reject, cutouts_of_chunk
     from galclass.preprocess.store import Store, StoreWriter
 
 __all__ = [
@@ -33,7 +33,11 @@ __all__ = [
 ]
 
 
+_HOME = {"Reject": "chunks", "cutouts_of_chunk": "chunks", "Store": "store", "StoreWriter": "store"}
+"""What scoring one image does not need (zip files, pyarrow) is imported when it is asked for."""
+
+
 def __getattr__(name: str) -> Any:
-    if name in __all__:  # the store needs pyarrow, which scoring one image does not
-        return getattr(import_module("galclass.preprocess.store"), name)
+    if name in _HOME:
+        return getattr(import_module(f"galclass.preprocess.{_HOME[name]}"), name)
     raise AttributeError(f"module 'galclass.preprocess' has no attribute {name!r}")

@@ -7,35 +7,19 @@ that most of the inverse DCT is never computed; Pillow reads the rest and takes 
 
 from __future__ import annotations
 
-import struct
-import zlib
-from io import BytesIO
-from typing import Any, NamedTuple
+from importlib import import_module
+from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
 
 from galclass.errors import CutoutError
 from galclass.preprocess.headers import Header, read_header
 
 MAX_JPEG_REDUCTION = 8
 """The largest reduction that the inverse DCT of an 8 x 8 block gives; block means do the rest."""
-
-_PILLOW_ERRORS = (
-    OSError,
-    SyntaxError,  # what Pillow raises for a broken PNG
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
 
 
 class Decoded(NamedTuple):
@@ -83,9 +67,9 @@ def decode(data: bytes, reduction: int = 1, header: Header | None = None) -> Dec
         pixels = _decode_jpeg(data, header, min(reduction, MAX_JPEG_REDUCTION))
         left = reduction // MAX_JPEG_REDUCTION
         if left > 1:
-            pixels = np.asarray(_block_means(Image.fromarray(pixels), left))
+            pixels = _pillow().block_means(pixels, left)
     else:
-        pixels = np.asarray(_block_means(_decode_with_pillow(data, header), reduction))
+        pixels = _pillow().decode(data, header, reduction)
     return Decoded(pixels, header, reduction)
 
 
@@ -119,33 +103,6 @@ def _jpeg_fault(message: str) -> CutoutError:
     return CutoutError("corrupt", "the JPEG is damaged", got=text)
 
 
-def _decode_with_pillow(data: bytes, header: Header) -> Image.Image:
-    try:
-        with Image.open(BytesIO(data), formats=(header.format.upper(),)) as image:
-            if image.size != (header.width, header.height):
-                raise CutoutError(
-                    "corrupt", "two sizes in one file", expected=(header.width, header.height), got=image.size
-                )
-            image.load()
-            return _as_rgb(image)
-    except _PILLOW_ERRORS as error:
-        cut = "truncated" in str(error) or "Truncated" in str(error)
-        code, what = (
-            ("truncated", "the image ends before its last pixel") if cut else ("corrupt", "the image is damaged")
-        )
-        raise CutoutError(code, what, got=str(error) or type(error).__name__) from error
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey: the high byte
-        grey: NDArray[Any] = np.asarray(image).astype(np.int64) >> 8
-        return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        alpha = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", alpha.size, (0, 0, 0, 255)), alpha).convert("RGB")
-    return image.convert("RGB")
-
-
-def _block_means(image: Image.Image, reduction: int) -> Image.Image:
-    """Average blocks, rounding half up; the last block of a row or column has the pixels that are left."""
-    return image.reduce(reduction) if reduction > 1 else image
+def _pillow() -> ModuleType:
+    """Give the part that needs Pillow; a back end or a worker that sees JPEGs alone starts without it."""
+    return import_module("galclass.preprocess.pillow")

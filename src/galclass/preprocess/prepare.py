@@ -199,14 +199,19 @@ def _chosen_rows(config: Config, inputs: list[_Input]) -> pa.Table:
         ids = rows["object_id"].to_pylist()
         order = sorted(range(len(ids)), key=lambda k: hashlib.sha256(f"{config.seed}:limit:{ids[k]}".encode()).digest())
         rows = rows.take(sorted(order[:limit]))
-    return _split_each_source(rows, [part.config.name for part in inputs], config)
+    return _split_each_source(rows, [part.config for part in inputs], config)
 
 
-def _split_each_source(rows: pa.Table, sources: list[str], config: Config) -> pa.Table:
+def _split_each_source(rows: pa.Table, sources: list[SourceConfig], config: Config) -> pa.Table:
     """Split each source by itself, so that adding one moves no object of another; the first source of an id wins."""
-    parts = [rows.filter(pc.equal(rows["source"], source)) for source in sources]
-    fractions = _fractions(config.prepare)
-    rows = pa.concat_tables([split_by_object_id(part, fractions, config.seed) for part in parts if len(part)])
+    parts = [(rows.filter(pc.equal(rows["source"], source.name)), source.validation) for source in sources]
+    rows = pa.concat_tables(
+        [
+            split_by_object_id(part, _fractions(config.prepare, validation), config.seed)
+            for part, validation in parts
+            if len(part)
+        ]
+    )
     first: dict[str, str] = {}
     for object_id, split in zip(rows["object_id"].to_pylist(), rows["split"].to_pylist(), strict=True):
         first.setdefault(object_id, split)
@@ -214,8 +219,17 @@ def _split_each_source(rows: pa.Table, sources: list[str], config: Config) -> pa
     return rows.set_column(rows.column_names.index("split"), "split", column).combine_chunks()
 
 
-def _fractions(wanted: PrepareConfig) -> dict[str, float]:
-    return {"train": wanted.train, "validation": wanted.validation, "test": wanted.test}
+def _fractions(wanted: PrepareConfig, validation: float | None = None) -> dict[str, float]:
+    validation = wanted.validation if validation is None else validation
+    train = wanted.train + wanted.validation - validation
+    if min(train, validation, wanted.test) < 0:
+        raise ConfigError(
+            "there is not so much to validate on",
+            where="validation",
+            expected=f"0 to {wanted.train + wanted.validation:g} (train and validation together)",
+            got=validation,
+        )
+    return {"train": train, "validation": validation, "test": wanted.test}
 
 
 def _plan(inputs: list[_Input], rows: pa.Table) -> list[tuple[str, str]]:

@@ -12,17 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from galclass.clean_samples import CLEAN_ANSWERS, CLEAN_LABELS, clean_kind
 from galclass.errors import TrainingError
 from galclass.morphology import CLASSES, COARSE_LABELS, GROUPS
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_SMOOTH, _SHAPE = 0.469, 0.50
-_FEATURES, _EDGE_ON, _NOT_EDGE_ON, _SPIRAL = 0.430, 0.602, 0.715, 0.619
-"""Thresholds of the clean samples, Willett et al. 2013, table 3."""
-
-_ROUND_TO_CIGAR = ("a16_completely_round", "a17_in_between", "a18_cigar_shaped")
 
 
 def raw_kinds(table: pa.Table, where: str) -> NDArray[np.bool_]:
@@ -41,18 +36,13 @@ def raw_kinds(table: pa.Table, where: str) -> NDArray[np.bool_]:
         if name not in table.column_names:
             raise TrainingError(f"the index has no column {name}", where=where, advice=f"leave out {where}")
         values: NDArray[np.float64] = table.column(name).to_numpy().astype(np.float64)
-        return np.nan_to_num(values)
+        return values
 
-    smooth = fraction("t01_smooth_or_features_a01_smooth") >= _SMOOTH
-    features = (fraction("t01_smooth_or_features_a02_features_or_disk") >= _FEATURES) & ~smooth
-    edge_on = features & (fraction("t02_edgeon_a04_yes") >= _EDGE_ON)
-    face_on = features & ~edge_on & (fraction("t02_edgeon_a05_no") >= _NOT_EDGE_ON)
-    kinds = np.zeros((table.num_rows, len(CLASSES)), dtype=bool)
-    for leaf, answer in zip(GROUPS["Elliptical"], _ROUND_TO_CIGAR, strict=True):
-        kinds[:, CLASSES.index(leaf)] = smooth & (fraction(f"t07_rounded_{answer}") >= _SHAPE)
-    kinds[:, CLASSES.index("Se")] = edge_on
-    spiral = face_on & (fraction("t04_spiral_a08_spiral") >= _SPIRAL)
-    kinds[:, _positions(COARSE_LABELS["spiral"])] = spiral[:, None]
+    found = clean_kind({stem: fraction(stem) for stem in CLEAN_ANSWERS})
+    classes_of = np.zeros((len(CLEAN_LABELS) + 1, len(CLASSES)), dtype=bool)  # the last row: clean for no kind
+    for kind, label in enumerate(CLEAN_LABELS):
+        classes_of[kind, _positions(COARSE_LABELS[label])] = True
+    kinds: NDArray[np.bool_] = classes_of[found]
     return kinds
 
 

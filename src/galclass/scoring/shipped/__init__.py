@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from pathlib import Path
 
 from galclass.errors import ModelError
 
 MODEL_FILE = "galaxy.onnx"
 PROBE_FILE = "probe.jpg"
+
+_HERE = Path(__file__).parent
 
 
 def shipped_model() -> bytes:
@@ -19,7 +21,7 @@ def shipped_model() -> bytes:
         If this installation has none.
     """
     try:
-        return (files(__package__) / MODEL_FILE).read_bytes()
+        return (_HERE / MODEL_FILE).read_bytes()
     except FileNotFoundError as error:
         raise ModelError(
             "this installation ships no model",
@@ -29,4 +31,4 @@ def shipped_model() -> bytes:
 
 def probe_image() -> bytes:
     """Give the JPEG bytes (424 x 424 px) that `Signature.probe` is about."""
-    return (files(__package__) / PROBE_FILE).read_bytes()
+    return (_HERE / PROBE_FILE).read_bytes()
