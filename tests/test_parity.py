@@ -111,6 +111,30 @@ def test_http_gives_the_same_however_the_image_is_sent(config: Config, images, f
         assert_same({i: in_order(answer["probabilities"]) for i, answer in answers.items()}, from_python)
 
 
+def test_http_and_python_find_the_same_similar_galaxies(config: Config, images, tmp_path: Path) -> None:
+    from fastapi.testclient import TestClient
+
+    from galclass.preprocess.prepare import prepare
+    from galclass.scoring.similar import find_similar
+    from galclass.service import create_app
+
+    for object_id, data in images.items():
+        (tmp_path / f"{object_id}.jpg").write_bytes(data)
+    lines = ["object_id,label,file", *(f"{object_id},Er,{object_id}.jpg" for object_id in images)]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    values = {"workspace": str(tmp_path / "ws"), "prepare.images": str(tmp_path), "prepare.processes": 1}
+    prepare(load_config(None, values | {"prepare.catalog": str(tmp_path / "labels.csv")}), progress=False)
+    own = next(iter(images))
+    found = find_similar(tmp_path / f"{own}.jpg", Scorer(), tmp_path / "ws/prepared", count=10)
+    url = "/v1/services/galaxy-class/1.0/similar"
+    with TestClient(create_app(config)) as client:
+        answer = client.post(url, params={"count": 10}, content=images[own], headers={"content-type": "image/jpeg"})
+    assert [one["object_id"] for one in answer.json()["similar"]] == [one.object_id for one in found]
+    assert [one["similarity"] for one in answer.json()["similar"]] == pytest.approx(
+        [one.similarity for one in found], abs=ATOL
+    )
+
+
 def in_order(probabilities: dict[str, float]) -> np.ndarray:
     assert list(probabilities) == list(CLASSES)
     return np.array(list(probabilities.values()))

@@ -94,7 +94,7 @@ def _table(predictions: Sequence[tuple[Path, Prediction]]) -> Table:
 
 def show_neighbours(neighbours: Sequence[Neighbour]) -> None:
     """Print the nearest galaxies, nearest first."""
-    table = Table("object_id", "asset_id", "label", "split", "distance")
+    table = Table("object_id", "asset_id", "label", "split", "similarity")
     for one in neighbours:
-        table.add_row(one.object_id, one.asset_id, one.label, one.split, f"{one.distance:.3f}")
+        table.add_row(one.object_id, one.asset_id, one.label, one.split, f"{one.similarity:.3f}")
     Console().print(table)

@@ -1,39 +1,43 @@
-"""The prepared galaxies nearest to an image: exact, offline, by cosine distance between embeddings.
+"""The prepared galaxies most similar to an image: exact, offline, by the cosine of the embeddings.
 
 The embeddings of a prepared folder are computed once per model and kept beside it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from galclass.errors import ModelError
-from galclass.preprocess import Store
 from galclass.scoring.scorer import Scorer
+
+if TYPE_CHECKING:  # the store brings pyarrow, which a service that asks for `directions` does without
+    from galclass.preprocess import Store
 
 _ROWS = 4096
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A prepared galaxy and its cosine distance, in [0, 2]."""
+    """A prepared galaxy and how similar it is: the cosine of the embeddings, in [-1, 1]."""
 
     object_id: str
     asset_id: str
     label: str
     split: str
-    distance: float
+    similarity: float
 
 
 def find_similar(
     image: Path, scorer: Scorer, prepared: Path, *, count: int = 8, frame_px: int | None = None
 ) -> list[Neighbour]:
-    """Give the prepared galaxies most like an image, nearest first.
+    """Give the prepared galaxies most similar to an image, nearest first; the image itself is left out.
 
     Raises
     ------
@@ -42,18 +46,24 @@ def find_similar(
     StoreError
         If the folder is not whole.
     """
+    from galclass.preprocess import Store
+
     store = Store.open(prepared)
     if store.parameters != scorer.parameters:
         raise ModelError("the folder was prepared for another model", where=str(prepared), expected=scorer.parameters)
-    (answer,) = scorer.score([_read(image)], frame_px=frame_px)
+    data = _read(image)
+    (answer,) = scorer.score([data], frame_px=frame_px)
     if answer.embedding is None:
         raise ModelError("it is no image to compare with", where=str(image), got=answer.error)
-    distances = 1.0 - _unit(embeddings(store, scorer, prepared)) @ _unit(answer.embedding[np.newaxis])[0]
-    nearest = np.argsort(distances, kind="stable")[:count]
+    cosines = directions(embeddings(store, scorer, prepared)) @ directions(answer.embedding[np.newaxis])[0]
+    own = hashlib.sha256(data).hexdigest()
+    others = np.array([sha256 != own for sha256 in store.index["sha256"].to_pylist()], dtype=bool)
+    ranked = np.argsort(-cosines, kind="stable")
+    nearest = ranked[others[ranked]][:count]
     rows = store.index.select(["object_id", "asset_id", "label", "split"]).take(nearest).to_pylist()
     return [
-        Neighbour(**{name: str(value) for name, value in row.items()}, distance=float(distance))
-        for row, distance in zip(rows, distances[nearest], strict=True)
+        Neighbour(**{name: str(value) for name, value in row.items()}, similarity=float(cosine))
+        for row, cosine in zip(rows, cosines[nearest], strict=True)
     ]
 
 
@@ -73,9 +83,10 @@ def embeddings(store: Store, scorer: Scorer, prepared: Path) -> NDArray[np.float
     return made
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def directions(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale embeddings to length 1, (n, d)."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = vectors / np.maximum(lengths, 1e-12)
+    unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
     return unit
 
 

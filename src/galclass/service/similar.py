@@ -18,6 +18,7 @@ from galclass.database import Database
 from galclass.database.schema import images
 from galclass.errors import CutoutError
 from galclass.scoring import Prediction, Scorer
+from galclass.scoring.similar import directions
 
 MAX_OBJECTS = 2000
 """Stored images that are compared; the first by object id."""
@@ -100,11 +101,5 @@ class SimilarGalaxies:
 
 
 def _directions(predictions: list[Prediction]) -> NDArray[np.float32]:
-    """Give the embeddings scaled to length 1, (n, d)."""
     vectors = [one.embedding for one in predictions if one.embedding is not None]
-    if not vectors:
-        return np.zeros((0, 1), np.float32)
-    stacked = np.stack(vectors).astype(np.float32)
-    lengths = np.linalg.norm(stacked, axis=1, keepdims=True)
-    directions: NDArray[np.float32] = stacked / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return directions
+    return directions(np.stack(vectors)) if vectors else np.zeros((0, 1), np.float32)
