@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "train"))
 
 from drawn_galaxies import quick, write_prepared  # noqa: E402  # after the path is set
+from nodes import wait_for  # noqa: E402
 
 from galclass.cluster.stages import train_stage  # noqa: E402
 from galclass.errors import TrainingError  # noqa: E402
@@ -50,3 +52,24 @@ def test_an_error_of_the_training_is_told_as_on_one_machine(tmp_path, cluster) -
     config = replace(config, cluster=replace(config.cluster, address=cluster.address, workers=1))
     with pytest.raises(TrainingError, match="prepare"):
         train_stage(config, progress=False)
+
+
+def test_a_node_lost_while_training_changes_no_weight(tmp_path, cluster) -> None:
+    options = {**PLAIN, "num_iterations": 150}
+    for name in ("one", "three"):
+        write_prepared(tmp_path / name / "prepared", ["Er", "Sen"] * 24)
+    train(quick(tmp_path / "one", **options), progress=False)
+    config = quick(tmp_path / "three", **options)
+    config = replace(config, cluster=replace(config.cluster, address=cluster.address, workers=3))
+    history = tmp_path / "three" / "training" / "history.csv"
+    node = cluster.add()
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(train_stage, config, progress=False)
+        wait_for(lambda: run.done() or (history.exists() and history.read_text().count("\n") > 5), "training", 120)
+        node.kill()
+        assert not run.done()
+        cluster.add()
+        assert run.result(timeout=180).iterations == 150
+    assert history.read_text().count("\n") == 151
+    first, second = weights(tmp_path / "one"), weights(tmp_path / "three")
+    assert all(torch.allclose(value, second[key], atol=1e-4) for key, value in first.items())
