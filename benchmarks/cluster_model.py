@@ -3,8 +3,9 @@
 python benchmarks/cluster_model.py cluster_scaling.json [--cores 16] [--price 0.70] [--chunk 1024]
 
 Prints galaxies an hour, money, bytes moved and what limits each case, for 10^7, 10^8, 10^9 and 2 x 10^10 galaxies on
-10, 100 and 1,000 nodes. Measured: seconds an image, bytes an image and a row, the driver's time a chunk, seconds a
-gathered row. Assumed, and printed: cores and price of a node, its network, what the store serves, seconds a request.
+10, 100 and 1,000 nodes. Measured: seconds an image, bytes an image and a row, the driver's time a chunk, a core's wait
+between takes, seconds a gathered row. Assumed, and printed: cores and price of a node, its network, what the store
+serves, seconds a request.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Facts:
     image_bytes: float
     row_bytes: float
     driver_chunk_s: float
+    take_wait_s: float
+    chunks_a_take: int
     gather_row_s: float
     cores: int
     price_h: float
@@ -51,6 +54,8 @@ class Facts:
             image_bytes=speed["bytes_per_image"],
             row_bytes=rows["bytes_out"] / rows["rows"],
             driver_chunk_s=found["chunks"]["driver_cpu_per_chunk_s"],
+            take_wait_s=found["chunks"]["take_wait_s"],
+            chunks_a_take=int(found["chunks"]["together"]),
             gather_row_s=rows["gather_s"] / rows["rows"],
             cores=arguments.cores,
             price_h=arguments.price,
@@ -60,6 +65,10 @@ class Facts:
             partition_rows=arguments.partition_rows,
             partitions_of_a_chunk=arguments.touched,
         )
+
+    def chunk_s(self, chunk: int) -> float:
+        """Give the seconds of a core for a chunk, with its part of the wait for the driver."""
+        return chunk * self.image_s + self.take_wait_s / self.chunks_a_take
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ def predict(facts: Facts, galaxies: int, nodes: int, chunk: int) -> Answer:
     served = min(facts.store_bytes_s, nodes * facts.node_bytes_s)
     waves = math.ceil(chunks / cores)
     bounds = {
-        "cores": waves * chunk * facts.image_s,
+        "cores": waves * facts.chunk_s(chunk),
         "store or network": galaxies * facts.image_bytes / served,
         "driver": chunks * facts.driver_chunk_s,
     }
@@ -127,7 +136,7 @@ def simulate(facts: Facts, galaxies: int, nodes: int, chunk: int) -> float:
         store = max(store, driver) + bytes_ / facts.store_bytes_s
         link[node] = max(link[node], driver) + bytes_ / facts.node_bytes_s
         # images stream in while earlier ones are scored: the slower of the two decides
-        done = max(driver + chunk * facts.image_s, store, link[node])
+        done = max(driver + facts.chunk_s(chunk), store, link[node])
         heapq.heappush(free, (done, core))
         end = max(end, done)
         if number == played // 2:
@@ -182,6 +191,7 @@ def main() -> None:
     print(
         f"measured: {1000 * facts.image_s:.2f} ms and {facts.image_bytes:,.0f} bytes an image,"
         f" {facts.row_bytes:.0f} bytes a row, {1000 * facts.driver_chunk_s:.1f} ms of the driver a chunk,"
+        f" {1000 * facts.take_wait_s:.0f} ms between takes of {facts.chunks_a_take},"
         f" {1e6 * facts.gather_row_s:.0f} us a gathered row"
     )
     print(

@@ -14,13 +14,15 @@ import json
 import os
 import secrets
 import shutil
+import statistics
 import sys
 import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ def cluster(workers: int) -> Iterator[tuple[Cluster, list[Node]]]:
         nodes = [own.add() for _ in range(workers)]
         ray.init(address=own.address, log_to_driver=False, logging_level="ERROR")
         wait_for(lambda: connect.nodes() == workers + 1, "the nodes")
-        list(connect.map_work(({"n": n} for n in range(8 * workers)), _nothing, job=connect.shared(None)))  # warm
+        list(_mapped(_busy, 2 * workers, together=1))  # warm: long enough that every node gets some
         yield own, nodes
     finally:
         ray.shutdown()
@@ -167,11 +169,11 @@ def timed_run(images: Path, scorer: Scorer, settings: ClusterConfig) -> dict[str
 
 def measure_speed(folder: Path, count: int) -> dict[str, Any]:
     images, scorer = survey(folder, count), Scorer()
-    files = list(find_images([images]))
     began = time.perf_counter()
-    predict_to(files, scorer, folder / "plain.parquet", processes=1)
+    predict_to(find_images([images]), scorer, folder / "plain.parquet", processes=1)  # with its listing, as a cluster
     found: dict[str, Any] = {"images": count, "plain_s": time.perf_counter() - began, "nodes": {}}
-    found["bytes_per_image"] = sum(path.stat().st_size for path in files[:1000]) / len(files[:1000])
+    some = list(islice(find_images([images]), 1000))
+    found["bytes_per_image"] = sum(path.stat().st_size for path in some) / len(some)
     settings = ClusterConfig("auto", chunk=1024 if count >= 20_000 else 128)
     for workers in (1, 2):
         with cluster(workers):
@@ -185,15 +187,36 @@ def measure_speed(folder: Path, count: int) -> dict[str, Any]:
 
 
 def measure_chunks(count: int) -> dict[str, float]:
-    """Chunks that do nothing: what Ray itself takes of the driver and of a node."""
+    """Chunks that do nothing, and what a core waits between two takes: what Ray itself costs driver and nodes."""
     with cluster(1):
         began, cpu = time.perf_counter(), time.process_time()
-        done = list(connect.map_work(({"n": n} for n in range(count)), _nothing, job=connect.shared(None)))
-        found = {"chunk_s": (time.perf_counter() - began) / len(done)}
+        done = list(_mapped(_nothing, count, together=stage.TOGETHER))
+        found: dict[str, float] = {"chunk_s": (time.perf_counter() - began) / len(done), "together": stage.TOGETHER}
         found["driver_cpu_per_chunk_s"] = (time.process_time() - cpu) / len(done)
+    with cluster(2):
+        done = sorted(_mapped(_busy, 20, together=1), key=lambda result: result["began"])
+        cores = [[one for one in done if one["pid"] == pid] for pid in {one["pid"] for one in done}]
+        waits = [later["began"] - one["ended"] for own in cores for one, later in pairwise(own)]
+        found["take_wait_s"] = statistics.median(waits)
     driver_ms = 1000 * found["driver_cpu_per_chunk_s"]
     print(f"an empty chunk          {1000 * found['chunk_s']:8.1f} ms, {driver_ms:.1f} ms of the driver's processor")
+    print(f"a core between takes    {1000 * found['take_wait_s']:8.1f} ms")
     return found
+
+
+def _mapped(function: Callable[..., dict[str, Any]], count: int, *, together: int) -> Iterator[dict[str, Any]]:
+    return connect.map_work(({"n": n} for n in range(count)), function, job=connect.shared(None), together=together)
+
+
+def _busy(work: dict[str, Any], job: Any) -> dict[str, Any]:
+    """Keep a core busy for a while, as scoring a chunk does."""
+    import os
+    import time
+
+    began = time.time()
+    while time.time() - began < 1.0:
+        pass
+    return {"pid": os.getpid(), "began": began, "ended": time.time()}
 
 
 def measure_memory(folder: Path, counts: list[int]) -> list[dict[str, float]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import posixpath
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +27,8 @@ ARCHIVES: Mapping[str, Literal["zip", "tar", "parquet"]] = {
     ".gz": "tar",
     ".parquet": "parquet",
 }
+
+_WANTED = frozenset({*SUFFIXES, *ARCHIVES})
 
 Place = tuple[str, float | None, float | None]
 """What a catalog says of a file: object id, right ascension and declination in deg (J2000)."""
@@ -108,7 +111,7 @@ def work_chunks(images: str, size: int, objects: Mapping[str, Place] | None = No
                 got="a catalog",
             )
         else:
-            keys = (PurePosixPath(name).stem for name in chunk.names)
+            keys = (stem_of(name) for name in chunk.names)
             yield replace(chunk, places={key: objects[key] for key in keys if key in objects})
     if not found:
         raise ClusterError("there is no image", where=images, expected="images, zips, tars or Parquet files")
@@ -122,7 +125,7 @@ def _listed(images: str, size: int) -> Iterator[WorkChunk]:
     prefix = label.rstrip("/") + "/" if label else ""
     loose: list[tuple[str, str]] = []
     for entry, stamp in entries:
-        kind = ARCHIVES.get(PurePosixPath(entry).suffix.lower())
+        kind = ARCHIVES.get(suffix_of(entry))
         if kind is None:
             loose.append((entry, stamp))
         else:
@@ -142,7 +145,7 @@ def _files(base: str, label: str, entries: list[tuple[str, str]]) -> WorkChunk:
 
 def _split(images: str) -> tuple[Folder, str]:
     """Give a folder and "", or the folder of one file and its name."""
-    if PurePosixPath(images).suffix.lower() in {*ARCHIVES, *SUFFIXES} and not Path(images).is_dir():
+    if suffix_of(images) in _WANTED and not Path(images).is_dir():
         head, _, name = images.rpartition("/")
         if not is_url(images) and not Path(images).is_file():
             raise ClusterError("no such file", where=images)
@@ -156,17 +159,26 @@ def _entries(folder: Folder, images: str) -> Iterator[tuple[str, str]]:
     """List what may be scored, with stamps: a disk in `galclass predict`'s order, a store in its own (by name)."""
     listed = folder.sizes() if is_url(images) else _walk(Path(images))
     for name, stamp in listed:
-        if PurePosixPath(name).suffix.lower() in {*SUFFIXES, *ARCHIVES}:
+        if suffix_of(name) in _WANTED:
             yield name, stamp
 
 
 def _walk(root: Path) -> Iterator[tuple[str, str]]:
     for where, folders, names in os.walk(root):
         folders.sort()
+        inside = Path(where).relative_to(root).as_posix()
+        prefix = "" if inside == "." else f"{inside}/"
         for name in sorted(names):
-            path = Path(where, name)
-            facts = path.stat() if path.exists() else None
-            yield path.relative_to(root).as_posix(), f"{facts.st_size} {facts.st_mtime_ns}" if facts else "gone"
+            if suffix_of(name) in _WANTED:  # before anything is asked of the disk
+                yield prefix + name, _stamp(os.path.join(where, name))
+
+
+def _stamp(path: str) -> str:
+    try:
+        facts = os.stat(path)
+    except OSError:  # a link to nowhere, or gone meanwhile
+        return "gone"
+    return f"{facts.st_size} {facts.st_mtime_ns}"
 
 
 def _parts_of(whole: WorkChunk, folder: Folder, name: str, size: int) -> Iterator[WorkChunk]:
@@ -201,6 +213,16 @@ def _row_groups(whole: WorkChunk, folder: Folder, name: str) -> Iterator[WorkChu
         return
     for number in range(count):
         yield replace(whole, row_group=number)
+
+
+def stem_of(name: str) -> str:
+    """Give a file's name without folders and suffix; as `PurePosixPath.stem`, at a tenth of its time."""
+    return posixpath.splitext(posixpath.basename(name))[0]
+
+
+def suffix_of(name: str) -> str:
+    """Give a file's suffix with its dot, in small letters."""
+    return posixpath.splitext(name)[1].lower()
 
 
 def _is_image(name: str) -> bool:

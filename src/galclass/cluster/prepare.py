@@ -146,7 +146,7 @@ def _is_there_after_all(chunk: Chunk, name: str, patience_s: float) -> bool:
         patiently(lambda: Path(chunk.images).stat(), where=chunk.images, patience_s=patience_s)
         return False
     try:
-        read_local(Path(chunk.images), name, patience_s)
+        read_local(chunk.images, name, patience_s)
     except OSError:
         return False
     return True
@@ -157,7 +157,7 @@ def _bytes(chunk: Chunk, name: str, patience_s: float) -> bytes:
         if Path(chunk.images).is_file():
             with zipfile.ZipFile(chunk.images) as archive:
                 return archive.read(name)
-        return read_local(Path(chunk.images), name, patience_s)
+        return read_local(chunk.images, name, patience_s)
     except (OSError, KeyError, zipfile.BadZipFile):
         return b""
 

@@ -7,26 +7,33 @@ fails for a while is waited for, so that its images never end as rejects.
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from galclass.cluster.folder import Folder, is_url
-from galclass.cluster.inputs import WorkChunk, label_of
+from galclass.cluster.inputs import WorkChunk, label_of, stem_of
 from galclass.cluster.patience import patiently
 from galclass.preprocess.headers import MAX_BYTES
+from galclass.scoring import CHUNK
 from galclass.scoring.files import SUFFIXES, shown
 from galclass.scoring.prediction import ImageFault
 
 READERS = 16
 """Objects asked of a store at a time by one process."""
 
+_AHEAD = CHUNK
+"""Files read ahead of the one that is asked for: those of the next batch while one is scored."""
+
+_T = TypeVar("_T")
 _ID_COLUMNS = ("object_id", "objid", "id", "name")
 
 
@@ -58,7 +65,7 @@ def _broken(chunk: WorkChunk, reason: str) -> Item:
 
 
 def _item(chunk: WorkChunk, name: str, data: bytes, fault: ImageFault | None = None) -> Item:
-    key = PurePosixPath(name).stem
+    key = stem_of(name)
     object_id, ra, dec = (chunk.places or {}).get(key, (shown(key), None, None))
     return Item(label_of(chunk, name), object_id, data, ra, dec, fault)
 
@@ -69,34 +76,41 @@ def _files(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
 
     def read(name: str) -> Item:
         try:
-            data = folder.read(name) if folder else read_local(Path(chunk.path), name, patience_s)
+            data = folder.read(name) if folder else read_local(chunk.path, name, patience_s)
         except OSError as error:
             return _item(chunk, name, b"", ImageFault("unreadable", error.strerror or str(error)))
         if data is None:
             return _item(chunk, name, b"", ImageFault("unreadable", "No such file or directory"))
         return _item(chunk, name, data)
 
-    with ThreadPoolExecutor(READERS if folder else 1) as threads:
-        names, waiting = iter(chunk.names), []
-        for name in islice(names, 2 * READERS):
-            waiting.append(threads.submit(read, name))
+    # A disk is read by one thread, many files a task: a task of its own for each would cost as much as reading it.
+    readers, together = (READERS, 1) if folder else (1, READERS)
+    parts = iter(in_batches(chunk.names, together))
+    with ThreadPoolExecutor(readers) as threads:
+        waiting = deque(threads.submit(_each, read, part) for part in islice(parts, _AHEAD // together))
         while waiting:
-            yield waiting.pop(0).result()
-            waiting += [threads.submit(read, name) for name in islice(names, 1)]
+            yield from waiting.popleft().result()
+            waiting.extend(threads.submit(_each, read, part) for part in islice(parts, 1))
 
 
-def read_local(root: Path, name: str, patience_s: float) -> bytes:
+def _each(read: Callable[[str], Item], names: list[str]) -> list[Item]:
+    return [read(name) for name in names]
+
+
+def read_local(root: str, name: str, patience_s: float) -> bytes:
     """Read a file of a shared disk; where the whole disk is away, wait for it."""
+    path = os.path.join(root, name)
 
     def read() -> bytes:
         try:
-            return (root / name).read_bytes()
+            with open(path, "rb") as file:
+                return file.read()
         except FileNotFoundError as error:
-            if root.is_dir():
+            if os.path.isdir(root):
                 raise
             raise TimeoutError(f"{root} is not mounted") from error  # the whole disk is away: that passes
 
-    return patiently(read, where=str(root / name), patience_s=patience_s)
+    return patiently(read, where=path, patience_s=patience_s)
 
 
 def _opened(chunk: WorkChunk, patience_s: float) -> IO[bytes]:
@@ -158,8 +172,6 @@ def _parquet(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from galclass.scoring import CHUNK
-
     with _opened(chunk, patience_s) as file:
         try:
             table = pq.ParquetFile(file)
@@ -197,7 +209,7 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and value == value else None
 
 
-def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def in_batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
     """Give items so many at a time."""
     rest = iter(items)
     while batch := list(islice(rest, size)):

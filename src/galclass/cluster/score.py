@@ -37,6 +37,8 @@ from galclass.scoring import CHUNK, ModelId, Scorer
 
 MANIFEST, PLAN = "manifest.json", "plan.json"
 FORMAT = 1
+TOGETHER = 8
+"""Chunks that a core takes at once."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class _Chunks:
 def _score(chunks: _Chunks, job: ScoreJob, progress: bool) -> int:
     new = 0
     with bar("score", progress) as advance:
-        for result in map_work(chunks, score_chunk, job=shared(job)):
+        for result in map_work(chunks, score_chunk, job=shared(job), together=TOGETHER):
             new += result["rows"]
             advance(result["rows"])
     return new

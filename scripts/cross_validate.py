@@ -1,0 +1,210 @@
+"""Cross-validate the classes, vote fractions and artifacts of small sources, with the other sources' help or without.
+
+    python scripts/cross_validate.py workspace/shipped --config configs/shipped.toml --sources gz2 artifacts
+        [--folds 5] [--fold 0 ...] [--share 1.0] [--alone] [--set train.num_iterations=14] --output cross/
+
+Each object of the named sources is held out once; which fold it is in follows from seed, label and object id. The other
+sources keep their splits. `--alone` trains on the named sources only, `--share` on a part of their training rows (0: on
+none). Each fold leaves a model in the output folder and is not done again, so that several processes may share the
+folds (`--fold`). Once all folds are there, the figures over all held-out objects are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from galclass.config import Config, load_config
+from galclass.evaluate.labellings import FOUR, THIRTEEN
+from galclass.evaluate.metrics import classification
+from galclass.evaluate.tables import Evaluated, as_surveys_label
+from galclass.evaluate.trust import artifacts_found, calibration
+from galclass.evaluate.votes import SMOOTH, classes_from_votes
+from galclass.morphology import CLASSES, leaves_of
+from galclass.scoring import Prediction, Scorer
+from galclass.train.checkpoint import save_checkpoint
+from galclass.train.dataset import TrainingData, open_training_data, require_trainable
+from galclass.train.device import prepared_machine
+from galclass.train.export import export_onnx
+from galclass.train.finish import finished_model
+from galclass.train.progress import Reporter
+from galclass.train.trainer import Trainer, answers, softmax
+
+VALIDATION_OF = 7
+"""One in so many of the rows that are not held out is for validation."""
+RESAMPLES = 2000
+ARTIFACT = CLASSES.index("A")
+GROUP_OF_LEAF = FOUR.matrix.argmax(axis=1)
+
+
+def folds_of(data: TrainingData, sources: list[str], folds: int, seed: int) -> dict[int, tuple[int, int]]:
+    """Give fold and place in it for each index row of the sources; every fold has its share of each label."""
+
+    def order(row: int) -> tuple[str, str, str]:
+        digest = hashlib.sha256(f"{seed}:{data.object_id[row]}".encode()).hexdigest()
+        return data.source[row], data.label[row], digest
+
+    rows = sorted((row for row, source in enumerate(data.source) if source in sources), key=order)
+    return {row: (place % folds, place // folds) for place, row in enumerate(rows)}
+
+
+def split_for(data: TrainingData, places: dict[int, tuple[int, int]], fold: int, options: Any) -> TrainingData:
+    """Give the data with the splits of one fold; rows that are left out are of the split ""."""
+    split = ["" if options.alone and name != "test" else name for name in data.split]
+    for row, (own, place) in places.items():
+        if own == fold:
+            split[row] = "test"
+        elif place % VALIDATION_OF == 0:
+            split[row] = "validation"
+        else:
+            used = (place * 0.6180339887) % 1 < options.share
+            split[row] = "train" if used else ""
+        if options.share == 0:
+            split[row] = "test"
+    return replace(data, split=tuple(split))
+
+
+def train_fold(data: TrainingData, config: Config, folder: Path) -> None:
+    """Train on a fold's split; leave model.onnx, checkpoint.pt and the debiased head's answers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    require_trainable(data, str(folder))
+    with prepared_machine(config.train) as workers:
+        trainer, reporter = Trainer(data, config.train, seed=config.seed, workers=workers), Reporter(shown=True)
+        with reporter.run(trainer):
+            while not trainer.finished:
+                reporter.iteration(trainer.run_iteration(reporter.step))
+        module, signature = finished_model(trainer, config)
+        held_out = data.indices("test")
+        _, _, embedding = answers(trainer.best, data, held_out, trainer)
+        head = trainer.best.debiased
+        with torch.no_grad():
+            debiased = softmax(head(torch.from_numpy(embedding)).numpy()) if head is not None else np.empty((0, 13))
+    np.savez(folder / "debiased.npz", rows=held_out, probabilities=debiased)
+    observed = None if trainer.observation is None else trainer.observation.state_dict()
+    save_checkpoint(folder / "checkpoint.pt", {"best": trainer.best.state_dict(), "observation": observed})
+    export_onnx(module, signature, folder / "model.onnx")
+
+
+def score_fold(data: TrainingData, sources: list[str], folder: Path) -> dict[str, Any]:
+    """Score what a fold held out; arrays along its galaxies of one class each, None where the model has no such answer.
+
+    Artifacts are looked for among the test galaxies of the other sources.
+    """
+    scorer, kept = Scorer(folder / "model.onnx"), np.load(folder / "debiased.npz")
+    evaluated = _scored(data, scorer, kept["rows"])
+    true = THIRTEEN.true_index(evaluated.labels)
+    artifact = true == ARTIFACT
+    named = np.array([source in sources for source in evaluated.sources])
+    fine = named & (true >= 0) & ~artifact
+    galaxies = [evaluated.predictions[i] for i in np.flatnonzero(fine)]
+    has_votes = bool(galaxies[0].vote_fractions)
+    seen = as_surveys_label(evaluated, scorer.signature.trained.get("observations", ()))
+    through = [survey.probabilities for survey in seen if survey.names == THIRTEEN.names]
+    judged = artifact | (~named & np.array([bool(label and leaves_of(label)) for label in evaluated.labels]))
+    return {
+        "true": true[fine],
+        "sum": evaluated.probabilities[fine],
+        "matrix": through[0] if through else None,
+        "debiased": kept["probabilities"][fine] if len(kept["probabilities"]) else None,
+        "votes": classes_from_votes(galaxies) if has_votes else None,
+        "smooth_error": _smooth_errors(data, evaluated.rows[fine], galaxies) if has_votes else None,
+        "artifacts": artifacts_found(evaluated.probabilities[judged], artifact[judged]),
+    }
+
+
+def _smooth_errors(data: TrainingData, rows: NDArray[np.int64], galaxies: list[Prediction]) -> NDArray[np.float64]:
+    published = data.store.index[f"{SMOOTH}_debiased"].take(rows).to_numpy().astype(np.float64)
+    errors: NDArray[np.float64] = np.array([galaxy.vote_fractions[SMOOTH][0] for galaxy in galaxies]) - published
+    return errors
+
+
+def _scored(data: TrainingData, scorer: Scorer, rows: NDArray[np.int64]) -> Evaluated:
+    predictions = []
+    for start in range(0, len(rows), 256):
+        part = rows[start : start + 256]
+        predictions += scorer.predict_cutouts(
+            data.store.central(part), object_ids=[data.object_id[row] for row in part]
+        )
+    return Evaluated(rows, [data.label[row] for row in rows], [data.source[row] for row in rows], predictions)
+
+
+def classes_line(name: str, true: NDArray[np.int64], leaf: NDArray[np.int64], group: NDArray[np.int64]) -> str:
+    """One line of figures: the 13 classes and the groups."""
+    fine = classification(true, leaf, THIRTEEN.names, resamples=RESAMPLES, seed=0)
+    coarse = classification(GROUP_OF_LEAF[true], group, FOUR.names, resamples=RESAMPLES, seed=0)
+    return (
+        f"{name:28s} 13 classes {fine.accuracy}, balanced {fine.balanced_accuracy}"
+        f"; groups {coarse.accuracy}, balanced {coarse.balanced_accuracy}"
+    )
+
+
+def report(found: list[dict[str, Any]]) -> str:
+    """Give the figures over all folds."""
+    together = {
+        key: np.concatenate([one[key] for one in found])
+        for key in ("true", "sum", "matrix", "debiased", "votes", "smooth_error")
+        if all(one[key] is not None for one in found)
+    }
+    true = together["true"]
+    lines = [f"{len(true)} galaxies held out once, {len(found)} folds"]
+    titles = {"sum": "class probabilities", "matrix": "through the survey's matrix", "debiased": "debiased head"}
+    for key, title in titles.items():
+        if key in together:
+            groups = FOUR.sum_probabilities(together[key]).argmax(axis=1)
+            lines.append(classes_line(title, true, together[key].argmax(axis=1), groups))
+    if "votes" in together:
+        leaf = together["votes"]
+        lines.append(classes_line("down the tree of votes", true, leaf, GROUP_OF_LEAF[leaf]))
+        error = np.sqrt((together["smooth_error"] ** 2).mean())
+        lines.append(f"debiased smooth fraction: root mean square error {error:.3f}")
+    for key in ("matrix", "debiased"):
+        if key in together:
+            found_error = calibration(together[key].astype(np.float64), true, seed=0)
+            figures = f"{found_error.expected_calibration_error:.3f}, p = {found_error.p_value:.3f}"
+            lines.append(f"calibration error, {titles[key]}: {figures}")
+    artifacts = [one["artifacts"] for one in found if one["artifacts"] is not None]
+    if artifacts:
+        total = sum(one.artifacts for one in artifacts)
+        share = sum(one.found * one.artifacts for one in artifacts) / total
+        alarms = np.mean([one.false_alarms for one in artifacts])
+        lines.append(f"artifacts found: {share:.3f} of {total}, at {alarms:.3f} of {artifacts[0].galaxies} galaxies")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workspace", type=Path, help="holds prepared/")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--sources", nargs="+", required=True)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--fold", type=int, nargs="*", help="only these; default: all that are not done")
+    parser.add_argument("--share", type=float, default=1.0, help="of the named sources' training rows, 0 to 1")
+    parser.add_argument("--alone", action="store_true", help="train on the named sources only")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="as in galclass train")
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args()
+    config = load_config(options.config, options.set)
+    data = open_training_data(options.workspace / "prepared")
+    if unknown := sorted(set(options.sources) - set(data.source)):
+        known = ", ".join(sorted(set(data.source)))
+        parser.error(f"no source {', '.join(unknown)} in {options.workspace}; it has {known}")
+    places = folds_of(data, options.sources, options.folds, config.seed)
+    folders = [options.output / f"fold_{fold}" for fold in range(options.folds)]
+    for fold in range(options.folds) if options.fold is None else options.fold:
+        if not (folders[fold] / "model.onnx").exists():
+            train_fold(split_for(data, places, fold, options), config, folders[fold])
+    if all((folder / "model.onnx").exists() for folder in folders):
+        text = report([score_fold(data, options.sources, folder) for folder in folders])
+        (options.output / "figures.txt").write_text(text + "\n")
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
