@@ -45,6 +45,7 @@ def ship(workspace: Path) -> None:
         "natural": metrics["natural"],
         "trust": metrics["trust"],
         "votes": metrics["votes"],
+        "seeds": metrics.get("seeds"),
     }
     shutil.copyfile(model, TARGET / "galaxy.onnx")
     text = model_card(scorer.signature, scorer.sha256, metrics, split)

@@ -40,6 +40,20 @@ def test_card_states_figures_with_intervals_and_hashes() -> None:
     assert "topology residual, 40 iterations (best: 31), seed 12345" in text
 
 
+def test_card_states_the_spread_over_seeds() -> None:
+    seeds = {
+        "count": 3,
+        "accuracy": {"13 classes": [0.51, 0.012]},
+        "balanced_accuracy": {"13 classes": [0.31, 0.02]},
+        "natural": {"13 classes": [0.6, 0.004]},
+    }
+    metrics = {"tables": {"13 classes": TABLE}, "seeds": seeds}
+    text = model_card(Signature(64, 204 / 424, "0" * 64, 192, trained=TRAINED), "cd" * 32, metrics, "test")
+    assert "over 3 seeds" in text
+    expected = "13 classes: accuracy 0.510 ± 0.012, balanced 0.310 ± 0.020, at natural frequencies 0.600 ± 0.004"
+    assert expected in text
+
+
 def test_card_of_a_bare_model_says_what_it_lacks() -> None:
     text = card_of()
     assert "prediction sets: none" in text

@@ -106,6 +106,7 @@ def _measured(metrics: Mapping[str, Any]) -> str:
         f"- {title}, accuracy at natural frequencies: {_interval(figure)}"
         for title, figure in metrics.get("natural", {}).items()
     ]
+    rows += _seeds(metrics.get("seeds"))
     if (error := metrics.get("expected_calibration_error")) is not None:
         rows.append(f"- expected calibration error over the 13 classes: {error:.3f}")
     rows += _trust(metrics.get("trust") or {}, metrics.get("votes"))
@@ -115,6 +116,19 @@ def _measured(metrics: Mapping[str, Any]) -> str:
             f"- a second panel of volunteers would agree with the first in {leaf:.3f} (class), {group:.3f} (group)"
         )
     return "\n".join([*rows, ""])
+
+
+def _seeds(seeds: Mapping[str, Any] | None) -> list[str]:
+    if seeds is None:
+        return []
+    rows = [f"- over {seeds['count']} seeds, mean and standard deviation (the table is of the one that ships):"]
+    for title, (mean, deviation) in seeds["accuracy"].items():
+        balanced, balanced_deviation = seeds["balanced_accuracy"][title]
+        text = f"  - {title}: accuracy {mean:.3f} ± {deviation:.3f}, balanced {balanced:.3f} ± {balanced_deviation:.3f}"
+        if (natural := seeds["natural"].get(title)) is not None:
+            text += f", at natural frequencies {natural[0]:.3f} ± {natural[1]:.3f}"
+        rows.append(text)
+    return rows
 
 
 def _trust(trust: Mapping[str, Any], votes: Mapping[str, Any] | None) -> list[str]:

@@ -20,6 +20,7 @@ from galclass.evaluate.honesty import Honesty, compare_with_volunteers
 from galclass.evaluate.labellings import THIRTEEN
 from galclass.evaluate.metrics import Classification, Interval, Reliability, reliability
 from galclass.evaluate.report import ReportContent, write_report
+from galclass.evaluate.seeds import SeedSpread, seed_models, spread_over_seeds
 from galclass.evaluate.tables import Evaluated, Sampling, measure, natural_figures
 from galclass.evaluate.trust import Trust, measure_trust
 from galclass.evaluate.votes import SMOOTH, VoteErrors, vote_errors
@@ -62,6 +63,7 @@ class Results:
     trust: Trust
     votes: VoteErrors | None
     honesty: Honesty | None
+    seeds: SeedSpread | None
 
 
 def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
@@ -76,10 +78,12 @@ def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
     folder = config.workspace_path / "evaluation"
     store = Store.open(config.workspace_path / "prepared")
     scorer = Scorer(_model_path(config), name=config.register.name)
-    fingerprint = _fingerprint(config, scorer, store)
+    of_seeds = seed_models(config, scorer)
+    fingerprint = _fingerprint(config, scorer, store, of_seeds)
     if _is_current(folder, fingerprint):
         return EvaluateSummary(0, 0.0, {}, folder, skipped=True)
-    evaluated = _score_split(store, scorer, config.evaluate.split, progress)
+    split = config.evaluate.split
+    evaluated = _score_split(store, scorer, split, progress)
     sampling = Sampling(config.evaluate.bootstrap, config.seed)
     tables = measure(evaluated, sampling, observations=scorer.signature.trained.get("observations", ()))
     results = Results(
@@ -89,6 +93,11 @@ def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
         trust=measure_trust(evaluated, scorer.signature, config.seed),
         votes=_vote_errors(store, evaluated),
         honesty=_honesty(store, evaluated, config.seed),
+        seeds=spread_over_seeds(
+            of_seeds,
+            lambda one: evaluated if one.sha256 == scorer.sha256 else _score_split(store, one, split, progress),
+            config.evaluate.frequencies,
+        ),
     )
     _write(folder, config, store, scorer, evaluated, results, fingerprint)
     return EvaluateSummary(len(evaluated.labels), time.perf_counter() - started, tables, folder)
@@ -147,7 +156,7 @@ def _honesty(store: Store, evaluated: Evaluated, seed: int) -> Honesty | None:
     return compare_with_volunteers(votes, evaluated.labels, evaluated.probabilities, seed=seed)
 
 
-def _fingerprint(config: Config, scorer: Scorer, store: Store) -> dict[str, Any]:
+def _fingerprint(config: Config, scorer: Scorer, store: Store, of_seeds: list[Scorer]) -> dict[str, Any]:
     options = config.evaluate
     return {
         "model_sha256": scorer.sha256,
@@ -157,6 +166,7 @@ def _fingerprint(config: Config, scorer: Scorer, store: Store) -> dict[str, Any]
         "gallery": options.gallery,
         "frequencies": {source: dict(shares) for source, shares in options.frequencies.items()},
         "seed": config.seed,
+        "seeds": [one.sha256 for one in of_seeds],
     }
 
 
@@ -206,6 +216,7 @@ def _write(
         "expected_calibration_error": results.calibration.expected_calibration_error if results.calibration else None,
         "reliability": results.calibration.as_dict() if results.calibration else None,
         "volunteers": results.honesty.as_dict() if results.honesty else None,
+        "seeds": results.seeds.as_dict() if results.seeds else None,
     }
     card = model_card(scorer.signature, scorer.sha256, metrics, config.evaluate.split)
     _move_into_place(folder / "card.md", lambda path: path.write_text(card, encoding="utf-8"))
