@@ -50,7 +50,7 @@ class Facts:
         """Take the measured figures from `cluster_scaling.py`, the others from the command line."""
         speed, rows = found["speed"], found["memory"][-1]
         return cls(
-            image_s=speed["plain_s"] / speed["images"] * (1 + max(0.0, speed["overhead"])),
+            image_s=(speed["nodes"]["1"]["seconds"] - speed["nodes"]["1"]["gather_s"]) / speed["images"],
             image_bytes=speed["bytes_per_image"],
             row_bytes=rows["bytes_out"] / rows["rows"],
             driver_chunk_s=found["chunks"]["driver_cpu_per_chunk_s"],

@@ -85,7 +85,8 @@ def train_fold(data: TrainingData, config: Config, folder: Path) -> None:
         _, _, embedding = answers(trainer.best, data, held_out, trainer)
         head = trainer.best.debiased
         with torch.no_grad():
-            debiased = softmax(head(torch.from_numpy(embedding)).numpy()) if head is not None else np.empty((0, 13))
+            vectors = torch.from_numpy(embedding).to(trainer.device)
+            debiased = softmax(head(vectors).cpu().numpy()) if head is not None else np.empty((0, 13))
     np.savez(folder / "debiased.npz", rows=held_out, probabilities=debiased)
     observed = None if trainer.observation is None else trainer.observation.state_dict()
     save_checkpoint(folder / "checkpoint.pt", {"best": trainer.best.state_dict(), "observation": observed})
@@ -105,18 +106,27 @@ def score_fold(data: TrainingData, sources: list[str], folder: Path) -> dict[str
     fine = named & (true >= 0) & ~artifact
     galaxies = [evaluated.predictions[i] for i in np.flatnonzero(fine)]
     has_votes = bool(galaxies[0].vote_fractions)
-    seen = as_surveys_label(evaluated, scorer.signature.trained.get("observations", ()))
+    seen = as_surveys_label(_part(evaluated, fine), scorer.signature.trained.get("observations", ()))
     through = [survey.probabilities for survey in seen if survey.names == THIRTEEN.names]
+    through = through if sum(map(len, through)) == fine.sum() else []  # a matrix for some of the sources is none
     judged = artifact | (~named & np.array([bool(label and leaves_of(label)) for label in evaluated.labels]))
     return {
         "true": true[fine],
         "sum": evaluated.probabilities[fine],
-        "matrix": through[0] if through else None,
+        "matrix": np.concatenate(through) if len(through) == 1 else None,
         "debiased": kept["probabilities"][fine] if len(kept["probabilities"]) else None,
         "votes": classes_from_votes(galaxies) if has_votes else None,
         "smooth_error": _smooth_errors(data, evaluated.rows[fine], galaxies) if has_votes else None,
         "artifacts": artifacts_found(evaluated.probabilities[judged], artifact[judged]),
     }
+
+
+def _part(whole: Evaluated, chosen: NDArray[np.bool_]) -> Evaluated:
+    places = np.flatnonzero(chosen)
+    labels, sources, predictions = (
+        [values[i] for i in places] for values in (whole.labels, whole.sources, whole.predictions)
+    )
+    return Evaluated(whole.rows[chosen], labels, sources, predictions)  # type: ignore[arg-type]  # of three kinds
 
 
 def _smooth_errors(data: TrainingData, rows: NDArray[np.int64], galaxies: list[Prediction]) -> NDArray[np.float64]:
@@ -162,7 +172,7 @@ def report(found: list[dict[str, Any]]) -> str:
     if "votes" in together:
         leaf = together["votes"]
         lines.append(classes_line("down the tree of votes", true, leaf, GROUP_OF_LEAF[leaf]))
-        error = np.sqrt((together["smooth_error"] ** 2).mean())
+        error = np.sqrt(np.nanmean(together["smooth_error"] ** 2))
         lines.append(f"debiased smooth fraction: root mean square error {error:.3f}")
     for key in ("matrix", "debiased"):
         if key in together:
@@ -195,6 +205,13 @@ def main() -> None:
     if unknown := sorted(set(options.sources) - set(data.source)):
         known = ", ".join(sorted(set(data.source)))
         parser.error(f"no source {', '.join(unknown)} in {options.workspace}; it has {known}")
+    single = (data.leaves.sum(1) == 1) & ~data.leaves[:, ARTIFACT]
+    if not any(single[row] and source in options.sources for row, source in enumerate(data.source)):
+        parser.error(f"{', '.join(options.sources)} have no galaxy with a label of one class; add a source that has")
+    if options.share == 0:
+        options.folds = 1  # nothing of the sources is trained on: one model has not seen any of them
+    if options.fold and not set(options.fold) <= set(range(options.folds)):
+        parser.error(f"--fold: there are {options.folds}, from 0 to {options.folds - 1}")
     places = folds_of(data, options.sources, options.folds, config.seed)
     folders = [options.output / f"fold_{fold}" for fold in range(options.folds)]
     for fold in range(options.folds) if options.fold is None else options.fold:

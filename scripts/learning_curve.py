@@ -105,6 +105,9 @@ def main() -> None:
     rows = np.flatnonzero(single & np.array([source == options.source for source in data.source]))
     if not len(rows):
         parser.error(f"no object of {options.source} has one class and debiased votes")
+    most = len(rows) * (FOLDS - 1) // FOLDS
+    if max(options.sizes) > most:
+        parser.error(f"--sizes: a fold leaves {most} of {len(rows)} galaxies to learn from, not {max(options.sizes)}")
     true, smooth = data.leaves[rows].argmax(1), data.votes[rows, 0].astype(np.float64)
     found = curve(embeddings(data, rows, options.model), true, smooth, options.sizes, options.draws, options.seed)
     print(f"{len(rows)} galaxies of {options.source}; mean and deviation over {options.draws} draws of {FOLDS} folds")

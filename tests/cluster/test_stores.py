@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,11 +19,14 @@ from obstore.store import S3Store
 from results import ADDED, rows_of_one_machine
 from test_faults import Run, spoil, waiting
 
+from galclass import __version__
+from galclass.cluster.connect import _answered
 from galclass.cluster.folder import Folder
 from galclass.cluster.inputs import work_chunks
 from galclass.cluster.patience import patiently
 from galclass.cluster.reading import read_items
-from galclass.errors import ClusterError
+from galclass.errors import ClusterError, ModelError
+from galclass.scoring.files import find_images
 
 pytestmark = [pytest.mark.filterwarnings("default")]
 
@@ -65,6 +70,58 @@ def test_a_disk_that_is_not_mounted_gives_no_rejects(tmp_path: Path) -> None:
     (tmp_path / "disk").rmdir()
     with pytest.raises(ClusterError, match="not mounted"):
         list(read_items(chunk, 0.1))
+
+
+def test_an_archive_on_a_disk_that_is_not_mounted_gives_no_rejects(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    with zipfile.ZipFile(tmp_path / "disk/a.zip", "w") as archive:
+        archive.writestr("1.jpg", b"x")
+    (chunk,) = work_chunks(str(tmp_path / "disk"), 64)
+    (tmp_path / "disk/a.zip").unlink()
+    (tmp_path / "disk").rmdir()
+    with pytest.raises(ClusterError, match="not mounted"):
+        list(read_items(chunk, 0.1))
+
+
+def test_a_folder_that_cannot_be_listed_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "1.jpg").write_bytes(b"x")
+    scandir = os.scandir
+
+    def failing(path: str) -> object:
+        if str(path).endswith("/a"):
+            raise OSError(errno.EIO, "Input/output error", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(ClusterError, match=r"/a: a folder cannot be listed.*Input/output error"):
+        list(work_chunks(str(tmp_path), 64))
+    with pytest.raises(ModelError, match=r"/a: a folder cannot be listed"):
+        list(find_images([tmp_path]))
+
+
+def test_a_changed_file_makes_another_chunk(tmp_path: Path) -> None:
+    path = tmp_path / "survey.zip"
+    stamps = []
+    for count in (1, 2):
+        with zipfile.ZipFile(path, "w") as archive:
+            for number in range(count):
+                archive.writestr(f"{number}.jpg", b"x")
+        stamps.append(next(iter(work_chunks(str(path), 1))).stamp)
+    assert stamps[0] != stamps[1]
+
+
+def test_after_a_fault_the_rest_of_a_take_does_not_wait_for_the_same_store() -> None:
+    calls = []
+
+    def waits(work: dict[str, object], job: object) -> dict[str, object]:
+        calls.append(work["n"])
+        raise ClusterError("the store fails for longer than 300 s", where="s3://away")
+
+    answers = [_answered({"n": n}, waits, "job 1", __version__) for n in range(8)]
+    assert calls == [0]
+    assert all("s3://away" in answer["_error"] for answer in answers)
+    assert _answered({"n": 9}, lambda work, job: {"rows": 1}, "job 2", __version__) == {"rows": 1, "_error": ""}
 
 
 @pytest.fixture

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
+
 from galclass.evaluate.card import model_card
 from galclass.scoring.signature import Conformal, Signature
 
+ROOT = Path(__file__).resolve().parents[2]
 TABLE = {
     "count": 105,
     "accuracy": [0.5, 0.4, 0.6],
@@ -54,7 +59,28 @@ def test_card_states_the_spread_over_seeds() -> None:
     assert expected in text
 
 
+def test_card_of_another_survey_claims_nothing_of_sdss() -> None:
+    trained = {"config": {"prepare": {"images": "mine/cutouts"}, "download": {"source": "sample"}}}
+    metrics = {"tables": {"13 classes": TABLE}}
+    text = model_card(Signature(64, 204 / 424, "0" * 64, 192, trained=trained), "cd" * 32, metrics, "train")
+    assert "sources: mine/cutouts" in text
+    assert "On the train split; 95 %" in text
+    assert "SDSS" not in text
+    assert "Galaxy Zoo 1 (Lintott" not in text
+    assert "Galaxy Zoo 1 (Lintott" in card_of()
+
+
 def test_card_of_a_bare_model_says_what_it_lacks() -> None:
     text = card_of()
     assert "prediction sets: none" in text
     assert "unlike the training data: no flag" in text
+
+
+def test_the_committed_ids_are_those_the_shipped_model_was_trained_on() -> None:
+    card = json.loads((ROOT / "src/galclass/scoring/shipped/galaxy.card.json").read_text())
+    ids = {path.stem: path.read_text() for path in (ROOT / "configs" / "shipped_ids").glob("*.txt")}
+    assert {split: hashlib.sha256(text.encode()).hexdigest() for split, text in ids.items()} == card["trained"][
+        "split_ids_sha256"
+    ]
+    of_all = [object_id for text in ids.values() for object_id in text.split("\n")]
+    assert len(of_all) == len(set(of_all)) > 19_000

@@ -184,6 +184,11 @@ def test_several_seeds_keep_the_best_and_report_the_spread(workspace: Path) -> N
     assert train(config, progress=False).skipped
 
 
+def test_resume_insists_with_several_seeds_too(workspace: Path) -> None:
+    with pytest.raises(TrainingError, match="no checkpoint to resume"):
+        train(quick(workspace, num_iterations=1, seeds=2), resume=True, progress=False)
+
+
 def test_early_stopping_ends_before_the_last_iteration(workspace: Path) -> None:
     summary = train(quick(workspace, num_iterations=40, early_stopping=1, learning_rate=0.05), progress=False)
     assert summary.iterations < 40

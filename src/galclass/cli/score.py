@@ -41,7 +41,7 @@ def score(
         ctx.exit(_score_survey(config, model, frame_px))
     if images or output or catalog or frame_px:
         raise click.UsageError("--images, --output, --catalog and --frame-px go with --cluster")
-    name = model or config.score.model or f"{config.register.name}@production"
+    name = model or config.score.model or config.register.reference
     if not (pending or watch or model):
         summary = score_stage(config, progress=True)
     else:
@@ -71,7 +71,7 @@ def sql(config: Config, statement: str, write: bool, limit: int, model: str | No
 
     Example: galclass sql "select object_id, predict_galaxy_class(img) from galaxy_images limit 5"
     """
-    with open_database(config.database_url, model=model or f"{config.register.name}@production") as database:
+    with open_database(config.database_url, model=model or config.register.reference) as database:
         result = run_sql(database, statement, write=write, limit=limit)
     table = Table(*result.columns)
     for row in result.rows:

@@ -24,6 +24,8 @@ def train(config: Config, resume: bool, quiet: bool, images_from: str, cluster: 
     """
     config = on_cluster(config, cluster)
     if images_from == "database":
+        if resume:
+            raise click.UsageError("--resume goes with prepared images; training from the database goes on by itself")
         from galclass.pipeline import train_from_database
 
         for result in train_from_database(config, progress=not quiet):

@@ -26,6 +26,9 @@ _CHUNKS_PER_CORE = 16
 
 Work = dict[str, Any]
 
+_failed: dict[str, str] = {}
+"""The job of this process that failed last, and why; a run that goes on has another."""
+
 
 @contextmanager
 def connected(address: str) -> Iterator[None]:
@@ -159,12 +162,18 @@ def in_takes(part: list[Work], most: int, count: int) -> Iterator[list[Work]]:
 
 
 def _answered(description: Work, function: Callable[..., Work], job: Any, version: str) -> Work:
-    """Call the function on a node; an error that a user can mend comes back as text instead of a remote traceback."""
+    """Call the function on a node; an error that a user can mend comes back as text instead of a remote traceback.
+
+    After one the rest of a take is passed over: each of its chunks might wait as long for the same store.
+    """
     if version != __version__:
         return {"_error": f"a node has galclass {__version__}, the driver {version}"}
+    if _failed.get("job") == str(job):
+        return {"_error": _failed["error"]}
     try:
         return {**function(description, job), "_error": ""}
     except GalclassError as error:
+        _failed.update(job=str(job), error=str(error))
         return {"_error": str(error)}
 
 

@@ -120,7 +120,8 @@ def work_chunks(images: str, size: int, objects: Mapping[str, Place] | None = No
 def _listed(images: str, size: int) -> Iterator[WorkChunk]:
     folder, name = _split(images)
     path = folder.place if is_url(images) else str(Path(folder.place).resolve())
-    entries = iter([(name, "")]) if name else _entries(folder, images)
+    stamp = _stamp(images) if name and not is_url(images) else ""
+    entries = iter([(name, stamp)]) if name else _entries(folder, images)
     base, label = path.rstrip("/"), (images.rsplit("/", 1)[0] if name and "/" in images else "" if name else images)
     prefix = label.rstrip("/") + "/" if label else ""
     loose: list[tuple[str, str]] = []
@@ -149,7 +150,7 @@ def _split(images: str) -> tuple[Folder, str]:
         head, _, name = images.rpartition("/")
         if not is_url(images) and not Path(images).is_file():
             raise ClusterError("no such file", where=images)
-        return Folder(head or "."), name
+        return Folder(head or ("/" if images.startswith("/") else ".")), name
     if not is_url(images) and not Path(images).is_dir():
         raise ClusterError("no such folder", where=images, advice="it must be at this path on every node")
     return Folder(images), ""
@@ -164,13 +165,23 @@ def _entries(folder: Folder, images: str) -> Iterator[tuple[str, str]]:
 
 
 def _walk(root: Path) -> Iterator[tuple[str, str]]:
-    for where, folders, names in os.walk(root):
+    for where, folders, names in os.walk(root, onerror=_not_listed):
         folders.sort()
         inside = Path(where).relative_to(root).as_posix()
         prefix = "" if inside == "." else f"{inside}/"
         for name in sorted(names):
             if suffix_of(name) in _WANTED:  # before anything is asked of the disk
                 yield prefix + name, _stamp(os.path.join(where, name))
+
+
+def _not_listed(error: OSError) -> None:
+    """Stop: a folder that is passed over would be missing from a run that says it is whole."""
+    raise ClusterError(
+        "a folder cannot be listed",
+        where=str(error.filename),
+        got=error.strerror,
+        advice="mend it and run the same command again",
+    ) from error
 
 
 def _stamp(path: str) -> str:

@@ -118,7 +118,16 @@ def _opened(chunk: WorkChunk, patience_s: float) -> IO[bytes]:
     head, _, name = chunk.path.rpartition("/")
     if is_url(chunk.path):
         return Folder(head, patience_s).open(name)
-    return patiently(lambda: Path(chunk.path).open("rb"), where=chunk.path, patience_s=patience_s)
+    return patiently(lambda: _opened_here(Path(chunk.path)), where=chunk.path, patience_s=patience_s)
+
+
+def _opened_here(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        if path.parent.is_dir():
+            raise
+        raise TimeoutError(f"{path.parent} is not mounted") from error  # the whole disk is away: that passes
 
 
 def _zip(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:

@@ -47,7 +47,7 @@ def score_stage(
     ----------
     config : Config
     model : str, optional
-        `NAME[@VERSION|@ALIAS]`, an .onnx file, or "package"; None: `score.model`, else the production model.
+        `NAME[@VERSION|@ALIAS]`, an .onnx file, or "package"; None: `score.model`, else the one that `register` names.
     frame_px : int, optional
         Side of the survey's frame.
     progress : bool
@@ -57,7 +57,7 @@ def score_stage(
 
     images, frame = _images(config)
     output = config.cluster.output or str(config.workspace_path / "scored")
-    scorer = _scorer(config, model or config.score.model or f"{config.register.name}@production")
+    scorer = _scorer(config, model or config.score.model or config.register.reference)
     return score_on_cluster(
         images,
         output,

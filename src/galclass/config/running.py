@@ -41,13 +41,18 @@ class RegisterConfig:
     name : str
         Name of the model; its versions count up by themselves.
     aliases : tuple of str
-        Aliases that move to the new version; the first is what `score` and `publish` use.
+        Aliases that move to the new version; the first is what `score`, `sql` and `publish` use.
     """
 
     __pydantic_config__ = STRICT
 
     name: str = "galaxy"
     aliases: tuple[str, ...] = ("production",)
+
+    @property
+    def reference(self) -> str:
+        """The registered model as `score` and `sql` name it where they are told no other."""
+        return f"{self.name}@{self.aliases[0]}" if self.aliases else self.name
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The tables as SQLAlchemy Core sees them; migrations/*.sql is what makes them.
 
-Names and columns are those of contracts.md. A test compares this page with a freshly migrated database.
+docs/database.md tells what they hold. A test compares this page with a freshly migrated database.
 """
 
 from __future__ import annotations

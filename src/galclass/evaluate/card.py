@@ -12,12 +12,23 @@ from typing import Any
 from galclass.morphology import CLASS_NAMES, GROUPS
 from galclass.scoring.signature import Signature
 
+_SDSS_LIMITS = """\
+- Trained on bright, nearby SDSS galaxies (gri composites at 0.396 arcsec per px).
+"""
+
+_SDSS_SOURCES = {"sample", "clean5", "gz2", "gz1", "artifacts"}
+"""The bundled sample, and the sources of `configs/shipped.toml`."""
+
 _LIMITS = """\
-- Trained on bright, nearby SDSS galaxies (gri composites at 0.396 arcsec per px); other surveys, depths and colours are
-  extrapolation. The flag `unlike_training_data` catches some of it, not all.
+- Surveys, depths and colours other than those of the sources are extrapolation. The flag `unlike_training_data` catches
+  some of it, not all.
 - The answer is about the galaxy in the middle of the frame; neighbours and mergers are not told apart.
 - Volunteers disagree: where their own second panel would answer otherwise, no model can be right every time.
 - Classes with a handful of examples (dominant bulges, no bulge, stars) have error bars as wide as the scale.
+"""
+
+_OWN_CITATION = """\
+Cite the sources of images and labels named above.
 """
 
 _CITATION = """\
@@ -46,18 +57,19 @@ def model_card(signature: Signature, sha256: str, metrics: Mapping[str, Any], sp
     str
         Markdown.
     """
+    of_sdss = set(_sources(signature)) <= _SDSS_SOURCES
     parts = [
         "# Model card\n",
         _what(signature, sha256),
         "## Measured\n",
-        f"On the {split} split, which was never trained on; 95 % bootstrap intervals.\n",
+        f"On the {split} split{_untouched(split)}; 95 % bootstrap intervals.\n",
         _measured(metrics),
         "## Trained on\n",
         _trained(signature),
         "## Limits\n",
-        _LIMITS,
+        (_SDSS_LIMITS if of_sdss else "") + _LIMITS,
         "## Citation and licence\n",
-        _CITATION,
+        _CITATION if of_sdss else _OWN_CITATION,
     ]
     return "\n".join(parts)
 
@@ -165,9 +177,7 @@ def _interval(figure: list[float]) -> str:
 def _trained(signature: Signature) -> str:
     trained = signature.trained
     config = trained.get("config", {})
-    sources = [source["name"] for source in config.get("prepare", {}).get("sources", ())]
-    sources = sources or [config.get("download", {}).get("source", "unknown")]
-    rows = [f"- sources: {', '.join(sources)}"]
+    rows = [f"- sources: {', '.join(_sources(signature))}"]
     rows += [f"- sha256 of the {name} split's object ids: `{value}`" for name, value in _splits(trained).items()]
     options = config.get("train", {})
     rows.append(
@@ -175,6 +185,19 @@ def _trained(signature: Signature) -> str:
         f" {trained.get('best_iteration')}), seed {trained.get('seed')}, galclass {trained.get('galclass_version')}"
     )
     return "\n".join([*rows, ""])
+
+
+def _sources(signature: Signature) -> list[str]:
+    config = signature.trained.get("config", {})
+    prepare = config.get("prepare", {})
+    named = [source["name"] for source in prepare.get("sources", ())]
+    if named or prepare.get("images"):
+        return named or [str(prepare["images"])]
+    return [str(config.get("download", {}).get("source", "unknown"))]
+
+
+def _untouched(split: str) -> str:
+    return {"test": ", which was never trained on", "validation": ", by which the weights were chosen"}.get(split, "")
 
 
 def _splits(trained: Mapping[str, Any]) -> Mapping[str, str]:

@@ -1,6 +1,6 @@
 """How far the figures of one configuration differ between seeds: the same measures for the model of each.
 
-Takes the models that a run with several seeds leaves, gives mean and standard deviation of every table's figures.
+Takes the models that a run with several seeds leaves, gives mean and standard deviation of each table's accuracies.
 """
 
 from __future__ import annotations

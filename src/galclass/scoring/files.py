@@ -32,7 +32,7 @@ def find_images(paths: Iterable[Path | str]) -> Iterator[Path]:
     Raises
     ------
     ModelError
-        If a path does not exist.
+        If a path does not exist, or a folder cannot be listed.
     """
     for path in map(Path, paths):
         if path.is_dir():
@@ -44,9 +44,13 @@ def find_images(paths: Iterable[Path | str]) -> Iterator[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for where, folders, names in os.walk(folder):
+    for where, folders, names in os.walk(folder, onerror=_not_listed):
         folders.sort()
         yield from (Path(where, name) for name in sorted(names) if os.path.splitext(name)[1].lower() in SUFFIXES)
+
+
+def _not_listed(error: OSError) -> None:
+    raise ModelError("a folder cannot be listed", where=shown(error.filename), got=error.strerror) from error
 
 
 def predict_files(

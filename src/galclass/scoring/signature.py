@@ -123,7 +123,7 @@ class Signature:
     trained: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the JSON-able form that contracts.md describes."""
+        """Give the JSON-able form that the model file carries."""
         return {
             "format": FORMAT,
             "input": {

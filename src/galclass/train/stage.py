@@ -235,7 +235,8 @@ def _train_seeds(
         own = folder / f"seed_{one.seed}"
         done = _finished_before(own, inputs_sha256(data, one))
         if done is None:
-            done = _train_seed(data, one, own, False, Reporter(progress and workers.leads), workers)
+            insist, resume = resume, False  # the seeds after the interrupted one have not begun
+            done = _train_seed(data, one, own, insist, Reporter(progress and workers.leads), workers)
             if workers.leads:
                 _remember(own, inputs_sha256(data, one), done)
         summaries.append(done)
