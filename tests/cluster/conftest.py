@@ -13,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests are imported by path: this makes `nodes` importable
 
+from azurite import ACCOUNT_KEY, ENVIRONMENT  # noqa: E402  # as above
 from nodes import Cluster, free_port, wait_for  # noqa: E402  # after the path is set
 from tiny_model import tiny_model  # noqa: E402
 
@@ -46,9 +47,16 @@ def object_store_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def object_store(object_store_port: int) -> dict[str, str]:
-    """What tells obstore where the object store is; in this process and on the nodes."""
+def azure_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def object_store(object_store_port: int, azure_port: int) -> dict[str, str]:
+    """What tells obstore where the object stores are; in this process and on the nodes."""
+    azure = {"AZURITE_BLOB_STORAGE_URL": f"http://127.0.0.1:{azure_port}", "AZURE_STORAGE_ACCOUNT_KEY": ACCOUNT_KEY}
     own = {"AWS_ENDPOINT": f"http://127.0.0.1:{object_store_port}", "AWS_REGION": "us-east-1"}
+    own |= azure | ENVIRONMENT
     return own | {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_ALLOW_HTTP": "true"}
 
 

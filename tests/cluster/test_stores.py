@@ -13,6 +13,7 @@ from pathlib import Path
 import obstore
 import pyarrow.parquet as pq
 import pytest
+from azurite import create_container, run_azurite
 from moto.server import ThreadedMotoServer
 from nodes import wait_for
 from obstore.store import S3Store
@@ -157,13 +158,37 @@ def test_a_store_that_fails_for_a_while_costs_nothing(
     again.start()
     try:
         assert run.result().scored == 301
-        output = Folder("s3://sky/scored")
-        names = [name for name in output.names() if name.endswith(".parquet")]
-        tables = [pq.read_table(io.BytesIO(output.read(name) or b"")) for name in names]
+        scored = rows_in("s3://sky/scored")
     finally:
         again.stop()
-    rows = [{k: v for k, v in row.items() if k not in ADDED} for table in tables for row in table.to_pylist()]
-    assert sorted(rows, key=lambda row: row["file"]) == [
-        {**row, "file": row["file"].replace(str(folder), "s3://sky/survey")} for row in expected
-    ]
+    assert scored == as_in_store(expected, folder, "s3://sky/survey")
+
+
+def rows_in(url: str) -> list[dict[str, object]]:
+    """All rows of a finished folder in a store, by file, as on one machine; its parts are gone."""
+    output = Folder(url)
+    names = [name for name in output.names() if name.endswith(".parquet")]
     assert not [name for name in names if name.startswith("parts/")]
+    tables = [pq.read_table(io.BytesIO(output.read(name) or b"")) for name in names]
+    rows = [{k: v for k, v in row.items() if k not in ADDED} for table in tables for row in table.to_pylist()]
+    return sorted(rows, key=lambda row: str(row["file"]))
+
+
+def as_in_store(rows: list[dict[str, object]], folder: Path, url: str) -> list[dict[str, object]]:
+    return [{**row, "file": str(row["file"]).replace(str(folder), url)} for row in rows]
+
+
+@pytest.mark.slow
+def test_azure_holds_images_and_predictions_as_well(
+    folder, scorer, settings, object_store, azure_port, monkeypatch
+) -> None:
+    for name, value in object_store.items():
+        monkeypatch.setenv(name, value)
+    for url in run_azurite(azure_port):
+        create_container(url, "sky", public=False)
+        survey = Folder("az://sky/survey")
+        for path in folder.iterdir():
+            survey.write(path.name, path.read_bytes())
+        assert Run("az://sky/survey", "az://sky/scored", scorer, settings).result().scored == 301
+        expected = as_in_store(rows_of_one_machine(folder, scorer), folder, "az://sky/survey")
+        assert rows_in("az://sky/scored") == expected

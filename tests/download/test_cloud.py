@@ -5,24 +5,20 @@ Google's XML interface is that of S3 for reading, so moto's server stands for it
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import json
 import os
-import shutil
 import socket
-import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import obstore
 import pytest
+from azurite import ACCOUNT_KEY, create_container, run_azurite, run_server
+from azurite import ENVIRONMENT as AZURE
 from obstore.store import from_url
 
 from galclass.config import Config, load_config
@@ -30,11 +26,6 @@ from galclass.download import SourceFile, download, fetch, iter_images, open_sou
 from galclass.download.fetch import FetchSettings
 from galclass.errors import ChecksumError, DownloadError
 
-AZURITE = Path(__file__).parents[1] / "servers" / "node_modules" / ".bin" / "azurite-blob"
-# The account and key that every Azurite has; not a secret.
-ACCOUNT = "devstoreaccount1"
-ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-AZURE = {"AZURE_STORAGE_USE_EMULATOR": "true", "AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT}
 AWS = {"AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true"}
 AWS_KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 IMPATIENT = FetchSettings(retries=1, backoff_s=0.01, read_timeout_s=5.0)
@@ -46,32 +37,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run_server(command: list[str], port: int) -> Iterator[str]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
-                assert time.monotonic() < deadline, f"{command[0]} does not answer"
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
 @pytest.fixture(scope="module")
 def azurite() -> Iterator[str]:
-    command = str(AZURITE) if AZURITE.exists() else shutil.which("azurite-blob")
-    if command is None:
-        pytest.skip("Azurite is not installed: npm install --prefix tests/servers")
-    port = free_port()
-    options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--silent", "--disableTelemetry"]
-    yield from run_server([command, "--blobPort", str(port), *options], port)
+    yield from run_azurite(free_port())
 
 
 @pytest.fixture(scope="module")
@@ -91,19 +59,6 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def set_environment(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-
-
-def create_container(url: str, name: str, *, public: bool) -> None:
-    headers = {"x-ms-date": datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT"), "x-ms-version": "2021-08-06"}
-    if public:
-        headers["x-ms-blob-public-access"] = "container"
-    lines = "".join(f"{key}:{value}\n" for key, value in sorted(headers.items()))
-    text = f"PUT{chr(10) * 12}{lines}/{ACCOUNT}/{ACCOUNT}/{name}\nrestype:container"
-    signature = base64.b64encode(hmac.new(base64.b64decode(ACCOUNT_KEY), text.encode(), hashlib.sha256).digest())
-    headers |= {"Authorization": f"SharedKey {ACCOUNT}:{signature.decode()}", "Content-Length": "0"}
-    request = urllib.request.Request(f"{url}/{ACCOUNT}/{name}?restype=container", method="PUT", headers=headers)
-    with urllib.request.urlopen(request) as answer:
-        assert answer.status == 201
 
 
 def create_bucket(url: str, name: str) -> None:
