@@ -1,7 +1,7 @@
 """Predictions out of the database: Parquet and CSV streamed with flat memory, FITS and VOTable whole.
 
-The columns are those of `galclass predict` but file and vote fractions, then ra, dec (deg, J2000) and `_healpix_29`: the nested HEALPix index at
-order 29, as catalogs in HATS layout have it; shift it right by 2 (29 - k) bits for order k.
+The columns are those of `galclass predict` but file and vote fractions, then ra, dec (deg, J2000) and `_healpix_29`:
+the nested HEALPix index at order 29, as catalogs in HATS layout have it; shift it right by 2 (29 - k) bits for order k.
 """
 
 from __future__ import annotations
