@@ -86,7 +86,7 @@ def _registered(database: Database, config: Config) -> str:
     """Give the model that the stage `register` made: by its first alias, or its newest version if it has none."""
     name = config.register.name
     if config.register.aliases:
-        return f"{name}@{config.register.aliases[0]}"
+        return config.register.reference
     versions = Registry(database).list(name)
     return f"{name}@{versions[-1].version}" if versions else name
 
