@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
 import shutil
 import socket
 import sys
@@ -82,10 +83,55 @@ def test_huge_headers_are_refused(server: LiveServer) -> None:
         head = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * size
         for tail in (b"\r\n\r\n", b""):
             answer = talk(server, head + tail)
-            assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")
+            assert answer.startswith(b"HTTP/1.1 431 ")
+            assert json.loads(answer.split(b"\r\n\r\n")[1])["error"]["code"] == "headers_too_large"
     many = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(10_000)) + b"\r\n"
-    assert talk(server, many)[:13] in (b"", b"HTTP/1.1 431 ")
+    assert talk(server, many).startswith(b"HTTP/1.1 431 ")
     assert httpx2.get(server.url + "/healthz", timeout=10).status_code == 200
+
+
+@pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n"])
+def test_what_is_no_http_is_told_so_and_hung_up_on(server: LiveServer, data: bytes) -> None:
+    answer = talk(server, data)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"connection: close" in answer
+    assert json.loads(answer.split(b"\r\n\r\n")[1])["error"]["code"] == "bad_http"
+
+
+def test_one_connection_too_many_is_told_so_and_the_first_are_served(
+    tmp_path: Path, workspace: Path, galaxy: bytes
+) -> None:
+    shutil.copytree(workspace, tmp_path / "workspace")
+    with (
+        live_server(tmp_path / "workspace", settings=("serve.max_connections=3",)) as server,
+        contextlib.ExitStack() as stack,
+    ):
+        first = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(3)]
+        time.sleep(0.2)
+        for _ in range(2):
+            refused = httpx2.post(server.url + PATH, content=galaxy, headers=JPEG, timeout=30)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+            assert refused.headers["Retry-After"] == "1"
+            assert refused.headers["Connection"] == "close"
+        for connection in first:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+        first[0].close()
+        time.sleep(0.2)
+        assert httpx2.post(server.url + PATH, content=galaxy, headers=JPEG, timeout=30).status_code == 200
+        counted = httpx2.get(server.url + "/metrics", timeout=10).text
+        assert 'galclass_requests_total{method="any",route="other",status="503"} 2.0' in counted
+
+
+def test_the_limit_of_open_files_is_raised_for_the_connections(tmp_path: Path, workspace: Path) -> None:
+    shutil.copytree(workspace, tmp_path / "workspace")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with live_server(tmp_path / "workspace", settings=("serve.max_connections=500",)) as server:
+            assert resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)[0] == min(1256, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_body_that_dawdles_is_cut_off(server: LiveServer) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from galclass.config import load_config
 from galclass.database import Tokens, open_database
+from galclass.scoring import ModelId, Prediction
 from galclass.service import create_app
 from galclass.service.quick import QuickAnswer, QuickPredict, QuickRequest
 
@@ -71,17 +72,19 @@ def quick_and_plain(server: LiveServer, data: bytes) -> list[tuple[int, dict[str
     """Send a request at once, for the short way, and with a pause inside, which makes it the app's."""
     answers = []
     for pause_s in (0.0, 0.6):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-            if pause_s:
-                connection.sendall(data[:-1])
-                time.sleep(pause_s)
-                connection.sendall(data[-1:])
-            else:
-                connection.sendall(data)
-            status, headers, body = read_answer(connection)
-            assert set(VARYING) <= set(headers)
-            answers.append((status, {key: headers[key] for key in headers if key not in VARYING}, body))
+        status, headers, body = send(server, data, pause_s)
+        assert set(VARYING) <= set(headers)
+        answers.append((status, {key: headers[key] for key in headers if key not in VARYING}, body))
     return answers
+
+
+def send(server: LiveServer, data: bytes, pause_s: float) -> tuple[int, dict[str, str], bytes]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(data[:-1] if pause_s else data)
+        if pause_s:
+            time.sleep(pause_s)
+            connection.sendall(data[-1:])
+        return read_answer(connection)
 
 
 def known_to(server: LiveServer, galaxy: bytes) -> dict[str, str]:
@@ -176,6 +179,32 @@ def test_every_request_is_counted_once(server: LiveServer, galaxy: bytes) -> Non
     assert count() - before == 4
 
 
+def test_garbage_behind_a_request_is_refused_after_its_answer(server: LiveServer, galaxy: bytes) -> None:
+    known_to(server, galaxy)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(request(galaxy) + b"no request\r\n\r\n")
+        received = b""
+        while piece := connection.recv(65536):
+            received += piece
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 400 " in received
+
+
+@pytest.mark.parametrize(
+    ("trusted", "statuses"), [("127.0.0.1", [200, 200, 200, 200, 429]), ("10.0.0.1", [200, 200, 429, 429, 429])]
+)
+def test_rates_count_the_clients_that_a_trusted_proxy_names(
+    tmp_path: Path, workspace: Path, galaxy: bytes, trusted: str, statuses: list[int]
+) -> None:
+    shutil.copytree(workspace, tmp_path / "workspace")
+    settings = (f'serve.trusted_proxies=["{trusted}"]', "serve.requests_per_minute=2", "serve.threads=1")
+    clients = ["192.0.2.9", "192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.1"]  # the first loads the model
+    for pause_s in (0.0, 0.6):  # the short way, then the app
+        with live_server(tmp_path / "workspace", settings=settings) as server:
+            answers = [send(server, request(galaxy, X_Forwarded_For=client), pause_s) for client in clients]
+        assert [answer[0] for answer in answers] == statuses
+
+
 class Later:
     """A loop that notes what it is asked to call, and calls it when told to."""
 
@@ -195,7 +224,7 @@ def quick(config, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[QuickPredic
     """The short way over a state whose service and model are known and quick."""
     state = create_app(config).state.service
     state.models.get(state.published.look_up("galaxy-class", "1.0").model)
-    monkeypatch.setattr(state.scoring, "together", lambda service: 2)
+    monkeypatch.setattr("galclass.service.scoring.ImageScoring.together", lambda *_: 2)
     loop = Later()
     yield QuickPredict(state, loop), loop
     state.pool.close()
@@ -227,6 +256,24 @@ def test_a_surprise_leaves_the_answer_to_the_app(
 
 def test_an_image_of_many_pixels_is_the_apps(quick: tuple[QuickPredict, Later], galaxy: bytes) -> None:
     assert ask(*quick, [jpeg_of_size(galaxy, 4000, 4000)]) == [None]
+
+
+@pytest.mark.parametrize(
+    ("waiting", "rounds"), [(1, [1]), (8, [8]), (9, [5, 4]), (13, [7, 6]), (16, [8, 8]), (17, [6, 6, 5])]
+)
+def test_those_who_wait_are_answered_in_rounds_of_like_size(
+    quick: tuple[QuickPredict, Later], galaxy: bytes, waiting: int, rounds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[int] = []
+
+    def score(_: object, service: object, images: tuple, frame_px: object) -> list[Prediction]:
+        scored.append(len(images))
+        return [Prediction("image", ModelId("galaxy", 1, "0" * 64))] * len(images)
+
+    monkeypatch.setattr("galclass.service.scoring.ImageScoring.together", lambda *_: 8)
+    monkeypatch.setattr("galclass.service.scoring.ImageScoring.score_now", score)
+    assert len(ask(*quick, [galaxy] * waiting)) == waiting
+    assert scored == rounds
 
 
 @pytest.mark.parametrize(

@@ -99,11 +99,12 @@ def _looks_like(data: bytes) -> str:
 
 def _check_size(header: Header) -> None:
     width, height = header.width, header.height
+    if min(width, height) >= MIN_SIDE_PX and width * height <= MAX_PIXELS:
+        return
     size = f"{width} x {height} px"
-    if width < MIN_SIDE_PX or height < MIN_SIDE_PX:
+    if min(width, height) < MIN_SIDE_PX:
         raise CutoutError("too_small", "the image is too small", expected=f">= {MIN_SIDE_PX} px a side", got=size)
-    if width * height > MAX_PIXELS:
-        raise CutoutError("too_large", "the image is too large", expected=f"<= {MAX_PIXELS} pixels", got=size)
+    raise CutoutError("too_large", "the image is too large", expected=f"<= {MAX_PIXELS} pixels", got=size)
 
 
 def _read_jpeg(data: bytes) -> Header:

@@ -24,6 +24,7 @@ _DATABASE_AWAY = "the database does not answer; try again shortly"
 STATUS: Mapping[str, int] = {
     "invalid": 422,
     "bad_request": 400,
+    "bad_http": 400,
     "no_image": 400,
     "bad_base64": 400,
     "bad_json": 400,
@@ -53,6 +54,7 @@ STATUS: Mapping[str, int] = {
     "truncated": 422,
     "not_an_image": 422,
     "too_many_requests": 429,
+    "headers_too_large": 431,
     "internal": 500,
     "overloaded": 503,
     "not_ready": 503,

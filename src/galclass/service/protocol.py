@@ -1,7 +1,8 @@
 """The HTTP protocol: limits that uvicorn leaves open, and the short way for predict requests.
 
-The limits are bytes and seconds until a request's headers are complete. A request that `QuickPredict` takes is
-answered from here once its body is complete; if that takes long, or it cannot, the app gets it with what has come.
+The limits are connections, and bytes and seconds until a request's headers are complete. A request that `QuickPredict`
+takes is answered from here once its body is complete; if that takes long, or it cannot, the app gets it with what
+has come.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from asyncio.events import TimerHandle
 from typing import Any
 
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from galclass.service.quick import QUICK, QuickAnswer, QuickPredict, QuickRequest
@@ -25,11 +27,8 @@ MAX_DISCARDED_BYTES = 64 * 1024 * 1024
 QUICK_WAIT_S = 0.25
 """Longest time for a body to complete on the short way; then the app reads on, with its limits."""
 
-_BODY = b'{"error": {"code": "headers_too_large", "message": "the headers are too large", "field": null}}'
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
-    b"content-length: " + str(len(_BODY)).encode() + b"\r\n\r\n" + _BODY
-)
+LINGER_S = 2.0
+"""Time in which a client that was turned away may go on sending, so that it gets to read why."""
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -38,6 +37,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._quick: QuickPredict | None = self.app_state.get(QUICK)
+        self._proxies = self.app.trusted_hosts if isinstance(self.app, ProxyHeadersMiddleware) else None
         self._request: QuickRequest | None = None  # a request on the short way, from its headers to its answer
         self._pieces: list[bytes] = []
         self._submitted = False
@@ -46,15 +46,20 @@ class GuardedProtocol(HttpToolsProtocol):
         self._timer: TimerHandle | None = None
         self._idle_timer: TimerHandle | None = None
         self._idle_since = 0.0
+        self._most, self.limit_concurrency = self.limit_concurrency, None  # uvicorn refuses connections that were first
+        self._surplus = False
         self._header_bytes = 0
         self._in_headers = True
         self._refused = False
         self._discarded_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
-        """Start the clock of a new connection."""
+        """Start the clock of a new connection; one too many is told so when it asks for something."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else "unknown"
+        self._surplus = self._most is not None and len(self.connections) > self._most
+        if self._most is not None and len(self.connections) > 2 * self._most:
+            transport.close()
         self._timer = self.loop.call_later(HEADER_TIMEOUT_S, self._hang_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -76,21 +81,40 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count what arrives while the headers are incomplete, and set the clock for what is still to come."""
+        if self._refused:
+            return
         if self._in_headers:
             self._header_bytes += len(data)
         super().data_received(data)
+        if self._refused:
+            return
         if self._in_headers:
             if self._header_bytes > MAX_HEADER_BYTES:
-                self._refuse()
+                self._turn_away("headers_too_large", "the headers are too large")
             elif self._timer is None:
                 self._timer = self.loop.call_later(HEADER_TIMEOUT_S, self._hang_up)
         elif self._request is not None and not self._submitted and self._timer is None:
             self._timer = self.loop.call_later(QUICK_WAIT_S, self._hand_over)
 
-    def _refuse(self) -> None:
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        if not self._refused:
+            self._turn_away("bad_http", msg)
+
+    def _turn_away(self, code: str, message: str) -> None:
+        """Refuse what does not become a request, and hang up once the client has had time to read why."""
+        if self._submitted and self._quick is not None:
+            self._quick.finish()  # what came before it is answered before it
         self._refused = True
-        if not self.transport.is_closing():
-            self.transport.write(_TOO_LARGE)
+        self._stop_timer()
+        if self.transport.is_closing():
+            return
+        if self._quick is not None:
+            self._send(self._quick.turn_away(code, message, self._address))
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write_eof()
+            self._timer = self.loop.call_later(LINGER_S, self._hang_up)
+        else:
             self.transport.close()
 
     def on_message_begin(self) -> None:
@@ -104,16 +128,28 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Stop the clock, as the body has its own limits, and choose the way."""
+        if self._refused:
+            return
         self._in_headers = False
         self._header_bytes = 0
         self._stop_timer()
         if sum([len(name) + len(value) for name, value in self.headers]) > MAX_HEADER_BYTES:
-            self._refuse()
+            self._turn_away("headers_too_large", "the headers are too large")
+            return
+        if self._surplus:
+            self._turn_away("overloaded", "the server has as many connections as it takes; try again shortly")
             return
         if self._quick is not None and self._is_free():
-            self._request = self._quick.takes(self.url, self.headers, self._address)
+            self._request = self._quick.takes(self.url, self.headers, self._client())
         if self._request is None:
             self._begin_in_app()
+
+    def _client(self) -> str:
+        """Give the client's address: the connection's, or what a trusted proxy names, as the app is told too."""
+        if self._proxies is None or self._address not in self._proxies:
+            return self._address
+        forwarded = b", ".join([value for name, value in self.headers if name == b"x-forwarded-for"])
+        return self._proxies.get_trusted_client_address(forwarded.decode("latin-1"))[0] or self._address
 
     def _begin_in_app(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
@@ -125,8 +161,6 @@ class GuardedProtocol(HttpToolsProtocol):
     def _is_free(self) -> bool:
         """Say whether this is a POST, nothing is being answered here, and another request may be taken."""
         if not (self.cycle is None or self.cycle.response_complete) or self.flow.write_paused:
-            return False
-        if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
             return False
         parser = self.parser
         return parser.get_method() == b"POST" and parser.get_http_version() == "1.1" and parser.should_keep_alive()
@@ -168,12 +202,15 @@ class GuardedProtocol(HttpToolsProtocol):
                 super().shutdown()
             return
         self._request, self._pieces = None, []
-        lines = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
-        self.transport.write(b"".join([STATUS_LINE[answer.status], *lines, answer.head, b"\r\n", answer.body]))
+        self._send(answer)
         self.server_state.total_requests += 1
         self._wait_for_next()
         if self._last:
             self.transport.close()
+
+    def _send(self, answer: QuickAnswer) -> None:
+        lines = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
+        self.transport.write(b"".join([STATUS_LINE[answer.status], *lines, answer.head, b"\r\n", answer.body]))
 
     def _hand_over(self) -> None:
         """Give the app a request that went the short way so far."""

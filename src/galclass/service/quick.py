@@ -8,6 +8,7 @@ that arrive together are scored together. The checks, counts, records and refusa
 from __future__ import annotations
 
 import logging
+import math
 from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -18,7 +19,7 @@ from typing import NamedTuple
 from galclass.errors import GalclassError
 from galclass.scoring import Prediction
 from galclass.service.auth import READER
-from galclass.service.errors import refusal_of
+from galclass.service.errors import error_response, refusal_of
 from galclass.service.headers import security_headers
 from galclass.service.inputs import UNNAMED, ImageInput, Inputs
 from galclass.service.outputs import JSON, cache_headers, json_bytes, raise_fault, raise_if_known, record_of
@@ -39,7 +40,6 @@ TEMPLATE = "/v1/services/{name}/{version}/predict"
 _RAW_TYPES = frozenset({b"image/jpeg", b"image/png", b"image/bmp", b"application/octet-stream"})
 _JSON_ACCEPTED = frozenset({None, b"*/*", b"application/json"})
 _FOR_THE_APP = frozenset({b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"})
-_FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
 
 
 class QuickAnswer(NamedTuple):
@@ -103,7 +103,6 @@ class QuickPredict:
         self._state = state
         self._loop = loop
         self._waiting: deque[tuple[QuickRequest, Reply]] = deque()
-        self._for_the_app = _FOR_THE_APP | (_FORWARDED if state.config.serve.trusted_proxies else frozenset())
         self._max_bytes = min(MAX_QUICK_BYTES, state.bodies.max_bytes)
         security = security_headers(TEMPLATE)
         self._security = _lines(security)
@@ -119,12 +118,13 @@ class QuickPredict:
         headers : list of (name, value)
             Names in lower case.
         address : str
+            The client's, which a trusted proxy may have named.
         """
         parts = url.split(b"/")
         if len(parts) != 6 or parts[5] != b"predict" or parts[1] != b"v1" or parts[2] != b"services" or b"%" in url:
             return None
         fields = dict(headers)
-        if len(fields) != len(headers) or not self._for_the_app.isdisjoint(fields):
+        if len(fields) != len(headers) or not _FOR_THE_APP.isdisjoint(fields):
             return None
         if fields.get(b"content-type") not in _RAW_TYPES or fields.get(b"accept") not in _JSON_ACCEPTED:
             return None
@@ -148,6 +148,15 @@ class QuickPredict:
         if len(self._waiting) == 1:
             self._loop.call_soon(self._work)
 
+    def turn_away(self, code: str, message: str, address: str) -> QuickAnswer:
+        """Give the refusal of what does not become a request; the connection ends with it."""
+        response = error_response(code, message)
+        request_id = self._state.watch.next_id()
+        self._state.watch.note(request_id, "any", "other", "", address, response.status_code, 0.0)
+        last = b"connection: close\r\nx-request-id: %s\r\n" % request_id.encode()
+        head = _lines(response.raw_headers) + self._security + last
+        return QuickAnswer(response.status_code, head, bytes(response.body))
+
     def finish(self) -> None:
         """Answer everything that waits, now."""
         while self._waiting:
@@ -163,8 +172,9 @@ class QuickPredict:
         """Answer the first that waits and those that can be scored with it."""
         first = self._waiting[0][0]
         service, most = self._ask(first)
+        count = _share(len(self._waiting), max(most, 1))
         ready: list[_Ready] = []
-        while self._waiting and len(ready) < max(most, 1):
+        while self._waiting and len(ready) < count:
             request, _ = self._waiting[0]
             if (request.name, request.version) != (first.name, first.version):
                 break
@@ -242,6 +252,14 @@ class QuickPredict:
         reply(QuickAnswer(status, b"%sx-request-id: %s\r\n" % (head, request_id.encode()), body))
         seconds = perf_counter() - request.started
         watch.note(request_id, "POST", TEMPLATE, _path(request), request.address, status, seconds)
+
+
+def _share(waiting: int, most: int) -> int:
+    """Give how many to answer now, so that all get their turn in as few rounds of like size as possible.
+
+    Of 9 that wait, 8 and then 1 with the 7 that come back meanwhile would make one in nine wait for two full rounds.
+    """
+    return math.ceil(waiting / math.ceil(waiting / most))
 
 
 def _path(request: QuickRequest) -> str:

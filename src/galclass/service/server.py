@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import secrets
 import tempfile
 from pathlib import Path
@@ -29,6 +30,8 @@ GRACE_S = 20
 """Seconds that running requests get to finish on shutdown."""
 
 _BACKLOG = 2048
+_OTHER_FILES = 256
+"""Open files of a process besides its connections."""
 _KEEP_ALIVE_S = 15
 _HUNG_S = 30
 """Seconds without a sign of life after which a worker is replaced; starting on a busy machine takes more than 5."""
@@ -44,6 +47,7 @@ def serve(config: Config) -> None:
     """
     settings = config.serve
     open_database(config.database_url).close()
+    _allow_open_files(2 * settings.max_connections + _OTHER_FILES)
     os.environ[CONFIG_VARIABLE] = json.dumps(config_to_dict(config))
     if settings.workers == 1:
         uvicorn.run(APP, **server_options(config))
@@ -52,6 +56,14 @@ def serve(config: Config) -> None:
         os.environ[MULTIPROCESS_FOLDER] = folder
         os.environ[SHARED_SECRET] = secrets.token_hex()
         uvicorn.run(APP, workers=settings.workers, **server_options(config))
+
+
+def _allow_open_files(count: int) -> None:
+    """Raise the soft limit of open files, which is 1,024 on many systems, as far as this process may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 APP = "galclass.service.server:app_from_environment"
