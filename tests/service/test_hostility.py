@@ -98,6 +98,42 @@ def test_what_is_no_http_is_told_so_and_hung_up_on(server: LiveServer, data: byt
     assert json.loads(answer.split(b"\r\n\r\n")[1])["error"]["code"] == "bad_http"
 
 
+def test_a_long_url_counts_with_the_headers(server: LiveServer) -> None:
+    answer = talk(server, b"GET /healthz?" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("piece", [b"X-%d: " + b"a" * 1000 + b"\r\n", b"b" * 1000])
+def test_what_follows_a_body_in_pieces_has_an_end(server: LiveServer, piece: bytes) -> None:
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head.encode() + b"3\r\nabc\r\n0\r\nX-Long: a")
+        sent = 0
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            while sent < 2000:
+                connection.sendall(piece)
+                sent += 1
+                time.sleep(0.001)
+    assert sent < 2000  # the server hung up
+
+
+def test_trailers_are_no_headers(server: LiveServer) -> None:
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = talk(server, head.encode() + b"3\r\nabc\r\n0\r\nAuthorization: Bearer nonsense\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 422 ")  # not 401
+
+
+def test_a_body_that_stops_after_its_answer_is_hung_up_on(server: LiveServer) -> None:
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 999999999\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=40) as connection:
+        connection.sendall(head.encode() + b"abc")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+        connection.sendall(b"d")
+        started = time.monotonic()
+        assert connection.recv(100) == b""
+        assert time.monotonic() - started < 25
+
+
 def test_one_connection_too_many_is_told_so_and_the_first_are_served(
     tmp_path: Path, workspace: Path, galaxy: bytes
 ) -> None:

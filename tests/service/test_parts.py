@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from http import HTTPStatus
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_an_etag_tells_parts_apart_and_is_matched_weakly() -> None:
 
 
 def test_every_status_is_one_that_http_knows() -> None:
-    assert set(STATUS.values()) <= {400, 401, 403, 404, 405, 406, 408, 409, 412, 413, 415, 422, 429, 500, 503}
+    assert all(HTTPStatus(status) >= 400 for status in STATUS.values())
 
 
 def test_the_saliency_map_is_high_where_the_answer_hangs_on() -> None:

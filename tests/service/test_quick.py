@@ -191,6 +191,43 @@ def test_garbage_behind_a_request_is_refused_after_its_answer(server: LiveServer
 
 
 @pytest.mark.parametrize(
+    "first",
+    [b"GET /v1/services HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 3],
+    ids=["one", "three"],
+)
+@pytest.mark.parametrize("garbage", [b"no request\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"a" * 40_000 + b"\r\n\r\n"])
+def test_a_refusal_does_not_overtake_the_apps_answers(server: LiveServer, first: bytes, garbage: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(first + garbage)
+        received = b""
+        while piece := connection.recv(65536):
+            received += piece
+    statuses = [int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [200] * first.count(b"GET") + [400 if garbage.startswith(b"no") else 431]
+
+
+def test_a_chunk_that_is_none_ends_the_connection(server: LiveServer) -> None:
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(head.encode() + b"zz\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_client_that_closes_its_side_gets_its_answer(server: LiveServer, galaxy: bytes) -> None:
+    known_to(server, galaxy)
+    for data in (
+        request(galaxy),
+        b"GET /v1/services HTTP/1.1\r\nHost: x\r\n\r\n",
+        request(galaxy, PATH + "?frame_px=424"),
+    ):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            assert read_answer(connection)[0] == 200
+            assert connection.recv(100) == b""
+
+
+@pytest.mark.parametrize(
     ("trusted", "statuses"), [("127.0.0.1", [200, 200, 200, 200, 429]), ("10.0.0.1", [200, 200, 429, 429, 429])]
 )
 def test_rates_count_the_clients_that_a_trusted_proxy_names(
@@ -287,6 +324,7 @@ def test_those_who_wait_are_answered_in_rounds_of_like_size(
         (PATH, {b"content-length": b"70000"}),
         (PATH, {b"content-length": b"-1"}),
         (PATH, {b"content-length": b"9" * 5000}),
+        (PATH, {b"content-length": b"0000000001999999999"}),
         (PATH, {b"transfer-encoding": b"chunked"}),
         (PATH, {b"content-encoding": b"gzip"}),
         (PATH, {b"expect": b"100-continue"}),

@@ -48,9 +48,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._idle_since = 0.0
         self._most, self.limit_concurrency = self.limit_concurrency, None  # uvicorn refuses connections that were first
         self._surplus = False
-        self._header_bytes = 0
+        self._unused_bytes = 0  # since the last whole headers or piece of body
         self._in_headers = True
         self._refused = False
+        self._refusal: tuple[str, str] | None = None  # waits for the answers before it
         self._discarded_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
@@ -80,18 +81,17 @@ class GuardedProtocol(HttpToolsProtocol):
         super().shutdown()
 
     def data_received(self, data: bytes) -> None:
-        """Count what arrives while the headers are incomplete, and set the clock for what is still to come."""
+        """Count what arrives besides bodies, and set the clock for what is still to come."""
         if self._refused:
             return
-        if self._in_headers:
-            self._header_bytes += len(data)
+        self._unused_bytes += len(data)
         super().data_received(data)
         if self._refused:
             return
-        if self._in_headers:
-            if self._header_bytes > MAX_HEADER_BYTES:
-                self._turn_away("headers_too_large", "the headers are too large")
-            elif self._timer is None:
+        if self._unused_bytes > MAX_HEADER_BYTES:  # headers, or what may stand between and after pieces of body
+            self._turn_away("headers_too_large", "the headers are too large")
+        elif self._in_headers:
+            if self._timer is None:
                 self._timer = self.loop.call_later(HEADER_TIMEOUT_S, self._hang_up)
         elif self._request is not None and not self._submitted and self._timer is None:
             self._timer = self.loop.call_later(QUICK_WAIT_S, self._hand_over)
@@ -102,20 +102,37 @@ class GuardedProtocol(HttpToolsProtocol):
             self._turn_away("bad_http", msg)
 
     def _turn_away(self, code: str, message: str) -> None:
-        """Refuse what does not become a request, and hang up once the client has had time to read why."""
+        """Refuse what does not become a request, after the answers to what came before it."""
         if self._submitted and self._quick is not None:
-            self._quick.finish()  # what came before it is answered before it
+            self._quick.finish()
         self._refused = True
         self._stop_timer()
-        if self.transport.is_closing():
-            return
-        if self._quick is not None:
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._part(code, message)
+        elif not cycle.more_body:
+            self._refusal = code, message
+        else:  # in the body of a request that the app has
+            if not cycle.response_started and not self.pipeline:
+                self._part(code, message)
+            self._hang_up()
+
+    def _part(self, code: str, message: str) -> None:
+        """Send the last answer; hang up once the client has had time to read it."""
+        if self._quick is not None and not self.transport.is_closing():
             self._send(self._quick.turn_away(code, message, self._address))
-        if self.cycle is None or self.cycle.response_complete:
             self.transport.write_eof()
-            self._timer = self.loop.call_later(LINGER_S, self._hang_up)
-        else:
-            self.transport.close()
+        self._timer = self.loop.call_later(LINGER_S, self._hang_up)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # what asyncio asks for; uvicorn always closes
+        """Stay for the answers of a client that has said all it has to say."""
+        if self._submitted:
+            self._last = True
+            return True
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            return False
+        self.cycle.keep_alive = False
+        return True
 
     def on_message_begin(self) -> None:
         """Note that headers are coming."""
@@ -126,14 +143,23 @@ class GuardedProtocol(HttpToolsProtocol):
         self.expect_100_continue = False
         self._in_headers = True
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; what follows a body in pieces is none, and nobody here asks for it."""
+        if not self._in_headers:
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
     def on_headers_complete(self) -> None:
         """Stop the clock, as the body has its own limits, and choose the way."""
         if self._refused:
             return
         self._in_headers = False
-        self._header_bytes = 0
+        self._unused_bytes = 0
         self._stop_timer()
-        if sum([len(name) + len(value) for name, value in self.headers]) > MAX_HEADER_BYTES:
+        if len(self.url) + sum([len(name) + len(value) for name, value in self.headers]) > MAX_HEADER_BYTES:
             self._turn_away("headers_too_large", "the headers are too large")
             return
         if self._surplus:
@@ -169,6 +195,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Take a piece of body, unless the request was refused; hang up on one that goes on long after its answer."""
         if self._refused:
             return
+        self._unused_bytes = 0
         if self._request is not None:
             self._pieces.append(body)
             return
@@ -221,9 +248,12 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_body(piece)
 
     def on_response_complete(self) -> None:
-        """Note when the app's answer was done."""
-        self._idle_since = self.loop.time()
+        """Wait for the next request, or send what had to wait for this answer."""
+        self._wait_for_next()
         super().on_response_complete()
+        if self._refusal is not None and self.cycle.response_complete:
+            self._part(*self._refusal)
+            self._refusal = None
 
     def _wait_for_next(self) -> None:
         """Hang up on a connection that stays idle; its one timer is not set anew for each request."""

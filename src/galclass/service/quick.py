@@ -129,7 +129,7 @@ class QuickPredict:
         if fields.get(b"content-type") not in _RAW_TYPES or fields.get(b"accept") not in _JSON_ACCEPTED:
             return None
         length = fields.get(b"content-length", b"")
-        if not (length.isdigit() and 0 < int(length[:10]) <= self._max_bytes):
+        if not (length.isdigit() and len(length) < 10 and 0 < int(length) <= self._max_bytes):
             return None
         authorization, known = fields.get(b"authorization"), fields.get(b"if-none-match")
         return QuickRequest(
