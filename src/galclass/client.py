@@ -5,21 +5,15 @@ Takes a server's address and a token, gives the records of the API as plain dict
 
 from __future__ import annotations
 
-import io
 import time
-import zipfile
-from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
 import httpx2
 
 from galclass.errors import ServiceError
-
-Image = bytes | Path | str
-"""Encoded image bytes, or the path of a file with them."""
+from galclass.uploads import Image, archive_of, body_of, in_portions, with_ids
 
 _RETRIES = 3
 """Times a request is sent again that was refused with 503 or 429."""
@@ -195,11 +189,12 @@ class Service:
             Whether each record gets a `saliency`: a PNG in base64 that shows where the model looked.
         """
         records: list[dict[str, Any]] = []
-        params = {**(_frame(frame_px) or {}), **({"saliency": "true"} if saliency else {})}
+        params: dict[str, Any] = {"saliency": "true"} if saliency else {}
+        if frame_px is not None:
+            params["frame_px"] = frame_px
         most = _REQUEST_MAPS if saliency else _REQUEST_IMAGES
-        for part in _portions(_named(images, object_ids), _REQUEST_BYTES, most):
-            body = {"json": _as_json(part)} if len(part) == 1 else {"files": _as_upload(part)}
-            answer = self._client.request("POST", f"{self._path}/predict", params=params, **body)
+        for part in in_portions(with_ids(images, object_ids), _REQUEST_BYTES, most):
+            answer = self._client.request("POST", f"{self._path}/predict", params=params, **body_of(part))
             records += answer["predictions"]
         return records
 
@@ -238,11 +233,10 @@ class Batch:
 
     def start(self) -> Batch:
         """Send the images, some megabytes a request, and start the job."""
-        for part in _portions(_named(self._images, self._object_ids), _REQUEST_BYTES, _BATCH_IMAGES):
+        for part in in_portions(with_ids(self._images, self._object_ids), _REQUEST_BYTES, _BATCH_IMAGES):
             path = f"/v1/jobs/{self.id}/images" if self.id else f"{self._service_path}/batches"
             options: dict[str, Any] = {} if self.id else {"params": {"start": "false"}}
-            headers = {"Content-Type": "application/zip"}
-            self.id = self._client.request("POST", path, content=_zip(part), headers=headers, **options)["id"]
+            self.id = self._client.request("POST", path, **archive_of(part), **options)["id"]
         self._client.request("POST", f"/v1/jobs/{self._known_id()}/start")
         return self
 
@@ -259,6 +253,11 @@ class Batch:
             Whether to go on until the job ends; False gives what is there now.
         poll_s : float
             Seconds between two looks.
+
+        Raises
+        ------
+        ServiceError
+            After the records there are, if the job has failed or was cancelled before its end.
         """
         after: int | None = -1
         while after is not None:
@@ -269,6 +268,14 @@ class Batch:
                     return
                 time.sleep(poll_s)
             after = page["next"]
+        if page["state"] in ("failed", "cancelled") and page["done"] < page["total"]:
+            raise ServiceError(
+                f"the batch is {page['state']}",
+                where=f"job {self.id}",
+                expected=f"{page['total']} records",
+                got=page["done"],
+                advice=self.status()["error"],
+            )
 
     def cancel(self) -> dict[str, Any]:
         """Stop the job; the results it has stay readable until it expires."""
@@ -278,50 +285,6 @@ class Batch:
         if self.id is None:
             raise ServiceError("the batch has not been started", advice="call start() first")
         return self.id
-
-
-def _named(images: Iterable[Image], object_ids: Sequence[str] | None) -> Iterator[tuple[str, bytes]]:
-    for place, image in enumerate(images):
-        data = image if isinstance(image, bytes) else Path(image).read_bytes()
-        name = str(place) if isinstance(image, bytes) else Path(image).stem
-        yield (object_ids[place] if object_ids is not None else name), data
-
-
-def _as_json(named: list[tuple[str, bytes]]) -> dict[str, Any]:
-    """Make a list of images, which is answered by a list also where it has one member."""
-    return {"images": [{"id": object_id, "img": b64encode(data).decode()} for object_id, data in named]}
-
-
-def _as_upload(named: list[tuple[str, bytes]]) -> list[tuple[str, tuple[str, bytes, str]]]:
-    return [("image", (f"{object_id}.img", data, "application/octet-stream")) for object_id, data in named]
-
-
-def _frame(frame_px: int | None) -> Mapping[str, int] | None:
-    return {"frame_px": frame_px} if frame_px is not None else None
-
-
-def _portions(
-    named: Iterable[tuple[str, bytes]], most_bytes: int, most_images: int
-) -> Iterator[list[tuple[str, bytes]]]:
-    """Cut a stream of images into lists that a request may hold."""
-    part: list[tuple[str, bytes]] = []
-    size = 0
-    for item in named:
-        if part and (size + len(item[1]) > most_bytes or len(part) == most_images):
-            yield part
-            part, size = [], 0
-        part.append(item)
-        size += len(item[1])
-    if part:
-        yield part
-
-
-def _zip(part: list[tuple[str, bytes]]) -> bytes:
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
-        for object_id, content in part:
-            archive.writestr(f"{object_id}.img", content)
-    return data.getvalue()
 
 
 def _refusal(response: httpx2.Response) -> ClientError:

@@ -114,6 +114,34 @@ def test_a_batch_gives_results_as_they_come(anyone: Client, galaxies: dict[str, 
     assert batch.cancel()["state"] == "done"
 
 
+ODD_IDS = ["survey/123", "J12\\3", ".hidden", "a b", 'quo"te', "ü-größe", "x" * 200]
+
+
+def test_ids_arrive_as_they_are(anyone: Client, galaxies: dict[str, bytes]) -> None:
+    service = anyone.get_service("galaxy-class")
+    images = list(galaxies.values())[: len(ODD_IDS)]
+    assert [record["object_id"] for record in service.predict(images, object_ids=ODD_IDS)] == ODD_IDS
+    batch = service.batch(images, object_ids=ODD_IDS).start()
+    assert [record["object_id"] for record in batch.results(poll_s=0.05)] == ODD_IDS
+    for object_id, image in zip(ODD_IDS, images, strict=True):
+        assert service.predict([image], object_ids=[object_id])[0]["object_id"] == object_id
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_as_many_ids_as_images_are_wanted(anyone: Client, galaxies: dict[str, bytes], count: int) -> None:
+    images = list(galaxies.values())[:2]
+    with pytest.raises(ServiceError, match="than object_ids"):
+        anyone.get_service("galaxy-class").predict(images, object_ids=["a", "b", "c"][:count])
+
+
+def test_a_batch_that_ends_early_is_an_error(anyone: Client, galaxies: dict[str, bytes]) -> None:
+    batch = anyone.get_service("galaxy-class").batch(list(galaxies.values()) * 60).start()
+    assert batch.cancel()["state"] == "cancelled"
+    records = batch.results(poll_s=0.05)
+    with pytest.raises(ServiceError, match="the batch is cancelled"):
+        list(records)
+
+
 def test_a_server_that_is_told_to_stop_finishes_and_exits_cleanly(workspace: Path, tmp_path: Path) -> None:
     shutil.copytree(workspace, tmp_path / "workspace")
     with live_server(tmp_path / "workspace", "--workers", "2") as server:

@@ -1,0 +1,84 @@
+"""From images and their ids to the bodies of requests: multipart, zip, or JSON where an id makes no file name.
+
+Takes bytes or paths, gives what the client sends; ids arrive as they are.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from galclass.errors import ServiceError
+
+Image = bytes | Path | str
+"""Encoded image bytes, or the path of a file with them."""
+
+Named = tuple[str, bytes]
+"""An object id and its image."""
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_+.-]{0,199}")
+"""Ids that a server finds again in the name of a file."""
+
+
+def with_ids(images: Iterable[Image], object_ids: Sequence[str] | None) -> Iterator[Named]:
+    """Read images one after another, each with its id: given, or the file's name without suffix, or the position.
+
+    Raises
+    ------
+    ServiceError
+        If there are more or fewer ids than images.
+    """
+    place = -1
+    for place, image in enumerate(images):
+        if object_ids is not None and place >= len(object_ids):
+            raise ServiceError("there are more images than object_ids", got=len(object_ids))
+        data = image if isinstance(image, bytes) else Path(image).read_bytes()
+        name = str(place) if isinstance(image, bytes) else Path(image).stem
+        yield (str(object_ids[place]) if object_ids is not None else name), data
+    if object_ids is not None and place + 1 != len(object_ids):
+        raise ServiceError("there are fewer images than object_ids", expected=len(object_ids), got=place + 1)
+
+
+def in_portions(named: Iterable[Named], most_bytes: int, most_images: int) -> Iterator[list[Named]]:
+    """Cut a stream of images into lists that a request may hold."""
+    part: list[Named] = []
+    size = 0
+    for item in named:
+        if part and (size + len(item[1]) > most_bytes or len(part) == most_images):
+            yield part
+            part, size = [], 0
+        part.append(item)
+        size += len(item[1])
+    if part:
+        yield part
+
+
+def body_of(part: list[Named]) -> dict[str, Any]:
+    """Give the body of a predict request; it is answered by a list also where it has one member."""
+    if len(part) == 1 or not _are_file_names(part):
+        return _json(part)
+    return {"files": [("image", (f"{name}.img", data, "application/octet-stream")) for name, data in part]}
+
+
+def archive_of(part: list[Named]) -> dict[str, Any]:
+    """Give the body of a request that fills a batch."""
+    if not _are_file_names(part):
+        return _json(part)
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in part:
+            archive.writestr(f"{name}.img", content)
+    return {"content": data.getvalue(), "headers": {"Content-Type": "application/zip"}}
+
+
+def _are_file_names(part: list[Named]) -> bool:
+    return all(_FILE_NAME.fullmatch(name) for name, _ in part)
+
+
+def _json(part: list[Named]) -> dict[str, Any]:
+    return {"json": {"images": [{"id": name, "img": b64encode(data).decode()} for name, data in part]}}
