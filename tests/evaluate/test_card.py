@@ -30,6 +30,7 @@ TRAINED = {
 def card_of(**entries: object) -> str:
     signature = Signature(64, 204 / 424, "0" * 64, 192, trained=TRAINED, **entries)  # type: ignore[arg-type]
     metrics = {"tables": {"13 classes": TABLE}, "expected_calibration_error": 0.0312, "volunteers": None}
+    metrics["reliability"] = {"count": [100, 23]}
     return model_card(signature, "cd" * 32, metrics, "test")
 
 
@@ -38,7 +39,7 @@ def test_card_states_figures_with_intervals_and_hashes() -> None:
     assert "| 13 classes | 105 | 0.500 (0.400-0.600) | 0.300 (0.200-0.400) | 0.250 (0.200-0.300) | 0.210 |" in text
     assert "Er 0.125" in text
     assert "SBa" not in text
-    assert "expected calibration error over the 13 classes: 0.031" in text
+    assert "expected calibration error, all 123 objects whose label is one of the 13 classes: 0.031" in text
     assert "ab" * 32 in text
     assert "cd" * 32 in text
     assert "aps, 90% promised" in text

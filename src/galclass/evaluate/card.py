@@ -13,7 +13,8 @@ from galclass.morphology import CLASS_NAMES, GROUPS
 from galclass.scoring.signature import Signature
 
 _SDSS_LIMITS = """\
-- Trained on bright, nearby SDSS galaxies (gri composites at 0.396 arcsec per px).
+- Trained on bright, nearby SDSS galaxies: gri composites in frames that are scaled to the galaxy (Galaxy Zoo 2: 424 px of
+  0.02 petroR90_r arcsec each). Cutouts of one fixed scale are extrapolation.
 """
 
 _SDSS_SOURCES = {"sample", "clean5", "gz2", "gz1", "artifacts"}
@@ -120,7 +121,8 @@ def _measured(metrics: Mapping[str, Any]) -> str:
     ]
     rows += _seeds(metrics.get("seeds"))
     if (error := metrics.get("expected_calibration_error")) is not None:
-        rows.append(f"- expected calibration error over the 13 classes: {error:.3f}")
+        count = sum(metrics["reliability"]["count"])
+        rows.append(f"- expected calibration error, all {count} objects whose label is one of the 13 classes: {error:.3f}")
     rows += _trust(metrics.get("trust") or {}, metrics.get("votes"))
     if (volunteers := metrics.get("volunteers")) is not None:
         leaf, group = volunteers["leaf_ceiling"], volunteers["group_ceiling"]
