@@ -6,10 +6,14 @@ import csv
 import io
 from base64 import b64encode
 
+import cv2
+import numpy as np
 import pyarrow.parquet
 import pytest
 from fastapi.testclient import TestClient
 
+from galclass.database import Database, Images
+from galclass.database.images import NewImage
 from galclass.morphology import CLASSES
 
 URL = "/v1/services/galaxy-class/1.0/predict"
@@ -214,6 +218,21 @@ def test_similar_galaxies_leave_the_image_itself_out(client: TestClient, galaxie
     assert client.get("/" + found[0]["image"]).status_code == 200
     bad = client.post(URL.replace("predict", "similar"), content=b"x", headers=JPEG)
     assert (bad.status_code, refusal(bad)["code"]) == (422, "not_an_image")
+
+
+def test_a_galaxy_stored_later_is_found_as_similar(
+    client: TestClient, galaxies: dict[str, bytes], database: Database
+) -> None:
+    (_, data), *_ = galaxies.items()
+    _, again = cv2.imencode(".png", cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+
+    def nearest() -> dict[str, object]:
+        answer = client.post(URL.replace("predict", "similar"), params={"count": 1}, content=data, headers=JPEG)
+        return answer.json()["similar"][0]
+
+    assert nearest()["object_id"] != "again"
+    Images(database).add([NewImage("again", again.tobytes())])
+    assert nearest()["object_id"] == "again"
 
 
 def test_urls_are_refused_unless_the_configuration_allows_hosts(client: TestClient) -> None:

@@ -13,7 +13,7 @@ from galclass.morphology import CLASS_NAMES, GROUPS
 from galclass.scoring.signature import Signature
 
 _SDSS_LIMITS = """\
-- Trained on bright, nearby SDSS galaxies: gri composites in frames that are scaled to the galaxy (Galaxy Zoo 2: 424 px of
+- Trained on bright, nearby SDSS galaxies: gri composites in frames scaled to the galaxy (Galaxy Zoo 2: 424 px of
   0.02 petroR90_r arcsec each). Cutouts of one fixed scale are extrapolation.
 """
 
@@ -122,7 +122,8 @@ def _measured(metrics: Mapping[str, Any]) -> str:
     rows += _seeds(metrics.get("seeds"))
     if (error := metrics.get("expected_calibration_error")) is not None:
         count = sum(metrics["reliability"]["count"])
-        rows.append(f"- expected calibration error, all {count} objects whose label is one of the 13 classes: {error:.3f}")
+        objects = f"all {count} objects whose label is one of the 13 classes"
+        rows.append(f"- expected calibration error, {objects}: {error:.3f}")
     rows += _trust(metrics.get("trust") or {}, metrics.get("votes"))
     if (volunteers := metrics.get("volunteers")) is not None:
         leaf, group = volunteers["leaf_ceiling"], volunteers["group_ceiling"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from galclass.database import Database
 from galclass.database.schema import images
@@ -38,6 +38,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class _Index:
+    state: tuple[object, ...]  # of the stored images it was made from
     object_ids: list[str]
     sha256s: list[str]
     classes: list[str]
@@ -45,7 +46,7 @@ class _Index:
 
 
 class SimilarGalaxies:
-    """Finds neighbours among the stored images; an index is made on first use of a model."""
+    """Finds neighbours among the stored images; the index of a model is made anew once other images are stored."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -73,15 +74,21 @@ class SimilarGalaxies:
 
     def _index(self, scorer: Scorer) -> _Index:
         with self._lock:
+            state = self._state()
             index = self._indexes.get(scorer.sha256)
-            if index is None:
-                index = self._make(scorer)
+            if index is None or index.state != state:
+                index = self._make(scorer, state)
                 self._indexes[scorer.sha256] = index
                 while len(self._indexes) > _MAX_INDEXES:
                     self._indexes.popitem(last=False)
             return index
 
-    def _make(self, scorer: Scorer) -> _Index:
+    def _state(self) -> tuple[object, ...]:
+        query = select(func.count(images.c.img), func.max(images.c.added_at), func.max(images.c.object_id))
+        with self._database.read() as connection:
+            return tuple(connection.execute(query).one())
+
+    def _make(self, scorer: Scorer, state: tuple[object, ...]) -> _Index:
         columns = (images.c.object_id, images.c.sha256, images.c.frame_px, images.c.img)
         query = select(*columns).where(images.c.img.is_not(None)).order_by(images.c.object_id).limit(MAX_OBJECTS)
         sha256s: list[str] = []
@@ -97,7 +104,7 @@ class SimilarGalaxies:
                 sha256s += [sha256 for sha256, _ in good]
                 found += [one for _, one in good]
         classes = [str(one.predicted_class) for one in found]
-        return _Index([one.object_id for one in found], sha256s, classes, _directions(found))
+        return _Index(state, [one.object_id for one in found], sha256s, classes, _directions(found))
 
 
 def _directions(predictions: list[Prediction]) -> NDArray[np.float32]:
