@@ -32,12 +32,12 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def archive(tmp_path: Path, sample_folder: Path) -> Path:
-    """A zip of eight galaxies and one broken file."""
+    """A zip of eight galaxies and one that is cut off: its header is sound, its pixels are missing."""
     path = tmp_path / "images.zip"
     with zipfile.ZipFile(sample_folder / "images_gz2.zip") as sample, zipfile.ZipFile(path, "w") as small:
         for name in [name for name in sorted(sample.namelist()) if name.endswith(".jpg")][:8]:
             small.writestr(os.path.basename(name), sample.read(name))
-        small.writestr("broken.jpg", b"no image")
+        small.writestr("broken.jpg", sample.read(name)[:2000])
     return path
 
 
