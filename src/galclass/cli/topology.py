@@ -63,9 +63,11 @@ def show(file_or_name: str, svg: Path | None, **sizes: Any) -> None:
     from galclass.topology.draw import topology_svg, topology_table
 
     network = load_topology(file_or_name, **sizes)
-    Console().print(topology_table(network))
     if svg is not None:
+        svg.parent.mkdir(parents=True, exist_ok=True)
         part = svg.with_name(f"{svg.name}.part")
         part.write_text(topology_svg(network, file_or_name), encoding="utf-8")
         os.replace(part, svg)
+    Console().print(topology_table(network))
+    if svg is not None:
         click.echo(f"drew {svg}")
