@@ -73,6 +73,14 @@ def test_models_are_listed_moved_exported_verified_and_deleted(galclass, model: 
     assert "galaxy" in galclass("models", "list").output
 
 
+def test_the_model_in_the_package_is_registered_by_name(galclass) -> None:
+    missing = galclass("sql", "select predict_galaxy_class(x'00')")
+    assert "galclass models register package" in str(missing.exception)
+    assert "galclass models register package" in str(galclass("models", "show", "galaxy").exception)
+    assert "galaxy@1 (production)" in galclass("models", "register", "package").output
+    assert "sound, probe answered" in galclass("models", "verify", "galaxy").output
+
+
 def test_a_doctor_finds_an_empty_registry(galclass) -> None:
     assert "applied 0001_tables" in galclass("db", "migrate").output
     assert "up to date" in galclass("db", "migrate").output

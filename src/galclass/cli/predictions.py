@@ -12,21 +12,24 @@ from rich.table import Table
 from galclass.config import Config
 from galclass.errors import ModelError
 from galclass.morphology import CLASS_NAMES
-from galclass.scoring import Prediction, Scorer
-from galclass.scoring.files import find_images
+from galclass.scoring import IN_PACKAGE, Prediction, Scorer
+from galclass.scoring.files import find_images, repeated_ids
 from galclass.scoring.predict import PredictSummary, predict_to
 from galclass.scoring.similar import Neighbour
 
+REPEATS_SHOWN = 3
+"""Pairs of files of one object_id that are named."""
+
 
 def load_scorer(config: Config, model: str | None) -> Scorer:
-    """Load the model in the package, an ONNX file, or a registered model.
+    """Load the model in the package (`package`, or none named), an ONNX file, or a registered model.
 
     Raises
     ------
     ModelError, RegistryError
         If it is not there or not sound.
     """
-    if model is None:
+    if model is None or model == IN_PACKAGE:
         return Scorer()
     if model.endswith(".onnx"):
         return Scorer(Path(model))
@@ -53,10 +56,20 @@ def predict_with_progress(
         files = list(find_images(paths))
         if not files:
             raise ModelError("there is no image", where=", ".join(paths), expected=".jpg, .jpeg, .png or .bmp files")
+        _warn_of_repeats(files, console)
         bar.update(task, total=len(files))
         return predict_to(
             files, scorer, output, frame_px=frame_px, processes=processes, advance=lambda n: bar.advance(task, n)
         )
+
+
+def _warn_of_repeats(files: Sequence[Path], console: Console) -> None:
+    repeats = repeated_ids(files)
+    if repeats:
+        shown = "; ".join(f"{before} and {path}" for before, path in repeats[:REPEATS_SHOWN])
+        more = f" and {len(repeats) - REPEATS_SHOWN:,} more" if len(repeats) > REPEATS_SHOWN else ""
+        text = f"{len(repeats):,} files have the object_id of another file; each has its row: {shown}{more}"
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def show_predictions(summary: PredictSummary, output: str | None) -> None:

@@ -24,6 +24,8 @@ from galclass.scoring.session import RUNTIME_ERRORS, open_session, read_signatur
 from galclass.scoring.shipped import shipped_model
 from galclass.scoring.signature import EMBEDDING, INPUT_NAME, PROBABILITIES, VOTE_FRACTIONS, Conformal, Unlike
 
+IN_PACKAGE = "package"
+"""Stands for the model in the package where a model is named."""
 CHUNK = 64
 """Images a run of the graph; more is no faster and takes more memory."""
 
