@@ -52,3 +52,9 @@ def test_the_model_in_the_package_has_a_name(folder: Path) -> None:
         predict(folder / "a", "--model", "package").output.split(", 0 rejected")[0]
         == (predict(folder / "a").output.split(", 0 rejected")[0])
     )
+
+
+def test_a_frame_smaller_than_the_file_is_a_reject(folder: Path) -> None:
+    done = predict(folder / "a", "--frame-px", "100")
+    assert done.exit_code == 3
+    assert "frame_too_small: a frame of 100 px is smaller than the file" in done.output
