@@ -47,6 +47,10 @@ def test_from_a_model_file_to_predictions_in_sql(galclass, model: Path, archive:
     scored = galclass("score", "--pending")
     assert scored.exit_code == 3
     assert "9 images with galaxy@1, 1 rejected" in scored.output
+    assert "rejected broken: truncated: " in scored.output
+    query = "select object_id, error from galaxy_predictions where error is not null"
+    assert f'galclass sql "{query}"' in scored.output
+    assert "truncated" in galclass("sql", query).output
     assert "nothing to do" in galclass("score", "--pending").output
     query = "select object_id, predict_galaxy_class(img) from galaxy_images limit 5"
     assert "predict_galaxy_class(img)" in galclass("sql", query).output
