@@ -94,7 +94,7 @@ class Scorer:
         object_ids: Sequence[str] | None = None,
         frame_px: int | None | Sequence[int | None] = None,
     ) -> list[Prediction]:
-        """Answer for each image; a faulty image gets a record with `error`, it never raises.
+        """Answer for each image; a faulty image gets a record with `error`.
 
         Parameters
         ----------
@@ -109,7 +109,13 @@ class Scorer:
         -------
         list of Prediction
             One for each image, in order.
+
+        Raises
+        ------
+        TypeError
+            If something else than bytes is given, such as a path.
         """
+        _check_types(images)
         ids = [str(number) for number in range(len(images))] if object_ids is None else [str(key) for key in object_ids]
         frames = list(frame_px) if isinstance(frame_px, Sequence) else [frame_px] * len(images)
         if not len(ids) == len(frames) == len(images):
@@ -230,6 +236,15 @@ def prediction_set(probabilities: NDArray[np.float32], conformal: Conformal | No
     else:
         count = int(np.searchsorted(np.cumsum(falling), conformal.threshold)) + 1
     return tuple(CLASSES[index] for index in order[: max(count, 1)])
+
+
+def _check_types(images: Sequence[bytes | None]) -> None:
+    if isinstance(images, (bytes, bytearray, memoryview, str, Path)):
+        raise TypeError(f"images must be a list of bytes, not {type(images).__name__}: put one image into a list")
+    for position, image in enumerate(images):
+        if image is not None and not isinstance(image, (bytes, bytearray)):
+            kind = type(image).__name__
+            raise TypeError(f"images[{position}] must be the bytes of a file, not {kind}: use Path(...).read_bytes()")
 
 
 class _Distance:
