@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from galclass.catalog import CatalogReport
 from galclass.cli import FINISHED_WITH_REJECTS
 from galclass.cli.options import with_config
+from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.database import Database, Images, open_database
 from galclass.database.bulk import add_catalog, add_images, check_images
@@ -109,5 +109,5 @@ def list_(config: Config, limit: int, after: str, cone: tuple[float, float, floa
         for one in rows:
             numbers = (one.size_bytes, one.frame_px, one.ra, one.dec)
             table.add_row(one.object_id, *("" if value is None else str(value) for value in numbers), one.uri)
-        Console().print(table)
+        show_table(table)
         click.echo(f"{store.count():,} images in the database")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from galclass.cli.options import with_config
+from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.database import ModelInfo, Registry, open_database, register_stage
 from galclass.scoring import IN_PACKAGE
@@ -75,7 +75,7 @@ def list_(config: Config, name: str | None) -> None:
     for one in _registry(config).list(name):
         created = one.created_at.strftime("%Y-%m-%d %H:%M")
         table.add_row(one.name, str(one.version), " ".join(one.aliases), one.sha256[:12], created, one.created_by)
-    Console().print(table)
+    show_table(table)
 
 
 @models.command()

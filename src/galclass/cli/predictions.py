@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from galclass.cli.tables import console as stdout_console
+from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.errors import ModelError
 from galclass.morphology import CLASS_NAMES
@@ -74,14 +76,14 @@ def _warn_of_repeats(files: Sequence[Path], console: Console) -> None:
 
 def show_predictions(summary: PredictSummary, output: str | None) -> None:
     """Print the predictions (or, with an output file, the count of each class), the rejects and a summary line."""
-    console = Console()
+    console = stdout_console()
     if output:
         classes = Table("class", "", "files")
         for name, count in summary.classes.most_common():
             classes.add_row(name, CLASS_NAMES[name], f"{count:,}")
-        console.print(classes)
+        show_table(classes, console)
     else:
-        console.print(_table(summary.first))
+        show_table(_table(summary.first), console)
         hidden = summary.total - summary.rejected - len(summary.first)
         if hidden:
             console.print(f"and {hidden:,} more: name a file with --output to get them all")
@@ -89,7 +91,7 @@ def show_predictions(summary: PredictSummary, output: str | None) -> None:
         rejects = Table("rejected file", "reason")
         for path, prediction in summary.rejects:
             rejects.add_row(str(path), str(prediction.error))
-        console.print(rejects)
+        show_table(rejects, console)
     console.print(str(summary), soft_wrap=True, highlight=False)
 
 
@@ -110,4 +112,4 @@ def show_neighbours(neighbours: Sequence[Neighbour]) -> None:
     table = Table("object_id", "asset_id", "label", "split", "similarity")
     for one in neighbours:
         table.add_row(one.object_id, one.asset_id, one.label, one.split, f"{one.similarity:.3f}")
-    Console().print(table)
+    show_table(table)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from galclass.cli.options import with_config
+from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.database import Tokens, open_database
 from galclass.database.tokens import ROLES
@@ -45,7 +45,7 @@ def list_(config: Config) -> None:
     for one in Tokens(open_database(config.database_url)).list():
         revoked = one.revoked_at.strftime("%Y-%m-%d %H:%M") if one.revoked_at else ""
         table.add_row(str(one.id), one.role, one.label, one.created_at.strftime("%Y-%m-%d %H:%M"), revoked)
-    Console().print(table)
+    show_table(table)
 
 
 @tokens.command()
