@@ -78,11 +78,31 @@ def test_models_are_listed_moved_exported_verified_and_deleted(galclass, model: 
 
 
 def test_the_model_in_the_package_is_registered_by_name(galclass) -> None:
+    galclass("db", "migrate")
     missing = galclass("sql", "select predict_galaxy_class(x'00')")
     assert "galclass models register package" in str(missing.exception)
     assert "galclass models register package" in str(galclass("models", "show", "galaxy").exception)
     assert "galaxy@1 (production)" in galclass("models", "register", "package").output
     assert "sound, probe answered" in galclass("models", "verify", "galaxy").output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "models list", "models show galaxy", "services list", "tokens list", "images list", "db doctor",
+        "db export p.csv", "predict x.jpg --model galaxy",
+    ],
+)  # fmt: skip
+def test_looking_makes_no_database(galclass, tmp_path: Path, words: str) -> None:
+    done = galclass(*words.split())
+    assert done.exit_code == 1
+    assert f"no database at {tmp_path}/workspace/galclass.db" in str(done.exception)
+    assert not (tmp_path / "workspace").exists()
+
+
+def test_a_statement_that_reads_makes_no_database(galclass, tmp_path: Path) -> None:
+    assert "no database at" in str(galclass("sql", "select 1").exception)
+    assert not (tmp_path / "workspace").exists()
 
 
 def test_a_doctor_finds_an_empty_registry(galclass) -> None:
@@ -101,5 +121,6 @@ def test_the_sql_of_both_servers_is_printed(galclass) -> None:
 
 
 def test_a_statement_that_writes_needs_the_flag(galclass) -> None:
+    galclass("db", "migrate")
     assert isinstance(galclass("sql", "create table x (a integer)").exception, GalclassError)
     assert "done" in galclass("sql", "create table x (a integer)", "--write").output

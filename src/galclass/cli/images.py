@@ -10,7 +10,7 @@ from rich.table import Table
 
 from galclass.catalog import CatalogReport
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import with_config
+from galclass.cli.options import existing_database, with_config
 from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.database import Database, Images, open_database
@@ -103,7 +103,7 @@ def list_(config: Config, limit: int, after: str, cone: tuple[float, float, floa
     Example: galclass images list --cone 180.0 0.5 60
     """
     table = Table("object_id", "bytes", "frame_px", "ra", "dec", "file")
-    with open_database(config.database_url) as database:
+    with existing_database(config) as database:
         store = Images(database)
         rows = store.cone_search(*cone, limit=limit) if cone else store.list(limit=limit, after=after)
         for one in rows:

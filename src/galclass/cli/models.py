@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from galclass.cli.options import with_config
+from galclass.cli.options import existing_database, with_config
 from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.database import ModelInfo, Registry, open_database, register_stage
@@ -18,7 +18,7 @@ from galclass.scoring.shipped import shipped_model
 
 
 def _registry(config: Config) -> Registry:
-    return Registry(open_database(config.database_url))
+    return Registry(existing_database(config))
 
 
 def _line(info: ModelInfo) -> str:
@@ -59,7 +59,8 @@ def register_file(config: Config, file: str, name: str, aliases: tuple[str, ...]
     found = json.load(metrics) if metrics else {}
     text = card.read() if card else ""
     value = shipped_model() if file == IN_PACKAGE else Path(file).read_bytes()
-    info = _registry(config).register(value, name=name, aliases=aliases, metrics=found, card=text)
+    registry = Registry(open_database(config.database_url))
+    info = registry.register(value, name=name, aliases=aliases, metrics=found, card=text)
     click.echo(_line(info))
 
 

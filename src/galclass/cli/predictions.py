@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from galclass.cli.options import existing_database
 from galclass.cli.tables import console as stdout_console
 from galclass.cli.tables import show as show_table
 from galclass.config import Config
@@ -35,9 +36,9 @@ def load_scorer(config: Config, model: str | None) -> Scorer:
         return Scorer()
     if model.endswith(".onnx"):
         return Scorer(Path(model))
-    from galclass.database import Registry, open_database
+    from galclass.database import Registry
 
-    with open_database(config.database_url) as database:
+    with existing_database(config) as database:
         return Registry(database).get(model).scorer()
 
 

@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import cluster_option, on_cluster, with_config
+from galclass.cli.options import cluster_option, on_cluster, require_database, with_config
 from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.database import open_database, run_sql, score_pending, score_stage
@@ -77,6 +77,8 @@ def sql(config: Config, statement: str, write: bool, limit: int, output: Path | 
     """
     if output:
         check_suffix(output)
+    if not write:
+        require_database(config)
     with open_database(config.database_url, model=model or config.register.reference) as database:
         result = run_sql(database, statement, write=write, limit=None if output else limit)
     if output:
