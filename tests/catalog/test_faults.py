@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +182,18 @@ def test_missing_and_unknown_files_are_errors(tmp_path) -> None:
         read_catalog(write(tmp_path, "id\n1\n"), "hart")
     with pytest.raises(CatalogError, match="columns come twice: id"):
         read_catalog(write(tmp_path, "id,id\n1,2\n"))
+
+
+@pytest.mark.parametrize(("sign", "advice"), [(";", "Save it with commas"), ("\t", r"Name it \.tsv")])
+def test_another_separator_is_recognised(tmp_path, sign: str, advice: str) -> None:
+    path = write(tmp_path, f"object_id{sign}kind\n1{sign}Sb\n")
+    with pytest.raises(CatalogError, match=f"the separator looks like {re.escape(repr(sign))} .*{advice}"):
+        read_table(path)
+
+
+def test_a_missing_column_is_shown_with_the_columns_of_the_file_alone(tmp_path) -> None:
+    with pytest.raises(CatalogError, match=r"object_id \(got thing, kind\)"):
+        read_catalog(write(tmp_path, "thing,kind\n1,Sb\n"))
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path) -> None:

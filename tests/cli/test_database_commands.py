@@ -32,12 +32,12 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def archive(tmp_path: Path, sample_folder: Path) -> Path:
-    """A zip of eight galaxies and one broken file."""
+    """A zip of eight galaxies and one that is cut off: its header is sound, its pixels are missing."""
     path = tmp_path / "images.zip"
     with zipfile.ZipFile(sample_folder / "images_gz2.zip") as sample, zipfile.ZipFile(path, "w") as small:
         for name in [name for name in sorted(sample.namelist()) if name.endswith(".jpg")][:8]:
             small.writestr(os.path.basename(name), sample.read(name))
-        small.writestr("broken.jpg", b"no image")
+        small.writestr("broken.jpg", sample.read(name)[:2000])
     return path
 
 
@@ -47,6 +47,10 @@ def test_from_a_model_file_to_predictions_in_sql(galclass, model: Path, archive:
     scored = galclass("score", "--pending")
     assert scored.exit_code == 3
     assert "9 images with galaxy@1, 1 rejected" in scored.output
+    assert "rejected broken: truncated: " in scored.output
+    query = "select object_id, error from galaxy_predictions where error is not null"
+    assert f'galclass sql "{query}"' in scored.output
+    assert "truncated" in galclass("sql", query).output
     assert "nothing to do" in galclass("score", "--pending").output
     query = "select object_id, predict_galaxy_class(img) from galaxy_images limit 5"
     assert "predict_galaxy_class(img)" in galclass("sql", query).output
@@ -73,6 +77,34 @@ def test_models_are_listed_moved_exported_verified_and_deleted(galclass, model: 
     assert "galaxy" in galclass("models", "list").output
 
 
+def test_the_model_in_the_package_is_registered_by_name(galclass) -> None:
+    galclass("db", "migrate")
+    missing = galclass("sql", "select predict_galaxy_class(x'00')")
+    assert "galclass models register package" in str(missing.exception)
+    assert "galclass models register package" in str(galclass("models", "show", "galaxy").exception)
+    assert "galaxy@1 (production)" in galclass("models", "register", "package").output
+    assert "sound, probe answered" in galclass("models", "verify", "galaxy").output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "models list", "models show galaxy", "services list", "tokens list", "images list", "db doctor",
+        "db export p.csv", "predict x.jpg --model galaxy",
+    ],
+)  # fmt: skip
+def test_looking_makes_no_database(galclass, tmp_path: Path, words: str) -> None:
+    done = galclass(*words.split())
+    assert done.exit_code == 1
+    assert f"no database at {tmp_path}/workspace/galclass.db" in str(done.exception)
+    assert not (tmp_path / "workspace").exists()
+
+
+def test_a_statement_that_reads_makes_no_database(galclass, tmp_path: Path) -> None:
+    assert "no database at" in str(galclass("sql", "select 1").exception)
+    assert not (tmp_path / "workspace").exists()
+
+
 def test_a_doctor_finds_an_empty_registry(galclass) -> None:
     assert "applied 0001_tables" in galclass("db", "migrate").output
     assert "up to date" in galclass("db", "migrate").output
@@ -89,5 +121,6 @@ def test_the_sql_of_both_servers_is_printed(galclass) -> None:
 
 
 def test_a_statement_that_writes_needs_the_flag(galclass) -> None:
+    galclass("db", "migrate")
     assert isinstance(galclass("sql", "create table x (a integer)").exception, GalclassError)
     assert "done" in galclass("sql", "create table x (a integer)", "--write").output

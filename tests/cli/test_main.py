@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import click
 import pytest
@@ -74,6 +78,49 @@ def test_errors_compose_what_where_expected_got_and_advice() -> None:
 def test_a_topology_error_points_at_its_column() -> None:
     error = TopologyError("unknown layer", line=2, column=3, source_line="  x")
     assert str(error) == "line 2, column 3: unknown layer\n    x\n    ^"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predict", "IMAGE", "--output", "/proc/x.csv"], "Error: /proc/x.csv: the predictions cannot be written"),
+        (["predict", "IMAGE", "--output", "/proc/x.parquet"], "Error: /proc/x.parquet: the predictions cannot"),
+        (["predict", "IMAGE", "--output", "IMAGE/x.csv"], "IMAGE/x.csv: the predictions cannot be written"),
+        (["models", "register", "IMAGE", "--workspace", "IMAGE"], "Error: IMAGE: File exists"),
+        (["topology", "show", "original", "--svg", "IMAGE/x.svg"], "Error: IMAGE: File exists"),
+    ],
+)
+def test_what_the_system_refuses_is_one_message(tmp_path: Path, words: list[str], message: str) -> None:
+    image = tmp_path / "file.jpg"
+    image.write_bytes(b"x")
+    done = galclass(*(word.replace("IMAGE", str(image)) for word in words))
+    assert done.returncode == 1
+    assert message.replace("IMAGE", str(image)) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+def test_a_graph_is_drawn_into_a_new_folder(tmp_path: Path) -> None:
+    done = galclass("topology", "show", "original", "--svg", str(tmp_path / "new" / "o.svg"))
+    assert done.returncode == 0
+    assert (tmp_path / "new" / "o.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_predict_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    os.mkfifo(tmp_path / "slow.jpg")  # reading it waits for ever
+    (tmp_path / "out").mkdir()
+    command = [sys.executable, "-c", "from galclass.cli import main; main()", "predict", str(tmp_path / "slow.jpg")]
+    process = subprocess.Popen([*command, "--output", str(tmp_path / "out" / "x.csv")], stderr=subprocess.PIPE)
+    until = time.monotonic() + 60
+    while not list((tmp_path / "out").iterdir()) and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGTERM)
+    assert list((tmp_path / "out").iterdir()) == []
+    if number == signal.SIGINT:
+        assert b"the same command starts afresh" in errors
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version"])

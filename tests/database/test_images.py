@@ -8,19 +8,51 @@ import pytest
 
 from galclass.database import Database, Images, NewImage
 from galclass.database.positions import read_objects, separation_arcsec
+from galclass.database.schema import images as images_table
+from galclass.database.types import now
 from galclass.errors import DatabaseError
 
 
 def test_images_are_added_once(database: Database, galaxies: dict[str, bytes]) -> None:
     images = Images(database)
     first = images.add(NewImage(key, data) for key, data in galaxies.items())
-    again = images.add(NewImage(key, b"other bytes") for key in [*galaxies, "new", "new"])
-    assert (first.added, first.already_there) == (70, 0)
-    assert (again.added, again.already_there) == (1, 71)
+    again = images.add(NewImage(key, galaxies.get(key, b"x")) for key in [*galaxies, "new", "new"])
+    assert (first.added, first.already_there, first.rejects) == (70, 0, ())
+    assert (again.added, again.already_there, again.rejects) == (1, 71, ())
     assert images.count() == 71
     key = next(iter(galaxies))
     assert images.get(key) == galaxies[key]
     assert images.get("nowhere") is None
+
+
+def test_another_image_of_the_same_object_is_a_reject(database: Database) -> None:
+    images = Images(database)
+    images.add([NewImage("a", b"first", "one/a.jpg")])
+    summary = images.add([NewImage("a", b"second", "two/a.jpg"), NewImage("b", b"x"), NewImage("b", b"y")])
+    assert (summary.added, summary.already_there) == (1, 0)
+    assert [(reject.file, reject.code) for reject in summary.rejects] == [
+        ("two/a.jpg", "same_id_other_image"),
+        ("b", "same_id_other_image"),
+    ]
+    assert "from one/a.jpg" in summary.rejects[0].reason
+    assert (images.get("a"), images.get("b")) == (b"first", b"x")
+
+
+def test_an_image_inserted_without_its_sha256_is_compared_by_its_bytes(database: Database) -> None:
+    images = Images(database)
+    with database.write() as connection:
+        row = {"object_id": "a", "img": b"by hand", "added_at": now()}
+        connection.execute(images_table.insert().values(**row))
+        connection.execute(images_table.insert().values(**row | {"object_id": "elsewhere", "img": None}))
+    summary = images.add([NewImage("a", b"by hand"), NewImage("a", b"other"), NewImage("elsewhere", b"x")])
+    assert (summary.added, summary.already_there, len(summary.rejects)) == (0, 2, 1)
+
+
+def test_positions_fill_what_has_none(database: Database) -> None:
+    images = Images(database)
+    images.add([NewImage("a", b"a"), NewImage("b", b"b", ra=1.0, dec=2.0)])
+    images.place([("a", 180.0, 0.5), ("b", 180.0, 0.5), ("nowhere", 180.0, 0.5)])
+    assert [(one.object_id, one.ra, one.dec) for one in images.list()] == [("a", 180.0, 0.5), ("b", 1.0, 2.0)]
 
 
 def test_more_than_a_chunk_is_added(database: Database) -> None:

@@ -91,6 +91,13 @@ def test_null_gives_null_and_a_bad_image_its_reason(sqlite: Database) -> None:
     assert json.loads(row[5])["error"]["code"] == "empty"
 
 
+def test_a_frame_smaller_than_the_image_gives_its_reason(sqlite: Database) -> None:
+    query = "SELECT predict_galaxy_class(img, 100), predict_galaxy_json(img, 100) FROM galaxy_images LIMIT 1"
+    (row,) = run_sql(sqlite, query).rows
+    assert row[0] is None
+    assert json.loads(row[1])["error"]["code"] == "frame_too_small"
+
+
 def test_a_moved_alias_takes_effect_on_open_connections(sqlite: Database) -> None:
     query = "SELECT predict_galaxy_json(img) FROM galaxy_images LIMIT 1"
     versions = []

@@ -56,7 +56,7 @@ def test_a_second_run_on_the_same_rows_writes_nothing(database: Database, config
 
 def test_an_archive_and_its_catalog_become_images_and_labels(database: Database, sample_folder: Path) -> None:
     objects = read_objects(sample_folder / "gz2_hart16.csv", sample_folder / "gz2_filename_mapping.csv")
-    Images(database).add(new_images([sample_folder / "images_gz2.zip"], objects, frame_px=424))
+    Images(database).add(new_images([sample_folder / "images_gz2.zip"], objects, [], frame_px=424))
     add_labels(database, new_labels(objects.values(), "gz2_hart16.csv"))
     assert count_labels(database) == Images(database).count() == 703
     with database.read() as connection:
@@ -72,7 +72,7 @@ def test_a_model_is_trained_from_the_database_and_registered(tmp_path: Path, sam
     config = load_config(None, values | {"train.num_iterations": 1, "train.mini_batch_size": 16})
     objects = read_objects(sample_folder / "gz2_hart16.csv", sample_folder / "gz2_filename_mapping.csv")
     with open_database(config.database_url) as database:
-        Images(database).add(new_images([sample_folder / "images_gz2.zip"], objects, frame_px=424))
+        Images(database).add(new_images([sample_folder / "images_gz2.zip"], objects, [], frame_px=424))
         add_labels(database, new_labels(objects.values(), "gz2_hart16.csv"))
     stages = [result.stage for result in train_from_database(config, progress=False)]
     assert stages == ["prepare", "train", "evaluate", "register"]

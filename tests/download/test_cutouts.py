@@ -100,6 +100,17 @@ def test_a_second_run_asks_nothing_and_another_scale_asks_anew(sky_service, conf
     assert download_cutouts(request(sky_service, path, arcsec_per_px=0.5), config, progress=False).fetched == 2
 
 
+@pytest.mark.parametrize(("size", "scale", "warned"), [("", None, 1), ("", 0.2, 0), (",10", None, 0)])
+def test_frames_of_one_scale_are_warned_of(sky_service, config, tmp_path, size: str, scale, warned: int) -> None:
+    path = tmp_path / "my.csv"
+    path.write_text(f"object_id,ra,dec{',petroR90_r' if size else ''}\na,180,1{size}\n")
+    told: list[str] = []
+    wanted = request(sky_service, path, arcsec_per_px=scale)
+    download_cutouts(wanted, config, progress=False, warn=told.append)
+    assert len(told) == warned
+    assert all("no petroR90_r column: every frame has one scale of 0.396" in text for text in told)
+
+
 def test_a_killed_run_goes_on(sky_service, config, tmp_path) -> None:
     path = catalog(tmp_path, GOOD)
     folder = download_cutouts(request(sky_service, path), config, progress=False).folder

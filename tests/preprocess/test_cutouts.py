@@ -51,6 +51,30 @@ def test_a_file_smaller_than_the_crop_of_its_frame_is_rejected(encode, sky) -> N
     assert code_of(encode(sky(150), "PNG"), frame_px=424) == "too_small"
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "frame", "accepted"),
+    [
+        (424, 424, 100, False),
+        (424, 424, 422, False),
+        (424, 424, 423, True),
+        (424, 424, 424, True),
+        (295, 295, 423, True),
+        (500, 424, 424, True),
+        (424, 500, 424, True),
+        (500, 600, 424, False),
+        (500, 600, None, True),
+    ],
+)
+def test_a_frame_is_not_smaller_than_the_file_cut_from_it(
+    encode, sky, height: int, width: int, frame: int | None, accepted: bool
+) -> None:
+    data = encode(sky(600)[:height, :width], "PNG")
+    if accepted:
+        assert cutout(data, CutoutParameters(), frame_px=frame).shape == (64, 64, 3)
+    else:
+        assert code_of(data, frame_px=frame) == "frame_too_small"
+
+
 @pytest.mark.parametrize("values", [{"size_px": 7}, {"size_px": 2000}, {"crop_fraction": 0.0}, {"crop_fraction": 1.1}])
 def test_impossible_parameters_are_refused(values) -> None:
     with pytest.raises(ConfigError):

@@ -181,6 +181,12 @@ def test_a_change_makes_again_what_it_must_and_no_more(make, tmp_path, changes, 
         assert (after.index["split"] != before.index["split"]) or changes
 
 
+def test_a_frame_smaller_than_the_files_rejects_them(make, tmp_path) -> None:
+    config = configured(make("source", 6), tmp_path / "ws", prepare__frame_px=100)
+    with pytest.raises(StoreError, match="frame_too_small"):
+        prepare(config, progress=False)
+
+
 def test_other_labels_rewrite_the_index_alone_and_other_bytes_the_pixels(make, tmp_path, galaxy) -> None:
     folder = make("source", 6)
     config = configured(folder, tmp_path / "ws")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,20 @@ def test_a_faulty_image_keeps_its_reason_and_the_rest_are_answered(scorer: Score
     assert answers[0].error is not None
     assert answers[0].error.code == "empty"
     assert answers[0].predicted_class is answers[0].probabilities is answers[0].embedding is None
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (["im/1.jpg"], r"images\[0\] must be the bytes of a file, not str: use Path"),
+        ([b"", Path("1.jpg")], r"images\[1\] must be the bytes of a file, not PosixPath"),
+        (b"abc", "images must be a list of bytes, not bytes: put one image into a list"),
+        (Path("1.jpg"), "images must be a list of bytes, not PosixPath"),
+    ],
+)
+def test_what_is_no_list_of_bytes_is_told_what_is(scorer: Scorer, images, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        scorer.score(images)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 64, 70])

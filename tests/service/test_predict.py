@@ -166,6 +166,11 @@ def test_a_declared_frame_gives_another_cutout(client: TestClient, galaxy: bytes
     assert plain["probabilities"] != declared["probabilities"]
 
 
+def test_a_frame_smaller_than_the_file_is_refused(client: TestClient, galaxy: bytes) -> None:
+    refused = client.post(URL, params={"frame_px": 100}, content=galaxy, headers=JPEG)
+    assert (refused.status_code, refusal(refused)["code"]) == (422, "frame_too_small")
+
+
 def test_csv_and_parquet_by_accept(client: TestClient, galaxies: dict[str, bytes]) -> None:
     files = [("image", (f"{key}.jpg", data, "image/jpeg")) for key, data in galaxies.items()]
     text = client.post(URL, files=files, headers={"Accept": "text/csv"})

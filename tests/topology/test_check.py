@@ -2,6 +2,7 @@ import pytest
 
 from galclass.errors import TopologyError
 from galclass.topology.check import check, load_topology
+from galclass.topology.named import TORCH_MODULES
 from galclass.topology.parse import parse
 
 
@@ -224,6 +225,13 @@ def test_a_topology_is_loaded_from_a_file_and_its_faults_name_the_file(tmp_path)
 def test_an_unknown_name_is_met_with_the_known_ones():
     with pytest.raises(TopologyError, match=r"no topology 'orignal' .*original.*[Pp]erhaps 'original' is meant"):
         load_topology("orignal")
+
+
+def test_a_network_written_in_torch_is_told_from_net_sharp():
+    with pytest.raises(TopologyError, match=r"^residual is a torch module, not Net# .*original"):
+        load_topology("residual")
+    torch_modules = pytest.importorskip("galclass.train.networks").RESIDUAL_SIZES
+    assert tuple(torch_modules) == TORCH_MODULES
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -38,6 +39,15 @@ def test_empty_index_is_an_error(tmp_path: Path) -> None:
 def test_labels_that_say_nothing_are_no_training_data(tmp_path: Path) -> None:
     write_prepared(tmp_path / "prepared", ["merger", None] * 12)
     with pytest.raises(TrainingError, match="the train split has no labelled objects"):
+        train(quick(tmp_path), progress=False)
+
+
+def test_a_store_without_labels_is_told_from_one_with_too_few(tmp_path: Path) -> None:
+    write_prepared(tmp_path / "prepared", [None] * 24)
+    path = tmp_path / "prepared" / "index.parquet"
+    index = Store.open(tmp_path / "prepared").index
+    pq.write_table(index.append_column("kind", pa.array(["Sb"] * len(index))), path)
+    with pytest.raises(TrainingError, match="no prepared object has a label .*columns kind.*label_column"):
         train(quick(tmp_path), progress=False)
 
 

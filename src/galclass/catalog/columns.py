@@ -59,7 +59,7 @@ class Columns:
         for name in missing:
             close = difflib.get_close_matches(name.lower(), self._by_name, n=1)
             hints.append(f"{name} (did you mean {self._by_name[close[0]]}?)" if close else name)
-        there = list(self.table.column_names)
+        there = [name for name in self.table.column_names if name != ROW]
         shown = ", ".join(there[:12]) + (f", ... ({len(there)} columns)" if len(there) > 12 else "")
         raise CatalogError(f"columns are missing: {', '.join(hints)}", where=self.where, got=shown)
 

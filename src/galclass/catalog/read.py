@@ -87,6 +87,7 @@ def read_catalog(
     chosen = columns or CatalogColumns()
     text = frozenset(name for name in (chosen.id, chosen.label, chosen.file) if name)
     raw = read_table(path, text_columns=text)
+    findings.columns = tuple(raw.column_names)
     units = _units(raw)
     raw = raw.append_column(ROW, pa.array(range(1, raw.num_rows + 1), pa.int64()))
     table = _read(Columns(raw, where), format, chosen, findings)

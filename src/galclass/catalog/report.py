@@ -44,11 +44,14 @@ class CatalogReport:
         Rows that a format leaves out by its definition (zoo2MainSpecz without a spectrum).
     notes : dict of str to int
         Counts of what was mended or is missing in rows that stayed (nan_votes, repaired_ids, ...).
+    columns : tuple of str
+        The columns of the file.
     """
 
     rejects: list[RowFault] = field(default_factory=list)
     dropped: list[RowFault] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
     def note(self, code: str, count: int) -> None:
         """Count what is worth knowing about rows that stayed."""

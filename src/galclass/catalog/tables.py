@@ -176,6 +176,15 @@ def _header(path: Path, source: Any, delimiter: str) -> list[str]:
     names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
     if not line.strip() or not any(names):
         raise CatalogError("the table is empty", where=str(path), expected="a header and rows")
+    other = next((sign for sign in ";\t|" if sign in line and sign != delimiter), None)
+    if len(names) == 1 and other is not None:
+        raise CatalogError(
+            f"the separator looks like {other!r}",
+            where=str(path),
+            expected="commas (.csv) or tabs (.tsv)",
+            got=line.strip()[:80],
+            advice="save it with commas" if other != "\t" else "name it .tsv",
+        )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise CatalogError(f"columns come twice: {', '.join(twice)}", where=str(path))

@@ -5,8 +5,13 @@ Exit status: 0 done, 1 error, 2 usage, 3 finished but some items were rejected, 
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -38,6 +43,13 @@ _COMMANDS = {
 }
 """Command -> module of this package that defines it under the same name (dashes become underscores)."""
 
+_GOES_ON = "Interrupted; run the same command again to go on."
+_WHEN_INTERRUPTED = {
+    **dict.fromkeys(("run", "download", "prepare", "train", "images", "score"), _GOES_ON),
+    "predict": "Interrupted; no file was written, and the same command starts afresh.",
+    "serve": "Stopped.",
+}
+
 
 class _LazyGroup(click.Group):
     """A group that imports a command's module when the command is first needed."""
@@ -64,15 +76,52 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and turn errors into messages and exit statuses."""
+    command = next((word for word in sys.argv[1:] if word in _COMMANDS), "")
     try:
-        status = cli.main(standalone_mode=False)
+        with _terminated_as_interrupted(command):
+            status = cli.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except GalclassError as error:
-        click.secho(f"Error: {error}", fg="red", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:
+        path = error.filename2 or error.filename
+        _fail(f"{path}: {error.strerror}" if path and error.strerror else str(error))
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted; run the same command again to go on.", err=True)
+        click.echo(_WHEN_INTERRUPTED.get(command, "Interrupted."), err=True)
         sys.exit(INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str) -> NoReturn:
+    click.secho(f"Error: {message}", fg="red", err=True)
+    sys.exit(1)
+
+
+@contextmanager
+def _terminated_as_interrupted(command: str) -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does, so that nothing half-written stays; then end by that signal after all.
+
+    The web server has a way of its own to end.
+    """
+    terminated = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal terminated
+        terminated = True
+        interrupt = signal.getsignal(signal.SIGINT)  # training's own finishes the step first
+        if not callable(interrupt):
+            raise KeyboardInterrupt
+        interrupt(signal.SIGINT, frame)
+
+    if command == "serve":
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if terminated:
+            signal.raise_signal(signal.SIGTERM)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from galclass.cli.options import with_config
+from galclass.cli.options import existing_database, require_database, with_config
 from galclass.config import Config
 from galclass.database import open_database
 from galclass.database.connection import Database
@@ -71,7 +71,7 @@ def export(config: Config, file: Path, model: str | None) -> None:
 
     Example: galclass db export predictions.parquet
     """
-    with open_database(config.database_url) as database:
+    with existing_database(config) as database:
         click.echo(str(export_predictions(database, file, model=model)))
 
 
@@ -83,6 +83,7 @@ def doctor(ctx: click.Context, config: Config) -> None:
 
     Example: galclass db doctor
     """
+    require_database(config)
     findings = examine(config.database_url)
     show_findings(findings)
     if not all(finding.ok for finding in findings):

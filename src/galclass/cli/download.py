@@ -64,6 +64,7 @@ def cutouts(config: Config, **wanted: object) -> int:
     """
     from galclass.download import CutoutRequest, download_cutouts
 
-    summary = download_cutouts(CutoutRequest(**wanted), config)  # type: ignore[arg-type]  # click checked the types
+    request = CutoutRequest(**wanted)  # type: ignore[arg-type]  # click checked the types
+    summary = download_cutouts(request, config, warn=lambda text: click.echo(f"Warning: {text}", err=True))
     click.echo(summary)
     return 3 if summary.rejected else 0

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from galclass.cli.options import with_config
+from galclass.catalog import CatalogReport
+from galclass.cli import FINISHED_WITH_REJECTS
+from galclass.cli.options import existing_database, with_config
+from galclass.cli.tables import show as show_table
 from galclass.config import Config
-from galclass.database import Images, open_database
-from galclass.database.bulk import new_images, new_labels
-from galclass.database.labels import add_labels
-from galclass.database.positions import read_objects
+from galclass.database import Database, Images, open_database
+from galclass.database.bulk import add_catalog, add_images, check_images
+from galclass.database.images import AddSummary
+from galclass.database.positions import CatalogRow, read_objects
+
+SHOWN = 10
+"""Rejects that are printed."""
 
 
 @click.group()
@@ -35,7 +41,9 @@ def images() -> None:
 @click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame in px.")
 @click.option("--stored-px", type=click.IntRange(1), help="Side of the files, where they hold only the frame's centre.")
 @with_config
+@click.pass_context
 def add(
+    ctx: click.Context,
     config: Config,
     paths: tuple[Path, ...],
     catalog: Path | None,
@@ -45,16 +53,41 @@ def add(
 ) -> None:
     """Add image files, folders or archives (zip, tar); the name without suffix is the object_id.
 
-    What is there already stays as it is. With a catalog, object ids, positions and labels come from it.
+    What is there already stays as it is; a file that is no image, or another image of an object_id that is there, is
+    reported (exit status 3). With a catalog, object ids, positions and labels come from it.
 
     Example: galclass images add images_gz2.zip --catalog gz2_hart16.csv
     """
-    known = read_objects(catalog, mapping) if catalog else {}
+    report = CatalogReport()
+    known = read_objects(catalog, mapping, report=report) if catalog else {}
+    check_images(paths, known)
     with open_database(config.database_url) as database:
-        new = new_images(paths, known, frame_px=frame_px, stored_px=stored_px)
-        click.echo(str(Images(database).add(new)))
-        if catalog:
-            click.echo(f"{add_labels(database, new_labels(known.values(), catalog.name)):,} labels added")
+        added = add_images(database, paths, known, frame_px=frame_px, stored_px=stored_px)
+        _show_added(added)
+        complete = not catalog or _describe(database, catalog, known, report)
+    if added.rejects or not complete:
+        ctx.exit(FINISHED_WITH_REJECTS)
+
+
+def _show_added(added: AddSummary) -> None:
+    for reject in added.rejects[:SHOWN]:
+        click.echo(f"rejected {reject}")
+    if len(added.rejects) > SHOWN:
+        click.echo(f"and {len(added.rejects) - SHOWN:,} more")
+    click.echo(str(added))
+
+
+def _describe(database: Database, catalog: Path, known: Mapping[str, CatalogRow], report: CatalogReport) -> bool:
+    """Add what the catalog says; tells whether every row of it has an image."""
+    summary = add_catalog(database, known.values(), catalog.name)
+    click.echo(str(summary))
+    if report.rejects:
+        click.echo(f"catalog rows {report}")
+    if not summary.labels:
+        click.echo(
+            f"no labels: {', '.join(report.columns)}; labels are in a column label, gz2_class, class or morphology"
+        )
+    return summary.with_image == summary.rows and not report.rejects
 
 
 @images.command(name="list")
@@ -70,11 +103,11 @@ def list_(config: Config, limit: int, after: str, cone: tuple[float, float, floa
     Example: galclass images list --cone 180.0 0.5 60
     """
     table = Table("object_id", "bytes", "frame_px", "ra", "dec", "file")
-    with open_database(config.database_url) as database:
+    with existing_database(config) as database:
         store = Images(database)
         rows = store.cone_search(*cone, limit=limit) if cone else store.list(limit=limit, after=after)
         for one in rows:
             numbers = (one.size_bytes, one.frame_px, one.ra, one.dec)
             table.add_row(one.object_id, *("" if value is None else str(value) for value in numbers), one.uri)
-        Console().print(table)
+        show_table(table)
         click.echo(f"{store.count():,} images in the database")

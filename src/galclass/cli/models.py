@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from galclass.cli.options import with_config
+from galclass.cli.options import existing_database, with_config
+from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.database import ModelInfo, Registry, open_database, register_stage
+from galclass.scoring import IN_PACKAGE
+from galclass.scoring.shipped import shipped_model
 
 
 def _registry(config: Config) -> Registry:
-    return Registry(open_database(config.database_url))
+    return Registry(existing_database(config))
 
 
 def _line(info: ModelInfo) -> str:
@@ -43,20 +45,22 @@ def models() -> None:
 
 
 @models.command(name="register")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", metavar="FILE|package")
 @click.option("--name", default="galaxy", show_default=True, help="Name of the model.")
 @click.option("--alias", "aliases", multiple=True, default=("production",), show_default=True, help="Aliases to move.")
 @click.option("--metrics", type=click.File(), help="A JSON file of metrics to keep with it.")
 @click.option("--card", type=click.File(), help="A text file that describes the model.")
 @with_config
-def register_file(config: Config, file: Path, name: str, aliases: tuple[str, ...], metrics: Any, card: Any) -> None:
-    """Register an ONNX FILE as the next version of a model.
+def register_file(config: Config, file: str, name: str, aliases: tuple[str, ...], metrics: Any, card: Any) -> None:
+    """Register an ONNX FILE, or the model in the package, as the next version of a model.
 
     Example: galclass models register workspace/training/model.onnx --alias candidate
     """
     found = json.load(metrics) if metrics else {}
     text = card.read() if card else ""
-    info = _registry(config).register(file.read_bytes(), name=name, aliases=aliases, metrics=found, card=text)
+    value = shipped_model() if file == IN_PACKAGE else Path(file).read_bytes()
+    registry = Registry(open_database(config.database_url))
+    info = registry.register(value, name=name, aliases=aliases, metrics=found, card=text)
     click.echo(_line(info))
 
 
@@ -72,7 +76,7 @@ def list_(config: Config, name: str | None) -> None:
     for one in _registry(config).list(name):
         created = one.created_at.strftime("%Y-%m-%d %H:%M")
         table.add_row(one.name, str(one.version), " ".join(one.aliases), one.sha256[:12], created, one.created_by)
-    Console().print(table)
+    show_table(table)
 
 
 @models.command()

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from galclass.config import Config, load_config
+from galclass.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from galclass.database import Database
 
 
 def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,6 +49,40 @@ def on_cluster(config: Config, address: str | None, **named: str | None) -> Conf
     """Put `--cluster` and the flags that belong to it into the section `cluster`."""
     given: dict[str, Any] = {key: value for key, value in {"address": address, **named}.items() if value is not None}
     return replace(config, cluster=replace(config.cluster, **given)) if given else config
+
+
+def existing_database(config: Config, **options: Any) -> Database:
+    """Open the database for a command that makes nothing new in it.
+
+    Raises
+    ------
+    DatabaseError
+        If it is a SQLite file that is not there; opening it would make it.
+    """
+    from galclass.database import open_database
+
+    require_database(config)
+    return open_database(config.database_url, **options)
+
+
+def require_database(config: Config) -> None:
+    """Check that a SQLite file is there.
+
+    Raises
+    ------
+    DatabaseError
+        If it is not.
+    """
+    from galclass.database.connection import parse_url
+
+    url = parse_url(config.database_url)
+    file = url.database or ":memory:"
+    if url.get_backend_name() != "sqlite" or file == ":memory:" or file.startswith("file:") or Path(file).exists():
+        return
+    raise DatabaseError(
+        f"no database at {file}",
+        advice="name another with --database or --workspace, or begin one: `galclass models register package`",
+    )
 
 
 def resolve_config(

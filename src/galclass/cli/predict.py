@@ -10,7 +10,7 @@ from galclass.cli import FINISHED_WITH_REJECTS
 from galclass.cli.options import with_config
 from galclass.config import Config
 
-_MODEL_HELP = "A registered model or an .onnx file (default: the model in the package)."
+_MODEL_HELP = "A registered model, an .onnx file, or `package`: the model in the package (default)."
 
 
 @click.command()

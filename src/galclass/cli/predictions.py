@@ -9,30 +9,36 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from galclass.cli.options import existing_database
+from galclass.cli.tables import console as stdout_console
+from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.errors import ModelError
 from galclass.morphology import CLASS_NAMES
-from galclass.scoring import Prediction, Scorer
-from galclass.scoring.files import find_images
+from galclass.scoring import IN_PACKAGE, Prediction, Scorer
+from galclass.scoring.files import find_images, repeated_ids
 from galclass.scoring.predict import PredictSummary, predict_to
 from galclass.scoring.similar import Neighbour
 
+REPEATS_SHOWN = 3
+"""Pairs of files of one object_id that are named."""
+
 
 def load_scorer(config: Config, model: str | None) -> Scorer:
-    """Load the model in the package, an ONNX file, or a registered model.
+    """Load the model in the package (`package`, or none named), an ONNX file, or a registered model.
 
     Raises
     ------
     ModelError, RegistryError
         If it is not there or not sound.
     """
-    if model is None:
+    if model is None or model == IN_PACKAGE:
         return Scorer()
     if model.endswith(".onnx"):
         return Scorer(Path(model))
-    from galclass.database import Registry, open_database
+    from galclass.database import Registry
 
-    with open_database(config.database_url) as database:
+    with existing_database(config) as database:
         return Registry(database).get(model).scorer()
 
 
@@ -53,22 +59,32 @@ def predict_with_progress(
         files = list(find_images(paths))
         if not files:
             raise ModelError("there is no image", where=", ".join(paths), expected=".jpg, .jpeg, .png or .bmp files")
+        _warn_of_repeats(files, console)
         bar.update(task, total=len(files))
         return predict_to(
             files, scorer, output, frame_px=frame_px, processes=processes, advance=lambda n: bar.advance(task, n)
         )
 
 
+def _warn_of_repeats(files: Sequence[Path], console: Console) -> None:
+    repeats = repeated_ids(files)
+    if repeats:
+        shown = "; ".join(f"{before} and {path}" for before, path in repeats[:REPEATS_SHOWN])
+        more = f" and {len(repeats) - REPEATS_SHOWN:,} more" if len(repeats) > REPEATS_SHOWN else ""
+        text = f"{len(repeats):,} files have the object_id of another file; each has its row: {shown}{more}"
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
 def show_predictions(summary: PredictSummary, output: str | None) -> None:
     """Print the predictions (or, with an output file, the count of each class), the rejects and a summary line."""
-    console = Console()
+    console = stdout_console()
     if output:
         classes = Table("class", "", "files")
         for name, count in summary.classes.most_common():
             classes.add_row(name, CLASS_NAMES[name], f"{count:,}")
-        console.print(classes)
+        show_table(classes, console)
     else:
-        console.print(_table(summary.first))
+        show_table(_table(summary.first), console)
         hidden = summary.total - summary.rejected - len(summary.first)
         if hidden:
             console.print(f"and {hidden:,} more: name a file with --output to get them all")
@@ -76,7 +92,7 @@ def show_predictions(summary: PredictSummary, output: str | None) -> None:
         rejects = Table("rejected file", "reason")
         for path, prediction in summary.rejects:
             rejects.add_row(str(path), str(prediction.error))
-        console.print(rejects)
+        show_table(rejects, console)
     console.print(str(summary), soft_wrap=True, highlight=False)
 
 
@@ -97,4 +113,4 @@ def show_neighbours(neighbours: Sequence[Neighbour]) -> None:
     table = Table("object_id", "asset_id", "label", "split", "similarity")
     for one in neighbours:
         table.add_row(one.object_id, one.asset_id, one.label, one.split, f"{one.similarity:.3f}")
-    Console().print(table)
+    show_table(table)

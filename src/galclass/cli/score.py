@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
-from rich.console import Console
 from rich.table import Table
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import cluster_option, on_cluster, with_config
+from galclass.cli.options import cluster_option, on_cluster, require_database, with_config
+from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.database import open_database, run_sql, score_pending, score_stage
+from galclass.database.rows import check_suffix, write_rows
 
 
 @click.command()
@@ -64,19 +67,31 @@ def _score_survey(config: Config, model: str | None, frame_px: int | None) -> in
 @click.argument("statement")
 @click.option("--write", is_flag=True, help="Let the statement change the database.")
 @click.option("--limit", default=1000, show_default=True, type=click.IntRange(1), help="Rows to print.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write all rows to .csv or .parquet.")
 @click.option("--model", metavar="NAME[@VERSION|@ALIAS]", help="The model behind predict_galaxy_class(img) on SQLite.")
 @with_config
-def sql(config: Config, statement: str, write: bool, limit: int, model: str | None) -> None:
+def sql(config: Config, statement: str, write: bool, limit: int, output: Path | None, model: str | None) -> None:
     """Run one SQL statement; predict_galaxy_class(img), _group(img) and _json(img) are there.
 
     Example: galclass sql "select object_id, predict_galaxy_class(img) from galaxy_images limit 5"
     """
+    if output:
+        check_suffix(output)
+    if not write:
+        require_database(config)
     with open_database(config.database_url, model=model or config.register.reference) as database:
-        result = run_sql(database, statement, write=write, limit=limit)
+        result = run_sql(database, statement, write=write, limit=None if output else limit)
+    if output:
+        write_rows(result, output)
+        click.echo(f"{len(result.rows):,} rows written to {output}")
+        return
+    if not result.columns:
+        click.echo("done")
+        return
     table = Table(*result.columns)
     for row in result.rows:
         table.add_row(*(_cell(value) for value in row))
-    Console().print(table if result.columns else "done")
+    show_table(table)
     if result.cut:
         click.echo(f"the first {limit} rows; ask for more with --limit")
 

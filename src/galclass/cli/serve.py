@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
+from contextlib import closing
 from dataclasses import replace
 
 import click
 
 from galclass.cli.options import with_config
 from galclass.config import Config
+from galclass.database import Services, open_database
+from galclass.errors import ServiceError
 
 
 @click.command()
@@ -26,6 +32,37 @@ def serve(config: Config, host: str | None, port: int | None, workers: int | Non
     given = config.serve
     settings = replace(given, host=host or given.host, port=port or given.port, workers=workers or given.workers)
     config = replace(config, serve=settings)
+    with open_database(config.database_url) as database:
+        published = Services(database).list()
+    _check_port(settings.host, settings.port)
+    if not published:
+        click.echo(
+            "No service is published yet: `galclass publish galaxy-class --model galaxy --version 1.0`", err=True
+        )
     page, docs = addresses(config)
     click.echo(f"The page is at {page}\nThe API docs are at {docs}\nCtrl-C stops the server.")
     run_server(config)
+
+
+def _check_port(host: str, port: int) -> None:
+    """Bind the address once before it is announced, as the server will.
+
+    Raises
+    ------
+    ServiceError
+        If the port is in use, or the address is not this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with closing(socket.socket(family, kind, protocol)) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ServiceError(
+                f"port {port} is in use", advice="stop the program that listens there, or name another with --port"
+            ) from error
+        got = error.strerror if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
+        raise ServiceError(f"port {port} of {host} cannot be served", got=got) from error

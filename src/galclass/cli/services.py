@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from galclass.cli.options import with_config
+from galclass.cli.options import existing_database, with_config
+from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.database import Services, open_database
 from galclass.database.services import LATEST, ServiceRecord
@@ -19,7 +19,7 @@ def _line(record: ServiceRecord) -> str:
 
 
 def _services(config: Config) -> Services:
-    return Services(open_database(config.database_url))
+    return Services(existing_database(config))
 
 
 @click.command()
@@ -58,7 +58,7 @@ def list_(config: Config, name: str | None) -> None:
     for one in _services(config).list(name):
         published = one.created_at.strftime("%Y-%m-%d %H:%M")
         table.add_row(one.name, one.version, " ".join(one.aliases), str(one.model), published, one.created_by)
-    Console().print(table)
+    show_table(table)
 
 
 @services.command()
@@ -90,7 +90,7 @@ def update(config: Config, name: str, model: str, version: str | None, descripti
 
     Example: galclass services update galaxy-class --model galaxy@2
     """
-    database = open_database(config.database_url)
+    database = existing_database(config)
     present = Services(database).get(name)
     text = description or present.description
     summary = publish_model(database, name, model, version or present.version, text, next_version=version is None)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from galclass.cli.options import with_config
+from galclass.cli.options import existing_database, with_config
+from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.database import Tokens, open_database
 from galclass.database.tokens import ROLES
@@ -42,10 +42,10 @@ def list_(config: Config) -> None:
     Example: galclass tokens list
     """
     table = Table("id", "role", "label", "created", "revoked")
-    for one in Tokens(open_database(config.database_url)).list():
+    for one in Tokens(existing_database(config)).list():
         revoked = one.revoked_at.strftime("%Y-%m-%d %H:%M") if one.revoked_at else ""
         table.add_row(str(one.id), one.role, one.label, one.created_at.strftime("%Y-%m-%d %H:%M"), revoked)
-    Console().print(table)
+    show_table(table)
 
 
 @tokens.command()
@@ -56,5 +56,5 @@ def revoke(config: Config, number: int) -> None:
 
     Example: galclass tokens revoke 3
     """
-    info = Tokens(open_database(config.database_url)).revoke(number)
+    info = Tokens(existing_database(config)).revoke(number)
     click.echo(f"token {info.id} ({info.role} {info.label}) is revoked")

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from galclass.scoring import Scorer
     from galclass.train.stage import TrainSummary
 
-IN_PACKAGE = "package"
-"""Stands for the model in the package where a model is named."""
-
 
 def prepare_stage(config: Config, *, progress: bool = True) -> PrepareSummary:
     """Fill the prepared folder, byte for byte as one machine does."""
@@ -89,7 +86,7 @@ def _objects(catalog: str | None) -> Mapping[str, Place] | None:
 
 
 def _scorer(config: Config, model: str) -> Scorer:
-    from galclass.scoring import Scorer
+    from galclass.scoring import IN_PACKAGE, Scorer
 
     if model == IN_PACKAGE:
         return Scorer()

@@ -84,7 +84,10 @@ class SqlScoring:
             query, key = (_LOOKUP_ALIAS, alias) if version is None else (_LOOKUP_VERSION, version)
             row = self._lookup.execute(query, (name, key)).fetchone()
             if row is None:
-                raise RegistryError("no such model", where=str(self._reference), advice="see `galclass models list`")
+                advice = (
+                    "see `galclass models list`; `galclass models register package` registers the model in the package"
+                )
+                raise RegistryError("no such model", where=str(self._reference), advice=advice)
             if row[1] not in self._scorers:
                 while len(self._scorers) >= KEPT_MODELS:
                     del self._scorers[next(iter(self._scorers))]

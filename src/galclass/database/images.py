@@ -6,12 +6,12 @@ Takes (object_id, bytes) streams, writes `galaxy_images` in short transactions.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, case, func, select
 
 from galclass.database.connection import Database
 from galclass.database.positions import box_round, separation_arcsec
@@ -27,7 +27,7 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class NewImage:
-    """An image to add; `ra` and `dec` in degrees (J2000) where known."""
+    """An image to add; `ra` and `dec` in degrees (J2000) where known, `file` for messages (it is not stored)."""
 
     object_id: str
     img: bytes
@@ -36,6 +36,19 @@ class NewImage:
     stored_px: int | None = None
     ra: float | None = None
     dec: float | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageReject:
+    """A file that is left out, and why: it cannot be read, is no image, or its object_id has another image."""
+
+    file: str
+    code: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.code}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -54,13 +67,15 @@ class StoredImage:
 
 @dataclass(frozen=True)
 class AddSummary:
-    """How many images were new and how many were there already."""
+    """How many images were new, how many were there already, and what was left out."""
 
     added: int
     already_there: int
+    rejects: tuple[ImageReject, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.added:,} images added, {self.already_there:,} already there"
+        rejected = f", {len(self.rejects):,} rejected" if self.rejects else ""
+        return f"{self.added:,} images added, {self.already_there:,} already there{rejected}"
 
 
 class Images:
@@ -76,19 +91,42 @@ class Images:
         self._database = database
 
     def add(self, new: Iterable[NewImage]) -> AddSummary:
-        """Insert a stream of images; an object_id that is there already is left as it is.
+        """Insert a stream of images; what is there already stays, and another image under its object_id is a reject.
 
         Rows are committed in chunks: an interrupted call leaves whole chunks, and calling it again goes on.
         """
         added = seen = 0
+        rejects: list[ImageReject] = []
         for chunk in chunked(new, CHUNK):
-            rows = [_row(image) for image in {image.object_id: image for image in reversed(chunk)}.values()]
+            hashes = [_sha256(image.img) for image in chunk]
+            rows: dict[str, dict[str, object]] = {}
+            for image, sha256 in zip(chunk, hashes, strict=True):
+                rows.setdefault(image.object_id, _row(image, sha256))
             with self._database.write() as connection:
-                before = _count_known(connection, rows)
-                connection.execute(insert_new(connection, images), rows)
+                before = len(_known(connection, rows))
+                connection.execute(insert_new(connection, images), list(rows.values()))
+                stored = _stored_hashes(connection, rows)
             added += len(rows) - before
             seen += len(chunk)
-        return AddSummary(added, seen - added)
+            for image, sha256 in zip(chunk, hashes, strict=True):
+                there, uri = stored.get(image.object_id, (None, None))
+                if there not in (None, sha256):
+                    rejects.append(_same_id(image, uri))
+        return AddSummary(added, seen - added - len(rejects), tuple(rejects))
+
+    def known(self, object_ids: Collection[str]) -> set[str]:
+        """Give those of a few thousand object ids that have an image."""
+        with self._database.read() as connection:
+            return _known(connection, object_ids)
+
+    def place(self, positions: Iterable[tuple[str, float, float]]) -> None:
+        """Set ra and dec (deg, J2000) by object_id where an image has no position yet."""
+        rows = [{"key": object_id, "new_ra": ra, "new_dec": dec} for object_id, ra, dec in positions]
+        unplaced = (_C.object_id == bindparam("key"), _C.ra.is_(None), _C.dec.is_(None))
+        if rows:
+            with self._database.write() as connection:
+                update = images.update().where(*unplaced).values(ra=bindparam("new_ra"), dec=bindparam("new_dec"))
+                connection.execute(update, rows)
 
     def count(self) -> int:
         """Count the images."""
@@ -125,11 +163,30 @@ class Images:
         return bytes(value) if value is not None else None
 
 
-def _row(image: NewImage) -> dict[str, object]:
-    return vars(image) | {"sha256": hashlib.sha256(image.img).hexdigest(), "added_at": now()}
+def _sha256(img: bytes) -> str:
+    return hashlib.sha256(img).hexdigest()
 
 
-def _count_known(connection: Connection, rows: list[dict[str, object]]) -> int:
-    ids = [row["object_id"] for row in rows]
-    query = select(func.count()).select_from(images).where(images.c.object_id.in_(ids))
-    return connection.scalar(query) or 0
+def _row(image: NewImage, sha256: str) -> dict[str, object]:
+    stored = {name: value for name, value in vars(image).items() if name != "file"}
+    return stored | {"sha256": sha256, "added_at": now()}
+
+
+def _known(connection: Connection, object_ids: Iterable[str]) -> set[str]:
+    return set(connection.scalars(select(_C.object_id).where(_C.object_id.in_(list(object_ids)))))
+
+
+def _stored_hashes(connection: Connection, object_ids: Iterable[str]) -> dict[str, tuple[str | None, str | None]]:
+    """Give sha256 and uri by object_id; rows that were inserted by hand may have bytes and no sha256."""
+    unhashed = case((_C.sha256.is_(None), _C.img))
+    query = select(_C.object_id, _C.sha256, unhashed, _C.uri).where(_C.object_id.in_(list(object_ids)))
+    return {
+        object_id: (sha256 or (_sha256(bytes(img)) if img is not None else None), uri)
+        for object_id, sha256, img, uri in connection.execute(query)
+    }
+
+
+def _same_id(image: NewImage, uri: str | None) -> ImageReject:
+    file = image.file or image.uri or image.object_id
+    stored = f", from {uri}" if uri else ""
+    return ImageReject(file, "same_id_other_image", f"object_id {image.object_id} has another image{stored}")

@@ -35,15 +35,24 @@ class CatalogRow:
     votes: Mapping[str, float]
 
 
-def read_objects(catalog: Path, mapping: Path | None = None) -> dict[str, CatalogRow]:
+def read_objects(
+    catalog: Path, mapping: Path | None = None, *, report: CatalogReport | None = None
+) -> dict[str, CatalogRow]:
     """Read object id, position and label of every row of a catalog, by image file name without suffix.
+
+    Parameters
+    ----------
+    catalog, mapping : Path
+        As for `read_catalog`.
+    report : CatalogReport, optional
+        Gets the rows left out and the names of the columns.
 
     Raises
     ------
     CatalogError
         If the file is no catalog.
     """
-    table = read_catalog(catalog, mapping=mapping, report=CatalogReport(), any_label=True)
+    table = read_catalog(catalog, mapping=mapping, report=report or CatalogReport(), any_label=True)
     votes = [name for name in table.column_names if _VOTES.match(name)]
     return {row["asset_id"]: _catalog_row(row, votes) for row in table.to_pylist()}
 

@@ -267,7 +267,9 @@ def _unknown(connection: Connection, wanted: Reference) -> RegistryError:
             "no such model",
             where=str(wanted),
             expected=f"one of {', '.join(names)}" if names else None,
-            advice=None if names else "the registry is empty: register a model first, `galclass models register FILE`",
+            advice=None
+            if names
+            else "the registry is empty: `galclass models register package` puts the model in the package there",
         )
     return RegistryError(
         "this model has no such version or alias",

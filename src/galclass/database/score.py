@@ -24,23 +24,31 @@ REFILL_S = 60.0
 """How often a watching worker looks for images that the trigger did not queue."""
 
 
+SHOWN = 5
+"""Rejected images that a summary names."""
+REJECTS_QUERY = 'galclass sql "select object_id, error from galaxy_predictions where error is not null"'
+
+
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What a run of the worker did."""
+    """What a run of the worker did; `rejects` has (object_id, reason) of the first images that gave no answer."""
 
     model: ModelId
     scored: int
     rejected: int
     seconds: float
+    rejects: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         if not self.scored:
             return f"score: nothing to do, every image has a prediction of {self.model}"
         rate = self.scored / max(self.seconds, 1e-9)
-        return (
+        line = (
             f"score: {self.scored:,} images with {self.model}, {self.rejected:,} rejected, "
             f"{self.seconds:.1f} s, {rate:,.0f} images/s"
         )
+        rejects = [f"rejected {object_id}: {reason}" for object_id, reason in self.rejects]
+        return "\n".join([*rejects, line, *([f"all rejects: {REJECTS_QUERY}"] if self.rejected else [])])
 
 
 def score_pending(
@@ -93,6 +101,7 @@ class _Worker:
         self._chunk = chunk
         self._started = time.perf_counter()
         self._scored = self._rejected = 0
+        self._rejects: list[tuple[str, str]] = []
         self._after = ""
         self.advance: Callable[[int], None] = lambda count: None
         self._load()
@@ -143,10 +152,13 @@ class _Worker:
         )
         self.queue.finish(ids, answers)
         self._scored += len(answers)
-        self._rejected += sum(answer.error is not None for answer in answers)
+        rejects = [(answer.object_id, str(answer.error)) for answer in answers if answer.error is not None]
+        self._rejected += len(rejects)
+        self._rejects += rejects[: SHOWN - len(self._rejects)]
         self.advance(len(answers))
         return True
 
     def summary(self) -> ScoreSummary:
         """Say what was done so far."""
-        return ScoreSummary(self.scorer.model, self._scored, self._rejected, time.perf_counter() - self._started)
+        seconds = time.perf_counter() - self._started
+        return ScoreSummary(self.scorer.model, self._scored, self._rejected, seconds, tuple(self._rejects))

@@ -50,10 +50,15 @@ class ArchiveLimits:
 DEFAULT_LIMITS = ArchiveLimits()
 
 Wanted = Callable[[str], bool]
+Unreadable = Callable[[str, OSError], None]
 
 
 def iter_images(
-    path: Path | str, *, wanted: Wanted | None = None, limits: ArchiveLimits = DEFAULT_LIMITS
+    path: Path | str,
+    *,
+    wanted: Wanted | None = None,
+    limits: ArchiveLimits = DEFAULT_LIMITS,
+    unreadable: Unreadable | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """Give every image of a folder or archive in a stable order, reading one at a time.
 
@@ -65,6 +70,9 @@ def iter_images(
         Says of a name whether its bytes are to be read; others are passed over (cheap in a folder or zip).
     limits : ArchiveLimits
         What is refused.
+    unreadable : callable, optional
+        Told of each file of a folder that cannot be read (a dangling link, no permission), which is then passed over;
+        left out, such a file is an error.
 
     Yields
     ------
@@ -83,7 +91,14 @@ def iter_images(
     if path.is_dir():
         for name in folder_names(path):
             if keep(name):
-                yield name, (path / name).read_bytes()
+                try:
+                    data = (path / name).read_bytes()
+                except OSError as error:
+                    if unreadable is None:
+                        raise
+                    unreadable(name, error)
+                    continue
+                yield name, data
         return
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
         if keep(path.name):

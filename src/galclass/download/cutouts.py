@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -93,8 +93,23 @@ class _Item:
     url: str
 
 
-def download_cutouts(request: CutoutRequest, config: Config, *, progress: bool = True) -> CutoutsSummary:
+def download_cutouts(
+    request: CutoutRequest,
+    config: Config,
+    *,
+    progress: bool = True,
+    warn: Callable[[str], None] = lambda text: None,
+) -> CutoutsSummary:
     """Fetch a cutout for every object of a catalog; go on where an earlier run stopped.
+
+    Parameters
+    ----------
+    request : CutoutRequest
+    config : Config
+    progress : bool
+        Show a bar.
+    warn : callable
+        Told before the first image is asked for if the frames will not be what the model in the package knows.
 
     Raises
     ------
@@ -108,6 +123,11 @@ def download_cutouts(request: CutoutRequest, config: Config, *, progress: bool =
     folder = source_folder(config, f"cutouts_{service.name}")
     (folder / "images").mkdir(parents=True, exist_ok=True)
     table, rejects = _read(request)
+    if request.arcsec_per_px is None and "petroR90_r" not in table.column_names:
+        warn(
+            f"no petroR90_r column: every frame has one scale of {SDSS_ARCSEC_PER_PX} arcsec per px; "
+            "the model in the package knows frames scaled by the galaxy's size"
+        )
     items = list(_items(table, request, service, rejects))
     cache = _read_journal(folder)
     missing = [item for item in items if not _is_cached(item, cache, folder)]

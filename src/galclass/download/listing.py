@@ -82,5 +82,8 @@ def _place(info: zipfile.ZipInfo) -> tuple[int, int, int, bool] | None:
 
 
 def _file_stamp(path: Path) -> str:
-    facts = path.stat()
+    try:
+        facts = path.stat()
+    except OSError:  # a dangling link: whoever reads it finds out why
+        return "unreadable"
     return f"{facts.st_size} {facts.st_mtime_ns}"

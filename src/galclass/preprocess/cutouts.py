@@ -105,7 +105,7 @@ def cutout(data: bytes, parameters: CutoutParameters, *, frame_px: int | None = 
     Raises
     ------
     CutoutError
-        Its `code` is empty, not_an_image, truncated, corrupt, unsupported, too_large or too_small.
+        Its `code` is empty, not_an_image, truncated, corrupt, unsupported, too_large, too_small or frame_too_small.
     """
     picture: Pixels = _render(data, parameters, parameters.size_px, (angle_deg,), frame_px)[0]
     return picture
@@ -188,6 +188,14 @@ def _crop_px(size: tuple[int, int], parameters: CutoutParameters, frame_px: int 
     if frame_px is None:
         return parameters.crop_fraction * shorter
     crop_px = parameters.crop_fraction * frame_px
+    if shorter > frame_px + 1:  # one px is rounding: 423 and 424 px stand for the same frame
+        raise CutoutError(
+            "frame_too_small",
+            f"a frame of {frame_px} px is smaller than the file that is said to be cut from it",
+            expected=f"frame_px >= {shorter}",
+            got=f"a file of {size[0]} x {size[1]} px",
+            advice="frame_px is the side of the survey's frame, in px of the file; leave it out for full frames",
+        )
     if shorter < crop_px - 1:
         raise CutoutError(
             "too_small",

@@ -26,6 +26,8 @@ _SIGNATURES: tuple[tuple[bytes, ImageFormat], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"BM", "bmp"),
 )
+_FITS = b"SIMPLE  ="
+_FITS_ADVICE = "a FITS file: make a colour JPEG or PNG of it, or use `galclass download cutouts`"
 _FRAME_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 """Baseline, extended and progressive Huffman, and the arithmetic two: what libjpeg-turbo decodes."""
 _FOREIGN_FRAME_MARKERS = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
@@ -85,6 +87,8 @@ def _sniff(data: bytes) -> ImageFormat:
     for signature, name in _SIGNATURES:
         if data.startswith(signature):
             return name
+    if data.startswith(_FITS):
+        raise CutoutError("not_an_image", _FITS_ADVICE)
     raise CutoutError("not_an_image", "not an image", expected="JPEG, PNG or BMP", got=_looks_like(data))
 
 

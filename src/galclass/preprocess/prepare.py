@@ -31,7 +31,14 @@ from galclass.preprocess.filling import Fill, fill
 from galclass.preprocess.images import ImageFiles, image_files, stamps_sha256
 from galclass.preprocess.store import INDEX, REJECTS, StoreWriter, read_facts, write_facts, write_parquet
 from galclass.preprocess.summary import PrepareSummary
-from galclass.preprocess.tables import index_and_rejects, join_sources, places_table, reasons, rejects_table
+from galclass.preprocess.tables import (
+    count_labelled,
+    index_and_rejects,
+    join_sources,
+    places_table,
+    reasons,
+    rejects_table,
+)
 from galclass.preprocess.zipped import ZipPlace
 
 PLACES = "places.parquet"
@@ -41,13 +48,14 @@ FILES_PER_CHUNK = 128
 
 @dataclass(frozen=True)
 class _Input:
-    """One source: its configuration with real paths, its files, and once read its rows and faults."""
+    """One source: its configuration with real paths, its files, and once read its rows, faults and columns."""
 
     config: SourceConfig
     files: ImageFiles
     rows: pa.Table | None = None
     rejects: tuple[dict[str, str | None], ...] = ()
     without_image: int = 0
+    columns: tuple[str, ...] = ()
 
 
 def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> PrepareSummary:
@@ -86,6 +94,7 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
         "pixels_sha256": pixels_sha256,
         "without_image": sum(part.without_image for part in inputs),
         "sources": [part.config.name for part in inputs],
+        "columns": list(dict.fromkeys(name for part in inputs for name in part.columns)),
         "seed": config.seed,
         "split": _fractions(config.prepare),
     }
@@ -188,7 +197,8 @@ def _read_rows(part: _Input, wanted: PrepareConfig) -> _Input:
             expected="image names without suffix that are asset ids",
             got=f"{len(part.files.names)} images, {len(table)} rows",
         )
-    return replace(part, rows=rows, rejects=rejects, without_image=len(table) - len(rows))
+    without_image = len(table) - len(rows)
+    return replace(part, rows=rows, rejects=rejects, without_image=without_image, columns=report.columns)
 
 
 def _chosen_rows(config: Config, inputs: list[_Input]) -> pa.Table:
@@ -284,12 +294,22 @@ def _tables(
             got=f"{len(rejects)} of {len(index) + len(rejects)} ({share:.1%})",
             advice="mend the input, or raise prepare.max_rejects",
         )
-    return {INDEX: index, REJECTS: rejects}, {"objects": len(index), "rejects": len(rejects)}
+    counts = {"objects": len(index), "rejects": len(rejects), "labelled": count_labelled(index)}
+    return {INDEX: index, REJECTS: rejects}, counts
 
 
 def _summary(folder: Path, facts: dict[str, Any], cut: int, begin: float) -> PrepareSummary:
     seconds = time.monotonic() - begin
-    return PrepareSummary(folder, facts["objects"], facts["rejects"], facts["without_image"], cut, seconds)
+    return PrepareSummary(
+        folder,
+        facts["objects"],
+        facts["rejects"],
+        facts["without_image"],
+        cut,
+        seconds,
+        facts.get("labelled"),
+        tuple(facts.get("columns", ())),
+    )
 
 
 def _chunks(part: _Input, plan: list[tuple[str, str]]) -> Iterator[Chunk]:

@@ -20,6 +20,10 @@ class PrepareSummary:
     cut : int
         Files decoded by this run.
     seconds : float
+    labelled : int or None
+        Objects with a label or votes; None where an older version prepared them.
+    columns : tuple of str
+        Columns of the catalogs, where no object has a label.
     """
 
     folder: Path
@@ -28,6 +32,8 @@ class PrepareSummary:
     without_image: int
     cut: int
     seconds: float
+    labelled: int | None = None
+    columns: tuple[str, ...] = ()
 
     @property
     def images_per_s(self) -> float:
@@ -36,7 +42,13 @@ class PrepareSummary:
 
     def __str__(self) -> str:
         counts = f"{self.objects} cutouts, {self.rejects} rejects"
+        if self.labelled is not None:
+            counts += f", {self.labelled} with a label"
         if self.without_image:
             counts += f", {self.without_image} catalog rows without an image"
         done = f"{self.seconds:.1f} s, {self.images_per_s:.0f} images/s" if self.cut else "nothing to cut"
-        return f"prepare: {counts}, {done}, {self.folder}"
+        line = f"prepare: {counts}, {done}, {self.folder}"
+        if self.labelled == 0:
+            shown = ", ".join(self.columns[:12])
+            line += f"\nno labels in the columns {shown}: name theirs with label_column in [[prepare.sources]]"
+        return line

@@ -77,6 +77,15 @@ def index_and_rejects(rows: pa.Table, places: pa.Table) -> tuple[pa.Table, pa.Ta
     return good.select([*LEADING_COLUMNS, *votes]), rejects
 
 
+def count_labelled(index: pa.Table) -> int:
+    """Count the objects of an index that have a label or votes to train on."""
+    known = pc.is_valid(index["label"])
+    for name in index.column_names:
+        if name.endswith("_debiased"):
+            known = pc.or_(known, pc.is_valid(index[name]))
+    return int(pc.sum(known).as_py() or 0)
+
+
 def rejects_table(rejects: Iterable[Mapping[str, str | None]]) -> pa.Table:
     """Give catalog rows that are left out as a table."""
     return pa.Table.from_pylist([dict(reject) for reject in rejects], schema=REJECTS_SCHEMA)

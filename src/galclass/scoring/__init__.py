@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from galclass.scoring.prediction import ROW_COLUMNS, ImageFault, ModelId, Prediction
 from galclass.scoring.probe import check_probe, make_probe
-from galclass.scoring.scorer import CHUNK, ModelOutputs, Scorer
+from galclass.scoring.scorer import CHUNK, IN_PACKAGE, ModelOutputs, Scorer
 from galclass.scoring.shipped import probe_image, shipped_model
 from galclass.scoring.signature import METADATA_KEY, Conformal, Probe, Signature, Unlike
 
 __all__ = [
     "CHUNK",
+    "IN_PACKAGE",
     "METADATA_KEY",
     "ROW_COLUMNS",
     "Conformal",

@@ -53,6 +53,12 @@ def _not_listed(error: OSError) -> None:
     raise ModelError("a folder cannot be listed", where=shown(error.filename), got=error.strerror) from error
 
 
+def repeated_ids(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """Give each file whose object_id (its name without suffix) came before, after the first file that had it."""
+    first: dict[str, Path] = {}
+    return [(before, path) for path in paths if (before := first.setdefault(path.stem, path)) is not path]
+
+
 def predict_files(
     paths: Iterable[Path], scorer: Scorer, *, frame_px: int | None = None, processes: int = 0
 ) -> Iterator[tuple[Path, Prediction]]:

@@ -39,7 +39,7 @@ class PredictionFile:
     Raises
     ------
     ModelError
-        If the suffix is another one.
+        If the suffix is another one, or (when the block is entered) the file cannot be written.
     """
 
     def __init__(self, path: Path | str, vote_columns: Sequence[str] = ()) -> None:
@@ -54,8 +54,12 @@ class PredictionFile:
         self.columns = ("file", *ROW_COLUMNS, *vote_fraction_columns(vote_columns))
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer: Writer = self._kind(self._temporary, self.columns)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer: Writer = self._kind(self._temporary, self.columns)
+        except OSError as error:
+            got = os.strerror(error.errno) if error.errno else str(error)
+            raise ModelError("the predictions cannot be written", where=str(self._path), got=got) from error
         return self
 
     def write(self, file: str, prediction: Prediction) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from galclass.scoring.files import predict_files, shown
 from galclass.scoring.output import PredictionFile
-from galclass.scoring.prediction import Prediction
+from galclass.scoring.prediction import UNLIKE_TRAINING_DATA, Prediction
 from galclass.scoring.scorer import Scorer
 
 SHOWN = 50
@@ -30,11 +30,17 @@ class PredictSummary:
         The first faulty ones.
     classes : Counter
         Files by predicted class.
+    unlike : int
+        Files with the flag unlike_training_data.
+    output : str or None
+        The file that has all rows.
     """
 
     total: int = 0
     rejected: int = 0
+    unlike: int = 0
     seconds: float = 0.0
+    output: str | None = None
     classes: Counter[str] = field(default_factory=Counter)
     first: list[tuple[Path, Prediction]] = field(default_factory=list)
     rejects: list[tuple[Path, Prediction]] = field(default_factory=list)
@@ -48,12 +54,17 @@ class PredictSummary:
             kept = self.rejects
         else:
             self.classes[prediction.predicted_class] += 1
+            self.unlike += UNLIKE_TRAINING_DATA in prediction.flags
         if len(kept) < SHOWN:
             kept.append((path, prediction))
 
     def __str__(self) -> str:
         rate = self.total / max(self.seconds, 1e-9)
-        return f"predict: {self.total:,} files, {self.rejected:,} rejected, {self.seconds:.1f} s, {rate:,.0f} images/s"
+        counts = f"{self.total:,} files, {self.rejected:,} rejected"
+        if self.unlike:
+            counts += f", {self.unlike:,} unlike the training data"
+        written = f", written to {self.output}" if self.output else ""
+        return f"predict: {counts}, {self.seconds:.1f} s, {rate:,.0f} images/s{written}"
 
 
 def predict_to(
@@ -83,7 +94,7 @@ def predict_to(
     ModelError
         If the output has another suffix.
     """
-    started, summary = time.perf_counter(), PredictSummary()
+    started, summary = time.perf_counter(), PredictSummary(output=str(output) if output else None)
     with PredictionFile(output, scorer.signature.vote_columns) if output else nullcontext() as file:
         for path, prediction in predict_files(paths, scorer, frame_px=frame_px, processes=processes):
             summary.add(path, prediction)

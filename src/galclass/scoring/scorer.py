@@ -24,6 +24,8 @@ from galclass.scoring.session import RUNTIME_ERRORS, open_session, read_signatur
 from galclass.scoring.shipped import shipped_model
 from galclass.scoring.signature import EMBEDDING, INPUT_NAME, PROBABILITIES, VOTE_FRACTIONS, Conformal, Unlike
 
+IN_PACKAGE = "package"
+"""Stands for the model in the package where a model is named."""
 CHUNK = 64
 """Images a run of the graph; more is no faster and takes more memory."""
 
@@ -92,7 +94,7 @@ class Scorer:
         object_ids: Sequence[str] | None = None,
         frame_px: int | None | Sequence[int | None] = None,
     ) -> list[Prediction]:
-        """Answer for each image; a faulty image gets a record with `error`, it never raises.
+        """Answer for each image; a faulty image gets a record with `error`.
 
         Parameters
         ----------
@@ -107,7 +109,13 @@ class Scorer:
         -------
         list of Prediction
             One for each image, in order.
+
+        Raises
+        ------
+        TypeError
+            If something else than bytes is given, such as a path.
         """
+        _check_types(images)
         ids = [str(number) for number in range(len(images))] if object_ids is None else [str(key) for key in object_ids]
         frames = list(frame_px) if isinstance(frame_px, Sequence) else [frame_px] * len(images)
         if not len(ids) == len(frames) == len(images):
@@ -228,6 +236,15 @@ def prediction_set(probabilities: NDArray[np.float32], conformal: Conformal | No
     else:
         count = int(np.searchsorted(np.cumsum(falling), conformal.threshold)) + 1
     return tuple(CLASSES[index] for index in order[: max(count, 1)])
+
+
+def _check_types(images: Sequence[bytes | None]) -> None:
+    if isinstance(images, (bytes, bytearray, memoryview, str, Path)):
+        raise TypeError(f"images must be a list of bytes, not {type(images).__name__}: put one image into a list")
+    for position, image in enumerate(images):
+        if image is not None and not isinstance(image, (bytes, bytearray)):
+            kind = type(image).__name__
+            raise TypeError(f"images[{position}] must be the bytes of a file, not {kind}: use Path(...).read_bytes()")
 
 
 class _Distance:

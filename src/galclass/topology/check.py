@@ -11,7 +11,7 @@ from galclass.errors import TopologyError
 from galclass.topology.bundles import BundleResult, resolve_bundle
 from galclass.topology.expressions import Evaluator
 from galclass.topology.faults import Faults
-from galclass.topology.named import TOPOLOGY_NAMES, named_topology
+from galclass.topology.named import TOPOLOGY_NAMES, TORCH_MODULES, named_topology
 from galclass.topology.network import (
     ACTIVATIONS,
     Activation,
@@ -68,6 +68,11 @@ def _text_of(topology: str | Path) -> tuple[str, str | None]:
         return named_topology(str(topology)), None
     path = Path(topology)
     if not path.is_file():
+        if str(topology) in TORCH_MODULES:
+            raise TopologyError(
+                f"{topology} is a torch module, not Net#",
+                expected=f"a Net# file or one of {', '.join(TOPOLOGY_NAMES)}",
+            )
         near = get_close_matches(str(topology), TOPOLOGY_NAMES, 1)
         raise TopologyError(
             f"no topology '{topology}'",

@@ -14,6 +14,9 @@ TOPOLOGY_NAMES: tuple[str, ...] = tuple(
     )
 )
 
+TORCH_MODULES: tuple[str, ...] = ("residual", "residual_large")
+"""Names that `train.topology` knows besides: networks written in torch, which have no Net# text."""
+
 
 def named_topology(name: str) -> str:
     """Return the Net# text of a named topology.

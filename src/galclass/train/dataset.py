@@ -142,6 +142,8 @@ def require_trainable(data: TrainingData, where: str) -> None:
     TrainingError
         Naming the split and what it has.
     """
+    if not (any(data.label) or data.has_votes.any()):
+        raise _no_labels(data, where)
     for split in ("train", "validation"):
         rows = data.indices(split)
         if not len(rows):
@@ -159,6 +161,18 @@ def require_trainable(data: TrainingData, where: str) -> None:
             got=f"{len(rows)} x {only!r}",
             advice="prepare objects of other classes too",
         )
+
+
+def _no_labels(data: TrainingData, where: str) -> TrainingError:
+    from galclass.preprocess.tables import LEADING_COLUMNS
+
+    others = [name for name in data.store.index.column_names if name not in LEADING_COLUMNS]
+    return TrainingError(
+        "no prepared object has a label",
+        where=where,
+        got=f"a catalog with the further columns {', '.join(others[:12])}" if others else "a catalog of ids alone",
+        advice="name the catalog's column of labels with label_column in [[prepare.sources]] and prepare again",
+    )
 
 
 def repeated_rows(data: TrainingData, rows: NDArray[np.int64], config: TrainConfig) -> NDArray[np.int64]:

@@ -1,0 +1,35 @@
+"""Tables as the commands print them: ids are never cut off, and what is no terminal gets every column whole."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+WIDTH_OF_A_PIPE = 1_000_000
+"""So wide that no table is fitted to it."""
+
+_IDS = ("object_id", "asset_id", "file", "rejected file")
+
+
+def console() -> Console:
+    """Give the console of standard output; what is printed is no markup."""
+    return Console(markup=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE)
+
+
+def show(table: Table, on: Console | None = None) -> None:
+    """Print a table; on a terminal long cells go on in the next line, and ids that are short stay in one.
+
+    Parameters
+    ----------
+    table : Table
+    on : Console, optional
+        That of standard output where left out.
+    """
+    on = on or console()
+    for column in table.columns:
+        column.overflow = "fold"
+        longest = max((len(str(cell)) for cell in column.cells), default=0)
+        column.no_wrap = column.header in _IDS and longest <= on.width // 3
+    on.print(table)

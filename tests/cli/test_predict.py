@@ -1,0 +1,60 @@
+"""`galclass predict` as a user reads it: what was found, what is doubtful, where it was written."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from galclass.cli import cli
+
+
+@pytest.fixture
+def folder(tmp_path: Path, sample_folder: Path) -> Path:
+    """Two galaxies of one name in two folders, and noise."""
+    with zipfile.ZipFile(sample_folder / "images_gz2.zip") as archive:
+        names = [name for name in sorted(archive.namelist()) if name.endswith(".jpg")][:2]
+        for place, name in zip("ab", names, strict=True):
+            (tmp_path / "images" / place).mkdir(parents=True)
+            (tmp_path / "images" / place / "x.jpg").write_bytes(archive.read(name))
+    noise = np.random.default_rng(0).integers(0, 256, (424, 424, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "images" / "noise.png"), noise)
+    return tmp_path / "images"
+
+
+def predict(*words: object) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(cli, ["predict", *map(str, words)])
+
+
+def test_the_summary_counts_the_doubtful_and_names_the_file(folder: Path) -> None:
+    done = predict(folder, "--output", folder.parent / "p.csv")
+    assert done.exit_code == 0
+    assert "predict: 3 files, 0 rejected, 1 unlike the training data, " in done.output
+    assert f"written to {folder.parent / 'p.csv'}\n" in done.output
+
+
+def test_files_of_one_object_id_are_told_and_all_have_rows(folder: Path) -> None:
+    done = predict(folder, "--output", folder.parent / "p.csv")
+    assert "1 files have the object_id of another file; each has its row: " in done.stderr
+    assert f"{folder}/a/x.jpg and {folder}/b/x.jpg" in done.stderr
+    with (folder.parent / "p.csv").open(newline="") as file:
+        assert sorted(row["object_id"] for row in csv.DictReader(file)) == ["noise", "x", "x"]
+    assert "object_id of another" not in predict(folder / "a").stderr
+
+
+def test_the_model_in_the_package_has_a_name(folder: Path) -> None:
+    assert (
+        predict(folder / "a", "--model", "package").output.split(", 0 rejected")[0]
+        == (predict(folder / "a").output.split(", 0 rejected")[0])
+    )
+
+
+def test_a_frame_smaller_than_the_file_is_a_reject(folder: Path) -> None:
+    done = predict(folder / "a", "--frame-px", "100")
+    assert done.exit_code == 3
+    assert "frame_too_small: a frame of 100 px is smaller than the file" in done.output

@@ -1,0 +1,89 @@
+"""Tables for people and for pipes: an id is an id, whatever the width."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+from rich.table import Table
+
+from galclass.cli import cli
+from galclass.cli.tables import show
+from galclass.database import Images, NewImage, open_database
+
+ID = "587729387686002878"
+LONG = "a_file_name_longer_than_a_third_of_the_terminal.jpg"
+
+
+def shown(width: int, first: str) -> str:
+    table = Table("object_id", "class", "what it is", "probability", "flags")
+    table.add_row(first, "Sb", "a spiral galaxy [with] a bar " * 4, "0.123", "unlike_training_data")
+    text = io.StringIO()
+    show(table, Console(file=text, width=width, markup=False))
+    return text.getvalue()
+
+
+def test_ids_stay_in_one_piece_on_a_narrow_terminal() -> None:
+    assert ID in shown(80, ID)
+    assert "…" not in shown(80, ID)
+
+
+def test_a_name_too_long_for_a_terminal_goes_on_in_the_next_line() -> None:
+    text = shown(80, LONG)
+    cells = "".join(line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│"))
+    assert cells == LONG
+    assert "…" not in text
+
+
+@pytest.fixture
+def sql(tmp_path: Path):
+    """Run `galclass sql` on a database of one image, with a narrow terminal's width."""
+    with open_database(tmp_path / "galclass.db") as database:
+        Images(database).add([NewImage(ID, b"x", ra=180.0)])
+
+    def run(*words: str) -> Result:
+        return CliRunner(env={"COLUMNS": "40"}).invoke(cli, ["sql", *words, "--workspace", str(tmp_path)])
+
+    return run
+
+
+def test_a_pipe_gets_every_cell_whole(sql) -> None:
+    done = sql("select object_id, sha256, sha256 || sha256 as twice, '[b]' as sign from galaxy_images")
+    assert f"│ {ID} │" in done.output
+    assert "[b]" in done.output
+    assert len(done.output.splitlines()) == 5
+
+
+def test_rows_go_to_a_file(sql, tmp_path: Path) -> None:
+    query = "select object_id, img, ra, dec from galaxy_images union all select 'b', x'01ff', 1, null"
+    assert (
+        f"2 rows written to {tmp_path}/rows.csv"
+        in sql(query, "--output", f"{tmp_path}/rows.csv", "--limit", "1").output
+    )
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["object_id", "img", "ra", "dec"],
+            [ID, "78", "180.0", ""],
+            ["b", "01ff", "1", ""],
+        ]
+    assert sql("select object_id, img from galaxy_images", "--output", f"{tmp_path}/rows.parquet").exit_code == 0
+    assert pyarrow.parquet.read_table(tmp_path / "rows.parquet").to_pylist() == [{"object_id": ID, "img": b"x"}]
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "message"),
+    [
+        ("select 1", "rows.xlsx", "no such format"),
+        ("select 1 as a union all select 'text'", "rows.parquet", "column a: values of several types"),
+    ],
+)
+def test_what_cannot_be_written_leaves_nothing(sql, tmp_path: Path, query: str, name: str, message: str) -> None:
+    done = sql(query, "--output", str(tmp_path / "new" / name))
+    assert done.exit_code == 1
+    assert message in str(done.exception)
+    assert not list((tmp_path / "new").glob("*"))
