@@ -8,14 +8,17 @@ import time
 import zipfile
 from datetime import timedelta
 
+import pyarrow.parquet
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import update
+from tiny_model import tiny_model
 
 from galclass.config import Config
-from galclass.database import Database, Services
+from galclass.database import Database, Registry, Services
 from galclass.database.schema import jobs as job_table
 from galclass.database.types import now
+from galclass.scoring import ROW_COLUMNS
 from galclass.service import create_app
 from galclass.service.jobs import LOST_S, Jobs
 from galclass.service.state import ServiceState
@@ -96,6 +99,41 @@ def test_results_come_in_pages_and_as_csv(client: TestClient, galaxies: dict[str
     assert seen == list(galaxies)
     text = client.get(path, headers={"Accept": "text/csv"}).text
     assert [row["object_id"] for row in csv.DictReader(io.StringIO(text))] == list(galaxies)
+
+
+def test_results_as_a_table_have_every_column_whatever_the_first_image_is(
+    client: TestClient, database: Database, galaxy: bytes
+) -> None:
+    votes = ("smooth-or-featured_smooth",)
+    model = Registry(database).register(tiny_model(5, votes=votes), aliases=())
+    Services(database).publish("galaxy-class", "2.0", "galaxy", model.version)
+    files = {"bad.jpg": b"no image", "good.jpg": galaxy}
+    job = client.post(URL.replace("latest", "2.0"), content=zipped(files), headers=ZIP).json()
+    wait(client, job)
+    path, bounds = f"/v1/jobs/{job['id']}/results", ("", "_low", "_high")
+    columns = [*ROW_COLUMNS, *(f"{votes[0]}_debiased{bound}" for bound in bounds)]
+    rows = list(csv.DictReader(io.StringIO(client.get(path, headers={"Accept": "text/csv"}).text)))
+    assert [list(row) for row in rows] == [columns, columns]
+    assert all(row["scored_at"].endswith("Z") for row in rows)
+    bad, good = client.get(path).json()["predictions"]
+    assert rows[0]["error"] == f"{bad['error']['code']}: {bad['error']['message']}"
+    fraction = good["vote_fractions"][votes[0]]
+    assert [float(rows[1][name]) for name in columns[-3:]] == [fraction[key] for key in ("fraction", "low", "high")]
+    assert "scored_at" not in good
+    data = client.get(path, headers={"Accept": "application/vnd.apache.parquet"}, params={"limit": 1}).content
+    table = pyarrow.parquet.read_table(io.BytesIO(data))
+    assert (table.column_names, str(table.schema.field(columns[-1]).type)) == (columns, "double")
+    empty = client.get(path, headers={"Accept": "text/csv"}, params={"after": 2}).text
+    assert empty.splitlines() == [",".join(columns)]
+
+
+def test_a_table_of_a_deleted_service_keeps_the_columns_of_its_records(client, database: Database, galaxy) -> None:
+    Services(database).publish("short-lived", "1.0", "galaxy", 1)
+    job = client.post(URL.replace("galaxy-class", "short-lived"), content=zipped({"a.jpg": galaxy}), headers=ZIP).json()
+    wait(client, job)
+    Services(database).delete("short-lived", "1.0")
+    text = client.get(f"/v1/jobs/{job['id']}/results", headers={"Accept": "text/csv"}).text
+    assert next(csv.reader(io.StringIO(text))) == list(ROW_COLUMNS)
 
 
 def test_stored_objects_must_exist(client: TestClient) -> None:

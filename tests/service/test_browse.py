@@ -127,6 +127,18 @@ def test_predictions_as_csv_and_parquet(client: TestClient) -> None:
     assert pyarrow.parquet.read_table(io.BytesIO(data.content)).num_rows == 10
 
 
+def test_an_empty_page_has_the_columns_and_types_of_a_full_one(client: TestClient) -> None:
+    def asked(kind: str, **params: object) -> bytes:
+        return client.get("/v1/predictions", headers={"Accept": kind}, params=params).content
+
+    full, empty = (asked("text/csv", page=page).splitlines()[0] for page in (1, 2))
+    assert full == empty
+    parquet = "application/vnd.apache.parquet"
+    tables = [pyarrow.parquet.read_table(io.BytesIO(asked(parquet, page=page))) for page in (1, 2)]
+    assert tables[0].schema == tables[1].schema
+    assert str(tables[0].schema.field("human_label").type) == "string"
+
+
 def test_a_label_is_stored_with_who_and_when_and_replaced_by_the_next(client: TestClient, tokens, galaxies) -> None:
     key = next(iter(galaxies))
     for label in ("Sb", "SBb"):

@@ -97,7 +97,9 @@ def test_an_unknown_media_type_is_not_acceptable(accept: str) -> None:
 
 
 def test_a_table_runs_no_formula_of_a_hostile_id() -> None:
-    text = csv_bytes([{"object_id": '=cmd|"/c calc"', "set": ["Sb", "Sc"], "error": None}]).decode()
+    text = csv_bytes(
+        [{"object_id": '=cmd|"/c calc"', "set": ["Sb", "Sc"], "error": None}], ("object_id", "set", "error")
+    ).decode()
     assert text == 'object_id,set,error\n"\'=cmd|""/c calc""",Sb|Sc,\n'
 
 
@@ -111,7 +113,7 @@ def test_an_etag_tells_parts_apart_and_is_matched_weakly() -> None:
 
 
 def test_every_status_is_one_that_http_knows() -> None:
-    assert set(STATUS.values()) <= {400, 401, 403, 404, 405, 406, 408, 409, 412, 413, 415, 422, 429, 500, 503}
+    assert set(STATUS.values()) <= {400, 401, 403, 404, 405, 406, 408, 409, 412, 413, 415, 422, 429, 431, 500, 503}
 
 
 def test_the_saliency_map_is_high_where_the_answer_hangs_on() -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from galclass.morphology import CLASSES
 from galclass.service import schemas
 from galclass.service.access import Reader
 from galclass.service.archives import read_zip
 from galclass.service.errors import RequestError
 from galclass.service.inputs import ImageInput, check_object_id, parse_json
-from galclass.service.jobs import MAX_IMAGES, UNFINISHED, Job
+from galclass.service.jobs import MAX_IMAGES, UNFINISHED, Job, row_of
 from galclass.service.openapi import BATCH_BODY, responses
-from galclass.service.outputs import JSON, choose_media_type, table_response
+from galclass.service.outputs import JSON, choose_media_type, prediction_columns, table_response
 from galclass.service.predict import Name, Version
 from galclass.service.state import ServiceState, state_of
 
@@ -108,8 +108,11 @@ def job_results(
     ended = last + 1 >= job.total or (not found and job.state not in UNFINISHED)
     headers = {"Cache-Control": "no-store"}
     if media_type != JSON:
-        return table_response([_flat(record) for record in records], media_type, headers)
-    body = {"predictions": records, "next": None if ended else last, "state": job.state}
+        columns = prediction_columns(_vote_columns(state, job, records))
+        rows = [row_of(record) for record in records]
+        return table_response(rows, columns, media_type, headers)
+    shown = [{key: value for key, value in record.items() if key != "scored_at"} for record in records]
+    body = {"predictions": shown, "next": None if ended else last, "state": job.state}
     return JSONResponse({**body, "total": job.total, "done": job.done}, headers=headers)
 
 
@@ -142,15 +145,9 @@ def _shown(job: Job) -> schemas.JobRecord:
     return schemas.JobRecord(**vars(job))
 
 
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """Give a stored record as the row of CSV and Parquet."""
-    probabilities = record["probabilities"] or {}
-    error = record.get("error")
-    return {
-        **{name: record[name] for name in ("object_id", "predicted_class", "predicted_group")},
-        **{f"predicted_{leaf}": probabilities.get(leaf) for leaf in CLASSES},
-        "prediction_set": "|".join(record["prediction_set"]),
-        "flags": "|".join(record["flags"]),
-        "error": f"{error['code']}: {error['message']}" if error else None,
-        **{f"model_{name}": record["model"][name] for name in ("name", "version", "sha256")},
-    }
+def _vote_columns(state: ServiceState, job: Job, records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Give the vote columns of a job's model; where its service was deleted, those that its records have."""
+    try:
+        return state.models.get(state.published.look_up(job.service, job.version).model).signature.vote_columns
+    except RequestError:
+        return tuple(dict.fromkeys(name for record in records for name in record["vote_fractions"]))

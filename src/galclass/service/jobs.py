@@ -7,7 +7,7 @@ state is in its rows, and a job whose worker died is taken over when its heartbe
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,8 @@ from sqlalchemy import Connection, delete, func, or_, select, update
 from galclass.database import Database
 from galclass.database.schema import images, job_items, jobs
 from galclass.database.types import now
-from galclass.scoring import Prediction
+from galclass.morphology import CLASSES
+from galclass.scoring import ImageFault, ModelId, Prediction
 from galclass.service.errors import RequestError
 from galclass.service.inputs import ImageInput
 
@@ -210,7 +211,7 @@ class Jobs:
                 return False
             for item, prediction in zip(items, predictions, strict=True):
                 where = (c.job_id == job_id, c.position == item.position)
-                connection.execute(update(job_items).where(*where).values(record=prediction.as_json(), img=None))
+                connection.execute(update(job_items).where(*where).values(record=stored_record(prediction), img=None))
             answered = select(func.count()).select_from(job_items).where(c.job_id == job_id, c.record.is_not(None))
             _set(connection, job_id, done=connection.scalar(answered) or 0)
             return True
@@ -227,6 +228,30 @@ class Jobs:
             old = select(jobs.c.id).where(jobs.c.expires_at < now())
             connection.execute(delete(job_items).where(job_items.c.job_id.in_(old)))
             return connection.execute(delete(jobs).where(jobs.c.expires_at < now())).rowcount
+
+
+def stored_record(prediction: Prediction) -> dict[str, Any]:
+    """Give what a job keeps of an answer: the JSON record and when it was made, which tables show."""
+    return {**prediction.as_json(), "scored_at": prediction.as_row()["scored_at"]}
+
+
+def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a stored record as the row of CSV and Parquet."""
+    probabilities, error = record["probabilities"], record.get("error")
+    prediction = Prediction(
+        record["object_id"],
+        ModelId(**record["model"]),
+        probabilities=tuple(probabilities[leaf] for leaf in CLASSES) if probabilities else None,
+        predicted_class=record["predicted_class"],
+        predicted_group=record["predicted_group"],
+        prediction_set=tuple(record["prediction_set"]),
+        flags=tuple(record["flags"]),
+        vote_fractions={
+            key: (one["fraction"], one["low"], one["high"]) for key, one in record["vote_fractions"].items()
+        },
+        error=ImageFault(error["code"], error["message"]) if error else None,
+    )
+    return {**prediction.as_row(), "scored_at": record.get("scored_at")}  # answers of older versions have none
 
 
 def _get(connection: Connection, job_id: str) -> Job:
