@@ -35,16 +35,22 @@ class BodyReader:
         self.held_bytes = 0
 
     @asynccontextmanager
-    async def hold(self, request: Request) -> AsyncIterator[bytes]:
+    async def hold(self, request: Request, *, max_bytes: int | None = None) -> AsyncIterator[bytes]:
         """Read the whole body and count it as held until the block ends.
+
+        Parameters
+        ----------
+        request : Request
+        max_bytes : int, optional
+            A limit below that of all bodies.
 
         Raises
         ------
         RequestError
             `body_too_large`, `slow_body`, `incomplete_body`, `unsupported_type` (an encoded body), `overloaded`.
         """
-        self._check_headers(request)
-        held = _Held(self)
+        held = _Held(self, min(max_bytes or self.max_bytes, self.max_bytes))
+        self._check_headers(request, held.most)
         try:
             yield await self._read(request, held)
         finally:
@@ -61,10 +67,10 @@ class BodyReader:
         except ClientDisconnect as error:
             raise RequestError("incomplete_body", "the body ended early", field="body") from error
 
-    def _check_headers(self, request: Request) -> None:
+    def _check_headers(self, request: Request, most: int) -> None:
         declared = request.headers.get("content-length")
-        if declared is not None and declared.isdecimal() and int(declared) > self.max_bytes:
-            raise self._too_large()
+        if declared is not None and declared.isdecimal() and int(declared) > most:
+            raise self._too_large(most)
         encoding = request.headers.get("content-encoding", "identity")
         if encoding != "identity":
             raise RequestError(
@@ -75,19 +81,19 @@ class BodyReader:
         chunks: list[bytes] = []
         async for chunk in request.stream():
             held.add(len(chunk))
-            if held.size > self.max_bytes:
-                raise self._too_large()
+            if held.size > held.most:
+                raise self._too_large(held.most)
             if self.held_bytes > self.max_held_bytes:
                 raise RequestError("overloaded", "too many large bodies at one time", advice="try again shortly")
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _too_large(self) -> RequestError:
+    def _too_large(self, most: int) -> RequestError:
         return RequestError(
             "body_too_large",
             "the body is too large",
-            expected=f"at most {self.max_bytes} bytes",
-            advice="send fewer images in one request, or a batch",
+            expected=f"at most {most} bytes",
+            advice="send fewer images in one request, or a batch" if most == self.max_bytes else None,
             field="body",
         )
 
@@ -95,8 +101,9 @@ class BodyReader:
 class _Held:
     """The bytes that one request holds."""
 
-    def __init__(self, reader: BodyReader) -> None:
+    def __init__(self, reader: BodyReader, most: int) -> None:
         self.size = 0
+        self.most = most
         self._reader = reader
 
     def add(self, count: int) -> None:

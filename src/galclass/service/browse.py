@@ -16,6 +16,7 @@ from galclass.service import schemas
 from galclass.service.access import Publisher, Reader
 from galclass.service.catalog import HUMAN, MAX_PAGE_SIZE, CatalogQuery, find_predictions, parse_cone
 from galclass.service.errors import RequestError
+from galclass.service.json_body import LabelBody, described
 from galclass.service.openapi import responses
 from galclass.service.outputs import JSON, choose_media_type, matches, table_response
 from galclass.service.published import refused_as
@@ -127,9 +128,10 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     "/v1/labels",
     summary="Label a galaxy",
     status_code=201,
-    responses=responses(400, 401, 403, 404, 422, 429, 503),
+    openapi_extra=described(schemas.LabelBody),
+    responses=responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 503),
 )
-def add_label(request: Request, actor: Publisher, body: schemas.LabelBody) -> schemas.LabelRecord:
+def add_label(request: Request, actor: Publisher, body: LabelBody) -> schemas.LabelRecord:
     """Store a class given by a person, with who and when; the same person's next label replaces it."""
     state = state_of(request)
     if body.label not in CLASSES:
