@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import threading
 import time
 import zipfile
+from base64 import b64encode
+from dataclasses import replace
 from datetime import timedelta
 
 import pyarrow.parquet
@@ -19,7 +23,9 @@ from galclass.database import Database, Registry, Services
 from galclass.database.schema import jobs as job_table
 from galclass.database.types import now
 from galclass.scoring import ROW_COLUMNS
-from galclass.service import create_app
+from galclass.service import create_app, inputs
+from galclass.service.archives import read_zip
+from galclass.service.errors import RequestError
 from galclass.service.jobs import LOST_S, Jobs
 from galclass.service.state import ServiceState
 
@@ -27,9 +33,9 @@ URL = "/v1/services/galaxy-class/latest/batches"
 ZIP = {"Content-Type": "application/zip"}
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
+def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
     data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
+    with zipfile.ZipFile(data, "w", method) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return data.getvalue()
@@ -67,6 +73,56 @@ def test_an_archive_bomb_is_refused_before_it_is_unpacked(client: TestClient) ->
             file.write(bytes(1 << 20))
     answer = client.post(URL, content=data.getvalue(), headers=ZIP)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+
+def test_what_an_archive_unpacks_to_is_limited_and_counts_as_held(config: Config) -> None:
+    small = replace(config, serve=replace(config.serve, max_body_bytes=100_000))
+    held: list[int] = []
+    files = {f"{n}.jpg": bytes(90_000) for n in range(4)}
+    with TestClient(create_app(small)) as client:
+        bodies = client.app.state.service.bodies
+        assert len(read_zip(zipped(files, zipfile.ZIP_DEFLATED), 10, 100_000, held.append)) == 4
+        assert held == [360_000]
+        for files_too_large in ({**files, "4.jpg": bytes(90_000)}, {"large.jpg": bytes(100_001)}):
+            refused = client.post(URL, content=zipped(files_too_large, zipfile.ZIP_DEFLATED), headers=ZIP)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (413, "too_large")
+        bodies.held_bytes = bodies.max_held_bytes - 300_000  # as if others held that much
+        refused = client.post(URL, content=zipped(files, zipfile.ZIP_DEFLATED), headers=ZIP)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+        bodies.held_bytes -= bodies.max_held_bytes - 300_000
+        assert client.post(URL, content=zipped(files, zipfile.ZIP_DEFLATED), headers=ZIP).status_code == 202
+        assert bodies.held_bytes == 0
+
+
+def test_an_archive_of_too_many_entries_is_refused_before_its_directory_is_read(monkeypatch) -> None:
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    with pytest.raises(RequestError) as caught:
+        read_zip(b"PK\x01\x02" * 3_000, 100, 1000)
+    assert caught.value.code == "too_many_images"
+
+
+def test_json_of_many_empty_parts_is_refused_unread(client: TestClient) -> None:
+    body = b'{"object_ids": [' + b"[]," * 1_000_000 + b"[]]}"
+    answer = client.post(URL, content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_many_images")
+
+
+def test_a_batch_of_json_is_parsed_once_and_in_the_bounded_pool(client, galaxies, monkeypatch) -> None:
+    threads: list[str] = []
+    parse = inputs.parse_json
+
+    def watched(*arguments: object) -> object:
+        threads.append(threading.current_thread().name)
+        return parse(*arguments)
+
+    monkeypatch.setattr(inputs, "parse_json", watched)
+    padding = b" " * 300_000
+    body = padding + json.dumps({"object_ids": list(galaxies)}).encode()
+    assert client.post(URL, content=body, headers={"Content-Type": "application/json"}).json()["total"] == 10
+    body = padding + json.dumps({"img": b64encode(next(iter(galaxies.values()))).decode()}).encode()
+    assert client.post(URL, content=body, headers={"Content-Type": "application/json"}).json()["total"] == 1
+    assert len(threads) == 2
+    assert all(name.startswith("scoring") for name in threads)
 
 
 def test_an_archive_is_answered_image_by_image(client: TestClient, galaxies: dict[str, bytes]) -> None:

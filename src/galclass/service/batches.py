@@ -12,8 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from galclass.service import schemas
 from galclass.service.access import Reader
 from galclass.service.archives import read_zip
+from galclass.service.body import HeldBody
 from galclass.service.errors import RequestError
-from galclass.service.inputs import ImageInput, check_object_id, parse_json
+from galclass.service.inputs import ImageInput
 from galclass.service.jobs import MAX_IMAGES, UNFINISHED, Job, row_of
 from galclass.service.openapi import BATCH_BODY, responses
 from galclass.service.outputs import JSON, choose_media_type, prediction_columns, table_response
@@ -122,23 +123,12 @@ def cancel_job(request: Request, _: Reader, id: JobId) -> schemas.JobRecord:
     return _shown(state_of(request).jobs.cancel(id))
 
 
-async def _images(state: ServiceState, request: Request, body: bytes) -> list[ImageInput]:
+async def _images(state: ServiceState, request: Request, body: HeldBody) -> list[ImageInput]:
     content_type = request.headers.get("content-type", "")
     kind = content_type.split(";")[0].strip().lower()
-    settings = state.config.serve
     if kind == "application/zip":
-        return await state.pool.run(read_zip, body, MAX_IMAGES, settings.max_body_bytes)
-    if kind == "application/json":
-        value = await run_in_threadpool(parse_json, body)
-        if isinstance(value, dict) and "object_ids" in value:
-            return _stored(value["object_ids"])
-    return list((await state.inputs(body, content_type, None, max_images=MAX_IMAGES)).images)
-
-
-def _stored(object_ids: object) -> list[ImageInput]:
-    if not isinstance(object_ids, list) or not object_ids:
-        raise RequestError("invalid", "not a list of object ids", expected="a list of texts", field="object_ids")
-    return [ImageInput(check_object_id(one, "object_ids"), b"") for one in object_ids]
+        return await state.pool.run(read_zip, body.data, MAX_IMAGES, state.config.serve.max_body_bytes, body.add)
+    return list((await state.inputs(body, content_type, None, max_images=MAX_IMAGES, stored=True)).images)
 
 
 def _shown(job: Job) -> schemas.JobRecord:

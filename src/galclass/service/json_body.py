@@ -34,7 +34,7 @@ def json_body(model: type[Shape]) -> Callable[..., Awaitable[Shape]]:
         if kind != "application/json":
             raise RequestError("invalid", "this takes JSON", expected="application/json", field="Content-Type")
         async with state_of(request).bodies.hold(request, max_bytes=MAX_JSON_BYTES) as body:
-            return _parse(model, body)
+            return _parse(model, body.data)
 
     return read
 

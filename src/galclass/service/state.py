@@ -14,7 +14,7 @@ from galclass.config import Config
 from galclass.database import Images, Registry, Services, Tokens, open_database
 from galclass.scoring import ModelId, Scorer
 from galclass.service.auth import Actor, Authority
-from galclass.service.body import BodyReader
+from galclass.service.body import BodyReader, HeldBody
 from galclass.service.errors import RequestError
 from galclass.service.examples import Examples
 from galclass.service.fetching import UrlFetcher
@@ -150,15 +150,21 @@ class ServiceState:
             done.exception()  # whoever waits gets it; ahead of time nobody does, and the next reading is waited for
 
     async def inputs(
-        self, body: bytes, content_type: str, object_id: str | None, *, max_images: int | None = None
+        self,
+        body: HeldBody,
+        content_type: str,
+        object_id: str | None,
+        *,
+        max_images: int | None = None,
+        stored: bool = False,
     ) -> Inputs:
-        """Find the images of a body, off the event loop when it is large."""
+        """Find the images of a body, off the event loop when it is large; those given by URL are fetched."""
         limit = max_images or self.config.serve.max_images
 
         def parse() -> Inputs:
-            return parse_inputs(body, content_type, object_id=object_id, max_images=limit)
+            return parse_inputs(body.data, content_type, object_id=object_id, max_images=limit, stored=stored)
 
-        inputs = parse() if len(body) <= _SMALL_BODY_BYTES else await self.pool.run(parse)
+        inputs = parse() if len(body.data) <= _SMALL_BODY_BYTES else await self.pool.run(parse)
         return replace(inputs, images=await self.fetcher.fill(inputs.images))
 
     def close(self) -> None:
