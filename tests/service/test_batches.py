@@ -15,18 +15,21 @@ from datetime import timedelta
 import pyarrow.parquet
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import update
+from sqlalchemy import event, func, select, update
 from tiny_model import tiny_model
 
 from galclass.config import Config
 from galclass.database import Database, Registry, Services
+from galclass.database.schema import job_items
 from galclass.database.schema import jobs as job_table
 from galclass.database.types import now
-from galclass.scoring import ROW_COLUMNS
+from galclass.errors import DatabaseError
+from galclass.scoring import ROW_COLUMNS, Scorer
 from galclass.service import create_app, inputs
 from galclass.service.archives import read_zip
 from galclass.service.errors import RequestError
-from galclass.service.jobs import LOST_S, Jobs
+from galclass.service.inputs import ImageInput
+from galclass.service.jobs import LOST_S, MAX_UNFINISHED, Jobs
 from galclass.service.state import ServiceState
 
 URL = "/v1/services/galaxy-class/latest/batches"
@@ -220,8 +223,6 @@ def test_a_cancelled_job_stops_and_stays_readable(config: Config, database: Data
     state: ServiceState = app.state.service
     jobs = Jobs(database, 7)
     job = jobs.create("galaxy-class", "1.0", "test")
-    from galclass.service.inputs import ImageInput
-
     jobs.add(job.id, [ImageInput(key, b"") for key in galaxies] * 4)
     jobs.start(job.id)
     claimed = jobs.claim()
@@ -236,8 +237,6 @@ def test_a_cancelled_job_stops_and_stays_readable(config: Config, database: Data
 
 
 def test_a_job_whose_worker_died_is_taken_over(config: Config, database: Database, galaxies) -> None:
-    from galclass.service.inputs import ImageInput
-
     jobs = Jobs(database, 7)
     job = jobs.create("galaxy-class", "1.0", "test")
     jobs.add(job.id, [ImageInput(key, b"") for key in galaxies])
@@ -251,8 +250,6 @@ def test_a_job_whose_worker_died_is_taken_over(config: Config, database: Databas
 
 
 def test_a_job_of_a_deleted_service_fails_with_the_reason(config: Config, database: Database, galaxies) -> None:
-    from galclass.service.inputs import ImageInput
-
     jobs = Jobs(database, 7)
     job = jobs.create("galaxy-class", "1.0", "test")
     jobs.add(job.id, [ImageInput(next(iter(galaxies)), b"")])
@@ -273,3 +270,77 @@ def test_an_expired_job_is_gone(database: Database) -> None:
     assert jobs.expire() == 1
     with pytest.raises(Exception, match="no such job"):
         jobs.get(kept.id)
+
+
+def test_open_jobs_keep_nobody_out_and_are_gone_after_an_hour(client: TestClient, database: Database, galaxy) -> None:
+    def ask(**params: bool) -> int:
+        return client.post(URL, params=params, content=zipped({"a.jpg": galaxy}), headers=ZIP).status_code
+
+    assert [ask(start=False) for _ in range(MAX_UNFINISHED + 1)] == [202] * MAX_UNFINISHED + [503]
+    assert ask() == 202
+    with database.write() as connection:
+        for row in connection.execute(select(job_table).where(job_table.c.state == "open")).mappings().all():
+            assert timedelta(minutes=59) < row["expires_at"] - row["updated_at"] <= timedelta(hours=1)
+            values = {"expires_at": row["expires_at"] - timedelta(hours=1)}
+            connection.execute(update(job_table).where(job_table.c.id == row["id"]).values(**values))
+    assert ask(start=False) == 202
+
+
+def test_each_addition_keeps_an_open_job_and_its_start_gives_it_days(database: Database) -> None:
+    jobs = Jobs(database, 7)
+    job = jobs.create("galaxy-class", "1.0", "test")
+    with database.write() as connection:
+        connection.execute(update(job_table).values(expires_at=now() + timedelta(seconds=5)))
+    assert jobs.add(job.id, [ImageInput("a", b"x")]).expires_at > now() + timedelta(minutes=59)
+    assert jobs.start(job.id).expires_at > now() + timedelta(days=6)
+
+
+def test_a_job_that_cannot_be_stored_leaves_nothing(
+    client: TestClient, database: Database, galaxy, monkeypatch
+) -> None:
+    def full(*_: object) -> None:
+        raise DatabaseError("database or disk is full")
+
+    monkeypatch.setattr(Jobs, "_queue", full)
+    answer = client.post(URL, content=zipped({"a.jpg": galaxy}), headers=ZIP)
+    assert answer.status_code == 503
+    with database.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(job_table)) == 0
+        assert connection.scalar(select(func.count()).select_from(job_items)) == 0
+
+
+def test_two_workers_on_one_job_count_each_image_once(database: Database, galaxies) -> None:
+    jobs, scorer = Jobs(database, 7), Scorer(tiny_model(0))
+    job = jobs.submit("galaxy-class", "1.0", "test", [ImageInput(key, data) for key, data in galaxies.items()] * 2)
+    jobs.claim()
+    slow = jobs.next_items(job.id)
+    taken_over = jobs.next_items(job.id)
+    for items in (taken_over, slow):
+        assert jobs.save(job.id, items, scorer.score([item.img for item in items]))
+        assert jobs.get(job.id).done == 16
+    rest = jobs.next_items(job.id, after=15)
+    assert [item.position for item in rest] == [16, 17, 18, 19]
+    assert rest == jobs.next_items(job.id)
+    jobs.save(job.id, rest, scorer.score([item.img for item in rest]))
+    assert jobs.get(job.id).done == 20
+
+
+def test_a_chunk_of_a_large_job_asks_for_no_more_than_its_own_rows(database: Database) -> None:
+    jobs = Jobs(database, 7)
+    job = jobs.submit("galaxy-class", "1.0", "test", [ImageInput("a", b"x")])
+    jobs.claim()
+    plans: list[str] = []
+    with database.read() as connection:
+        statements: list[tuple[str, object]] = []
+        keep = lambda *call: statements.append(call[2:4])  # noqa: E731
+        event.listen(database.engine, "before_cursor_execute", keep)
+        items = jobs.next_items(job.id, after=5)
+        jobs.save(job.id, jobs.next_items(job.id), Scorer(tiny_model(0)).score([b"x"]))
+        event.remove(database.engine, "before_cursor_execute", keep)
+        for sql, values in statements:
+            if "galaxy_job_items" in sql:
+                plans += [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert items == []
+    on_items = [plan for plan in plans if "galaxy_job_items" in plan]
+    assert len(on_items) == 3
+    assert all("job_id=? AND position" in plan for plan in on_items), plans

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -15,10 +16,11 @@ from galclass.service.archives import read_zip
 from galclass.service.body import HeldBody
 from galclass.service.errors import RequestError
 from galclass.service.inputs import ImageInput
-from galclass.service.jobs import MAX_IMAGES, UNFINISHED, Job, row_of
+from galclass.service.jobs import MAX_IMAGES, UNFINISHED, Job
 from galclass.service.openapi import BATCH_BODY, responses
 from galclass.service.outputs import JSON, choose_media_type, prediction_columns, table_response
 from galclass.service.predict import Name, Version
+from galclass.service.records import row_of
 from galclass.service.state import ServiceState, state_of
 
 router = APIRouter(tags=["batches"])
@@ -48,16 +50,7 @@ async def submit(
     record = (await state.resolve(name, version)).record
     async with state.bodies.hold(request) as body:
         new = await _images(state, request, body)
-
-        def create() -> Job:
-            job = state.jobs.create(record.name, record.version, actor.name)
-            try:
-                job = state.jobs.add(job.id, new)
-            except RequestError:
-                state.jobs.cancel(job.id)
-                raise
-            return state.jobs.start(job.id) if start else job
-
+        create = partial(state.jobs.submit, record.name, record.version, actor.name, new, start=start)
         return _shown(await run_in_threadpool(create))
 
 

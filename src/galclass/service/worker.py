@@ -84,9 +84,11 @@ class JobWorker:
         return True
 
     def _score(self, job: Job, scorer: Scorer) -> None:
-        while items := self._jobs.next_items(job.id):
+        after = -1  # a job that was taken over may have answers anywhere: it is looked through once from its start
+        while items := self._jobs.next_items(job.id, after):
             if self._stop.is_set() or not self._answer(job, scorer, items):
                 return
+            after = items[-1].position
         self._jobs.finish(job.id)
         log.info("job done", extra={"job": job.id, "service": f"{job.service}@{job.version}"})
 
