@@ -102,6 +102,11 @@ def status_of(error: GalclassError) -> int:
     return STATUS.get(error.code, STATUS["internal"])
 
 
+def told(error: GalclassError) -> str:
+    """Give what anyone may read of an error of ours: a database's own text names hosts and paths."""
+    return _DATABASE_AWAY if error.code == DatabaseError.code else error.what
+
+
 def error_body(code: str, message: str, field: str | None = None) -> dict[str, dict[str, str | None]]:
     """Give the body of a refusal."""
     return {"error": {"code": code, "message": message, "field": field}}
@@ -137,7 +142,7 @@ def refusal_of(error: GalclassError, path: str) -> JSONResponse:
     status = status_of(error)
     if status >= 500:
         log.error("request failed", extra={"code": error.code, "path": path, "reason": str(error)})
-    message = _DATABASE_AWAY if error.code == "database" else str(error)  # its own text names hosts and paths
+    message = told(error) if error.code == DatabaseError.code else str(error)
     field = "img" if isinstance(error, CutoutError) else getattr(error, "field", None)
     response = error_response(error.code, message, field, status=status)
     response.headers.update(getattr(error, "headers", {}))

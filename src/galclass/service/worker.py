@@ -9,6 +9,7 @@ from time import monotonic
 
 from galclass.errors import DatabaseError, GalclassError
 from galclass.scoring import Scorer
+from galclass.service.errors import told
 from galclass.service.jobs import Job, JobItem, Jobs
 
 log = logging.getLogger("galclass.service")
@@ -77,7 +78,7 @@ class JobWorker:
         except GalclassError as error:
             if error.code == DatabaseError.code:
                 raise
-            self._jobs.finish(job.id, error.what)
+            self._jobs.finish(job.id, told(error))
         except Exception:  # the traceback goes to the log; whoever reads the job is told where to look
             log.exception("job failed", extra={"job": job.id, "service": f"{job.service}@{job.version}"})
             self._jobs.finish(job.id, "the server failed on this job; its log has the reason")
