@@ -69,6 +69,17 @@ def test_a_bad_archive_is_refused(client: TestClient, body: bytes, code: str) ->
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_inside_an_archive_is_told_whatever_packed_it(client: TestClient, galaxy: bytes, method: int) -> None:
+    whole = zipped({"a.jpg": galaxy}, method)
+    assert len(read_zip(whole, 10, 1_000_000)) == 1
+    for start in range(40, 140, 20):
+        damaged = bytearray(whole)
+        damaged[start : start + 40] = bytes(40)
+        answer = client.post(URL, content=bytes(damaged), headers=ZIP)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_archive")
+
+
 def test_an_archive_bomb_is_refused_before_it_is_unpacked(client: TestClient) -> None:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.jpg", "w") as file:

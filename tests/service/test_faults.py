@@ -188,3 +188,8 @@ def test_an_unexpected_error_tells_nothing_but_its_number(client: TestClient, mo
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text
+    calm = client.get("/v1/services")
+    assert set(calm.headers) <= set(answer.headers)
+    assert answer.headers["content-security-policy"] == calm.headers["content-security-policy"]
+    assert answer.headers["x-request-id"] in answer.json()["error"]["message"]
+    assert answer.headers.get_list("x-request-id") == [answer.headers["x-request-id"]]

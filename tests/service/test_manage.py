@@ -127,6 +127,13 @@ def test_lists_and_details(client: TestClient) -> None:
     assert client.get("/v1/models/galaxy/a b").status_code == 404
 
 
+@pytest.mark.parametrize("version", ["99999999999999999999", "9223372036854775808", "4294967296", "1" * 60])
+def test_a_version_that_no_database_holds_is_unknown(client: TestClient, version: str) -> None:
+    for path in (f"/v1/models/galaxy/{version}", f"/v1/predictions?model=galaxy@{version}"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_model")
+
+
 def test_capabilities_and_openapi_of_one_service(client: TestClient) -> None:
     capabilities = client.get("/v1/services/galaxy-class/1.0/capabilities").json()
     assert capabilities["groups"]["Artifact"] == ["A"]

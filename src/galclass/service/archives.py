@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -12,6 +13,12 @@ from galclass.service.inputs import ImageInput, id_of_file
 
 UNPACKED_BODIES = 4
 """Largest sum of the unpacked images of one archive, in largest bodies: images are packed already."""
+
+_DAMAGED = (
+    *(zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, RuntimeError),
+    *(zlib.error, lzma.LZMAError, OSError),  # of the three ways to compress; bzip2 raises OSError
+)
+"""What a damaged, encrypted or foreign archive raises."""
 
 _ENTRY = b"PK\x01\x02"
 """What each entry of an archive's directory begins with."""
@@ -46,7 +53,7 @@ def read_zip(
                 ImageInput(id_of_file(entry.filename, place), _read(archive, entry))
                 for place, entry in enumerate(entries)
             ]
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
+    except _DAMAGED as error:
         if isinstance(error, RequestError):
             raise
         raise RequestError("bad_archive", "the archive is damaged, encrypted or no zip file", field="body") from error

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from galclass.errors import CutoutError, DatabaseError, GalclassError, ServiceError
+from galclass.service.headers import security_headers
 
 log = logging.getLogger("galclass.service")
 
@@ -183,4 +184,9 @@ def _methods_of(request: Request) -> list[str]:
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     request_id = request.scope.get("request_id", "")
     log.error("unexpected error", exc_info=error, extra={"path": request.url.path, "request_id": request_id})
-    return error_response("internal", f"the server failed on this request; its log has the reason under {request_id}")
+    response = error_response(
+        "internal", f"the server failed on this request; its log has the reason under {request_id}"
+    )
+    # This answer leaves outside of `Observe`, which adds these to every other.
+    response.raw_headers += [*security_headers(request.url.path), (b"x-request-id", request_id.encode())]
+    return response
