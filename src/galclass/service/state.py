@@ -68,7 +68,9 @@ class ServiceState:
             settings.max_body_bytes, settings.body_timeout_s, HELD_BODIES * settings.max_body_bytes
         )
         self.fetcher = UrlFetcher(settings.url_hosts, settings.max_body_bytes)
-        self.authority = Authority(self._check_token, open_reading=settings.open_reading)
+        self.authority = Authority(
+            self._check_token, open_reading=settings.open_reading, count_unknown=self._count_unknown_token
+        )
         self.rate = RateLimit(settings.requests_per_minute, *shared_rates())
         self.metrics = Metrics()
         self.watch = Watch(self.metrics)
@@ -97,6 +99,8 @@ class ServiceState:
         authorization = request.headers.get("authorization")
         address = request.client.host if request.client else "unknown"
         if self.authority.needs_lookup(authorization):
+            if self.rate.spent(_guesses(address)) and not self.authority.knew(authorization):
+                raise self._too_many()
             actor = await run_in_threadpool(self.authority.identify, authorization, address)
         else:
             actor = self.authority.identify(authorization, address)
@@ -111,11 +115,17 @@ class ServiceState:
             `unauthorized`, `forbidden`, `too_many_requests`.
         """
         if not self.rate.allows(actor.key):
-            raise RequestError(
-                "too_many_requests", "too many requests", expected=f"{self.rate.per_minute} a minute", got=None
-            )
+            raise self._too_many()
         self.authority.require(actor, role)
         return actor
+
+    def _count_unknown_token(self, address: str) -> None:
+        """Count a token that nobody has: tried without limit, each would cost a look into the database."""
+        if not self.rate.allows(_guesses(address)):
+            raise self._too_many()
+
+    def _too_many(self) -> RequestError:
+        return RequestError("too_many_requests", "too many requests", expected=f"{self.rate.per_minute} a minute")
 
     async def resolve(self, name: str, version: str) -> PublishedService:
         """Find the service that answers; less than a second old.
@@ -172,6 +182,11 @@ class ServiceState:
         self.worker.stop()
         self.pool.close()
         self.database.close()
+
+
+def _guesses(address: str) -> str:
+    """Name what counts the unknown tokens of an address; apart from its other requests, which need no token."""
+    return f"unknown tokens of {address}"
 
 
 def threads_of(workers: int) -> int:
