@@ -175,7 +175,7 @@ class ServiceState:
             return parse_inputs(body.data, content_type, object_id=object_id, max_images=limit, stored=stored)
 
         inputs = parse() if len(body.data) <= _SMALL_BODY_BYTES else await self.pool.run(parse)
-        return replace(inputs, images=await self.fetcher.fill(inputs.images))
+        return replace(inputs, images=await self.fetcher.fill(inputs.images, body.add))
 
     def close(self) -> None:
         """Finish what runs, then close the database."""
