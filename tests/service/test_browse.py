@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from galclass.config import Config
-from galclass.database import Database, Images, NewImage
+from galclass.database import Database, Images, NewImage, score_pending
 
 
 def test_an_image_comes_back_as_it_was_added(client: TestClient, galaxies: dict[str, bytes]) -> None:
@@ -71,6 +71,15 @@ def test_predictions_are_paged_and_sorted(client: TestClient, galaxies: dict[str
             assert values == sorted(values, reverse=True)
     assert {row["object_id"] for row in rows} == set(galaxies)
     assert rows[0]["probability"] == max(rows[0]["probabilities"].values())
+
+
+@pytest.mark.parametrize("sort", ["uncertainty", "-uncertainty", "probability", "-probability", "class", "-class"])
+def test_failed_images_come_last_in_either_order(client: TestClient, database: Database, sort: str) -> None:
+    Images(database).add([NewImage("0-failed", b"no image", ra=1.0, dec=1.0)])
+    score_pending(database, "galaxy@1")
+    rows = client.get("/v1/predictions", params={"sort": sort}).json()["predictions"]
+    assert [row["object_id"] for row in rows if row["probability"] is None] == ["0-failed"]
+    assert rows[-1]["object_id"] == "0-failed"
 
 
 def test_predictions_are_filtered_by_class_group_and_certainty(client: TestClient) -> None:
