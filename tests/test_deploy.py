@@ -34,6 +34,11 @@ def test_the_compose_file_keeps_to_the_specification() -> None:
     run(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml")
 
 
+def test_the_proxy_keeps_the_metrics_inside() -> None:
+    lines = [line.split() for line in (DEPLOY / "Caddyfile").read_text().splitlines()]
+    assert [line[:3] for line in lines if line[:1] == ["respond"]] == [["respond", "/metrics", "404"]]
+
+
 def test_the_systemd_unit_has_no_fault(tmp_path: Path) -> None:
     unit = (DEPLOY / "galclass.service").read_text()
     assert "/opt/galclass/bin/galclass" in unit

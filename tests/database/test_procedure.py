@@ -111,6 +111,18 @@ def test_the_procedure_writes_what_the_worker_writes(server: Database, session) 
     assert len(written) == 70
 
 
+def test_what_the_procedure_scored_waits_for_no_worker(server: Database, session) -> None:
+    session.execute("DELETE FROM galaxy_score_queue")
+    session.execute(
+        "INSERT INTO galaxy_score_queue (model_name, model_version, object_id)"
+        " SELECT 'galaxy', 1, object_id FROM galaxy_images"
+    )
+    session.execute("CALL predict_galaxy_class_batch(max_rows => 50)")
+    assert score_pending(server).scored == 20
+    assert session.execute("SELECT count(*) FROM galaxy_score_queue").fetchone() == (0,)
+    assert session.execute("SELECT count(*) FROM galaxy_predictions").fetchone() == (70,)
+
+
 def test_the_procedure_goes_on_where_it_stopped(session) -> None:
     session.execute("CALL predict_galaxy_class_batch(batch => 7, max_rows => 20)")
     assert session.execute("SELECT count(*) FROM galaxy_predictions").fetchone() == (20,)

@@ -10,7 +10,7 @@ from tiny_model import tiny_model
 
 from galclass.database import Database, Images, NewImage, Registry, score_pending
 from galclass.database.queue import ScoreQueue
-from galclass.database.schema import predictions, score_queue
+from galclass.database.schema import images, predictions, score_queue
 from galclass.database.types import now
 from galclass.errors import RegistryError
 from galclass.morphology import CLASSES
@@ -45,6 +45,20 @@ def test_a_second_run_does_nothing(filled: Database) -> None:
     assert summary.scored == 0
     assert "nothing to do" in str(summary)
     assert rows(filled) == before
+
+
+def test_what_was_scored_past_the_queue_is_taken_off_it(filled: Database) -> None:
+    everything = score_pending(filled).scored
+    with filled.write() as connection:
+        values = {"model_name": "galaxy", "model_version": 1}
+        keys = connection.scalars(select(images.c.object_id).order_by(images.c.object_id)).all()
+        connection.execute(score_queue.insert(), [{**values, "object_id": key} for key in keys])
+        held = {"claimed_by": "elsewhere:1:x", "claimed_until": now() + timedelta(minutes=1)}
+        connection.execute(score_queue.update().where(score_queue.c.object_id == keys[0]).values(**held))
+    assert everything == len(keys)
+    assert score_pending(filled).scored == 0
+    with filled.read() as connection:
+        assert connection.scalars(select(score_queue.c.object_id)).all() == [keys[0]]  # its worker takes it off
 
 
 def test_a_bad_image_keeps_its_reason_and_stops_nothing(filled: Database, galaxies: dict[str, bytes]) -> None:

@@ -7,7 +7,9 @@ from sqlalchemy import text
 from tiny_model import tiny_model
 
 from galclass.database import Database, Registry, Services, Tokens
+from galclass.database.migrate import known_migrations, split_statements
 from galclass.errors import DatabaseError, RegistryError
+from galclass.service.publish import publish
 
 
 @pytest.fixture
@@ -32,6 +34,55 @@ def test_a_version_never_changes(services: Services) -> None:
     with pytest.raises(RegistryError, match="already, with another model"):
         services.publish("galaxy-class", "1.0", "galaxy", 2)
     assert len(services.log()) == 2
+
+
+def test_a_deleted_version_comes_back_with_its_own_model_only(services: Services, database: Database) -> None:
+    services.publish("galaxy-class", "1.0", "galaxy", 1)
+    services.publish("galaxy-class", "1.1", "galaxy", 2)
+    services.delete("galaxy-class", "1.0")
+    with pytest.raises(RegistryError, match="another model's before it was deleted"):
+        services.publish("galaxy-class", "1.0", "galaxy", 2)
+    assert services.get("galaxy-class").version == "1.1"
+    again = publish(database, "galaxy-class", "galaxy@1", "1.0")
+    assert (again.service.version, again.service.model_version, again.new) == ("1.0", 1, True)
+    services.alias("galaxy-class", "latest", "1.1")
+    services.delete("galaxy-class", "1.0")
+    services.delete("galaxy-class", "1.1")
+    assert services.published("galaxy-class").keys() == {"1.0", "1.1"}
+    raised = publish(database, "galaxy-class", "galaxy@2", "1.0", next_version=True)
+    assert (raised.service.version, raised.service.model_version) == ("1.1", 2)
+
+
+def test_a_version_deleted_before_the_log_kept_models_is_not_given_again(services: Services, database: Database):
+    services.publish("galaxy-class", "1.0", "galaxy", 1)
+    services.delete("galaxy-class", "1.0")
+    with database.write() as connection:
+        connection.execute(text("UPDATE galaxy_service_log SET model_sha256 = NULL"))
+    with pytest.raises(RegistryError, match="before it was deleted"):
+        services.publish("galaxy-class", "1.0", "galaxy", 1)
+
+
+def test_the_migration_fills_in_the_models_of_versions_that_stand(services: Services, database: Database) -> None:
+    services.publish("galaxy-class", "1.0", "galaxy", 1)
+    (step,) = [step for step in known_migrations(database.dialect) if step.id == 4]
+    statements = split_statements(step.sql)
+    with database.write() as connection:
+        before = connection.scalar(text("SELECT model_sha256 FROM galaxy_service_log WHERE action = 'publish'"))
+        connection.execute(text("ALTER TABLE galaxy_service_log DROP COLUMN model_sha256"))
+        for statement in statements:
+            connection.execute(text(statement))
+        after = connection.scalar(text("SELECT model_sha256 FROM galaxy_service_log WHERE action = 'publish'"))
+    assert before == after == Registry(database).resolve("galaxy@1").sha256
+
+
+@pytest.mark.parametrize("alias", ["1.1", "2", "1.0-rc1"])
+def test_an_alias_is_nothing_that_could_be_a_version(services: Services, alias: str) -> None:
+    services.publish("galaxy-class", "1.0", "galaxy", 1)
+    with pytest.raises(RegistryError):
+        services.alias("galaxy-class", alias, "1.0")
+    with pytest.raises(RegistryError):
+        services.publish("galaxy-class", "1.1", "galaxy", 2, aliases=(alias,))
+    assert [record.version for record in services.list()] == ["1.0"]
 
 
 @pytest.mark.parametrize(

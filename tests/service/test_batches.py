@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import threading
 import time
 import zipfile
+from base64 import b64encode
+from dataclasses import replace
 from datetime import timedelta
 
+import pyarrow.parquet
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import update
+from sqlalchemy import event, func, select, update
+from tiny_model import tiny_model
 
 from galclass.config import Config
-from galclass.database import Database, Services
+from galclass.database import Database, Registry, Services
+from galclass.database.schema import job_items
 from galclass.database.schema import jobs as job_table
 from galclass.database.types import now
-from galclass.service import create_app
-from galclass.service.jobs import LOST_S, Jobs
+from galclass.errors import DatabaseError
+from galclass.scoring import ROW_COLUMNS, Scorer
+from galclass.service import create_app, inputs
+from galclass.service.archives import read_zip
+from galclass.service.errors import RequestError
+from galclass.service.inputs import ImageInput
+from galclass.service.jobs import LOST_S, MAX_UNFINISHED, Jobs
 from galclass.service.state import ServiceState
 
 URL = "/v1/services/galaxy-class/latest/batches"
 ZIP = {"Content-Type": "application/zip"}
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
+def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
     data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
+    with zipfile.ZipFile(data, "w", method) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return data.getvalue()
@@ -57,6 +69,17 @@ def test_a_bad_archive_is_refused(client: TestClient, body: bytes, code: str) ->
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_inside_an_archive_is_told_whatever_packed_it(client: TestClient, galaxy: bytes, method: int) -> None:
+    whole = zipped({"a.jpg": galaxy}, method)
+    assert len(read_zip(whole, 10, 1_000_000)) == 1
+    for start in range(40, 140, 20):
+        damaged = bytearray(whole)
+        damaged[start : start + 40] = bytes(40)
+        answer = client.post(URL, content=bytes(damaged), headers=ZIP)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_archive")
+
+
 def test_an_archive_bomb_is_refused_before_it_is_unpacked(client: TestClient) -> None:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.jpg", "w") as file:
@@ -64,6 +87,56 @@ def test_an_archive_bomb_is_refused_before_it_is_unpacked(client: TestClient) ->
             file.write(bytes(1 << 20))
     answer = client.post(URL, content=data.getvalue(), headers=ZIP)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+
+def test_what_an_archive_unpacks_to_is_limited_and_counts_as_held(config: Config) -> None:
+    small = replace(config, serve=replace(config.serve, max_body_bytes=100_000))
+    held: list[int] = []
+    files = {f"{n}.jpg": bytes(90_000) for n in range(4)}
+    with TestClient(create_app(small)) as client:
+        bodies = client.app.state.service.bodies
+        assert len(read_zip(zipped(files, zipfile.ZIP_DEFLATED), 10, 100_000, held.append)) == 4
+        assert held == [360_000]
+        for files_too_large in ({**files, "4.jpg": bytes(90_000)}, {"large.jpg": bytes(100_001)}):
+            refused = client.post(URL, content=zipped(files_too_large, zipfile.ZIP_DEFLATED), headers=ZIP)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (413, "too_large")
+        bodies.held_bytes = bodies.max_held_bytes - 300_000  # as if others held that much
+        refused = client.post(URL, content=zipped(files, zipfile.ZIP_DEFLATED), headers=ZIP)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+        bodies.held_bytes -= bodies.max_held_bytes - 300_000
+        assert client.post(URL, content=zipped(files, zipfile.ZIP_DEFLATED), headers=ZIP).status_code == 202
+        assert bodies.held_bytes == 0
+
+
+def test_an_archive_of_too_many_entries_is_refused_before_its_directory_is_read(monkeypatch) -> None:
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    with pytest.raises(RequestError) as caught:
+        read_zip(b"PK\x01\x02" * 3_000, 100, 1000)
+    assert caught.value.code == "too_many_images"
+
+
+def test_json_of_many_empty_parts_is_refused_unread(client: TestClient) -> None:
+    body = b'{"object_ids": [' + b"[]," * 1_000_000 + b"[]]}"
+    answer = client.post(URL, content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_many_images")
+
+
+def test_a_batch_of_json_is_parsed_once_and_in_the_bounded_pool(client, galaxies, monkeypatch) -> None:
+    threads: list[str] = []
+    parse = inputs.parse_json
+
+    def watched(*arguments: object) -> object:
+        threads.append(threading.current_thread().name)
+        return parse(*arguments)
+
+    monkeypatch.setattr(inputs, "parse_json", watched)
+    padding = b" " * 300_000
+    body = padding + json.dumps({"object_ids": list(galaxies)}).encode()
+    assert client.post(URL, content=body, headers={"Content-Type": "application/json"}).json()["total"] == 10
+    body = padding + json.dumps({"img": b64encode(next(iter(galaxies.values()))).decode()}).encode()
+    assert client.post(URL, content=body, headers={"Content-Type": "application/json"}).json()["total"] == 1
+    assert len(threads) == 2
+    assert all(name.startswith("scoring") for name in threads)
 
 
 def test_an_archive_is_answered_image_by_image(client: TestClient, galaxies: dict[str, bytes]) -> None:
@@ -98,6 +171,41 @@ def test_results_come_in_pages_and_as_csv(client: TestClient, galaxies: dict[str
     assert [row["object_id"] for row in csv.DictReader(io.StringIO(text))] == list(galaxies)
 
 
+def test_results_as_a_table_have_every_column_whatever_the_first_image_is(
+    client: TestClient, database: Database, galaxy: bytes
+) -> None:
+    votes = ("smooth-or-featured_smooth",)
+    model = Registry(database).register(tiny_model(5, votes=votes), aliases=())
+    Services(database).publish("galaxy-class", "2.0", "galaxy", model.version)
+    files = {"bad.jpg": b"no image", "good.jpg": galaxy}
+    job = client.post(URL.replace("latest", "2.0"), content=zipped(files), headers=ZIP).json()
+    wait(client, job)
+    path, bounds = f"/v1/jobs/{job['id']}/results", ("", "_low", "_high")
+    columns = [*ROW_COLUMNS, *(f"{votes[0]}_debiased{bound}" for bound in bounds)]
+    rows = list(csv.DictReader(io.StringIO(client.get(path, headers={"Accept": "text/csv"}).text)))
+    assert [list(row) for row in rows] == [columns, columns]
+    assert all(row["scored_at"].endswith("Z") for row in rows)
+    bad, good = client.get(path).json()["predictions"]
+    assert rows[0]["error"] == f"{bad['error']['code']}: {bad['error']['message']}"
+    fraction = good["vote_fractions"][votes[0]]
+    assert [float(rows[1][name]) for name in columns[-3:]] == [fraction[key] for key in ("fraction", "low", "high")]
+    assert "scored_at" not in good
+    data = client.get(path, headers={"Accept": "application/vnd.apache.parquet"}, params={"limit": 1}).content
+    table = pyarrow.parquet.read_table(io.BytesIO(data))
+    assert (table.column_names, str(table.schema.field(columns[-1]).type)) == (columns, "double")
+    empty = client.get(path, headers={"Accept": "text/csv"}, params={"after": 2}).text
+    assert empty.splitlines() == [",".join(columns)]
+
+
+def test_a_table_of_a_deleted_service_keeps_the_columns_of_its_records(client, database: Database, galaxy) -> None:
+    Services(database).publish("short-lived", "1.0", "galaxy", 1)
+    job = client.post(URL.replace("galaxy-class", "short-lived"), content=zipped({"a.jpg": galaxy}), headers=ZIP).json()
+    wait(client, job)
+    Services(database).delete("short-lived", "1.0")
+    text = client.get(f"/v1/jobs/{job['id']}/results", headers={"Accept": "text/csv"}).text
+    assert next(csv.reader(io.StringIO(text))) == list(ROW_COLUMNS)
+
+
 def test_stored_objects_must_exist(client: TestClient) -> None:
     answer = client.post(URL, json={"object_ids": ["nothing"]})
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_object")
@@ -126,8 +234,6 @@ def test_a_cancelled_job_stops_and_stays_readable(config: Config, database: Data
     state: ServiceState = app.state.service
     jobs = Jobs(database, 7)
     job = jobs.create("galaxy-class", "1.0", "test")
-    from galclass.service.inputs import ImageInput
-
     jobs.add(job.id, [ImageInput(key, b"") for key in galaxies] * 4)
     jobs.start(job.id)
     claimed = jobs.claim()
@@ -142,8 +248,6 @@ def test_a_cancelled_job_stops_and_stays_readable(config: Config, database: Data
 
 
 def test_a_job_whose_worker_died_is_taken_over(config: Config, database: Database, galaxies) -> None:
-    from galclass.service.inputs import ImageInput
-
     jobs = Jobs(database, 7)
     job = jobs.create("galaxy-class", "1.0", "test")
     jobs.add(job.id, [ImageInput(key, b"") for key in galaxies])
@@ -157,8 +261,6 @@ def test_a_job_whose_worker_died_is_taken_over(config: Config, database: Databas
 
 
 def test_a_job_of_a_deleted_service_fails_with_the_reason(config: Config, database: Database, galaxies) -> None:
-    from galclass.service.inputs import ImageInput
-
     jobs = Jobs(database, 7)
     job = jobs.create("galaxy-class", "1.0", "test")
     jobs.add(job.id, [ImageInput(next(iter(galaxies)), b"")])
@@ -179,3 +281,77 @@ def test_an_expired_job_is_gone(database: Database) -> None:
     assert jobs.expire() == 1
     with pytest.raises(Exception, match="no such job"):
         jobs.get(kept.id)
+
+
+def test_open_jobs_keep_nobody_out_and_are_gone_after_an_hour(client: TestClient, database: Database, galaxy) -> None:
+    def ask(**params: bool) -> int:
+        return client.post(URL, params=params, content=zipped({"a.jpg": galaxy}), headers=ZIP).status_code
+
+    assert [ask(start=False) for _ in range(MAX_UNFINISHED + 1)] == [202] * MAX_UNFINISHED + [503]
+    assert ask() == 202
+    with database.write() as connection:
+        for row in connection.execute(select(job_table).where(job_table.c.state == "open")).mappings().all():
+            assert timedelta(minutes=59) < row["expires_at"] - row["updated_at"] <= timedelta(hours=1)
+            values = {"expires_at": row["expires_at"] - timedelta(hours=1)}
+            connection.execute(update(job_table).where(job_table.c.id == row["id"]).values(**values))
+    assert ask(start=False) == 202
+
+
+def test_each_addition_keeps_an_open_job_and_its_start_gives_it_days(database: Database) -> None:
+    jobs = Jobs(database, 7)
+    job = jobs.create("galaxy-class", "1.0", "test")
+    with database.write() as connection:
+        connection.execute(update(job_table).values(expires_at=now() + timedelta(seconds=5)))
+    assert jobs.add(job.id, [ImageInput("a", b"x")]).expires_at > now() + timedelta(minutes=59)
+    assert jobs.start(job.id).expires_at > now() + timedelta(days=6)
+
+
+def test_a_job_that_cannot_be_stored_leaves_nothing(
+    client: TestClient, database: Database, galaxy, monkeypatch
+) -> None:
+    def full(*_: object) -> None:
+        raise DatabaseError("database or disk is full")
+
+    monkeypatch.setattr(Jobs, "_queue", full)
+    answer = client.post(URL, content=zipped({"a.jpg": galaxy}), headers=ZIP)
+    assert answer.status_code == 503
+    with database.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(job_table)) == 0
+        assert connection.scalar(select(func.count()).select_from(job_items)) == 0
+
+
+def test_two_workers_on_one_job_count_each_image_once(database: Database, galaxies) -> None:
+    jobs, scorer = Jobs(database, 7), Scorer(tiny_model(0))
+    job = jobs.submit("galaxy-class", "1.0", "test", [ImageInput(key, data) for key, data in galaxies.items()] * 2)
+    jobs.claim()
+    slow = jobs.next_items(job.id)
+    taken_over = jobs.next_items(job.id)
+    for items in (taken_over, slow):
+        assert jobs.save(job.id, items, scorer.score([item.img for item in items]))
+        assert jobs.get(job.id).done == 16
+    rest = jobs.next_items(job.id, after=15)
+    assert [item.position for item in rest] == [16, 17, 18, 19]
+    assert rest == jobs.next_items(job.id)
+    jobs.save(job.id, rest, scorer.score([item.img for item in rest]))
+    assert jobs.get(job.id).done == 20
+
+
+def test_a_chunk_of_a_large_job_asks_for_no_more_than_its_own_rows(database: Database) -> None:
+    jobs = Jobs(database, 7)
+    job = jobs.submit("galaxy-class", "1.0", "test", [ImageInput("a", b"x")])
+    jobs.claim()
+    plans: list[str] = []
+    with database.read() as connection:
+        statements: list[tuple[str, object]] = []
+        keep = lambda *call: statements.append(call[2:4])  # noqa: E731
+        event.listen(database.engine, "before_cursor_execute", keep)
+        items = jobs.next_items(job.id, after=5)
+        jobs.save(job.id, jobs.next_items(job.id), Scorer(tiny_model(0)).score([b"x"]))
+        event.remove(database.engine, "before_cursor_execute", keep)
+        for sql, values in statements:
+            if "galaxy_job_items" in sql:
+                plans += [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert items == []
+    on_items = [plan for plan in plans if "galaxy_job_items" in plan]
+    assert len(on_items) == 3
+    assert all("job_id=? AND position" in plan for plan in on_items), plans

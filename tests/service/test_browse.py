@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from galclass.config import Config
-from galclass.database import Database, Images, NewImage
+from galclass.database import Database, Images, NewImage, score_pending
 
 
 def test_an_image_comes_back_as_it_was_added(client: TestClient, galaxies: dict[str, bytes]) -> None:
@@ -73,6 +73,15 @@ def test_predictions_are_paged_and_sorted(client: TestClient, galaxies: dict[str
     assert rows[0]["probability"] == max(rows[0]["probabilities"].values())
 
 
+@pytest.mark.parametrize("sort", ["uncertainty", "-uncertainty", "probability", "-probability", "class", "-class"])
+def test_failed_images_come_last_in_either_order(client: TestClient, database: Database, sort: str) -> None:
+    Images(database).add([NewImage("0-failed", b"no image", ra=1.0, dec=1.0)])
+    score_pending(database, "galaxy@1")
+    rows = client.get("/v1/predictions", params={"sort": sort}).json()["predictions"]
+    assert [row["object_id"] for row in rows if row["probability"] is None] == ["0-failed"]
+    assert rows[-1]["object_id"] == "0-failed"
+
+
 def test_predictions_are_filtered_by_class_group_and_certainty(client: TestClient) -> None:
     every = client.get("/v1/predictions").json()["predictions"]
     leaf, group = every[0]["predicted_class"], every[0]["predicted_group"]
@@ -125,6 +134,18 @@ def test_predictions_as_csv_and_parquet(client: TestClient) -> None:
     assert (len(rows), text.headers["x-total-count"]) == (10, "10")
     data = client.get("/v1/predictions", headers={"Accept": "application/vnd.apache.parquet"})
     assert pyarrow.parquet.read_table(io.BytesIO(data.content)).num_rows == 10
+
+
+def test_an_empty_page_has_the_columns_and_types_of_a_full_one(client: TestClient) -> None:
+    def asked(kind: str, **params: object) -> bytes:
+        return client.get("/v1/predictions", headers={"Accept": kind}, params=params).content
+
+    full, empty = (asked("text/csv", page=page).splitlines()[0] for page in (1, 2))
+    assert full == empty
+    parquet = "application/vnd.apache.parquet"
+    tables = [pyarrow.parquet.read_table(io.BytesIO(asked(parquet, page=page))) for page in (1, 2)]
+    assert tables[0].schema == tables[1].schema
+    assert str(tables[0].schema.field("human_label").type) == "string"
 
 
 def test_a_label_is_stored_with_who_and_when_and_replaced_by_the_next(client: TestClient, tokens, galaxies) -> None:

@@ -87,7 +87,7 @@ def test_while_the_database_is_away_known_services_answer_and_the_rest_is_503(
         state: ServiceState = client.app.state.service
 
         def gone(*_: object) -> None:
-            raise DatabaseError("connection refused", where="postgresql://user@secret-host/db")
+            raise DatabaseError("connection to secret-host:5432 refused", where="postgresql://user@secret-host/db")
 
         monkeypatch.setattr(PublishedServices, "_read", gone)
         monkeypatch.setattr(type(state.services), "list", gone)
@@ -97,10 +97,28 @@ def test_while_the_database_is_away_known_services_answer_and_the_rest_is_503(
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "1"
             assert "secret-host" not in answer.text
-        assert client.get("/v1/services").json()["error"]["code"] == "database"
+        services = client.get("/v1/services")
+        assert services.json()["error"]["code"] == "database"
+        assert "secret-host" not in services.text
         assert client.get("/healthz").status_code == 200
         monkeypatch.undo()
         assert client.get("/readyz").status_code == 200
+
+
+def test_a_model_that_cannot_be_read_tells_nothing_of_the_database(config: Config, monkeypatch, caplog) -> None:
+    with TestClient(create_app(config), raise_server_exceptions=False) as client:
+        state: ServiceState = client.app.state.service
+
+        def gone(*_: object) -> None:
+            raise DatabaseError("connection to secret-host:5432 refused")
+
+        monkeypatch.setattr(type(state.registry), "get", gone)
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["ok"] == ["database"]
+        assert "secret-host" not in answer.text
+        assert "does not answer" in next(iter(answer.json()["failing"].values()))
+        assert "secret-host" in [record.reason for record in caplog.records if record.message == "not ready"][0]
 
 
 def test_a_model_deleted_under_its_service_is_told_as_such(config: Config, galaxy: bytes) -> None:
@@ -170,3 +188,8 @@ def test_an_unexpected_error_tells_nothing_but_its_number(client: TestClient, mo
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text
+    calm = client.get("/v1/services")
+    assert set(calm.headers) <= set(answer.headers)
+    assert answer.headers["content-security-policy"] == calm.headers["content-security-policy"]
+    assert answer.headers["x-request-id"] in answer.json()["error"]["message"]
+    assert answer.headers.get_list("x-request-id") == [answer.headers["x-request-id"]]

@@ -81,3 +81,58 @@ def test_a_host_that_misbehaves_is_told_from_an_image(answer, code: str) -> None
 
 def test_an_allowed_image_is_fetched() -> None:
     assert fetch(f"https://{HOST.upper()}/a.jpg", httpx2.Response(200, content=b"image")) == b"image"
+
+
+def test_one_bad_address_fetches_none_of_the_others() -> None:
+    asked: list[str] = []
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        asked.append(str(request.url))
+        return httpx2.Response(200, content=b"image")
+
+    fetcher = UrlFetcher((HOST,), 100, httpx2.MockTransport(handle))
+    urls = [f"https://{HOST}/a.jpg", "https://evil.example.org/b.jpg"]
+    with pytest.raises(RequestError, match="host is not allowed"):
+        asyncio.run(fetcher.fill(tuple(ImageInput("1", b"", url=url) for url in urls)))
+    assert asked == []
+
+
+def test_one_failure_ends_the_fetching_of_the_others() -> None:
+    ended: list[str] = []
+
+    async def handle(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/bad.jpg":
+            return httpx2.Response(404)
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            ended.append(request.url.path)
+            raise
+        return httpx2.Response(200, content=b"image")
+
+    async def run() -> None:
+        fetcher = UrlFetcher((HOST,), 100, httpx2.MockTransport(handle))
+        names = ("a", "b", "bad")
+        with pytest.raises(RequestError) as caught:
+            await fetcher.fill(tuple(ImageInput(name, b"", url=f"https://{HOST}/{name}.jpg") for name in names))
+        assert caught.value.code == "url_failed"
+        assert sorted(ended) == ["/a.jpg", "/b.jpg"]
+
+    asyncio.run(run())
+
+
+def test_what_is_fetched_counts_together_and_as_held() -> None:
+    def handle(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, content=b"x" * 60)
+
+    held: list[int] = []
+    fetcher = UrlFetcher((HOST,), 130, httpx2.MockTransport(handle))
+    images = [ImageInput(str(n), b"", url=f"https://{HOST}/{n}.jpg") for n in range(3)]
+    with_data = ImageInput("sent", b"sent")
+    filled = asyncio.run(fetcher.fill((images[0], with_data, images[1]), held.append))
+    assert [image.object_id for image in filled] == ["0", "sent", "1"]
+    assert [len(image.data) for image in filled] == [60, 4, 60]
+    assert sum(held) == 120
+    with pytest.raises(RequestError, match="too large") as caught:
+        asyncio.run(fetcher.fill(tuple(images)))
+    assert caught.value.code == "too_large"

@@ -18,6 +18,9 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
+from galclass.config import load_config
+from galclass.database import Tokens, open_database
+
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from hostile import bmp_of_size, jpeg_of_size, mutated, png_bomb  # noqa: E402  # tests/ is no package
@@ -177,6 +180,26 @@ def test_a_body_that_dawdles_is_cut_off(server: LiveServer) -> None:
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert json.loads(answer.split(b"\r\n\r\n")[1])["error"]["code"] == "slow_body"
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v1/services"), ("PUT", "/v1/services/galaxy-class/aliases/latest"), ("POST", "/v1/labels")],
+)
+def test_json_is_read_after_the_token_and_within_bytes_and_time(server: LiveServer, method: str, path: str) -> None:
+    with open_database(load_config(None, {"workspace": str(server.log.parent)}).database_url) as database:
+        token = f"Authorization: Bearer {Tokens(database).create('publisher', path)}\r\n"
+
+    def ask(length: int, body: bytes, head: str = "") -> bytes:
+        sized = f"Content-Type: application/json\r\nContent-Length: {length}\r\n"
+        return talk(server, f"{method} {path} HTTP/1.1\r\nHost: x\r\n{head}{sized}\r\n".encode() + body)
+
+    assert ask(10**9, b'{"name"').startswith(b"HTTP/1.1 401 ")
+    assert ask(65537, b'{"name"', token).startswith(b"HTTP/1.1 413 ")
+    started = time.monotonic()
+    assert b"slow_body" in ask(100, b'{"name"', token)
+    assert time.monotonic() - started < 10
+    assert b'"code":"invalid"' in ask(7, b'{"name"', token)
 
 
 def test_a_declared_size_over_the_limit_is_refused_before_a_byte_is_sent(server: LiveServer) -> None:

@@ -127,6 +127,13 @@ def test_lists_and_details(client: TestClient) -> None:
     assert client.get("/v1/models/galaxy/a b").status_code == 404
 
 
+@pytest.mark.parametrize("version", ["99999999999999999999", "9223372036854775808", "4294967296", "1" * 60])
+def test_a_version_that_no_database_holds_is_unknown(client: TestClient, version: str) -> None:
+    for path in (f"/v1/models/galaxy/{version}", f"/v1/predictions?model=galaxy@{version}"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_model")
+
+
 def test_capabilities_and_openapi_of_one_service(client: TestClient) -> None:
     capabilities = client.get("/v1/services/galaxy-class/1.0/capabilities").json()
     assert capabilities["groups"]["Artifact"] == ["A"]
@@ -163,6 +170,33 @@ def test_too_many_requests_are_told_to_wait(config) -> None:
         refused = client.get("/v1/services")
     assert statuses == [200, 200, 200, 429]
     assert refused.headers["retry-after"] == "1"
+
+
+def test_unknown_tokens_are_limited_by_address_and_cost_no_more_look_ups(config, tokens, galaxy, monkeypatch) -> None:
+    from dataclasses import replace
+
+    from galclass.service import create_app
+
+    looked_up: list[str] = []
+    verify = Tokens.verify
+
+    def counted(self: Tokens, secret: str):
+        looked_up.append(secret)
+        return verify(self, secret)
+
+    monkeypatch.setattr(Tokens, "verify", counted)
+    limited = replace(config, serve=replace(config.serve, requests_per_minute=3))
+    with TestClient(create_app(limited)) as client:
+        assert client.get("/v1/services", headers=tokens["reader"]).status_code == 200
+        guesses = [{"Authorization": f"Bearer guess-{n}"} for n in range(6)]
+        statuses = [client.get("/v1/services", headers=guess).status_code for guess in guesses]
+        assert statuses == [401, 401, 401, 429, 429, 429]
+        assert len(looked_up) == 4
+        same = [client.get("/v1/services", headers=guesses[0]).status_code for _ in range(2)]
+        assert same == [429, 429]
+        assert client.get("/v1/services").status_code == 200  # without a token from the same address
+        time.sleep(0.6)  # until the reader's token has to be looked up again
+        assert client.get("/v1/services", headers=tokens["reader"]).status_code == 200
 
 
 def test_registering_more_models_than_are_kept_loaded_still_answers(database: Database, client, galaxy) -> None:

@@ -98,7 +98,9 @@ def test_an_unknown_media_type_is_not_acceptable(accept: str) -> None:
 
 
 def test_a_table_runs_no_formula_of_a_hostile_id() -> None:
-    text = csv_bytes([{"object_id": '=cmd|"/c calc"', "set": ["Sb", "Sc"], "error": None}]).decode()
+    text = csv_bytes(
+        [{"object_id": '=cmd|"/c calc"', "set": ["Sb", "Sc"], "error": None}], ("object_id", "set", "error")
+    ).decode()
     assert text == 'object_id,set,error\n"\'=cmd|""/c calc""",Sb|Sc,\n'
 
 

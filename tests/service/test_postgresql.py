@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from fastapi.testclient import TestClient
@@ -15,8 +16,9 @@ from tiny_model import tiny_model
 from galclass.config import Config, load_config
 from galclass.database import Registry, Services, open_database
 from galclass.service import create_app
+from galclass.service import jobs as jobs_module
 from galclass.service.inputs import ImageInput
-from galclass.service.jobs import Jobs
+from galclass.service.jobs import Job, Jobs
 
 URL = "/v1/services/galaxy-class/latest/batches"
 
@@ -95,3 +97,56 @@ def test_each_of_many_jobs_goes_to_one_worker(postgresql: Config, galaxy: bytes)
         with ThreadPoolExecutor(5) as pool:
             claimed = [job.id for job in pool.map(lambda _: jobs.claim(), range(25)) if job is not None]
     assert sorted(claimed) == sorted(made)
+
+
+@pytest.fixture
+def jobs(postgresql: Config) -> Iterator[Jobs]:
+    with open_database(postgresql.database_url) as database:
+        yield Jobs(database, 7)
+
+
+def side_by_side(first: Callable[[], Job | None], second: Callable[[], Job]) -> Job:
+    """Begin the second while the first is in the middle of its transaction; give what the second gives."""
+    with ThreadPoolExecutor(2) as pool:
+        began = pool.submit(first)
+        time.sleep(0.2)
+        other = pool.submit(second).result()
+        began.result()
+    return other
+
+
+@pytest.fixture
+def slow_adding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Additions that dawdle between reading their job and writing its images."""
+    monkeypatch.setattr("galclass.service.jobs._check_stored", lambda *_: time.sleep(0.5))
+
+
+@pytest.mark.usefixtures("slow_adding")
+def test_two_additions_at_one_time_keep_the_images_of_both(jobs: Jobs) -> None:
+    job = jobs.create("galaxy-class", "1.0", "test")
+    add = [partial(jobs.add, job.id, [ImageInput(name, b"x")]) for name in ("a", "b")]
+    assert side_by_side(*add).total == 2
+    assert [item.object_id for item in jobs.next_items(job.id)] == ["a", "b"]
+    jobs.cancel(job.id)
+
+
+@pytest.mark.usefixtures("slow_adding")
+def test_a_start_waits_for_the_addition_before_it(jobs: Jobs) -> None:
+    job = jobs.create("galaxy-class", "1.0", "test")
+    started = side_by_side(lambda: jobs.add(job.id, [ImageInput("a", b"x")]), lambda: jobs.start(job.id))
+    assert (started.state, started.total) == ("queued", 1)
+    jobs.cancel(job.id)
+
+
+def test_a_cancelled_job_is_not_done_in_spite_of_it(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = jobs.submit("galaxy-class", "1.0", "test", [ImageInput("a", b"x")])
+    assert jobs.claim().id == job.id
+    plain = jobs_module._set
+
+    def slow(connection, job_id: str, **values: object) -> None:
+        time.sleep(0.5 if values.get("state") == "done" else 0)
+        plain(connection, job_id, **values)
+
+    monkeypatch.setattr(jobs_module, "_set", slow)
+    told = side_by_side(lambda: jobs.finish(job.id), lambda: jobs.cancel(job.id))
+    assert jobs.get(job.id).state == told.state

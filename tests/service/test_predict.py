@@ -11,13 +11,23 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 from fastapi.testclient import TestClient
+from tiny_model import tiny_model
 
-from galclass.database import Database, Images
+from galclass.database import Database, Images, Registry, Services
 from galclass.database.images import NewImage
 from galclass.morphology import CLASSES
+from galclass.scoring import ROW_COLUMNS
 
 URL = "/v1/services/galaxy-class/1.0/predict"
 JPEG = {"Content-Type": "image/jpeg"}
+VOTES = ("smooth-or-featured_smooth", "bar_no")
+TABLE_COLUMNS = [*ROW_COLUMNS, *(f"{name}_debiased{bound}" for name in VOTES for bound in ("", "_low", "_high"))]
+
+
+def publish_with_votes(database: Database) -> None:
+    """Publish galaxy-class 2.0, whose model gives vote fractions."""
+    model = Registry(database).register(tiny_model(5, votes=VOTES), aliases=())
+    Services(database).publish("galaxy-class", "2.0", "galaxy", model.version)
 
 
 def refusal(response) -> dict[str, str | None]:
@@ -38,7 +48,10 @@ def refusal(response) -> dict[str, str | None]:
         (b"a=1", "application/x-www-form-urlencoded", 415, "unsupported_type"),
         (b"hello", "", 415, "unsupported_type"),
         (b"{", "application/json", 400, "bad_json"),
-        (b"[" * 100_000, "application/json", 400, "bad_json"),
+        (b"[" * 1_500, "application/json", 400, "bad_json"),
+        (b"[" * 100_000, "application/json", 413, "too_many_images"),
+        (b'{"images": [' + b"[]," * 2_000 + b"[]]}", "application/json", 413, "too_many_images"),
+        (b'{"object_ids": ["1"]}', "application/json", 422, "invalid"),
         (b"\xff\xfe", "application/json", 400, "bad_json"),
         (b"[]", "application/json", 422, "invalid"),
         (b"{}", "application/json", 422, "invalid"),
@@ -182,6 +195,23 @@ def test_csv_and_parquet_by_accept(client: TestClient, galaxies: dict[str, bytes
     assert table["object_id"].to_pylist() == list(galaxies)
     refused = client.post(URL, files=files, headers={"Accept": "image/png"})
     assert (refused.status_code, refusal(refused)["code"]) == (406, "not_acceptable")
+
+
+@pytest.mark.parametrize("order", [(b"no image", None), (None, b"no image"), (b"no image", b"no image")])
+def test_a_faulty_image_changes_no_column_of_a_table(client: TestClient, database: Database, galaxy, order) -> None:
+    publish_with_votes(database)
+    files = [("image", (f"{place}.jpg", data or galaxy, "image/jpeg")) for place, data in enumerate(order)]
+    url = URL.replace("1.0", "2.0")
+    text = client.post(url, files=files, headers={"Accept": "text/csv"}).text
+    rows = list(csv.DictReader(io.StringIO(text), restkey="too many", restval="too few"))
+    assert list(rows[0]) == TABLE_COLUMNS
+    assert [row["error"] != "" for row in rows] == [data is not None for data in order]
+    data = client.post(url, files=files, headers={"Accept": "application/vnd.apache.parquet"}).content
+    table = pyarrow.parquet.read_table(io.BytesIO(data))
+    assert table.column_names == TABLE_COLUMNS
+    assert {str(table.schema.field(name).type) for name in TABLE_COLUMNS[-6:]} == {"double"}
+    for place, faulty in enumerate(order):
+        assert (table["smooth-or-featured_smooth_debiased_low"][place].as_py() is None) == (faulty is not None)
 
 
 def test_the_etag_depends_on_image_model_and_options_alone(client: TestClient, galaxies: dict[str, bytes]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, and_, bindparam, exists, func, literal, select, text
+from sqlalchemy import Connection, TextClause, and_, bindparam, exists, func, literal, or_, select, text
 
 from galclass.database.connection import Database
 from galclass.database.schema import images, predictions, score_queue
@@ -102,7 +102,10 @@ class ScoreQueue:
         self.worker = f"{self._host}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
     def fill(self) -> int:
-        """Queue every image that has no prediction of this version; gives how many images there are."""
+        """Queue every image that has no prediction of this version and no other; gives how many images there are.
+
+        Images get predictions also past the queue: from the procedure in the server, or from a restored table.
+        """
         after, seen = "", 0
         while True:
             with self._database.write() as connection:
@@ -129,7 +132,21 @@ class ScoreQueue:
         )
         insert = insert_new(connection, score_queue)
         connection.execute(insert.from_select(["model_name", "model_version", "object_id"], waiting))
+        self._remove_scored(connection, after, last)
         return last, count
+
+    def _remove_scored(self, connection: Connection, after: str, last: str) -> None:
+        """Take off the queue what has a prediction and is not in a worker's hands, who takes it off as well."""
+        scored = exists().where(
+            predictions.c.object_id == _Q.object_id,
+            predictions.c.model_name == self._model.name,
+            predictions.c.model_version == self._model.version,
+        )
+        free = or_(_Q.claimed_until.is_(None), _Q.claimed_until < now())
+        done = select(_Q.object_id).where(self._mine, _Q.object_id > after, _Q.object_id <= last, free, scored)
+        # SKIP LOCKED (SQLite has no locks on rows): workers that start together do not wait for each other.
+        taken = done.with_for_update(skip_locked=True, of=score_queue)
+        connection.execute(score_queue.delete().where(self._mine, _Q.object_id.in_(taken)))
 
     def count(self) -> int:
         """Count what waits, claimed or not."""

@@ -13,6 +13,9 @@ PRODUCTION = "production"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
+_MAX_DIGITS = 9
+"""Digits of a version; more do not fit into a column, and SQLite's driver breaks on far more."""
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -32,13 +35,15 @@ def parse_reference(text: str) -> Reference:
     Raises
     ------
     RegistryError
-        If the text is none of these.
+        If the text is none of these, or no database could hold the version.
     """
     name, at, rest = text.partition("@")
     check_name(name, "model name")
     if not at:
         return Reference(name, alias=PRODUCTION)
     if rest.isascii() and rest.isdigit():
+        if len(rest) > _MAX_DIGITS:
+            raise RegistryError("no such version of this model", where=text[:80], advice="see `galclass models list`")
         return Reference(name, version=int(rest))
     return Reference(name, alias=check_name(rest, "alias"))
 

@@ -128,6 +128,7 @@ service_log = _table(
     _text("old_version", nullable=True),
     Column("at", UtcTime, nullable=False),
     _text("by"),
+    _text("model_sha256", nullable=True),
 )
 jobs = _table(
     "galaxy_jobs",

@@ -80,21 +80,25 @@ class Services:
         Raises
         ------
         RegistryError
-            If the version is there with another model, the model is unknown, or a name is not valid.
+            If the version is another model's, or was before it was deleted; if the model is unknown, or a name is
+            not valid.
         """
         check_name(name, "service name")
+        for alias in aliases:
+            _check_alias(alias)
         if not _VERSION.fullmatch(version):
             raise RegistryError(f"{version!r} is no service version", expected="such as 1.0")
         by = by or current_user()
         with self._database.write() as connection:
             lock_table(connection, services)
-            resolve(connection, Reference(model_name, version=model_version))
+            sha256 = resolve(connection, Reference(model_name, version=model_version)).sha256
             there = _find(connection, name, version)
             if there is None:
+                _check_never_another(connection, name, version, sha256)
                 row = {"name": name, "version": version, "model_name": model_name, "model_version": model_version}
                 row |= {"description": description, "created_at": now(), "created_by": by}
                 connection.execute(services.insert().values(**row))
-                _log(connection, name, "publish", by, version=version)
+                _log(connection, name, "publish", by, version=version, model_sha256=sha256)
             elif (there.model_name, there.model_version) != (model_name, model_version):
                 raise RegistryError(
                     "this version is published already, with another model",
@@ -106,6 +110,14 @@ class Services:
             for alias in aliases if there is None else ():
                 _move(connection, name, alias, version, by, "alias")
             return _record(connection, name, version)
+
+    def published(self, name: str) -> dict[str, str | None]:
+        """Give every version that was ever published, deleted ones too, with the sha256 of its model.
+
+        None where it was deleted by a galclass that did not keep the sha256.
+        """
+        with self._database.read() as connection:
+            return _published(connection, name)
 
     def list(self, name: str | None = None) -> list[ServiceRecord]:
         """Give all versions of all services (or of one), by name and age."""
@@ -131,9 +143,9 @@ class Services:
         Raises
         ------
         RegistryError
-            If there is no such version, or the alias is no name.
+            If there is no such version, or the alias is no name or could be a version.
         """
-        check_name(alias, "alias")
+        _check_alias(alias)
         with self._database.write() as connection:
             lock_table(connection, services)
             found = _resolve(connection, name, version)
@@ -196,6 +208,32 @@ class Services:
         with self._database.read() as connection:
             rows = connection.execute(query if name is None else query.where(log.name == name))
             return [ServiceEvent(*row) for row in rows]
+
+
+def _check_alias(alias: str) -> None:
+    check_name(alias, "alias")
+    if _VERSION.fullmatch(alias):
+        raise RegistryError(
+            f"{alias!r} could be a version", expected="an alias that begins with a letter", advice="such as stable"
+        )
+
+
+def _published(connection: Connection, name: str) -> dict[str, str | None]:
+    log = service_log.c
+    query = select(log.version, log.model_sha256).where(log.name == name, log.action == "publish").order_by(log.id)
+    return {version: sha256 for version, sha256 in connection.execute(query)}
+
+
+def _check_never_another(connection: Connection, name: str, version: str, sha256: str) -> None:
+    before = _published(connection, name)
+    was = before.get(version)
+    if version in before and was != sha256:
+        raise RegistryError(
+            "this version was another model's before it was deleted",
+            where=f"{name}@{version}",
+            expected=f"the model with sha256 {was[:12]}..." if was else None,
+            advice="publish under a new version; a version stands for one model for ever",
+        )
 
 
 def _find(connection: Connection, name: str, version: str) -> Row[tuple[object, ...]] | None:

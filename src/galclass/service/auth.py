@@ -57,10 +57,19 @@ class Authority:
         Gives (label, role) of a valid token's secret, or None.
     open_reading : bool
         Whether a reader needs no token.
+    count_unknown : callable
+        Gets the address that sent an unknown token, before it is refused; may refuse it with another code.
     """
 
-    def __init__(self, check: Callable[[str], tuple[str, str] | None], *, open_reading: bool) -> None:
+    def __init__(
+        self,
+        check: Callable[[str], tuple[str, str] | None],
+        *,
+        open_reading: bool,
+        count_unknown: Callable[[str], None],
+    ) -> None:
         self._check = check
+        self._count_unknown = count_unknown
         self._open_reading = open_reading
         self._lock = threading.Lock()
         self._known: OrderedDict[str, tuple[float, Actor | None]] = OrderedDict()
@@ -69,6 +78,12 @@ class Authority:
         """Say whether identifying a request with this Authorization header asks the database."""
         secret = bearer_of(authorization)
         return secret is not None and self._kept(_key(secret)) is None
+
+    def knew(self, authorization: str | None) -> bool:
+        """Say whether the token of this header was valid when it was looked up last, if that is remembered."""
+        secret = bearer_of(authorization)
+        kept = self._known.get(_key(secret)) if secret is not None else None
+        return kept is not None and kept[1] is not None
 
     def identify(self, authorization: str | None, address: str) -> Actor:
         """Give the actor of a request.
@@ -83,7 +98,7 @@ class Authority:
         Raises
         ------
         RequestError
-            `unauthorized`, for an Authorization header that holds no valid token.
+            `unauthorized`, for an Authorization header that holds no valid token; what `count_unknown` raises.
         """
         secret = bearer_of(authorization)
         if secret is None:
@@ -92,6 +107,7 @@ class Authority:
         kept = self._kept(key)
         actor = kept[1] if kept else self._look_up(secret, key)
         if actor is None:
+            self._count_unknown(address)
             raise RequestError("unauthorized", "the token is unknown or revoked", field="Authorization")
         return actor
 

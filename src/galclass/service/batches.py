@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from galclass.morphology import CLASSES
 from galclass.service import schemas
 from galclass.service.access import Reader
 from galclass.service.archives import read_zip
+from galclass.service.body import HeldBody
 from galclass.service.errors import RequestError
-from galclass.service.inputs import ImageInput, check_object_id, parse_json
+from galclass.service.inputs import ImageInput
 from galclass.service.jobs import MAX_IMAGES, UNFINISHED, Job
 from galclass.service.openapi import BATCH_BODY, responses
-from galclass.service.outputs import JSON, choose_media_type, table_response
+from galclass.service.outputs import JSON, choose_media_type, prediction_columns, table_response
 from galclass.service.predict import Name, Version
+from galclass.service.records import row_of
 from galclass.service.state import ServiceState, state_of
 
 router = APIRouter(tags=["batches"])
@@ -47,16 +50,7 @@ async def submit(
     record = (await state.resolve(name, version)).record
     async with state.bodies.hold(request) as body:
         new = await _images(state, request, body)
-
-        def create() -> Job:
-            job = state.jobs.create(record.name, record.version, actor.name)
-            try:
-                job = state.jobs.add(job.id, new)
-            except RequestError:
-                state.jobs.cancel(job.id)
-                raise
-            return state.jobs.start(job.id) if start else job
-
+        create = partial(state.jobs.submit, record.name, record.version, actor.name, new, start=start)
         return _shown(await run_in_threadpool(create))
 
 
@@ -108,8 +102,11 @@ def job_results(
     ended = last + 1 >= job.total or (not found and job.state not in UNFINISHED)
     headers = {"Cache-Control": "no-store"}
     if media_type != JSON:
-        return table_response([_flat(record) for record in records], media_type, headers)
-    body = {"predictions": records, "next": None if ended else last, "state": job.state}
+        columns = prediction_columns(_vote_columns(state, job, records))
+        rows = [row_of(record) for record in records]
+        return table_response(rows, columns, media_type, headers)
+    shown = [{key: value for key, value in record.items() if key != "scored_at"} for record in records]
+    body = {"predictions": shown, "next": None if ended else last, "state": job.state}
     return JSONResponse({**body, "total": job.total, "done": job.done}, headers=headers)
 
 
@@ -119,38 +116,21 @@ def cancel_job(request: Request, _: Reader, id: JobId) -> schemas.JobRecord:
     return _shown(state_of(request).jobs.cancel(id))
 
 
-async def _images(state: ServiceState, request: Request, body: bytes) -> list[ImageInput]:
+async def _images(state: ServiceState, request: Request, body: HeldBody) -> list[ImageInput]:
     content_type = request.headers.get("content-type", "")
     kind = content_type.split(";")[0].strip().lower()
-    settings = state.config.serve
     if kind == "application/zip":
-        return await state.pool.run(read_zip, body, MAX_IMAGES, settings.max_body_bytes)
-    if kind == "application/json":
-        value = await run_in_threadpool(parse_json, body)
-        if isinstance(value, dict) and "object_ids" in value:
-            return _stored(value["object_ids"])
-    return list((await state.inputs(body, content_type, None, max_images=MAX_IMAGES)).images)
-
-
-def _stored(object_ids: object) -> list[ImageInput]:
-    if not isinstance(object_ids, list) or not object_ids:
-        raise RequestError("invalid", "not a list of object ids", expected="a list of texts", field="object_ids")
-    return [ImageInput(check_object_id(one, "object_ids"), b"") for one in object_ids]
+        return await state.pool.run(read_zip, body.data, MAX_IMAGES, state.config.serve.max_body_bytes, body.add)
+    return list((await state.inputs(body, content_type, None, max_images=MAX_IMAGES, stored=True)).images)
 
 
 def _shown(job: Job) -> schemas.JobRecord:
     return schemas.JobRecord(**vars(job))
 
 
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """Give a stored record as the row of CSV and Parquet."""
-    probabilities = record["probabilities"] or {}
-    error = record.get("error")
-    return {
-        **{name: record[name] for name in ("object_id", "predicted_class", "predicted_group")},
-        **{f"predicted_{leaf}": probabilities.get(leaf) for leaf in CLASSES},
-        "prediction_set": "|".join(record["prediction_set"]),
-        "flags": "|".join(record["flags"]),
-        "error": f"{error['code']}: {error['message']}" if error else None,
-        **{f"model_{name}": record["model"][name] for name in ("name", "version", "sha256")},
-    }
+def _vote_columns(state: ServiceState, job: Job, records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Give the vote columns of a job's model; where its service was deleted, those that its records have."""
+    try:
+        return state.models.get(state.published.look_up(job.service, job.version).model).signature.vote_columns
+    except RequestError:
+        return tuple(dict.fromkeys(name for record in records for name in record["vote_fractions"]))

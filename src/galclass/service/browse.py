@@ -16,6 +16,7 @@ from galclass.service import schemas
 from galclass.service.access import Publisher, Reader
 from galclass.service.catalog import HUMAN, MAX_PAGE_SIZE, CatalogQuery, find_predictions, parse_cone
 from galclass.service.errors import RequestError
+from galclass.service.json_body import LabelBody, described
 from galclass.service.openapi import responses
 from galclass.service.outputs import JSON, choose_media_type, matches, table_response
 from galclass.service.published import refused_as
@@ -26,6 +27,13 @@ router = APIRouter(tags=["catalog"])
 ObjectId = Annotated[str, Path(min_length=1, max_length=200)]
 
 _MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n": "image/png", b"BM": "image/bmp"}
+_COLUMNS = (
+    *("object_id", "predicted_class", "predicted_group", "probability"),
+    *("prediction_set", "flags", "error", "model_name", "model_version", "scored_at", "ra", "dec", "human_label"),
+    *(f"predicted_{leaf}" for leaf in CLASSES),
+)
+"""Columns of the catalog as a table."""
+
 _A_DAY = "private, max-age=86400"
 
 
@@ -102,7 +110,7 @@ def list_predictions(
     media_type = choose_media_type(request.headers.get("accept"))
     rows, total = find_predictions(state.database, query)
     if media_type != JSON:
-        return table_response([_flat(row) for row in rows], media_type, {"X-Total-Count": str(total)})
+        return table_response([_flat(row) for row in rows], _COLUMNS, media_type, {"X-Total-Count": str(total)})
     found = [schemas.CatalogRow(**row) for row in rows]
     return schemas.CatalogPage(predictions=found, page=page, page_size=page_size, total=total)
 
@@ -111,16 +119,19 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     probabilities = row["probabilities"] or {}
     plain = {name: value for name, value in row.items() if name not in ("probabilities", "image")}
     sets = {name: "|".join(row[name]) for name in ("prediction_set", "flags")}
-    return {**plain, **{f"predicted_{leaf}": probabilities.get(leaf) for leaf in CLASSES}, **sets}
+    scored_at = row["scored_at"].isoformat(timespec="seconds").replace("+00:00", "Z")
+    leaves = {f"predicted_{leaf}": probabilities.get(leaf) for leaf in CLASSES}
+    return {**plain, **leaves, **sets, "scored_at": scored_at}
 
 
 @router.post(
     "/v1/labels",
     summary="Label a galaxy",
     status_code=201,
-    responses=responses(400, 401, 403, 404, 422, 429, 503),
+    openapi_extra=described(schemas.LabelBody),
+    responses=responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 503),
 )
-def add_label(request: Request, actor: Publisher, body: schemas.LabelBody) -> schemas.LabelRecord:
+def add_label(request: Request, actor: Publisher, body: LabelBody) -> schemas.LabelRecord:
     """Store a class given by a person, with who and when; the same person's next label replaces it."""
     state = state_of(request)
     if body.label not in CLASSES:

@@ -176,7 +176,8 @@ def _order(database: Database, sort: str) -> list[ColumnElement[Any]]:
         "dec": images.c.dec,
     }
     column = columns[name]
-    return [column.desc() if sort.startswith("-") else column.asc(), predictions.c.object_id]
+    ordered = column.desc() if sort.startswith("-") else column.asc()
+    return [ordered.nulls_last(), predictions.c.object_id]  # what failed comes last, either way round
 
 
 def _row(row: Any) -> dict[str, Any]:

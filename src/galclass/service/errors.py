@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from galclass.errors import CutoutError, DatabaseError, GalclassError, ServiceError
+from galclass.service.headers import security_headers
 
 log = logging.getLogger("galclass.service")
 
@@ -102,6 +103,11 @@ def status_of(error: GalclassError) -> int:
     return STATUS.get(error.code, STATUS["internal"])
 
 
+def told(error: GalclassError) -> str:
+    """Give what anyone may read of an error of ours: a database's own text names hosts and paths."""
+    return _DATABASE_AWAY if error.code == DatabaseError.code else error.what
+
+
 def error_body(code: str, message: str, field: str | None = None) -> dict[str, dict[str, str | None]]:
     """Give the body of a refusal."""
     return {"error": {"code": code, "message": message, "field": field}}
@@ -137,7 +143,7 @@ def refusal_of(error: GalclassError, path: str) -> JSONResponse:
     status = status_of(error)
     if status >= 500:
         log.error("request failed", extra={"code": error.code, "path": path, "reason": str(error)})
-    message = _DATABASE_AWAY if error.code == "database" else str(error)  # its own text names hosts and paths
+    message = told(error) if error.code == DatabaseError.code else str(error)
     field = "img" if isinstance(error, CutoutError) else getattr(error, "field", None)
     response = error_response(error.code, message, field, status=status)
     response.headers.update(getattr(error, "headers", {}))
@@ -178,4 +184,9 @@ def _methods_of(request: Request) -> list[str]:
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     request_id = request.scope.get("request_id", "")
     log.error("unexpected error", exc_info=error, extra={"path": request.url.path, "request_id": request_id})
-    return error_response("internal", f"the server failed on this request; its log has the reason under {request_id}")
+    response = error_response(
+        "internal", f"the server failed on this request; its log has the reason under {request_id}"
+    )
+    # This answer leaves outside of `Observe`, which adds these to every other.
+    response.raw_headers += [*security_headers(request.url.path), (b"x-request-id", request_id.encode())]
+    return response

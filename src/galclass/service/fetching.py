@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -30,7 +30,7 @@ class UrlFetcher:
     hosts : collection of str
         Host names; empty: every URL is refused.
     max_bytes : int
-        Largest image.
+        Largest sum of the images of one request.
     transport : httpx2.AsyncBaseTransport, optional
         Where requests go; the network by default.
     """
@@ -43,26 +43,40 @@ class UrlFetcher:
         self._transport = transport
         self._slots = asyncio.Semaphore(_AT_ONE_TIME)
 
-    async def fill(self, images: tuple[ImageInput, ...]) -> tuple[ImageInput, ...]:
-        """Fetch the images that are given by URL; the others stay as they are.
+    async def fill(
+        self, images: tuple[ImageInput, ...], count: Callable[[int], None] = lambda _: None
+    ) -> tuple[ImageInput, ...]:
+        """Fetch the images that are given by URL; the others stay as they are, and where one fails, none is fetched on.
+
+        Parameters
+        ----------
+        images : tuple of ImageInput
+        count : callable
+            Gets the size of each piece as it arrives; may refuse it.
 
         Raises
         ------
         RequestError
-            `url_refused`, `url_failed`, `too_large`.
+            `url_refused`, `url_failed`, `too_large`; what `count` raises.
         """
-        if all(image.url is None for image in images):
+        hosts = {place: self._check(image.url) for place, image in enumerate(images) if image.url is not None}
+        if not hosts:
             return images
-        return tuple(await asyncio.gather(*(self._filled(image) for image in images)))
+        taken = _Taken(self._max_bytes, count)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = {
+                    place: group.create_task(self._filled(images[place], host, taken)) for place, host in hosts.items()
+                }
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None
+        return tuple(tasks[place].result() if place in tasks else image for place, image in enumerate(images))
 
-    async def _filled(self, image: ImageInput) -> ImageInput:
-        if image.url is None:
-            return image
-        host = self._check(image.url)
+    async def _filled(self, image: ImageInput, host: str, taken: _Taken) -> ImageInput:
         async with self._slots:
             if self._transport is None:
                 await _check_addresses(host)
-            return replace(image, data=await self._fetch(image.url))
+            return replace(image, data=await self._fetch(image.url or "", taken))
 
     def _check(self, url: str) -> str:
         try:
@@ -76,7 +90,7 @@ class UrlFetcher:
             raise _refused("its host is not allowed" if self._hosts else "this server fetches no URLs")
         return parts.hostname
 
-    async def _fetch(self, url: str) -> bytes:
+    async def _fetch(self, url: str, taken: _Taken) -> bytes:
         client = httpx2.AsyncClient(
             timeout=_TIMEOUT_S, follow_redirects=False, transport=self._transport, trust_env=False
         )
@@ -84,19 +98,33 @@ class UrlFetcher:
             async with asyncio.timeout(_TIMEOUT_S), client, client.stream("GET", url) as response:
                 if response.status_code != 200:
                     raise RequestError("url_failed", "the host gave no image", got=response.status_code, field="url")
-                return await self._read(response)
+                return await _read(response, taken)
         except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
             raise RequestError("url_failed", "the host did not answer", field="url") from error
 
-    async def _read(self, response: httpx2.Response) -> bytes:
-        data = bytearray()
-        async for chunk in response.aiter_bytes():
-            data += chunk
-            if len(data) > self._max_bytes:
-                raise RequestError(
-                    "too_large", "the image is too large", expected=f"at most {self._max_bytes} bytes", field="url"
-                )
-        return bytes(data)
+
+class _Taken:
+    """What the images of one request have taken so far: together no more than a body may have."""
+
+    def __init__(self, max_bytes: int, count: Callable[[int], None]) -> None:
+        self._max_bytes = max_bytes
+        self._count = count
+        self._size = 0
+
+    def add(self, size: int) -> None:
+        self._size += size
+        if self._size > self._max_bytes:
+            expected = f"at most {self._max_bytes} bytes together"
+            raise RequestError("too_large", "the images are too large", expected=expected, field="url")
+        self._count(size)
+
+
+async def _read(response: httpx2.Response, taken: _Taken) -> bytes:
+    data = bytearray()
+    async for chunk in response.aiter_bytes():
+        taken.add(len(chunk))
+        data += chunk
+    return bytes(data)
 
 
 async def _check_addresses(host: str) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from galclass.errors import GalclassError
-from galclass.service.errors import RETRY_AFTER_S
+from galclass.service.errors import RETRY_AFTER_S, told
 from galclass.service.models import MAX_LOADED
 from galclass.service.schemas import Health, Readiness
 from galclass.service.state import ServiceState, state_of
+
+log = logging.getLogger("galclass.service")
 
 router = APIRouter(tags=["operation"])
 
@@ -43,15 +47,20 @@ def check_parts(state: ServiceState) -> tuple[list[str], dict[str, str]]:
         records = [record for record in state.services.list() if record.aliases][:MAX_LOADED]
         ok.append("database")
     except GalclassError as error:
-        return ok, {"database": error.what}
+        return ok, {"database": _told(error)}
     for record in records:
         part = f"service {record.name}@{record.version}"
         try:
             state.models.get(state.published.look_up(record.name, record.version).model)
             ok.append(part)
         except GalclassError as error:
-            failing[part] = error.what
+            failing[part] = _told(error)
     return ok, failing
+
+
+def _told(error: GalclassError) -> str:
+    log.warning("not ready", extra={"code": error.code, "reason": str(error)})
+    return told(error)
 
 
 @router.get("/metrics", summary="Prometheus metrics", include_in_schema=False)

@@ -25,6 +25,9 @@ UNNAMED = "image"
 
 _MAX_ID_CHARACTERS = 200
 
+_PARTS_AN_IMAGE, _MORE_PARTS = 8, 64
+"""Brackets and commas of a JSON body: an image takes three, and its id may have some."""
+
 
 @dataclass(frozen=True)
 class ImageInput:
@@ -43,7 +46,9 @@ class Inputs:
     many: bool
 
 
-def parse_inputs(body: bytes, content_type: str, *, object_id: str | None = None, max_images: int) -> Inputs:
+def parse_inputs(
+    body: bytes, content_type: str, *, object_id: str | None = None, max_images: int, stored: bool = False
+) -> Inputs:
     """Find the images in a body.
 
     Parameters
@@ -56,6 +61,8 @@ def parse_inputs(body: bytes, content_type: str, *, object_id: str | None = None
         Id of a raw body.
     max_images : int
         Most images one request may hold.
+    stored : bool
+        Whether {"object_ids": [...]} may name stored images, which then have no data.
 
     Raises
     ------
@@ -68,7 +75,7 @@ def parse_inputs(body: bytes, content_type: str, *, object_id: str | None = None
     elif kind == "multipart/form-data":
         inputs = _from_multipart(body, options.get(b"boundary", b""), max_images)
     elif kind == "application/json":
-        inputs = _from_json(body)
+        inputs = _from_json(body, max_images, stored)
     else:
         raise RequestError(
             "unsupported_type",
@@ -120,22 +127,26 @@ def _from_raw(body: bytes, object_id: str | None) -> Inputs:
     return Inputs((ImageInput(name, body),), many=False)
 
 
-def parse_json(body: bytes) -> Any:
-    """Read a JSON body.
+def parse_json(body: bytes, max_images: int) -> Any:
+    """Read a JSON body; one of more parts than images can have is refused unread, as it takes twenty times its size.
 
     Raises
     ------
     RequestError
-        `bad_json`.
+        `bad_json`, `too_many_images`.
     """
+    if sum(body.count(mark) for mark in b"[{,") > _PARTS_AN_IMAGE * max_images + _MORE_PARTS:
+        raise too_many(max_images)
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
         raise RequestError("bad_json", "the body is not JSON", field="body") from error
 
 
-def _from_json(body: bytes) -> Inputs:
-    value = parse_json(body)
+def _from_json(body: bytes, max_images: int, stored: bool) -> Inputs:
+    value = parse_json(body, max_images)
+    if stored and isinstance(value, dict) and "object_ids" in value:
+        return Inputs(_stored(value["object_ids"]), many=True)
     if isinstance(value, dict) and isinstance(value.get("images"), list):
         items, many = value["images"], True
     else:
@@ -144,6 +155,12 @@ def _from_json(body: bytes) -> Inputs:
         raise RequestError("no_image", "the list of images is empty", field="images")
     prefix = "images.{}." if many else ""
     return Inputs(tuple(_json_image(item, prefix.format(place)) for place, item in enumerate(items)), many)
+
+
+def _stored(object_ids: object) -> tuple[ImageInput, ...]:
+    if not isinstance(object_ids, list) or not object_ids:
+        raise RequestError("invalid", "not a list of object ids", expected="a list of texts", field="object_ids")
+    return tuple(ImageInput(check_object_id(one, "object_ids"), b"") for one in object_ids)
 
 
 def _json_image(item: Any, prefix: str) -> ImageInput:

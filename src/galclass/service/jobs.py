@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, Select, delete, func, or_, select, update
 
 from galclass.database import Database
 from galclass.database.schema import images, job_items, jobs
@@ -20,6 +20,7 @@ from galclass.database.types import now
 from galclass.scoring import Prediction
 from galclass.service.errors import RequestError
 from galclass.service.inputs import ImageInput
+from galclass.service.records import stored_record
 
 OPEN, QUEUED, RUNNING, DONE, CANCELLED, FAILED = "open", "queued", "running", "done", "cancelled", "failed"
 UNFINISHED = (OPEN, QUEUED, RUNNING)
@@ -28,7 +29,10 @@ LOST_S = 15.0
 """Age of a running job's last sign of life at which another worker takes it over."""
 
 MAX_UNFINISHED = 100
-"""Jobs that wait or run in one database."""
+"""Jobs that wait or run in one database; as many more may be open."""
+
+OPEN_FOR = timedelta(hours=1)
+"""Time after which an open job that got no more images is deleted: whoever opens jobs must not keep others out."""
 
 MAX_IMAGES = 100_000
 """Images of one job."""
@@ -71,12 +75,12 @@ class Jobs:
     ----------
     database : Database
     days : float
-        Days until a job and its results are deleted.
+        Days from its start until a job and its results are deleted.
     """
 
     def __init__(self, database: Database, days: float) -> None:
         self._database = database
-        self._days = days
+        self._days = timedelta(days=days)
 
     def create(self, service: str, version: str, by: str) -> Job:
         """Make an open job without images.
@@ -84,7 +88,17 @@ class Jobs:
         Raises
         ------
         RequestError
-            `overloaded`, when `MAX_UNFINISHED` jobs are not finished.
+            `overloaded`, when `MAX_UNFINISHED` jobs are open.
+        """
+        return self.submit(service, version, by, (), start=False)
+
+    def submit(self, service: str, version: str, by: str, new: Sequence[ImageInput], *, start: bool = True) -> Job:
+        """Make a job with its images, queued or open for more; where anything fails, there is no job.
+
+        Raises
+        ------
+        RequestError
+            `overloaded`, when `MAX_UNFINISHED` jobs wait or run, or as many are open; what `add` raises.
         """
         moment, job_id = now(), secrets.token_urlsafe(16)
         row = {
@@ -97,13 +111,15 @@ class Jobs:
             "created_at": moment,
             "created_by": by,
             "updated_at": moment,
-            "expires_at": moment + timedelta(days=self._days),
+            "expires_at": moment + min(OPEN_FOR, self._days),
         }
-        unfinished = select(func.count()).select_from(jobs).where(jobs.c.state.in_(UNFINISHED))
         with self._database.write() as connection:
-            if (connection.scalar(unfinished) or 0) >= MAX_UNFINISHED:
-                raise RequestError("overloaded", "too many jobs are not finished", expected=f"up to {MAX_UNFINISHED}")
+            _check_room(connection, (QUEUED, RUNNING) if start else (OPEN,))
             connection.execute(jobs.insert().values(**row))
+            if new:
+                self._add(connection, _get(connection, job_id), new)
+            if start:
+                self._queue(connection, job_id)
             return _get(connection, job_id)
 
     def add(self, job_id: str, new: Sequence[ImageInput]) -> Job:
@@ -115,20 +131,24 @@ class Jobs:
             `unknown_job`, `conflict` if it was started, `too_many_images`, `unknown_object`.
         """
         with self._database.write() as connection:
-            job = _get(connection, job_id)
+            job = _locked(connection, job_id)
             if job.state != OPEN:
                 raise RequestError("conflict", "the job is not open any more", got=job.state, field="id")
-            if job.total + len(new) > MAX_IMAGES:
-                raise RequestError("too_many_images", "too many images in one job", expected=f"at most {MAX_IMAGES}")
-            _check_stored(connection, [one.object_id for one in new if not one.data])
-            rows = [
-                {"job_id": job_id, "position": job.total + place, "object_id": one.object_id, "img": one.data or None}
-                for place, one in enumerate(new)
-            ]
-            if rows:
-                connection.execute(job_items.insert(), rows)
-            _set(connection, job_id, total=job.total + len(rows))
+            self._add(connection, job, new)
             return _get(connection, job_id)
+
+    def _add(self, connection: Connection, job: Job, new: Sequence[ImageInput]) -> None:
+        if job.total + len(new) > MAX_IMAGES:
+            raise RequestError("too_many_images", "too many images in one job", expected=f"at most {MAX_IMAGES}")
+        _check_stored(connection, [one.object_id for one in new if not one.data])
+        rows = [
+            {"job_id": job.id, "position": job.total + place, "object_id": one.object_id, "img": one.data or None}
+            for place, one in enumerate(new)
+        ]
+        if rows:
+            connection.execute(job_items.insert(), rows)
+        expires_at = now() + min(OPEN_FOR, self._days)
+        _set(connection, job.id, total=job.total + len(rows), expires_at=expires_at)
 
     def start(self, job_id: str) -> Job:
         """Queue an open job; a started one is left as it is.
@@ -136,12 +156,16 @@ class Jobs:
         Raises
         ------
         RequestError
-            `unknown_job`.
+            `unknown_job`; `overloaded`, when `MAX_UNFINISHED` jobs wait or run.
         """
         with self._database.write() as connection:
-            if _get(connection, job_id).state == OPEN:
-                _set(connection, job_id, state=QUEUED)
+            if _locked(connection, job_id).state == OPEN:
+                _check_room(connection, (QUEUED, RUNNING))
+                self._queue(connection, job_id)
             return _get(connection, job_id)
+
+    def _queue(self, connection: Connection, job_id: str) -> None:
+        _set(connection, job_id, state=QUEUED, expires_at=now() + self._days)
 
     def cancel(self, job_id: str) -> Job:
         """Stop a job; the results it has stay until it expires.
@@ -152,7 +176,7 @@ class Jobs:
             `unknown_job`.
         """
         with self._database.write() as connection:
-            if _get(connection, job_id).state in UNFINISHED:
+            if _locked(connection, job_id).state in UNFINISHED:
                 _set(connection, job_id, state=CANCELLED)
                 connection.execute(update(job_items).where(job_items.c.job_id == job_id).values(img=None))
             return _get(connection, job_id)
@@ -192,49 +216,72 @@ class Jobs:
             _set(connection, job_id, state=RUNNING)
             return _get(connection, job_id)
 
-    def next_items(self, job_id: str) -> list[JobItem]:
-        """Give the next images of a job that have no answer."""
+    def next_items(self, job_id: str, after: int = -1) -> list[JobItem]:
+        """Give the next images of a job that have no answer, beyond a position up to which all have one."""
         c = job_items.c
         columns = (c.position, c.object_id, func.coalesce(c.img, images.c.img), images.c.frame_px, c.img.is_(None))
         joined = job_items.outerjoin(images, images.c.object_id == c.object_id)
-        query = select(*columns).select_from(joined).where(c.job_id == job_id, c.record.is_(None))
+        waiting = (c.job_id == job_id, c.position > after, c.record.is_(None))
+        query = select(*columns).select_from(joined).where(*waiting)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(c.position).limit(CHUNK)).all()
         return [JobItem(row[0], row[1], bytes(row[2] or b""), row[3] if row[4] else None) for row in rows]
 
     def save(self, job_id: str, items: Sequence[JobItem], predictions: Sequence[Prediction]) -> bool:
-        """Store answers and give a sign of life; False when the job is not running any more."""
+        """Store answers and give a sign of life; False when the job is not running any more.
+
+        An image that has an answer keeps it, so that two workers on one job, of which one was thought lost, count
+        each image once.
+        """
         c = job_items.c
         with self._database.write() as connection:
-            if _get(connection, job_id).state != RUNNING:
+            job = _locked(connection, job_id)
+            if job.state != RUNNING:
                 return False
+            new = 0
             for item, prediction in zip(items, predictions, strict=True):
-                where = (c.job_id == job_id, c.position == item.position)
-                connection.execute(update(job_items).where(*where).values(record=prediction.as_json(), img=None))
-            answered = select(func.count()).select_from(job_items).where(c.job_id == job_id, c.record.is_not(None))
-            _set(connection, job_id, done=connection.scalar(answered) or 0)
+                where = (c.job_id == job_id, c.position == item.position, c.record.is_(None))
+                values = {"record": stored_record(prediction), "img": None}
+                new += connection.execute(update(job_items).where(*where).values(**values)).rowcount
+            _set(connection, job_id, done=job.done + new)
             return True
 
     def finish(self, job_id: str, error: str | None = None) -> None:
         """Mark a running job as done, or as failed for a reason."""
         with self._database.write() as connection:
-            if _get(connection, job_id).state == RUNNING:
+            if _locked(connection, job_id).state == RUNNING:
                 _set(connection, job_id, state=FAILED if error else DONE, error=error)
 
     def expire(self) -> int:
-        """Delete jobs past their time with their results; gives how many."""
+        """Delete jobs past their time with their images and results; gives how many."""
         with self._database.write() as connection:
-            old = select(jobs.c.id).where(jobs.c.expires_at < now())
-            connection.execute(delete(job_items).where(job_items.c.job_id.in_(old)))
             return connection.execute(delete(jobs).where(jobs.c.expires_at < now())).rowcount
 
 
 def _get(connection: Connection, job_id: str) -> Job:
-    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one_or_none()
+    return _job(connection, select(jobs).where(jobs.c.id == job_id))
+
+
+def _locked(connection: Connection, job_id: str) -> Job:
+    """Give a job as it is, and keep other writers away from it until the transaction ends.
+
+    Without, PostgreSQL would let two transactions read the same state and both go on from it.
+    """
+    return _job(connection, select(jobs).where(jobs.c.id == job_id).with_for_update())
+
+
+def _job(connection: Connection, query: Select[Any]) -> Job:
+    row = connection.execute(query).mappings().one_or_none()
     if row is None or row["expires_at"] < now():
         raise RequestError("unknown_job", "no such job, or it expired", field="id")
     values = {name: value for name, value in row.items() if not name.startswith("service_")}
     return Job(service=row["service_name"], version=row["service_version"], **values)
+
+
+def _check_room(connection: Connection, states: tuple[str, ...]) -> None:
+    there = (jobs.c.state.in_(states), jobs.c.expires_at >= now())
+    if (connection.scalar(select(func.count()).select_from(jobs).where(*there)) or 0) >= MAX_UNFINISHED:
+        raise RequestError("overloaded", f"too many jobs are {' or '.join(states)}", expected=f"up to {MAX_UNFINISHED}")
 
 
 def _set(connection: Connection, job_id: str, **values: object) -> None:

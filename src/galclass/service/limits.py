@@ -63,6 +63,13 @@ class RateLimit:
         self._due[slot] = due
         return True
 
+    def spent(self, client: str) -> bool:
+        """Say whether a client's next request is over its limit; counts nothing."""
+        if not self.per_minute:
+            return False
+        now = monotonic()
+        return max(self._due[self._slot(client)], now) + BURST_S / self.per_minute - now > BURST_S
+
     def _slot(self, client: str) -> int:
         digest = hashlib.blake2b(client.encode(), digest_size=8, key=self._secret).digest()
         return int.from_bytes(digest, "big") % _SLOTS

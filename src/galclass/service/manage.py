@@ -13,6 +13,7 @@ from galclass.morphology import CLASS_NAMES, GROUPS
 from galclass.service import schemas
 from galclass.service.access import Admin, Publisher, Reader
 from galclass.service.auth import Actor
+from galclass.service.json_body import AliasBody, ServiceBody, described
 from galclass.service.openapi import one_service, responses
 from galclass.service.outputs import MEDIA_TYPES, REVALIDATE, etag_of, matches
 from galclass.service.published import refused_as
@@ -36,9 +37,13 @@ def list_services(
 
 
 @router.post(
-    "/v1/services", summary="Publish", status_code=201, responses=responses(400, 401, 403, 404, 409, 422, 429, 503)
+    "/v1/services",
+    summary="Publish",
+    status_code=201,
+    openapi_extra=described(schemas.ServiceBody),
+    responses=responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
 )
-def publish(request: Request, actor: Publisher, body: schemas.ServiceBody) -> schemas.ServiceRecord:
+def publish(request: Request, actor: Publisher, body: ServiceBody) -> schemas.ServiceRecord:
     """Publish a model under a new version and move `latest` to it; the same again changes nothing."""
     state = state_of(request)
     with refused_as("unknown_model", "model"):
@@ -81,14 +86,15 @@ def delete_service(request: Request, actor: Admin, name: Name, version: Version)
 @router.put(
     "/v1/services/{name}/aliases/{alias}",
     summary="Move an alias",
-    responses=responses(400, 401, 403, 404, 409, 422, 429, 503),
+    openapi_extra=described(schemas.AliasBody),
+    responses=responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
 )
 def move_alias(
     request: Request,
     actor: Publisher,
     name: Name,
     alias: Annotated[str, Path(pattern=schemas.NAME)],
-    body: schemas.AliasBody,
+    body: AliasBody,
 ) -> schemas.ServiceRecord:
     """Let an alias stand for another version, from the next request on."""
     state = state_of(request)

@@ -14,12 +14,16 @@ import orjson
 import xxhash
 from fastapi import Response
 
-from galclass.scoring import ModelId, Prediction
+from galclass.scoring import ROW_COLUMNS, ModelId, Prediction
+from galclass.scoring.output import parquet_schema, vote_fraction_columns
 from galclass.service.errors import RequestError
 from galclass.service.inputs import Inputs
 
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
 MEDIA_TYPES = (JSON, CSV, PARQUET)
+
+_TEXTS = ("human_label",)
+"""Text columns of our tables that no file of predictions has."""
 
 REVALIDATE = "private, no-cache"
 """A stored answer may be used after asking whether its ETag still holds: a service's model can be switched."""
@@ -134,13 +138,18 @@ def record_of(prediction: Prediction, *, embedding: bool = False) -> dict[str, A
     return record
 
 
-def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Write rows as CSV; lists as "a|b", None and empty lists as nothing."""
+def prediction_columns(vote_columns: Iterable[str]) -> tuple[str, ...]:
+    """Give the columns of a table of predictions by the signature: no row decides, as it may be faulty."""
+    return (*ROW_COLUMNS, *vote_fraction_columns(vote_columns))
+
+
+def csv_bytes(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
+    """Write rows as CSV; lists as "a|b", None, empty lists and what a row lacks as nothing."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(rows[0] if rows else [])
+    writer.writerow(columns)
     for row in rows:
-        writer.writerow([_csv_value(value) for value in row.values()])
+        writer.writerow([_csv_value(row.get(name)) for name in columns])
     return text.getvalue().encode()
 
 
@@ -152,19 +161,23 @@ def _csv_value(value: Any) -> Any:
     return value
 
 
-def parquet_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Write rows as one Parquet file."""
+def parquet_bytes(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
+    """Write rows as one Parquet file; the columns' types do not depend on what the rows hold."""
     import pyarrow
     import pyarrow.parquet
 
+    types = {field.name: field.type for field in parquet_schema(columns)} | dict.fromkeys(_TEXTS, pyarrow.string())
+    schema = pyarrow.schema([(name, types[name]) for name in columns])
     sink = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), sink)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows], schema=schema), sink)
     return sink.getvalue()
 
 
-def table_response(rows: Sequence[Mapping[str, Any]], media_type: str, headers: Mapping[str, str]) -> Response:
+def table_response(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], media_type: str, headers: Mapping[str, str]
+) -> Response:
     """Give rows as CSV or Parquet."""
-    data = csv_bytes(rows) if media_type == CSV else parquet_bytes(rows)
+    data = csv_bytes(rows, columns) if media_type == CSV else parquet_bytes(rows, columns)
     suffix = "csv" if media_type == CSV else "parquet"
     disposition = {"Content-Disposition": f'attachment; filename="predictions.{suffix}"'}
     return Response(data, media_type=media_type, headers={**headers, **disposition})

@@ -21,6 +21,7 @@ from galclass.service.outputs import (
     cache_headers,
     choose_media_type,
     json_bytes,
+    prediction_columns,
     raise_fault,
     raise_if_known,
     record_of,
@@ -111,7 +112,9 @@ async def predict(
             raise too_many(MAX_SALIENCY)
         predictions = await state.scoring.score(service, inputs.images, frame_px)
         if media_type != JSON:
-            return table_response([prediction.as_row() for prediction in predictions], media_type, headers)
+            scorer = await state.pool.run(state.models.get, service.model)
+            columns = prediction_columns(scorer.signature.vote_columns)
+            return table_response([prediction.as_row() for prediction in predictions], columns, media_type, headers)
         if not inputs.many:
             raise_fault(predictions[0])
         records = [record_of(prediction, embedding=embedding) for prediction in predictions]

@@ -66,7 +66,7 @@ def publish(
     by : str, optional
         Who publishes, for the log.
     next_version : bool
-        Whether to take the next free version where this one is another model's.
+        Whether to take the next free version where this one is another model's, or was.
 
     Raises
     ------
@@ -77,13 +77,14 @@ def publish(
     info = Registry(database).resolve(model)
     records = services.list(name)
     same = [one for one in records if (one.model_name, one.model_version) == (info.name, info.version)]
-    taken = {one.version for one in records}
+    there = {one.version for one in records}
+    taken = there | {one for one, sha256 in services.published(name).items() if sha256 != info.sha256}
     if next_version and same:
         return PublishSummary(services.alias(name, "latest", same[-1].version, by=by), new=False)
     while next_version and version in taken:
         version = raised(version)
     record = services.publish(name, version, info.name, info.version, description, by=by)
-    return PublishSummary(record, new=version not in taken)
+    return PublishSummary(record, new=version not in there)
 
 
 def raised(version: str) -> str:

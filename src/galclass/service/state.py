@@ -14,7 +14,7 @@ from galclass.config import Config
 from galclass.database import Images, Registry, Services, Tokens, open_database
 from galclass.scoring import ModelId, Scorer
 from galclass.service.auth import Actor, Authority
-from galclass.service.body import BodyReader
+from galclass.service.body import BodyReader, HeldBody
 from galclass.service.errors import RequestError
 from galclass.service.examples import Examples
 from galclass.service.fetching import UrlFetcher
@@ -68,7 +68,9 @@ class ServiceState:
             settings.max_body_bytes, settings.body_timeout_s, HELD_BODIES * settings.max_body_bytes
         )
         self.fetcher = UrlFetcher(settings.url_hosts, settings.max_body_bytes)
-        self.authority = Authority(self._check_token, open_reading=settings.open_reading)
+        self.authority = Authority(
+            self._check_token, open_reading=settings.open_reading, count_unknown=self._count_unknown_token
+        )
         self.rate = RateLimit(settings.requests_per_minute, *shared_rates())
         self.metrics = Metrics()
         self.watch = Watch(self.metrics)
@@ -97,6 +99,8 @@ class ServiceState:
         authorization = request.headers.get("authorization")
         address = request.client.host if request.client else "unknown"
         if self.authority.needs_lookup(authorization):
+            if self.rate.spent(_guesses(address)) and not self.authority.knew(authorization):
+                raise self._too_many()
             actor = await run_in_threadpool(self.authority.identify, authorization, address)
         else:
             actor = self.authority.identify(authorization, address)
@@ -111,11 +115,17 @@ class ServiceState:
             `unauthorized`, `forbidden`, `too_many_requests`.
         """
         if not self.rate.allows(actor.key):
-            raise RequestError(
-                "too_many_requests", "too many requests", expected=f"{self.rate.per_minute} a minute", got=None
-            )
+            raise self._too_many()
         self.authority.require(actor, role)
         return actor
+
+    def _count_unknown_token(self, address: str) -> None:
+        """Count a token that nobody has: tried without limit, each would cost a look into the database."""
+        if not self.rate.allows(_guesses(address)):
+            raise self._too_many()
+
+    def _too_many(self) -> RequestError:
+        return RequestError("too_many_requests", "too many requests", expected=f"{self.rate.per_minute} a minute")
 
     async def resolve(self, name: str, version: str) -> PublishedService:
         """Find the service that answers; less than a second old.
@@ -150,22 +160,33 @@ class ServiceState:
             done.exception()  # whoever waits gets it; ahead of time nobody does, and the next reading is waited for
 
     async def inputs(
-        self, body: bytes, content_type: str, object_id: str | None, *, max_images: int | None = None
+        self,
+        body: HeldBody,
+        content_type: str,
+        object_id: str | None,
+        *,
+        max_images: int | None = None,
+        stored: bool = False,
     ) -> Inputs:
-        """Find the images of a body, off the event loop when it is large."""
+        """Find the images of a body, off the event loop when it is large; those given by URL are fetched."""
         limit = max_images or self.config.serve.max_images
 
         def parse() -> Inputs:
-            return parse_inputs(body, content_type, object_id=object_id, max_images=limit)
+            return parse_inputs(body.data, content_type, object_id=object_id, max_images=limit, stored=stored)
 
-        inputs = parse() if len(body) <= _SMALL_BODY_BYTES else await self.pool.run(parse)
-        return replace(inputs, images=await self.fetcher.fill(inputs.images))
+        inputs = parse() if len(body.data) <= _SMALL_BODY_BYTES else await self.pool.run(parse)
+        return replace(inputs, images=await self.fetcher.fill(inputs.images, body.add))
 
     def close(self) -> None:
         """Finish what runs, then close the database."""
         self.worker.stop()
         self.pool.close()
         self.database.close()
+
+
+def _guesses(address: str) -> str:
+    """Name what counts the unknown tokens of an address; apart from its other requests, which need no token."""
+    return f"unknown tokens of {address}"
 
 
 def threads_of(workers: int) -> int:

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
-from galclass.errors import GalclassError
+from galclass.errors import DatabaseError, GalclassError
 from galclass.scoring import Scorer
+from galclass.service.errors import told
 from galclass.service.jobs import Job, JobItem, Jobs
 
 log = logging.getLogger("galclass.service")
@@ -52,11 +53,20 @@ class JobWorker:
             except GalclassError as error:  # the database is away: the job waits in it
                 log.warning("jobs wait", extra={"reason": str(error)})
                 worked = False
+            except Exception:  # whatever it was, the next job must not wait for a restart of the server
+                log.exception("looking for a job failed")
+                worked = False
             if not worked:
                 self._stop.wait(POLL_S)
 
     def work_once(self) -> bool:
-        """Take one job and score it to its end; False when there was none."""
+        """Take one job and score it to its end; False when there was none.
+
+        Raises
+        ------
+        DatabaseError
+            If the database is away; the job stays as it is, to be taken over.
+        """
         if monotonic() - self._expired_at > _EXPIRE_EVERY_S:
             self._jobs.expire()
             self._expired_at = monotonic()
@@ -64,17 +74,22 @@ class JobWorker:
         if job is None:
             return False
         try:
-            scorer = self._scorer_of(job.service, job.version)
+            self._score(job, self._scorer_of(job.service, job.version))
         except GalclassError as error:
-            self._jobs.finish(job.id, error.what)
-            return True
-        self._score(job, scorer)
+            if error.code == DatabaseError.code:
+                raise
+            self._jobs.finish(job.id, told(error))
+        except Exception:  # the traceback goes to the log; whoever reads the job is told where to look
+            log.exception("job failed", extra={"job": job.id, "service": f"{job.service}@{job.version}"})
+            self._jobs.finish(job.id, "the server failed on this job; its log has the reason")
         return True
 
     def _score(self, job: Job, scorer: Scorer) -> None:
-        while items := self._jobs.next_items(job.id):
+        after = -1  # a job that was taken over may have answers anywhere: it is looked through once from its start
+        while items := self._jobs.next_items(job.id, after):
             if self._stop.is_set() or not self._answer(job, scorer, items):
                 return
+            after = items[-1].position
         self._jobs.finish(job.id)
         log.info("job done", extra={"job": job.id, "service": f"{job.service}@{job.version}"})
 

@@ -1,0 +1,33 @@
+"""What a job keeps of an answer: the service's JSON record and when it was made; and back to the row of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from galclass.morphology import CLASSES
+from galclass.scoring import ImageFault, ModelId, Prediction
+
+
+def stored_record(prediction: Prediction) -> dict[str, Any]:
+    """Give what a job keeps of an answer: the JSON record and when it was made, which tables show."""
+    return {**prediction.as_json(), "scored_at": prediction.as_row()["scored_at"]}
+
+
+def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a stored record as the row of CSV and Parquet."""
+    probabilities, error = record["probabilities"], record.get("error")
+    prediction = Prediction(
+        record["object_id"],
+        ModelId(**record["model"]),
+        probabilities=tuple(probabilities[leaf] for leaf in CLASSES) if probabilities else None,
+        predicted_class=record["predicted_class"],
+        predicted_group=record["predicted_group"],
+        prediction_set=tuple(record["prediction_set"]),
+        flags=tuple(record["flags"]),
+        vote_fractions={
+            key: (one["fraction"], one["low"], one["high"]) for key, one in record["vote_fractions"].items()
+        },
+        error=ImageFault(error["code"], error["message"]) if error else None,
+    )
+    return {**prediction.as_row(), "scored_at": record.get("scored_at")}  # answers of older versions have none
