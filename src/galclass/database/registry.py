@@ -269,7 +269,7 @@ def _unknown(connection: Connection, wanted: Reference) -> RegistryError:
             expected=f"one of {', '.join(names)}" if names else None,
             advice=None
             if names
-            else "the registry is empty: `galclass models register package` puts the model in the package there",
+            else "the registry is empty: register a model first, such as `galclass models register package`",
         )
     return RegistryError(
         "this model has no such version or alias",
