@@ -80,7 +80,7 @@ def line(config: Config, size_px: int, took_ms: float) -> str:
         weights = config.evaluate.frequencies.get(source)
         if weights:
             shares = np.array([weights.get(name, 0.0) for name in found.names])
-            natural = natural_accuracy(found.matrix, shares, resamples=RESAMPLES, seed=0)
+            natural = natural_accuracy(found.confusion, shares, resamples=RESAMPLES, seed=0)
             parts.append(f"at natural frequencies {natural}")
     return "; ".join(parts)
 
