@@ -167,6 +167,12 @@ class DatabaseError(GalclassError):
     code = "database"
 
 
+class DatabaseValueError(DatabaseError):
+    """A value that no column takes: a NUL in a text, a number beyond its range."""
+
+    code = "invalid"
+
+
 class RegistryError(DatabaseError):
     """A model, version or alias is unknown, already there, or in use."""
 

@@ -150,3 +150,21 @@ def test_a_cancelled_job_is_not_done_in_spite_of_it(jobs: Jobs, monkeypatch: pyt
     monkeypatch.setattr(jobs_module, "_set", slow)
     told = side_by_side(lambda: jobs.finish(job.id), lambda: jobs.cancel(job.id))
     assert jobs.get(job.id).state == told.state
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/images/%00"),
+        ("GET", "/v1/images/a%00b"),
+        ("GET", "/v1/services?name=%00"),
+        ("GET", "/v1/labels?object_id=%00"),
+        ("GET", "/v1/jobs/%00"),
+        ("POST", "/v1/services/galaxy-class/latest/batches?start=true"),
+    ],
+)
+def test_a_nul_is_the_clients_fault(postgresql: Config, method: str, path: str) -> None:
+    with TestClient(create_app(postgresql), raise_server_exceptions=False) as client:
+        answer = client.request(method, path, json={"object_ids": ["a\0b"]} if method == "POST" else None)
+    assert answer.status_code in (404, 422)
+    assert "127.0.0.1" not in answer.text

@@ -15,11 +15,11 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, SQLAlchemyError
 
 from galclass.database.functions import SqlScoring
 from galclass.database.migrate import apply_migrations, check_version
-from galclass.errors import DatabaseError
+from galclass.errors import DatabaseError, DatabaseValueError
 
 BUSY_TIMEOUT_S = 30.0
 """How long a SQLite connection waits for another's short write."""
@@ -160,6 +160,8 @@ def translated(where: str) -> Iterator[None]:
     """Turn what a driver raises into a `DatabaseError`."""
     try:
         yield
+    except DataError as error:  # says nothing of the database, as a client may have sent the value
+        raise DatabaseValueError("a value does not fit: a text with a NUL, or a number beyond its range") from error
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
         raise DatabaseError(str(cause).strip().splitlines()[0], where=where) from error
