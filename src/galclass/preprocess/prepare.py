@@ -8,12 +8,10 @@ labels or splits rewrite the tables alone; other pixels or parameters make the c
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
-from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +23,10 @@ from galclass.catalog import CatalogColumns, CatalogReport, read_catalog, split_
 from galclass.config import Config, PrepareConfig, SourceConfig
 from galclass.download import iter_images, list_images, open_source
 from galclass.errors import ConfigError, StoreError
-from galclass.preprocess.chunks import Chunk
 from galclass.preprocess.cutouts import CutoutParameters
 from galclass.preprocess.filling import Fill, fill
-from galclass.preprocess.images import ImageFiles, image_files, stamps_sha256
+from galclass.preprocess.images import image_files
+from galclass.preprocess.inputs import Input, chunks_of, fractions_of, inputs_sha256_of, pixels_sha256_of, plan_of
 from galclass.preprocess.store import INDEX, REJECTS, StoreWriter, read_facts, write_facts, write_parquet
 from galclass.preprocess.summary import PrepareSummary
 from galclass.preprocess.tables import (
@@ -39,23 +37,8 @@ from galclass.preprocess.tables import (
     reasons,
     rejects_table,
 )
-from galclass.preprocess.zipped import ZipPlace
 
 PLACES = "places.parquet"
-FILES_PER_CHUNK = 128
-"""A chunk is what an interruption can cost, and 3 MB of cutouts at 64 px."""
-
-
-@dataclass(frozen=True)
-class _Input:
-    """One source: its configuration with real paths, its files, and once read its rows, faults and columns."""
-
-    config: SourceConfig
-    files: ImageFiles
-    rows: pa.Table | None = None
-    rejects: tuple[dict[str, str | None], ...] = ()
-    without_image: int = 0
-    columns: tuple[str, ...] = ()
 
 
 def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> PrepareSummary:
@@ -81,14 +64,14 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
     folder = config.workspace_path / "prepared"
     parameters = CutoutParameters(config.prepare.size_px, config.prepare.crop_fraction)
     inputs = [_open(source) for source in _sources(config)]
-    inputs_sha256 = _inputs_sha256(config, parameters, inputs)
+    inputs_sha256 = inputs_sha256_of(config, parameters, inputs)
     facts = read_facts(folder)
     if facts is not None and facts.get("inputs_sha256") == inputs_sha256:
         return _summary(folder, facts, 0, begin)
     inputs = [_read_rows(part, config.prepare) for part in inputs]
     rows = _chosen_rows(config, inputs)
-    plan = _plan(inputs, rows)
-    pixels_sha256 = _pixels_sha256(parameters, inputs, plan)
+    plan = plan_of(inputs, rows)
+    pixels_sha256 = pixels_sha256_of(parameters, inputs, plan)
     own = {
         "inputs_sha256": inputs_sha256,
         "pixels_sha256": pixels_sha256,
@@ -96,7 +79,7 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
         "sources": [part.config.name for part in inputs],
         "columns": list(dict.fromkeys(name for part in inputs for name in part.columns)),
         "seed": config.seed,
-        "split": _fractions(config.prepare),
+        "split": fractions_of(config.prepare),
     }
     catalog_rejects = rejects_table(reject for part in inputs for reject in part.rejects)
     if facts is not None and facts.get("pixels_sha256") == pixels_sha256:
@@ -109,7 +92,7 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
         return _summary(folder, facts | own | counts, 0, begin)
     writer = StoreWriter(folder, parameters, len(plan), pixels_sha256)
     with closing(writer):
-        chunks = [chunk for part in inputs for chunk in _chunks(part, plan)]
+        chunks = [chunk for part in inputs for chunk in chunks_of(part, plan)]
         cut = fill(writer, chunks, config.prepare.processes, progress, stream=iter_images)
         places = places_table(plan, writer.done)
         tables, counts = _tables(rows, places, catalog_rejects, config.prepare)
@@ -160,12 +143,12 @@ def _with_real_paths(source: SourceConfig) -> SourceConfig:
     return replace(source, **real)  # type: ignore[arg-type]  # the keys are those of text fields
 
 
-def _open(source: SourceConfig) -> _Input:
+def _open(source: SourceConfig) -> Input:
     path = Path(source.images)
-    return _Input(source, image_files(path, list_images(path)))
+    return Input(source, image_files(path, list_images(path)))
 
 
-def _read_rows(part: _Input, wanted: PrepareConfig) -> _Input:
+def _read_rows(part: Input, wanted: PrepareConfig) -> Input:
     """Read a source's catalog and keep the rows that have an image."""
     source, report = part.config, CatalogReport()
     columns = CatalogColumns(
@@ -201,7 +184,7 @@ def _read_rows(part: _Input, wanted: PrepareConfig) -> _Input:
     return replace(part, rows=rows, rejects=rejects, without_image=without_image, columns=report.columns)
 
 
-def _chosen_rows(config: Config, inputs: list[_Input]) -> pa.Table:
+def _chosen_rows(config: Config, inputs: list[Input]) -> pa.Table:
     """Join the sources' rows, keep at most `limit` of them, and split by object."""
     rows = join_sources([part.rows for part in inputs])
     limit = config.prepare.limit
@@ -217,7 +200,7 @@ def _split_each_source(rows: pa.Table, sources: list[SourceConfig], config: Conf
     parts = [(rows.filter(pc.equal(rows["source"], source.name)), source.validation) for source in sources]
     rows = pa.concat_tables(
         [
-            split_by_object_id(part, _fractions(config.prepare, validation), config.seed)
+            split_by_object_id(part, fractions_of(config.prepare, validation), config.seed)
             for part, validation in parts
             if len(part)
         ]
@@ -227,58 +210,6 @@ def _split_each_source(rows: pa.Table, sources: list[SourceConfig], config: Conf
         first.setdefault(object_id, split)
     column = pa.array([first[object_id] for object_id in rows["object_id"].to_pylist()], pa.string())
     return rows.set_column(rows.column_names.index("split"), "split", column).combine_chunks()
-
-
-def _fractions(wanted: PrepareConfig, validation: float | None = None) -> dict[str, float]:
-    validation = wanted.validation if validation is None else validation
-    train = wanted.train + wanted.validation - validation
-    if min(train, validation, wanted.test) < 0:
-        raise ConfigError(
-            "there is not so much to validate on",
-            where="validation",
-            expected=f"0 to {wanted.train + wanted.validation:g} (train and validation together)",
-            got=validation,
-        )
-    return {"train": train, "validation": validation, "test": wanted.test}
-
-
-def _plan(inputs: list[_Input], rows: pa.Table) -> list[tuple[str, str]]:
-    """Give (source, file) of every place: the wanted files of each source in the order of reading."""
-    wanted = set(zip(rows["source"].to_pylist(), rows["file"].to_pylist(), strict=True))
-    places = ((part.config.name, file) for part in inputs for file in part.files.names.values())
-    return [place for place in places if place in wanted]
-
-
-def _inputs_sha256(config: Config, parameters: CutoutParameters, inputs: list[_Input]) -> str:
-    """Hash all that decides the folder, so that an unchanged run needs to read no catalog."""
-    wanted = config.prepare
-    facts = {
-        "parameters": parameters.sha256,
-        "seed": config.seed,
-        "split": _fractions(wanted),
-        "limit": wanted.limit,
-        "max_rejects": wanted.max_rejects,
-        "sources": [
-            asdict(part.config)
-            | {"images": part.files.sha256, "catalog": _file_sha256(part.config.catalog)}
-            | {"mapping": _file_sha256(part.config.mapping) if part.config.mapping else None}
-            for part in inputs
-        ],
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _file_sha256(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _pixels_sha256(parameters: CutoutParameters, inputs: list[_Input], plan: list[tuple[str, str]]) -> str:
-    """Hash what decides the pixels: parameters, frames, and the files in their order."""
-    entries = {part.config.name: part.files.entries for part in inputs}
-    frames = [(part.config.name, part.config.frame_px, part.config.stored_px) for part in inputs]
-    files = stamps_sha256((f"{source}/{file}", entries[source][file].stamp) for source, file in plan)
-    return hashlib.sha256(json.dumps([parameters.sha256, frames, files]).encode()).hexdigest()
 
 
 def _tables(
@@ -310,21 +241,3 @@ def _summary(folder: Path, facts: dict[str, Any], cut: int, begin: float) -> Pre
         facts.get("labelled"),
         tuple(facts.get("columns", ())),
     )
-
-
-def _chunks(part: _Input, plan: list[tuple[str, str]]) -> Iterator[Chunk]:
-    """Cut a source's places into chunks."""
-    config, entries = part.config, part.files.entries
-    own = [place for place, (source, _) in enumerate(plan) if source == config.name]
-    for start in range(0, len(own), FILES_PER_CHUNK):
-        names = tuple(plan[place][1] for place in own[start : start + FILES_PER_CHUNK])
-        found = tuple(entries[name].place for name in names)
-        places = tuple(ZipPlace(*place) for place in found if place is not None)
-        yield Chunk(
-            first=own[start],
-            images=str(part.files.path),
-            names=names,
-            frame_px=config.frame_px,
-            stored_px=config.stored_px,
-            places=places if len(places) == len(names) else None,
-        )
