@@ -11,17 +11,18 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "galclass"
 
-_BASE = {"errors", "morphology", "clean_samples", "config"}
+_BASE = {"errors", "morphology", "clean_samples", "config", "image_names"}
 ALLOWED = {
     "errors": set(),
     "morphology": {"errors"},
     "clean_samples": set(),
+    "image_names": set(),
     "config": {"errors"},
     "preprocess": _BASE | {"catalog", "download"},
     "catalog": _BASE,
     "download": _BASE | {"catalog"},
     "topology": {"errors"},
-    "scoring": {"errors", "morphology", "preprocess"},
+    "scoring": {"errors", "morphology", "image_names", "preprocess"},
     "train": _BASE | {"preprocess", "catalog", "topology", "scoring"},
     "evaluate": _BASE | {"scoring", "catalog", "preprocess"},
     "database": _BASE | {"scoring", "catalog", "preprocess", "download"},
