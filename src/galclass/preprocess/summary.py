@@ -24,6 +24,8 @@ class PrepareSummary:
         Objects with a label or votes; None where an older version prepared them.
     columns : tuple of str
         Columns of the catalogs, where no object has a label.
+    remarks : tuple of str
+        What a user should know of the catalogs' rows that stayed, such as labels whose votes end early.
     """
 
     folder: Path
@@ -34,6 +36,7 @@ class PrepareSummary:
     seconds: float
     labelled: int | None = None
     columns: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def images_per_s(self) -> float:
@@ -51,4 +54,4 @@ class PrepareSummary:
         if self.labelled == 0:
             shown = ", ".join(self.columns[:12])
             line += f"\nno labels in the columns {shown}: name theirs with label_column in [[prepare.sources]]"
-        return line
+        return "\n".join((line, *self.remarks))
