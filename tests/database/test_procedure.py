@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import psycopg
 import pytest
+from image_builders import empty_scans
 from sqlalchemy import text
 from tiny_model import tiny_model
 
@@ -303,3 +304,17 @@ def test_a_server_that_cannot_load_galclass_is_told_why(cluster) -> None:
             pytest.skip("PL/Python is not installed: make test-deps")
         with pytest.raises(DatabaseError, match="must be Python 3"):
             install_procedure(database, packages=Path("/usr/share"))
+
+
+@pytest.mark.parametrize("marker", [0xC0, 0xC2, 0xC9])
+def test_an_image_of_thousands_of_scans_is_refused_under_a_timeout(session, marker: int) -> None:
+    session.execute("SET LOCAL statement_timeout = '5s'")
+    data = empty_scans(1000, 1000, 6000, marker=marker)
+    row = session.execute("SELECT predict_galaxy_class(%s), predict_galaxy_json(%s)", (data, data)).fetchone()
+    assert row[0] is None
+    assert json.loads(row[1])["error"]["code"] in ("too_costly", "unsupported")
+
+
+def test_the_decode_limit_is_part_of_the_functions_text() -> None:
+    assert ", SD, 0.5)" in procedure_sql(max_decode_s=0.5)
+    assert ", SD, 1.0)" in procedure_sql()

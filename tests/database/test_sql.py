@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_builders import bmp, empty_scans
 from tiny_model import tiny_model
 
 from galclass.database import Database, Images, NewImage, Registry, open_database, run_sql
@@ -117,3 +118,13 @@ def test_another_model_can_answer(sqlite: Database, tmp_path: Path) -> None:
     with open_database(tmp_path / "galclass.db", model="other@1") as database:
         record = json.loads(run_sql(database, "SELECT predict_galaxy_json(x'00')").rows[0][0])
     assert record["model"]["name"] == "other"
+
+
+def test_images_that_cost_too_much_or_show_nothing_have_no_class(sqlite: Database) -> None:
+    flat = bmp(bytes([7]) * (3 * 64 * 64), 64, 64, 24)
+    for data, code in ((empty_scans(1000, 1000, 6000), "too_costly"), (flat, "no_content")):
+        (row,) = run_sql(
+            sqlite, f"SELECT predict_galaxy_class(x'{data.hex()}'), predict_galaxy_json(x'{data.hex()}')"
+        ).rows
+        assert row[0] is None
+        assert json.loads(row[1])["error"]["code"] == code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from galclass.errors import ConfigError, CutoutError
-from galclass.preprocess import CutoutParameters, cutout, decode, stored_cutout, views
+from galclass.preprocess import CutoutParameters, cutout, decode, flagged_cutout, has_content, stored_cutout, views
 from galclass.preprocess.geometry import sampling_plan
 
 SIZES = [50, 64, 96]
@@ -121,8 +122,10 @@ def test_every_pixel_is_the_exact_sum_rounded_half_up(galaxy, size_px: int) -> N
 def test_half_a_grey_level_rounds_up(encode) -> None:
     columns = np.tile(np.array([10, 11], np.uint8), 64)
     picture = np.repeat(np.repeat(columns[None, :, None], 128, 0), 3, 2)
-    for value in cutout(encode(picture, "PNG"), CutoutParameters(64, 1.0)).ravel():
-        assert value == 11  # the mean of 10 and 11
+    picture[64:] += 100
+    found = cutout(encode(picture, "PNG"), CutoutParameters(64, 1.0))
+    assert (found[:32] == 11).all()  # the mean of 10 and 11
+    assert (found[32:] == 111).all()
 
 
 @pytest.mark.parametrize("size_px", SIZES)
@@ -166,7 +169,10 @@ def test_a_turned_file_gives_the_turned_cutout(encode, sky) -> None:
 
 def test_the_rotated_view_has_sky_in_its_corners(encode) -> None:
     picture = np.full((424, 424, 3), 80, np.uint8)
-    assert (cutout(encode(picture, "PNG"), CutoutParameters(50), angle_deg=45) == 80).all()
+    picture[200:224, 200:224, 2] = 200  # a galaxy
+    found = cutout(encode(picture, "PNG"), CutoutParameters(50), angle_deg=45)
+    assert (found[..., :2] == 80).all()
+    assert (found[[0, 0, -1, -1], [0, -1, 0, -1]] == 80).all()
 
 
 @pytest.mark.parametrize("size_px", SIZES)
@@ -236,8 +242,9 @@ def test_a_cutout_is_near_the_mean_over_each_pixels_area(galaxy, size_px: int) -
 def test_fine_stripes_average_out_instead_of_aliasing(encode) -> None:
     stripes = np.zeros((424, 424, 3), np.uint8)
     stripes[:, ::2] = 200
+    stripes[212:, :, 2] = 50
     found = cutout(encode(stripes, "PNG"), CutoutParameters(64))
-    assert np.abs(found.astype(int) - 100).max() <= 1
+    assert np.abs(found[..., :2].astype(int) - 100).max() <= 1
 
 
 def test_a_small_image_is_enlarged(encode, sky) -> None:
@@ -252,3 +259,38 @@ def test_importing_the_decoder_needs_no_tables() -> None:
     code = "import sys, galclass.preprocess; print('pyarrow' in sys.modules or 'pydantic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("span", [0, 1, 2])
+def test_a_picture_without_content_has_no_cutout(encode, span: int) -> None:
+    picture = np.full((128, 128, 3), 90, np.uint8)
+    picture[::2] += np.uint8(span)
+    picture[:20] = 255  # outside of the crop
+    for make in (cutout, views, stored_cutout, flagged_cutout):
+        with pytest.raises(CutoutError) as caught:
+            make(encode(picture, "PNG"), CutoutParameters(62, 62 / 128))
+        assert caught.value.code == "no_content"
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_three_levels_in_one_channel_are_content(encode, channel: int) -> None:
+    picture = np.full((128, 128, 3), 90, np.uint8)
+    picture[60:70, 40:44, channel] += 3
+    assert has_content(cutout(encode(picture, "PNG"), CutoutParameters(128, 1.0)))
+
+
+# The pixels of ordinary files as they have been since version 1 of the algorithm.
+KNOWN = {
+    ("gz2_103169.jpg", None): "3eb48aa0c0e0656587777bc6f4c79f33dab96fb3105424a30c6b57c5cb284438",
+    ("gz2_247923.jpg", None): "4c248674f021b0f1340038b407b0131cbb56997ff37033ebf10d07dc359f3912",
+    ("gz2_103169_295of423.jpg", 423): "fc64518a125dde747b9f915228cc07936bb39cc125504678e18635495f20248a",
+}
+
+
+@pytest.mark.parametrize(("name", "frame_px"), sorted(KNOWN, key=str))
+def test_the_pixels_of_survey_jpegs_never_change(galaxy, name: str, frame_px: int | None) -> None:
+    digest = hashlib.sha256()
+    for size_px in (50, 64, 96):
+        digest.update(views(galaxy(name), CutoutParameters(size_px), (0, 45, 90, 17.5), frame_px=frame_px).tobytes())
+        digest.update(stored_cutout(galaxy(name), CutoutParameters(size_px), frame_px=frame_px).tobytes())
+    assert digest.hexdigest() == KNOWN[name, frame_px]

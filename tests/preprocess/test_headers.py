@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 import pytest
+from image_builders import JPEG_START, bmp, jpeg_frame, scan_header, segment
 from PIL import Image
 
 from galclass.errors import CutoutError
@@ -20,10 +21,9 @@ def code_of(data: bytes) -> str:
     return caught.value.code
 
 
-def jpeg_frame(width: int, height: int, marker: int = 0xC0, bits: int = 8, components: int = 3) -> bytes:
-    """A JPEG that ends after its frame header."""
-    frame = struct.pack(">BHHB", bits, height, width, components) + b"\0\0\0" * components
-    return b"\xff\xd8\xff" + bytes([marker]) + struct.pack(">H", len(frame) + 2) + frame
+def jpeg(width: int, height: int, **options) -> bytes:
+    """A JPEG up to its scan, with as many bytes of data as its blocks need at least."""
+    return JPEG_START + jpeg_frame(width, height, **options) + scan_header((1, 2, 3)) + bytes(width * height // 64)
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -31,7 +31,7 @@ def png_header(width: int, height: int) -> bytes:
 
 
 def bmp_header(width: int, height: int) -> bytes:
-    return b"BM" + bytes(12) + struct.pack("<Iii", 40, width, height)
+    return bmp(b"", width, height, 24)
 
 
 @pytest.mark.parametrize(
@@ -41,16 +41,17 @@ def bmp_header(width: int, height: int) -> bytes:
         (bytes(2000), "not_an_image"),
         (b"GIF89a" + bytes(100), "not_an_image"),
         (b"\xff\xd8\xff\xe0", "truncated"),
-        (jpeg_frame(400, 400)[:9], "truncated"),
+        (jpeg(400, 400)[:9], "truncated"),
+        (jpeg(400, 400)[:21], "truncated"),
+        (JPEG_START + jpeg_frame(400, 400), "truncated"),
         (b"\xff\xd8\xff\xe0\x00\x04ab" + b"cd" * 20, "corrupt"),
         (b"\xff\xd8\xff\xd9" + bytes(20), "corrupt"),
         (b"\xff\xd8\xff\xe0\x00\x01" + bytes(20), "corrupt"),
-        (jpeg_frame(400, 400, bits=12), "unsupported"),
-        (jpeg_frame(400, 400, marker=0xC3), "unsupported"),
-        (jpeg_frame(65535, 65535), "too_large"),
-        (jpeg_frame(400, 400, marker=0xC2) + b"\xff\xda" * 1000, "too_large"),
-        (jpeg_frame(400, 0), "too_small"),
-        (jpeg_frame(31, 400), "too_small"),
+        (jpeg(400, 400, bits=12), "unsupported"),
+        (jpeg(400, 400, marker=0xC3), "unsupported"),
+        (jpeg(65535, 65535), "too_large"),
+        (jpeg(400, 0), "unsupported"),
+        (jpeg(31, 400), "too_small"),
         (png_header(100_000, 100_000), "too_large"),
         (png_header(400, 400)[:30], "truncated"),
         (bmp_header(2**31 - 1, -(2**31)), "too_large"),
@@ -69,13 +70,13 @@ def test_a_web_page_saved_as_an_image_is_called_that() -> None:
 
 def test_a_file_over_the_byte_limit_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(headers, "MAX_BYTES", 100)
-    assert code_of(jpeg_frame(400, 400) + bytes(200)) == "too_large"
+    assert code_of(jpeg(400, 400) + bytes(200)) == "too_large"
 
 
 def test_sizes_are_read(galaxy, encode) -> None:
     found = read_header(galaxy("gz2_103169_295of423.jpg"))
     assert (found.format, found.width, found.height, found.components, found.orientation) == ("jpeg", 295, 295, 3, 1)
-    assert read_header(jpeg_frame(600, 400)).width == 600
+    assert read_header(jpeg(600, 400)).width == 600
     pixels = np.zeros((40, 50, 3), np.uint8)
     for name in ("PNG", "BMP"):
         found = read_header(encode(pixels, name))
@@ -86,7 +87,7 @@ def test_sizes_are_read(galaxy, encode) -> None:
 
 
 def test_the_old_bmp_header_has_short_sides() -> None:
-    found = read_header(b"BM" + bytes(12) + struct.pack("<IHHHH", 12, 300, 200, 1, 24))
+    found = read_header(bmp(b"", 300, 200, 24, header=12))
     assert (found.width, found.height) == (300, 200)
 
 
@@ -109,8 +110,7 @@ def test_the_exif_orientation_is_read(encode, name: str, orientation: int) -> No
     ],
 )
 def test_a_damaged_exif_block_means_upright(tiff: bytes) -> None:
-    segment = b"Exif\0\0" + tiff
-    data = b"\xff\xd8\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + jpeg_frame(400, 400)[2:]
+    data = JPEG_START + segment(0xE1, b"Exif\0\0" + tiff) + jpeg(400, 400)[2:]
     assert read_header(data).orientation == 1
 
 

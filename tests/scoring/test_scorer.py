@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from image_builders import empty_scans
+from PIL import Image
 from tiny_model import EMBEDDING, SIZE_PX, signed, tiny_graph, tiny_model, tiny_signature
 
 from galclass.errors import ModelError
 from galclass.morphology import CLASSES, GROUPS, group_probabilities
+from galclass.preprocess import LOCAL, SERVED, TRUNCATED
 from galclass.scoring import Conformal, Scorer, Unlike
 from galclass.scoring.prediction import UNLIKE_TRAINING_DATA
 from galclass.scoring.scorer import prediction_set
@@ -146,3 +150,37 @@ def test_prediction_sets() -> None:
     assert prediction_set(probabilities, Conformal("lac", 0.0)) == ("Sb",)
     assert prediction_set(probabilities, Conformal("aps", 0.6)) == ("Sb", "Ec")
     assert prediction_set(probabilities, Conformal("aps", 0.4)) == ("Sb",)
+
+
+def test_what_shows_nothing_or_costs_too_much_has_an_error_and_no_class(scorer: Scorer, galaxies) -> None:
+    flat = BytesIO()
+    Image.fromarray(np.full((64, 64, 3), 7, np.uint8)).save(flat, "PNG")
+    blank, costly, good = scorer.score([flat.getvalue(), empty_scans(1000, 1000, 6000), next(iter(galaxies.values()))])
+    assert blank.error is not None
+    assert costly.error is not None
+    assert (blank.error.code, costly.error.code, good.error) == ("no_content", "too_costly", None)
+    assert blank.predicted_class is costly.predicted_class is blank.as_json()["probabilities"] is None
+    pixels = np.full((3, SIZE_PX, SIZE_PX, 3), 7, np.uint8)
+    pixels[1, 3, 4, 2] = 10
+    codes = [one.error and one.error.code for one in scorer.predict_cutouts(pixels, object_ids=list("abc"))]
+    assert codes == ["no_content", None, "no_content"]
+
+
+def test_a_file_that_was_cut_off_is_flagged_among_others(scorer: Scorer, galaxies) -> None:
+    good = next(iter(galaxies.values()))
+    file = BytesIO()
+    Image.open(BytesIO(good)).save(file, "JPEG", progressive=True)
+    cut = file.getvalue()[: file.getvalue().rindex(b"\xff\xda") + 20]
+    answers = scorer.score([b"", good, cut, file.getvalue()])
+    assert [TRUNCATED in answer.flags for answer in answers] == [False, False, True, False]
+    assert answers[2].predicted_class is not None
+    assert TRUNCATED in answers[2].as_row()["flags"].split("|")
+
+
+def test_a_scorer_keeps_to_its_limits() -> None:
+    data = empty_scans(3000, 3000, 100)  # 0.4 s by its header
+    for limits, code in ((SERVED, "too_costly"), (LOCAL, "corrupt")):
+        (answer,) = Scorer(tiny_model(), limits=limits).score([data])
+        assert answer.error is not None
+        assert answer.error.code == code
+    assert "serve.max_decode_s" in Scorer(tiny_model(), limits=SERVED).score([data])[0].error.message

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 from fastapi.testclient import TestClient
+from image_builders import bmp, empty_scans, random_jpeg
 from tiny_model import tiny_model
 
 from galclass.database import Database, Images, Registry, Services
@@ -282,3 +283,19 @@ def test_a_wrong_method_names_every_right_one(client: TestClient) -> None:
         "method_not_allowed",
         "GET, POST",
     )
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (empty_scans(1000, 1000, 6000), "too_costly"),
+        (empty_scans(1000, 1000, 6000, marker=0xC9), "unsupported"),
+        (bmp(b"\1\5\0\0" * 1000 + b"\0\1", 1000, 1000, 8, packing=1, palette=bytes(1024)), "unsupported"),
+        (random_jpeg(64, 64, ((1, 1),) * 3)[:-2], "truncated"),
+        (cv2.imencode(".png", np.full((64, 64, 3), 9, np.uint8))[1].tobytes(), "no_content"),
+    ],
+)
+def test_an_image_that_costs_too_much_or_shows_nothing_is_refused(client: TestClient, data: bytes, code: str) -> None:
+    response = client.post(URL, content=data, headers=JPEG)
+    assert response.status_code == 422
+    assert refusal(response)["code"] == code

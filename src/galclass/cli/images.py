@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from galclass.catalog import CatalogColumns, CatalogReport
+from galclass.catalog import CatalogReport
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import existing_database, with_catalog_options, with_config
+from galclass.cli.options import existing_database, with_config
 from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.database import Database, Images, open_database
@@ -41,7 +41,6 @@ def images() -> None:
 @click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame in px.")
 @click.option("--stored-px", type=click.IntRange(1), help="Side of the files, where they hold only the frame's centre.")
 @with_config
-@with_catalog_options("id_column", "label_column", "file_column", "ra_column", "dec_column", "table")
 @click.pass_context
 def add(
     ctx: click.Context,
@@ -60,7 +59,7 @@ def add(
     Example: galclass images add images_gz2.zip --catalog gz2_hart16.csv
     """
     report = CatalogReport()
-    known = _read(catalog, mapping, config, report) if catalog else {}
+    known = read_objects(catalog, mapping, report=report) if catalog else {}
     check_images(paths, known)
     with open_database(config.database_url) as database:
         added = add_images(database, paths, known, frame_px=frame_px, stored_px=stored_px)
@@ -68,12 +67,6 @@ def add(
         complete = not catalog or _describe(database, catalog, known, report)
     if added.rejects or not complete:
         ctx.exit(FINISHED_WITH_REJECTS)
-
-
-def _read(catalog: Path, mapping: Path | None, config: Config, report: CatalogReport) -> dict[str, CatalogRow]:
-    settings = config.prepare
-    columns = CatalogColumns.of(settings)
-    return read_objects(catalog, mapping, format=settings.catalog_format, columns=columns, report=report)
 
 
 def _show_added(added: AddSummary) -> None:
@@ -88,14 +81,11 @@ def _describe(database: Database, catalog: Path, known: Mapping[str, CatalogRow]
     """Add what the catalog says; tells whether every row of it has an image."""
     summary = add_catalog(database, known.values(), catalog.name)
     click.echo(str(summary))
-    for remark in report.remarks:
-        click.echo(f"catalog: {remark}")
     if report.rejects:
         click.echo(f"catalog rows {report}")
     if not summary.labels:
         click.echo(
-            f"no labels: {', '.join(report.columns)}; labels are in a column label, gz2_class, class or morphology, "
-            "or in the one that --label-column names"
+            f"no labels: {', '.join(report.columns)}; labels are in a column label, gz2_class, class or morphology"
         )
     return summary.with_image == summary.rows and not report.rejects
 

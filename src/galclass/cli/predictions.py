@@ -15,6 +15,7 @@ from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.errors import ModelError
 from galclass.morphology import CLASS_NAMES
+from galclass.preprocess import LOCAL
 from galclass.scoring import IN_PACKAGE, Prediction, Scorer
 from galclass.scoring.files import find_images, repeated_ids
 from galclass.scoring.predict import PredictSummary, predict_to
@@ -32,14 +33,15 @@ def load_scorer(config: Config, model: str | None) -> Scorer:
     ModelError, RegistryError
         If it is not there or not sound.
     """
+    limits = LOCAL.with_seconds(config.images.max_decode_s)
     if model is None or model == IN_PACKAGE:
-        return Scorer()
+        return Scorer(limits=limits)
     if model.endswith(".onnx"):
-        return Scorer(Path(model))
+        return Scorer(Path(model), limits=limits)
     from galclass.database import Registry
 
     with existing_database(config) as database:
-        return Registry(database).get(model).scorer()
+        return Registry(database).get(model).scorer(limits=limits)
 
 
 def predict_with_progress(

@@ -13,6 +13,7 @@ from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.database import open_database, run_sql, score_pending, score_stage
 from galclass.database.rows import check_suffix, write_rows
+from galclass.preprocess import SERVED
 
 
 @click.command()
@@ -80,6 +81,8 @@ def sql(config: Config, statement: str, write: bool, limit: int, output: Path | 
     if not write:
         require_database(config)
     with open_database(config.database_url, model=model or config.register.reference) as database:
+        if database.functions is not None:
+            database.functions.limits = SERVED.with_seconds(config.serve.max_decode_s)
         result = run_sql(database, statement, write=write, limit=None if output else limit)
     if output:
         write_rows(result, output)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from galclass.config.data import DownloadConfig, PrepareConfig, SourceConfig
+from galclass.config.data import DownloadConfig, ImagesConfig, PrepareConfig, SourceConfig
 from galclass.config.running import (
     ClusterConfig,
     EvaluateConfig,
@@ -33,6 +33,7 @@ __all__ = [
     "Config",
     "DownloadConfig",
     "EvaluateConfig",
+    "ImagesConfig",
     "PrepareConfig",
     "PublishConfig",
     "RegisterConfig",
@@ -67,6 +68,7 @@ class Config:
     database: str | None = None
     seed: int = 12345
     download: DownloadConfig = field(default_factory=DownloadConfig)
+    images: ImagesConfig = field(default_factory=ImagesConfig)
     prepare: PrepareConfig = field(default_factory=PrepareConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

@@ -112,6 +112,9 @@ class ServeConfig:
         Hosts that images may be fetched from by URL; empty: fetching is off.
     trusted_proxies : tuple of str
         Addresses of proxies whose X-Forwarded headers are believed.
+    max_decode_s : float
+        Longest decode of an image by its header, in processor seconds, for HTTP and for the SQL functions; a file of up
+        to 64 KiB may take a quarter of it.
     job_days : float
         Days until a batch job and its results are deleted.
     """
@@ -131,6 +134,7 @@ class ServeConfig:
     requests_per_minute: int = 0
     url_hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    max_decode_s: float = 1.0
     job_days: float = 7.0
 
 

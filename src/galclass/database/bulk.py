@@ -13,7 +13,6 @@ from galclass.database.positions import CatalogRow
 from galclass.database.statements import chunked
 from galclass.download import iter_images, list_images
 from galclass.errors import ArchiveError, CatalogError, CutoutError
-from galclass.image_names import object_id_of
 from galclass.preprocess import read_header
 
 CHUNK = 1000
@@ -55,7 +54,7 @@ def check_images(paths: Iterable[Path], known: Mapping[str, CatalogRow]) -> None
         If no row of the catalog has a file.
     """
     paths = list(paths)
-    keys = [object_id_of(entry.name) for path in paths for entry in list_images(path)]
+    keys = [Path(entry.name).stem for path in paths for entry in list_images(path)]
     where = ", ".join(map(str, paths))
     if not keys:
         raise ArchiveError("there is no image", where=where, expected=".jpg, .jpeg, .png or .bmp files")
@@ -112,8 +111,7 @@ def new_images(
     """
     for path in paths:
         for name, data in _images_of(path, rejects):
-            key = object_id_of(name)
-            row = known.get(key) or CatalogRow(key, None, None, None, {})
+            row = known.get(Path(name).stem) or CatalogRow(Path(name).stem, None, None, None, {})
             yield NewImage(row.object_id, data, name, frame_px, stored_px, row.ra, row.dec, _file(path, name))
 
 

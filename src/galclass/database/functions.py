@@ -14,6 +14,7 @@ from pathlib import Path
 
 from galclass.database.references import parse_reference
 from galclass.errors import GalclassError, RegistryError
+from galclass.preprocess import SERVED, DecodeLimits
 from galclass.scoring import Prediction, Scorer
 
 KEPT_MODELS = 3
@@ -35,10 +36,13 @@ class SqlScoring:
         The file, which holds the registry too.
     model : str
         Which model answers.
+    limits : DecodeLimits
+        How long an image may take to decode.
     """
 
-    def __init__(self, path: Path, model: str = "galaxy") -> None:
+    def __init__(self, path: Path, model: str = "galaxy", limits: DecodeLimits = SERVED) -> None:
         self._path = path
+        self.limits = limits
         self._reference = parse_reference(model)
         self._lock = threading.Lock()
         self._lookup: sqlite3.Connection | None = None
@@ -92,7 +96,7 @@ class SqlScoring:
                 while len(self._scorers) >= KEPT_MODELS:
                     del self._scorers[next(iter(self._scorers))]
                 (value,) = self._lookup.execute(_LOAD, (name, row[0])).fetchone()
-                self._scorers[row[1]] = Scorer(value, name=name, version=row[0])
+                self._scorers[row[1]] = Scorer(value, name=name, version=row[0], limits=self.limits)
             return self._scorers[row[1]]
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from galclass.preprocess import LOCAL, DecodeLimits
 from galclass.scoring import ModelId, Scorer, Signature
 
 
@@ -36,9 +37,9 @@ class ModelRecord(ModelInfo):
     metrics: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
 
-    def scorer(self, *, threads: int = 1) -> Scorer:
+    def scorer(self, *, threads: int = 1, limits: DecodeLimits = LOCAL) -> Scorer:
         """Load the model; its predictions carry the registered name and version."""
-        return Scorer(self.value, name=self.name, version=self.version, threads=threads)
+        return Scorer(self.value, name=self.name, version=self.version, threads=threads, limits=limits)
 
 
 @dataclass(frozen=True)

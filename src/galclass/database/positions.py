@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, or_, true
 
-from galclass.catalog import CatalogColumns, CatalogReport, read_catalog
+from galclass.catalog import CatalogReport, read_catalog
 from galclass.database.schema import images
 from galclass.errors import DatabaseError
 
@@ -36,18 +36,13 @@ class CatalogRow:
 
 
 def read_objects(
-    catalog: Path,
-    mapping: Path | None = None,
-    *,
-    format: str = "auto",
-    columns: CatalogColumns | None = None,
-    report: CatalogReport | None = None,
+    catalog: Path, mapping: Path | None = None, *, report: CatalogReport | None = None
 ) -> dict[str, CatalogRow]:
     """Read object id, position and label of every row of a catalog, by image file name without suffix.
 
     Parameters
     ----------
-    catalog, mapping, format, columns
+    catalog, mapping : Path
         As for `read_catalog`.
     report : CatalogReport, optional
         Gets the rows left out and the names of the columns.
@@ -57,8 +52,7 @@ def read_objects(
     CatalogError
         If the file is no catalog.
     """
-    found = report if report is not None else CatalogReport()
-    table = read_catalog(catalog, format, mapping, columns=columns, report=found, any_label=True)
+    table = read_catalog(catalog, mapping=mapping, report=report or CatalogReport(), any_label=True)
     votes = [name for name in table.column_names if _VOTES.match(name)]
     return {row["asset_id"]: _catalog_row(row, votes) for row in table.to_pylist()}
 

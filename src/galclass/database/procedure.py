@@ -22,6 +22,7 @@ from galclass.database.references import PRODUCTION, parse_reference
 from galclass.database.statements import as_written
 from galclass.errors import DatabaseError
 from galclass.morphology import CLASSES
+from galclass.preprocess import SERVED
 
 ProcedureDialect = Literal["postgresql", "tsql"]
 
@@ -68,6 +69,7 @@ def procedure_sql(
     schema: str | None = None,
     model: str = DEFAULT_MODEL,
     packages: Path | None = None,
+    max_decode_s: float = SERVED.max_decode_s,
 ) -> str:
     """Write the SQL that defines functions and procedure.
 
@@ -80,6 +82,9 @@ def procedure_sql(
         The model that answers where a call names none.
     packages : Path, optional
         The site-packages folder the server reads galclass from; this Python's.
+
+    max_decode_s : float
+        Longest decode of an image by its header, in processor seconds.
 
     Raises
     ------
@@ -97,6 +102,7 @@ def procedure_sql(
         "schema_literal": quoted.replace("'", "''"),
         "model": model,
         "prologue": prologue,
+        "max_decode_s": repr(float(max_decode_s)),
         "probability_columns": "\n".join(f"        predicted_{leaf} FLOAT," for leaf in CLASSES),
     }
     for name, value in values.items():
@@ -104,7 +110,13 @@ def procedure_sql(
     return template
 
 
-def install_procedure(database: Database, *, model: str = DEFAULT_MODEL, packages: Path | None = None) -> list[Finding]:
+def install_procedure(
+    database: Database,
+    *,
+    model: str = DEFAULT_MODEL,
+    packages: Path | None = None,
+    max_decode_s: float = SERVED.max_decode_s,
+) -> list[Finding]:
     """Check that the server can run galclass, define functions and procedure, and load the scorer.
 
     Raises
@@ -117,7 +129,7 @@ def install_procedure(database: Database, *, model: str = DEFAULT_MODEL, package
     if missing:
         raise DatabaseError("the functions cannot be installed\n  " + "\n  ".join(missing), where=database.url)
     with database.write() as connection:
-        sql = procedure_sql(schema=_schema(connection), model=model, packages=packages)
+        sql = procedure_sql(schema=_schema(connection), model=model, packages=packages, max_decode_s=max_decode_s)
         connection.exec_driver_sql(as_written(connection, sql))
     return [*findings, _try_import(database, packages or site_packages())]
 

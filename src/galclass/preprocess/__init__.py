@@ -9,16 +9,33 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from galclass.preprocess.cutouts import CutoutParameters, cutout, stored_cutout, views
+from galclass.preprocess.cutouts import (
+    TRUNCATED,
+    Cutout,
+    CutoutParameters,
+    cutout,
+    flagged_cutout,
+    flagged_stored_cutout,
+    has_content,
+    stored_cutout,
+    views,
+)
 from galclass.preprocess.decode import Decoded, decode
-from galclass.preprocess.headers import Header, read_header
+from galclass.preprocess.facts import Header
+from galclass.preprocess.headers import decode_seconds, read_header
+from galclass.preprocess.limits import LOCAL, SERVED, DecodeLimits
 
 if TYPE_CHECKING:
     from galclass.preprocess.chunks import Reject, cutouts_of_chunk
     from galclass.preprocess.store import Store, StoreWriter
 
 __all__ = [
+    "LOCAL",
+    "SERVED",
+    "TRUNCATED",
+    "Cutout",
     "CutoutParameters",
+    "DecodeLimits",
     "Decoded",
     "Header",
     "Reject",
@@ -27,6 +44,10 @@ __all__ = [
     "cutout",
     "cutouts_of_chunk",
     "decode",
+    "decode_seconds",
+    "flagged_cutout",
+    "flagged_stored_cutout",
+    "has_content",
     "read_header",
     "stored_cutout",
     "views",

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galclass.errors import CutoutError
-from galclass.preprocess.cutouts import CutoutParameters, stored_cutout
+from galclass.preprocess.cutouts import CutoutParameters, flagged_stored_cutout
 from galclass.preprocess.headers import MAX_BYTES, read_header
+from galclass.preprocess.limits import LOCAL, DecodeLimits
 from galclass.preprocess.zipped import ZipPlace, read_member
 
 
@@ -32,6 +33,10 @@ class Reject:
     key: str
     code: str
     reason: str
+
+
+FLAG = "flag"
+"""The code of what `fill_chunk` notes of a file that did give a cutout; the reason is then the flag."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Chunk:
         Sides of the survey's frame and of the files, in px of the files.
     places : tuple of ZipPlace, optional
         Where each file lies in a zip; left out, they are found by name.
+    max_decode_s : float
+        Longest decode of a file by its header.
     """
 
     first: int
@@ -58,6 +65,7 @@ class Chunk:
     frame_px: int | None = None
     stored_px: int | None = None
     places: tuple[ZipPlace, ...] | None = None
+    max_decode_s: float = LOCAL.max_decode_s
 
     def as_json(self) -> dict[str, Any]:
         """Give the chunk as plain values."""
@@ -82,6 +90,7 @@ def cutouts_of_chunk(
     *,
     frame_px: int | None = None,
     stored_px: int | None = None,
+    limits: DecodeLimits = LOCAL,
 ) -> tuple[NDArray[np.uint8], list[Reject]]:
     """Make the stored cutouts of a chunk of files: a pure function, the same on every machine.
 
@@ -93,6 +102,8 @@ def cutouts_of_chunk(
         As for `cutout`.
     stored_px : int, optional
         Where given, a file of another size than this or the full frame is rejected.
+    limits : DecodeLimits
+        How long a file may take to decode.
 
     Returns
     -------
@@ -101,17 +112,32 @@ def cutouts_of_chunk(
     rejects : list of Reject
         One for each file that gave no cutout, in the order of `items`.
     """
+    cutouts, notes = _cut(items, parameters, frame_px, stored_px, limits)
+    return cutouts, [note for note in notes if note.code != FLAG]
+
+
+def _cut(
+    items: Sequence[tuple[str, bytes]],
+    parameters: CutoutParameters,
+    frame_px: int | None,
+    stored_px: int | None,
+    limits: DecodeLimits,
+) -> tuple[NDArray[np.uint8], list[Reject]]:
+    """Make stored cutouts; rejects and flags in the order of the files."""
     side = parameters.store_side_px
     cutouts = np.zeros((len(items), side, side, 3), np.uint8)
-    rejects = []
+    notes = []
     for place, (key, data) in enumerate(items):
         try:
             if stored_px is not None:
                 _check_stored_size(data, stored_px, frame_px)
-            cutouts[place] = stored_cutout(data, parameters, frame_px=frame_px)
+            made = flagged_stored_cutout(data, parameters, frame_px=frame_px, limits=limits)
         except CutoutError as error:
-            rejects.append(Reject(key, error.code, str(error)))
-    return cutouts, rejects
+            notes.append(Reject(key, error.code, str(error)))
+        else:
+            cutouts[place] = made.pixels
+            notes += [Reject(key, FLAG, flag) for flag in made.flags]
+    return cutouts, notes
 
 
 def fill_chunk(
@@ -133,12 +159,13 @@ def fill_chunk(
     sha256s : list of str or None
         Of the bytes of each file; None where it cannot be read.
     rejects : list of Reject
-        With code unreadable besides those of `CutoutError`.
+        With code unreadable besides those of `CutoutError`, and with code `FLAG` what is to be noted of good files.
     """
     unreadable: dict[str, Reject] = {}
     if items is None:
         items = list(_read_files(chunk, unreadable))
-    cutouts, rejects = cutouts_of_chunk(items, parameters, frame_px=chunk.frame_px, stored_px=chunk.stored_px)
+    limits = LOCAL.with_seconds(chunk.max_decode_s)
+    cutouts, rejects = _cut(items, parameters, chunk.frame_px, chunk.stored_px, limits)
     with path.open("r+b") as pixels:
         pixels.seek(chunk.first * 3 * parameters.store_side_px**2)
         pixels.write(cutouts.data.cast("B"))

@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 
 from galclass.errors import ConfigError, CutoutError
 from galclass.preprocess.decode import decode
+from galclass.preprocess.facts import Header
 from galclass.preprocess.geometry import SamplingPlan, sampling_plan
 from galclass.preprocess.headers import read_header
+from galclass.preprocess.limits import LOCAL, DecodeLimits
 
 Pixels: TypeAlias = NDArray[np.uint8]
 _Placing: TypeAlias = tuple[int, bool, int, int]
@@ -30,6 +32,10 @@ _Placing: TypeAlias = tuple[int, bool, int, int]
 
 ALGORITHM_VERSION = 1
 """Raised whenever the same bytes and parameters would give other pixels."""
+TRUNCATED = "truncated"
+"""The flag of a picture made of the whole scans of a progressive JPEG that was cut off."""
+NO_CONTENT_SPAN = 2
+"""Levels that every channel of a picture spans at most where it shows nothing."""
 ORIGINAL_CROP_FRACTION = 204 / 424
 """The original's crop: 26 % off each side of 424 px, rounded."""
 
@@ -83,7 +89,28 @@ class CutoutParameters:
         return side + (side - self.size_px) % 2
 
 
-def cutout(data: bytes, parameters: CutoutParameters, *, frame_px: int | None = None, angle_deg: float = 0) -> Pixels:
+class Cutout(NamedTuple):
+    """A cutout and what is to be said of it.
+
+    Attributes
+    ----------
+    pixels : uint8, (side, side, 3), 0..255
+    flags : tuple of str
+        "truncated" where the file is a progressive JPEG that was cut off, and its whole scans are shown.
+    """
+
+    pixels: Pixels
+    flags: tuple[str, ...]
+
+
+def cutout(
+    data: bytes,
+    parameters: CutoutParameters,
+    *,
+    frame_px: int | None = None,
+    angle_deg: float = 0,
+    limits: DecodeLimits = LOCAL,
+) -> Pixels:
     """Cut the centre out of an image file: decode, crop, rotate and resize in one step.
 
     Parameters
@@ -96,6 +123,8 @@ def cutout(data: bytes, parameters: CutoutParameters, *, frame_px: int | None = 
         296 px file cut from 424). Left out: the file is a full frame, and its shorter side counts.
     angle_deg : float
         Turns the picture counter-clockwise.
+    limits : DecodeLimits
+        `SERVED` for images that others send.
 
     Returns
     -------
@@ -105,10 +134,19 @@ def cutout(data: bytes, parameters: CutoutParameters, *, frame_px: int | None = 
     Raises
     ------
     CutoutError
-        Its `code` is empty, not_an_image, truncated, corrupt, unsupported, too_large, too_small or frame_too_small.
+        Its `code` is empty, not_an_image, truncated, corrupt, unsupported, too_large, too_small, too_costly,
+        frame_too_small or no_content.
     """
-    picture: Pixels = _render(data, parameters, parameters.size_px, (angle_deg,), frame_px)[0]
+    picture: Pixels = _render(data, parameters, parameters.size_px, (angle_deg,), frame_px, limits)[0][0]
     return picture
+
+
+def flagged_cutout(
+    data: bytes, parameters: CutoutParameters, *, frame_px: int | None = None, limits: DecodeLimits = LOCAL
+) -> Cutout:
+    """Cut the centre out of an image file, as `cutout` does, and say what is to be known of it."""
+    pictures, header = _render(data, parameters, parameters.size_px, (0,), frame_px, limits)
+    return Cutout(pictures[0], _flags(header))
 
 
 def views(
@@ -117,6 +155,7 @@ def views(
     angles_deg: Sequence[float] = (0, 45, 90),
     *,
     frame_px: int | None = None,
+    limits: DecodeLimits = LOCAL,
 ) -> Pixels:
     """Cut several rotated views out of an image file that is decoded once.
 
@@ -126,10 +165,12 @@ def views(
     -------
     uint8, (len(angles_deg), size_px, size_px, 3), 0..255
     """
-    return _render(data, parameters, parameters.size_px, tuple(angles_deg), frame_px)
+    return _render(data, parameters, parameters.size_px, tuple(angles_deg), frame_px, limits)[0]
 
 
-def stored_cutout(data: bytes, parameters: CutoutParameters, *, frame_px: int | None = None) -> Pixels:
+def stored_cutout(
+    data: bytes, parameters: CutoutParameters, *, frame_px: int | None = None, limits: DecodeLimits = LOCAL
+) -> Pixels:
     """Cut the unrotated centre with enough sky round it for any rotation, as the packed store keeps it.
 
     Its central `size_px` px equal, bit for bit, what `cutout` gives.
@@ -138,24 +179,65 @@ def stored_cutout(data: bytes, parameters: CutoutParameters, *, frame_px: int | 
     -------
     uint8, (store_side_px, store_side_px, 3), 0..255
     """
-    picture: Pixels = _render(data, parameters, parameters.store_side_px, (0,), frame_px)[0]
-    return picture
+    return flagged_stored_cutout(data, parameters, frame_px=frame_px, limits=limits).pixels
+
+
+def flagged_stored_cutout(
+    data: bytes, parameters: CutoutParameters, *, frame_px: int | None = None, limits: DecodeLimits = LOCAL
+) -> Cutout:
+    """Cut the centre as `stored_cutout` does, and say what is to be known of it."""
+    pictures, header = _render(data, parameters, parameters.store_side_px, (0,), frame_px, limits)
+    return Cutout(pictures[0], _flags(header))
+
+
+def has_content(pixels: Pixels) -> bool:
+    """Say whether a picture shows anything: whether some channel spans more than 2 levels.
+
+    Parameters
+    ----------
+    pixels : uint8, (side, side, 3)
+    """
+    middle, corner = pixels[len(pixels) // 2, len(pixels) // 2].tolist(), pixels[0, 0].tolist()
+    if any(abs(a - b) > NO_CONTENT_SPAN for a, b in zip(middle, corner, strict=True)):
+        return True  # a galaxy in the middle and sky in the corner: nearly every picture
+    span = pixels.max(axis=(0, 1)).astype(np.int16) - pixels.min(axis=(0, 1))
+    return bool((span > NO_CONTENT_SPAN).any())
+
+
+def _flags(header: Header) -> tuple[str, ...]:
+    return (TRUNCATED,) if header.truncated else ()
 
 
 def _render(
-    data: bytes, parameters: CutoutParameters, side: int, angles_deg: tuple[float, ...], frame_px: int | None
-) -> Pixels:
-    header = read_header(data)
+    data: bytes,
+    parameters: CutoutParameters,
+    side: int,
+    angles_deg: tuple[float, ...],
+    frame_px: int | None,
+    limits: DecodeLimits,
+) -> tuple[Pixels, Header]:
+    header = read_header(data, limits)
     size = header.width, header.height
     plan, placings = _recipe(size, header.orientation, parameters, side, angles_deg, frame_px)
-    pictures = _warp(decode(data, plan.reduction, header).pixels, plan)
+    pictures = _warp(decode(data, plan.reduction, header, limits).pixels, plan)
     if placings is not None:
         drawn, pictures = pictures, np.empty((len(placings) * side, side), np.uint32)
         for row, (start, transposed, down, right) in enumerate(placings):
             picture = drawn[start : start + side]
             pictures[row * side : (row + 1) * side] = (picture.T if transposed else picture)[::down, ::right]
     rgb = cv2.cvtColor(pictures.view(np.uint8).reshape(-1, side, 4), cv2.COLOR_RGBA2RGB)
-    return cast(Pixels, rgb).reshape(-1, side, side, 3)
+    shown = cast(Pixels, rgb).reshape(-1, side, side, 3)
+    margin = (side - parameters.size_px) // 2
+    if not has_content(shown[0, margin : side - margin, margin : side - margin]):
+        raise no_content()
+    return shown, header
+
+
+def no_content() -> CutoutError:
+    """Make the error of a picture that shows nothing."""
+    return CutoutError(
+        "no_content", "the picture shows nothing", expected="a channel that spans 3 levels or more", got="one colour"
+    )
 
 
 @lru_cache(maxsize=128)

@@ -2,7 +2,8 @@
 
 Takes a whole JPEG, PNG or BMP file, gives a `Decoded`; raises `CutoutError` for anything else.
 JPEG is decoded by libjpeg-turbo at 1/2, 1/4 or 1/8 of its size where fewer pixels are needed, so
-that most of the inverse DCT is never computed; Pillow reads the rest and takes block means.
+that most of the inverse DCT is never computed; Pillow unpacks PNG, reads JPEG of unusual sampling and takes
+block means.
 """
 
 from __future__ import annotations
@@ -16,10 +17,18 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from galclass.errors import CutoutError
-from galclass.preprocess.headers import Header, read_header
+from galclass.preprocess.bmp import decode_bmp
+from galclass.preprocess.facts import Header
+from galclass.preprocess.headers import read_header
+from galclass.preprocess.limits import LOCAL, DecodeLimits
+from galclass.preprocess.png import block_means, decode_png
 
 MAX_JPEG_REDUCTION = 8
 """The largest reduction that the inverse DCT of an 8 x 8 block gives; block means do the rest."""
+END_MARKER = b"\xff\xd9"
+"""Ends a JPEG; put behind the whole scans of one that was cut off."""
+_UNUSUAL_SAMPLING = "subsampling"
+"""In the complaint of the fast decoder about samplings that have no name, such as 4:1:0."""
 
 
 class Decoded(NamedTuple):
@@ -40,7 +49,7 @@ class Decoded(NamedTuple):
     reduction: int
 
 
-def decode(data: bytes, reduction: int = 1, header: Header | None = None) -> Decoded:
+def decode(data: bytes, reduction: int = 1, header: Header | None = None, limits: DecodeLimits = LOCAL) -> Decoded:
     """Decode an image file to RGB at a reduced size.
 
     Parameters
@@ -51,6 +60,8 @@ def decode(data: bytes, reduction: int = 1, header: Header | None = None) -> Dec
         A power of two: how many of the file's pixels along each side make one pixel.
     header : Header, optional
         What `read_header` gave for the same bytes; read here where left out.
+    limits : DecodeLimits
+        How long the decode may take.
 
     Raises
     ------
@@ -59,27 +70,45 @@ def decode(data: bytes, reduction: int = 1, header: Header | None = None) -> Dec
 
     Notes
     -----
-    Grey is repeated in the three channels; CMYK is converted; a palette is looked up; of 16 bits the
-    high byte is taken; alpha is laid over black; colour profiles are ignored.
+    Grey is repeated in the three channels; CMYK is converted; a palette is looked up; alpha is laid over
+    black; colour profiles are ignored. Of 16 bits the high byte is taken; where no sample needs more than 8,
+    10 or 12 bits, the highest 8 of these.
     """
-    header = header or read_header(data)
-    if header.format == "jpeg":
-        pixels = _decode_jpeg(data, header, min(reduction, MAX_JPEG_REDUCTION))
-        left = reduction // MAX_JPEG_REDUCTION
-        if left > 1:
-            pixels = _pillow().block_means(pixels, left)
+    header = header or read_header(data, limits)
+    if header.format == "png":
+        pixels = decode_png(data, reduction, limits.seconds_for(len(data)))
+    elif header.format == "bmp":
+        pixels = block_means(decode_bmp(data), reduction)
     else:
-        pixels = _pillow().decode(data, header, reduction)
+        pixels = _decode_jpeg(data, header, min(reduction, MAX_JPEG_REDUCTION))
+        if reduction > MAX_JPEG_REDUCTION:
+            pixels = block_means(pixels, reduction // MAX_JPEG_REDUCTION)
     return Decoded(pixels, header, reduction)
 
 
 def _decode_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
+    """Decode a JPEG; of one that was cut off, as many scans as are whole."""
+    if not header.ends:
+        return _whole_jpeg(data, header, reduction)
+    for end in header.ends:
+        try:
+            return _whole_jpeg(data[:end] + END_MARKER, header, reduction)
+        except CutoutError as error:
+            if error.code != "corrupt":
+                raise
+            fault = error
+    raise CutoutError("truncated", "the JPEG ends before its first scan is whole", got=fault.got) from fault
+
+
+def _whole_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
     height, width = -(-header.height // reduction), -(-header.width // reduction)
     space = "CMYK" if header.components == 4 else "RGB"
     try:  # the smallest scale that reaches both sides is 1 / reduction itself
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, space, min_height=height, min_width=width)
     except ValueError as error:
-        raise _jpeg_fault(str(error)) from error
+        if _UNUSUAL_SAMPLING not in str(error):
+            raise _jpeg_fault(str(error)) from error
+        pixels = _pillow().decode_jpeg(data, header, reduction)
     if pixels.shape[:2] != (height, width):
         raise CutoutError(
             "unsupported", "the JPEG decoder gave another size", expected=(height, width), got=pixels.shape

@@ -6,13 +6,13 @@ Takes what `galclass.download.list_images` found there, gives `ImageFiles`.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from galclass.errors import StoreError
-from galclass.image_names import object_id_of
 
 
 class ImageEntry(Protocol):
@@ -64,8 +64,8 @@ def stamps_sha256(stamps: Iterable[tuple[str, str]]) -> str:
 
 
 def image_key(name: str) -> str:
-    """Give the key that joins an image to its catalog row: see `object_id_of`."""
-    return object_id_of(name)
+    """Give the key that joins an image to its catalog row: the file name without folder and suffix."""
+    return os.path.splitext(name.rpartition("/")[2])[0]
 
 
 def image_files(path: Path, entries: Iterable[ImageEntry]) -> ImageFiles:

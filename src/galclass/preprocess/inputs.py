@@ -19,6 +19,7 @@ from galclass.errors import ConfigError
 from galclass.preprocess.chunks import Chunk
 from galclass.preprocess.cutouts import CutoutParameters
 from galclass.preprocess.images import ImageFiles, stamps_sha256
+from galclass.preprocess.limits import LOCAL
 from galclass.preprocess.zipped import ZipPlace
 
 FILES_PER_CHUNK = 128
@@ -27,7 +28,7 @@ FILES_PER_CHUNK = 128
 
 @dataclass(frozen=True)
 class Input:
-    """One source: its configuration with real paths, its files, and once read its rows, faults, columns and remarks."""
+    """One source: its configuration with real paths, its files, and once read its rows, faults and columns."""
 
     config: SourceConfig
     files: ImageFiles
@@ -35,7 +36,6 @@ class Input:
     rejects: tuple[dict[str, str | None], ...] = ()
     without_image: int = 0
     columns: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
 
 
 def fractions_of(wanted: PrepareConfig, validation: float | None = None) -> dict[str, float]:
@@ -68,6 +68,7 @@ def inputs_sha256_of(config: Config, parameters: CutoutParameters, inputs: list[
         "split": fractions_of(wanted),
         "limit": wanted.limit,
         "max_rejects": wanted.max_rejects,
+        **_own_limit(config.images.max_decode_s),
         "sources": [
             asdict(part.config)
             | {"images": part.files.sha256, "catalog": _file_sha256(part.config.catalog)}
@@ -83,15 +84,27 @@ def _file_sha256(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def pixels_sha256_of(parameters: CutoutParameters, inputs: list[Input], plan: list[tuple[str, str]]) -> str:
+def _own_limit(max_decode_s: float) -> dict[str, float]:
+    """Give the decode limit where it is not the default, which earlier versions hashed by saying nothing."""
+    return {} if max_decode_s == LOCAL.max_decode_s else {"max_decode_s": max_decode_s}
+
+
+def pixels_sha256_of(
+    parameters: CutoutParameters,
+    inputs: list[Input],
+    plan: list[tuple[str, str]],
+    max_decode_s: float = LOCAL.max_decode_s,
+) -> str:
     """Hash what decides the pixels: parameters, frames, and the files in their order."""
     entries = {part.config.name: part.files.entries for part in inputs}
     frames = [(part.config.name, part.config.frame_px, part.config.stored_px) for part in inputs]
     files = stamps_sha256((f"{source}/{file}", entries[source][file].stamp) for source, file in plan)
-    return hashlib.sha256(json.dumps([parameters.sha256, frames, files]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([parameters.sha256, frames, files, *_own_limit(max_decode_s).values()]).encode()
+    ).hexdigest()
 
 
-def chunks_of(part: Input, plan: list[tuple[str, str]]) -> Iterator[Chunk]:
+def chunks_of(part: Input, plan: list[tuple[str, str]], max_decode_s: float = LOCAL.max_decode_s) -> Iterator[Chunk]:
     """Cut a source's places into chunks."""
     config, entries = part.config, part.files.entries
     own = [place for place, (source, _) in enumerate(plan) if source == config.name]
@@ -106,4 +119,5 @@ def chunks_of(part: Input, plan: list[tuple[str, str]]) -> Iterator[Chunk]:
             frame_px=config.frame_px,
             stored_px=config.stored_px,
             places=places if len(places) == len(names) else None,
+            max_decode_s=max_decode_s,
         )

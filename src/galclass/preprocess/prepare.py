@@ -23,13 +23,14 @@ from galclass.catalog import CatalogColumns, CatalogReport, read_catalog, split_
 from galclass.config import Config, PrepareConfig, SourceConfig
 from galclass.download import iter_images, list_images, open_source
 from galclass.errors import ConfigError, StoreError
-from galclass.preprocess.cutouts import CutoutParameters
+from galclass.preprocess.cutouts import TRUNCATED, CutoutParameters
 from galclass.preprocess.filling import Fill, fill
 from galclass.preprocess.images import image_files
 from galclass.preprocess.inputs import Input, chunks_of, fractions_of, inputs_sha256_of, pixels_sha256_of, plan_of
 from galclass.preprocess.store import INDEX, REJECTS, StoreWriter, read_facts, write_facts, write_parquet
 from galclass.preprocess.summary import PrepareSummary
 from galclass.preprocess.tables import (
+    count_flagged,
     count_labelled,
     index_and_rejects,
     join_sources,
@@ -39,11 +40,6 @@ from galclass.preprocess.tables import (
 )
 
 PLACES = "places.parquet"
-_SAME_SETTINGS = (
-    *("frame_px", "stored_px", "id_column", "label_column", "file_column", "ra_column", "dec_column"),
-    *("table", "labels", "votes"),
-)
-"""Settings that the section `prepare` and a source have in common."""
 
 
 def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> PrepareSummary:
@@ -76,14 +72,13 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
     inputs = [_read_rows(part, config.prepare) for part in inputs]
     rows = _chosen_rows(config, inputs)
     plan = plan_of(inputs, rows)
-    pixels_sha256 = pixels_sha256_of(parameters, inputs, plan)
+    pixels_sha256 = pixels_sha256_of(parameters, inputs, plan, config.images.max_decode_s)
     own = {
         "inputs_sha256": inputs_sha256,
         "pixels_sha256": pixels_sha256,
         "without_image": sum(part.without_image for part in inputs),
         "sources": [part.config.name for part in inputs],
         "columns": list(dict.fromkeys(name for part in inputs for name in part.columns)),
-        "remarks": [remark for part in inputs for remark in part.remarks],
         "seed": config.seed,
         "split": fractions_of(config.prepare),
     }
@@ -98,7 +93,7 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
         return _summary(folder, facts | own | counts, 0, begin)
     writer = StoreWriter(folder, parameters, len(plan), pixels_sha256)
     with closing(writer):
-        chunks = [chunk for part in inputs for chunk in chunks_of(part, plan)]
+        chunks = [chunk for part in inputs for chunk in chunks_of(part, plan, config.images.max_decode_s)]
         cut = fill(writer, chunks, config.prepare.processes, progress, stream=iter_images)
         places = places_table(plan, writer.done)
         tables, counts = _tables(rows, places, catalog_rejects, config.prepare)
@@ -118,8 +113,7 @@ def _sources(config: Config) -> list[SourceConfig]:
         raise ConfigError("images and catalog go together", where="prepare", advice="give both or neither")
     if wanted.images is not None and wanted.catalog is not None:
         found = SourceConfig("local", wanted.images, wanted.catalog, wanted.mapping, wanted.catalog_format)
-        same = {name: getattr(wanted, name) for name in _SAME_SETTINGS}
-        return [_with_real_paths(replace(found, **same))]
+        return [_with_real_paths(replace(found, frame_px=wanted.frame_px, stored_px=wanted.stored_px))]
     brought = open_source(config)
     mapping = str(brought.mapping) if brought.mapping else None
     return [
@@ -158,12 +152,11 @@ def _open(source: SourceConfig) -> Input:
 def _read_rows(part: Input, wanted: PrepareConfig) -> Input:
     """Read a source's catalog and keep the rows that have an image."""
     source, report = part.config, CatalogReport()
+    columns = CatalogColumns(
+        source.id_column, source.label_column, source.file_column, votes=source.votes, labels=source.labels
+    )
     table = read_catalog(
-        source.catalog,
-        format=source.catalog_format,
-        mapping=source.mapping,
-        columns=CatalogColumns.of(source),
-        report=report,
+        source.catalog, format=source.catalog_format, mapping=source.mapping, columns=columns, report=report
     )
     if wanted.max_rejects == 0:
         report.raise_rejects(source.catalog)
@@ -189,10 +182,7 @@ def _read_rows(part: Input, wanted: PrepareConfig) -> Input:
             got=f"{len(part.files.names)} images, {len(table)} rows",
         )
     without_image = len(table) - len(rows)
-    remarks = tuple(f"{source.name}: {remark}" for remark in report.remarks)
-    return replace(
-        part, rows=rows, rejects=rejects, without_image=without_image, columns=report.columns, remarks=remarks
-    )
+    return replace(part, rows=rows, rejects=rejects, without_image=without_image, columns=report.columns)
 
 
 def _chosen_rows(config: Config, inputs: list[Input]) -> pa.Table:
@@ -237,6 +227,7 @@ def _tables(
             advice="mend the input, or raise prepare.max_rejects",
         )
     counts = {"objects": len(index), "rejects": len(rejects), "labelled": count_labelled(index)}
+    counts["truncated"] = count_flagged(index, TRUNCATED)
     return {INDEX: index, REJECTS: rejects}, counts
 
 
@@ -251,5 +242,5 @@ def _summary(folder: Path, facts: dict[str, Any], cut: int, begin: float) -> Pre
         seconds,
         facts.get("labelled"),
         tuple(facts.get("columns", ())),
-        tuple(facts.get("remarks", ())),
+        facts.get("truncated", 0),
     )

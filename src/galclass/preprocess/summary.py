@@ -24,8 +24,8 @@ class PrepareSummary:
         Objects with a label or votes; None where an older version prepared them.
     columns : tuple of str
         Columns of the catalogs, where no object has a label.
-    remarks : tuple of str
-        What a user should know of the catalogs' rows that stayed, such as labels whose votes end early.
+    truncated : int
+        Objects whose file was cut off after its first scans and is shown at the quality that was left.
     """
 
     folder: Path
@@ -36,7 +36,7 @@ class PrepareSummary:
     seconds: float
     labelled: int | None = None
     columns: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    truncated: int = 0
 
     @property
     def images_per_s(self) -> float:
@@ -49,9 +49,11 @@ class PrepareSummary:
             counts += f", {self.labelled} with a label"
         if self.without_image:
             counts += f", {self.without_image} catalog rows without an image"
+        if self.truncated:
+            counts += f", {self.truncated} from files that were cut off (flag truncated)"
         done = f"{self.seconds:.1f} s, {self.images_per_s:.0f} images/s" if self.cut else "nothing to cut"
         line = f"prepare: {counts}, {done}, {self.folder}"
         if self.labelled == 0:
             shown = ", ".join(self.columns[:12])
             line += f"\nno labels in the columns {shown}: name theirs with label_column in [[prepare.sources]]"
-        return "\n".join((line, *self.remarks))
+        return line

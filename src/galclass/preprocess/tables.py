@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from galclass.errors import StoreError
+from galclass.preprocess.chunks import FLAG
 
-LEADING_COLUMNS = ("object_id", "asset_id", "label", "split", "source", "sha256", "row")
+LEADING_COLUMNS = ("object_id", "asset_id", "label", "split", "source", "sha256", "row", "flags")
 PLACES_SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("source", "file", "sha256", "code", "reason")] + [("row", pa.int64())]
+    [(name, pa.string()) for name in ("source", "file", "sha256", "code", "reason", "flags")] + [("row", pa.int64())]
 )
 REJECTS_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("source", "object_id", "asset_id", "file", "code", "reason")]
@@ -28,14 +29,18 @@ def places_table(files: Iterable[tuple[str, str]], journal: Mapping[int, Mapping
     """Give one row a place of the pixel file: source, file, sha256, code and reason (null: a cutout is there), row."""
     sha256s: list[str | None] = []
     rejects: dict[int, tuple[str, str]] = {}
+    flags: dict[int, str] = {}
     names = list(files)
     for first in sorted(journal):
         line = journal[first]
-        found = {key: (code, reason) for key, code, reason in line["rejects"]}
+        found = {key: (code, reason) for key, code, reason in line["rejects"] if code != FLAG}
+        noted = {key: reason for key, code, reason in line["rejects"] if code == FLAG}
         for place, sha256 in enumerate(line["sha256"], start=first):
             sha256s.append(sha256)
             if names[place][1] in found:
                 rejects[place] = found[names[place][1]]
+            if names[place][1] in noted:
+                flags[place] = noted[names[place][1]]
     if len(sha256s) != len(names):
         raise StoreError("the journal does not cover the store", expected=len(names), got=len(sha256s))
     columns = {
@@ -44,6 +49,7 @@ def places_table(files: Iterable[tuple[str, str]], journal: Mapping[int, Mapping
         "sha256": sha256s,
         "code": [rejects[place][0] if place in rejects else None for place in range(len(names))],
         "reason": [rejects[place][1] if place in rejects else None for place in range(len(names))],
+        "flags": [flags.get(place) for place in range(len(names))],
         "row": list(range(len(names))),
     }
     return pa.table(columns, schema=PLACES_SCHEMA)
@@ -66,9 +72,11 @@ def index_and_rejects(rows: pa.Table, places: pa.Table) -> tuple[pa.Table, pa.Ta
     rejects : pyarrow.Table
         The objects whose file gave no cutout.
     """
+    if "flags" not in places.column_names:  # an older version wrote them
+        places = places.append_column("flags", pa.nulls(len(places), pa.string()))
     at = pc.index_in(_key(rows), value_set=_key(places)).combine_chunks()
     here = pc.take(places, at)
-    for name in ("sha256", "row", "code", "reason"):
+    for name in ("sha256", "row", "code", "reason", "flags"):
         rows = rows.append_column(name, here[name])
     bad = pc.is_valid(rows["code"])
     rejects = rows.filter(bad).select(REJECTS_SCHEMA.names).cast(REJECTS_SCHEMA)
@@ -80,10 +88,15 @@ def index_and_rejects(rows: pa.Table, places: pa.Table) -> tuple[pa.Table, pa.Ta
 def count_labelled(index: pa.Table) -> int:
     """Count the objects of an index that have a label or votes to train on."""
     known = pc.is_valid(index["label"])
-    first = "t01_smooth_or_features_a01_smooth_debiased"  # where the trainer looks
-    if first in index.column_names:
-        known = pc.or_(known, pc.is_valid(index[first]))
+    for name in index.column_names:
+        if name.endswith("_debiased"):
+            known = pc.or_(known, pc.is_valid(index[name]))
     return int(pc.sum(known).as_py() or 0)
+
+
+def count_flagged(index: pa.Table, flag: str) -> int:
+    """Count the objects of an index that have a flag."""
+    return int(pc.sum(pc.equal(index["flags"], flag)).as_py() or 0)
 
 
 def rejects_table(rejects: Iterable[Mapping[str, str | None]]) -> pa.Table:

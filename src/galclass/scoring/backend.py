@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from galclass.preprocess import SERVED
 from galclass.scoring.prediction import Prediction
 from galclass.scoring.scorer import CHUNK, Scorer
 
@@ -48,10 +49,15 @@ class BackEnd:
         Quoted name of the schema of our tables.
     plans : dict
         PL/Python's SD: prepared statements of this function.
+    max_decode_s : float
+        Longest decode of an image by its header; part of the function's text, so that no caller can raise it.
     """
 
-    def __init__(self, plpy: Any, schema: str, plans: dict[str, Any]) -> None:
+    def __init__(
+        self, plpy: Any, schema: str, plans: dict[str, Any], max_decode_s: float = SERVED.max_decode_s
+    ) -> None:
         self._plpy = plpy
+        self._limits = SERVED.with_seconds(max_decode_s)
         self._schema = schema
         self._plans = plans
 
@@ -72,10 +78,11 @@ class BackEnd:
 
     def _loaded(self, name: str, version: int, sha256: str) -> Scorer:
         scorer = _scorers.get(sha256)
-        if scorer is None or scorer.model.version != version or scorer.model.name != name:
+        known = (name, version, self._limits)
+        if scorer is None or (scorer.model.name, scorer.model.version, scorer.limits) != known:
             query = f"SELECT value FROM {self._schema}.galaxy_models WHERE name = $1 AND version = $2"
             value = self._run(query, ("text", "int"), [name, version])[0]["value"]
-            scorer = Scorer(value, name=name, version=version)
+            scorer = Scorer(value, name=name, version=version, limits=self._limits)
             if scorer.sha256 != sha256:
                 self._fail(f"the bytes of {name}@{version} are not those that were registered", "restore the database")
             while len(_scorers) >= KEPT_MODELS:

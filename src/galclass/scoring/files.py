@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from galclass.errors import ModelError
-from galclass.image_names import object_id_of
+from galclass.preprocess import DecodeLimits
 from galclass.scoring.prediction import ImageFault, Prediction
 from galclass.scoring.scorer import CHUNK, Scorer
 
@@ -57,7 +57,7 @@ def _not_listed(error: OSError) -> None:
 def repeated_ids(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
     """Give each file whose object_id (its name without suffix) came before, after the first file that had it."""
     first: dict[str, Path] = {}
-    return [(before, path) for path in paths if (before := first.setdefault(object_id_of(path.name), path)) is not path]
+    return [(before, path) for path in paths if (before := first.setdefault(path.stem, path)) is not path]
 
 
 def predict_files(
@@ -102,11 +102,9 @@ def score_paths(scorer: Scorer, paths: Sequence[Path], frame_px: int | None) -> 
         except OSError as error:
             data.append(b"")
             faults[number] = ImageFault("unreadable", error.strerror or str(error))
-    answers = scorer.score(data, object_ids=[object_id_of(shown(path.name)) for path in paths], frame_px=frame_px)
+    answers = scorer.score(data, object_ids=[shown(path.stem) for path in paths], frame_px=frame_px)
     for number, fault in faults.items():
-        answers[number] = Prediction(
-            object_id_of(shown(paths[number].name)), scorer.model, datetime.now(UTC), error=fault
-        )
+        answers[number] = Prediction(shown(paths[number].stem), scorer.model, datetime.now(UTC), error=fault)
     return [replace(answer, embedding=None) for answer in answers]
 
 
@@ -118,7 +116,7 @@ def shown(path: Path | str) -> str:
 def _in_processes(
     chunks: Iterator[list[Path]], scorer: Scorer, frame_px: int | None, count: int
 ) -> Iterator[tuple[Path, Prediction]]:
-    model = (scorer.value, scorer.model.name, scorer.model.version)
+    model = (scorer.value, scorer.model.name, scorer.model.version, scorer.limits)
     waiting: deque[tuple[list[Path], Future[list[Prediction]]]] = deque()
     pool = ProcessPoolExecutor(count, get_context("spawn"), _start_process, (*model, frame_px))
     try:
@@ -136,9 +134,9 @@ def _in_processes(
 _process: tuple[Scorer, int | None]
 
 
-def _start_process(value: bytes, name: str, version: int, frame_px: int | None) -> None:
+def _start_process(value: bytes, name: str, version: int, limits: DecodeLimits, frame_px: int | None) -> None:
     global _process
-    _process = (Scorer(value, name=name, version=version), frame_px)
+    _process = (Scorer(value, name=name, version=version, limits=limits), frame_px)
 
 
 def _score_in_process(paths: list[Path]) -> list[Prediction]:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from galclass.errors import CutoutError, ModelError
 from galclass.morphology import CLASSES, GROUPS
-from galclass.preprocess import CutoutParameters, cutout
+from galclass.preprocess import LOCAL, CutoutParameters, DecodeLimits, flagged_cutout, has_content
+from galclass.preprocess.cutouts import no_content
 from galclass.scoring.prediction import DECIMALS, UNLIKE_TRAINING_DATA, ImageFault, ModelId, Prediction
 from galclass.scoring.session import RUNTIME_ERRORS, open_session, read_signature
 from galclass.scoring.shipped import shipped_model
@@ -62,6 +63,8 @@ class Scorer:
     threads : int
         Threads inside an operator of the graph, and of OpenCV in the whole process; 1 is right wherever several
         processes score.
+    limits : DecodeLimits
+        How long an image may take to decode by its header: `LOCAL`, or `SERVED` for images that others send.
 
     Raises
     ------
@@ -75,9 +78,16 @@ class Scorer:
     """
 
     def __init__(
-        self, model: bytes | Path | str | None = None, *, name: str = "galaxy", version: int = 0, threads: int = 1
+        self,
+        model: bytes | Path | str | None = None,
+        *,
+        name: str = "galaxy",
+        version: int = 0,
+        threads: int = 1,
+        limits: DecodeLimits = LOCAL,
     ) -> None:
         cv2.setNumThreads(threads)  # its pool spins between calls: on one image at a time it doubles the processor time
+        self.limits = limits
         self.value, where = _read_model(model)
         self.sha256 = hashlib.sha256(self.value).hexdigest()
         self._session = open_session(self.value, threads=threads, where=where)
@@ -159,7 +169,12 @@ class Scorer:
         cutouts : uint8, (n, size_px, size_px, 3), 0..255
         object_ids : sequence of str, (n,)
         """
-        return self._predictions(self.score_cutouts(cutouts), object_ids, datetime.now(UTC))
+        now = datetime.now(UTC)
+        predictions = self._predictions(self.score_cutouts(cutouts), object_ids, now)
+        for row, picture in enumerate(cutouts):
+            if not has_content(picture):
+                predictions[row] = self._faulty(object_ids[row], no_content(), now)
+        return predictions
 
     def _run(self, cutouts: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         planes = np.ascontiguousarray(cutouts.transpose(0, 3, 1, 2))
@@ -174,22 +189,33 @@ class Scorer:
     ) -> list[Prediction]:
         now = datetime.now(UTC)
         answers: list[Prediction | None] = []
-        arrays = []
+        arrays, flags = [], []
         for data, object_id, frame in zip(images, ids, frames, strict=True):
             try:
-                arrays.append(cutout(data or b"", self.parameters, frame_px=frame))
-                answers.append(None)
+                made = flagged_cutout(data or b"", self.parameters, frame_px=frame, limits=self.limits)
             except CutoutError as error:
-                answers.append(
-                    Prediction(object_id, self.model, now, error=ImageFault(error.code, error.what), embedding=None)
-                )
+                answers.append(self._faulty(object_id, error, now))
+            else:
+                arrays.append(made.pixels)
+                flags.append(made.flags)
+                answers.append(None)
         if not arrays:
             return [answer for answer in answers if answer is not None]
         outputs = self.score_cutouts(np.stack(arrays))
-        good = iter(self._predictions(outputs, [i for i, a in zip(ids, answers, strict=True) if a is None], now))
+        good_ids = [i for i, a in zip(ids, answers, strict=True) if a is None]
+        good = iter(self._predictions(outputs, good_ids, now, flags))
         return [next(good) if answer is None else answer for answer in answers]
 
-    def _predictions(self, outputs: ModelOutputs, ids: Sequence[str], now: datetime) -> list[Prediction]:
+    def _faulty(self, object_id: str, error: CutoutError, now: datetime) -> Prediction:
+        return Prediction(object_id, self.model, now, error=ImageFault(error.code, _message(error)), embedding=None)
+
+    def _predictions(
+        self,
+        outputs: ModelOutputs,
+        ids: Sequence[str],
+        now: datetime,
+        flags: Sequence[tuple[str, ...]] | None = None,
+    ) -> list[Prediction]:
         values = outputs.probabilities
         classes = values.argmax(axis=1)
         groups = (values @ _GROUP_SUMS).argmax(axis=1)
@@ -204,7 +230,7 @@ class Scorer:
                 CLASSES[classes[row]],
                 _GROUP_NAMES[groups[row]],
                 prediction_set(values[row], self.signature.conformal),
-                (UNLIKE_TRAINING_DATA,) if unlike[row] else (),
+                (*((UNLIKE_TRAINING_DATA,) if unlike[row] else ()), *(flags[row] if flags else ())),
                 self._votes(outputs.vote_fractions, row),
                 outputs.embedding[row],
             )
@@ -245,6 +271,11 @@ def _check_types(images: Sequence[bytes | None]) -> None:
         if image is not None and not isinstance(image, (bytes, bytearray)):
             kind = type(image).__name__
             raise TypeError(f"images[{position}] must be the bytes of a file, not {kind}: use Path(...).read_bytes()")
+
+
+def _message(error: CutoutError) -> str:
+    """Give what is wrong, and of a limit which one and how to raise it."""
+    return str(error).rstrip(".") if error.code == "too_costly" else error.what
 
 
 class _Distance:

@@ -34,7 +34,7 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
         If the bytes give no cutout.
     """
     score = _score_of(scorer)
-    pixels = cutout(data, scorer.parameters, frame_px=frame_px)
+    pixels = cutout(data, scorer.parameters, frame_px=frame_px, limits=scorer.limits)
     views = eight_views(pixels)
     answers = score(np.stack([view for _, _, view in views]))
     return {
@@ -64,7 +64,7 @@ def saliency_png(scorer: Scorer, data: bytes, frame_px: int | None) -> str:
     CutoutError
         If the bytes give no cutout.
     """
-    pixels = cutout(data, scorer.parameters, frame_px=frame_px)
+    pixels = cutout(data, scorer.parameters, frame_px=frame_px, limits=scorer.limits)
     return _text(heat_png(occlusion_map(pixels, _score_of(scorer))))
 
 

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
+from galclass.preprocess import SERVED, DecodeLimits
 from galclass.scoring import Scorer
 from galclass.scoring.prediction import ModelId
 
@@ -22,10 +23,15 @@ class LoadedModels:
         Gives the ONNX bytes of a model.
     max_loaded : int
         Models kept in memory.
+    limits : DecodeLimits
+        How long an image may take to decode.
     """
 
-    def __init__(self, read: Callable[[ModelId], bytes], max_loaded: int = MAX_LOADED) -> None:
+    def __init__(
+        self, read: Callable[[ModelId], bytes], max_loaded: int = MAX_LOADED, limits: DecodeLimits = SERVED
+    ) -> None:
         self._read = read
+        self._limits = limits
         self._max_loaded = max_loaded
         self._lock = threading.Lock()
         self._loading: dict[ModelId, threading.Lock] = {}
@@ -47,7 +53,7 @@ class LoadedModels:
         with loading:
             scorer = self._loaded(model)
             if scorer is None:
-                scorer = Scorer(self._read(model), name=model.name, version=model.version)
+                scorer = Scorer(self._read(model), name=model.name, version=model.version, limits=self._limits)
                 self._keep(model, scorer)
         return scorer
 

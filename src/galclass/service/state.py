@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from galclass.config import Config
 from galclass.database import Images, Registry, Services, Tokens, open_database
+from galclass.preprocess import SERVED
 from galclass.scoring import ModelId, Scorer
 from galclass.service.auth import Actor, Authority
 from galclass.service.body import BodyReader, HeldBody
@@ -62,7 +63,7 @@ class ServiceState:
         self._reading: dict[tuple[str, str], asyncio.Future[PublishedService]] = {}
         self.examples = Examples(self.database, config.workspace_path / "prepared" / "index.parquet")
         self.similar = SimilarGalaxies(self.database)
-        self.models = LoadedModels(self._read_model)
+        self.models = LoadedModels(self._read_model, limits=SERVED.with_seconds(settings.max_decode_s))
         self.pool = ScoringPool(settings.threads or threads_of(settings.workers), settings.max_waiting)
         self.bodies = BodyReader(
             settings.max_body_bytes, settings.body_timeout_s, HELD_BODIES * settings.max_body_bytes

@@ -20,14 +20,14 @@ CREATE OR REPLACE FUNCTION {{schema}}.predict_galaxy_class(
     img bytea, model text DEFAULT '{{model}}', frame_px int DEFAULT NULL
 ) RETURNS text LANGUAGE plpython3u STABLE PARALLEL UNSAFE SECURITY INVOKER AS $galclass$
 {{prologue}}
-return None if img is None else BackEnd(plpy, {{schema_text}}, SD).answer(img, model, frame_px).predicted_class
+return None if img is None else BackEnd(plpy, {{schema_text}}, SD, {{max_decode_s}}).answer(img, model, frame_px).predicted_class
 $galclass$;
 
 CREATE OR REPLACE FUNCTION {{schema}}.predict_galaxy_group(
     img bytea, model text DEFAULT '{{model}}', frame_px int DEFAULT NULL
 ) RETURNS text LANGUAGE plpython3u STABLE PARALLEL UNSAFE SECURITY INVOKER AS $galclass$
 {{prologue}}
-return None if img is None else BackEnd(plpy, {{schema_text}}, SD).answer(img, model, frame_px).predicted_group
+return None if img is None else BackEnd(plpy, {{schema_text}}, SD, {{max_decode_s}}).answer(img, model, frame_px).predicted_group
 $galclass$;
 
 CREATE OR REPLACE FUNCTION {{schema}}.predict_galaxy_json(
@@ -35,7 +35,7 @@ CREATE OR REPLACE FUNCTION {{schema}}.predict_galaxy_json(
 ) RETURNS text LANGUAGE plpython3u STABLE PARALLEL UNSAFE SECURITY INVOKER AS $galclass$
 import json
 {{prologue}}
-return None if img is None else json.dumps(BackEnd(plpy, {{schema_text}}, SD).answer(img, model, frame_px).as_json())
+return None if img is None else json.dumps(BackEnd(plpy, {{schema_text}}, SD, {{max_decode_s}}).answer(img, model, frame_px).as_json())
 $galclass$;
 
 CREATE OR REPLACE FUNCTION {{schema}}.predict_galaxies(
@@ -45,7 +45,7 @@ CREATE OR REPLACE FUNCTION {{schema}}.predict_galaxies(
     probabilities jsonb, prediction_set jsonb, flags jsonb, error text
 ) LANGUAGE plpython3u STABLE PARALLEL UNSAFE SECURITY INVOKER AS $galclass$
 {{prologue}}
-return BackEnd(plpy, {{schema_text}}, SD).rows(source, model)
+return BackEnd(plpy, {{schema_text}}, SD, {{max_decode_s}}).rows(source, model)
 $galclass$;
 
 CREATE OR REPLACE PROCEDURE {{schema}}.predict_galaxy_class_batch(
@@ -53,7 +53,7 @@ CREATE OR REPLACE PROCEDURE {{schema}}.predict_galaxy_class_batch(
     batch int DEFAULT 64, max_rows int DEFAULT NULL
 ) LANGUAGE plpython3u SECURITY INVOKER AS $galclass$
 {{prologue}}
-done = BackEnd(plpy, {{schema_text}}, SD).batch(source, model, batch, max_rows)
+done = BackEnd(plpy, {{schema_text}}, SD, {{max_decode_s}}).batch(source, model, batch, max_rows)
 plpy.info(f"{done} images scored")
 $galclass$;
 
