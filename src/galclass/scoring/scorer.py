@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,35 +18,24 @@ from numpy.typing import NDArray
 from galclass.errors import CutoutError, ModelError
 from galclass.morphology import CLASSES, GROUPS
 from galclass.preprocess import CutoutParameters, cutout
+from galclass.scoring.graph import MAX_MODEL_BYTES
+from galclass.scoring.outputs import ModelOutputs
 from galclass.scoring.prediction import DECIMALS, UNLIKE_TRAINING_DATA, ImageFault, ModelId, Prediction
-from galclass.scoring.session import RUNTIME_ERRORS, open_session, read_signature
+from galclass.scoring.session import open_session, read_signature
 from galclass.scoring.shipped import shipped_model
-from galclass.scoring.signature import EMBEDDING, INPUT_NAME, PROBABILITIES, VOTE_FRACTIONS, Conformal, Unlike
+from galclass.scoring.signature import EMBEDDING, PROBABILITIES, VOTE_FRACTIONS, Conformal, Unlike
 
 IN_PACKAGE = "package"
 """Stands for the model in the package where a model is named."""
 CHUNK = 64
 """Images a run of the graph; more is no faster and takes more memory."""
 
+MODEL_FAULT = ImageFault("model_fault", "the model gives values that are not finite or no probabilities")
+"""The error of an image that is sound, but that the model cannot answer for."""
+_NOT_SERVED = "use another model; `galclass models verify` checks one"
+
 _GROUP_NAMES = tuple(GROUPS)
 _GROUP_SUMS = np.array([[leaf in leaves for leaves in GROUPS.values()] for leaf in CLASSES], dtype=np.float32)
-
-
-@dataclass(frozen=True)
-class ModelOutputs:
-    """What the graph gives for n cutouts.
-
-    Attributes
-    ----------
-    probabilities : float32, (n, 13), in [0, 1]
-    embedding : float32, (n, d)
-    vote_fractions : float32, (n, k, 3), in [0, 1], or None
-        Fraction, low and high bound (90 %).
-    """
-
-    probabilities: NDArray[np.float32]
-    embedding: NDArray[np.float32]
-    vote_fractions: NDArray[np.float32] | None
 
 
 class Scorer:
@@ -94,7 +82,7 @@ class Scorer:
         object_ids: Sequence[str] | None = None,
         frame_px: int | None | Sequence[int | None] = None,
     ) -> list[Prediction]:
-        """Answer for each image; a faulty image gets a record with `error`.
+        """Answer for each image; one that is faulty, or for which the model gives no probabilities, gets an `error`.
 
         Parameters
         ----------
@@ -136,8 +124,16 @@ class Scorer:
         Raises
         ------
         ModelError
-            If shape or type are not the signature's, or the graph fails or gives values that are not finite.
+            If shape or type are not the signature's, or the graph fails or gives values that are no probabilities.
         """
+        outputs = self._outputs_of(cutouts)
+        if outputs.faulty_rows() is not None:
+            raise ModelError(
+                "it gives values that are not finite or no probabilities", where=str(self.model), advice=_NOT_SERVED
+            )
+        return outputs
+
+    def _outputs_of(self, cutouts: NDArray[np.uint8]) -> ModelOutputs:
         size = self.signature.size_px
         if cutouts.dtype != np.uint8 or cutouts.ndim != 4 or cutouts.shape[1:] != (size, size, 3):
             raise ModelError(
@@ -147,27 +143,21 @@ class Scorer:
             )
         parts = [self._run(cutouts[start : start + CHUNK]) for start in range(0, max(len(cutouts), 1), CHUNK)]
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        if not np.isfinite(columns[0]).all():
-            raise ModelError("it gives probabilities that are not finite", where=str(self.model))
         return ModelOutputs(columns[0], columns[1], columns[2] if len(columns) > 2 else None)
 
     def predict_cutouts(self, cutouts: NDArray[np.uint8], *, object_ids: Sequence[str]) -> list[Prediction]:
-        """Answer for cutouts that were made before, such as those of a prepared store.
+        """Answer for cutouts that were made before, such as those of a prepared store; see `score` for faults.
 
         Parameters
         ----------
         cutouts : uint8, (n, size_px, size_px, 3), 0..255
         object_ids : sequence of str, (n,)
         """
-        return self._predictions(self.score_cutouts(cutouts), object_ids, datetime.now(UTC))
+        return self._predictions(self._outputs_of(cutouts), object_ids, datetime.now(UTC))
 
     def _run(self, cutouts: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         planes = np.ascontiguousarray(cutouts.transpose(0, 3, 1, 2))
-        try:
-            outputs: list[NDArray[np.float32]] = self._session.run(self._outputs, {INPUT_NAME: planes})
-        except RUNTIME_ERRORS as error:
-            raise ModelError("its graph fails", where=str(self.model), got=str(error)[:200]) from error
-        return outputs
+        return self._session.run(self._outputs, planes, where=str(self.model))
 
     def _score_chunk(
         self, images: Sequence[bytes | None], ids: Sequence[str], frames: Sequence[int | None]
@@ -185,11 +175,14 @@ class Scorer:
                 )
         if not arrays:
             return [answer for answer in answers if answer is not None]
-        outputs = self.score_cutouts(np.stack(arrays))
+        outputs = self._outputs_of(np.stack(arrays))
         good = iter(self._predictions(outputs, [i for i, a in zip(ids, answers, strict=True) if a is None], now))
         return [next(good) if answer is None else answer for answer in answers]
 
     def _predictions(self, outputs: ModelOutputs, ids: Sequence[str], now: datetime) -> list[Prediction]:
+        faulty = outputs.faulty_rows()
+        if faulty is not None:
+            return self._around(faulty, outputs, ids, now)
         values = outputs.probabilities
         classes = values.argmax(axis=1)
         groups = (values @ _GROUP_SUMS).argmax(axis=1)
@@ -209,6 +202,20 @@ class Scorer:
                 outputs.embedding[row],
             )
             for row, object_id in enumerate(ids)
+        ]
+
+    def _around(
+        self, faulty: NDArray[np.bool_], outputs: ModelOutputs, ids: Sequence[str], now: datetime
+    ) -> list[Prediction]:
+        """Answer for the rows that are sound, and say of the others that the model failed on them."""
+        votes = outputs.vote_fractions
+        sound = ModelOutputs(
+            outputs.probabilities[~faulty], outputs.embedding[~faulty], None if votes is None else votes[~faulty]
+        )
+        good = iter(self._predictions(sound, [key for key, bad in zip(ids, faulty, strict=True) if not bad], now))
+        return [
+            Prediction(key, self.model, now, error=MODEL_FAULT, embedding=None) if bad else next(good)
+            for key, bad in zip(ids, faulty, strict=True)
         ]
 
     def _votes(self, fractions: NDArray[np.float32] | None, row: int) -> dict[str, tuple[float, float, float]]:
@@ -268,6 +275,7 @@ def _read_model(model: bytes | Path | str | None) -> tuple[bytes, str]:
         return bytes(model), "model"
     path = Path(model)
     try:
-        return path.read_bytes(), str(path)
+        with path.open("rb") as file:
+            return file.read(MAX_MODEL_BYTES + 1), str(path)  # a longer one is refused
     except OSError as error:
         raise ModelError("it cannot be read", where=str(path), got=error.strerror) from error
