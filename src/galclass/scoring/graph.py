@@ -85,12 +85,15 @@ def check_graph(model: bytes, *, where: str = "model") -> dict[str, str]:
     if not model:
         raise ModelError("it is empty", where=where, expected="an ONNX file")
     if len(model) > MAX_MODEL_BYTES:
-        raise ModelError(
-            "it is too large", where=where, expected=f"at most {MAX_MODEL_BYTES:,} bytes", got=f"{len(model):,}"
-        )
+        raise too_large(len(model), where)
     if model[4:8] == b"ORTM":
         raise _damaged(where, "a file in ORT format")
     return _Walk(model, where).metadata()
+
+
+def too_large(size: int, where: str) -> ModelError:
+    """Return the error for a file of more than `MAX_MODEL_BYTES`."""
+    return ModelError("it is too large", where=where, expected=f"at most {MAX_MODEL_BYTES:,} bytes", got=f"{size:,}")
 
 
 class _Walk:

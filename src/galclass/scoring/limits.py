@@ -65,5 +65,5 @@ def _number(variable: str) -> float | None:
 def _half_of_machine() -> int:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (ValueError, OSError):  # not told on this system
+    except (AttributeError, ValueError, OSError):  # not told on this system
         return DEFAULT_MEMORY_BYTES

@@ -7,7 +7,8 @@ Needs numpy, onnxruntime and the decoder, nothing else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from galclass.errors import CutoutError, ModelError
 from galclass.morphology import CLASSES, GROUPS
 from galclass.preprocess import CutoutParameters, cutout
-from galclass.scoring.graph import MAX_MODEL_BYTES
+from galclass.scoring.graph import MAX_MODEL_BYTES, too_large
 from galclass.scoring.outputs import ModelOutputs
 from galclass.scoring.prediction import DECIMALS, UNLIKE_TRAINING_DATA, ImageFault, ModelId, Prediction
 from galclass.scoring.session import open_session, read_signature
@@ -66,13 +67,15 @@ class Scorer:
         self, model: bytes | Path | str | None = None, *, name: str = "galaxy", version: int = 0, threads: int = 1
     ) -> None:
         cv2.setNumThreads(threads)  # its pool spins between calls: on one image at a time it doubles the processor time
-        self.value, where = _read_model(model)
+        self.value, where = read_model(model)
         self.sha256 = hashlib.sha256(self.value).hexdigest()
         self._session = open_session(self.value, threads=threads, where=where)
         self.signature = read_signature(self._session, where=where)
         self.model = ModelId(name, version, self.sha256)
         self.parameters = CutoutParameters(size_px=self.signature.size_px, crop_fraction=self.signature.crop_fraction)
         self._outputs = [PROBABILITIES, EMBEDDING] + ([VOTE_FRACTIONS] if self.signature.vote_columns else [])
+        self._shapes: list[tuple[int, ...]] = [(len(CLASSES),), (self.signature.embedding_size,)]
+        self._shapes += [(len(self.signature.vote_columns), 3)] if self.signature.vote_columns else []
         self._distance = _Distance(self.signature.unlike) if self.signature.unlike else None
 
     def score(
@@ -81,6 +84,7 @@ class Scorer:
         *,
         object_ids: Sequence[str] | None = None,
         frame_px: int | None | Sequence[int | None] = None,
+        between: Callable[[], object] = lambda: None,
     ) -> list[Prediction]:
         """Answer for each image; one that is faulty, or for which the model gives no probabilities, gets an `error`.
 
@@ -92,6 +96,8 @@ class Scorer:
             Ids of the records; positions ("0", "1", ...) where left out.
         frame_px : int, None or one for each image
             Side of the survey's full frame; None: the file is a full frame.
+        between : callable
+            Called before each image is decoded and before the graph runs; what it raises ends the call.
 
         Returns
         -------
@@ -111,7 +117,7 @@ class Scorer:
         predictions: list[Prediction] = []
         for start in range(0, len(images), CHUNK):
             part = slice(start, start + CHUNK)
-            predictions += self._score_chunk(images[part], ids[part], frames[part])
+            predictions += self._score_chunk(images[part], ids[part], frames[part], between)
         return predictions
 
     def score_cutouts(self, cutouts: NDArray[np.uint8]) -> ModelOutputs:
@@ -157,15 +163,29 @@ class Scorer:
 
     def _run(self, cutouts: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         planes = np.ascontiguousarray(cutouts.transpose(0, 3, 1, 2))
-        return self._session.run(self._outputs, planes, where=str(self.model))
+        outputs = self._session.run(self._outputs, planes, where=str(self.model))
+        shapes = [(len(planes), *shape) for shape in self._shapes]
+        if [output.shape for output in outputs] != shapes:
+            raise ModelError(
+                "its outputs are not what its signature says",
+                where=str(self.model),
+                expected=f"shapes {shapes}",
+                got=[output.shape for output in outputs],
+            )
+        return outputs
 
     def _score_chunk(
-        self, images: Sequence[bytes | None], ids: Sequence[str], frames: Sequence[int | None]
+        self,
+        images: Sequence[bytes | None],
+        ids: Sequence[str],
+        frames: Sequence[int | None],
+        between: Callable[[], object],
     ) -> list[Prediction]:
         now = datetime.now(UTC)
         answers: list[Prediction | None] = []
         arrays = []
         for data, object_id, frame in zip(images, ids, frames, strict=True):
+            between()
             try:
                 arrays.append(cutout(data or b"", self.parameters, frame_px=frame))
                 answers.append(None)
@@ -175,6 +195,7 @@ class Scorer:
                 )
         if not arrays:
             return [answer for answer in answers if answer is not None]
+        between()
         outputs = self._outputs_of(np.stack(arrays))
         good = iter(self._predictions(outputs, [i for i, a in zip(ids, answers, strict=True) if a is None], now))
         return [next(good) if answer is None else answer for answer in answers]
@@ -268,7 +289,14 @@ class _Distance:
         return flagged
 
 
-def _read_model(model: bytes | Path | str | None) -> tuple[bytes, str]:
+def read_model(model: bytes | Path | str | None) -> tuple[bytes, str]:
+    """Return a model's bytes and what errors call it.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read or is larger than models may be.
+    """
     if model is None:
         return shipped_model(), "the model in the package"
     if isinstance(model, (bytes, bytearray, memoryview)):
@@ -276,6 +304,9 @@ def _read_model(model: bytes | Path | str | None) -> tuple[bytes, str]:
     path = Path(model)
     try:
         with path.open("rb") as file:
-            return file.read(MAX_MODEL_BYTES + 1), str(path)  # a longer one is refused
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_MODEL_BYTES:
+                raise too_large(size, str(path))
+            return file.read(MAX_MODEL_BYTES + 1), str(path)
     except OSError as error:
         raise ModelError("it cannot be read", where=str(path), got=error.strerror) from error

@@ -9,9 +9,11 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 TICK_S = 0.25
 """How often the thread looks; what it stops runs so much longer than it should, at most."""
@@ -68,12 +70,8 @@ class Watchdog:
             self._asleep = False
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="galclass-watchdog", daemon=True)
-                # the thread inherits this: a database server's handlers must run in its own thread
-                before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-                try:
+                with _signals_blocked():
                     self._thread.start()
-                finally:
-                    signal.pthread_sigmask(signal.SIG_SETMASK, before)
             self._wake.set()
 
     def _run(self) -> None:
@@ -98,5 +96,19 @@ class Watchdog:
                 stop()
 
 
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Block all signals, which a new thread inherits: a database server's handlers must run in its own thread."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 watchdog = Watchdog()
-os.register_at_fork(after_in_child=watchdog._reset)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=watchdog._reset)
