@@ -127,7 +127,7 @@ def test_a_statement_that_may_write_stays_in_its_file(sqlite: Database, tmp_path
         "SELECT * FROM galaxy_images FOR UPDATE",
         "SELECT lo_export(1, '{folder}/made')",
         "SELECT pg_read_file('postgresql.conf')",
-        'SELECT "pg_read_file"(\'postgresql.conf\')',
+        "SELECT \"pg_read_file\"('postgresql.conf')",
         "SELECT pg_catalog.pg_read_file/**/('postgresql.conf')",
         "SELECT U&\"pg\\005fread_file\"('postgresql.conf')",
         "SELECT PG_LS_DIR('.')",

@@ -76,7 +76,11 @@ def _models(database: Database) -> list[Finding]:
 
 
 def _mend_model(info: ModelInfo) -> str:
-    first = f"point {', '.join(info.aliases)} at another version with `galclass models alias`, then " if info.aliases else ""
+    first = (
+        f"point {', '.join(info.aliases)} at another version with `galclass models alias`, then "
+        if info.aliases
+        else ""
+    )
     return f"it is not opened: restore it from a backup, or {first}`galclass models delete {info.model}`"
 
 

@@ -97,7 +97,8 @@ class BackEnd:
                 self._fail(f"{name}@{version} is too large", f"models have at most {MAX_MODEL_BYTES:,} bytes")
             if hashlib.sha256(value).hexdigest() != sha256:
                 self._fail(f"the bytes of {name}@{version} are not those that were registered", "restore the database")
-            scorer = Scorer(value, name=name, version=version)
+            with self._cancellable():
+                scorer = Scorer(value, name=name, version=version)
             while len(_scorers) >= KEPT_MODELS:
                 del _scorers[next(iter(_scorers))]
             _scorers[sha256] = scorer

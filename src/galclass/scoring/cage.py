@@ -22,7 +22,7 @@ from galclass.scoring.limits import MEMORY_VARIABLE, SECONDS_VARIABLE, RunLimits
 from galclass.scoring.session import signature_of
 from galclass.scoring.signature import Signature
 
-START_S = 60.0
+START_S = 30.0
 """Added to the time of the process: starting it on a busy machine."""
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 _REMEMBERED = 64
@@ -86,7 +86,7 @@ def _run(model: bytes, limits: RunLimits, where: str) -> float | None:
     command = [sys.executable, "-I", "-c", _PROGRAM, json.dumps([path for path in sys.path if path])]
     try:
         done = subprocess.run(
-            command, input=model, capture_output=True, env=environment, cwd="/", timeout=START_S + 3 * limits.seconds
+            command, input=model, capture_output=True, env=environment, cwd="/", timeout=START_S + 2 * limits.seconds
         )
     except subprocess.TimeoutExpired as error:
         raise ModelError(

@@ -82,7 +82,6 @@ def _too_deep(what: str, where: str) -> ModelError:
     return ModelError(f"{what} is nested too deeply", where=where, expected=f"at most {MAX_JSON_DEPTH} levels")
 
 
-
 class Checker:
     """Collects what is wrong with a JSON document, so that one error can name every fault.
 

@@ -14,7 +14,7 @@ SECONDS_VARIABLE = "GALCLASS_MODEL_SECONDS"
 MEMORY_VARIABLE = "GALCLASS_MODEL_MEMORY_MIB"
 """Environment variable: most memory of all loaded models of a process, weights and intermediate values together."""
 
-DEFAULT_SECONDS = 60.0
+DEFAULT_SECONDS = 30.0
 DEFAULT_MEMORY_BYTES = 4 << 30
 
 

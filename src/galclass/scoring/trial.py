@@ -60,7 +60,7 @@ def _limit_process(model_bytes: int) -> None:
     if taken is not None:  # elsewhere the kernel does not count what is mapped
         memory += int(taken[1]) * 1024
         limit(resource.RLIMIT_DATA, memory)
-    limit(resource.RLIMIT_CPU, int(3 * limits.seconds) + 10)
+    limit(resource.RLIMIT_CPU, int(2 * limits.seconds) + 10)
     limit(resource.RLIMIT_FSIZE, 0)
     limit(resource.RLIMIT_CORE, 0)
 
@@ -108,7 +108,9 @@ def _check_sums(scorer: Scorer, outputs: ModelOutputs) -> None:
     for name, values in sums.items():
         worst = float(values[np.abs(values - 1).argmax()])
         if abs(worst - 1) > _SUM_TOLERANCE:
-            raise ModelError("its probabilities do not sum to 1", where=str(scorer.model), got=f"{worst:.4g} for {name}")
+            raise ModelError(
+                "its probabilities do not sum to 1", where=str(scorer.model), got=f"{worst:.4g} for {name}"
+            )
 
 
 def _check_same(scorer: Scorer, some: ModelOutputs, more: ModelOutputs) -> None:
