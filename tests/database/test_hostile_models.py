@@ -173,7 +173,8 @@ def test_a_schema_of_the_callers_shadows_nothing(server: Database, ordinary, clu
 def test_the_procedure_uses_the_catalogs_functions(server: Database, cluster) -> None:
     with psycopg.connect(cluster.url("hostile_models"), autocommit=True) as admin:
         admin.execute(
-            "CREATE SCHEMA evil; CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT NULL::timestamptz'"
+            "CREATE SCHEMA evil; "
+            "CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE sql AS 'SELECT NULL::timestamptz'"
         )
         admin.execute("CREATE TABLE evil.few AS SELECT object_id, img FROM public.galaxy_images LIMIT 2")
         admin.execute("SET search_path = evil, pg_catalog, public")

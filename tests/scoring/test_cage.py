@@ -114,9 +114,10 @@ def test_the_deadline_of_one_run_is_not_that_of_the_next(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("value", ["soon", "-1", "0", "nan", "1e99"])
 def test_a_limit_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     for variable in (SECONDS_VARIABLE, MEMORY_VARIABLE):
-        with monkeypatch.context() as patch, pytest.raises(ModelError, match=variable):
-            patch.setenv(variable, value)
+        monkeypatch.setenv(variable, value)
+        with pytest.raises(ModelError, match=variable):
             Scorer(tiny_model())
+        monkeypatch.delenv(variable)
 
 
 def test_the_watchdog_stops_what_is_late_and_nothing_else() -> None:

@@ -11,7 +11,6 @@ from galclass.database.registry import Registry
 from galclass.database.schema import images, predictions, score_queue
 from galclass.errors import DatabaseError, GalclassError
 
-
 _MAY_INSERT = """
 SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END AS role
 FROM pg_class c CROSS JOIN LATERAL aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a

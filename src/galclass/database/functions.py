@@ -92,13 +92,13 @@ class SqlScoring:
                     "see `galclass models list`; `galclass models register package` registers the model in the package"
                 )
                 raise RegistryError("no such model", where=str(self._reference), advice=advice)
-            key = (row[0], row[1])
-            if key not in self._scorers:
+            loaded = (row[0], row[1])
+            if loaded not in self._scorers:
                 while len(self._scorers) >= KEPT_MODELS:
                     del self._scorers[next(iter(self._scorers))]
                 (value,) = self._lookup.execute(_LOAD, (name, row[0])).fetchone()
-                self._scorers[key] = _load(value, name, *key)
-            return self._scorers[key]
+                self._scorers[loaded] = _load(value, name, *loaded)
+            return self._scorers[loaded]
 
     def close(self) -> None:
         """Close the connection that looks models up."""

@@ -20,13 +20,15 @@ from galclass.errors import DatabaseError
 _ADVICE = "run it with --write if it is meant to change something"
 
 _ACTIONS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
-_PRAGMAS = frozenset(
-    "table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list foreign_key_check database_list "
-    "function_list module_list pragma_list collation_list compile_options quick_check integrity_check".split()
-)
-_PRAGMAS_WITHOUT_VALUE = frozenset(
-    "user_version schema_version application_id encoding page_count page_size freelist_count journal_mode".split()
-)
+_PRAGMAS = frozenset({
+    "table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list",
+    "foreign_key_check", "database_list", "function_list", "module_list", "pragma_list", "collation_list",
+    "compile_options", "quick_check", "integrity_check",
+})  # fmt: skip
+_PRAGMAS_WITHOUT_VALUE = frozenset({
+    "user_version", "schema_version", "application_id", "encoding", "page_count", "page_size", "freelist_count",
+    "journal_mode",
+})  # fmt: skip
 _FUNCTIONS = frozenset({"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"})
 _OPCODES_BETWEEN_LOOKS = 100_000  # a millisecond or so
 
@@ -80,8 +82,8 @@ _HARMLESS = (
 
 _FORBIDDEN = text(r"""
 WITH named AS (
-    SELECT p.oid, p.proname::text AS name, p.provolatile = 'v' AS volatile, p.pronamespace = 'pg_catalog'::regnamespace AS own,
-        o.rolsuper AS trusted
+    SELECT p.oid, p.proname::text AS name, p.provolatile = 'v' AS volatile,
+        p.pronamespace = 'pg_catalog'::regnamespace AS own, o.rolsuper AS trusted
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_roles o ON o.oid = p.proowner
     WHERE p.proname = ANY (CAST(:words AS name[])) OR (p.proname !~ '^[a-z_][a-z0-9_$]*$' AND (
         strpos(:statement, replace(p.proname, '"', '""')) > 0 OR strpos(lower(:statement), p.proname) > 0))
@@ -97,7 +99,12 @@ LIMIT 1""")
 
 
 def run_postgresql_query(connection: Connection, statement: str) -> Any:
-    """Run a query in a transaction that is made read-only, and return a cursor that fetches its rows as they are asked for.
+    """Run a query in a transaction that is made read-only.
+
+    Returns
+    -------
+    cursor
+        Of the driver; it fetches rows as they are asked for.
 
     Raises
     ------

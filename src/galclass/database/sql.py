@@ -15,7 +15,6 @@ from galclass.database.connection import Database, translated
 from galclass.database.readonly import guarded_sqlite, run_postgresql_query
 from galclass.errors import DatabaseError, GalclassError
 
-
 _INTERRUPTED = "interrupted"
 _FUNCTION_FAILED = "user-defined function raised exception"
 """What SQLite says when Ctrl-C comes while it calls us: the exception itself does not come through."""

@@ -136,7 +136,7 @@ class Checker:
     def numbers(self, name: str, value: Any, length: Any) -> tuple[float, ...]:
         """Take a list of so many numbers that float32 holds, with room for arithmetic."""
         if isinstance(value, list) and len(value) == length:
-            if _all_finite(value) and -LARGEST <= min(value) and max(value) <= LARGEST:
+            if _all_finite(value) and min(value) >= -LARGEST and max(value) <= LARGEST:
                 return tuple(value)
             return tuple(self.number(name, item, -LARGEST, LARGEST) for item in value)
         return self._fault(name, f"a list of {length} numbers", value, ())

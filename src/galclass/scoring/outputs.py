@@ -38,10 +38,10 @@ class ModelOutputs:
         bounded = [self.probabilities] if self.vote_fractions is None else [self.probabilities, self.vote_fractions]
         if all(map(_within, bounded)) and np.isfinite(self.embedding).all():
             return None
-        faulty = ~np.isfinite(self.embedding).all(axis=1)
+        faulty: NDArray[np.bool_] = np.asarray(~np.isfinite(self.embedding).all(axis=1))
         for values in bounded:
             rows = values.reshape(len(values), -1)
-            faulty |= ~((rows >= -TOLERANCE) & (rows <= 1 + TOLERANCE)).all(axis=1)
+            faulty |= np.asarray(~((rows >= -TOLERANCE) & (rows <= 1 + TOLERANCE)).all(axis=1))
         return faulty
 
 
