@@ -11,8 +11,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections import OrderedDict
-from contextlib import suppress
 from dataclasses import dataclass
 
 from galclass.errors import ModelError
@@ -28,6 +28,7 @@ _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 _REMEMBERED = 64
 _ADVICE = "use a model that gives probabilities for every image, in time"
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from galclass.scoring.trial import main; main()"
+_one_at_a_time = threading.Lock()
 _tried: OrderedDict[tuple[str, RunLimits], float | None] = OrderedDict()
 
 
@@ -67,13 +68,12 @@ def try_model(model: bytes, *, where: str = "model") -> TriedModel:
     signature = signature_of(check_graph(model, where=where), where=where)
     sha256, limits = hashlib.sha256(model).hexdigest(), run_limits()
     key = (sha256, limits)
-    if key not in _tried:
-        difference = _run(model, limits, where)
-        _tried[key] = difference
-        while len(_tried) > _REMEMBERED:
-            with suppress(KeyError):
+    with _one_at_a_time:
+        if key not in _tried:
+            _tried[key] = _run(model, limits, where)
+            while len(_tried) > _REMEMBERED:
                 _tried.popitem(last=False)
-    return TriedModel(sha256, signature, _tried.get(key))
+        return TriedModel(sha256, signature, _tried[key])
 
 
 def _run(model: bytes, limits: RunLimits, where: str) -> float | None:
