@@ -16,7 +16,7 @@ from sqlalchemy import text
 from tiny_model import tiny_model
 
 from galclass.database import Database, Images, NewImage, Registry, open_database, score_pending
-from galclass.database.procedure import check_server, install_procedure, procedure_sql
+from galclass.database.procedure import check_server, first_writable, install_procedure, procedure_sql
 from galclass.errors import DatabaseError, RegistryError
 from galclass.morphology import CLASSES
 from galclass.scoring import Scorer
@@ -275,6 +275,19 @@ def test_what_is_missing_is_named_with_the_way_to_mend_it(cluster, tmp_path: Pat
         install_procedure(database, packages=closed)
     assert "superuser" in str(caught.value)
     assert "closed to others" in str(caught.value)
+
+
+def test_packages_that_anyone_may_replace_are_not_run_by_the_server(cluster, tmp_path: Path) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    assert first_writable(folder) == folder
+    with Database(cluster.url("postgres")) as database:
+        finding = next(one for one in check_server(database, packages=folder) if "may write" in one.what)
+        assert not finding.ok
+        folder.chmod(0o755)
+        finding = next(one for one in check_server(database, packages=folder) if "may write" in one.what)
+        assert finding.ok
 
 
 def test_sqlite_needs_no_installing(tmp_path: Path) -> None:

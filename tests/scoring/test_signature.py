@@ -78,3 +78,49 @@ def test_all_faults_are_told_at_once() -> None:
 def test_text_that_is_no_json_object_is_refused(text: str) -> None:
     with pytest.raises(ModelError):
         Signature.from_json(text)
+
+
+def changed(**values: object) -> str:
+    return json.dumps(full_signature().to_dict() | values)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
+        ('{"a": ' * 5_000 + "1" + "}" * 5_000, "nested too deeply"),
+        (changed(trained={"a": [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}), "nested too deeply"),
+        ("9" * 10_000, "not JSON"),
+        (changed(trained={"seed": float("nan")}), "not finite"),
+        (changed(trained={"seed": float("inf")}), "not finite"),
+        (changed(trained={"name": "a\0b"}), "no database keeps"),
+        (changed(trained={"a\ud800": 1}), "no database keeps"),
+        (changed(views=10**400), "views must be an integer"),
+        (changed(views=65), "views must be an integer"),
+        (changed(conformal={"method": "lac", "threshold": 10**400, "coverage": 0.9}), "threshold must be a number"),
+        (changed(probe={"image_sha256": "ab" * 32, "probabilities": [1e30] * 13}), "probabilities must be a number"),
+        (changed(format="x" * 10_000_000), "another format"),
+        (changed(**{f"key{n}": 1 for n in range(1000)}), "980 further unknown keys"),
+    ],
+    ids=range(14),
+)
+def test_a_hostile_signature_is_an_error_of_a_few_lines(text: str, told: str) -> None:
+    with pytest.raises(ModelError, match=told) as caught:
+        Signature.from_json(text)
+    assert len(str(caught.value)) < 3_000
+
+
+def test_a_signature_that_is_too_long_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("galclass.scoring.checks.MAX_JSON_BYTES", 100)
+    with pytest.raises(ModelError, match="too long"):
+        Signature.from_json(full_signature().to_json())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("vote_fractions", [f"t{n}" for n in range(257)]), ("vote_fractions", ["x" * 1001]), ("embedding", 16_385)],
+)
+def test_a_signature_beyond_its_limits_is_refused(key: str, value: object) -> None:
+    outputs = full_signature().to_dict()["outputs"] | {key: value}
+    with pytest.raises(ModelError, match=key):
+        Signature.from_json(changed(outputs=outputs))

@@ -14,7 +14,8 @@ from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.database import ModelInfo, Registry, open_database, register_stage
 from galclass.scoring import IN_PACKAGE
-from galclass.scoring.shipped import shipped_model
+from galclass.scoring.checks import read_json
+from galclass.scoring.scorer import read_model
 
 
 def _registry(config: Config) -> Registry:
@@ -54,11 +55,13 @@ def models() -> None:
 def register_file(config: Config, file: str, name: str, aliases: tuple[str, ...], metrics: Any, card: Any) -> None:
     """Register an ONNX FILE, or the model in the package, as the next version of a model.
 
+    It is tried first, as by `galclass models verify`.
+
     Example: galclass models register workspace/training/model.onnx --alias candidate
     """
-    found = json.load(metrics) if metrics else {}
+    found = read_json(metrics.read(), "the file of metrics", where=metrics.name) if metrics else {}
     text = card.read() if card else ""
-    value = shipped_model() if file == IN_PACKAGE else Path(file).read_bytes()
+    value, _ = read_model(None if file == IN_PACKAGE else Path(file))
     registry = Registry(open_database(config.database_url))
     info = registry.register(value, name=name, aliases=aliases, metrics=found, card=text)
     click.echo(_line(info))
@@ -142,7 +145,10 @@ def export(config: Config, reference: str, file: Path) -> None:
 @click.argument("reference", metavar="NAME[@VERSION|@ALIAS]")
 @with_config
 def verify(config: Config, reference: str) -> None:
-    """Check that a model is what was registered, loads, and answers its probe image as recorded.
+    """Check that a model is what was registered, gives predictions, and answers its probe image as recorded.
+
+    It is tried in a process of its own that may take so much time and memory (GALCLASS_MODEL_SECONDS and
+    GALCLASS_MODEL_MEMORY_MIB in the environment).
 
     Example: galclass models verify galaxy@production
     """

@@ -5,10 +5,20 @@ from __future__ import annotations
 from sqlalchemy import func, select, text
 
 from galclass.database.connection import Database
+from galclass.database.models import ModelInfo
 from galclass.database.procedure import Finding, check_server
 from galclass.database.registry import Registry
 from galclass.database.schema import images, predictions, score_queue
-from galclass.errors import DatabaseError, ModelError
+from galclass.errors import DatabaseError, GalclassError
+
+_MAY_INSERT = """
+SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END AS role
+FROM pg_class c CROSS JOIN LATERAL aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
+WHERE c.oid = 'galaxy_models'::regclass AND a.privilege_type = 'INSERT' ORDER BY role"""
+_WITHOUT_PATH = """
+SELECT p.proname FROM pg_proc p WHERE p.proname IN ('galaxy_images_enqueue', 'galaxy_models_refuse_update',
+'predict_galaxy_class', 'predict_galaxy_group', 'predict_galaxy_json', 'predict_galaxies')
+AND NOT EXISTS (SELECT 1 FROM unnest(p.proconfig) setting WHERE setting LIKE 'search_path=%') ORDER BY 1"""
 
 
 def examine(url: str) -> list[Finding]:
@@ -52,8 +62,8 @@ def _models(database: Database) -> list[Finding]:
     for info in registry.list():
         try:
             difference = registry.verify(str(info.model))
-        except ModelError as error:
-            findings.append(Finding(f"model {info.model}", False, str(error), "restore it from a backup"))
+        except GalclassError as error:
+            findings.append(Finding(f"model {info.model}", False, str(error), _mend_model(info)))
             continue
         probe = "no probe" if difference is None else f"probe within {difference:.1e}"
         findings.append(
@@ -62,6 +72,27 @@ def _models(database: Database) -> list[Finding]:
     default = any("production" in info.aliases for info in registry.list())
     mend = "register a model, or point the alias with `galclass models alias`"
     return [*findings, Finding("a model in production", default, "yes" if default else "none", mend)]
+
+
+def _mend_model(info: ModelInfo) -> str:
+    first = (
+        f"point {', '.join(info.aliases)} at another version with `galclass models alias`, then "
+        if info.aliases
+        else ""
+    )
+    return f"it is not opened: restore it from a backup, or {first}`galclass models delete {info.model}`"
+
+
+def _inserters(database: Database) -> Finding:
+    """Name the roles that may insert models, whose models run wherever predictions are made."""
+    with database.read() as connection:
+        roles = connection.scalars(text(_MAY_INSERT)).all()
+    return Finding(
+        "roles that may insert models",
+        "PUBLIC" not in roles,
+        ", ".join(roles),
+        "REVOKE INSERT ON galaxy_models FROM PUBLIC: a model is a program that runs where predictions are made",
+    )
 
 
 def _place(database: Database) -> list[Finding]:
@@ -77,6 +108,13 @@ def _place(database: Database) -> list[Finding]:
         ]
     with database.read() as connection:
         count = connection.scalar(text("SELECT count(*) FROM pg_proc WHERE proname LIKE 'predict_galax%'")) or 0
+        loose = connection.scalars(text(_WITHOUT_PATH)).all()
+    mend = "run `galclass db migrate`, then `galclass db install-procedure` as a superuser"
+    findings = [
+        _inserters(database),
+        Finding("search_path of functions", not loose, f"not fixed for {', '.join(loose)}" if loose else "fixed", mend),
+    ]
     if not count:
-        return [Finding("functions in the server", True, "not installed (the worker needs none)")]
-    return [*check_server(database), Finding("functions in the server", count == 5, f"{count} of 5", "install again")]
+        return [*findings, Finding("functions in the server", True, "not installed (the worker needs none)")]
+    found = Finding("functions in the server", count == 5, f"{count} of 5", "install again")
+    return [*findings, *check_server(database), found]

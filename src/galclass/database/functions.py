@@ -1,6 +1,6 @@
 """The SQL functions of our SQLite connections: predict_galaxy_class(img), predict_galaxy_group and predict_galaxy_json.
 
-The model is looked up on every call (a few microseconds) and loaded once per sha256, so a moved alias takes
+The model is looked up on every call (a few microseconds) and loaded once per version, so a moved alias takes
 effect at once. On PostgreSQL the same functions are installed in the server (`galclass db install-procedure`).
 """
 
@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from galclass.database.references import parse_reference
-from galclass.errors import GalclassError, RegistryError
+from galclass.errors import ModelError, RegistryError
 from galclass.preprocess import SERVED, DecodeLimits
 from galclass.scoring import Prediction, Scorer
+from galclass.scoring.graph import MAX_MODEL_BYTES
 
 KEPT_MODELS = 3
 """Loaded models kept for a database; the least recently loaded goes first."""
@@ -24,7 +25,8 @@ _LOOKUP_ALIAS = """
 SELECT m.version, m.sha256 FROM galaxy_model_aliases a JOIN galaxy_models m USING (name, version)
 WHERE a.name = ? AND a.alias = ?"""
 _LOOKUP_VERSION = "SELECT version, sha256 FROM galaxy_models WHERE name = ? AND version = ?"
-_LOAD = "SELECT value FROM galaxy_models WHERE name = ? AND version = ?"
+_LOAD = f"""
+SELECT CASE WHEN length(value) <= {MAX_MODEL_BYTES} THEN value END FROM galaxy_models WHERE name = ? AND version = ?"""
 
 
 class SqlScoring:
@@ -46,8 +48,8 @@ class SqlScoring:
         self._reference = parse_reference(model)
         self._lock = threading.Lock()
         self._lookup: sqlite3.Connection | None = None
-        self._scorers: dict[str, Scorer] = {}
-        self.error: GalclassError | None = None
+        self._scorers: dict[tuple[int, str], Scorer] = {}
+        self.error: BaseException | None = None
 
     def install(self, connection: sqlite3.Connection) -> None:
         """Define the functions on a connection, with and without a frame size as second argument."""
@@ -67,7 +69,7 @@ class SqlScoring:
             try:
                 data = img.encode() if isinstance(img, str) else img
                 return spell(self.scorer().score([data], object_ids=[""], frame_px=frame_px)[0])
-            except GalclassError as error:
+            except BaseException as error:
                 self.error = error  # SQLite only says that a function failed; the caller of the query tells why
                 raise
 
@@ -80,6 +82,8 @@ class SqlScoring:
         ------
         RegistryError
             If there is no such model.
+        ModelError
+            If its bytes are not those that were registered, or no model of ours.
         """
         name, version, alias = self._reference.name, self._reference.version, self._reference.alias
         with self._lock:
@@ -92,15 +96,27 @@ class SqlScoring:
                     "see `galclass models list`; `galclass models register package` registers the model in the package"
                 )
                 raise RegistryError("no such model", where=str(self._reference), advice=advice)
-            if row[1] not in self._scorers:
+            loaded = (row[0], row[1])
+            if loaded not in self._scorers:
                 while len(self._scorers) >= KEPT_MODELS:
                     del self._scorers[next(iter(self._scorers))]
                 (value,) = self._lookup.execute(_LOAD, (name, row[0])).fetchone()
-                self._scorers[row[1]] = Scorer(value, name=name, version=row[0], limits=self.limits)
-            return self._scorers[row[1]]
+                self._scorers[loaded] = _load(value, name, *loaded, self.limits)
+            return self._scorers[loaded]
 
     def close(self) -> None:
         """Close the connection that looks models up."""
         if self._lookup is not None:
             self._lookup.close()
             self._lookup = None
+
+
+def _load(value: bytes | None, name: str, version: int, sha256: str, limits: DecodeLimits) -> Scorer:
+    scorer = Scorer(value or b"", name=name, version=version, limits=limits)
+    if scorer.sha256 != sha256:
+        raise ModelError(
+            "its bytes are not those that were registered",
+            where=str(scorer.model),
+            advice="restore the database, or register the model again under a new version",
+        )
+    return scorer

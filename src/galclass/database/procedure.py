@@ -170,7 +170,23 @@ def check_server(database: Database, *, packages: Path | None = None) -> list[Fi
             "install galclass where the server's user may read it, such as /opt/galclass, and run it from there",
         )
     )  # fmt: skip
+    loose = first_writable(folder) if local else None
+    found.append(
+        Finding(
+            f"nobody else may write {folder}", loose is None, "yes" if loose is None else f"{loose} is open to others",
+            "what lies there runs as the server: take the right to write from others, with `chmod o-w`",
+        )
+    )  # fmt: skip
     return found
+
+
+def first_writable(folder: Path) -> Path | None:
+    """Give the first folder in which any user may replace the packages; a sticky folder above them is safe."""
+    for part in [folder / "galclass", folder, *folder.parents]:
+        mode = os.stat(part).st_mode if part.exists() else 0
+        if mode & stat.S_IWOTH and (part in (folder, folder / "galclass") or not mode & stat.S_ISVTX):
+            return part
+    return None
 
 
 def first_closed(folder: Path) -> Path | None:

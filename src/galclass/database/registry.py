@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select, text, union_all
+from sqlalchemy import Connection, Text, cast, func, select, text, union_all
 
 from galclass.database.connection import Database
 from galclass.database.files import write_file
@@ -21,9 +21,17 @@ from galclass.database.schema import model_alias_log, model_aliases, models, sco
 from galclass.database.statements import lock_table, upsert
 from galclass.database.types import now
 from galclass.errors import ModelError, RegistryError
-from galclass.scoring import Scorer, Signature, check_probe
+from galclass.scoring import Signature
+from galclass.scoring.cage import try_model
+from galclass.scoring.checks import read_json
+from galclass.scoring.graph import MAX_MODEL_BYTES, too_large
 
 _POINTS_AT = text("SELECT version FROM galaxy_model_aliases WHERE name = :name AND alias = :alias")
+_CONTENT = (
+    models.c.sha256, models.c.card, func.length(models.c.value).label("length"),
+    cast(models.c.signature, Text).label("signature"), cast(models.c.metrics, Text).label("metrics"),
+)  # fmt: skip
+"""JSON as text: what stands there may be nested too deeply for the driver."""
 _ABOUT = (models.c.name, models.c.version, models.c.sha256, models.c.created_at, models.c.created_by)
 
 
@@ -54,25 +62,24 @@ class Registry:
         Raises
         ------
         ModelError
-            If the bytes are no model of ours, or it does not answer its probe image as recorded.
+            If the bytes are no model of ours, or `try_model` finds that it does not give predictions.
         RegistryError
             If a name is not valid.
         """
         check_name(name, "model name")
         for alias in aliases:
             check_name(alias, "alias")
-        scorer = Scorer(value, name=name)
-        check_probe(scorer)
+        tried = try_model(value, where=name)
         by = by or current_user()
         with self._database.write() as connection:
             lock_table(connection, models)
             version = connection.scalar(
-                select(models.c.version).where(models.c.name == name, models.c.sha256 == scorer.sha256)
+                select(models.c.version).where(models.c.name == name, models.c.sha256 == tried.sha256)
             )
             if version is None:
                 version = self._next_version(connection, name)
-                row = {"name": name, "version": version, "value": value, "sha256": scorer.sha256, "card": card}
-                row |= {"signature": scorer.signature.to_dict(), "metrics": dict(metrics or {})}
+                row = {"name": name, "version": version, "value": value, "sha256": tried.sha256, "card": card}
+                row |= {"signature": tried.signature.to_dict(), "metrics": dict(metrics or {})}
                 connection.execute(models.insert().values(**row, created_at=now(), created_by=by))
             for alias in aliases:
                 _move(connection, name, alias, version, by)
@@ -167,7 +174,7 @@ class Registry:
         return record
 
     def verify(self, reference: str) -> float | None:
-        """Check a version: its bytes have the sha256 of the row, it loads, it answers the probe image as recorded.
+        """Check a version: its bytes have the sha256 of the row, and `try_model` finds nothing wrong with it.
 
         Returns
         -------
@@ -180,10 +187,10 @@ class Registry:
             If one of the checks fails.
         """
         record = self.get(reference)
-        scorer = record.scorer()
-        if record.signature != scorer.signature:
+        tried = try_model(record.value, where=str(record.model))
+        if record.signature != tried.signature:
             raise ModelError("the signature in its row is not the one in its file", where=str(record.model))
-        return check_probe(scorer)
+        return tried.difference
 
     def delete(self, reference: str, *, by: str | None = None) -> ModelInfo:
         """Delete a version that no alias and no service points at; its number is never used again.
@@ -238,8 +245,10 @@ def resolve(connection: Connection, reference: str | Reference) -> ModelInfo:
 def load_model(connection: Connection, info: ModelInfo) -> ModelRecord:
     """Read the row of a version and check its bytes against its sha256."""
     where = (models.c.name == info.name, models.c.version == info.version)
-    row = connection.execute(select(models).where(*where)).one()
-    value = bytes(row.value)
+    row = connection.execute(select(*_CONTENT).where(*where)).one()
+    if row.length > MAX_MODEL_BYTES:
+        raise too_large(row.length, str(info.model))
+    value = bytes(connection.execute(select(models.c.value).where(*where)).scalar_one())
     if hashlib.sha256(value).hexdigest() != row.sha256:
         raise ModelError(
             "its bytes are not those that were registered",
@@ -248,8 +257,9 @@ def load_model(connection: Connection, info: ModelInfo) -> ModelRecord:
             got=f"{hashlib.sha256(value).hexdigest()[:12]}...",
             advice="restore the database, or register the model again under a new version",
         )
-    signature = Signature.from_dict(row.signature, where=str(info.model))
-    return ModelRecord(**vars(info), value=value, signature=signature, metrics=row.metrics, card=row.card)
+    signature = Signature.from_json(row.signature, where=str(info.model))
+    metrics = read_json(row.metrics, "its metrics", where=str(info.model))
+    return ModelRecord(**vars(info), value=value, signature=signature, metrics=metrics, card=row.card)
 
 
 def _info(connection: Connection, name: str, version: int) -> ModelInfo:

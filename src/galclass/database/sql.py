@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from galclass.database.connection import Database, translated
-from galclass.errors import DatabaseError
+from galclass.database.readonly import guarded_sqlite, run_postgresql_query
+from galclass.errors import DatabaseError, GalclassError
+
+_INTERRUPTED = "interrupted"
+_FUNCTION_FAILED = "user-defined function raised exception"
+"""What SQLite says when Ctrl-C comes while it calls us: the exception itself does not come through."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ def run_sql(database: Database, statement: str, *, write: bool = False, limit: i
     statement : str
         One SQL statement in the language of the database at hand.
     write : bool
-        Whether it may change anything.
+        Whether it may change anything; otherwise it may only read and compute, even as a superuser's.
     limit : int, optional
         Rows to fetch; `cut` says that there were more.
 
@@ -48,8 +54,8 @@ def run_sql(database: Database, statement: str, *, write: bool = False, limit: i
         translated(database.url),
         _connection(database, write) as connection,
         _driver_errors_translated(connection, database.url),
+        _executed(connection, statement, write) as cursor,
     ):
-        cursor = _execute(connection, statement)
         if not cursor.description:
             return SqlResult((), [])
         rows = [tuple(row) for row in (cursor.fetchall() if limit is None else cursor.fetchmany(limit + 1))]
@@ -57,16 +63,16 @@ def run_sql(database: Database, statement: str, *, write: bool = False, limit: i
         return SqlResult(tuple(column[0] for column in cursor.description), rows[:limit] if cut else rows, cut)
 
 
-def _execute(connection: Connection, statement: str) -> Any:
+def _executed(connection: Connection, statement: str, write: bool) -> AbstractContextManager[Any]:
     """Run a statement on the driver's own cursor: nothing in it is a placeholder, and it is one statement.
 
     On PostgreSQL it is prepared, because then the server takes only one statement: `SELECT 1; COMMIT; DELETE ...`
-    would end the read-only transaction.
+    would end the transaction.
     """
-    cursor: Any = connection.connection.cursor()
-    if connection.dialect.name == "postgresql":
-        return cursor.execute(statement, prepare=True)
-    return cursor.execute(statement)
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        return closing(driver.execute(statement))
+    return closing(driver.execute(statement, prepare=True) if write else run_postgresql_query(connection, statement))
 
 
 @contextmanager
@@ -75,25 +81,20 @@ def _driver_errors_translated(connection: Connection, where: str) -> Iterator[No
     try:
         yield
     except errors as error:
+        if isinstance(error, sqlite3.OperationalError) and str(error) == _INTERRUPTED:
+            raise KeyboardInterrupt from error
         raise DatabaseError(str(error).strip().splitlines()[0], where=where) from error
 
 
 @contextmanager
 def _connection(database: Database, write: bool) -> Iterator[Connection]:
-    if write:
-        with database.write() as connection:
+    with database.write() if write else database.read() as connection:
+        if database.dialect == "sqlite":
+            driver: Any = connection.connection.driver_connection
+            with guarded_sqlite(driver, write=write):
+                yield connection
+        else:
             yield connection
-        return
-    read_only, restore = ("PRAGMA query_only = ON", "PRAGMA query_only = OFF")
-    if database.dialect == "postgresql":
-        read_only, restore = ("SET TRANSACTION READ ONLY", "")
-    with database.read() as connection:
-        connection.exec_driver_sql(read_only)
-        try:
-            yield connection
-        finally:
-            if restore:
-                connection.exec_driver_sql(restore)
 
 
 @contextmanager
@@ -103,7 +104,10 @@ def _functions_explained(database: Database) -> Iterator[None]:
         functions.error = None
     try:
         yield
-    except (DatabaseError, SQLAlchemyError) as error:
-        if functions is not None and functions.error is not None:
-            raise functions.error from error
+    except (DatabaseError, SQLAlchemyError, KeyboardInterrupt) as error:
+        cause = functions.error if functions is not None else None
+        if isinstance(cause, (GalclassError, KeyboardInterrupt)):
+            raise cause from error
+        if cause is None and _FUNCTION_FAILED in str(error):  # Ctrl-C came before the function's first line
+            raise KeyboardInterrupt from error
         raise

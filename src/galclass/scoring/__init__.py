@@ -6,9 +6,10 @@ the decoder, nothing else: a database back end loads it in a tenth of a second.
 
 from __future__ import annotations
 
+from galclass.scoring.outputs import ModelOutputs
 from galclass.scoring.prediction import ROW_COLUMNS, ImageFault, ModelId, Prediction
 from galclass.scoring.probe import check_probe, make_probe
-from galclass.scoring.scorer import CHUNK, IN_PACKAGE, ModelOutputs, Scorer
+from galclass.scoring.scorer import CHUNK, IN_PACKAGE, Scorer
 from galclass.scoring.shipped import probe_image, shipped_model
 from galclass.scoring.signature import METADATA_KEY, Conformal, Probe, Signature, Unlike
 

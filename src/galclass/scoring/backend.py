@@ -2,22 +2,36 @@
 
 Takes plpy (the server's interface) and a relation, gives rows; the batch procedure writes them. Everything runs
 with the rights of the caller, and the registry is asked on every call: a REVOKE and a moved alias take effect
-at once. Rows go in chunks of 64, because a back end notices a cancel only between chunks.
+at once. A cancel and `statement_timeout` are noticed between two images, and while a graph runs.
 """
 
 from __future__ import annotations
 
+import ctypes
+import hashlib
 import json
 import re
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
+from galclass.errors import ModelError
 from galclass.preprocess import SERVED
+from galclass.scoring.graph import MAX_MODEL_BYTES
 from galclass.scoring.prediction import Prediction
 from galclass.scoring.scorer import CHUNK, Scorer
+from galclass.scoring.watchdog import watchdog
 
 KEPT_MODELS = 3
 """Loaded models kept in a back end."""
+
+PAUSE_S = 0.02
+"""How long scoring goes on before it asks the server again whether the query was cancelled."""
+
+TICK_S = 0.05
+"""How often the server's flags are looked at while a graph runs."""
 
 WINDOW = 4096
 """Ids looked at in one query of the batch procedure; those that are scored already cost no image read."""
@@ -28,6 +42,9 @@ _BY_VERSION = "SELECT version, sha256 FROM {schema}.galaxy_models WHERE name = $
 _BY_ALIAS = """
 SELECT m.version, m.sha256 FROM {schema}.galaxy_model_aliases a JOIN {schema}.galaxy_models m USING (name, version)
 WHERE a.name = $1 AND a.alias = $2"""
+_VALUE = f"""
+SELECT CASE WHEN length(value) <= {MAX_MODEL_BYTES} THEN value END AS value
+FROM {{schema}}.galaxy_models WHERE name = $1 AND version = $2"""
 _WAITING = """
 WITH part AS MATERIALIZED (SELECT object_id FROM {source} WHERE object_id > $1 ORDER BY object_id LIMIT $4)
 SELECT object_id, EXISTS (
@@ -60,6 +77,8 @@ class BackEnd:
         self._limits = SERVED.with_seconds(max_decode_s)
         self._schema = schema
         self._plans = plans
+        self._looked = 0.0
+        _watch_for_cancel()
 
     def scorer(self, reference: str | None) -> Scorer:
         """Give the loaded model that the registry names now, to a caller who may read the registry."""
@@ -80,11 +99,13 @@ class BackEnd:
         scorer = _scorers.get(sha256)
         known = (name, version, self._limits)
         if scorer is None or (scorer.model.name, scorer.model.version, scorer.limits) != known:
-            query = f"SELECT value FROM {self._schema}.galaxy_models WHERE name = $1 AND version = $2"
-            value = self._run(query, ("text", "int"), [name, version])[0]["value"]
-            scorer = Scorer(value, name=name, version=version, limits=self._limits)
-            if scorer.sha256 != sha256:
+            value = self._run(self._named(_VALUE), ("text", "int"), [name, version])[0]["value"]
+            if value is None:
+                self._fail(f"{name}@{version} is too large", f"models have at most {MAX_MODEL_BYTES:,} bytes")
+            if hashlib.sha256(value).hexdigest() != sha256:
                 self._fail(f"the bytes of {name}@{version} are not those that were registered", "restore the database")
+            with self._cancellable():
+                scorer = Scorer(value, name=name, version=version, limits=self._limits)
             while len(_scorers) >= KEPT_MODELS:
                 del _scorers[next(iter(_scorers))]
             _scorers[sha256] = scorer
@@ -92,14 +113,16 @@ class BackEnd:
 
     def answer(self, img: bytes, reference: str | None, frame_px: int | None) -> Prediction:
         """Answer for one image."""
-        return self.scorer(reference).score([img], object_ids=[""], frame_px=frame_px)[0]
+        scorer = self.scorer(reference)
+        with self._cancellable():
+            return scorer.score([img], object_ids=[""], frame_px=frame_px, between=self._pause)[0]
 
     def rows(self, source: str, reference: str | None) -> Iterator[dict[str, Any]]:
         """Answer for every row of a relation, in chunks; `source` is the text of a regclass, quoted by the server."""
         scorer = self.scorer(reference)
         cursor = self._plpy.cursor(f"SELECT object_id, img, {self._frame_px(source)} AS frame_px FROM {source}")
         while chunk := cursor.fetch(CHUNK):
-            for answer in _score(scorer, list(chunk)):
+            for answer in self._score(scorer, list(chunk)):
                 yield _row(answer)
 
     def batch(self, source: str, reference: str | None, size: int, max_rows: int | None) -> int:
@@ -109,9 +132,11 @@ class BackEnd:
         """
         if size < 1 or (max_rows is not None and max_rows < 0):
             self._fail("batch must be at least 1 and max_rows at least 0", "")
-        frame_px = self._frame_px(source)
+        source = self._qualified(source)
         after, done = "", 0
         while max_rows is None or done < max_rows:
+            self._fix_search_path()
+            frame_px = self._frame_px(source)
             scorer = self.scorer(reference)
             last, waiting = self._waiting(source, scorer, after)
             if last is None:
@@ -120,10 +145,25 @@ class BackEnd:
             if max_rows is not None:
                 waiting = waiting[: max_rows - done]
             for start in range(0, len(waiting), size):
+                self._fix_search_path()
                 self._batch_chunk(source, frame_px, reference, waiting[start : start + size])
                 self._plpy.commit()
             done += len(waiting)
         return done
+
+    def _qualified(self, source: str) -> str:
+        """Name a relation so that it means the same under any search_path."""
+        rows = self._run(
+            "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name FROM pg_catalog.pg_class c "
+            "JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace "
+            "WHERE c.oid OPERATOR(pg_catalog.=) $1::pg_catalog.text::pg_catalog.regclass",
+            ("text",), [source],
+        )  # fmt: skip
+        return str(rows[0]["name"])
+
+    def _fix_search_path(self) -> None:
+        """Let functions and operators be the catalog's until the transaction ends."""
+        self._run("SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)", (), [])
 
     def _waiting(self, source: str, scorer: Scorer, after: str) -> tuple[str | None, list[str]]:
         values = [after, scorer.model.name, scorer.model.version, WINDOW]
@@ -134,7 +174,7 @@ class BackEnd:
     def _batch_chunk(self, source: str, frame_px: str, reference: str | None, ids: Sequence[str]) -> None:
         query = f"SELECT object_id, img, {frame_px} AS frame_px FROM {source} WHERE object_id = ANY ($1)"
         rows = self._run(query, ("text[]",), [list(ids)])
-        answers = [_row(answer) for answer in _score(self.scorer(reference), list(rows))]
+        answers = [_row(answer) for answer in self._score(self.scorer(reference), list(rows))]
         names = tuple(_COLUMNS)
         columns = ", ".join(f"${number}::{_COLUMNS[name]}[]" for number, name in enumerate(names, 1))
         self._run(
@@ -143,6 +183,32 @@ class BackEnd:
             tuple("int[]" if name == "model_version" else "text[]" for name in names),
             [[answer[name] for answer in answers] for name in names],
         )
+
+    def _score(self, scorer: Scorer, rows: list[Any]) -> list[Prediction]:
+        with self._cancellable():
+            return scorer.score(
+                [row["img"] for row in rows],
+                object_ids=[row["object_id"] for row in rows],
+                frame_px=[row["frame_px"] for row in rows],
+                between=self._pause,
+            )
+
+    def _pause(self) -> None:
+        """Let the server cancel the query between two images, if the last look was some time ago."""
+        now = time.monotonic()
+        if now - self._looked > PAUSE_S:
+            self._run("SELECT 1", (), [])
+            self._looked = now
+
+    @contextmanager
+    def _cancellable(self) -> Iterator[None]:
+        """Stop a run of the graph when the query is cancelled, and let the server say so."""
+        self._looked = time.monotonic()
+        try:
+            yield
+        except ModelError:
+            self._run("SELECT 1", (), [])  # raises what the server has to say, if it has
+            raise
 
     def _frame_px(self, source: str) -> str:
         rows = self._run(
@@ -168,6 +234,17 @@ class BackEnd:
         self._plpy.error(f"galclass: {message}", hint=hint)
 
 
+@lru_cache
+def _watch_for_cancel() -> None:
+    """Let the watchdog look at the server's own flags: set by its signal handlers, acted on between our calls of it."""
+    try:
+        program = ctypes.CDLL(None)
+        flags = [ctypes.c_int.in_dll(program, name) for name in ("QueryCancelPending", "ProcDiePending")]
+    except (OSError, ValueError):  # a server built otherwise: cancels wait for the end of a run
+        return
+    watchdog.stop_when(lambda: any(flag.value for flag in flags), TICK_S)
+
+
 _COLUMNS = {
     "object_id": "text",
     "model_name": "text",
@@ -179,14 +256,6 @@ _COLUMNS = {
     "flags": "jsonb",
     "error": "text",
 }
-
-
-def _score(scorer: Scorer, rows: list[Any]) -> list[Prediction]:
-    return scorer.score(
-        [row["img"] for row in rows],
-        object_ids=[row["object_id"] for row in rows],
-        frame_px=[row["frame_px"] for row in rows],
-    )
 
 
 def _row(answer: Prediction) -> dict[str, Any]:

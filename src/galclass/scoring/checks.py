@@ -2,13 +2,84 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from galclass.errors import ModelError
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_UNKEPT = re.compile("[\0\ud800-\udfff]")
 _T = TypeVar("_T")
+
+MAX_JSON_BYTES = 16 << 20
+"""Longest JSON document of a model: its signature or its metrics."""
+MAX_JSON_DEPTH = 16
+"""Deepest nesting of lists and objects in it."""
+MAX_TEXT = 1000
+"""Longest text of a signature."""
+LARGEST = 1e18
+"""Largest number of a list: its square is still finite as float32."""
+_SHOWN = 20
+
+
+def read_json(text: str, what: str, *, where: str) -> Any:
+    """Read a JSON document of a model that may be hostile.
+
+    Parameters
+    ----------
+    text : str
+    what : str
+        What an error calls the document, e.g. "its signature".
+    where : str
+        The model.
+
+    Raises
+    ------
+    ModelError
+        If it is no JSON, is too long or nested too deeply, or holds what no database keeps: numbers that are not
+        finite, a NUL, half of a surrogate pair.
+    """
+    if len(text) > MAX_JSON_BYTES:
+        expected = f"at most {MAX_JSON_BYTES:,} characters"
+        raise ModelError(f"{what} is too long", where=where, expected=expected, got=f"{len(text):,}")
+    try:
+        document = json.loads(text)
+    except RecursionError as error:
+        raise _too_deep(what, where) from error
+    except ValueError as error:  # no JSON, or an integer of thousands of digits
+        raise ModelError(f"{what} is not JSON: {str(error)[:200]}", where=where) from error
+    _check_json(document, what, where)
+    return document
+
+
+def _check_json(document: Any, what: str, where: str) -> None:
+    waiting = [(document, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > MAX_JSON_DEPTH:
+            raise _too_deep(what, where)
+        if isinstance(value, dict):
+            waiting += [(item, depth + 1) for pair in value.items() for item in pair]
+        elif isinstance(value, list):
+            waiting += [] if _all_finite(value) else [(item, depth + 1) for item in value]
+        elif isinstance(value, str):
+            if _UNKEPT.search(value):
+                raise ModelError(f"{what} has a text that no database keeps", where=where, got=ascii(value[:40]))
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ModelError(f"{what} has a number that is not finite", where=where, got=value)
+
+
+def _all_finite(values: list[Any]) -> bool:
+    """Say whether a list has finite floats alone; tens of thousands of them stand in a signature."""
+    return set(map(type, values)) == {float} and math.isfinite(sum(values))
+
+
+def _too_deep(what: str, where: str) -> ModelError:
+    return ModelError(f"{what} is nested too deeply", where=where, expected=f"at most {MAX_JSON_DEPTH} levels")
 
 
 class Checker:
@@ -24,7 +95,10 @@ class Checker:
     def keys(self, name: str, values: Mapping[str, Any], known: Sequence[str]) -> None:
         """Note missing and unknown keys."""
         self.faults += [f"{name} lacks {key!r}" for key in known if key not in values]
-        self.faults += [f"{name} has the unknown key {key!r}" for key in values if key not in known]
+        unknown = [key for key in values if key not in known]
+        self.faults += [f"{name} has the unknown key {key[:MAX_TEXT]!r}" for key in unknown[:_SHOWN]]
+        if len(unknown) > _SHOWN:
+            self.faults.append(f"{name} has {len(unknown) - _SHOWN:,} further unknown keys")
 
     def mapping(self, name: str, value: Any, known: Sequence[str] | None = None) -> dict[str, Any]:
         """Take an object, with exactly the known keys if they are given."""
@@ -53,27 +127,33 @@ class Checker:
 
     def number(self, name: str, value: Any, low: float, high: float) -> float:
         """Take a finite number in [low, high]."""
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < sys.float_info.max:
             number = float(value)
             if math.isfinite(number) and low <= number <= high:
                 return number
         return self._fault(name, f"a number from {low} to {high}", value, low)
 
     def numbers(self, name: str, value: Any, length: Any) -> tuple[float, ...]:
-        """Take a list of so many finite numbers."""
+        """Take a list of so many numbers that float32 holds, with room for arithmetic."""
         if isinstance(value, list) and len(value) == length:
-            return tuple(self.number(name, item, -math.inf, math.inf) for item in value)
+            if _all_finite(value) and min(value) >= -LARGEST and max(value) <= LARGEST:
+                return tuple(value)
+            return tuple(self.number(name, item, -LARGEST, LARGEST) for item in value)
         return self._fault(name, f"a list of {length} numbers", value, ())
 
     def text(self, name: str, value: Any) -> str:
-        """Take a text."""
-        return value if isinstance(value, str) else self._fault(name, "a text", value, "")
+        """Take a text of at most `MAX_TEXT` characters."""
+        if isinstance(value, str) and len(value) <= MAX_TEXT:
+            return value
+        return self._fault(name, f"a text of at most {MAX_TEXT} characters", value, "")
 
-    def texts(self, name: str, value: Any) -> tuple[str, ...]:
-        """Take a list of different texts."""
-        if isinstance(value, list) and all(isinstance(item, str) for item in value) and len(set(value)) == len(value):
-            return tuple(value)
-        return self._fault(name, "a list of different texts", value, ())
+    def texts(self, name: str, value: Any, most: int) -> tuple[str, ...]:
+        """Take a list of so many different short texts at most."""
+        if isinstance(value, list) and len(value) <= most:
+            short = [item for item in value if isinstance(item, str) and 0 < len(item) <= MAX_TEXT]
+            if len(set(short)) == len(value):
+                return tuple(short)
+        return self._fault(name, f"a list of at most {most} different texts", value, ())
 
     def sha256(self, name: str, value: Any) -> str:
         """Take 64 hexadecimal digits."""
@@ -82,6 +162,6 @@ class Checker:
         return self._fault(name, "64 hexadecimal digits", value, "")
 
     def _fault(self, name: str, expected: str, got: Any, instead: _T) -> _T:
-        shown = repr(got)
+        shown = repr(got) if not isinstance(got, int) or abs(got) < 1 << 64 else "a larger number"
         self.faults.append(f"{name} must be {expected}, not {shown if len(shown) <= 60 else shown[:57] + '...'}")
         return instead

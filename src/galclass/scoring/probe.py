@@ -11,7 +11,7 @@ from galclass.preprocess import CutoutParameters, cutout
 from galclass.scoring.scorer import Scorer
 from galclass.scoring.session import open_session
 from galclass.scoring.shipped import probe_image
-from galclass.scoring.signature import INPUT_NAME, PROBABILITIES, Probe
+from galclass.scoring.signature import PROBABILITIES, Probe
 
 TOLERANCE = 1e-4
 """Largest difference of a probability from the recorded one; other processors round otherwise."""
@@ -21,7 +21,7 @@ def make_probe(model: bytes, parameters: CutoutParameters) -> Probe:
     """Record what a model answers to the probe image; `model` may still be without a signature."""
     image = probe_image()
     planes = cutout(image, parameters).transpose(2, 0, 1)[np.newaxis]
-    (probabilities,) = open_session(model).run([PROBABILITIES], {INPUT_NAME: np.ascontiguousarray(planes)})
+    (probabilities,) = open_session(model).run([PROBABILITIES], np.ascontiguousarray(planes))
     return Probe(hashlib.sha256(image).hexdigest(), tuple(float(value) for value in probabilities[0]))
 
 

@@ -7,8 +7,8 @@ Needs numpy, onnxruntime and the decoder, nothing else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,35 +20,24 @@ from galclass.errors import CutoutError, ModelError
 from galclass.morphology import CLASSES, GROUPS
 from galclass.preprocess import LOCAL, CutoutParameters, DecodeLimits, flagged_cutout, has_content
 from galclass.preprocess.cutouts import no_content
+from galclass.scoring.graph import MAX_MODEL_BYTES, too_large
+from galclass.scoring.outputs import ModelOutputs
 from galclass.scoring.prediction import DECIMALS, UNLIKE_TRAINING_DATA, ImageFault, ModelId, Prediction
-from galclass.scoring.session import RUNTIME_ERRORS, open_session, read_signature
+from galclass.scoring.session import open_session, read_signature
 from galclass.scoring.shipped import shipped_model
-from galclass.scoring.signature import EMBEDDING, INPUT_NAME, PROBABILITIES, VOTE_FRACTIONS, Conformal, Unlike
+from galclass.scoring.signature import EMBEDDING, PROBABILITIES, VOTE_FRACTIONS, Conformal, Unlike
 
 IN_PACKAGE = "package"
 """Stands for the model in the package where a model is named."""
 CHUNK = 64
 """Images a run of the graph; more is no faster and takes more memory."""
 
+MODEL_FAULT = ImageFault("model_fault", "the model gives values that are not finite or no probabilities")
+"""The error of an image that is sound, but that the model cannot answer for."""
+_NOT_SERVED = "use another model; `galclass models verify` checks one"
+
 _GROUP_NAMES = tuple(GROUPS)
 _GROUP_SUMS = np.array([[leaf in leaves for leaves in GROUPS.values()] for leaf in CLASSES], dtype=np.float32)
-
-
-@dataclass(frozen=True)
-class ModelOutputs:
-    """What the graph gives for n cutouts.
-
-    Attributes
-    ----------
-    probabilities : float32, (n, 13), in [0, 1]
-    embedding : float32, (n, d)
-    vote_fractions : float32, (n, k, 3), in [0, 1], or None
-        Fraction, low and high bound (90 %).
-    """
-
-    probabilities: NDArray[np.float32]
-    embedding: NDArray[np.float32]
-    vote_fractions: NDArray[np.float32] | None
 
 
 class Scorer:
@@ -88,13 +77,15 @@ class Scorer:
     ) -> None:
         cv2.setNumThreads(threads)  # its pool spins between calls: on one image at a time it doubles the processor time
         self.limits = limits
-        self.value, where = _read_model(model)
+        self.value, where = read_model(model)
         self.sha256 = hashlib.sha256(self.value).hexdigest()
         self._session = open_session(self.value, threads=threads, where=where)
         self.signature = read_signature(self._session, where=where)
         self.model = ModelId(name, version, self.sha256)
         self.parameters = CutoutParameters(size_px=self.signature.size_px, crop_fraction=self.signature.crop_fraction)
         self._outputs = [PROBABILITIES, EMBEDDING] + ([VOTE_FRACTIONS] if self.signature.vote_columns else [])
+        self._shapes: list[tuple[int, ...]] = [(len(CLASSES),), (self.signature.embedding_size,)]
+        self._shapes += [(len(self.signature.vote_columns), 3)] if self.signature.vote_columns else []
         self._distance = _Distance(self.signature.unlike) if self.signature.unlike else None
 
     def score(
@@ -103,8 +94,9 @@ class Scorer:
         *,
         object_ids: Sequence[str] | None = None,
         frame_px: int | None | Sequence[int | None] = None,
+        between: Callable[[], object] = lambda: None,
     ) -> list[Prediction]:
-        """Answer for each image; a faulty image gets a record with `error`.
+        """Answer for each image; one that is faulty, or for which the model gives no probabilities, gets an `error`.
 
         Parameters
         ----------
@@ -114,6 +106,8 @@ class Scorer:
             Ids of the records; positions ("0", "1", ...) where left out.
         frame_px : int, None or one for each image
             Side of the survey's full frame; None: the file is a full frame.
+        between : callable
+            Called before each image is decoded and before the graph runs; what it raises ends the call.
 
         Returns
         -------
@@ -133,7 +127,7 @@ class Scorer:
         predictions: list[Prediction] = []
         for start in range(0, len(images), CHUNK):
             part = slice(start, start + CHUNK)
-            predictions += self._score_chunk(images[part], ids[part], frames[part])
+            predictions += self._score_chunk(images[part], ids[part], frames[part], between)
         return predictions
 
     def score_cutouts(self, cutouts: NDArray[np.uint8]) -> ModelOutputs:
@@ -146,8 +140,16 @@ class Scorer:
         Raises
         ------
         ModelError
-            If shape or type are not the signature's, or the graph fails or gives values that are not finite.
+            If shape or type are not the signature's, or the graph fails or gives values that are no probabilities.
         """
+        outputs = self._outputs_of(cutouts)
+        if outputs.faulty_rows() is not None:
+            raise ModelError(
+                "it gives values that are not finite or no probabilities", where=str(self.model), advice=_NOT_SERVED
+            )
+        return outputs
+
+    def _outputs_of(self, cutouts: NDArray[np.uint8]) -> ModelOutputs:
         size = self.signature.size_px
         if cutouts.dtype != np.uint8 or cutouts.ndim != 4 or cutouts.shape[1:] != (size, size, 3):
             raise ModelError(
@@ -157,12 +159,10 @@ class Scorer:
             )
         parts = [self._run(cutouts[start : start + CHUNK]) for start in range(0, max(len(cutouts), 1), CHUNK)]
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        if not np.isfinite(columns[0]).all():
-            raise ModelError("it gives probabilities that are not finite", where=str(self.model))
         return ModelOutputs(columns[0], columns[1], columns[2] if len(columns) > 2 else None)
 
     def predict_cutouts(self, cutouts: NDArray[np.uint8], *, object_ids: Sequence[str]) -> list[Prediction]:
-        """Answer for cutouts that were made before, such as those of a prepared store.
+        """Answer for cutouts that were made before, such as those of a prepared store; see `score` for faults.
 
         Parameters
         ----------
@@ -170,7 +170,7 @@ class Scorer:
         object_ids : sequence of str, (n,)
         """
         now = datetime.now(UTC)
-        predictions = self._predictions(self.score_cutouts(cutouts), object_ids, now)
+        predictions = self._predictions(self._outputs_of(cutouts), object_ids, now)
         for row, picture in enumerate(cutouts):
             if not has_content(picture):
                 predictions[row] = self._faulty(object_ids[row], no_content(), now)
@@ -178,19 +178,29 @@ class Scorer:
 
     def _run(self, cutouts: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         planes = np.ascontiguousarray(cutouts.transpose(0, 3, 1, 2))
-        try:
-            outputs: list[NDArray[np.float32]] = self._session.run(self._outputs, {INPUT_NAME: planes})
-        except RUNTIME_ERRORS as error:
-            raise ModelError("its graph fails", where=str(self.model), got=str(error)[:200]) from error
+        outputs = self._session.run(self._outputs, planes, where=str(self.model))
+        shapes = [(len(planes), *shape) for shape in self._shapes]
+        if [output.shape for output in outputs] != shapes:
+            raise ModelError(
+                "its outputs are not what its signature says",
+                where=str(self.model),
+                expected=f"shapes {shapes}",
+                got=[output.shape for output in outputs],
+            )
         return outputs
 
     def _score_chunk(
-        self, images: Sequence[bytes | None], ids: Sequence[str], frames: Sequence[int | None]
+        self,
+        images: Sequence[bytes | None],
+        ids: Sequence[str],
+        frames: Sequence[int | None],
+        between: Callable[[], object],
     ) -> list[Prediction]:
         now = datetime.now(UTC)
         answers: list[Prediction | None] = []
         arrays, flags = [], []
         for data, object_id, frame in zip(images, ids, frames, strict=True):
+            between()
             try:
                 made = flagged_cutout(data or b"", self.parameters, frame_px=frame, limits=self.limits)
             except CutoutError as error:
@@ -201,7 +211,8 @@ class Scorer:
                 answers.append(None)
         if not arrays:
             return [answer for answer in answers if answer is not None]
-        outputs = self.score_cutouts(np.stack(arrays))
+        between()
+        outputs = self._outputs_of(np.stack(arrays))
         good_ids = [i for i, a in zip(ids, answers, strict=True) if a is None]
         good = iter(self._predictions(outputs, good_ids, now, flags))
         return [next(good) if answer is None else answer for answer in answers]
@@ -216,6 +227,10 @@ class Scorer:
         now: datetime,
         flags: Sequence[tuple[str, ...]] | None = None,
     ) -> list[Prediction]:
+        flags = [()] * len(ids) if flags is None else flags
+        faulty = outputs.faulty_rows()
+        if faulty is not None:
+            return self._around(faulty, outputs, ids, now, flags)
         values = outputs.probabilities
         classes = values.argmax(axis=1)
         groups = (values @ _GROUP_SUMS).argmax(axis=1)
@@ -230,11 +245,31 @@ class Scorer:
                 CLASSES[classes[row]],
                 _GROUP_NAMES[groups[row]],
                 prediction_set(values[row], self.signature.conformal),
-                (*((UNLIKE_TRAINING_DATA,) if unlike[row] else ()), *(flags[row] if flags else ())),
+                (*((UNLIKE_TRAINING_DATA,) if unlike[row] else ()), *flags[row]),
                 self._votes(outputs.vote_fractions, row),
                 outputs.embedding[row],
             )
             for row, object_id in enumerate(ids)
+        ]
+
+    def _around(
+        self,
+        faulty: NDArray[np.bool_],
+        outputs: ModelOutputs,
+        ids: Sequence[str],
+        now: datetime,
+        flags: Sequence[tuple[str, ...]],
+    ) -> list[Prediction]:
+        """Answer for the rows that are sound, and say of the others that the model failed on them."""
+        votes = outputs.vote_fractions
+        sound = ModelOutputs(
+            outputs.probabilities[~faulty], outputs.embedding[~faulty], None if votes is None else votes[~faulty]
+        )
+        rows = np.flatnonzero(~faulty).tolist()
+        good = iter(self._predictions(sound, [ids[row] for row in rows], now, [flags[row] for row in rows]))
+        return [
+            Prediction(key, self.model, now, error=MODEL_FAULT, embedding=None) if bad else next(good)
+            for key, bad in zip(ids, faulty, strict=True)
         ]
 
     def _votes(self, fractions: NDArray[np.float32] | None, row: int) -> dict[str, tuple[float, float, float]]:
@@ -292,13 +327,24 @@ class _Distance:
         return flagged
 
 
-def _read_model(model: bytes | Path | str | None) -> tuple[bytes, str]:
+def read_model(model: bytes | Path | str | None) -> tuple[bytes, str]:
+    """Return a model's bytes and what errors call it.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read or is larger than models may be.
+    """
     if model is None:
         return shipped_model(), "the model in the package"
     if isinstance(model, (bytes, bytearray, memoryview)):
         return bytes(model), "model"
     path = Path(model)
     try:
-        return path.read_bytes(), str(path)
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_MODEL_BYTES:
+                raise too_large(size, str(path))
+            return file.read(MAX_MODEL_BYTES + 1), str(path)
     except OSError as error:
         raise ModelError("it cannot be read", where=str(path), got=error.strerror) from error

@@ -1,53 +1,176 @@
-"""ONNX bytes -> a checked onnxruntime session and its signature; refuses what is foreign, damaged or tampered with."""
+"""ONNX bytes -> a checked session of limited time and memory, and its signature; refuses what is foreign or damaged."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
 from galclass.errors import ModelError
 from galclass.morphology import CLASSES
 from galclass.preprocess import CutoutParameters
+from galclass.scoring.graph import check_graph
+from galclass.scoring.limits import MEMORY_VARIABLE, SECONDS_VARIABLE, RunLimits, run_limits
 from galclass.scoring.signature import EMBEDDING, INPUT_NAME, METADATA_KEY, PROBABILITIES, VOTE_FRACTIONS, Signature
+from galclass.scoring.watchdog import watchdog
 
 RUNTIME_ERRORS: tuple[type[Exception], ...] = tuple(
     getattr(runtime_errors, name)
     for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "NoModel")
-    + ("NoSuchFile", "RuntimeException", "EPFail", "ModelLoaded", "EngineError")
+    + ("NoSuchFile", "RuntimeException", "EPFail", "ModelLoaded", "EngineError", "ModelLoadCanceled")
     if hasattr(runtime_errors, name)
 )
 """What onnxruntime raises for a model it cannot load or run; the classes share no base but Exception."""
 
+_NO_MEMORY = ("Available memory of", "bad allocation", "bad_alloc", "Failed to allocate memory")
+_arena_lock = threading.Lock()
+_arena_is_limited = False
 
-def open_session(model: bytes, *, threads: int = 1, where: str = "model") -> Any:
-    """Load ONNX bytes with so many threads, operators one after the other.
+
+class Session:
+    """A loaded graph whose runs end at a deadline and within the memory that models may have.
+
+    Attributes
+    ----------
+    graph : onnxruntime.InferenceSession
+        For inputs and outputs; run it through `run`.
+    metadata : mapping of str to str
+        The file's own.
+    """
+
+    def __init__(self, graph: Any, metadata: Mapping[str, str], limits: RunLimits) -> None:
+        self.graph = graph
+        self.metadata = metadata
+        self._limits = limits
+
+    def run(
+        self, outputs: Sequence[str], cutouts: NDArray[np.uint8], *, where: str = "model"
+    ) -> list[NDArray[np.float32]]:
+        """Run the graph.
+
+        Parameters
+        ----------
+        outputs : sequence of str
+        cutouts : uint8, (n, 3, size_px, size_px), 0..255
+        where : str
+            What an error calls the model.
+
+        Raises
+        ------
+        ModelError
+            If the graph fails, takes longer than it may or more memory than there is for models.
+        """
+        options = onnxruntime.RunOptions()
+        deadline = _Deadline(options)
+        number = watchdog.watch(deadline.stop, self._limits.seconds)
+        try:
+            values: list[NDArray[np.float32]] = self.graph.run(outputs, {INPUT_NAME: cutouts}, options)
+        except RUNTIME_ERRORS as error:
+            raise self._failure(error, deadline.passed, where) from error
+        finally:
+            watchdog.unwatch(number)
+        return values
+
+    def _failure(self, error: Exception, stopped: bool, where: str) -> ModelError:
+        if stopped:
+            return _too_slow("a run of its graph", self._limits, where)
+        if any(words in str(error) for words in _NO_MEMORY):
+            return _too_large(self._limits, where)
+        return ModelError("its graph fails", where=where, got=str(error)[:200])
+
+
+class _Deadline:
+    """What stops one run, and remembers that it did."""
+
+    __slots__ = ("_options", "passed")
+
+    def __init__(self, options: Any) -> None:
+        self._options = options
+        self.passed = False
+
+    def stop(self) -> None:
+        """End the run at its next operator."""
+        self.passed = True
+        self._options.terminate = True
+
+
+def open_session(model: bytes, *, threads: int = 1, where: str = "model") -> Session:
+    """Check ONNX bytes and load them with so many threads, operators one after the other.
+
+    Nothing of the graph is computed while it loads: constants are folded by whoever exports a model, not here.
 
     Raises
     ------
     ModelError
-        If the bytes are no ONNX model that onnxruntime can run.
+        If the bytes are no ONNX model that onnxruntime can run, or `check_graph` refuses them.
     """
+    metadata = check_graph(model, where=where)
+    limits = run_limits()
+    _limit_arena(limits.memory_bytes)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 4  # fatal only: the error below says what is wrong
-    if not model:
-        raise ModelError("it is empty", where=where, expected="an ONNX file")
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # never guessed from the bytes
+    options.add_session_config_entry("session.use_env_allocators", "1")  # the limited one
+    number = watchdog.watch(lambda: options.set_load_cancellation_flag(True), limits.seconds)
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        graph = onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=["ConstantFolding"]
+        )
     except RUNTIME_ERRORS as error:
+        if type(error).__name__ == "ModelLoadCanceled":
+            raise _too_slow("loading it", limits, where) from error
+        if any(words in str(error) for words in _NO_MEMORY):
+            raise _too_large(limits, where) from error
         raise ModelError(
             "it is no ONNX model that can be run",
             where=where,
             got=str(error).splitlines()[0][:200],
             advice="register the model.onnx that `galclass train` writes",
         ) from error
+    finally:
+        watchdog.unwatch(number)
+    return Session(graph, metadata, limits)
 
 
-def read_signature(session: Any, *, where: str = "model") -> Signature:
+def _limit_arena(memory_bytes: int) -> None:
+    """Give all sessions of this process one arena that does not grow beyond a limit."""
+    global _arena_is_limited
+    with _arena_lock:
+        if _arena_is_limited:
+            return
+        kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+        info = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+        onnxruntime.create_and_register_allocator(info, onnxruntime.OrtArenaCfg({"max_mem": memory_bytes}))
+        _arena_is_limited = True
+
+
+def _too_slow(what: str, limits: RunLimits, where: str) -> ModelError:
+    return ModelError(
+        f"{what} takes too long and was stopped",
+        where=where,
+        expected=f"at most {limits.seconds:g} s",
+        advice=f"use a smaller model, or set {SECONDS_VARIABLE} in the environment if it is to be trusted",
+    )
+
+
+def _too_large(limits: RunLimits, where: str) -> ModelError:
+    return ModelError(
+        "it takes more memory than models may have",
+        where=where,
+        expected=f"at most {limits.memory_bytes >> 20:,} MiB for all models of a process",
+        advice=f"use a smaller model, or set {MEMORY_VARIABLE} in the environment if it is to be trusted",
+    )
+
+
+def read_signature(session: Session, *, where: str = "model") -> Signature:
     """Read the signature of a session and check that inputs, outputs and preprocessing are what it says.
 
     Raises
@@ -55,15 +178,8 @@ def read_signature(session: Any, *, where: str = "model") -> Signature:
     ModelError
         If there is no signature, it is not valid, or the graph or this code differ from it.
     """
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is None:
-        raise ModelError(
-            "it is a foreign model: an ONNX file without a galclass signature",
-            where=where,
-            advice="register the model.onnx that `galclass train` writes",
-        )
-    signature = Signature.from_json(text, where=where)
-    _check_graph(session, signature, where)
+    signature = signature_of(session.metadata, where=where)
+    _check_graph(session.graph, signature, where)
     ours = CutoutParameters(size_px=signature.size_px, crop_fraction=signature.crop_fraction).sha256
     if signature.preprocessing_sha256 != ours:
         raise ModelError(
@@ -74,6 +190,24 @@ def read_signature(session: Any, *, where: str = "model") -> Signature:
             advice="use the galclass version that trained it, or train again",
         )
     return signature
+
+
+def signature_of(metadata: Mapping[str, str], *, where: str = "model") -> Signature:
+    """Read the signature in a file's metadata, as `check_graph` returns it.
+
+    Raises
+    ------
+    ModelError
+        If there is none or it is not valid.
+    """
+    text = metadata.get(METADATA_KEY)
+    if text is None:
+        raise ModelError(
+            "it is a foreign model: an ONNX file without a galclass signature",
+            where=where,
+            advice="register the model.onnx that `galclass train` writes",
+        )
+    return Signature.from_json(text, where=where)
 
 
 def _check_graph(session: Any, signature: Signature, where: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from galclass.errors import ModelError
 from galclass.morphology import CLASSES, GROUPS
-from galclass.scoring.checks import Checker
+from galclass.scoring.checks import Checker, read_json
 
 METADATA_KEY = "galclass_signature"
 """Key of the signature in the ONNX metadata_props."""
@@ -23,6 +23,12 @@ INPUT_NAME = "cutouts"
 PROBABILITIES = "probabilities"
 EMBEDDING = "embedding"
 VOTE_FRACTIONS = "vote_fractions"
+
+MAX_SIZE_PX = 1024
+MAX_EMBEDDING = 16_384
+MAX_VIEWS = 64
+MAX_VOTE_COLUMNS = 256
+"""Largest values of a signature: a run takes memory in proportion to them."""
 
 _KEYS: tuple[str, ...] = (
     *("format", "input", "views", "outputs", "classes", "groups", "calibration", "conformal", "unlike"),
@@ -160,12 +166,9 @@ class Signature:
         Raises
         ------
         ModelError
-            If the text is no JSON object or `from_dict` refuses it.
+            If `read_json` refuses the text, it is no object, or `from_dict` refuses it.
         """
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ModelError(f"its signature is not JSON: {error}", where=where) from error
+        values = read_json(text, "its signature", where=where)
         if not isinstance(values, dict):
             raise ModelError("its signature is not a JSON object", where=where, got=type(values).__name__)
         return cls.from_dict(values, where=where)
@@ -184,7 +187,7 @@ class Signature:
                 "its signature has another format",
                 where=where,
                 expected=FORMAT,
-                got=values.get("format"),
+                got=repr(values.get("format"))[:60],
                 advice="use the galclass version that wrote it, or export the model again",
             )
         check = Checker()
@@ -205,12 +208,12 @@ def _read(values: Mapping[str, Any], check: Checker) -> Signature | None:
     check.equal("groups", values.get("groups"), {group: list(leaves) for group, leaves in GROUPS.items()})
     calibration = values.get("calibration")
     read: dict[str, Any] = {
-        "size_px": check.integer("input.size_px", source.get("size_px"), 8, 4096),
+        "size_px": check.integer("input.size_px", source.get("size_px"), 8, MAX_SIZE_PX),
         "crop_fraction": check.number("input.crop_fraction", source.get("crop_fraction"), 0.01, 1.0),
         "preprocessing_sha256": check.sha256("preprocessing_sha256", values.get("preprocessing_sha256")),
-        "embedding_size": check.integer("outputs.embedding", outputs.get(EMBEDDING), 1, 65536),
-        "views": check.integer("views", values.get("views"), 1, 1024),
-        "vote_columns": check.texts("outputs.vote_fractions", outputs.get(VOTE_FRACTIONS)),
+        "embedding_size": check.integer("outputs.embedding", outputs.get(EMBEDDING), 1, MAX_EMBEDDING),
+        "views": check.integer("views", values.get("views"), 1, MAX_VIEWS),
+        "vote_columns": check.texts("outputs.vote_fractions", outputs.get(VOTE_FRACTIONS), MAX_VOTE_COLUMNS),
         "scale": check.text("input.scale", source.get("scale")),
         "calibration": None if calibration is None else check.mapping("calibration", calibration),
         "trained": check.mapping("trained", values.get("trained")),

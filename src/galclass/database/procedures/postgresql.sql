@@ -12,27 +12,31 @@
 --
 -- The path of the Python packages is part of the text on purpose: a setting could be changed by the caller,
 -- and PL/Python runs as the server.
+-- So is the search_path; the procedure, which commits and so may have no setting, sets it in each of its transactions.
 -- PARALLEL UNSAFE: asking the registry starts a subtransaction, which a parallel plan forbids even to its leader.
 -- To use more cores, run several connections.
 CREATE EXTENSION IF NOT EXISTS plpython3u;
 
 CREATE OR REPLACE FUNCTION {{schema}}.predict_galaxy_class(
     img bytea, model text DEFAULT '{{model}}', frame_px int DEFAULT NULL
-) RETURNS text LANGUAGE plpython3u STABLE PARALLEL UNSAFE SECURITY INVOKER AS $galclass$
+) RETURNS text LANGUAGE plpython3u STABLE PARALLEL UNSAFE SECURITY INVOKER
+    SET search_path = pg_catalog, pg_temp AS $galclass$
 {{prologue}}
 return None if img is None else BackEnd(plpy, {{schema_text}}, SD, {{max_decode_s}}).answer(img, model, frame_px).predicted_class
 $galclass$;
 
 CREATE OR REPLACE FUNCTION {{schema}}.predict_galaxy_group(
     img bytea, model text DEFAULT '{{model}}', frame_px int DEFAULT NULL
-) RETURNS text LANGUAGE plpython3u STABLE PARALLEL UNSAFE SECURITY INVOKER AS $galclass$
+) RETURNS text LANGUAGE plpython3u STABLE PARALLEL UNSAFE SECURITY INVOKER
+    SET search_path = pg_catalog, pg_temp AS $galclass$
 {{prologue}}
 return None if img is None else BackEnd(plpy, {{schema_text}}, SD, {{max_decode_s}}).answer(img, model, frame_px).predicted_group
 $galclass$;
 
 CREATE OR REPLACE FUNCTION {{schema}}.predict_galaxy_json(
     img bytea, model text DEFAULT '{{model}}', frame_px int DEFAULT NULL
-) RETURNS text LANGUAGE plpython3u STABLE PARALLEL UNSAFE SECURITY INVOKER AS $galclass$
+) RETURNS text LANGUAGE plpython3u STABLE PARALLEL UNSAFE SECURITY INVOKER
+    SET search_path = pg_catalog, pg_temp AS $galclass$
 import json
 {{prologue}}
 return None if img is None else json.dumps(BackEnd(plpy, {{schema_text}}, SD, {{max_decode_s}}).answer(img, model, frame_px).as_json())
@@ -43,7 +47,8 @@ CREATE OR REPLACE FUNCTION {{schema}}.predict_galaxies(
 ) RETURNS TABLE (
     object_id text, model_name text, model_version int, predicted_class text, predicted_group text,
     probabilities jsonb, prediction_set jsonb, flags jsonb, error text
-) LANGUAGE plpython3u STABLE PARALLEL UNSAFE SECURITY INVOKER AS $galclass$
+) LANGUAGE plpython3u STABLE PARALLEL UNSAFE SECURITY INVOKER
+    SET search_path = pg_catalog, pg_temp AS $galclass$
 {{prologue}}
 return BackEnd(plpy, {{schema_text}}, SD, {{max_decode_s}}).rows(source, model)
 $galclass$;

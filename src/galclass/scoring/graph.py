@@ -1,0 +1,250 @@
+"""Read an ONNX file's structure without loading it, and refuse what could reach beyond its own bytes.
+
+onnxruntime opens whatever file an `external_data` entry names, and runs operators of any domain that it was built with.
+So every message of the file is visited before a session sees it, wherever tensors and graphs can stand. Whatever is not
+known to be harmless is refused, unknown fields included. Needs no ONNX package: a database server has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import MappingProxyType
+
+from galclass.errors import ModelError
+
+MAX_MODEL_BYTES = 512 << 20
+"""Largest model file."""
+MAX_FIELDS = 1_000_000
+"""Most protobuf fields of a file; reading one takes about a microsecond."""
+MAX_NODES = 20_000
+"""Most operators in all graphs of a file together."""
+MAX_DEPTH = 8
+"""Deepest nesting of graphs inside attributes."""
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_DOMAINS = frozenset({b"", b"ai.onnx"})
+_LOOPS = frozenset({b"Loop", b"Scan", b"SequenceMap"})
+_LARGEST_DIMENSION = 1 << 40
+_ELEMENTS_PER_BYTE = 4  # of the narrowest type, two bits wide
+
+_WIRES = MappingProxyType({"int": {_VARINT, _BYTES}, "float": {_FIXED32, _BYTES}, "double": {_FIXED64, _BYTES}})
+_SCALARS = MappingProxyType({"one int": {_VARINT}, "one float": {_FIXED32}, "bytes": {_BYTES}} | dict(_WIRES))
+_REFUSED = "!"
+
+_MESSAGES = MappingProxyType({
+    "model": {
+        **dict.fromkeys((1, 5), "one int"), **dict.fromkeys((2, 3, 4, 6), "bytes"),
+        7: "graph", 8: "opset", 14: "metadata",
+        20: "!training information", 25: "!functions of its own", 26: "!device configurations",
+    },
+    "opset": {1: "domain", 2: "one int"},
+    "metadata": {1: "bytes", 2: "bytes"},
+    "graph": {
+        1: "node", 5: "tensor", 15: "!sparse initialisers",
+        **dict.fromkeys((2, 10, 11, 12, 13, 14, 16), "bytes"),
+    },
+    "node": {
+        **dict.fromkeys((1, 2, 3, 6, 8, 9), "bytes"),
+        4: "operator", 5: "attribute", 7: "domain", 10: "!device configurations",
+    },
+    "attribute": {
+        **dict.fromkeys((1, 4, 9, 13, 14, 15, 21), "bytes"),
+        2: "one float", 3: "one int", 20: "one int", 7: "float", 8: "int",
+        5: "tensor", 10: "tensor", 6: "graph", 11: "graph", 22: "!sparse tensors", 23: "!sparse tensors",
+    },
+    "tensor": {
+        1: "dimensions", 2: "one int", 3: "!tensors in segments", 8: "bytes", 12: "bytes", 16: "bytes",
+        4: "data", 5: "data", 6: "data", 7: "data", 9: "data", 10: "data", 11: "data",
+        13: "!external data (tensors in other files)", 14: "location",
+    },
+})  # fmt: skip
+"""What may stand in each message: field number -> how it is checked; "!" before what is refused, and why."""
+
+
+def check_graph(model: bytes, *, where: str = "model") -> dict[str, str]:
+    """Visit every message of an ONNX file.
+
+    Parameters
+    ----------
+    model : bytes
+        At most `MAX_MODEL_BYTES`.
+    where : str
+        What an error calls the file.
+
+    Returns
+    -------
+    dict of str to str
+        The file's metadata, such as the signature.
+
+    Raises
+    ------
+    ModelError
+        If the bytes are no ONNX file; if it is too large, nested too deeply or has too many parts; if it has external
+        data, sparse tensors, functions, training information, loops, or operators of another domain than ONNX's own.
+    """
+    if not model:
+        raise ModelError("it is empty", where=where, expected="an ONNX file")
+    if len(model) > MAX_MODEL_BYTES:
+        raise too_large(len(model), where)
+    if model[4:8] == b"ORTM":
+        raise _damaged(where, "a file in ORT format")
+    return _Walk(model, where).metadata()
+
+
+def too_large(size: int, where: str) -> ModelError:
+    """Return the error for a file of more than `MAX_MODEL_BYTES`."""
+    return ModelError("it is too large", where=where, expected=f"at most {MAX_MODEL_BYTES:,} bytes", got=f"{size:,}")
+
+
+class _Walk:
+    """One visit of all messages."""
+
+    def __init__(self, model: bytes, where: str) -> None:
+        self._model = model
+        self._where = where
+        self._fields_left = MAX_FIELDS
+        self._nodes = 0
+        self._metadata: dict[str, str] = {}
+        self._waiting: list[tuple[str, int, int, int]] = []
+
+    def metadata(self) -> dict[str, str]:
+        """Visit everything and return the metadata."""
+        graphs = 0
+        self._waiting = [("model", 0, len(self._model), 0)]
+        while self._waiting:
+            kind, start, end, depth = self._waiting.pop()
+            graphs += kind == "graph"
+            if depth > MAX_DEPTH:
+                raise self._refused(f"graphs nested more than {MAX_DEPTH} deep")
+            if kind == "metadata":
+                self._read_entry(start, end)
+            elif kind == "tensor":
+                self._check_tensor(start, end)
+            else:
+                self._visit(kind, start, end, depth)
+        if not graphs:
+            raise _damaged(self._where, "it has no graph")
+        return self._metadata
+
+    def _visit(self, kind: str, start: int, end: int, depth: int) -> None:
+        for rule, low, high in self._checked_fields(kind, start, end):
+            if rule in _MESSAGES:
+                self._waiting.append((rule, low, high, depth + (rule == "graph")))
+                if rule == "node":
+                    self._nodes += 1
+                    if self._nodes > MAX_NODES:
+                        raise self._refused(f"more than {MAX_NODES:,} operators")
+            elif rule == "domain" and self._model[low:high] not in _DOMAINS:
+                raise self._refused(f"operators of the domain {_shown(self._model[low:high])}")
+            elif rule == "operator" and self._model[low:high] in _LOOPS:
+                raise self._refused(f"the operator {_shown(self._model[low:high])}, which may run for ever")
+
+    def _check_tensor(self, start: int, end: int) -> None:
+        elements, payload = 1, 0
+        for rule, low, high in self._checked_fields("tensor", start, end):
+            if rule == "data":
+                payload += high - low + 1 if high >= 0 else 8
+            elif rule == "location" and low != 0:
+                raise self._refused("external data (tensors in other files)")
+            elif rule == "dimensions":
+                for length in [low] if high < 0 else self._packed(low, high):
+                    if length > _LARGEST_DIMENSION:
+                        raise self._refused("a tensor of impossible size")
+                    elements = min(elements * length, _LARGEST_DIMENSION)
+        if elements > _ELEMENTS_PER_BYTE * payload:
+            raise self._refused("a tensor that is larger than its data")
+
+    def _packed(self, low: int, high: int) -> Iterator[int]:
+        while low < high:
+            value, low = self._varint(low, high)
+            yield value
+
+    def _read_entry(self, start: int, end: int) -> None:
+        entry = [b"", b""]
+        for number, _, low, high in self._fields(start, end):
+            if number not in (1, 2) or high < 0:
+                raise self._refused(f"the unknown field {number} of metadata")
+            entry[number - 1] = self._model[low:high]
+        try:
+            key, value = entry[0].decode(), entry[1].decode()
+        except UnicodeDecodeError as error:
+            raise _damaged(self._where, "metadata that is no text") from error
+        if key in self._metadata:
+            raise self._refused(f"the metadata {key[:40]!r} twice")
+        self._metadata[key] = value
+
+    def _checked_fields(self, kind: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
+        known = _MESSAGES[kind]
+        for number, wire, low, high in self._fields(start, end):
+            rule = known.get(number)
+            if rule is None:
+                raise self._refused(f"the unknown field {number} of a {kind}")
+            if rule.startswith(_REFUSED):
+                raise self._refused(rule[1:])
+            if wire not in _wires_of(rule):
+                raise _damaged(self._where, f"field {number} of a {kind} has another type")
+            yield rule, low, high
+
+    def _fields(self, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+        """Yield (number, wire type, start, end) of each field; for a number (value, -1) instead of start and end."""
+        while at < end:
+            self._fields_left -= 1
+            if self._fields_left < 0:
+                raise self._refused(f"more than {MAX_FIELDS:,} fields")
+            tag, at = self._varint(at, end)
+            number, wire = tag >> 3, tag & 7
+            if not 0 < number < 1 << 29:
+                raise _damaged(self._where, f"field {number}")
+            if wire == _VARINT:
+                value, at = self._varint(at, end)
+                yield number, wire, value, -1
+                continue
+            if wire == _BYTES:
+                length, at = self._varint(at, end)
+            elif wire in (_FIXED32, _FIXED64):
+                length = 4 if wire == _FIXED32 else 8
+            else:
+                raise _damaged(self._where, f"wire type {wire}")
+            if length > end - at:
+                raise _damaged(self._where, "it ends too early")
+            yield number, wire, at, at + length
+            at += length
+
+    def _varint(self, at: int, end: int) -> tuple[int, int]:
+        value = shift = 0
+        while at < end and shift < 64:
+            byte = self._model[at]
+            at += 1
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value, at
+            shift += 7
+        raise _damaged(self._where, "it ends too early" if at >= end else "a number of more than 64 bits")
+
+    def _refused(self, what: str) -> ModelError:
+        return ModelError(
+            f"it has {what}, which models may not have", where=self._where, advice="export it as one plain ONNX file"
+        )
+
+
+def _wires_of(rule: str) -> set[int]:
+    if rule in _SCALARS:
+        return _SCALARS[rule]
+    if rule == "dimensions":
+        return _WIRES["int"]
+    if rule == "location":
+        return {_VARINT}
+    return {_VARINT, _FIXED64, _BYTES, _FIXED32} if rule == "data" else {_BYTES}
+
+
+def _damaged(where: str, got: str) -> ModelError:
+    return ModelError(
+        "it is no ONNX model that can be run",
+        where=where,
+        got=got,
+        advice="register the model.onnx that `galclass train` writes",
+    )
+
+
+def _shown(name: bytes) -> str:
+    return repr(name[:40].decode(errors="replace"))
