@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -11,11 +10,12 @@ from PIL import Image
 from tiny_model import EMBEDDING, SIZE_PX, signed, tiny_graph, tiny_model, tiny_signature
 
 from galclass.errors import ModelError
-from galclass.morphology import CLASSES, GROUPS, group_probabilities
+from galclass.morphology import CLASSES, group_of
 from galclass.preprocess import LOCAL, SERVED, TRUNCATED
 from galclass.scoring import Conformal, Scorer, Unlike
 from galclass.scoring.prediction import UNLIKE_TRAINING_DATA
 from galclass.scoring.scorer import prediction_set
+from galclass.scoring.walk import walk
 
 
 def test_a_faulty_image_keeps_its_reason_and_the_rest_are_answered(scorer: Scorer, galaxies: dict[str, bytes]) -> None:
@@ -58,22 +58,8 @@ def test_class_and_group_follow_from_the_probabilities(scorer: Scorer, galaxies:
     for answer in answers:
         assert answer.probabilities is not None
         assert sum(answer.probabilities) == pytest.approx(1, abs=1e-5)
-        assert answer.predicted_class == CLASSES[int(np.argmax(answer.probabilities))]
-        groups = group_probabilities(answer.probabilities)
-        assert answer.predicted_group == max(groups, key=lambda name: groups[name])
-
-
-def test_the_group_is_the_largest_sum_and_not_the_group_of_the_class() -> None:
-    probabilities = np.zeros(13, dtype=np.float32)
-    probabilities[CLASSES.index("A")] = 0.4
-    for leaf in GROUPS["Spiral"]:
-        probabilities[CLASSES.index(leaf)] = 0.12
-    scorer = Scorer(tiny_model())
-    outputs = replace(
-        scorer.score_cutouts(np.zeros((1, SIZE_PX, SIZE_PX, 3), np.uint8)), probabilities=probabilities[np.newaxis]
-    )
-    (answer,) = scorer._predictions(outputs, ["x"], None)  # type: ignore[arg-type]
-    assert (answer.predicted_class, answer.predicted_group) == ("A", "Spiral")
+        assert answer.predicted_class == CLASSES[walk(np.array([answer.probabilities]))[0]]
+        assert answer.predicted_group == group_of(answer.predicted_class)
 
 
 def test_a_frame_and_its_declared_centre_get_the_same_answer(scorer: Scorer, galaxies: dict[str, bytes]) -> None:

@@ -18,6 +18,7 @@ from galclass.evaluate.metrics import Classification, FloatArray, IntArray, Inte
 from galclass.evaluate.votes import classes_from_votes
 from galclass.morphology import CLASSES
 from galclass.scoring import Prediction
+from galclass.scoring.walk import GROUP_OF, walk
 
 
 @dataclass(frozen=True)
@@ -187,11 +188,14 @@ def _fine_tables(evaluated: Evaluated, sampling: Sampling) -> dict[str, Classifi
         return {}
     probabilities = evaluated.probabilities[keep]
     group = FOUR.true_index(evaluated.labels)[keep]
-    leaf, group_of_leaf = probabilities.argmax(axis=1), FOUR.matrix.argmax(axis=1)
+    predicted, likeliest = walk(probabilities), probabilities.argmax(axis=1)
+    largest_sum = FOUR.sum_probabilities(probabilities).argmax(axis=1)
     tables = {
-        THIRTEEN.title: sampling.measure(fine[keep], leaf, THIRTEEN.names),
-        FOUR.title: sampling.measure(group, FOUR.sum_probabilities(probabilities).argmax(axis=1), FOUR.names),
-        "4 groups, of the likeliest class": sampling.measure(group, group_of_leaf[leaf], FOUR.names),
+        THIRTEEN.title: sampling.measure(fine[keep], predicted, THIRTEEN.names),
+        FOUR.title: sampling.measure(group, GROUP_OF[predicted], FOUR.names),
+        "13 classes, most probable class": sampling.measure(fine[keep], likeliest, THIRTEEN.names),
+        "4 groups, largest sum": sampling.measure(group, largest_sum, FOUR.names),
+        "4 groups, of the most probable class": sampling.measure(group, GROUP_OF[likeliest], FOUR.names),
     }
     return tables | _vote_tables(evaluated, keep & (fine != CLASSES.index("A")), fine, sampling)
 
@@ -203,10 +207,8 @@ def _vote_tables(
     chosen: Sequence[Prediction] = [evaluated.predictions[i] for i in np.flatnonzero(keep)]
     if not chosen or not chosen[0].vote_fractions:
         return {}
-    leaf, group_of_leaf = classes_from_votes(chosen), FOUR.matrix.argmax(axis=1)
+    leaf = classes_from_votes(chosen)
     return {
         "galaxies, 13 classes by vote fractions": sampling.measure(true[keep], leaf, THIRTEEN.names),
-        "galaxies, groups by vote fractions": sampling.measure(
-            group_of_leaf[true[keep]], group_of_leaf[leaf], FOUR.names
-        ),
+        "galaxies, groups by vote fractions": sampling.measure(GROUP_OF[true[keep]], GROUP_OF[leaf], FOUR.names),
     }

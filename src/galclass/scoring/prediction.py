@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 
 from galclass.morphology import CLASSES
 
-DECIMALS = 7
-"""Digits of a probability after the point, in every output; far inside the 1e-5 that parity asks for."""
-
 SEPARATOR = "|"
 """Between the members of a set in one CSV or Parquet field."""
 
@@ -75,9 +72,10 @@ class Prediction:
     probabilities : tuple of float, (13,), or None
         In the order of `CLASSES`, rounded to 7 digits; None where the image is faulty.
     predicted_class, predicted_group : str or None
-        Argmax of the 13 probabilities, and of the four sums.
+        Where the walk down the tree ends (`galclass.scoring.walk`), and the group of that class.
     prediction_set : tuple of str
-        Classes of the conformal set, most probable first; empty where the model is not calibrated for sets.
+        Classes of the conformal set, most probable first, always with the predicted class; empty where the model is
+        not calibrated for sets.
     flags : tuple of str
         Warnings such as "unlike_training_data".
     vote_fractions : mapping of str to (fraction, low, high)

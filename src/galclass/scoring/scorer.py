@@ -17,15 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galclass.errors import CutoutError, ModelError
-from galclass.morphology import CLASSES, GROUPS
+from galclass.morphology import CLASSES
 from galclass.preprocess import LOCAL, CutoutParameters, DecodeLimits, flagged_cutout, has_content
 from galclass.preprocess.cutouts import no_content
 from galclass.scoring.graph import MAX_MODEL_BYTES, too_large
 from galclass.scoring.outputs import ModelOutputs
-from galclass.scoring.prediction import DECIMALS, UNLIKE_TRAINING_DATA, ImageFault, ModelId, Prediction
+from galclass.scoring.prediction import UNLIKE_TRAINING_DATA, ImageFault, ModelId, Prediction
 from galclass.scoring.session import open_session, read_signature
 from galclass.scoring.shipped import shipped_model
 from galclass.scoring.signature import EMBEDDING, PROBABILITIES, VOTE_FRACTIONS, Conformal, Unlike
+from galclass.scoring.walk import DECIMALS, group_name, walk
 
 IN_PACKAGE = "package"
 """Stands for the model in the package where a model is named."""
@@ -35,9 +36,6 @@ CHUNK = 64
 MODEL_FAULT = ImageFault("model_fault", "the model gives values that are not finite or no probabilities")
 """The error of an image that is sound, but that the model cannot answer for."""
 _NOT_SERVED = "use another model; `galclass models verify` checks one"
-
-_GROUP_NAMES = tuple(GROUPS)
-_GROUP_SUMS = np.array([[leaf in leaves for leaves in GROUPS.values()] for leaf in CLASSES], dtype=np.float32)
 
 
 class Scorer:
@@ -232,8 +230,7 @@ class Scorer:
         if faulty is not None:
             return self._around(faulty, outputs, ids, now, flags)
         values = outputs.probabilities
-        classes = values.argmax(axis=1)
-        groups = (values @ _GROUP_SUMS).argmax(axis=1)
+        classes = walk(values)
         unlike = self._distance.above(outputs.embedding) if self._distance else np.zeros(len(ids), dtype=bool)
         rounded = np.round(values.astype(np.float64), DECIMALS).tolist()
         return [
@@ -243,8 +240,8 @@ class Scorer:
                 now,
                 tuple(rounded[row]),
                 CLASSES[classes[row]],
-                _GROUP_NAMES[groups[row]],
-                prediction_set(values[row], self.signature.conformal),
+                group_name(classes[row]),
+                prediction_set(values[row], self.signature.conformal, CLASSES[classes[row]]),
                 (*((UNLIKE_TRAINING_DATA,) if unlike[row] else ()), *flags[row]),
                 self._votes(outputs.vote_fractions, row),
                 outputs.embedding[row],
@@ -279,14 +276,19 @@ class Scorer:
         return {name: (v[0], v[1], v[2]) for name, v in zip(self.signature.vote_columns, rounded, strict=True)}
 
 
-def prediction_set(probabilities: NDArray[np.float32], conformal: Conformal | None) -> tuple[str, ...]:
-    """Give the classes of the conformal set, most probable first; never empty where there is a `conformal`.
+def prediction_set(
+    probabilities: NDArray[np.float32], conformal: Conformal | None, predicted_class: str | None = None
+) -> tuple[str, ...]:
+    """Return the classes of the conformal set, most probable first; never empty where there is a `conformal`.
 
     Parameters
     ----------
     probabilities : float32, (13,)
     conformal : Conformal or None
         None gives an empty set.
+    predicted_class : str, optional
+        Always in the set: where the walk down the tree ended at a class that is less probable than those of the
+        set, it comes last. That makes the set larger, never wrong more often than promised.
     """
     if conformal is None:
         return ()
@@ -296,7 +298,8 @@ def prediction_set(probabilities: NDArray[np.float32], conformal: Conformal | No
         count = int((falling >= 1.0 - conformal.threshold).sum())
     else:
         count = int(np.searchsorted(np.cumsum(falling), conformal.threshold)) + 1
-    return tuple(CLASSES[index] for index in order[: max(count, 1)])
+    chosen = tuple(CLASSES[index] for index in order[: max(count, 1)])
+    return chosen if predicted_class is None or predicted_class in chosen else (*chosen, predicted_class)
 
 
 def _check_types(images: Sequence[bytes | None]) -> None:

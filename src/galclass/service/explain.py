@@ -11,6 +11,7 @@ import numpy as np
 from galclass.morphology import CLASSES
 from galclass.preprocess import cutout
 from galclass.scoring import Scorer
+from galclass.scoring.walk import walk
 from galclass.service.saliency import Pixels, Probabilities, cutout_png, eight_views, heat_png, occlusion_map
 
 _DIGITS = 6
@@ -37,9 +38,10 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
     pixels = cutout(data, scorer.parameters, frame_px=frame_px, limits=scorer.limits)
     views = eight_views(pixels)
     answers = score(np.stack([view for _, _, view in views]))
+    classes = [CLASSES[position] for position in walk(answers)]
     return {
         "object_id": object_id,
-        "predicted_class": CLASSES[int(answers[0].argmax())],
+        "predicted_class": classes[0],
         "cutout": _text(cutout_png(pixels)),
         "saliency": _text(heat_png(occlusion_map(pixels, score))),
         "views": [
@@ -47,10 +49,10 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
                 "angle_deg": angle_deg,
                 "mirrored": mirrored,
                 "png": _text(cutout_png(view, 96)),
-                "predicted_class": CLASSES[int(answer.argmax())],
+                "predicted_class": cls,
                 "probabilities": dict(zip(CLASSES, answer.round(_DIGITS).tolist(), strict=True)),
             }
-            for (angle_deg, mirrored, view), answer in zip(views, answers, strict=True)
+            for (angle_deg, mirrored, view), answer, cls in zip(views, answers, classes, strict=True)
         ],
         "model": {"name": scorer.model.name, "version": scorer.model.version, "sha256": scorer.model.sha256},
     }

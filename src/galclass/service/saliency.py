@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from galclass.scoring.walk import walk
+
 Pixels = NDArray[np.uint8]
 Probabilities = NDArray[np.float32]
 Score = Callable[[Pixels], Probabilities]
@@ -48,7 +50,7 @@ def occlusion_map(cutout: Pixels, score: Score) -> NDArray[np.float32]:
     for image, (y, x) in zip(hidden, corners, strict=True):
         image[y : y + patch, x : x + patch] = sky
     plain = score(cutout[np.newaxis])[0]
-    answer = int(plain.argmax())
+    answer = int(walk(plain[np.newaxis])[0])
     scores = [score(hidden[start : start + _CHUNK])[:, answer] for start in range(0, len(hidden), _CHUNK)]
     falls = np.clip(plain[answer] - np.concatenate(scores), 0, None)
     return _spread(falls, corners, patch, side)
