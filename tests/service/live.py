@@ -55,14 +55,15 @@ def live_server(workspace: str | Path, *options: str, settings: tuple[str, ...] 
         )
     server = LiveServer(process, f"http://127.0.0.1:{port}", log)
     try:
-        _wait_ready(server)
+        wait_ready(server)
         yield server
     finally:
         if process.poll() is None:
             server.stop()
 
 
-def _wait_ready(server: LiveServer) -> None:
+def wait_ready(server: LiveServer) -> None:
+    """Wait until a server answers."""
     until = time.monotonic() + 120
     while time.monotonic() < until and server.process.poll() is None:
         try:

@@ -35,6 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, workspace: Path) -> Iterato
     folder = tmp_path_factory.mktemp("attacked") / "workspace"
     shutil.copytree(workspace, folder)
     settings = ("serve.body_timeout_s=1.0", "serve.threads=1", "serve.max_waiting=4", "serve.max_connections=1500")
+    settings += ("serve.max_connections_per_address=1500",)
     with live_server(folder, settings=settings) as server:
         yield server
 
@@ -83,12 +84,14 @@ def test_a_decompression_bomb_costs_neither_memory_nor_time(server: LiveServer, 
 
 def test_huge_headers_are_refused(server: LiveServer) -> None:
     for size in (40_000, 200_000, 2_000_000):
-        head = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * size
+        head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"a" * size
         for tail in (b"\r\n\r\n", b""):
             answer = talk(server, head + tail)
             assert answer.startswith(b"HTTP/1.1 431 ")
             assert json.loads(answer.split(b"\r\n\r\n")[1])["error"]["code"] == "headers_too_large"
-    many = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(10_000)) + b"\r\n"
+    many = (
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(10_000)) + b"\r\n"
+    )
     assert talk(server, many).startswith(b"HTTP/1.1 431 ")
     assert httpx2.get(server.url + "/healthz", timeout=10).status_code == 200
 
@@ -102,13 +105,13 @@ def test_what_is_no_http_is_told_so_and_hung_up_on(server: LiveServer, data: byt
 
 
 def test_a_long_url_counts_with_the_headers(server: LiveServer) -> None:
-    answer = talk(server, b"GET /healthz?" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = talk(server, b"GET /healthz?" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
 @pytest.mark.parametrize("piece", [b"X-%d: " + b"a" * 1000 + b"\r\n", b"b" * 1000])
 def test_what_follows_a_body_in_pieces_has_an_end(server: LiveServer, piece: bytes) -> None:
-    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(head.encode() + b"3\r\nabc\r\n0\r\nX-Long: a")
         sent = 0
@@ -121,13 +124,13 @@ def test_what_follows_a_body_in_pieces_has_an_end(server: LiveServer, piece: byt
 
 
 def test_trailers_are_no_headers(server: LiveServer) -> None:
-    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = talk(server, head.encode() + b"3\r\nabc\r\n0\r\nAuthorization: Bearer nonsense\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 422 ")  # not 401
 
 
 def test_a_body_that_stops_after_its_answer_is_hung_up_on(server: LiveServer) -> None:
-    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 999999999\r\n\r\n"
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 999999999\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=40) as connection:
         connection.sendall(head.encode() + b"abc")
         received = b""
@@ -156,7 +159,7 @@ def test_one_connection_too_many_is_told_so_and_the_first_are_served(
             assert refused.headers["Retry-After"] == "1"
             assert refused.headers["Connection"] == "close"
         for connection in first:
-            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
         first[0].close()
         time.sleep(0.2)
@@ -177,7 +180,7 @@ def test_the_limit_of_open_files_is_raised_for_the_connections(tmp_path: Path, w
 
 
 def test_a_body_that_dawdles_is_cut_off(server: LiveServer) -> None:
-    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\nabc"
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\nabc"
     started = time.monotonic()
     answer = talk(server, head.encode())
     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -195,7 +198,7 @@ def test_json_is_read_after_the_token_and_within_bytes_and_time(server: LiveServ
 
     def ask(length: int, body: bytes, head: str = "") -> bytes:
         sized = f"Content-Type: application/json\r\nContent-Length: {length}\r\n"
-        return talk(server, f"{method} {path} HTTP/1.1\r\nHost: x\r\n{head}{sized}\r\n".encode() + body)
+        return talk(server, f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{head}{sized}\r\n".encode() + body)
 
     assert ask(10**9, b'{"name"').startswith(b"HTTP/1.1 401 ")
     assert ask(65537, b'{"name"', token).startswith(b"HTTP/1.1 413 ")
@@ -206,12 +209,12 @@ def test_json_is_read_after_the_token_and_within_bytes_and_time(server: LiveServ
 
 
 def test_a_declared_size_over_the_limit_is_refused_before_a_byte_is_sent(server: LiveServer) -> None:
-    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {10**12}\r\n\r\n"
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: {10**12}\r\n\r\n"
     assert talk(server, head.encode()).startswith(b"HTTP/1.1 413 ")
 
 
 def test_an_endless_chunked_body_is_cut_off_at_the_limit(server: LiveServer) -> None:
-    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunk = b"100000\r\n" + bytes(0x100000) + b"\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         connection.sendall(head.encode())
@@ -229,17 +232,17 @@ def test_an_endless_chunked_body_is_cut_off_at_the_limit(server: LiveServer) -> 
     [
         b"\x00\x01\x02\x03\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"GET /%ff%fe/../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /../../../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /docs/assets/..%2f..%2fapp.py HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /v1/images/..%2F..%2Fgalclass.db HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /%ff%fe/../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /../../../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /docs/assets/..%2f..%2fapp.py HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /v1/images/..%2F..%2Fgalclass.db HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"POST "
         + PATH.encode()
-        + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"POST " + PATH.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"GET /v1/services HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-        b"GET /v1/services/\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /v1/services/" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST " + PATH.encode() + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"GET /v1/services HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        b"GET /v1/services/\xc3\xa9 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /v1/services/" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ],
 )
 def test_malformed_requests_get_a_plain_refusal(server: LiveServer, request_text: bytes) -> None:
@@ -268,7 +271,7 @@ def test_honest_clients_are_served_beside_a_thousand_idle_connections(server: Li
     idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(1000)]
     try:
         for connection in idle[::2]:
-            connection.sendall(b"POST " + PATH.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Le")
+            connection.sendall(b"POST " + PATH.encode() + b" HTTP/1.1\r\nHost: localhost\r\nContent-Le")
         with httpx2.Client(timeout=30) as client:
             for _ in range(50):
                 assert client.post(server.url + PATH, content=galaxy, headers=JPEG).status_code == 200
@@ -290,7 +293,7 @@ def test_headers_that_never_end_are_hung_up_on(server: LiveServer) -> None:
                 except OSError:
                     return
 
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
         thread = threading.Thread(target=dribble)
         thread.start()
         with contextlib.suppress(ConnectionResetError):

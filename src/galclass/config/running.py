@@ -106,6 +106,12 @@ class ServeConfig:
         Scoring jobs that may wait in a process before requests are refused with 503.
     max_connections : int
         Connections of a process before further ones are refused with 503.
+    max_connections_per_address : int
+        Connections of a process from one address (of IPv6: one network of 64 bits) before further ones are refused with
+        503; trusted proxies are exempt; 0 sets no limit.
+    allowed_hosts : tuple of str
+        Names in Host headers that the server answers to, such as "galaxies.example.org" or "*.example.org"; empty: the
+        loopback names and the bind address, or any where `host` is all addresses.
     requests_per_minute : int
         Largest rate of one token or address, over all processes; 0 sets no limit.
     url_hosts : tuple of str
@@ -131,6 +137,8 @@ class ServeConfig:
     threads: int = 0
     max_waiting: int = 64
     max_connections: int = 2000
+    max_connections_per_address: int = 200
+    allowed_hosts: tuple[str, ...] = ()
     requests_per_minute: int = 0
     url_hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()

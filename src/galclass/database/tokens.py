@@ -63,6 +63,12 @@ class Tokens:
             row = connection.execute(query).one_or_none()
         return _info(row) if row is not None else None
 
+    def valid(self) -> dict[str, TokenInfo]:
+        """Return the tokens that are not revoked, by the sha256 of their secret in hexadecimal digits."""
+        query = select(tokens).where(tokens.c.revoked_at.is_(None))
+        with self._database.read() as connection:
+            return {row.sha256: _info(row) for row in connection.execute(query)}
+
     def list(self) -> list[TokenInfo]:
         """Give all tokens, oldest first."""
         with self._database.read() as connection:

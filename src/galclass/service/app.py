@@ -13,12 +13,14 @@ from fastapi.staticfiles import StaticFiles
 from galclass import __version__
 from galclass.config import Config
 from galclass.service import batches, browse, health, manage, predict
+from galclass.service.connections import CONNECTIONS, Connections
 from galclass.service.docs_page import install_docs
 from galclass.service.errors import install_handlers
+from galclass.service.gate import Gate, Hosts
 from galclass.service.metrics import FLUSH_S, Metrics
 from galclass.service.observe import Observe
-from galclass.service.quick import QUICK, QuickPredict
-from galclass.service.server import web_folder
+from galclass.service.sending import Responses
+from galclass.service.server import leave_soon, web_folder
 from galclass.service.state import ServiceState
 
 _DESCRIPTION = """Galaxy morphology from survey images: versioned services that answer with class probabilities.
@@ -41,6 +43,7 @@ def create_app(config: Config) -> FastAPI:
     DatabaseError
         If the database cannot be opened.
     """
+    settings = config.serve
     state = ServiceState(config)
 
     @asynccontextmanager
@@ -49,10 +52,11 @@ def create_app(config: Config) -> FastAPI:
         gc.freeze()  # what is loaded by now stays: looking through it again and again makes single requests slow
         state.worker.start()
         flushing = asyncio.create_task(_flush(state.metrics))
-        yield {QUICK: QuickPredict(state, asyncio.get_running_loop())}
+        yield {CONNECTIONS: Connections(settings.max_connections, settings.max_connections_per_address)}
         flushing.cancel()
         state.metrics.flush()
-        state.close()
+        if not await asyncio.to_thread(state.close):
+            leave_soon()
 
     app = FastAPI(
         title="galclass",
@@ -69,7 +73,8 @@ def create_app(config: Config) -> FastAPI:
     app.state.api_routes = [route for router in _ROUTERS for route in router.routes]
     app.router.routes.extend(app.state.api_routes)  # include_router would search twice for every request
     app.mount("/", StaticFiles(directory=web_folder(), html=True, check_dir=False), name="page")
-    app.add_middleware(Observe, watch=state.watch)
+    app.add_middleware(Gate, hosts=Hosts(settings.host, settings.allowed_hosts))
+    app.add_middleware(Observe, watch=state.watch, responses=Responses())
     return app
 
 

@@ -1,17 +1,18 @@
 """Who may do what: bearer tokens with the roles reader < publisher < admin.
 
-Takes a request, gives its actor; tokens are looked up by their hash and never logged.
+Takes a request, gives its actor; tokens are looked up by their hash and never logged. All valid tokens are read from
+the database at once and kept for less than a second, and read anew for unknown ones, which may be new: at most every
+`READ_EVERY_S`, so that guesses cost the database little, and those who have a token nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 
+from galclass.service.connections import client_network
 from galclass.service.errors import RequestError
 
 READER, PUBLISHER, ADMIN = "reader", "publisher", "admin"
@@ -21,7 +22,9 @@ ROLES = (READER, PUBLISHER, ADMIN)
 _TTL_S = 0.5
 """A revoked token is refused after this long."""
 
-_MAX_KEPT = 1000
+READ_EVERY_S = 0.05
+"""Time from one reading of the tokens to the next; who sends an unknown token waits for it."""
+
 _MAX_TOKEN_CHARACTERS = 200
 
 
@@ -49,12 +52,12 @@ class Actor:
 
 
 class Authority:
-    """Checks tokens, remembering each answer for less than a second.
+    """Checks tokens against those that were valid less than a second ago.
 
     Parameters
     ----------
-    check : callable
-        Gives (label, role) of a valid token's secret, or None.
+    read : callable
+        Gives (label, role) of every valid token by the sha256 of its secret.
     open_reading : bool
         Whether a reader needs no token.
     count_unknown : callable
@@ -63,30 +66,40 @@ class Authority:
 
     def __init__(
         self,
-        check: Callable[[str], tuple[str, str] | None],
+        read: Callable[[], Mapping[str, tuple[str, str]]],
         *,
         open_reading: bool,
         count_unknown: Callable[[str], None],
     ) -> None:
-        self._check = check
+        self._read = read
         self._count_unknown = count_unknown
         self._open_reading = open_reading
-        self._lock = threading.Lock()
-        self._known: OrderedDict[str, tuple[float, Actor | None]] = OrderedDict()
+        self._valid: dict[str, Actor] = {}
+        self._until = 0.0
 
-    def needs_lookup(self, authorization: str | None) -> bool:
-        """Say whether identifying a request with this Authorization header asks the database."""
-        secret = bearer_of(authorization)
-        return secret is not None and self._kept(_key(secret)) is None
+    def is_stale(self) -> bool:
+        """Say whether `read` has to be called before a token is identified."""
+        return monotonic() > self._until
 
-    def knew(self, authorization: str | None) -> bool:
-        """Say whether the token of this header was valid when it was looked up last, if that is remembered."""
-        secret = bearer_of(authorization)
-        kept = self._known.get(_key(secret)) if secret is not None else None
-        return kept is not None and kept[1] is not None
+    def knows(self, authorization: str) -> bool:
+        """Say whether the token of this header was valid at the last reading.
+
+        Raises
+        ------
+        RequestError
+            `unauthorized`, if the header holds no bearer token.
+        """
+        return _sha256(bearer_of(authorization) or "") in self._valid
+
+    def read(self) -> None:
+        """Read the valid tokens from the database."""
+        asked_at = monotonic()
+        found = self._read()
+        self._valid = {key: Actor(label, role, f"token {key[:16]}") for key, (label, role) in found.items()}
+        self._until = asked_at + _TTL_S
 
     def identify(self, authorization: str | None, address: str) -> Actor:
-        """Give the actor of a request.
+        """Give the actor of a request; asks nobody.
 
         Parameters
         ----------
@@ -102,10 +115,8 @@ class Authority:
         """
         secret = bearer_of(authorization)
         if secret is None:
-            return Actor("anonymous", None, f"address {address}")
-        key = _key(secret)
-        kept = self._kept(key)
-        actor = kept[1] if kept else self._look_up(secret, key)
+            return Actor("anonymous", None, f"address {client_network(address)}")
+        actor = self._valid.get(_sha256(secret))
         if actor is None:
             self._count_unknown(address)
             raise RequestError("unauthorized", "the token is unknown or revoked", field="Authorization")
@@ -132,20 +143,6 @@ class Authority:
             "forbidden", "the token's role is too low", expected=role, got=actor.role, field="Authorization"
         )
 
-    def _kept(self, key: str) -> tuple[float, Actor | None] | None:
-        with self._lock:
-            kept = self._known.get(key)
-            return kept if kept and kept[0] > monotonic() else None
-
-    def _look_up(self, secret: str, key: str) -> Actor | None:
-        found = self._check(secret)
-        actor = Actor(found[0], found[1], f"token {key}") if found else None
-        with self._lock:
-            self._known[key] = (monotonic() + _TTL_S, actor)
-            while len(self._known) > _MAX_KEPT:
-                self._known.popitem(last=False)
-        return actor
-
 
 def bearer_of(authorization: str | None) -> str | None:
     """Give the bearer token of an Authorization header, or None without one.
@@ -164,5 +161,5 @@ def bearer_of(authorization: str | None) -> str | None:
     return secret
 
 
-def _key(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()[:16]
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -9,8 +9,10 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from galclass.service.errors import error_response
 from galclass.service.headers import security_headers
 from galclass.service.metrics import Metrics
+from galclass.service.sending import SLICE_BYTES, Responses
 
 log = logging.getLogger("galclass.access")
 
@@ -63,29 +65,51 @@ class Observe:
     ----------
     app : ASGI application
     watch : Watch
+    responses : Responses
     """
 
-    def __init__(self, app: ASGIApp, watch: Watch) -> None:
+    def __init__(self, app: ASGIApp, watch: Watch, responses: Responses) -> None:
         self.app = app
         self.watch = watch
+        self.responses = responses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request; HEAD wherever GET is served."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         started = perf_counter()
         request_id = self.watch.next_id()
+        method = scope["method"]
+        if method == "HEAD":
+            scope = {**scope, "method": "GET"}  # a copy: the server goes on by its own that there is no body
         scope["request_id"] = request_id
         extra = [*security_headers(scope["path"]), (b"x-request-id", request_id.encode())]
         status = 500
+        head: Message | None = None
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, head
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *extra]
-            await send(message)
+                head = message  # goes out with the first piece of body: there may be no room for it
+                return
+            size = len(message.get("body", b""))
+            if method == "HEAD":
+                message = {**message, "body": b""}
+            elif size > SLICE_BYTES and head is not None and not self.responses.has_room(size):
+                refusal = error_response("overloaded", "too many responses wait for their clients; try again shortly")
+                status, head["status"] = refusal.status_code, refusal.status_code
+                head["headers"] = [*refusal.raw_headers, *extra]
+                message = {"type": "http.response.body", "body": refusal.body}
+            if head is not None:
+                start, head = head, None
+                await send(start)
+            if len(message.get("body", b"")) > SLICE_BYTES:
+                await self.responses.send(message, send)
+            else:
+                await send(message)
 
         try:
             await self.app(scope, receive, send_with_headers)
@@ -94,4 +118,4 @@ class Observe:
             template = getattr(route, "path_format", None) or getattr(route, "path", None) or "other"
             client = scope["client"][0] if scope.get("client") else None
             seconds = perf_counter() - started
-            self.watch.note(request_id, scope["method"], template, scope["path"], client, status, seconds)
+            self.watch.note(request_id, method, template, scope["path"], client, status, seconds)

@@ -1,37 +1,50 @@
-"""Where a request's images are scored: short work at once on the event loop, the rest in the bounded pool.
+"""Where a request's images are scored: never on the event loop.
 
-Handing one image to a thread and back costs as much processor time as a small model takes to answer.
-So a lone small image is scored in place while the model is known to be quick.
+Lone images go through the threads of the quick pool, those that wait scored together; images of larger requests
+through the pool; an image whose decode is expected to take long through the slow lane.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import thread_time
+from typing import NamedTuple
 
-from galclass.errors import CutoutError
-from galclass.preprocess import read_header
 from galclass.scoring import Prediction
 from galclass.service.inputs import ImageInput
+from galclass.service.lane import SlowLane, is_quick
 from galclass.service.metrics import Metrics
 from galclass.service.models import LoadedModels
 from galclass.service.pool import ScoringPool
 from galclass.service.published import PublishedService
+from galclass.service.together import Together
 
 QUICK_S = 0.006
-"""Mean processor time for one image up to which a model may hold up the event loop."""
+"""Mean processor time for one image up to which a model may use the quick pool."""
 
 _SMALL_BYTES = 256 * 1024
-_SMALL_PIXELS = 1_000_000
 _MOST_TOGETHER = 8
 _TOGETHER_S = 0.02
-"""Images of waiting requests that are scored at one time, and the time that may take: code and weights then come
-into the processor's caches once for all of them."""
+"""Images of waiting requests that are scored at one time, and the time that may take."""
 
 _WEIGHT = 0.05
 """Weight of the newest time in the running mean."""
 
 _IMAGES_A_JOB = 16
 """Images of one request that are scored before others get their turn."""
+
+Partly = list[Prediction | None]
+"""Predictions of images; None for one that belongs into the slow lane."""
+
+
+class _Kind(NamedTuple):
+    """What images that are scored together have in common."""
+
+    service: PublishedService
+    frame_px: int | None
+
+    def __hash__(self) -> int:
+        return hash((self.service.record.name, self.service.model, self.frame_px))
 
 
 class ImageScoring:
@@ -41,61 +54,78 @@ class ImageScoring:
     ----------
     models : LoadedModels
     pool : ScoringPool
+        For all that is not known to be quick.
+    quick : ScoringPool
+        For lone small images.
+    lane : SlowLane
     metrics : Metrics
     """
 
-    def __init__(self, models: LoadedModels, pool: ScoringPool, metrics: Metrics) -> None:
+    def __init__(
+        self, models: LoadedModels, pool: ScoringPool, quick: ScoringPool, lane: SlowLane, metrics: Metrics
+    ) -> None:
         self._models = models
         self._pool = pool
+        self._quick = quick
+        self._lane = lane
         self._metrics = metrics
         self._seconds: dict[str, float] = {}
+        self._together: Together[_Kind, ImageInput, Prediction | None] = Together(
+            self._round, self._most, quick.threads, quick.max_waiting * _MOST_TOGETHER
+        )
 
     async def score(
         self, service: PublishedService, images: tuple[ImageInput, ...], frame_px: int | None
     ) -> list[Prediction]:
-        """Give a prediction for each image.
+        """Return a prediction for each image.
 
         Raises
         ------
         RequestError
             `overloaded`.
         """
-        if self._is_short(service, images):
-            return self.score_now(service, images, frame_px)
-        predictions: list[Prediction] = []
-        for start in range(0, len(images), _IMAGES_A_JOB):
-            part = images[start : start + _IMAGES_A_JOB]
-            predictions += await self._pool.run(self._job, service, part, frame_px)
-        self._count(service, predictions)
-        return predictions
-
-    def score_now(
-        self, service: PublishedService, images: tuple[ImageInput, ...], frame_px: int | None
-    ) -> list[Prediction]:
-        """Give a prediction for each image in the thread that asks; right where `together` allows it."""
-        predictions = self._job(service, images, frame_px)
-        self._count(service, predictions)
-        return predictions
-
-    def _count(self, service: PublishedService, predictions: list[Prediction]) -> None:
+        kind = _Kind(service, frame_px)
+        partly: Partly = []
+        if len(images) == 1 and len(images[0].data) <= _SMALL_BYTES:
+            partly.append(await self._together.add(kind, images[0]))
+        else:
+            for start in range(0, len(images), _IMAGES_A_JOB):
+                partly += await self._pool.run(self._quick_ones, kind, images[start : start + _IMAGES_A_JOB])
+        predictions = [
+            one if one is not None else (await self._lane.run(self._job, kind, (image,)))[0]
+            for one, image in zip(partly, images, strict=True)
+        ]
         for prediction in predictions:
             self._metrics.count_image(service.record.name, prediction.error.code if prediction.error else "ok")
+        return predictions
 
-    def together(self, service: PublishedService) -> int:
-        """Give how many small images may be scored at one time in the thread that asks; 0: leave it to the pool."""
-        seconds = self._seconds.get(service.model.sha256, 1.0)
-        if seconds > QUICK_S or not self._models.has(service.model):
-            return 0  # what waits in the pool is no reason: under load small images would then never leave it
-        return max(1, min(_MOST_TOGETHER, int(_TOGETHER_S / seconds)))
+    async def _round(self, kind: _Kind, images: list[ImageInput]) -> Partly:
+        pool = self._quick if self._is_quick(kind) else self._pool
+        return await pool.run(self._quick_ones, kind, images)
 
-    def _is_short(self, service: PublishedService, images: tuple[ImageInput, ...]) -> bool:
-        return len(images) == 1 and self.together(service) > 0 and is_small(images[0].data)
+    def _most(self, kind: _Kind) -> int:
+        """Return how many images may be scored at one time."""
+        return max(1, min(_MOST_TOGETHER, int(_TOGETHER_S / self._mean(kind))))
 
-    def _job(self, service: PublishedService, images: tuple[ImageInput, ...], frame_px: int | None) -> list[Prediction]:
-        scorer = self._models.get(service.model)
+    def _is_quick(self, kind: _Kind) -> bool:
+        return self._mean(kind) <= QUICK_S and self._models.has(kind.service.model)
+
+    def _mean(self, kind: _Kind) -> float:
+        return self._seconds.get(kind.service.model.sha256, 1.0)
+
+    def _quick_ones(self, kind: _Kind, images: Sequence[ImageInput]) -> Partly:
+        """Score the images that are quick; whether one is takes reading its markers, which is work for a thread."""
+        quick = [is_quick(image.data) for image in images]
+        scored = iter(self._job(kind, [image for image, one in zip(images, quick, strict=True) if one]))
+        return [next(scored) if one else None for one in quick]
+
+    def _job(self, kind: _Kind, images: Sequence[ImageInput]) -> list[Prediction]:
+        if not images:
+            return []
+        scorer = self._models.get(kind.service.model)
         started = thread_time()
         predictions = scorer.score(
-            [image.data for image in images], object_ids=[image.object_id for image in images], frame_px=frame_px
+            [image.data for image in images], object_ids=[image.object_id for image in images], frame_px=kind.frame_px
         )
         spent = thread_time() - started  # a busy machine makes a model late, not costly
         self._metrics.count_scoring(spent)
@@ -103,14 +133,3 @@ class ImageScoring:
         mean = self._seconds.get(scorer.sha256, newest)
         self._seconds[scorer.sha256] = mean + _WEIGHT * (newest - mean)
         return predictions
-
-
-def is_small(data: bytes) -> bool:
-    """Say whether an image is decoded in no time; one that is no image is refused as fast."""
-    if len(data) > _SMALL_BYTES:
-        return False
-    try:
-        header = read_header(data)
-    except CutoutError:
-        return True
-    return header.width * header.height <= _SMALL_PIXELS

@@ -6,10 +6,13 @@ Takes a configuration, serves until it is told to stop.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import resource
 import secrets
+import signal
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,16 @@ from galclass.service.limits import SHARED_SECRET
 from galclass.service.logs import configure_logs
 from galclass.service.metrics import MULTIPROCESS_FOLDER
 
+log = logging.getLogger("galclass.service")
+
 CONFIG_VARIABLE = "GALCLASS_SERVE_CONFIG"
 """Environment variable that hands the resolved configuration, as JSON, to the server processes."""
 
-GRACE_S = 20
-"""Seconds that running requests get to finish on shutdown."""
+GRACE_S = 12
+"""Seconds that running requests get to finish on shutdown; with what the threads get after them it stays below 20."""
+
+_LEAVE_S = 1.0
+"""Seconds from the end of a shutdown that left threads at work to the end of the process."""
 
 _BACKLOG = 2048
 _OTHER_FILES = 256
@@ -49,6 +57,7 @@ def serve(config: Config) -> None:
     open_database(config.database_url).close()
     _allow_open_files(2 * settings.max_connections + _OTHER_FILES)
     os.environ[CONFIG_VARIABLE] = json.dumps(config_to_dict(config))
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again after its shutdown, which is the end
     if settings.workers == 1:
         uvicorn.run(APP, **server_options(config))
         return
@@ -87,7 +96,6 @@ def server_options(config: Config) -> dict[str, Any]:
         "timeout_keep_alive": _KEEP_ALIVE_S,
         "timeout_worker_healthcheck": _HUNG_S,
         "backlog": _BACKLOG,
-        "limit_concurrency": config.serve.max_connections,
     }
 
 
@@ -100,6 +108,14 @@ def app_from_environment() -> FastAPI:
         raise ServiceError("no configuration in the environment", where=CONFIG_VARIABLE, advice="use `galclass serve`")
     configure_logs()
     return create_app(config_from_dict(json.loads(text), where=CONFIG_VARIABLE))
+
+
+def leave_soon() -> None:
+    """End this process in a moment, whatever its threads do: a decode cannot be interrupted, and all else is done."""
+    log.warning("the server ends while a thread is at work")
+    timer = threading.Timer(_LEAVE_S, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 def addresses(config: Config) -> tuple[str, str]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from time import monotonic
+from typing import TypeVar, cast
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -14,13 +17,15 @@ from galclass.config import Config
 from galclass.database import Images, Registry, Services, Tokens, open_database
 from galclass.preprocess import SERVED
 from galclass.scoring import ModelId, Scorer
-from galclass.service.auth import Actor, Authority
+from galclass.service.auth import READ_EVERY_S, Actor, Authority
 from galclass.service.body import BodyReader, HeldBody
+from galclass.service.connections import client_network
 from galclass.service.errors import RequestError
 from galclass.service.examples import Examples
 from galclass.service.fetching import UrlFetcher
 from galclass.service.inputs import Inputs, parse_inputs
 from galclass.service.jobs import Jobs
+from galclass.service.lane import InTurn, SlowLane, is_quick
 from galclass.service.limits import RateLimit, shared_rates
 from galclass.service.metrics import Metrics
 from galclass.service.models import LoadedModels
@@ -31,8 +36,13 @@ from galclass.service.scoring import ImageScoring
 from galclass.service.similar import SimilarGalaxies
 from galclass.service.worker import JobWorker
 
+Result = TypeVar("Result")
+
 HELD_BODIES = 8
 """Full-sized bodies that a process holds at one time."""
+
+CLOSE_S = 5.0
+"""Longest time for the work of threads to end once no request is left; what goes on ends with the process."""
 
 _SMALL_BODY_BYTES = 256 * 1024
 """A body up to this size is parsed on the event loop; a larger one in a scoring thread."""
@@ -61,33 +71,39 @@ class ServiceState:
         self.tokens = Tokens(self.database)
         self.published = PublishedServices(self.database)
         self._reading: dict[tuple[str, str], asyncio.Future[PublishedService]] = {}
+        self._next_reading: asyncio.Task[None] | None = None  # of the tokens
+        self._reads_tokens = asyncio.Lock()
+        self._tokens_read_at = 0.0
         self.examples = Examples(self.database, config.workspace_path / "prepared" / "index.parquet")
         self.similar = SimilarGalaxies(self.database)
         self.models = LoadedModels(self._read_model, limits=SERVED.with_seconds(settings.max_decode_s))
-        self.pool = ScoringPool(settings.threads or threads_of(settings.workers), settings.max_waiting)
+        threads = settings.threads or threads_of(settings.workers)
+        self.pool = ScoringPool(threads, settings.max_waiting)
+        self.quick = ScoringPool(threads, settings.max_waiting, name="quick")
+        self.lane = SlowLane()
         self.bodies = BodyReader(
             settings.max_body_bytes, settings.body_timeout_s, HELD_BODIES * settings.max_body_bytes
         )
         self.fetcher = UrlFetcher(settings.url_hosts, settings.max_body_bytes)
         self.authority = Authority(
-            self._check_token, open_reading=settings.open_reading, count_unknown=self._count_unknown_token
+            self._valid_tokens, open_reading=settings.open_reading, count_unknown=self._count_unknown_token
         )
         self.rate = RateLimit(settings.requests_per_minute, *shared_rates())
         self.metrics = Metrics()
         self.watch = Watch(self.metrics)
-        self.scoring = ImageScoring(self.models, self.pool, self.metrics)
+        self.scoring = ImageScoring(self.models, self.pool, self.quick, self.lane, self.metrics)
         self.jobs = Jobs(self.database, settings.job_days)
         self.worker = JobWorker(self.jobs, self._scorer_of)
 
     def _scorer_of(self, name: str, version: str) -> Scorer:
-        return self.models.get(self.published.look_up(name, version).model)
+        scorer = self.models.get(self.published.look_up(name, version).model)
+        return cast(Scorer, InTurn(scorer, self.lane))  # scores as it does
 
     def _read_model(self, model: ModelId) -> bytes:
         return self.registry.get(f"{model.name}@{model.version}").value
 
-    def _check_token(self, secret: str) -> tuple[str, str] | None:
-        found = self.tokens.verify(secret)
-        return (found.label or f"token {found.id}", found.role) if found else None
+    def _valid_tokens(self) -> dict[str, tuple[str, str]]:
+        return {key: (one.label or f"token {one.id}", one.role) for key, one in self.tokens.valid().items()}
 
     async def admit(self, request: Request, role: str) -> Actor:
         """Check who asks, what they may do, and how often they ask.
@@ -99,29 +115,30 @@ class ServiceState:
         """
         authorization = request.headers.get("authorization")
         address = request.client.host if request.client else "unknown"
-        if self.authority.needs_lookup(authorization):
-            if self.rate.spent(_guesses(address)) and not self.authority.knew(authorization):
-                raise self._too_many()
-            actor = await run_in_threadpool(self.authority.identify, authorization, address)
-        else:
-            actor = self.authority.identify(authorization, address)
-        return self.admit_actor(actor, role)
-
-    def admit_actor(self, actor: Actor, role: str) -> Actor:
-        """Check what an identified actor may do, and how often.
-
-        Raises
-        ------
-        RequestError
-            `unauthorized`, `forbidden`, `too_many_requests`.
-        """
+        if authorization is not None:
+            new = not self.authority.knows(authorization) and not self.rate.spent(_guesses(address))
+            if new or self.authority.is_stale():
+                await asyncio.shield(self._read_tokens())
+        actor = self.authority.identify(authorization, address)
         if not self.rate.allows(actor.key):
             raise self._too_many()
         self.authority.require(actor, role)
         return actor
 
+    def _read_tokens(self) -> asyncio.Task[None]:
+        if self._next_reading is None:  # those who come before it begins wait for one reading
+            self._next_reading = asyncio.create_task(self._read_tokens_in_turn())
+            self._next_reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return self._next_reading
+
+    async def _read_tokens_in_turn(self) -> None:
+        async with self._reads_tokens:
+            await asyncio.sleep(self._tokens_read_at + READ_EVERY_S - monotonic())
+            self._next_reading, self._tokens_read_at = None, monotonic()
+            await run_in_threadpool(self.authority.read)
+
     def _count_unknown_token(self, address: str) -> None:
-        """Count a token that nobody has: tried without limit, each would cost a look into the database."""
+        """Count a token that nobody has, apart from what counts for those who have one."""
         if not self.rate.allows(_guesses(address)):
             raise self._too_many()
 
@@ -178,16 +195,32 @@ class ServiceState:
         inputs = parse() if len(body.data) <= _SMALL_BODY_BYTES else await self.pool.run(parse)
         return replace(inputs, images=await self.fetcher.fill(inputs.images, body.add))
 
-    def close(self) -> None:
-        """Finish what runs, then close the database."""
-        self.worker.stop()
-        self.pool.close()
+    async def run_on(self, image: bytes, function: Callable[..., Result], *arguments: object) -> Result:
+        """Run a function that decodes an image: in the pool, or in the slow lane.
+
+        Raises
+        ------
+        RequestError
+            `overloaded`.
+        """
+        quick = await self.pool.run(is_quick, image)
+        return await (self.pool if quick else self.lane).run(function, *arguments)
+
+    def close(self) -> bool:
+        """Finish what runs within `CLOSE_S`, then close the database; False if a thread goes on, as in a slow decode."""
+        until = monotonic() + CLOSE_S
+        stopping = threading.Thread(target=self.worker.stop, name="stopping", daemon=True)
+        stopping.start()
+        pools = (self.pool, self.quick, self.lane)
+        ended = [pool.close(max(0.0, until - monotonic())) for pool in pools]
+        stopping.join(max(0.0, until - monotonic()))
         self.database.close()
+        return all(ended) and not stopping.is_alive()
 
 
 def _guesses(address: str) -> str:
     """Name what counts the unknown tokens of an address; apart from its other requests, which need no token."""
-    return f"unknown tokens of {address}"
+    return f"unknown tokens of {client_network(address)}"
 
 
 def threads_of(workers: int) -> int:

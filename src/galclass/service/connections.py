@@ -1,0 +1,177 @@
+"""The connections of a server process: how many in all and from one address, and how each is closed.
+
+Takes protocols and their transports; what is over a limit gets its refusal in the state of its requests.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, TimerHandle
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
+
+CONNECTIONS = "connections"
+"""Key under which the server process's state holds its `Connections`."""
+
+REFUSAL = "refusal"
+"""Key under which the state of a request holds code and message of its refusal."""
+
+MAX_HEADER_BYTES = 32 * 1024
+"""Request line and headers together; browsers and proxies stay far below."""
+
+LINGER_S = 2.0
+"""Time in which a client whose connection ends may go on sending, so that it gets to read why."""
+
+_FULL = "the server has as many connections as it takes; try again shortly"
+_FULL_ADDRESS = "your address has as many connections as it may have; close one or try again shortly"
+
+
+class Connections:
+    """Counts the connections of a process.
+
+    Those that were first are served, one more is told so, one beyond twice as many is closed.
+
+    Parameters
+    ----------
+    most : int
+        Connections in all.
+    most_of_address : int
+        Connections from one address, or from one IPv6 network of 64 bits; 0 sets no limit.
+    """
+
+    def __init__(self, most: int, most_of_address: int) -> None:
+        self._most = most
+        self._most_of_address = most_of_address
+        self._places: dict[Any, str] = {}
+        self._counts: Counter[str] = Counter()
+
+    def enter(self, protocol: Any, address: str) -> None:
+        """Count a connection and have it refused if it is one too many.
+
+        Parameters
+        ----------
+        protocol : uvicorn's protocol
+        address : str
+            Where it comes from; empty for a trusted proxy, which speaks for many.
+        """
+        place = client_network(address)
+        self._places[protocol] = place
+        self._counts[place] += 1
+        of_address = self._counts[place] if place and self._most_of_address else 0
+        if len(self._places) > 2 * self._most or of_address > 2 * self._most_of_address:
+            protocol.transport.abort()
+        elif len(self._places) > self._most or of_address > self._most_of_address:
+            message = _FULL if len(self._places) > self._most else _FULL_ADDRESS
+            protocol.app_state = {**protocol.app_state, REFUSAL: ("overloaded", message)}
+
+    def leave(self, protocol: Any) -> None:
+        """Count a connection no longer."""
+        place = self._places.pop(protocol, None)
+        if place is not None:
+            self._counts[place] -= 1
+            if not self._counts[place]:
+                del self._counts[place]
+
+
+def client_network(address: str) -> str:
+    """Return what stands for one client: an IPv4 address, or the 64 bits of an IPv6 network, whose rest it chooses.
+
+    Parameters
+    ----------
+    address : str
+        An address; other text stands for itself.
+    """
+    if ":" not in address:
+        return address
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, IPv6Address):
+        mapped = parsed.ipv4_mapped
+        return str(mapped) if mapped else str(ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+class Clock:
+    """Does something unless it is stopped in time.
+
+    Parameters
+    ----------
+    loop : event loop
+    seconds : float
+        Time from `start` to `action`.
+    action : callable
+    """
+
+    def __init__(self, loop: AbstractEventLoop, seconds: float, action: Callable[[], object]) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._action = action
+        self._timer: TimerHandle | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._timer is not None
+
+    def start(self) -> None:
+        """Start, or start anew."""
+        self.stop()
+        self._timer = self._loop.call_later(self._seconds, self._action)
+
+    def stop(self) -> None:
+        """Stop; a clock that does not run stays as it is."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class PoliteTransport:
+    """A transport that ends its side first when it closes, and the connection soon after.
+
+    Closing a connection while the client still sends makes the client's system throw away what it has not read yet:
+    a refusal would get lost.
+
+    Parameters
+    ----------
+    transport : asyncio.Transport
+    loop : event loop
+    patience_s : float
+        Longest time for the client to take what is still to be sent.
+    """
+
+    def __init__(self, transport: Any, loop: AbstractEventLoop, patience_s: float) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._patience_s = patience_s
+        self._ending = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, unless the connection is ending."""
+        if not self._ending:
+            self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        """Say whether nothing more is sent."""
+        return self._ending or bool(self._transport.is_closing())
+
+    def close(self, *, linger: bool = True) -> None:
+        """Send what is left, then hang up; at once, or after `LINGER_S` in which the client may go on sending."""
+        if not self.is_closing():
+            self._ending = True
+            self._loop.call_later(LINGER_S, self._end, self._loop.time() + self._patience_s)
+            if linger:
+                self._transport.write_eof()
+        if not linger:
+            self._transport.close()
+
+    def _end(self, latest: float) -> None:
+        if self._transport.get_write_buffer_size() and self._loop.time() < latest:
+            self._loop.call_later(LINGER_S, self._end, latest)
+        else:
+            self._transport.abort()

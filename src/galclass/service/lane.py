@@ -1,0 +1,145 @@
+"""The slow lane: one thread for the whole machine that decodes images whose decode is expected to take long.
+
+Takes encoded images, says which of them are quick; runs the work of the others one after another, so that they
+cost the quick ones at most one core, however many requests, jobs and server processes bring them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from galclass.errors import CutoutError
+from galclass.preprocess import Header, read_header
+from galclass.scoring import Prediction, Scorer
+from galclass.service.pool import ScoringPool
+
+log = logging.getLogger("galclass.service")
+
+Result = TypeVar("Result")
+
+QUICK_DECODE_S = 0.02
+"""Estimated time of a decode up to which an image is quick."""
+
+MAX_WAITING = 16
+"""Images of a process that may wait for the lane; one more is refused with `overloaded`."""
+
+_JPEG_S, _PNG_S, _BMP_S, _RUN_LENGTH_S = 8e-9, 30e-9, 5e-9, 1e-6
+"""Time to decode a pixel on one core; of a JPEG, a pixel and a scan."""
+
+
+def decode_seconds(data: bytes) -> float:
+    """Estimate how long an image takes to decode, in s on one core; 0 where its header is refused.
+
+    Parameters
+    ----------
+    data : bytes
+        An encoded image, which may be hostile.
+    """
+    try:
+        header = read_header(data)
+    except CutoutError:
+        return 0.0
+    return header.width * header.height * _pixel_seconds(data, header)
+
+
+def _pixel_seconds(data: bytes, header: Header) -> float:
+    if header.format == "jpeg":
+        return _JPEG_S * max(1, data.count(b"\xff\xda"))  # of every kind of frame: each scan goes over the whole image
+    if header.format == "png":
+        return _PNG_S
+    return _RUN_LENGTH_S if data[30:34] in (b"\x01\0\0\0", b"\x02\0\0\0") else _BMP_S
+
+
+def is_quick(data: bytes) -> bool:
+    """Say whether an image is expected to be decoded within `QUICK_DECODE_S`."""
+    return decode_seconds(data) <= QUICK_DECODE_S
+
+
+class SlowLane:
+    """Runs one function at a time on this machine.
+
+    Parameters
+    ----------
+    lock : path, optional
+        File that the processes lock; left out: one of this user in the folder for temporary files.
+    """
+
+    def __init__(self, lock: Path | None = None) -> None:
+        self._pool = ScoringPool(1, MAX_WAITING, name="slow")
+        self._lock = lock or Path(tempfile.gettempdir()) / f"galclass-slow-{os.getuid()}.lock"
+
+    async def run(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """Run a function when it is its turn.
+
+        Raises
+        ------
+        RequestError
+            `overloaded`, when `MAX_WAITING` wait already.
+        """
+        return await self._pool.run(self._alone, function, *arguments)
+
+    def _alone(self, function: Callable[..., Result], *arguments: object) -> Result:
+        with self.turn():
+            return function(*arguments)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for this thread's turn and hold it until the block ends; for threads that may wait."""
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(self._lock, flags, 0o600)
+        except OSError as error:
+            log.warning("slow images of several processes may run at once", extra={"reason": str(error)})
+            yield
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # the kernel lets go when a process ends
+            yield
+        finally:
+            os.close(descriptor)
+
+    def close(self, timeout_s: float = 5.0) -> bool:
+        """Drop what waits; False if what runs takes longer than `timeout_s`."""
+        return self._pool.close(timeout_s)
+
+
+class InTurn:
+    """A scorer for threads of their own, such as those of jobs, whose slow images wait for their turn in the lane.
+
+    Parameters
+    ----------
+    scorer : Scorer
+    lane : SlowLane
+    """
+
+    def __init__(self, scorer: Scorer, lane: SlowLane) -> None:
+        self._scorer = scorer
+        self._lane = lane
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scorer, name)
+
+    def score(
+        self, images: Sequence[bytes | None], *, object_ids: Sequence[str], frame_px: Sequence[int | None]
+    ) -> list[Prediction]:
+        """Return a prediction for each image, as `Scorer.score` does."""
+        scored: dict[int, Prediction] = {}
+
+        def add(places: list[int]) -> None:
+            parts = [[values[place] for place in places] for values in (images, object_ids, frame_px)]
+            found = self._scorer.score(parts[0], object_ids=parts[1], frame_px=parts[2])  # type: ignore[arg-type]
+            scored.update(zip(places, found, strict=True))
+
+        quick = [image is None or is_quick(image) for image in images]
+        add([place for place, one in enumerate(quick) if one])
+        for place in (place for place, one in enumerate(quick) if not one):
+            with self._lane.turn():
+                add([place])
+        return [scored[place] for place in range(len(images))]
