@@ -26,6 +26,7 @@ def serve(config: Config, host: str | None, port: int | None, workers: int | Non
 
     Example: galclass serve --port 8000 --workers 2
     """
+    from galclass.service.gate import is_everywhere
     from galclass.service.server import addresses
     from galclass.service.server import serve as run_server
 
@@ -38,6 +39,12 @@ def serve(config: Config, host: str | None, port: int | None, workers: int | Non
     if not published:
         click.echo(
             "No service is published yet: `galclass publish galaxy-class --model galaxy --version 1.0`", err=True
+        )
+    if not settings.allowed_hosts and is_everywhere(settings.host):
+        click.echo(
+            "Warning: it listens on all addresses and answers to any Host header, so that any site's page may read it "
+            "through a name of its own (DNS rebinding): --set serve.allowed_hosts='[\"galaxies.example.org\"]'",
+            err=True,
         )
     page, docs = addresses(config)
     click.echo(f"The page is at {page}\nThe API docs are at {docs}\nCtrl-C stops the server.")

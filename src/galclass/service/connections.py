@@ -11,6 +11,8 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
 CONNECTIONS = "connections"
 """Key under which the server process's state holds its `Connections`."""
 
@@ -46,16 +48,12 @@ class Connections:
         self._places: dict[Any, str] = {}
         self._counts: Counter[str] = Counter()
 
-    def enter(self, protocol: Any, address: str) -> None:
-        """Count a connection and have it refused if it is one too many.
-
-        Parameters
-        ----------
-        protocol : uvicorn's protocol
-        address : str
-            Where it comes from; empty for a trusted proxy, which speaks for many.
-        """
-        place = client_network(address)
+    def enter(self, protocol: Any) -> None:
+        """Count the connection of uvicorn's protocol and have it refused if it is one too many."""
+        address = protocol.client[0] if protocol.client else ""
+        app = protocol.app
+        trusted = isinstance(app, ProxyHeadersMiddleware) and address in app.trusted_hosts  # it speaks for many
+        place = "" if trusted else client_network(address)
         self._places[protocol] = place
         self._counts[place] += 1
         of_address = self._counts[place] if place and self._most_of_address else 0

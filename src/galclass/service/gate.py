@@ -22,6 +22,11 @@ _OWN_SITE = frozenset({b"same-origin", b"none"})
 _CHECKED = frozenset({b"host", b"origin", b"sec-fetch-site", b"transfer-encoding", b"content-length", b"authorization"})
 
 
+def is_everywhere(bound: str) -> bool:
+    """Say whether a server with this bind address listens on all addresses."""
+    return bound.strip("[]") in _EVERYWHERE
+
+
 class Hosts:
     """The names under which a server is reached.
 
@@ -36,7 +41,7 @@ class Hosts:
 
     def __init__(self, bound: str, allowed: Sequence[str]) -> None:
         self.named = frozenset(_plain(name) for name in allowed)
-        self.any = "*" in self.named or (not self.named and bound.strip("[]") in _EVERYWHERE)
+        self.any = "*" in self.named or (not self.named and is_everywhere(bound))
         self._suffixes = tuple(name[1:] for name in self.named if name.startswith("*."))
         self._bound = _plain(bound)
 
@@ -119,7 +124,7 @@ class Gate:
         )
 
     def _origin(self, scope: Scope, found: dict[bytes, bytes]) -> RequestError | None:
-        """Refuse what a page of another site sends in the name of whoever looks at it; a token shows that he means it."""
+        """Refuse what another site's page sends in the name of whoever looks at it; a token shows that it is meant."""
         if scope["method"] not in _CHANGING or b"authorization" in found:
             return None
         origin, site = found.get(b"origin"), found.get(b"sec-fetch-site")
@@ -133,7 +138,7 @@ class Gate:
         )
 
     def _is_own(self, origin: bytes, host: bytes) -> bool:
-        """Say whether an origin is this server's: its host header, or a name that a proxy has put another in place of."""
+        """Say whether an origin is this server's: its Host header, or a listed name that a proxy has replaced."""
         scheme, _, place = origin.decode("latin-1").lower().partition("://")
         here = host.decode("latin-1").lower()
         if scheme not in ("http", "https") or not place:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import httptools
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from galclass.service.connections import CONNECTIONS, MAX_HEADER_BYTES, REFUSAL, Clock, Connections, PoliteTransport
@@ -45,9 +44,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._clock.start()
         self._crowd: Connections | None = self.app_state.get(CONNECTIONS)
         if self._crowd is not None:
-            address = self.client[0] if self.client else ""
-            trusted = isinstance(self.app, ProxyHeadersMiddleware) and address in self.app.trusted_hosts
-            self._crowd.enter(self, "" if trusted else address)
+            self._crowd.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks."""
@@ -87,15 +84,16 @@ class GuardedProtocol(HttpToolsProtocol):
     def _refuse(self, refusal: tuple[str, str]) -> None:
         """Let the app refuse what does not become a request, after the responses to what came before it."""
         if self._refused:
-            return None
+            return
         self._refused, cycle = True, self.cycle
         if cycle is not None and cycle.more_body and not cycle.response_complete:  # it was in the body of a request
             if self.pipeline and self.pipeline[0][0] is cycle:
                 self.pipeline.popleft()
             elif cycle.response_started:
-                return self.transport.abort()  # type: ignore[no-any-return]  # None
+                self.transport.abort()
+                return
             else:
-                cycle.disconnected, self.cycle = True, None
+                cycle.disconnected, self.cycle = True, None  # type: ignore[assignment]  # as before the first request
                 cycle.message_event.set()
         super().on_message_begin()
         self.url, self.scope["state"][REFUSAL] = b"/", refusal

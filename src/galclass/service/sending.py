@@ -1,4 +1,4 @@
-"""How responses leave: large ones in slices, and no more bytes of them waiting for slow clients than a process may hold.
+"""How responses leave: large ones in slices, with a limit on the bytes that wait for slow clients.
 
 Takes ASGI messages, sends them on.
 """

@@ -207,7 +207,7 @@ class ServiceState:
         return await (self.pool if quick else self.lane).run(function, *arguments)
 
     def close(self) -> bool:
-        """Finish what runs within `CLOSE_S`, then close the database; False if a thread goes on, as in a slow decode."""
+        """Finish what runs within `CLOSE_S`, then close the database; False if a thread goes on."""
         until = monotonic() + CLOSE_S
         stopping = threading.Thread(target=self.worker.stop, name="stopping", daemon=True)
         stopping.start()
