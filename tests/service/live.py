@@ -38,12 +38,14 @@ class LiveServer:
 
 
 @contextmanager
-def live_server(workspace: str | Path, *options: str, settings: tuple[str, ...] = ()) -> Iterator[LiveServer]:
-    """Serve a workspace until the block ends."""
+def live_server(
+    workspace: str | Path, *options: str, settings: tuple[str, ...] = (), before: str = ""
+) -> Iterator[LiveServer]:
+    """Serve a workspace until the block ends; `before` is code that shortens times in the server process."""
     port = free_port()
     log = Path(workspace) / f"server-{port}.log"
     sets = [part for setting in settings for part in ("--set", setting)]
-    command = [sys.executable, "-c", "from galclass.cli import main; main()", "serve", "--port", str(port)]
+    command = [sys.executable, "-c", f"{before}\nfrom galclass.cli import main; main()", "serve", "--port", str(port)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with log.open("wb") as output:
         process = subprocess.Popen(

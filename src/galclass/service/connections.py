@@ -5,9 +5,14 @@ Takes protocols and their transports; what is over a limit gets its refusal in t
 
 from __future__ import annotations
 
+import fcntl
+import socket
+import struct
+import termios
 from asyncio import AbstractEventLoop, TimerHandle
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
@@ -24,6 +29,9 @@ MAX_HEADER_BYTES = 32 * 1024
 
 LINGER_S = 2.0
 """Time in which a client whose connection ends may go on sending, so that it gets to read why."""
+
+SYSTEM_BYTES = 128 * 1024
+"""What the system may hold of a response for one client (Linux takes twice as much); by itself it would take 4 MB."""
 
 _FULL = "the server has as many connections as it takes; try again shortly"
 _FULL_ADDRESS = "your address has as many connections as it may have; close one or try again shortly"
@@ -145,6 +153,8 @@ class PoliteTransport:
         self._loop = loop
         self._patience_s = patience_s
         self._ending = False
+        self._socket = transport.get_extra_info("socket")
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SYSTEM_BYTES)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -154,6 +164,12 @@ class PoliteTransport:
         if not self._ending:
             self._transport.write(data)
 
+    def abort(self) -> None:
+        """Hang up and throw away what the client has not taken, in the system too, which would go on offering it."""
+        with suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
     def is_closing(self) -> bool:
         """Say whether nothing more is sent."""
         return self._ending or bool(self._transport.is_closing())
@@ -162,14 +178,26 @@ class PoliteTransport:
         """Send what is left, then hang up; at once, or after `LINGER_S` in which the client may go on sending."""
         if not self.is_closing():
             self._ending = True
+            self._transport.write_eof()
             self._loop.call_later(LINGER_S, self._end, self._loop.time() + self._patience_s)
-            if linger:
-                self._transport.write_eof()
-        if not linger:
+        if not linger and not self._waits():
             self._transport.close()
 
     def _end(self, latest: float) -> None:
-        if self._transport.get_write_buffer_size() and self._loop.time() < latest:
+        if self._transport.is_closing():
+            return
+        if not self._waits():
+            self._transport.close()
+        elif self._loop.time() < latest:
             self._loop.call_later(LINGER_S, self._end, latest)
         else:
-            self._transport.abort()
+            self.abort()
+
+    def _waits(self) -> bool:
+        """Say whether the client has not taken everything: what waits here, and in the system."""
+        if self._transport.get_write_buffer_size():
+            return True
+        try:
+            return any(fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4)))
+        except OSError:
+            return False
