@@ -1,0 +1,231 @@
+"""Where images are scored: lone ones together, slow ones one at a time on the machine, none on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import subprocess
+import sys
+import threading
+import zlib
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from galclass.scoring import Scorer
+from galclass.service import lane as lanes
+from galclass.service.errors import RequestError
+from galclass.service.lane import InTurn, SlowLane, decode_seconds, is_quick
+from galclass.service.together import Together, share
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from hostile import jpeg_of_size  # noqa: E402  # tests/ is no package
+
+PATH = "/v1/services/galaxy-class/1.0/predict"
+
+
+def with_scans(galaxy: bytes, count: int) -> bytes:
+    """A galaxy with so many empty scans before its end."""
+    scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
+    return galaxy[:-2] + scan * count + galaxy[-2:]
+
+
+def run_length_bmp(side_px: int) -> bytes:
+    """A run-length BMP of a few bytes whose header claims many pixels."""
+    pixels = b"\x00\x01"
+    header = struct.pack("<IiiHHIIiiII", 40, side_px, side_px, 1, 8, 1, len(pixels), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 54 + 1024 + len(pixels), 0, 0, 54 + 1024) + header + bytes(1024) + pixels
+
+
+def interlaced_png(side_px: int) -> bytes:
+    """The header of a large interlaced PNG."""
+    header = struct.pack(">IIBBBBB", side_px, side_px, 8, 2, 0, 0, 1)
+    chunk = b"IHDR" + header
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(header)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
+def test_slow_images_are_told_by_header_and_markers(galaxy: bytes) -> None:
+    assert is_quick(galaxy)
+    assert is_quick(b"no image")
+    assert not is_quick(with_scans(galaxy, 200))
+    assert not is_quick(with_scans(galaxy.replace(b"\xff\xc0", b"\xff\xc1", 1), 200))
+    assert not is_quick(jpeg_of_size(galaxy, 4000, 4000))
+    assert not is_quick(run_length_bmp(500)) or decode_seconds(run_length_bmp(500)) == 0.0  # refused by its header
+    assert not is_quick(interlaced_png(2000))
+
+
+def test_lone_images_are_scored_in_the_quick_threads_and_slow_ones_in_the_lane(
+    client: TestClient, galaxy: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+    score = Scorer.score
+
+    def noted(self: Scorer, *arguments, **options):
+        threads.append(threading.current_thread().name)
+        return score(self, *arguments, **options)
+
+    monkeypatch.setattr(Scorer, "score", noted)
+    jpeg = {"Content-Type": "image/jpeg"}
+    for _ in range(3):
+        assert client.post(PATH, content=galaxy, headers=jpeg).status_code == 200
+    assert threads[0].startswith("scoring")  # the model has to be loaded
+    assert threads[-1].startswith("quick")
+    monkeypatch.setattr(lanes, "QUICK_DECODE_S", 0.0)
+    threads.clear()
+    assert client.post(PATH, content=galaxy, headers=jpeg).status_code == 200
+    several = {"files": [("a", (f"{number}.jpg", galaxy)) for number in range(3)]}
+    assert len(client.post(PATH, **several).json()["predictions"]) == 3
+    assert client.post(PATH.replace("predict", "similar"), content=galaxy, headers=jpeg).status_code == 200
+    assert [name.startswith("slow") for name in threads[:5]] == [True] * 5
+
+
+def test_a_slow_image_keeps_its_place_among_quick_ones(galaxies: dict[str, bytes], monkeypatch) -> None:
+    from tiny_model import tiny_model
+
+    scorer = Scorer(tiny_model(0))
+    keys, images = list(galaxies)[:4], list(galaxies.values())[:4]
+    plain = scorer.score(images, object_ids=keys)
+    monkeypatch.setattr(lanes, "is_quick", lambda data: data not in (images[1], images[3]))
+    lane = SlowLane()
+    scored = InTurn(scorer, lane).score(images, object_ids=keys, frame_px=[None] * 4)
+    assert [one.object_id for one in scored] == keys
+    assert [one.predicted_class for one in scored] == [one.predicted_class for one in plain]
+    assert InTurn(scorer, lane).sha256 == scorer.sha256
+    lane.close()
+
+
+HOLDS = """
+import sys
+from pathlib import Path
+from galclass.service.lane import SlowLane
+with SlowLane(Path(sys.argv[1])).turn():
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_the_lane_is_one_for_all_processes(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    lane = SlowLane(lock)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert other.stdout.readline() == "held\n"
+
+        async def scenario() -> None:
+            waiting = asyncio.create_task(lane.run(lambda: 5))
+            await asyncio.sleep(0.3)
+            assert not waiting.done()
+            other.kill()  # the kernel lets go of the lock
+            assert await asyncio.wait_for(waiting, 10) == 5
+
+        asyncio.run(scenario())
+    finally:
+        other.kill()
+        other.communicate()
+    lane.close()
+
+
+def test_a_lane_without_its_lock_still_works(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    lane = SlowLane(tmp_path / "link")
+    assert asyncio.run(lane.run(lambda: 5)) == 5
+    assert not (tmp_path / "elsewhere").exists()  # a link that somebody else put there is not followed
+    assert "at once" in caplog.text
+    lane.close()
+
+
+def test_more_slow_images_than_may_wait_are_refused() -> None:
+    async def scenario() -> None:
+        release = threading.Event()
+        lane = SlowLane()
+        running = [asyncio.create_task(lane.run(release.wait)) for _ in range(lanes.MAX_WAITING + 1)]
+        await asyncio.sleep(0)
+        with pytest.raises(RequestError, match="as much work"):
+            await lane.run(release.wait)
+        release.set()
+        await asyncio.gather(*running)
+        assert lane.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("waiting", "rounds"), [(1, [1]), (8, [8]), (9, [5, 4]), (13, [7, 6]), (16, [8, 8]), (17, [6, 6, 5])]
+)
+def test_those_who_wait_are_answered_in_rounds_of_like_size(waiting: int, rounds: list[int]) -> None:
+    sizes = []
+    while waiting:
+        sizes.append(share(waiting, 8))
+        waiting -= sizes[-1]
+    assert sizes == rounds
+
+
+def rounds_of(items: list[tuple[str, int]], *, most: int = 8, rounds: int = 1) -> list[tuple[str, list[int]]]:
+    """Add items of keys at one time and give the rounds that ran."""
+    ran: list[tuple[str, list[int]]] = []
+
+    async def run(key: str, some: list[int]) -> list[int]:
+        ran.append((key, some))
+        await asyncio.sleep(0)
+        return [-item for item in some]
+
+    async def scenario() -> None:
+        together: Together[str, int, int] = Together(run, lambda _: most, rounds, 1000)
+        results = await asyncio.gather(*(together.add(key, item) for key, item in items))
+        assert results == [-item for _, item in items]
+
+    asyncio.run(scenario())
+    return ran
+
+
+def test_what_arrives_together_runs_together_and_keys_take_turns() -> None:
+    assert rounds_of([("a", n) for n in range(9)]) == [("a", [0, 1, 2, 3, 4]), ("a", [5, 6, 7, 8])]
+    mixed = [("a", n) for n in range(16)] + [("b", 16)]
+    assert [key for key, _ in rounds_of(mixed)] == ["a", "b", "a"]
+    assert [len(some) for _, some in rounds_of([("a", n) for n in range(16)], rounds=2)] == [8, 8]
+
+
+def test_a_failed_round_fails_its_items_and_no_others() -> None:
+    async def run(key: str, some: list[int]) -> list[int]:
+        if key == "bad":
+            raise ZeroDivisionError
+        return some
+
+    async def scenario() -> None:
+        together: Together[str, int, int] = Together(run, lambda _: 8, 1, 1000)
+        adding = (together.add(key, item) for item, key in enumerate(["bad", "good", "bad"]))
+        results = await asyncio.gather(*adding, return_exceptions=True)
+        assert [type(one) for one in results] == [ZeroDivisionError, int, ZeroDivisionError]
+        assert await together.add("good", 7) == 7
+
+    asyncio.run(scenario())
+
+
+def test_items_beyond_the_limit_are_refused_and_cancelled_ones_are_left_out() -> None:
+    async def scenario() -> None:
+        ran: list[list[int]] = []
+        release = asyncio.Event()
+
+        async def run(_: str, some: list[int]) -> list[int]:
+            ran.append(some)
+            await release.wait()
+            return some
+
+        together: Together[str, int, int] = Together(run, lambda _: 1, 1, 2)
+        first = asyncio.create_task(together.add("a", 0))
+        await asyncio.sleep(0.01)
+        waiting = [asyncio.create_task(together.add("a", item)) for item in (1, 2)]
+        await asyncio.sleep(0.01)
+        with pytest.raises(RequestError, match="as much work"):
+            await together.add("a", 3)
+        waiting[0].cancel()
+        release.set()
+        assert await first == 0
+        assert await waiting[1] == 2
+        assert ran == [[0], [2]]
+
+    asyncio.run(scenario())
