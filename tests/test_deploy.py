@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from galclass.config import load_config
+from galclass.service.gate import Hosts
 
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
 TOOLS = Path(sys.executable).parent
@@ -45,3 +49,24 @@ def test_the_systemd_unit_has_no_fault(tmp_path: Path) -> None:
     copy = tmp_path / "galclass.service"
     copy.write_text(unit.replace("/opt/galclass/bin/galclass", "/bin/true"))  # verify wants the program to be there
     run(tool("systemd-analyze"), "verify", "--man=no", copy)
+
+
+def allowed_hosts_of(text: str) -> list[str]:
+    """Read the value of serve.allowed_hosts as the server does."""
+    found = re.findall(r"serve\.allowed_hosts=(\[[^\]]*\])", text)
+    assert len(found) == 1
+    given = re.sub(r"\$\{\w+:-(.*)\}", r"\1", found[0]).replace('\\"', '"')
+    return list(load_config(None, [f"serve.allowed_hosts={given}"]).serve.allowed_hosts)
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml", "galclass.service"])
+def test_whoever_starts_the_server_names_its_hosts(name: str) -> None:
+    text = (DEPLOY / name).read_text()
+    hosts = allowed_hosts_of(text)
+    assert "127.0.0.1" in hosts  # the health check's
+    site = (DEPLOY / "Caddyfile").read_text().splitlines()[1].split()[0]
+    if name == "galclass.service":
+        assert site in hosts
+        assert 'serve.trusted_proxies=["127.0.0.1"]' in text
+    assert all(Hosts("0.0.0.0", hosts).have(host, "172.18.0.2") for host in hosts)
+    assert not Hosts("0.0.0.0", hosts).have("evil.example", "172.18.0.2")

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from galclass.cli import cli
 from galclass.config import Config
+from galclass.errors import ServiceError
 from galclass.service import create_app
 from galclass.service.gate import Hosts
 
@@ -44,6 +45,17 @@ PATH = "/v1/services/galaxy-class/1.0"
 )
 def test_the_hosts_that_a_server_answers_to(bound: str, allowed: tuple[str, ...], host: str, known: bool) -> None:
     assert Hosts(bound, allowed).have(host, "10.0.0.5") is known
+
+
+@pytest.mark.parametrize("name", ["https://galaxies.example.org", "galaxies.example.org:8000", "", "a b", "a/b", "*x"])
+def test_what_is_no_host_name_is_an_error_that_says_so(config: Config, name: str) -> None:
+    with pytest.raises(ServiceError, match="serve.allowed_hosts"):
+        Hosts("127.0.0.1", [name])
+    setting = f'serve.allowed_hosts=["{name}"]'
+    with pytest.raises(ServiceError, match="no host name"):
+        CliRunner().invoke(
+            cli, ["serve", "--workspace", config.workspace, "--port", "18080", "--set", setting], catch_exceptions=False
+        )
 
 
 def client_of(config: Config, **settings: object) -> TestClient:

@@ -26,7 +26,7 @@ def serve(config: Config, host: str | None, port: int | None, workers: int | Non
 
     Example: galclass serve --port 8000 --workers 2
     """
-    from galclass.service.gate import is_everywhere
+    from galclass.service.gate import Hosts
     from galclass.service.server import addresses
     from galclass.service.server import serve as run_server
 
@@ -40,7 +40,7 @@ def serve(config: Config, host: str | None, port: int | None, workers: int | Non
         click.echo(
             "No service is published yet: `galclass publish galaxy-class --model galaxy --version 1.0`", err=True
         )
-    if not settings.allowed_hosts and is_everywhere(settings.host):
+    if Hosts(settings.host, settings.allowed_hosts).any and "*" not in settings.allowed_hosts:
         click.echo(
             "Warning: it listens on all addresses and answers to any Host header, so that any site's page may read it "
             "through a name of its own (DNS rebinding): --set serve.allowed_hosts='[\"galaxies.example.org\"]'",

@@ -12,19 +12,16 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from galclass.errors import ServiceError
 from galclass.service.connections import MAX_HEADER_BYTES, REFUSAL
 from galclass.service.errors import RequestError, refusal_of
 
 _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?", re.ASCII)
+_NAME = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9._~-]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?", re.ASCII)
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OWN_SITE = frozenset({b"same-origin", b"none"})
 _CHECKED = frozenset({b"host", b"origin", b"sec-fetch-site", b"transfer-encoding", b"content-length", b"authorization"})
-
-
-def is_everywhere(bound: str) -> bool:
-    """Say whether a server with this bind address listens on all addresses."""
-    return bound.strip("[]") in _EVERYWHERE
 
 
 class Hosts:
@@ -37,11 +34,24 @@ class Hosts:
     allowed : sequence of str
         `serve.allowed_hosts`: names or addresses, "*.example.org" for all below one, "*" for any. Empty: the loopback
         names and the address that a connection came to; any, where the server listens on all addresses.
+
+    Raises
+    ------
+    ServiceError
+        If one of them is no name or address, such as one with a scheme or a port.
     """
 
     def __init__(self, bound: str, allowed: Sequence[str]) -> None:
+        for name in allowed:
+            if not _NAME.fullmatch(name):
+                raise ServiceError(
+                    "it is no host name",
+                    where="serve.allowed_hosts",
+                    expected='a name without scheme and port, such as "galaxies.example.org" or "*.example.org"',
+                    got=repr(name[:100]),
+                )
         self.named = frozenset(_plain(name) for name in allowed)
-        self.any = "*" in self.named or (not self.named and is_everywhere(bound))
+        self.any = "*" in self.named or (not self.named and bound.strip("[]") in _EVERYWHERE)
         self._suffixes = tuple(name[1:] for name in self.named if name.startswith("*."))
         self._bound = _plain(bound)
 
