@@ -1,20 +1,24 @@
 """Honest clients during an attack: their error rate and latency, and what the attack gets.
 
-Fuzzed bodies, cut uploads, wrong types, decompression bombs, dawdling headers and bodies, huge headers and idle
-connections run beside honest clients. `--first` and `--fuzzed` split a long run into parts.
+Fuzzed bodies, cut uploads, wrong types, decompression bombs, dawdling headers and bodies, huge headers, idle
+connections, slow images, clients that do not read and batches of zeros run beside honest clients,
+which send `--rate` requests a second together (0: as fast as they can) and ask for /healthz ten times a second.
+`--first` and `--fuzzed` split a long run into parts.
 
-Usage: python benchmarks/http_hostility.py [--first 0] [--fuzzed 50000] [--idle 1000] [--honest 4] [--model FILE.onnx]
+Usage: python benchmarks/http_hostility.py [--first 0] [--fuzzed 50000] [--idle 1000] [--honest 4] [--rate 20]
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import itertools
 import socket
 import sys
 import threading
 import time
+import zipfile
 from base64 import b64encode
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +32,7 @@ from galclass.scoring import shipped_model
 
 sys.path.insert(0, str(ROOT / "tests" / "service"))
 
-from hostile import jpeg_of_size, mutated, png_bomb  # noqa: E402  # the tests' own attacks
+from hostile import jpeg_of_size, mutated, png_bomb, run_length_bmp  # noqa: E402  # the tests' own attacks
 
 HEADERS = {"Content-Type": "image/jpeg"}
 
@@ -36,10 +40,11 @@ HEADERS = {"Content-Type": "image/jpeg"}
 class Honest:
     """Clients that send one galaxy after another and note what they get."""
 
-    def __init__(self, url: str, image: bytes, count: int) -> None:
+    def __init__(self, url: str, image: bytes | None, count: int, rate: float = 0.0) -> None:
         self.seconds: list[float] = []
         self.answers: Counter[str] = Counter()
         self._url, self._image = url, image
+        self._pause_s = count / rate if rate else 0.0
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run) for _ in range(count)]
 
@@ -55,10 +60,15 @@ class Honest:
 
     def _run(self) -> None:
         with httpx2.Client(timeout=30) as client:
-            while not self._stop.is_set():
-                started = time.perf_counter()
+            due = time.perf_counter()
+            while not self._stop.wait(max(0.0, due - time.perf_counter())):
+                due += self._pause_s  # what is late is made up for: waiting counts, not only answering
+                started = due - self._pause_s if self._pause_s else time.perf_counter()
                 try:
-                    status = str(client.post(self._url, content=self._image, headers=HEADERS).status_code)
+                    if self._image is None:
+                        status = str(client.get(self._url).status_code)
+                    else:
+                        status = str(client.post(self._url, content=self._image, headers=HEADERS).status_code)
                 except httpx2.TransportError as error:
                     status = type(error).__name__
                 self.seconds.append(time.perf_counter() - started)
@@ -67,9 +77,14 @@ class Honest:
     def line(self, title: str) -> str:
         """Say it in one line."""
         ordered = sorted(self.seconds)
-        p99 = ordered[int(0.99 * (len(ordered) - 1))] * 1000 if ordered else float("nan")
+        p50, p99, p999 = (
+            ordered[int(share * (len(ordered) - 1))] * 1000 if ordered else float("nan") for share in (0.5, 0.99, 0.999)
+        )
         wrong = sum(count for status, count in self.answers.items() if status != "200")
-        said = f"{len(ordered)} honest requests, {wrong} not answered, p99 {p99:.1f} ms, {dict(self.answers)}"
+        said = (
+            f"{len(ordered)} honest requests, {wrong} not answered, p50 {p50:.1f}, p99 {p99:.1f}, p99.9 {p999:.1f} ms"
+        )
+        said += f", {dict(self.answers)}"
         return f"{title:10s} {said}"
 
 
@@ -113,7 +128,10 @@ def attack(url: str, image: bytes, numbers: range, idle: int) -> Counter[str]:
         return found
 
     stop = threading.Event()
-    others = [threading.Thread(target=one, args=(address, parts.path, stop)) for one in (dawdle, shout)]
+    others = [
+        threading.Thread(target=one, args=(address, parts.path, stop)) for one in (dawdle, shout, be_silent, fill)
+    ]
+    others += [threading.Thread(target=send_slow, args=(url, image, stop, answers)) for _ in range(4)]
     for thread in others:
         thread.start()
     with ThreadPoolExecutor(4) as pool:
@@ -146,6 +164,54 @@ def dawdle(address: tuple[str, int], path: str, stop: threading.Event) -> None:
         connection.close()
 
 
+def be_silent(address: tuple[str, int], path: str, stop: threading.Event) -> None:
+    """Forty clients that ask for large files again and again and read nothing."""
+    ask = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20
+    silent: list[socket.socket] = []
+    while not stop.wait(1):
+        for connection in list(silent):
+            try:
+                connection.send(b"")
+                connection.sendall(b"\r\n")
+            except OSError:
+                silent.remove(connection)
+        while len(silent) < 40:
+            silent.append(socket.create_connection(address))
+            silent[-1].settimeout(1)
+            silent[-1].sendall(ask)
+    for connection in silent:
+        connection.close()
+
+
+def fill(address: tuple[str, int], path: str, stop: threading.Event) -> None:
+    """A client that submits zip archives of zeros as batches."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(100):
+            archive.writestr(f"{number}.jpg", bytes(1_000_000))
+    url = f"http://{address[0]}:{address[1]}{path.replace('predict', 'batches')}"
+    with httpx2.Client(timeout=60) as client:
+        while not stop.wait(1):
+            with contextlib.suppress(httpx2.TransportError):
+                client.post(url, content=data.getvalue(), headers={"Content-Type": "application/zip"})
+
+
+def send_slow(url: str, image: bytes, stop: threading.Event, answers: Counter[str]) -> None:
+    """A client that sends images which take long to decode, one after another."""
+    scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
+    kinds = [image[:-2] + scan * count + image[-2:] for count in (30, 100, 190, 4000)]
+    kinds += [one.replace(b"\xff\xc0", frame, 1) for one in kinds for frame in (b"\xff\xc1", b"\xff\xc9")]
+    kinds += [run_length_bmp(1000), run_length_bmp(5000)]
+    with httpx2.Client(timeout=60) as client:
+        for body in itertools.cycle(kinds):
+            if stop.is_set():
+                return
+            try:
+                answers[f"slow {client.post(url, content=body, headers=HEADERS).status_code}"] += 1
+            except httpx2.TransportError as error:
+                answers[f"slow {type(error).__name__}"] += 1
+
+
 def shout(address: tuple[str, int], path: str, stop: threading.Event) -> None:
     """A client that sends huge headers again and again."""
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nX-Long: ".encode() + b"a" * 1_000_000
@@ -161,27 +227,35 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first hostile body; for a run in parts")
     parser.add_argument("--idle", type=int, default=1000)
     parser.add_argument("--honest", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=20.0, help="requests a second of the honest clients together")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--calm-s", type=float, default=10)
     options = parser.parse_args()
     model = options.model.read_bytes() if options.model else shipped_model()
     image = example_image()
     numbers = range(options.first, options.first + options.fuzzed)
-    with galclass_server(model, options.workers) as (url, pid):
+    several = ("serve.max_connections_per_address=1900",)  # all attackers have one address here
+    with galclass_server(model, options.workers, *several) as (url, pid):
+        health = url.split("/v1/")[0] + "/healthz"
         with Honest(url, image, 16):  # every process has its model loaded
             time.sleep(2)
-        with Honest(url, image, options.honest) as calm:
+        with Honest(url, image, options.honest, options.rate) as calm, Honest(health, None, 1, 10) as calm_health:
             time.sleep(options.calm_s)
         before = memory_mib(pid)
         print(calm.line("calm"))
+        print(calm_health.line("/healthz"))
         started = time.perf_counter()
-        with Honest(url, image, options.honest) as honest:
+        with Honest(url, image, options.honest, options.rate) as honest, Honest(health, None, 1, 10) as healthy:
             answers = attack(url, image, numbers, options.idle)
         print(honest.line("attacked"))
+        print(healthy.line("/healthz"))
         took = time.perf_counter() - started
         print(f"attack     bodies {numbers.start} to {numbers.stop - 1} in {took:.0f} s: {dict(answers)}")
         print(f"memory     {before:.0f} MiB before, {memory_mib(pid):.0f} MiB after")
-        if any(status.startswith("5") and status != "503" for status in itertools.chain(answers, honest.answers)):
+        if any(
+            status.removeprefix("slow ").startswith("5") and not status.endswith("503")
+            for status in itertools.chain(answers, honest.answers)
+        ):
             raise SystemExit("there was a 5xx")
 
 

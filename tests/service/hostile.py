@@ -35,6 +35,13 @@ def bmp_of_size(width_px: int, height_px: int) -> bytes:
     return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + header
 
 
+def run_length_bmp(side_px: int) -> bytes:
+    """A run-length BMP of a few bytes whose header claims many pixels."""
+    pixels = b"\x00\x01"
+    header = struct.pack("<IiiHHIIiiII", 40, side_px, side_px, 1, 8, 1, len(pixels), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 54 + 1024 + len(pixels), 0, 0, 54 + 1024) + header + bytes(1024) + pixels
+
+
 def mutated(data: bytes, seed: int) -> bytes:
     """The bytes with some flipped, cut, repeated or replaced; the same for the same seed."""
     dice = random.Random(seed)

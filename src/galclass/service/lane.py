@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from galclass.errors import CutoutError
-from galclass.preprocess import Header, read_header
+from galclass.preprocess import decode_seconds
 from galclass.scoring import Prediction, Scorer
 from galclass.service.pool import ScoringPool
 
@@ -29,32 +28,6 @@ QUICK_DECODE_S = 0.02
 
 MAX_WAITING = 16
 """Images of a process that may wait for the lane; one more is refused with `overloaded`."""
-
-_JPEG_S, _PNG_S, _BMP_S, _RUN_LENGTH_S = 8e-9, 30e-9, 5e-9, 1e-6
-"""Time to decode a pixel on one core; of a JPEG, a pixel and a scan."""
-
-
-def decode_seconds(data: bytes) -> float:
-    """Estimate how long an image takes to decode, in s on one core; 0 where its header is refused.
-
-    Parameters
-    ----------
-    data : bytes
-        An encoded image, which may be hostile.
-    """
-    try:
-        header = read_header(data)
-    except CutoutError:
-        return 0.0
-    return header.width * header.height * _pixel_seconds(data, header)
-
-
-def _pixel_seconds(data: bytes, header: Header) -> float:
-    if header.format == "jpeg":
-        return _JPEG_S * max(1, data.count(b"\xff\xda"))  # of every kind of frame: each scan goes over the whole image
-    if header.format == "png":
-        return _PNG_S
-    return _RUN_LENGTH_S if data[30:34] in (b"\x01\0\0\0", b"\x02\0\0\0") else _BMP_S
 
 
 def is_quick(data: bytes) -> bool:
