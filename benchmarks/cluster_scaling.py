@@ -41,8 +41,8 @@ from tiny_model import tiny_model  # noqa: E402
 from galclass.cluster import connect  # noqa: E402
 from galclass.cluster import score as stage  # noqa: E402
 from galclass.config import ClusterConfig  # noqa: E402
+from galclass.image_files import find_images  # noqa: E402
 from galclass.scoring import Scorer  # noqa: E402
-from galclass.scoring.files import find_images  # noqa: E402
 from galclass.scoring.predict import predict_to  # noqa: E402
 
 SAMPLE_S = 0.25
@@ -173,7 +173,7 @@ def measure_speed(folder: Path, count: int) -> dict[str, Any]:
     predict_to(find_images([images]), scorer, folder / "plain.parquet", processes=1)  # with its listing, as a cluster
     found: dict[str, Any] = {"images": count, "plain_s": time.perf_counter() - began, "nodes": {}}
     some = list(islice(find_images([images]), 1000))
-    found["bytes_per_image"] = sum(path.stat().st_size for path in some) / len(some)
+    found["bytes_per_image"] = sum(os.stat(image.path).st_size for image in some) / len(some)
     settings = ClusterConfig("auto", chunk=1024 if count >= 20_000 else 128)
     for workers in (1, 2):
         with cluster(workers):

@@ -101,3 +101,73 @@ def test_a_catalog_without_a_column_of_labels_says_so(add, folder: Path) -> None
     done = add(folder, "--catalog", catalog(folder, "object_id,kind\n0,Sb\n1,Er\n2,Sb\n"))
     assert done.exit_code == 0
     assert "no labels: object_id, kind; labels are in a column label" in done.output
+
+
+def stored(tmp_path: Path) -> list[str]:
+    with open_database(tmp_path / "images.db") as database:
+        return [one.object_id for one in Images(database).list(limit=100)]
+
+
+def test_one_picture_under_two_ids_is_left_out_and_both_are_named(add, folder: Path, tmp_path: Path) -> None:
+    (folder / "a").mkdir()
+    shutil.copy(folder / "0.jpg", folder / "a" / "9.jpg")
+    done = add(folder)
+    assert done.exit_code == 3
+    assert f"rejected {folder}/0.jpg: duplicate_image: the same picture as 9 ({folder}/a/9.jpg)" in done.output
+    assert f"rejected {folder}/a/9.jpg: duplicate_image: the same picture as 0 ({folder}/0.jpg)" in done.output
+    assert "files: 4 seen = 2 added + 0 already there + 2 rejected + 0 skipped" in done.output
+    assert stored(tmp_path) == ["1", "2"]
+    assert add(folder).output.splitlines()[-2].startswith("0 images added, 2 already there, 2 rejected")
+    done = add(folder, "--duplicates", "keep")
+    assert (done.exit_code, stored(tmp_path)) == (0, ["0", "1", "2", "9"])
+
+
+def test_the_same_file_in_two_folders_is_counted_once(add, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "again")
+    done = add(folder, tmp_path / "again")
+    assert (done.exit_code, stored(tmp_path)) == (0, ["0", "1", "2"])
+    assert "3 images added, 3 already there" in done.output
+
+
+def test_a_picture_that_is_stored_under_another_id_is_named(add, folder: Path, tmp_path: Path) -> None:
+    assert add(folder).exit_code == 0
+    with open_database(tmp_path / "images.db") as database, database.write() as connection:
+        connection.exec_driver_sql("UPDATE galaxy_images SET sha256 = NULL WHERE object_id = '1'")  # inserted by hand
+    new = tmp_path / "new"
+    new.mkdir()
+    for name, source in (("7.jpg", "0.jpg"), ("8.jpg", "1.jpg"), ("2.jpg", "2.jpg")):
+        shutil.copy(folder / source, new / name)
+    done = add(new)
+    assert done.exit_code == 3
+    assert f"rejected {new}/7.jpg: duplicate_image: the same picture as 0 (0.jpg)" in done.output
+    assert f"rejected {new}/8.jpg: duplicate_image: the same picture as 1 (1.jpg)" in done.output
+    assert "files: 3 seen = 0 added + 1 already there + 2 rejected + 0 skipped" in done.output
+    assert stored(tmp_path) == ["0", "1", "2"]
+
+
+def test_a_file_of_two_objects_is_left_out_and_names_both(add, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "mapping.csv").write_text("objid,sample,asset_id\n100,original,0\n101,original,1\n102,original,0\n")
+    table = catalog(folder, "dr7objid,label\n100,Sb\n101,Er\n102,Er\n")
+    words = (folder, "--catalog", table, "--mapping", tmp_path / "mapping.csv", "--rejects", tmp_path / "r.csv")
+    done = add(*words)
+    assert done.exit_code == 3
+    reason = "shared_file: the catalog has it for several objects: 100, 102"
+    assert f"rejected {folder}/0.jpg: {reason}" in done.output
+    assert "catalog: 1 of 3 rows have an image, 1 labels, 0 positions" in done.output
+    assert stored(tmp_path) == ["101", "2"]
+    assert (tmp_path / "r.csv").read_text().splitlines()[1].startswith(f"{folder}/0.jpg,shared_file,")
+    kept = add(*words, "--duplicates", "keep")
+    assert "catalog: 3 of 3 rows have an image, 3 labels, 0 positions" in kept.output
+    assert stored(tmp_path) == ["100", "101", "102", "2"]
+
+
+def test_names_with_dots_are_objects_of_their_own_and_older_ids_stay(add, folder: Path, tmp_path: Path) -> None:
+    assert add(folder).exit_code == 0
+    for source, name in (("0.jpg", "J1.5.jpg"), ("1.jpg", "J1.6.JPG"), ("2.jpg", "J1.7.jfif")):
+        (folder / source).rename(folder / name)
+    with open_database(tmp_path / "images.db") as database, database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM galaxy_images WHERE object_id <> '2'")
+    done = add(folder, "--catalog", catalog(folder, "object_id,label\nJ1.5,Sb\nJ1.6,Er\n"))
+    assert "catalog: 2 of 2 rows have an image, 2 labels" in done.output
+    assert stored(tmp_path) == ["2", "J1.5", "J1.6"]
+    assert "J1.7.jfif: duplicate_image: the same picture as 2 (2.jpg)" in done.output

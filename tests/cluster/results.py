@@ -7,8 +7,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from galclass.image_files import find_images
 from galclass.scoring import Scorer
-from galclass.scoring.files import find_images, predict_files
+from galclass.scoring.files import predict_files
 
 ADDED = {"ra", "dec", "_healpix_29", "scored_at"}
 

@@ -46,3 +46,15 @@ def sky() -> Callable[..., np.ndarray]:
         return np.stack([red, green, blue], -1).clip(0, 255).astype(np.uint8)
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def unlike() -> Callable[[bytes, int], bytes]:
+    """Bytes of a JPEG of which two coefficients are scaled by a number: another picture, nearly alike."""
+
+    def change(data: bytes, number: int) -> bytes:
+        table = data.index(b"\xff\xdb") + 5
+        steps = bytes([1 + number % 251, 1 + number // 251 % 251])
+        return data[: table + 1] + steps + data[table + 3 :]
+
+    return change

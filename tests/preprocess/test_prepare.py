@@ -28,7 +28,7 @@ LABELS = ["Er", "Ei", "Sb", "SBc"]
 
 
 @pytest.fixture
-def make(tmp_path, galaxy) -> Callable[..., Path]:
+def make(tmp_path, galaxy, unlike) -> Callable[..., Path]:
     """Write `count` images under new ids and their catalog into a folder."""
 
     def write(name: str, count: int, variant: str = "", start: int = 0, labels: list[str] = LABELS) -> Path:
@@ -37,7 +37,7 @@ def make(tmp_path, galaxy) -> Callable[..., Path]:
         lines = ["object_id,label,file"]
         for k in range(start, start + count):
             asset = "103169" if k % 2 else "247923"
-            (folder / "images" / f"g{k}.jpg").write_bytes(galaxy(f"gz2_{asset}{variant}.jpg"))
+            (folder / "images" / f"g{k}.jpg").write_bytes(unlike(galaxy(f"gz2_{asset}{variant}.jpg"), k))
             lines.append(f"58773{k:013d},{labels[k % len(labels)]},images/g{k}.jpg")
         (folder / "labels.csv").write_text("\n".join(lines) + "\n")
         return folder
@@ -129,12 +129,22 @@ def test_images_that_match_no_row_are_an_error(make, tmp_path) -> None:
         prepare(configured(folder, tmp_path / "ws"), progress=False)
 
 
-def test_two_images_with_one_key_are_refused(make, tmp_path) -> None:
-    folder = make("source", 3)
-    (folder / "images" / "more").mkdir()
-    shutil.copy(folder / "images" / "g1.jpg", folder / "images" / "more" / "g1.jpg")
-    with pytest.raises(StoreError, match="two images have the same key"):
-        prepare(configured(folder, tmp_path / "ws"), progress=False)
+def test_two_files_of_one_key_are_one_picture_or_rejects_that_name_each_other(make, tmp_path) -> None:
+    folder = make("source", 8)
+    for place, source in (("more/g1.jpg", "g1.jpg"), ("more/g2.jpg", "g3.jpg")):
+        (folder / "images" / place).parent.mkdir(exist_ok=True)
+        shutil.copy(folder / "images" / source, folder / "images" / place)
+    summary = prepare(configured(folder, tmp_path / "ws", prepare__max_rejects=0.6), progress=False)
+    rejects = pq.read_table(tmp_path / "ws/prepared/rejects.parquet").to_pylist()
+    assert {(row["file"], row["code"]) for row in rejects} == {
+        ("g2.jpg", "same_id_other_image"),
+        ("more/g2.jpg", "duplicate_image"),
+        ("g3.jpg", "duplicate_image"),
+    }
+    assert (summary.objects, summary.repeated) == (6, 1)
+    assert "files: 10 seen = 6 prepared + 3 rejected + 1 repeated + 0 skipped" in str(summary)
+    reason = next(row["reason"] for row in rejects if row["file"] == "g2.jpg")
+    assert "58773" + "0" * 12 + "2 has other images: more/g2.jpg" in reason
 
 
 def test_a_disk_that_is_too_small_is_found_before_cutting(make, tmp_path, monkeypatch) -> None:

@@ -12,9 +12,10 @@ import pyarrow.parquet as parquet
 import pytest
 from tiny_model import tiny_model
 
-from galclass.errors import ModelError
+from galclass.errors import ArchiveError, ModelError
+from galclass.image_files import find_images
 from galclass.scoring import ROW_COLUMNS, Scorer
-from galclass.scoring.files import find_images, predict_files
+from galclass.scoring.files import predict_files
 from galclass.scoring.predict import predict_to
 
 
@@ -31,14 +32,14 @@ def folder(tmp_path: Path, galaxies: dict[str, bytes]) -> Path:
 
 
 def test_a_missing_path_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="nowhere"):
+    with pytest.raises(ArchiveError, match="nowhere"):
         list(find_images([tmp_path / "nowhere"]))
 
 
 def test_folders_are_searched_to_the_bottom_for_images_only(folder: Path) -> None:
     found = list(find_images([folder]))
     assert len(found) == 71
-    assert not any(path.suffix == ".txt" for path in found)
+    assert not any(image.name.endswith(".txt") for image in found)
 
 
 def test_a_named_file_is_tried_whatever_its_suffix(folder: Path, scorer: Scorer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,6 +41,19 @@ def images() -> None:
 )
 @click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame in px.")
 @click.option("--stored-px", type=click.IntRange(1), help="Side of the files, where they hold only the frame's centre.")
+@click.option(
+    "--duplicates",
+    type=click.Choice(["reject", "keep"]),
+    default="reject",
+    show_default=True,
+    help="What becomes of one picture under several object ids: all left out, or all added.",
+)
+@click.option(
+    "--rejects",
+    "rejects_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write all rejects to a .csv file.",
+)
 @with_config
 @click.pass_context
 def add(
@@ -50,22 +64,30 @@ def add(
     mapping: Path | None,
     frame_px: int | None,
     stored_px: int | None,
+    duplicates: str,
+    rejects_file: Path | None,
 ) -> None:
     """Add image files, folders or archives (zip, tar); the name without suffix is the object_id.
 
-    What is there already stays as it is; a file that is no image, or another image of an object_id that is there, is
-    reported (exit status 3). With a catalog, object ids, positions and labels come from it.
+    What is there already stays as it is; a file that is no image, another image of an object_id that is there, and one
+    picture under several object ids are reported (exit status 3). With a catalog, object ids, positions and labels come
+    from it. Files that are not images are counted and named; pictures in formats that are not read end with status 3.
 
     Example: galclass images add images_gz2.zip --catalog gz2_hart16.csv
     """
     report = CatalogReport()
     known = read_objects(catalog, mapping, report=report) if catalog else {}
-    check_images(paths, known)
+    listings = check_images(paths, known)
     with open_database(config.database_url) as database:
-        added = add_images(database, paths, known, frame_px=frame_px, stored_px=stored_px)
+        added = add_images(
+            database, paths, known, frame_px=frame_px, stored_px=stored_px,
+            keep_duplicates=duplicates == "keep", listings=listings,
+        )  # fmt: skip
+        if rejects_file:
+            _write_rejects(added, rejects_file)
         _show_added(added)
         complete = not catalog or _describe(database, catalog, known, report)
-    if added.rejects or not complete:
+    if not (added.complete and complete):
         ctx.exit(FINISHED_WITH_REJECTS)
 
 
@@ -73,13 +95,20 @@ def _show_added(added: AddSummary) -> None:
     for reject in added.rejects[:SHOWN]:
         click.echo(f"rejected {reject}")
     if len(added.rejects) > SHOWN:
-        click.echo(f"and {len(added.rejects) - SHOWN:,} more")
+        click.echo(f"and {len(added.rejects) - SHOWN:,} more: name a file with --rejects to get them all")
     click.echo(str(added))
+
+
+def _write_rejects(added: AddSummary, path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("file", "code", "reason"))
+        writer.writerows((reject.file, reject.code, reject.reason) for reject in added.rejects)
 
 
 def _describe(database: Database, catalog: Path, known: Mapping[str, CatalogRow], report: CatalogReport) -> bool:
     """Add what the catalog says; tells whether every row of it has an image."""
-    summary = add_catalog(database, known.values(), catalog.name)
+    summary = add_catalog(database, (row for first in known.values() for row in first.all), catalog.name)
     click.echo(str(summary))
     if report.rejects:
         click.echo(f"catalog rows {report}")

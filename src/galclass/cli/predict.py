@@ -32,9 +32,10 @@ def predict(
     frame_px: int | None,
     processes: int,
 ) -> None:
-    """Classify image files, or all images in folders and their folders.
+    """Classify image files, or all images in folders (to the bottom) and archives (zip, tar).
 
-    A file that is no image is reported and does not stop the rest; the exit status is then 3.
+    A file that is no image is reported and does not stop the rest; the exit status is then 3, as it is for a picture in
+    a format that is not read. Other files are counted and named.
 
     Example: galclass predict my_images/ --output predictions.csv
     """
@@ -43,7 +44,7 @@ def predict(
     scorer = load_scorer(config, model)
     summary = predict_with_progress(paths, scorer, output, frame_px=frame_px, processes=processes)
     show_predictions(summary, output)
-    if summary.rejected:
+    if not summary.complete:
         ctx.exit(FINISHED_WITH_REJECTS)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePath
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -14,10 +15,11 @@ from galclass.cli.tables import console as stdout_console
 from galclass.cli.tables import show as show_table
 from galclass.config import Config
 from galclass.errors import ModelError
+from galclass.image_files import ImageFile, Skipped, find_images
 from galclass.morphology import CLASS_NAMES
 from galclass.preprocess import LOCAL
 from galclass.scoring import IN_PACKAGE, Prediction, Scorer
-from galclass.scoring.files import find_images, repeated_ids
+from galclass.scoring.files import repeated_ids
 from galclass.scoring.predict import PredictSummary, predict_to
 from galclass.scoring.similar import Neighbour
 
@@ -58,17 +60,22 @@ def predict_with_progress(
     console = Console(stderr=True)
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task("looking for images", total=None)
-        files = list(find_images(paths))
+        skipped = Skipped()
+        files = list(find_images(paths, skipped=skipped))
         if not files:
-            raise ModelError("there is no image", where=", ".join(paths), expected=".jpg, .jpeg, .png or .bmp files")
+            raise ModelError(
+                "there is no image", where=", ".join(paths), expected=".jpg, .jpeg, .png or .bmp files",
+                got=f"{skipped.total:,} other files: {skipped}" if skipped.total else "no file",
+            )  # fmt: skip
         _warn_of_repeats(files, console)
         bar.update(task, total=len(files))
-        return predict_to(
+        summary = predict_to(
             files, scorer, output, frame_px=frame_px, processes=processes, advance=lambda n: bar.advance(task, n)
         )
+    return replace(summary, skipped=skipped, lost=skipped.lost(one.object_id for one in files))
 
 
-def _warn_of_repeats(files: Sequence[Path], console: Console) -> None:
+def _warn_of_repeats(files: Sequence[ImageFile], console: Console) -> None:
     repeats = repeated_ids(files)
     if repeats:
         shown = "; ".join(f"{before} and {path}" for before, path in repeats[:REPEATS_SHOWN])
@@ -92,20 +99,26 @@ def show_predictions(summary: PredictSummary, output: str | None) -> None:
             console.print(f"and {hidden:,} more: name a file with --output to get them all")
     if summary.rejects:
         rejects = Table("rejected file", "reason")
-        for path, prediction in summary.rejects:
-            rejects.add_row(str(path), str(prediction.error))
+        for image, prediction in summary.rejects:
+            rejects.add_row(str(image), str(prediction.error))
         show_table(rejects, console)
     console.print(str(summary), soft_wrap=True, highlight=False)
 
 
-def _table(predictions: Sequence[tuple[Path, Prediction]]) -> Table:
+def _table(predictions: Sequence[tuple[ImageFile, Prediction]]) -> Table:
     table = Table("file", "class", "", "group", "probability", "could be", "flags")
-    for path, one in predictions:
+    for image, one in predictions:
         name = one.predicted_class or ""
         best = max(one.probabilities or (0.0,))
         could_be = " ".join(one.prediction_set)
         table.add_row(
-            path.name, name, CLASS_NAMES[name], one.predicted_group, f"{best:.3f}", could_be, " ".join(one.flags)
+            PurePath(str(image)).name,
+            name,
+            CLASS_NAMES[name],
+            one.predicted_group,
+            f"{best:.3f}",
+            could_be,
+            " ".join(one.flags),
         )
     return table
 

@@ -13,11 +13,13 @@ from galclass.config import Config
 @with_config
 @cluster_option
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
-def prepare(config: Config, cluster: str | None, progress: bool) -> int:
+@click.pass_context
+def prepare(ctx: click.Context, config: Config, cluster: str | None, progress: bool) -> None:
     """Cut every image of the sources, split the objects, and write the prepared/ folder of the workspace.
 
     A second run does nothing; an interrupted one goes on where it stopped. Files and catalog rows that
-    are left out stand in prepared/rejects.parquet with the reason (exit status 3).
+    are left out stand in prepared/rejects.parquet with the reason (exit status 3), so do objects that share a picture
+    unless prepare.duplicates is "keep". Pictures in formats that are not read are named (exit status 3).
 
     Example: galclass prepare --config configs/demo.toml
     """
@@ -31,4 +33,5 @@ def prepare(config: Config, cluster: str | None, progress: bool) -> int:
 
         summary = prepare_here(config, progress=progress)
     click.echo(str(summary))
-    return FINISHED_WITH_REJECTS if summary.rejects else 0
+    if not summary.complete:
+        ctx.exit(FINISHED_WITH_REJECTS)

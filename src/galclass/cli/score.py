@@ -52,7 +52,7 @@ def score(
         with open_database(config.database_url) as database:
             summary = score_pending(database, name, watch=watch, progress=True)
     click.echo(str(summary))
-    if summary.rejected:
+    if not summary.complete:
         ctx.exit(FINISHED_WITH_REJECTS)
 
 

@@ -8,17 +8,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import posixpath
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 from galclass.cluster.folder import Folder, is_url
-from galclass.errors import ClusterError
-from galclass.scoring.files import SUFFIXES, shown
+from galclass.errors import ArchiveError, ClusterError
+from galclass.image_files import DEFAULT_LIMITS, Skipped, shown
+from galclass.image_files.folders import walk
+from galclass.image_files.listing import file_stamp
+from galclass.image_files.names import Kind, kind_of
+from galclass.image_files.zips import zip_contents
+from galclass.image_names import suffix_of
+from galclass.preprocess.images import file_key
 
 ARCHIVES: Mapping[str, Literal["zip", "tar", "parquet"]] = {
     ".zip": "zip",
@@ -27,8 +32,6 @@ ARCHIVES: Mapping[str, Literal["zip", "tar", "parquet"]] = {
     ".gz": "tar",
     ".parquet": "parquet",
 }
-
-_WANTED = frozenset({*SUFFIXES, *ARCHIVES})
 
 Place = tuple[str, float | None, float | None]
 """What a catalog says of a file: object id, right ascension and declination in deg (J2000)."""
@@ -51,7 +54,7 @@ class WorkChunk:
     row_group : int
         Of "parquet".
     places : dict of str to (object id, ra, dec)
-        By name without folder and suffix, where a catalog was given.
+        By name without folder and image suffix, where a catalog was given.
     stamp : str
         Changes when the files do.
     """
@@ -80,7 +83,9 @@ def chunk_name(number: int, chunk: WorkChunk) -> str:
     return f"{number:09d}-{hashlib.sha256(chunk.to_json().encode()).hexdigest()[:16]}"
 
 
-def work_chunks(images: str, size: int, objects: Mapping[str, Place] | None = None) -> Iterator[WorkChunk]:
+def work_chunks(
+    images: str, size: int, objects: Mapping[str, Place] | None = None, skipped: Skipped | None = None
+) -> Iterator[WorkChunk]:
     """List images as chunks, lazily.
 
     Parameters
@@ -91,7 +96,9 @@ def work_chunks(images: str, size: int, objects: Mapping[str, Place] | None = No
     size : int
         Images a chunk of loose files or zip members; a shard or row group is a chunk whatever its size.
     objects : mapping of file key to (object id, ra, dec), optional
-        From a catalog; the key is the file's name without folder and suffix.
+        From a catalog; the key is the file's name without folder and image suffix.
+    skipped : Skipped, optional
+        Gets the files of folders and zips that are not images.
 
     Raises
     ------
@@ -99,7 +106,8 @@ def work_chunks(images: str, size: int, objects: Mapping[str, Place] | None = No
         If nothing is there, or positions are to come from a catalog for shards and tables, which bring their own.
     """
     found = False
-    for chunk in _listed(images, size):
+    skipped = Skipped() if skipped is None else skipped
+    for chunk in _listed(images, size, skipped):
         found = True
         if objects is None:
             yield chunk
@@ -111,17 +119,20 @@ def work_chunks(images: str, size: int, objects: Mapping[str, Place] | None = No
                 got="a catalog",
             )
         else:
-            keys = (stem_of(name) for name in chunk.names)
+            keys = (file_key(name) for name in chunk.names)
             yield replace(chunk, places={key: objects[key] for key in keys if key in objects})
     if not found:
-        raise ClusterError("there is no image", where=images, expected="images, zips, tars or Parquet files")
+        raise ClusterError(
+            "there is no image", where=images, expected="images, zips, tars or Parquet files",
+            got=f"{skipped.total:,} other files: {skipped}" if skipped.total else "no file",
+        )  # fmt: skip
 
 
-def _listed(images: str, size: int) -> Iterator[WorkChunk]:
+def _listed(images: str, size: int, skipped: Skipped) -> Iterator[WorkChunk]:
     folder, name = _split(images)
     path = folder.place if is_url(images) else str(Path(folder.place).resolve())
-    stamp = _stamp(images) if name and not is_url(images) else ""
-    entries = iter([(name, stamp)]) if name else _entries(folder, images)
+    stamp = file_stamp(images) if name and not is_url(images) else ""
+    entries = iter([(name, stamp)]) if name else _entries(folder, images, skipped)
     base, label = path.rstrip("/"), (images.rsplit("/", 1)[0] if name and "/" in images else "" if name else images)
     prefix = label.rstrip("/") + "/" if label else ""
     loose: list[tuple[str, str]] = []
@@ -131,7 +142,7 @@ def _listed(images: str, size: int) -> Iterator[WorkChunk]:
             loose.append((entry, stamp))
         else:
             whole = WorkChunk(kind, f"{base}/{entry}", prefix + entry, stamp=stamp)
-            yield from _parts_of(whole, folder, entry, size)
+            yield from _parts_of(whole, folder, entry, size, skipped)
         if len(loose) == size:
             yield _files(base, label, loose)
             loose = []
@@ -146,7 +157,7 @@ def _files(base: str, label: str, entries: list[tuple[str, str]]) -> WorkChunk:
 
 def _split(images: str) -> tuple[Folder, str]:
     """Give a folder and "", or the folder of one file and its name."""
-    if suffix_of(images) in _WANTED and not Path(images).is_dir():
+    if _is_wanted(images) and not Path(images).is_dir():
         head, _, name = images.rpartition("/")
         if not is_url(images) and not Path(images).is_file():
             raise ClusterError("no such file", where=images)
@@ -156,60 +167,56 @@ def _split(images: str) -> tuple[Folder, str]:
     return Folder(images), ""
 
 
-def _entries(folder: Folder, images: str) -> Iterator[tuple[str, str]]:
+def _is_wanted(name: str) -> bool:
+    return kind_of(name) is Kind.IMAGE or (suffix_of(name) in ARCHIVES and kind_of(name) is not Kind.SYSTEM)
+
+
+def _entries(folder: Folder, images: str, skipped: Skipped) -> Iterator[tuple[str, str]]:
     """List what may be scored, with stamps: a disk in `galclass predict`'s order, a store in its own (by name)."""
-    listed = folder.sizes() if is_url(images) else _walk(Path(images))
+    listed = folder.sizes() if is_url(images) else _walk(Path(images), skipped)
     for name, stamp in listed:
-        if suffix_of(name) in _WANTED:
+        if _is_wanted(name):
             yield name, stamp
+        else:
+            skipped.add(kind_of(name), name)
 
 
-def _walk(root: Path) -> Iterator[tuple[str, str]]:
-    for where, folders, names in os.walk(root, onerror=_not_listed):
-        folders.sort()
-        inside = Path(where).relative_to(root).as_posix()
-        prefix = "" if inside == "." else f"{inside}/"
-        for name in sorted(names):
-            if suffix_of(name) in _WANTED:  # before anything is asked of the disk
-                yield prefix + name, _stamp(os.path.join(where, name))
+def _walk(root: Path, skipped: Skipped) -> Iterator[tuple[str, str]]:
+    for name, _ in walk(str(root), _not_listed, lambda name: skipped.add(Kind.REPEATED, name)):
+        yield name, file_stamp(os.path.join(root, name)) if _is_wanted(name) else ""
 
 
-def _not_listed(error: OSError) -> None:
+def _not_listed(inside: str, error: OSError) -> None:
     """Stop: a folder that is passed over would be missing from a run that says it is whole."""
     raise ClusterError(
         "a folder cannot be listed",
-        where=str(error.filename),
+        where=shown(str(error.filename)),
         got=error.strerror,
         advice="mend it and run the same command again",
     ) from error
 
 
-def _stamp(path: str) -> str:
-    try:
-        facts = os.stat(path)
-    except OSError:  # a link to nowhere, or gone meanwhile
-        return "gone"
-    return f"{facts.st_size} {facts.st_mtime_ns}"
-
-
-def _parts_of(whole: WorkChunk, folder: Folder, name: str, size: int) -> Iterator[WorkChunk]:
+def _parts_of(whole: WorkChunk, folder: Folder, name: str, size: int, skipped: Skipped) -> Iterator[WorkChunk]:
     """Cut an archive into chunks by its directory; one whose directory is damaged stays whole and becomes a reject."""
     cut: dict[str, Callable[[], Iterator[WorkChunk]]] = {
-        "zip": lambda: _zip_parts(whole, folder, name, size),
+        "zip": lambda: _zip_parts(whole, folder, name, size, skipped),
         "parquet": lambda: _row_groups(whole, folder, name),
         "tar": lambda: iter([whole]),
     }
     yield from cut[whole.kind]()
 
 
-def _zip_parts(whole: WorkChunk, folder: Folder, name: str, size: int) -> Iterator[WorkChunk]:
+def _zip_parts(whole: WorkChunk, folder: Folder, name: str, size: int, skipped: Skipped) -> Iterator[WorkChunk]:
     try:
         with folder.open(name) as file, zipfile.ZipFile(file) as archive:
-            names = (info.filename for info in archive.infolist() if _is_image(info.filename))
-            while part := tuple(islice(names, size)):
-                yield replace(whole, names=part)
-    except zipfile.BadZipFile:
+            contents = zip_contents(archive, whole.label, DEFAULT_LIMITS)
+    except (zipfile.BadZipFile, ArchiveError):
         yield whole
+        return
+    skipped.update(contents.skipped)
+    names = iter([*(image.name for image in contents.images), *dict.fromkeys(one.name for one in contents.faults)])
+    while part := tuple(islice(names, size)):
+        yield replace(whole, names=part)
 
 
 def _row_groups(whole: WorkChunk, folder: Folder, name: str) -> Iterator[WorkChunk]:
@@ -224,21 +231,6 @@ def _row_groups(whole: WorkChunk, folder: Folder, name: str) -> Iterator[WorkChu
         return
     for number in range(count):
         yield replace(whole, row_group=number)
-
-
-def stem_of(name: str) -> str:
-    """Give a file's name without folders and suffix; as `PurePosixPath.stem`, at a tenth of its time."""
-    return posixpath.splitext(posixpath.basename(name))[0]
-
-
-def suffix_of(name: str) -> str:
-    """Give a file's suffix with its dot, in small letters."""
-    return posixpath.splitext(name)[1].lower()
-
-
-def _is_image(name: str) -> bool:
-    parts = PurePosixPath(name)
-    return parts.suffix.lower() in SUFFIXES and "__MACOSX" not in parts.parts and not parts.name.startswith("._")
 
 
 def label_of(chunk: WorkChunk, name: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,9 +20,13 @@ from galclass.cluster.folder import Folder
 from galclass.cluster.patience import patiently
 from galclass.cluster.reading import read_local
 from galclass.errors import StoreError
+from galclass.image_files import ImageFile, read_image
+from galclass.image_files.reading import READ_ERRORS
+from galclass.image_files.zips import is_zip
 from galclass.preprocess.chunks import Chunk, Reject, fill_chunk
 from galclass.preprocess.cutouts import CutoutParameters
-from galclass.preprocess.filling import Fill, Stream, check_disk, files_bar, with_bytes
+from galclass.preprocess.filling import Fill, check_disk, chunks_with_bytes, files_bar
+from galclass.preprocess.headers import MAX_BYTES
 from galclass.preprocess.pool import Items
 from galclass.preprocess.store import StoreWriter
 
@@ -51,7 +54,6 @@ def _fill(
     processes: int,
     progress: bool,
     *,
-    stream: Stream,
     patience_s: float,
 ) -> int:
     del processes  # Ray knows the cores
@@ -62,7 +64,7 @@ def _fill(
     check_disk(writer, todo)
     job = shared(CutJob(writer.parameters, str(writer.folder.resolve()), patience_s))
     streamed = not all(_has_random_access(chunk.images) for chunk in missing)
-    work = (_described(chunk, items) for chunk, items in with_bytes(missing, stream))
+    work = (_described(chunk, items) for chunk, items in chunks_with_bytes(missing))
     with files_bar(writer.places, writer.places - todo, progress) as advance, writer.partial.open("r+b") as pixels:
         for result in map_work(work, cut_chunk, job=job, wave=_STREAMED_WAVE if streamed else None):
             pixels.seek(result["first"] * writer.bytes_per_cutout)
@@ -80,7 +82,7 @@ def _with_real_path(chunk: Chunk) -> Chunk:
 
 
 def _has_random_access(images: str) -> bool:
-    return Path(images).is_dir() or zipfile.is_zipfile(images)
+    return Path(images).is_dir() or is_zip(images)
 
 
 def _described(chunk: Chunk, items: Items | None) -> Work:
@@ -154,11 +156,10 @@ def _is_there_after_all(chunk: Chunk, name: str, patience_s: float) -> bool:
 
 def _bytes(chunk: Chunk, name: str, patience_s: float) -> bytes:
     try:
-        if Path(chunk.images).is_file():
-            with zipfile.ZipFile(chunk.images) as archive:
-                return archive.read(name)
+        if chunk.places is not None:
+            return read_image(ImageFile(chunk.images, name, chunk.places[chunk.names.index(name)]), MAX_BYTES)
         return read_local(chunk.images, name, patience_s)
-    except (OSError, KeyError, zipfile.BadZipFile):
+    except READ_ERRORS:
         return b""
 
 

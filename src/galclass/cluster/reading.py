@@ -20,11 +20,16 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
 
 from galclass.cluster.folder import Folder, is_url
-from galclass.cluster.inputs import WorkChunk, label_of, stem_of
+from galclass.cluster.inputs import WorkChunk, label_of
 from galclass.cluster.patience import patiently
+from galclass.errors import ArchiveError
+from galclass.image_files import DEFAULT_LIMITS, shown
+from galclass.image_files.names import Kind, kind_of
+from galclass.image_files.zips import zip_contents
+from galclass.image_names import suffix_of
 from galclass.preprocess.headers import MAX_BYTES
+from galclass.preprocess.images import file_key
 from galclass.scoring import CHUNK
-from galclass.scoring.files import SUFFIXES, shown
 from galclass.scoring.prediction import ImageFault
 
 READERS = 16
@@ -54,6 +59,8 @@ def read_items(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
     readers = {"files": _files, "zip": _zip, "tar": _tar, "parquet": _parquet}
     try:
         yield from readers[chunk.kind](chunk, patience_s)
+    except ArchiveError as error:
+        yield _broken(chunk, error.what)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, FileNotFoundError, PermissionError) as error:
         yield _broken(chunk, str(error) or type(error).__name__)
 
@@ -65,8 +72,8 @@ def _broken(chunk: WorkChunk, reason: str) -> Item:
 
 
 def _item(chunk: WorkChunk, name: str, data: bytes, fault: ImageFault | None = None) -> Item:
-    key = stem_of(name)
-    object_id, ra, dec = (chunk.places or {}).get(key, (shown(key), None, None))
+    key = file_key(name)
+    object_id, ra, dec = (chunk.places or {}).get(key, (key, None, None))
     return Item(label_of(chunk, name), object_id, data, ra, dec, fault)
 
 
@@ -132,40 +139,48 @@ def _opened_here(path: Path) -> IO[bytes]:
 
 def _zip(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
     with _opened(chunk, patience_s) as file, zipfile.ZipFile(file) as archive:
+        contents = zip_contents(archive, chunk.label, DEFAULT_LIMITS)
+        infos = {image.name: image.info for image in contents.images}
+        faults = {fault.name: ImageFault(fault.code, fault.reason) for fault in contents.faults}
         for name in chunk.names:
+            if name in faults:
+                yield _item(chunk, name, b"", faults[name])
+                continue
             try:
-                with archive.open(name) as member:
+                with archive.open(infos[name]) as member:
                     yield _item(chunk, name, member.read(MAX_BYTES + 1))
             except (KeyError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
                 yield _item(chunk, name, b"", ImageFault("unreadable", str(error)))
 
 
 def _tar(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
-    """Stream a shard: members of one sample stand together and share their name up to the first dot."""
+    """Stream a shard: members of one sample stand together and share their name without suffix."""
     with _opened(chunk, patience_s) as file, tarfile.open(fileobj=file, mode="r|*") as archive:
         for facts, images in _samples(archive):
-            for name, data in images:
-                own = str(facts.get("object_id", shown(PurePosixPath(name).name.split(".")[0])))
-                yield Item(label_of(chunk, name), own, data, _number(facts.get("ra")), _number(facts.get("dec")))
+            for name, data, fault in images:
+                own = str(facts.get("object_id", file_key(name)))
+                place = (_number(facts.get("ra")), _number(facts.get("dec")))
+                yield Item(label_of(chunk, name), own, data, *place, fault)
 
 
-def _samples(archive: tarfile.TarFile) -> Iterator[tuple[dict[str, Any], list[tuple[str, bytes]]]]:
-    key, facts, images = "", dict[str, Any](), list[tuple[str, bytes]]()
+def _samples(
+    archive: tarfile.TarFile,
+) -> Iterator[tuple[dict[str, Any], list[tuple[str, bytes, ImageFault | None]]]]:
+    key, facts, images = "", dict[str, Any](), list[tuple[str, bytes, ImageFault | None]]()
     for info in archive:
-        path = PurePosixPath(info.name)
-        suffix = path.suffix.lower()
-        if not info.isreg() or (suffix not in SUFFIXES and suffix != ".json"):
+        is_facts = suffix_of(info.name) == ".json"
+        if info.isdir() or not (is_facts or kind_of(info.name) is Kind.IMAGE):
             continue
-        sample = str(path.parent / path.name.split(".")[0])
+        sample = str(PurePosixPath(info.name).with_suffix(""))
         if sample != key:
             yield facts, images
             key, facts, images = sample, {}, []
-        member = archive.extractfile(info)
+        member = archive.extractfile(info) if info.isreg() else None
         data = member.read(MAX_BYTES + 1) if member else b""
-        if suffix == ".json":
+        if is_facts:
             facts = _facts(data)
         else:
-            images.append((info.name, data))
+            images.append((info.name, data, None if member else ImageFault("link", "the member is a link or device")))
     yield facts, images
 
 

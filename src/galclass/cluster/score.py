@@ -33,6 +33,7 @@ from galclass.cluster.progress import bar
 from galclass.cluster.scoring_work import ScoreJob, score_chunk
 from galclass.config import ClusterConfig
 from galclass.errors import ClusterError
+from galclass.image_files import Skipped
 from galclass.scoring import CHUNK, ModelId, Scorer
 
 MANIFEST, PLAN = "manifest.json", "plan.json"
@@ -60,6 +61,8 @@ class ClusterScoreSummary:
     nodes : int
         Machines at the end of the run.
     seconds : float
+    skipped : Skipped
+        Files of folders and zips that are not images.
     """
 
     output: str
@@ -71,8 +74,15 @@ class ClusterScoreSummary:
     new: int = 0
     nodes: int = 0
     seconds: float = 0.0
+    skipped: Skipped = field(default_factory=Skipped)
 
     def __str__(self) -> str:
+        if not self.skipped.total:
+            return self._counts()
+        parts = f"{self.scored - self.rejected:,} scored + {self.rejected:,} rejected + {self.skipped.total:,} skipped"
+        return f"{self._counts()}\nfiles: {self.scored + self.skipped.total:,} seen = {parts}\nskipped: {self.skipped}"
+
+    def _counts(self) -> str:
         codes = ", ".join(f"{count:,} {code}" for code, count in self.rejects.items())
         text = f"score: {self.scored:,} images with {self.model} in {self.partitions:,} partitions"
         text += f", {self.rejected:,} rejected" + (f" ({codes})" if codes else "")
@@ -133,6 +143,7 @@ def score_on_cluster(
         chunks = _Chunks(folder, images, settings.chunk, objects)
         new = _score(chunks, job, progress)
         manifest = _gather(folder, chunks.names, scorer, started, settings, plan, progress)
+        manifest["skipped"] = chunks.skipped.as_facts()
         count = nodes()
     folder.write(MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
     folder.delete(list(folder.names(PARTS)) + list(folder.names(ATTEMPTS)))
@@ -144,7 +155,8 @@ class _Chunks:
 
     def __init__(self, folder: Folder, images: str, size: int, objects: Mapping[str, Place] | None) -> None:
         self._there = set(folder.names(PARTS))
-        self._chunks = work_chunks(images, size, objects)
+        self.skipped = Skipped()
+        self._chunks = work_chunks(images, size, objects, self.skipped)
         self.names: list[str] = []
 
     def __iter__(self) -> Iterator[Work]:
@@ -255,5 +267,6 @@ def _read_json(folder: Folder, name: str) -> dict[str, Any] | None:
 
 def _summary(output: str, model: ModelId, manifest: dict[str, Any], **run: Any) -> ClusterScoreSummary:
     return ClusterScoreSummary(
-        output, model, manifest["rows"], manifest["rejected"], len(manifest["partitions"]), manifest["rejects"], **run
-    )
+        output, model, manifest["rows"], manifest["rejected"], len(manifest["partitions"]), manifest["rejects"],
+        skipped=Skipped.from_facts(manifest.get("skipped", {})), **run,
+    )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from galclass.cluster.inputs import Place
 from galclass.config import Config
+from galclass.errors import ClusterError
 
 if TYPE_CHECKING:
     from galclass.cluster.score import ClusterScoreSummary
@@ -82,7 +83,15 @@ def _objects(catalog: str | None) -> Mapping[str, Place] | None:
         return None
     from galclass.database.positions import read_objects
 
-    return {key: (row.object_id, row.ra, row.dec) for key, row in read_objects(Path(catalog)).items()}
+    rows = read_objects(Path(catalog))
+    shared = next(((key, row) for key, row in rows.items() if row.others), None)
+    if shared is not None:
+        key, row = shared
+        raise ClusterError(
+            "one image belongs to several objects", where=catalog, expected="one object an image",
+            got=f"{', '.join(one.object_id for one in row.all)} for {key}",
+        )  # fmt: skip
+    return {key: (row.object_id, row.ra, row.dec) for key, row in rows.items()}
 
 
 def _scorer(config: Config, model: str) -> Scorer:

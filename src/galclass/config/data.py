@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from galclass.config.strict import STRICT
 
@@ -124,6 +125,9 @@ class PrepareConfig:
         Largest share of rejected files, in [0, 1], before the stage fails.
     processes : int
         Worker processes; 0 takes one per core.
+    duplicates : str
+        What becomes of objects that share a picture, by its bytes or its pixels: "reject" leaves them all out; "keep"
+        keeps them, with the split of the smallest object id (as text) for all.
     """
 
     __pydantic_config__ = STRICT
@@ -143,3 +147,4 @@ class PrepareConfig:
     limit: int | None = None
     max_rejects: float = 0.05
     processes: int = 0
+    duplicates: Literal["reject", "keep"] = "reject"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,12 +12,16 @@ from galclass.database.images import AddSummary, ImageReject, Images, NewImage
 from galclass.database.labels import NewLabel, add_labels
 from galclass.database.positions import CatalogRow
 from galclass.database.statements import chunked
-from galclass.download import iter_images, list_images
 from galclass.errors import ArchiveError, CatalogError, CutoutError
+from galclass.image_files import FileFault, Listing, Skipped, iter_images, list_images, shown
 from galclass.preprocess import read_header
+from galclass.preprocess.images import file_key
 
 CHUNK = 1000
 """Catalog rows a transaction."""
+
+OTHERS_NAMED = 5
+"""Other files of the same picture that a reject names."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,13 @@ class CatalogSummary:
         )
 
 
-def check_images(paths: Iterable[Path], known: Mapping[str, CatalogRow]) -> None:
+def check_images(paths: Iterable[Path], known: Mapping[str, CatalogRow]) -> list[Listing]:
     """Check, before anything is written, that there are images and that the catalog, if any, knows one of them.
+
+    Returns
+    -------
+    list of Listing
+        One for each path.
 
     Raises
     ------
@@ -53,17 +63,23 @@ def check_images(paths: Iterable[Path], known: Mapping[str, CatalogRow]) -> None
     CatalogError
         If no row of the catalog has a file.
     """
-    paths = list(paths)
-    keys = [Path(entry.name).stem for path in paths for entry in list_images(path)]
-    where = ", ".join(map(str, paths))
+    listings = [list_images(path) for path in paths]
+    names = (one.name for listing in listings for part in (listing.entries, listing.faults) for one in part)
+    keys = [file_key(name) for name in names]
+    where = ", ".join(shown(listing.path) for listing in listings)
     if not keys:
-        raise ArchiveError("there is no image", where=where, expected=".jpg, .jpeg, .png or .bmp files")
+        skipped = _skipped(listings)
+        raise ArchiveError(
+            "there is no image", where=where, expected=".jpg, .jpeg, .png or .bmp files",
+            got=f"{skipped.total:,} other files: {skipped}" if skipped.total else "no file",
+        )  # fmt: skip
     if known and not any(key in known for key in keys):
         raise CatalogError(
             "no row of the catalog has an image", where=where, expected=f"files such as {next(iter(known))}.jpg",
             got=f"files such as {keys[0]}",
             advice="a row belongs to the file named like its asset_id, else its object_id; GZ2 needs --mapping",
         )  # fmt: skip
+    return listings
 
 
 def add_images(
@@ -73,6 +89,8 @@ def add_images(
     *,
     frame_px: int | None = None,
     stored_px: int | None = None,
+    keep_duplicates: bool = False,
+    listings: Sequence[Listing] = (),
 ) -> AddSummary:
     """Add the images of files, folders and archives; what gives none is among the summary's rejects.
 
@@ -81,11 +99,27 @@ def add_images(
     database : Database
     paths, known, frame_px, stored_px
         As for `new_images`.
+    keep_duplicates : bool
+        False: files of the same bytes for different objects, and files that are several objects' by the catalog, are
+        all rejects that name each other. The files are read twice then, so that none is added before that is known.
+    listings : sequence of Listing
+        From `check_images`, so that nothing is listed again.
     """
+    listings = listings or [list_images(path) for path in paths]
     rejects: list[ImageReject] = []
-    new = new_images(paths, known, rejects, frame_px=frame_px, stored_px=stored_px)
-    summary = Images(database).add(new)
-    return replace(summary, rejects=(*rejects, *summary.rejects))
+    duplicates = {} if keep_duplicates else _duplicates(listings, known)
+    new = _new_images(listings, known, rejects, duplicates, (frame_px, stored_px), keep_duplicates)
+    summary = Images(database).add(new, keep_duplicates=keep_duplicates)
+    shared = sum(
+        len(row.others) for listing in listings for entry in listing if (row := known.get(file_key(entry.name)))
+    )
+    return replace(
+        summary,
+        rejects=(*rejects, *summary.rejects),
+        skipped=_skipped(listings),
+        lost=tuple(name for listing in listings for name in listing.lost()),
+        shared=shared if keep_duplicates else 0,
+    )
 
 
 def new_images(
@@ -96,43 +130,90 @@ def new_images(
     frame_px: int | None = None,
     stored_px: int | None = None,
 ) -> Iterator[NewImage]:
-    """Give the images of files, folders and archives, one at a time.
+    """Yield the images of files, folders and archives, one at a time.
 
     Parameters
     ----------
     paths : iterable of Path
         Image files, folders, zip and tar archives.
     known : mapping
-        Catalog rows by file name without suffix; a file that is not in it keeps that name as object_id.
+        Catalog rows by file key; a file that is not in it keeps that key as object_id.
     rejects : list of ImageReject
-        Gets the files that cannot be read or are no images.
+        Gets the files that cannot be read, are no images, or are several objects' by the catalog.
     frame_px, stored_px : int, optional
         Sides of the survey's frame and of the files.
     """
-    for path in paths:
-        for name, data in _images_of(path, rejects):
-            row = known.get(Path(name).stem) or CatalogRow(Path(name).stem, None, None, None, {})
-            yield NewImage(row.object_id, data, name, frame_px, stored_px, row.ra, row.dec, _file(path, name))
+    yield from _new_images([list_images(path) for path in paths], known, rejects, {}, (frame_px, stored_px), False)
 
 
-def _images_of(path: Path, rejects: list[ImageReject]) -> Iterator[tuple[str, bytes]]:
-    def unreadable(name: str, error: OSError) -> None:
-        rejects.append(ImageReject(_file(path, name), "unreadable", error.strerror or str(error)))
+def _new_images(
+    listings: Sequence[Listing],
+    known: Mapping[str, CatalogRow],
+    rejects: list[ImageReject],
+    duplicates: Mapping[str, str],
+    sizes: tuple[int | None, int | None],
+    keep_shared: bool,
+) -> Iterator[NewImage]:
+    for listing in listings:
+        for name, data in _images_of(listing, rejects):
+            file = _file(listing, name)
+            rows = _rows_of(name, known)
+            if len(rows) > 1 and not keep_shared:
+                ids = ", ".join(row.object_id for row in rows)
+                rejects.append(ImageReject(file, "shared_file", f"the catalog has it for several objects: {ids}"))
+            elif file in duplicates:
+                rejects.append(ImageReject(file, "duplicate_image", duplicates[file]))
+            else:
+                for row in rows:
+                    yield NewImage(row.object_id, data, shown(name), *sizes, row.ra, row.dec, file)
 
-    for name, data in iter_images(path, unreadable=unreadable):
+
+def _rows_of(name: str, known: Mapping[str, CatalogRow]) -> tuple[CatalogRow, ...]:
+    key = file_key(name)
+    return known[key].all if key in known else (CatalogRow(key, None, None, None, {}),)
+
+
+def _duplicates(listings: Sequence[Listing], known: Mapping[str, CatalogRow]) -> dict[str, str]:
+    """Return why a file is left out, for the files whose bytes are those of another object's file."""
+    holders: dict[bytes, list[tuple[str, str]]] = {}
+    for listing in listings:
+        for name, data in _images_of(listing, []):
+            ids = "+".join(row.object_id for row in _rows_of(name, known))
+            holders.setdefault(hashlib.sha256(data).digest(), []).append((ids, _file(listing, name)))
+    reasons = {}
+    for own in holders.values():
+        if len({ids for ids, _ in own}) > 1:
+            for ids, file in own:
+                others = [f"{other} ({its_file})" for other, its_file in own if other != ids]
+                more = f" and {len(others) - OTHERS_NAMED:,} more" if len(others) > OTHERS_NAMED else ""
+                reasons[file] = f"the same picture as {', '.join(others[:OTHERS_NAMED])}{more}"
+    return reasons
+
+
+def _images_of(listing: Listing, rejects: list[ImageReject]) -> Iterator[tuple[str, bytes]]:
+    def unreadable(fault: FileFault) -> None:
+        rejects.append(ImageReject(_file(listing, fault.name), fault.code, fault.reason))
+
+    for name, data in iter_images(listing.path, unreadable=unreadable, listing=listing):
         try:
             read_header(data)
         except CutoutError as error:
-            rejects.append(ImageReject(_file(path, name), error.code, str(error)))
+            rejects.append(ImageReject(_file(listing, name), error.code, str(error)))
         else:
             yield name, data
 
 
-def _file(path: Path, name: str) -> str:
-    """Name a file for people: in a folder by its path, in an archive by the archive and its name there."""
-    if path.is_dir():
-        return str(path / name)
-    return str(path) if path.name == name else f"{path}, {name}"
+def _file(listing: Listing, name: str) -> str:
+    """Name a file for people: by its path, in an archive with the archive's path before it."""
+    path = listing.path
+    return shown(path) if not path.is_dir() and path.name == name else shown(f"{path}/{name}")
+
+
+def _skipped(listings: Iterable[Listing]) -> Skipped:
+    skipped = Skipped()
+    for listing in listings:
+        skipped.update(listing.skipped)
+    return skipped
 
 
 def add_catalog(database: Database, rows: Iterable[CatalogRow], source: str) -> CatalogSummary:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -16,8 +16,9 @@ from sqlalchemy import Connection, bindparam, case, func, select
 from galclass.database.connection import Database
 from galclass.database.positions import box_round, separation_arcsec
 from galclass.database.schema import images
-from galclass.database.statements import chunked, insert_new
+from galclass.database.statements import chunked, insert_new, lock_table
 from galclass.database.types import now
+from galclass.image_files import Skipped
 
 _C = images.c
 _ABOUT = (_C.object_id, _C.uri, _C.sha256, func.length(_C.img), _C.frame_px, _C.ra, _C.dec, _C.added_at)
@@ -41,7 +42,10 @@ class NewImage:
 
 @dataclass(frozen=True)
 class ImageReject:
-    """A file that is left out, and why: it cannot be read, is no image, or its object_id has another image."""
+    """A file that is left out, and why.
+
+    It cannot be read, is no image, its object_id has another image, or its picture is that of another object.
+    """
 
     file: str
     code: str
@@ -67,15 +71,45 @@ class StoredImage:
 
 @dataclass(frozen=True)
 class AddSummary:
-    """How many images were new, how many were there already, and what was left out."""
+    """How many images were new, how many were there already, what was left out, and what was skipped.
+
+    Attributes
+    ----------
+    added, already_there : int
+        Images; one is "already there" with the same bytes under the same object id, in the database or earlier in the
+        same call.
+    rejects : tuple of ImageReject
+    skipped : Skipped
+        Files that are not images, or are in formats that are not read.
+    lost : tuple of str
+        Skipped pictures without an image of the same name in a format that is read.
+    shared : int
+        Images beyond the first of files that several objects share, where these are kept.
+    """
 
     added: int
     already_there: int
     rejects: tuple[ImageReject, ...] = ()
+    skipped: Skipped = field(default_factory=Skipped)
+    lost: tuple[str, ...] = ()
+    shared: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was rejected and no picture was skipped for its format."""
+        return not (self.rejects or self.lost)
 
     def __str__(self) -> str:
         rejected = f", {len(self.rejects):,} rejected" if self.rejects else ""
-        return f"{self.added:,} images added, {self.already_there:,} already there{rejected}"
+        line = f"{self.added:,} images added, {self.already_there:,} already there{rejected}"
+        if not (self.rejects or self.skipped.total):
+            return line
+        parts = [f"{self.added:,} added", f"{self.already_there:,} already there"]
+        parts += [f"{len(self.rejects):,} rejected", f"{self.skipped.total:,} skipped"]
+        seen = self.added + self.already_there + len(self.rejects) + self.skipped.total - self.shared
+        shared = f" - {self.shared:,} of files of several objects" if self.shared else ""
+        lines = [line, f"files: {seen:,} seen = {' + '.join(parts)}{shared}"]
+        return "\n".join([*lines, *([f"skipped: {self.skipped}"] if self.skipped.total else [])])
 
 
 class Images:
@@ -90,29 +124,58 @@ class Images:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, new: Iterable[NewImage]) -> AddSummary:
+    def add(self, new: Iterable[NewImage], *, keep_duplicates: bool = True) -> AddSummary:
         """Insert a stream of images; what is there already stays, and another image under its object_id is a reject.
 
         Rows are committed in chunks: an interrupted call leaves whole chunks, and calling it again goes on.
+
+        Parameters
+        ----------
+        new : iterable of NewImage
+        keep_duplicates : bool
+            False: bytes that are there under another object_id are a reject that names it. The stream is read once, so
+            the first of two in it is added; `bulk.add_images` leaves both out.
         """
+        if not keep_duplicates:
+            self._hash_images_without()
         added = seen = 0
         rejects: list[ImageReject] = []
         for chunk in chunked(new, CHUNK):
             hashes = [_sha256(image.img) for image in chunk]
-            rows: dict[str, dict[str, object]] = {}
-            for image, sha256 in zip(chunk, hashes, strict=True):
-                rows.setdefault(image.object_id, _row(image, sha256))
             with self._database.write() as connection:
+                twins = {} if keep_duplicates else _twins(connection, chunk, hashes)
+                rows: dict[str, dict[str, object]] = {}
+                for number, (image, sha256) in enumerate(zip(chunk, hashes, strict=True)):
+                    if number not in twins:
+                        rows.setdefault(image.object_id, _row(image, sha256))
                 before = len(_known(connection, rows))
-                connection.execute(insert_new(connection, images), list(rows.values()))
+                if rows:
+                    connection.execute(insert_new(connection, images), list(rows.values()))
                 stored = _stored_hashes(connection, rows)
             added += len(rows) - before
             seen += len(chunk)
-            for image, sha256 in zip(chunk, hashes, strict=True):
+            for number, (image, sha256) in enumerate(zip(chunk, hashes, strict=True)):
                 there, uri = stored.get(image.object_id, (None, None))
-                if there not in (None, sha256):
+                if number in twins:
+                    rejects.append(twins[number])
+                elif there not in (None, sha256):
                     rejects.append(_same_id(image, uri))
         return AddSummary(added, seen - added - len(rejects), tuple(rejects))
+
+    def _hash_images_without(self) -> None:
+        """Fill in the sha256 of rows that were inserted by hand without one, so that their bytes can be found."""
+        after = ""
+        while True:
+            unhashed = (_C.sha256.is_(None), _C.img.is_not(None), _C.object_id > after)
+            query = select(_C.object_id, _C.img).where(*unhashed).order_by(_C.object_id).limit(CHUNK)
+            with self._database.read() as connection:
+                rows = [{"key": key, "new_sha256": _sha256(bytes(img))} for key, img in connection.execute(query)]
+            if not rows:
+                return
+            with self._database.write() as connection:
+                update = images.update().where(_C.object_id == bindparam("key"), _C.sha256.is_(None))
+                connection.execute(update.values(sha256=bindparam("new_sha256")), rows)
+            after = rows[-1]["key"]
 
     def known(self, object_ids: Collection[str]) -> set[str]:
         """Give those of a few thousand object ids that have an image."""
@@ -184,6 +247,27 @@ def _stored_hashes(connection: Connection, object_ids: Iterable[str]) -> dict[st
         object_id: (sha256 or (_sha256(bytes(img)) if img is not None else None), uri)
         for object_id, sha256, img, uri in connection.execute(query)
     }
+
+
+def _twins(connection: Connection, chunk: Sequence[NewImage], hashes: Sequence[str]) -> dict[int, ImageReject]:
+    """Return a reject for each image whose bytes are stored, or come earlier in the chunk, under another object id."""
+    lock_table(connection, images)
+    first: dict[str, tuple[str, str | None]] = {}
+    query = select(_C.sha256, _C.object_id, _C.uri).where(_C.sha256.in_(set(hashes))).order_by(_C.object_id)
+    own = {(sha256, image.object_id) for image, sha256 in zip(chunk, hashes, strict=True)}
+    there = set()
+    for sha256, object_id, uri in connection.execute(query):
+        there.add((sha256, object_id))
+        if (sha256, object_id) not in own:
+            first.setdefault(sha256, (object_id, uri))
+    twins = {}
+    for number, (image, sha256) in enumerate(zip(chunk, hashes, strict=True)):
+        object_id, uri = first.setdefault(sha256, (image.object_id, image.file or image.uri))
+        if object_id != image.object_id and (sha256, image.object_id) not in there:
+            from_ = f" ({uri})" if uri else ""
+            file = image.file or image.uri or image.object_id
+            twins[number] = ImageReject(file, "duplicate_image", f"the same picture as {object_id}{from_}")
+    return twins
 
 
 def _same_id(image: NewImage, uri: str | None) -> ImageReject:

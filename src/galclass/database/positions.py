@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, and_, or_, true
 from galclass.catalog import CatalogReport, read_catalog
 from galclass.database.schema import images
 from galclass.errors import DatabaseError
+from galclass.preprocess.images import row_key
 
 ARCSEC_PER_DEG = 3600.0
 _VOTES = re.compile(r"t\d\d_")
@@ -26,19 +27,27 @@ _VOTES = re.compile(r"t\d\d_")
 
 @dataclass(frozen=True)
 class CatalogRow:
-    """What a catalog says about the object in an image file."""
+    """What a catalog says about the object in an image file; `others`: rows of other objects in the same file."""
 
     object_id: str
     ra: float | None
     dec: float | None
     label: str | None
     votes: Mapping[str, float]
+    others: tuple[CatalogRow, ...] = ()
+
+    @property
+    def all(self) -> tuple[CatalogRow, ...]:
+        """The row itself and those of the other objects in the same file."""
+        return (self, *self.others)
 
 
 def read_objects(
     catalog: Path, mapping: Path | None = None, *, report: CatalogReport | None = None
 ) -> dict[str, CatalogRow]:
-    """Read object id, position and label of every row of a catalog, by image file name without suffix.
+    """Read object id, position and label of every row of a catalog, by the key of its image file (`file_key`).
+
+    Where several objects name one file, the first has the rows of the others.
 
     Parameters
     ----------
@@ -54,7 +63,13 @@ def read_objects(
     """
     table = read_catalog(catalog, mapping=mapping, report=report or CatalogReport(), any_label=True)
     votes = [name for name in table.column_names if _VOTES.match(name)]
-    return {row["asset_id"]: _catalog_row(row, votes) for row in table.to_pylist()}
+    found: dict[str, CatalogRow] = {}
+    for values in table.to_pylist():
+        key, row = row_key(values["asset_id"]), _catalog_row(values, votes)
+        if key is not None:
+            first = found.setdefault(key, row)
+            found[key] = first if first is row else replace(first, others=(*first.others, row))
+    return found
 
 
 def _catalog_row(row: dict[str, Any], votes: Sequence[str]) -> CatalogRow:

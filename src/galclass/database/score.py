@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeRemainingColumn
 
 from galclass.database.connection import Database
+from galclass.database.images import AddSummary
 from galclass.database.listen import Waker
 from galclass.database.queue import ScoreQueue
 from galclass.database.references import Reference, parse_reference
@@ -31,15 +32,39 @@ REJECTS_QUERY = 'galclass sql "select object_id, error from galaxy_predictions w
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What a run of the worker did; `rejects` has (object_id, reason) of the first images that gave no answer."""
+    """What a run of the worker did.
+
+    Attributes
+    ----------
+    rejects : tuple of (object_id, reason)
+        The first images without a prediction.
+    images : AddSummary or None
+        What became of the prepared images, where the stage added them first.
+    """
 
     model: ModelId
     scored: int
     rejected: int
     seconds: float
     rejects: tuple[tuple[str, str], ...] = ()
+    images: AddSummary | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether no image was rejected, neither before scoring nor by it."""
+        return not (self.rejected or (self.images is not None and self.images.rejects))
 
     def __str__(self) -> str:
+        return "\n".join([*self._not_added(), self._scoring()])
+
+    def _not_added(self) -> list[str]:
+        if self.images is None or not self.images.rejects:
+            return []
+        hidden = len(self.images.rejects) - SHOWN
+        more = [f"and {hidden:,} more"] if hidden > 0 else []
+        return [*(f"rejected {reject}" for reject in self.images.rejects[:SHOWN]), *more, f"images: {self.images}"]
+
+    def _scoring(self) -> str:
         if not self.scored:
             return f"score: nothing to do, every image has a prediction of {self.model}"
         rate = self.scored / max(self.seconds, 1e-9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ from sqlalchemy import select
 
 from galclass.config import Config
 from galclass.database.connection import Database, open_database
-from galclass.database.images import Images, NewImage
+from galclass.database.images import AddSummary, ImageReject, Images, NewImage
 from galclass.database.models import ModelInfo
 from galclass.database.registry import Registry
 from galclass.database.schema import images
 from galclass.database.score import ScoreSummary, score_pending
-from galclass.download import iter_images, open_source
+from galclass.download import open_source
 from galclass.errors import DatabaseError, RegistryError
+from galclass.image_files import FileFault, iter_images, shown
+from galclass.preprocess.images import file_key, row_key
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,11 @@ def score_stage(config: Config, progress: bool = False) -> ScoreSummary:
         If no model is registered.
     """
     database = open_database(config.database_url, migrate=True)
-    if config.score.images != "none":
-        add_prepared_images(database, config)
+    added = add_prepared_images(database, config) if config.score.images != "none" else None
     model = config.score.model or _registered(database, config)
     summary = score_pending(database, model, progress=progress)
     database.close()
-    return summary
+    return replace(summary, images=added)
 
 
 def _registered(database: Database, config: Config) -> str:
@@ -91,15 +92,29 @@ def _registered(database: Database, config: Config) -> str:
     return f"{name}@{versions[-1].version}" if versions else name
 
 
-def add_prepared_images(database: Database, config: Config) -> int:
-    """Add the prepared objects' images from the source, as they are there; gives how many were new."""
+def add_prepared_images(database: Database, config: Config) -> AddSummary:
+    """Add the prepared objects' images from the source, as they are there.
+
+    Returns
+    -------
+    AddSummary
+        Of the prepared objects: those without a readable image in the source now are rejects.
+    """
     wanted = _prepared_objects(config)
     with database.read() as connection:
         there = set(connection.scalars(select(images.c.object_id)))
-    missing = {key: object_id for key, object_id in wanted.items() if object_id not in there}
-    if not missing:
-        return 0
-    return sum(_add_from(database, source, missing) for source in _image_sources(config))
+    missing = {key: [one for one in ids if one not in there] for key, ids in wanted.items()}
+    missing = {key: ids for key, ids in missing.items() if ids}
+    parts = [_add_from(database, source, missing) for source in _image_sources(config)] if missing else []
+    gone = [
+        ImageReject(object_id, "no_image", f"the source {source} has no image {key} any more")
+        for (source, key), ids in missing.items() for object_id in ids
+    ]  # fmt: skip
+    return AddSummary(
+        sum(part.added for part in parts),
+        sum(map(len, wanted.values())) - sum(part.added + len(part.rejects) for part in parts) - len(gone),
+        (*(reject for part in parts for reject in part.rejects), *gone),
+    )
 
 
 @dataclass(frozen=True)
@@ -126,17 +141,27 @@ def _real_path(text: str) -> Path:
     return Path(os.path.expandvars(text)).expanduser()
 
 
-def _add_from(database: Database, source: _ImageSource, missing: dict[tuple[str, str], str]) -> int:
+def _add_from(database: Database, source: _ImageSource, missing: dict[tuple[str, str], list[str]]) -> AddSummary:
+    """Add the missing images of one source, and take them out of `missing`."""
+    rejects: list[ImageReject] = []
+
+    def unreadable(fault: FileFault) -> None:
+        for object_id in missing.pop((source.name, file_key(fault.name)), ()):
+            rejects.append(ImageReject(f"{shown(fault.name)} ({object_id})", fault.code, fault.reason))
+
     def new() -> Iterator[NewImage]:
-        for name, data in iter_images(source.images):
-            object_id = missing.get((source.name, Path(name).stem))
-            if object_id is not None:
-                yield NewImage(object_id, data, name, source.frame_px, source.stored_px)
+        for name, data in iter_images(source.images, unreadable=unreadable):
+            for object_id in missing.pop((source.name, file_key(name)), ()):
+                yield NewImage(object_id, data, shown(name), source.frame_px, source.stored_px)
 
-    return Images(database).add(new()).added if any(key[0] == source.name for key in missing) else 0
+    if not any(key[0] == source.name for key in missing):
+        return AddSummary(0, 0)
+    added = Images(database).add(new())
+    return replace(added, rejects=(*rejects, *added.rejects))
 
 
-def _prepared_objects(config: Config) -> dict[tuple[str, str], str]:
+def _prepared_objects(config: Config) -> dict[tuple[str, str], list[str]]:
+    """Return the prepared object ids by source and file key; several where `prepare.duplicates` keeps them."""
     import pyarrow.parquet
 
     path = config.workspace_path / "prepared" / "index.parquet"
@@ -144,7 +169,11 @@ def _prepared_objects(config: Config) -> dict[tuple[str, str], str]:
         raise DatabaseError("nothing is prepared", where=str(path), advice="run `galclass prepare` first")
     rows = pyarrow.parquet.read_table(path, columns=["source", "asset_id", "object_id", "split"]).to_pylist()
     splits = ("train", "validation", "test") if config.score.images == "all" else ("test",)
-    return {(row["source"], row["asset_id"]): row["object_id"] for row in rows if row["split"] in splits}
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["split"] in splits:
+            found.setdefault((row["source"], row_key(row["asset_id"]) or ""), []).append(row["object_id"])
+    return found
 
 
 def _read_json(path: Path) -> dict[str, Any]:

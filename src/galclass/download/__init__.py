@@ -4,12 +4,11 @@ Takes the name of a source (or a catalog with positions), gives files and image 
 writes `downloads/<source>/` in the workspace with a `download.json` beside the files.
 """
 
-from galclass.download.archive import ArchiveLimits, iter_images, unpack
 from galclass.download.cutouts import CutoutRequest, CutoutsSummary, download_cutouts
 from galclass.download.fetch import FetchResult, fetch
-from galclass.download.listing import ImageEntry, list_images
 from galclass.download.manifest import Source, SourceFile, known_sources, read_manifest
 from galclass.download.sources import DownloadSummary, SourceFiles, download, open_source
+from galclass.image_files import ArchiveLimits, ImageEntry, iter_images, list_images, unpack
 
 __all__ = [
     "ArchiveLimits",

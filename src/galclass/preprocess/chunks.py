@@ -7,9 +7,6 @@ cutouts at their place in a pixel file. Needs neither tables nor a catalog, so t
 from __future__ import annotations
 
 import hashlib
-import os
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -20,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galclass.errors import CutoutError
+from galclass.image_files import ImageFile, ZipPlace, list_images, read_image
+from galclass.image_files.reading import READ_ERRORS
 from galclass.preprocess.cutouts import CutoutParameters, flagged_stored_cutout
 from galclass.preprocess.headers import MAX_BYTES, read_header
 from galclass.preprocess.limits import LOCAL, DecodeLimits
-from galclass.preprocess.zipped import ZipPlace, read_member
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,34 +186,21 @@ def _read_files(chunk: Chunk, unreadable: dict[str, Reject]) -> Iterator[tuple[s
     for place, name in enumerate(chunk.names):
         try:
             yield name, _read_file(chunk, place)
-        except (
-            OSError,
-            KeyError,
-            EOFError,
-            zlib.error,
-            zipfile.BadZipFile,
-            NotImplementedError,
-            RuntimeError,
-        ) as error:
+        except (*READ_ERRORS, KeyError) as error:
             unreadable[name] = Reject(name, "unreadable", f"the file cannot be read ({error})")
             yield name, b""
 
 
-def _read_file(chunk: Chunk, place: int) -> bytes:
+def _read_file(chunk: Chunk, at: int) -> bytes:
     """Read one file; one byte more than is allowed is enough to see that it is too large."""
-    path, name = Path(chunk.images), chunk.names[place]
+    name, place = chunk.names[at], None
     if chunk.places is not None:
-        return read_member(_descriptor(chunk.images), chunk.places[place])
-    archive = _open_zip(chunk.images) if path.is_file() else None
-    with archive.open(name) if archive else (path / name).open("rb") as file:
-        return file.read(MAX_BYTES + 1)
+        place = chunk.places[at]
+    elif Path(chunk.images).is_file():
+        place = _places(chunk.images)[name]
+    return read_image(ImageFile(chunk.images, name, place), MAX_BYTES)
 
 
 @lru_cache(maxsize=2)
-def _descriptor(path: str) -> int:
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-
-@lru_cache(maxsize=2)
-def _open_zip(path: str) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)
+def _places(path: str) -> dict[str, ZipPlace]:
+    return {entry.name: entry.place for entry in list_images(path) if entry.place is not None}

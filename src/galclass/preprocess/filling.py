@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import os
 import shutil
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from itertools import groupby, islice
 from pathlib import Path
 
 from galclass.errors import StoreError
+from galclass.image_files import ImageFile, with_bytes
+from galclass.image_files.zips import is_zip
 from galclass.preprocess.chunks import Chunk
+from galclass.preprocess.headers import MAX_BYTES
 from galclass.preprocess.pool import Items, fill_chunks
 from galclass.preprocess.store import StoreWriter
 
-Stream = Callable[..., Iterator[tuple[str, bytes]]]
 Fill = Callable[..., int]
 """Has the signature of `fill`."""
 
 
-def fill(writer: StoreWriter, chunks: Sequence[Chunk], processes: int, progress: bool, *, stream: Stream) -> int:
+def fill(writer: StoreWriter, chunks: Sequence[Chunk], processes: int, progress: bool) -> int:
     """Make the cutouts of all chunks that are not done.
 
     Parameters
@@ -34,8 +36,6 @@ def fill(writer: StoreWriter, chunks: Sequence[Chunk], processes: int, progress:
         Worker processes; 0 takes one per core.
     progress : bool
         Show a bar on the terminal.
-    stream : callable
-        `iter_images`: gives (name, bytes) of a container that has no random access (a tar).
 
     Returns
     -------
@@ -54,7 +54,7 @@ def fill(writer: StoreWriter, chunks: Sequence[Chunk], processes: int, progress:
     check_disk(writer, todo)
     workers = min(processes or len(os.sched_getaffinity(0)), len(missing))
     with files_bar(writer.places, writer.places - todo, progress) as advance:
-        results = fill_chunks(with_bytes(missing, stream), writer.partial, writer.parameters, workers)
+        results = fill_chunks(chunks_with_bytes(missing), writer.partial, writer.parameters, workers)
         with closing(results):
             for result in results:
                 writer.record(result.chunk.first, result.sha256s, result.rejects)
@@ -62,18 +62,17 @@ def fill(writer: StoreWriter, chunks: Sequence[Chunk], processes: int, progress:
     return todo
 
 
-def with_bytes(chunks: Sequence[Chunk], stream: Stream) -> Iterator[tuple[Chunk, Items | None]]:
-    """Give chunks as they are, or with the bytes of their files where these come from a stream."""
-    containers = dict.fromkeys(chunk.images for chunk in chunks)
-    for path in containers:
-        own = [chunk for chunk in chunks if chunk.images == path]
-        if Path(path).is_dir() or zipfile.is_zipfile(path):
-            yield from ((chunk, None) for chunk in own)
+def chunks_with_bytes(chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, Items | None]]:
+    """Yield chunks as they are, or with the bytes of their files where these are in a tar, read in one pass."""
+    for path, group in groupby(chunks, key=lambda chunk: chunk.images):
+        if Path(path).is_dir() or is_zip(path):
+            yield from ((chunk, None) for chunk in group)
             continue
-        wanted = {name for chunk in own for name in chunk.names}
-        items = stream(path, wanted=wanted.__contains__)
+        own = list(group)
+        images = [ImageFile(path, name, in_tar=True) for chunk in own for name in chunk.names]
+        items = with_bytes(images, MAX_BYTES)
         for chunk in own:
-            yield chunk, [next(items) for _ in chunk.names]
+            yield chunk, [(image.name, data or b"") for image, data in islice(items, len(chunk.names))]
 
 
 @contextmanager

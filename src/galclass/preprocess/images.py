@@ -1,34 +1,17 @@
 """The image files of one container by the key that joins each to its catalog row.
 
-Takes what `galclass.download.list_images` found there, gives `ImageFiles`.
+Takes the `Listing` of a folder, zip or tar, gives `ImageFiles`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
-from galclass.errors import StoreError
-
-
-class ImageEntry(Protocol):
-    """The part of `galclass.download.ImageEntry` that is used here."""
-
-    @property
-    def name(self) -> str:
-        """Path inside the container."""
-
-    @property
-    def stamp(self) -> str:
-        """Changes when the bytes may have."""
-
-    @property
-    def place(self) -> tuple[int, int, int, bool] | None:
-        """Where it lies in a zip."""
+from galclass.image_files import ImageEntry, Listing, shown
+from galclass.image_names import object_id_of
 
 
 @dataclass(frozen=True)
@@ -37,22 +20,25 @@ class ImageFiles:
 
     Attributes
     ----------
-    path : Path
-        A folder, zip or tar.
-    names : dict of str to str
-        Key (name without folder and suffix) -> name inside the container, in the order of reading.
+    listing : Listing
+        Of a folder, zip or tar.
+    names : dict of str to list of str
+        Key (`file_key`) -> names inside the container, as text, in the order of reading; one name, unless files of
+        several folders have the same key.
     entries : dict of str to ImageEntry
-        Name -> stamp, and place in a zip.
+        Name as text -> entry, in the order of reading.
     """
 
-    path: Path
-    names: dict[str, str]
+    listing: Listing
+    names: dict[str, list[str]]
     entries: dict[str, ImageEntry]
 
     @property
     def sha256(self) -> str:
-        """Hash of all names and stamps."""
-        return stamps_sha256((entry.name, entry.stamp) for entry in self.entries.values())
+        """Hash of all names and stamps, and of what cannot be read or was skipped."""
+        stamps = [(name, entry.stamp) for name, entry in self.entries.items()]
+        stamps += [(shown(fault.name), fault.reason) for fault in self.listing.faults]
+        return stamps_sha256([*stamps, ("skipped", str(self.listing.skipped))])
 
 
 def stamps_sha256(stamps: Iterable[tuple[str, str]]) -> str:
@@ -63,37 +49,22 @@ def stamps_sha256(stamps: Iterable[tuple[str, str]]) -> str:
     return digest.hexdigest()
 
 
-def image_key(name: str) -> str:
-    """Give the key that joins an image to its catalog row: the file name without folder and suffix."""
-    return os.path.splitext(name.rpartition("/")[2])[0]
+def file_key(name: str) -> str:
+    """Return the key of a file: its name without folder and image suffix, composed (NFC), as text."""
+    return shown(object_id_of(name))
 
 
-def image_files(path: Path, entries: Iterable[ImageEntry]) -> ImageFiles:
-    """Find the key of each file.
+def row_key(asset_id: str | None) -> str | None:
+    """Return the key of a catalog row: its asset_id, composed (NFC) as the names of files are."""
+    return asset_id if asset_id is None or asset_id.isascii() else unicodedata.normalize("NFC", asset_id)
 
-    Parameters
-    ----------
-    path : Path
-        A folder, zip or tar.
-    entries : iterable of ImageEntry
-        Its image files, in the order of reading.
 
-    Raises
-    ------
-    StoreError
-        If two files have the same key.
-    """
-    names: dict[str, str] = {}
-    by_name: dict[str, ImageEntry] = {}
-    for entry in entries:
-        key = image_key(entry.name)
-        if key in names:
-            raise StoreError(
-                "two images have the same key",
-                where=str(path),
-                got=f"{names[key]} and {entry.name}",
-                advice="the name without folder and suffix joins an image to its catalog row; rename one",
-            )
-        names[key] = entry.name
-        by_name[entry.name] = entry
-    return ImageFiles(path, names, by_name)
+def image_files(listing: Listing) -> ImageFiles:
+    """Find the key of each file of a container."""
+    names: dict[str, list[str]] = {}
+    entries: dict[str, ImageEntry] = {}
+    for entry in listing:
+        name = shown(entry.name)
+        names.setdefault(file_key(entry.name), []).append(name)
+        entries[name] = entry
+    return ImageFiles(listing, names, entries)

@@ -20,7 +20,6 @@ from galclass.preprocess.chunks import Chunk
 from galclass.preprocess.cutouts import CutoutParameters
 from galclass.preprocess.images import ImageFiles, stamps_sha256
 from galclass.preprocess.limits import LOCAL
-from galclass.preprocess.zipped import ZipPlace
 
 FILES_PER_CHUNK = 128
 """A chunk is what an interruption can cost, and 3 MB of cutouts at 64 px."""
@@ -55,7 +54,7 @@ def fractions_of(wanted: PrepareConfig, validation: float | None = None) -> dict
 def plan_of(inputs: list[Input], rows: pa.Table) -> list[tuple[str, str]]:
     """Give (source, file) of every place: the wanted files of each source in the order of reading."""
     wanted = set(zip(rows["source"].to_pylist(), rows["file"].to_pylist(), strict=True))
-    places = ((part.config.name, file) for part in inputs for file in part.files.names.values())
+    places = ((part.config.name, file) for part in inputs for file in part.files.entries)
     return [place for place in places if place in wanted]
 
 
@@ -69,6 +68,7 @@ def inputs_sha256_of(config: Config, parameters: CutoutParameters, inputs: list[
         "limit": wanted.limit,
         "max_rejects": wanted.max_rejects,
         **_own_limit(config.images.max_decode_s),
+        "duplicates": wanted.duplicates,
         "sources": [
             asdict(part.config)
             | {"images": part.files.sha256, "catalog": _file_sha256(part.config.catalog)}
@@ -109,12 +109,12 @@ def chunks_of(part: Input, plan: list[tuple[str, str]], max_decode_s: float = LO
     config, entries = part.config, part.files.entries
     own = [place for place, (source, _) in enumerate(plan) if source == config.name]
     for start in range(0, len(own), FILES_PER_CHUNK):
-        names = tuple(plan[place][1] for place in own[start : start + FILES_PER_CHUNK])
-        found = tuple(entries[name].place for name in names)
-        places = tuple(ZipPlace(*place) for place in found if place is not None)
+        found = [entries[plan[place][1]] for place in own[start : start + FILES_PER_CHUNK]]
+        names = tuple(entry.name for entry in found)
+        places = tuple(entry.place for entry in found if entry.place is not None)
         yield Chunk(
             first=own[start],
-            images=str(part.files.path),
+            images=str(part.files.listing.path),
             names=names,
             frame_px=config.frame_px,
             stored_px=config.stored_px,

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections import Counter
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +22,30 @@ import pyarrow.parquet as pq
 
 from galclass.catalog import CatalogColumns, CatalogReport, read_catalog, split_by_object_id
 from galclass.config import Config, PrepareConfig, SourceConfig
-from galclass.download import iter_images, list_images, open_source
+from galclass.download import open_source
 from galclass.errors import ConfigError, StoreError
+from galclass.image_files import Listing, Skipped, list_images, shown
 from galclass.preprocess.cutouts import TRUNCATED, CutoutParameters
 from galclass.preprocess.filling import Fill, fill
-from galclass.preprocess.images import image_files
+from galclass.preprocess.images import file_key, image_files, row_key
 from galclass.preprocess.inputs import Input, chunks_of, fractions_of, inputs_sha256_of, pixels_sha256_of, plan_of
-from galclass.preprocess.store import INDEX, REJECTS, StoreWriter, read_facts, write_facts, write_parquet
-from galclass.preprocess.summary import PrepareSummary
+from galclass.preprocess.store import INDEX, PIXELS, REJECTS, StoreWriter, read_facts, write_facts, write_parquet
+from galclass.preprocess.summary import FileCounts, PrepareSummary
 from galclass.preprocess.tables import (
+    Tables,
     count_flagged,
     count_labelled,
-    index_and_rejects,
     join_sources,
     places_table,
     reasons,
     rejects_table,
+    tables_of,
+    with_pixel_hashes,
 )
 
 PLACES = "places.parquet"
+TOO_MANY = "too_many_rejects.parquet"
+"""All rejects of a run that failed for their number."""
 
 
 def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> PrepareSummary:
@@ -82,21 +88,21 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
         "seed": config.seed,
         "split": fractions_of(config.prepare),
     }
-    catalog_rejects = rejects_table(reject for part in inputs for reject in part.rejects)
+    input_rejects = rejects_table(reject for part in inputs for reject in part.rejects)
     if facts is not None and facts.get("pixels_sha256") == pixels_sha256:
-        places = pq.read_table(folder / PLACES)
-        tables, counts = _tables(rows, places, catalog_rejects, config.prepare)
+        places = with_pixel_hashes(pq.read_table(folder / PLACES), folder / PIXELS, int(facts["bytes_per_cutout"]))
+        tables, counts = _tables(rows, places, input_rejects, config, inputs)
         write_facts(folder, facts | {"inputs_sha256": ""})  # stopped half way, the next run does this again
-        for name, table in tables.items():
+        for name, table in {**tables, PLACES: places}.items():
             write_parquet(table, folder / name)
         write_facts(folder, facts | own | counts)
         return _summary(folder, facts | own | counts, 0, begin)
     writer = StoreWriter(folder, parameters, len(plan), pixels_sha256)
     with closing(writer):
         chunks = [chunk for part in inputs for chunk in chunks_of(part, plan, config.images.max_decode_s)]
-        cut = fill(writer, chunks, config.prepare.processes, progress, stream=iter_images)
-        places = places_table(plan, writer.done)
-        tables, counts = _tables(rows, places, catalog_rejects, config.prepare)
+        cut = fill(writer, chunks, config.prepare.processes, progress)
+        places = with_pixel_hashes(places_table(plan, writer.done), writer.partial, writer.bytes_per_cutout)
+        tables, counts = _tables(rows, places, input_rejects, config, inputs)
         writer.finish({**tables, PLACES: places}, own | counts)
     return _summary(folder, own | counts, cut, begin)
 
@@ -145,8 +151,7 @@ def _with_real_paths(source: SourceConfig) -> SourceConfig:
 
 
 def _open(source: SourceConfig) -> Input:
-    path = Path(source.images)
-    return Input(source, image_files(path, list_images(path)))
+    return Input(source, image_files(list_images(Path(source.images))))
 
 
 def _read_rows(part: Input, wanted: PrepareConfig) -> Input:
@@ -160,11 +165,20 @@ def _read_rows(part: Input, wanted: PrepareConfig) -> Input:
     )
     if wanted.max_rejects == 0:
         report.raise_rejects(source.catalog)
-    files = pa.array([part.files.names.get(key) for key in table["asset_id"].to_pylist()], pa.string())
-    table = table.append_column("file", files).append_column("source", pa.array([source.name] * len(table)))
     ids = pa.array([source.id_prefix + text for text in table["object_id"].to_pylist()], pa.string())
     table = table.set_column(table.column_names.index("object_id"), "object_id", ids)
-    rejects = tuple(
+    table = table.append_column("source", pa.array([source.name] * len(table), pa.string()))
+    keys = [row_key(asset_id) for asset_id in table["asset_id"].to_pylist()]
+    rows = _with_files(table, keys, part)
+    faulty = _faulty_files(table, keys, part)
+    if not len(rows) and not faulty:
+        raise StoreError(
+            "no image matches a catalog row",
+            where=f"{source.images} and {source.catalog}",
+            expected="image names without suffix that are asset ids",
+            got=f"{len(part.files.entries)} images, {len(table)} rows",
+        )
+    rejects = [
         {
             "source": source.name,
             "object_id": fault.object_id,
@@ -172,17 +186,33 @@ def _read_rows(part: Input, wanted: PrepareConfig) -> Input:
             "reason": f"row {fault.row}: {fault.reason}",
         }
         for fault in report.rejects
-    )
-    rows = table.filter(pc.is_valid(table["file"]))
-    if not len(rows):
-        raise StoreError(
-            "no image matches a catalog row",
-            where=f"{source.images} and {source.catalog}",
-            expected="image names without suffix that are asset ids",
-            got=f"{len(part.files.names)} images, {len(table)} rows",
-        )
-    without_image = len(table) - len(rows)
-    return replace(part, rows=rows, rejects=rejects, without_image=without_image, columns=report.columns)
+    ]
+    there = part.files.names.keys() | {file_key(fault.name) for fault in part.files.listing.faults}
+    without_image = sum(key not in there for key in keys)
+    return replace(part, rows=rows, rejects=(*rejects, *faulty), without_image=without_image, columns=report.columns)
+
+
+def _with_files(table: pa.Table, keys: list[str | None], part: Input) -> pa.Table:
+    """Give each catalog row its file; a row for which there are several comes once for each."""
+    names = part.files.names
+    found = [(row, file) for row, key in enumerate(keys) if key is not None for file in names.get(key, ())]
+    rows = table.take(pa.array([row for row, _ in found], pa.int64()))
+    return rows.append_column("file", pa.array([file for _, file in found], pa.string()))
+
+
+def _faulty_files(table: pa.Table, keys: list[str | None], part: Input) -> list[dict[str, str | None]]:
+    """Return the images that cannot be read as rejects, with the object they belong to where the catalog knows it."""
+    faults = part.files.listing.faults
+    if not faults:
+        return []
+    row_of = {key: row for row, key in enumerate(keys)}
+    rejects = []
+    for fault in faults:
+        row = row_of.get(file_key(fault.name))
+        known = {} if row is None else table.select(["object_id", "asset_id"]).slice(row, 1).to_pylist()[0]
+        what = {"source": part.config.name, "file": shown(fault.name), "code": fault.code, "reason": fault.reason}
+        rejects.append(what | known)
+    return rejects
 
 
 def _chosen_rows(config: Config, inputs: list[Input]) -> pa.Table:
@@ -214,21 +244,59 @@ def _split_each_source(rows: pa.Table, sources: list[SourceConfig], config: Conf
 
 
 def _tables(
-    rows: pa.Table, places: pa.Table, catalog_rejects: pa.Table, wanted: PrepareConfig
-) -> tuple[dict[str, pa.Table], dict[str, int]]:
-    index, rejects = index_and_rejects(rows, places)
-    rejects = pa.concat_tables([catalog_rejects, rejects])
+    rows: pa.Table, places: pa.Table, input_rejects: pa.Table, config: Config, inputs: list[Input]
+) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+    wanted = config.prepare
+    made = tables_of(rows, places, keep_duplicates=wanted.duplicates == "keep")
+    index, rejects = made.index, pa.concat_tables([input_rejects, made.rejects])
     share = len(rejects) / max(1, len(index) + len(rejects))
+    too_many = config.workspace_path / "prepared" / TOO_MANY
     if share > wanted.max_rejects:
+        write_parquet(rejects, too_many)
         raise StoreError(
             f"too many rejects: {reasons(rejects)}",
+            where=str(too_many),
             expected=f"at most {wanted.max_rejects:.1%}",
             got=f"{len(rejects)} of {len(index) + len(rejects)} ({share:.1%})",
-            advice="mend the input, or raise prepare.max_rejects",
+            advice="mend the input, or raise prepare.max_rejects; this file has them all",
         )
-    counts = {"objects": len(index), "rejects": len(rejects), "labelled": count_labelled(index)}
-    counts["truncated"] = count_flagged(index, TRUNCATED)
+    too_many.unlink(missing_ok=True)
+    counts = {
+        "objects": len(index),
+        "rejects": len(rejects),
+        "labelled": count_labelled(index),
+        "truncated": count_flagged(index, TRUNCATED),
+        "repeated": made.repeated,
+        "kept_groups": made.kept_groups,
+        "files": asdict(_file_counts(rows, rejects, made, inputs)),
+    }
     return {INDEX: index, REJECTS: rejects}, counts
+
+
+def _file_counts(rows: pa.Table, rejects: pa.Table, made: Tables, inputs: list[Input]) -> FileCounts:
+    """Count what became of every file that was seen, each count by itself: a test adds them up."""
+    listings = [part.files.listing for part in inputs]
+    wanted = set(zip(rows["source"].to_pylist(), rows["file"].to_pylist(), strict=True))
+    rejected = zip(rejects["source"].to_pylist(), rejects["file"].to_pylist(), rejects["code"].to_pylist(), strict=True)
+    left_out = Counter((source, file) for source, file, _ in rejected if file is not None)
+    skipped = Skipped()
+    for listing in listings:
+        skipped.update(listing.skipped)
+    return FileCounts(
+        seen=sum(listing.seen for listing in listings),
+        prepared=len(made.files),
+        rejected=len(left_out.keys() - made.files) + _repeated_names(listings),
+        repeated=len(wanted - made.files - left_out.keys()),
+        unused=sum((part.config.name, file) not in wanted for part in inputs for file in part.files.entries),
+        skipped=skipped.total,
+        skipped_files=str(skipped),
+        lost=tuple(name for listing in listings for name in listing.lost()),
+    )
+
+
+def _repeated_names(listings: list[Listing]) -> int:
+    """Count the members of archives that have the name of another member: a file and a reject each."""
+    return sum(len(listing.faults) - len({shown(fault.name) for fault in listing.faults}) for listing in listings)
 
 
 def _summary(folder: Path, facts: dict[str, Any], cut: int, begin: float) -> PrepareSummary:
@@ -243,4 +311,7 @@ def _summary(folder: Path, facts: dict[str, Any], cut: int, begin: float) -> Pre
         facts.get("labelled"),
         tuple(facts.get("columns", ())),
         facts.get("truncated", 0),
+        facts.get("repeated", 0),
+        facts.get("kept_groups", 0),
+        FileCounts.from_facts(facts.get("files")),
     )

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from galclass.errors import StoreError
+from galclass.image_files import shown
 from galclass.preprocess.chunks import FLAG
+from galclass.preprocess.duplicates import pixel_hashes, sort_out, taken
 
 LEADING_COLUMNS = ("object_id", "asset_id", "label", "split", "source", "sha256", "row", "flags")
 PLACES_SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("source", "file", "sha256", "code", "reason", "flags")] + [("row", pa.int64())]
+    [(name, pa.string()) for name in ("source", "file", "sha256", "pixels_sha256", "code", "reason", "flags")]
+    + [("row", pa.int64())]
 )
 REJECTS_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("source", "object_id", "asset_id", "file", "code", "reason")]
@@ -26,15 +31,18 @@ REJECTS_SCHEMA = pa.schema(
 
 
 def places_table(files: Iterable[tuple[str, str]], journal: Mapping[int, Mapping[str, Any]]) -> pa.Table:
-    """Give one row a place of the pixel file: source, file, sha256, code and reason (null: a cutout is there), row."""
+    """Return one row a place of the pixel file: source, file, hashes, code and reason (null: a cutout is there), row.
+
+    The hashes of the pixels are null: `with_pixel_hashes` fills them in.
+    """
     sha256s: list[str | None] = []
     rejects: dict[int, tuple[str, str]] = {}
     flags: dict[int, str] = {}
     names = list(files)
     for first in sorted(journal):
         line = journal[first]
-        found = {key: (code, reason) for key, code, reason in line["rejects"] if code != FLAG}
-        noted = {key: reason for key, code, reason in line["rejects"] if code == FLAG}
+        found = {shown(key): (code, reason) for key, code, reason in line["rejects"] if code != FLAG}
+        noted = {shown(key): reason for key, code, reason in line["rejects"] if code == FLAG}
         for place, sha256 in enumerate(line["sha256"], start=first):
             sha256s.append(sha256)
             if names[place][1] in found:
@@ -47,6 +55,7 @@ def places_table(files: Iterable[tuple[str, str]], journal: Mapping[int, Mapping
         "source": [source for source, _ in names],
         "file": [file for _, file in names],
         "sha256": sha256s,
+        "pixels_sha256": pa.nulls(len(names), pa.string()),
         "code": [rejects[place][0] if place in rejects else None for place in range(len(names))],
         "reason": [rejects[place][1] if place in rejects else None for place in range(len(names))],
         "flags": [flags.get(place) for place in range(len(names))],
@@ -55,34 +64,83 @@ def places_table(files: Iterable[tuple[str, str]], journal: Mapping[int, Mapping
     return pa.table(columns, schema=PLACES_SCHEMA)
 
 
-def index_and_rejects(rows: pa.Table, places: pa.Table) -> tuple[pa.Table, pa.Table]:
+def with_pixel_hashes(places: pa.Table, pixels: Path, bytes_per_cutout: int) -> pa.Table:
+    """Fill in the hashes of cutouts that may be equal, and the columns that the places of an older version lack."""
+    good = pc.is_null(places["code"]).to_pylist()
+    hashes = pixel_hashes(pixels, (len(places), bytes_per_cutout), good)
+    missing = dict.fromkeys(PLACES_SCHEMA.names, pa.nulls(len(places), pa.string()))
+    columns = missing | {name: places[name] for name in places.column_names}
+    return pa.table(columns | {"pixels_sha256": pa.array(hashes, pa.string())}).select(PLACES_SCHEMA.names)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a prepared folder.
+
+    Attributes
+    ----------
+    index : pyarrow.Table
+        `LEADING_COLUMNS`, then votes; in the order of the pixel file.
+    rejects : pyarrow.Table
+        The objects that are left out, and images that cannot be read.
+    files : set of (source, file)
+        The files with an object in the index.
+    repeated, kept_groups : int
+        Rows left out because they repeat what is there; pictures that several objects share and keep.
+    """
+
+    index: pa.Table
+    rejects: pa.Table
+    files: set[tuple[str, str]]
+    repeated: int
+    kept_groups: int
+
+
+def tables_of(rows: pa.Table, places: pa.Table, *, keep_duplicates: bool) -> Tables:
     """Join the wanted rows to their places.
 
     Parameters
     ----------
     rows : pyarrow.Table
-        object_id, asset_id, label, split, source, file, then votes.
+        object_id, asset_id, label, split, source, file, then votes; one row an object and file.
     places : pyarrow.Table
-        From `places_table`.
-
-    Returns
-    -------
-    index : pyarrow.Table
-        `LEADING_COLUMNS`, then votes; in the order of the pixel file.
-    rejects : pyarrow.Table
-        The objects whose file gave no cutout.
+        From `with_pixel_hashes`.
+    keep_duplicates : bool
+        Whether objects may share a picture; then they share its split.
     """
-    if "flags" not in places.column_names:  # an older version wrote them
-        places = places.append_column("flags", pa.nulls(len(places), pa.string()))
     at = pc.index_in(_key(rows), value_set=_key(places)).combine_chunks()
     here = pc.take(places, at)
-    for name in ("sha256", "row", "code", "reason", "flags"):
+    for name in ("sha256", "pixels_sha256", "row", "code", "reason", "flags"):
         rows = rows.append_column(name, here[name])
     bad = pc.is_valid(rows["code"])
     rejects = rows.filter(bad).select(REJECTS_SCHEMA.names).cast(REJECTS_SCHEMA)
-    good = rows.filter(pc.invert(bad)).drop_columns(["code", "reason", "file"]).sort_by("row")
+    good = rows.filter(pc.invert(bad)).drop_columns(["code", "reason"]).combine_chunks()
+    found = sort_out(good, keep=keep_duplicates)
+    if found.rejects:
+        rejects = pa.concat_tables([rejects, _duplicates(good, found.rejects)])
+    good = _with_splits(good, found.split_of)
+    good = good.filter(taken((*found.rejects, *found.repeated), len(good)))
+    files = set(zip(good["source"].to_pylist(), good["file"].to_pylist(), strict=True))
+    good = good.drop_columns(["file", "pixels_sha256"]).sort_by("row")
     votes = [name for name in good.column_names if name not in LEADING_COLUMNS]
-    return good.select([*LEADING_COLUMNS, *votes]), rejects
+    index = good.select([*LEADING_COLUMNS, *votes])
+    return Tables(index, rejects, files, len(found.repeated), found.kept_groups)
+
+
+def _duplicates(rows: pa.Table, rejects: Mapping[int, tuple[str, str]]) -> pa.Table:
+    places = sorted(rejects)
+    left_out = rows.take(pa.array(places, pa.int64()))
+    for number, name in enumerate(("code", "reason")):
+        left_out = left_out.append_column(name, pa.array([rejects[at][number] for at in places], pa.string()))
+    return left_out.select(REJECTS_SCHEMA.names).cast(REJECTS_SCHEMA)
+
+
+def _with_splits(rows: pa.Table, split_of: Mapping[str, str]) -> pa.Table:
+    if not split_of:
+        return rows
+    own = zip(rows["object_id"].to_pylist(), rows["split"].to_pylist(), strict=True)
+    column = pa.array([split_of.get(object_id, split) for object_id, split in own], pa.string())
+    return rows.set_column(rows.column_names.index("split"), "split", column)
 
 
 def count_labelled(index: pa.Table) -> int:

@@ -1,4 +1,4 @@
-"""Files and folders -> predictions, streamed in order: small jobs in this process, large ones on all cores."""
+"""Image files -> predictions, streamed in order: small jobs in this process, large ones on all cores."""
 
 from __future__ import annotations
 
@@ -8,67 +8,42 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
 
-from galclass.errors import ModelError
+from galclass.image_files import ImageFile, read_image, with_bytes
+from galclass.image_files.reading import READ_ERRORS
 from galclass.preprocess import DecodeLimits
+from galclass.preprocess.headers import MAX_BYTES
 from galclass.scoring.prediction import ImageFault, Prediction
 from galclass.scoring.scorer import CHUNK, Scorer
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
-"""What counts as an image in a folder; a file that is named itself is always tried."""
-
 WORTH_PROCESSES = 2_000
 """Images from which starting processes (about a second each) pays."""
+
+Given = tuple[ImageFile, bytes | None]
+"""An image and its bytes; None: they are read when it is scored."""
 
 _AHEAD = 3
 """Chunks in flight per process; more only takes memory."""
 
 
-def find_images(paths: Iterable[Path | str]) -> Iterator[Path]:
-    """Give every image file of files and folders (to the bottom), each folder in the order of names.
-
-    Raises
-    ------
-    ModelError
-        If a path does not exist, or a folder cannot be listed.
-    """
-    for path in map(Path, paths):
-        if path.is_dir():
-            yield from _walk(path)
-        elif path.exists():
-            yield path
-        else:
-            raise ModelError("no such file or folder", where=str(path))
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for where, folders, names in os.walk(folder, onerror=_not_listed):
-        folders.sort()
-        yield from (Path(where, name) for name in sorted(names) if os.path.splitext(name)[1].lower() in SUFFIXES)
-
-
-def _not_listed(error: OSError) -> None:
-    raise ModelError("a folder cannot be listed", where=shown(error.filename), got=error.strerror) from error
-
-
-def repeated_ids(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
-    """Give each file whose object_id (its name without suffix) came before, after the first file that had it."""
-    first: dict[str, Path] = {}
-    return [(before, path) for path in paths if (before := first.setdefault(path.stem, path)) is not path]
+def repeated_ids(images: Iterable[ImageFile]) -> list[tuple[ImageFile, ImageFile]]:
+    """Return each file whose object_id (its name without image suffix) came before, after the first that had it."""
+    first: dict[str, ImageFile] = {}
+    return [(before, one) for one in images if (before := first.setdefault(one.object_id, one)) is not one]
 
 
 def predict_files(
-    paths: Iterable[Path], scorer: Scorer, *, frame_px: int | None = None, processes: int = 0
-) -> Iterator[tuple[Path, Prediction]]:
+    images: Iterable[ImageFile | Path], scorer: Scorer, *, frame_px: int | None = None, processes: int = 0
+) -> Iterator[tuple[ImageFile, Prediction]]:
     """Score files as they stream by, in order and with flat memory.
 
     Parameters
     ----------
-    paths : iterable of Path
-        Image files; a file that cannot be read gets a record with `error`.
+    images : iterable of ImageFile or Path
+        From `galclass.image_files.find_images`, or loose files; one that cannot be read gets a record with `error`.
     scorer : Scorer
         The loaded model.
     frame_px : int, optional
@@ -78,55 +53,56 @@ def predict_files(
 
     Yields
     ------
-    path : Path
+    image : ImageFile
     prediction : Prediction
-        With the file's name without suffix as object_id; without the embedding.
+        With the file's name without image suffix as object_id; without the embedding.
     """
-    files = iter(paths)
+    files = (one if isinstance(one, ImageFile) else ImageFile("", str(one)) for one in images)
     first = list(islice(files, WORTH_PROCESSES))
     count = processes or (len(os.sched_getaffinity(0)) if len(first) == WORTH_PROCESSES else 1)
-    chunks = _chunks(_chain(first, files))
+    chunks = _chunks(with_bytes(chain(first, files), MAX_BYTES))
     if count <= 1:
         for chunk in chunks:
-            yield from zip(chunk, score_paths(scorer, chunk, frame_px), strict=True)
+            yield from zip(_images(chunk), score_images(scorer, chunk, frame_px), strict=True)
         return
     yield from _in_processes(chunks, scorer, frame_px, count)
 
 
-def score_paths(scorer: Scorer, paths: Sequence[Path], frame_px: int | None) -> list[Prediction]:
-    """Read and score a few files."""
+def score_images(scorer: Scorer, chunk: Sequence[Given], frame_px: int | None) -> list[Prediction]:
+    """Read, where that is not done, and score a few images."""
     data, faults = [], {}
-    for number, path in enumerate(paths):
+    for number, (image, given) in enumerate(chunk):
         try:
-            data.append(path.read_bytes())
-        except OSError as error:
+            if image.fault is not None:
+                faults[number] = ImageFault(image.fault.code, image.fault.reason)
+            data.append(b"" if image.fault else read_image(image, MAX_BYTES) if given is None else given)
+        except READ_ERRORS as error:
             data.append(b"")
-            faults[number] = ImageFault("unreadable", error.strerror or str(error))
-    answers = scorer.score(data, object_ids=[shown(path.stem) for path in paths], frame_px=frame_px)
+            faults[number] = ImageFault("unreadable", getattr(error, "strerror", None) or str(error))
+    answers = scorer.score(data, object_ids=[image.object_id for image in _images(chunk)], frame_px=frame_px)
     for number, fault in faults.items():
-        answers[number] = Prediction(shown(paths[number].stem), scorer.model, datetime.now(UTC), error=fault)
+        answers[number] = Prediction(chunk[number][0].object_id, scorer.model, datetime.now(UTC), error=fault)
     return [replace(answer, embedding=None) for answer in answers]
 
 
-def shown(path: Path | str) -> str:
-    """Give a path as text that any file can hold: bytes of a name that are no UTF-8 become replacement characters."""
-    return os.fsencode(path).decode("utf-8", errors="replace")
+def _images(chunk: Sequence[Given]) -> list[ImageFile]:
+    return [image for image, _ in chunk]
 
 
 def _in_processes(
-    chunks: Iterator[list[Path]], scorer: Scorer, frame_px: int | None, count: int
-) -> Iterator[tuple[Path, Prediction]]:
+    chunks: Iterator[list[Given]], scorer: Scorer, frame_px: int | None, count: int
+) -> Iterator[tuple[ImageFile, Prediction]]:
     model = (scorer.value, scorer.model.name, scorer.model.version, scorer.limits)
-    waiting: deque[tuple[list[Path], Future[list[Prediction]]]] = deque()
+    waiting: deque[tuple[list[Given], Future[list[Prediction]]]] = deque()
     pool = ProcessPoolExecutor(count, get_context("spawn"), _start_process, (*model, frame_px))
     try:
         for chunk in chunks:
             waiting.append((chunk, pool.submit(_score_in_process, chunk)))
             if len(waiting) >= count * _AHEAD:
                 done, future = waiting.popleft()
-                yield from zip(done, future.result(), strict=True)
+                yield from zip(_images(done), future.result(), strict=True)
         for done, future in waiting:
-            yield from zip(done, future.result(), strict=True)
+            yield from zip(_images(done), future.result(), strict=True)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -139,16 +115,11 @@ def _start_process(value: bytes, name: str, version: int, limits: DecodeLimits, 
     _process = (Scorer(value, name=name, version=version, limits=limits), frame_px)
 
 
-def _score_in_process(paths: list[Path]) -> list[Prediction]:
+def _score_in_process(chunk: list[Given]) -> list[Prediction]:
     scorer, frame_px = _process
-    return score_paths(scorer, paths, frame_px)
+    return score_images(scorer, chunk, frame_px)
 
 
-def _chunks(paths: Iterator[Path]) -> Iterator[list[Path]]:
-    while chunk := list(islice(paths, CHUNK)):
+def _chunks(images: Iterator[Given]) -> Iterator[list[Given]]:
+    while chunk := list(islice(images, CHUNK)):
         yield chunk
-
-
-def _chain(first: list[Path], rest: Iterator[Path]) -> Iterator[Path]:
-    yield from first
-    yield from rest

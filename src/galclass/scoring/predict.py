@@ -9,7 +9,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from galclass.scoring.files import predict_files, shown
+from galclass.image_files import ImageFile, Skipped
+from galclass.scoring.files import predict_files
 from galclass.scoring.output import PredictionFile
 from galclass.scoring.prediction import UNLIKE_TRAINING_DATA, Prediction
 from galclass.scoring.scorer import Scorer
@@ -24,9 +25,9 @@ class PredictSummary:
 
     Attributes
     ----------
-    first : list of (Path, Prediction)
+    first : list of (ImageFile, Prediction)
         The first good ones.
-    rejects : list of (Path, Prediction)
+    rejects : list of (ImageFile, Prediction)
         The first faulty ones.
     classes : Counter
         Files by predicted class.
@@ -34,6 +35,10 @@ class PredictSummary:
         Files with the flag unlike_training_data.
     output : str or None
         The file that has all rows.
+    skipped : Skipped
+        Files that were seen and not scored.
+    lost : list of str
+        Those of them that are pictures of which no image was scored: in formats that are not read, or without a suffix.
     """
 
     total: int = 0
@@ -41,11 +46,13 @@ class PredictSummary:
     unlike: int = 0
     seconds: float = 0.0
     output: str | None = None
+    skipped: Skipped = field(default_factory=Skipped)
+    lost: list[str] = field(default_factory=list)
     classes: Counter[str] = field(default_factory=Counter)
-    first: list[tuple[Path, Prediction]] = field(default_factory=list)
-    rejects: list[tuple[Path, Prediction]] = field(default_factory=list)
+    first: list[tuple[ImageFile, Prediction]] = field(default_factory=list)
+    rejects: list[tuple[ImageFile, Prediction]] = field(default_factory=list)
 
-    def add(self, path: Path, prediction: Prediction) -> None:
+    def add(self, image: ImageFile, prediction: Prediction) -> None:
         """Count one file."""
         self.total += 1
         kept = self.first
@@ -56,7 +63,12 @@ class PredictSummary:
             self.classes[prediction.predicted_class] += 1
             self.unlike += UNLIKE_TRAINING_DATA in prediction.flags
         if len(kept) < SHOWN:
-            kept.append((path, prediction))
+            kept.append((image, prediction))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every picture that was seen has a prediction."""
+        return not (self.rejected or self.lost)
 
     def __str__(self) -> str:
         rate = self.total / max(self.seconds, 1e-9)
@@ -64,11 +76,19 @@ class PredictSummary:
         if self.unlike:
             counts += f", {self.unlike:,} unlike the training data"
         written = f", written to {self.output}" if self.output else ""
-        return f"predict: {counts}, {self.seconds:.1f} s, {rate:,.0f} images/s{written}"
+        line = f"predict: {counts}, {self.seconds:.1f} s, {rate:,.0f} images/s{written}"
+        return "\n".join([line, *self._files()])
+
+    def _files(self) -> list[str]:
+        if not (self.rejected or self.skipped.total):
+            return []
+        scored, seen = self.total - self.rejected, self.total + self.skipped.total
+        parts = f"{scored:,} scored + {self.rejected:,} rejected + {self.skipped.total:,} skipped"
+        return [f"files: {seen:,} seen = {parts}", *([f"skipped: {self.skipped}"] if self.skipped.total else [])]
 
 
 def predict_to(
-    paths: Iterable[Path],
+    images: Iterable[ImageFile | Path],
     scorer: Scorer,
     output: Path | str | None = None,
     *,
@@ -80,7 +100,8 @@ def predict_to(
 
     Parameters
     ----------
-    paths : iterable of Path
+    images : iterable of ImageFile or Path
+        As for `predict_files`.
     scorer : Scorer
     output : path, optional
         A .csv or .parquet file; it appears only when every file is done.
@@ -96,10 +117,10 @@ def predict_to(
     """
     started, summary = time.perf_counter(), PredictSummary(output=str(output) if output else None)
     with PredictionFile(output, scorer.signature.vote_columns) if output else nullcontext() as file:
-        for path, prediction in predict_files(paths, scorer, frame_px=frame_px, processes=processes):
-            summary.add(path, prediction)
+        for image, prediction in predict_files(images, scorer, frame_px=frame_px, processes=processes):
+            summary.add(image, prediction)
             if file is not None:
-                file.write(shown(path), prediction)
+                file.write(str(image), prediction)
             advance(1)
     summary.seconds = time.perf_counter() - started
     return summary

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galclass.errors import ModelError
+from galclass.image_files import ImageFile, read_image
+from galclass.preprocess.headers import MAX_BYTES
 from galclass.scoring.scorer import Scorer
 
 if TYPE_CHECKING:  # the store brings pyarrow, which a service that asks for `directions` does without
@@ -92,6 +94,6 @@ def directions(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _read(image: Path) -> bytes:
     try:
-        return image.read_bytes()
+        return read_image(ImageFile("", str(image)), MAX_BYTES)
     except OSError as error:
         raise ModelError("it cannot be read", where=str(image), got=error.strerror) from error

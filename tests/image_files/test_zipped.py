@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from galclass.download import list_images
+from galclass.image_files import ZipPlace, list_images, read_member
 from galclass.preprocess.headers import MAX_BYTES
-from galclass.preprocess.zipped import ZipPlace, read_member
 
 LONG = "a/" * 90 + "x.jpg"
 
@@ -28,13 +27,13 @@ def archive(tmp_path: Path) -> Path:
 
 
 def places(archive: Path) -> dict[str, ZipPlace]:
-    return {entry.name: ZipPlace(*entry.place) for entry in list_images(archive) if entry.place is not None}
+    return {entry.name: entry.place for entry in list_images(archive) if entry.place is not None}
 
 
 def read(archive: Path, place: ZipPlace) -> bytes:
     descriptor = os.open(archive, os.O_RDONLY)
     try:
-        return read_member(descriptor, place)
+        return read_member(descriptor, place, MAX_BYTES)
     finally:
         os.close(descriptor)
 
@@ -69,7 +68,7 @@ def test_a_member_that_swells_is_cut_one_byte_after_the_limit(tmp_path: Path) ->
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("x.jpg", bytes(MAX_BYTES + 1000))
         info = file.getinfo("x.jpg")
-    place = ZipPlace(info.header_offset, info.compress_size, info.CRC, True)
+    place = ZipPlace(info.header_offset, info.compress_size, info.CRC, zipfile.ZIP_DEFLATED)
     assert len(read(path, place)) == MAX_BYTES + 1
 
 

@@ -6,13 +6,13 @@ Takes a file descriptor and a `ZipPlace`, gives bytes. A worker that is told the
 
 from __future__ import annotations
 
+import bz2
+import lzma
 import os
 import struct
 import zipfile
 import zlib
 from typing import NamedTuple
-
-from galclass.preprocess.headers import MAX_BYTES
 
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 """Of a zip member: signature, version, flags, packing, time, date, checksum, sizes, length of name and of extras."""
@@ -32,37 +32,56 @@ class ZipPlace(NamedTuple):
         Its size in the file, in bytes.
     crc : int
         CRC-32 of the unpacked bytes.
-    deflated : bool
-        Whether it is packed with deflate, or stored as it is.
+    method : int
+        How it is packed: 0 (stored), 8 (deflate), 12 (bzip2) or 14 (LZMA).
     """
 
     offset: int
     packed: int
     crc: int
-    deflated: bool
+    method: int
 
 
-def read_member(descriptor: int, place: ZipPlace) -> bytes:
-    """Read a member of a zip at its place: at most one byte more than is allowed for an image.
+def read_member(descriptor: int, place: ZipPlace, most: int) -> bytes:
+    """Read a member of a zip at its place.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of the zip, open for reading.
+    place : ZipPlace
+    most : int
+        Largest member in bytes; of a larger one `most + 1` bytes are returned.
 
     Raises
     ------
     BadZipFile
         If there is no local header at the place, or the bytes have another checksum.
-    zlib.error, OSError
+    zlib.error, lzma.LZMAError, OSError, EOFError
         If they cannot be unpacked or read.
     """
-    block = os.pread(descriptor, _LOCAL_HEADER.size + _NAME_ROOM + min(place.packed, MAX_BYTES + 1), place.offset)
+    block = os.pread(descriptor, _LOCAL_HEADER.size + _NAME_ROOM + min(place.packed, most + 1), place.offset)
     if len(block) < _LOCAL_HEADER.size or not block.startswith(b"PK\3\4"):
         raise zipfile.BadZipFile("no member where the table of contents says")
     *_, name_bytes, extra_bytes = _LOCAL_HEADER.unpack_from(block)
     begin = _LOCAL_HEADER.size + name_bytes + extra_bytes
-    wanted = min(place.packed, MAX_BYTES + 1)
+    wanted = min(place.packed, most + 1)
     data = block[begin : begin + wanted]
     if len(data) < wanted:  # a long name: the guess of its length was too short
         data = os.pread(descriptor, wanted, place.offset + begin)
-    if place.deflated:
-        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_BYTES + 1)
-    if len(data) <= MAX_BYTES and zlib.crc32(data) != place.crc:
+    data = _unpacked(data, place.method, most)
+    if len(data) <= most and zlib.crc32(data) != place.crc:
         raise zipfile.BadZipFile("bad CRC-32: the member is damaged")
+    return data
+
+
+def _unpacked(data: bytes, method: int, most: int) -> bytes:
+    if method == zipfile.ZIP_DEFLATED:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, most + 1)
+    if method == zipfile.ZIP_BZIP2:
+        return bz2.BZ2Decompressor().decompress(data, most + 1)
+    if method == zipfile.ZIP_LZMA:  # a header of 4 bytes and the filter's properties come first
+        size = int.from_bytes(data[2:4], "little")
+        lzma1 = lzma._decode_filter_properties(lzma.FILTER_LZMA1, data[4 : 4 + size])  # type: ignore[attr-defined]
+        return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[lzma1]).decompress(data[4 + size :], most + 1)
     return data

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
 
-from galclass.download import ArchiveLimits, iter_images, unpack
 from galclass.errors import ArchiveError
+from galclass.image_files import ArchiveLimits, find_images, iter_images, list_images, unpack
 
 
 def make_zip(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
@@ -33,7 +34,18 @@ MAKERS = pytest.mark.parametrize("make", [make_zip, make_tar])
 
 
 @MAKERS
-@pytest.mark.parametrize("name", ["../evil.jpg", "/etc/evil.jpg", "a/../../evil.jpg", "..\\evil.jpg", "C:/evil.jpg"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil.jpg",
+        "/etc/evil.jpg",
+        "a/../../evil.jpg",
+        "..\\evil.jpg",
+        "C:/evil.jpg",
+        "c:\\evil.jpg",
+        "\\\\host\\evil.jpg",
+    ],
+)
 def test_a_name_that_points_outside_is_refused(make, name, tmp_path) -> None:
     path = make(tmp_path / "a.bin", {"good.jpg": b"x", name: b"x"})
     with pytest.raises(ArchiveError, match="points outside"):
@@ -47,9 +59,14 @@ def test_a_name_that_points_outside_is_refused(make, name, tmp_path) -> None:
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @MAKERS
 def test_a_name_that_comes_twice_is_refused(make, tmp_path) -> None:
-    path = make(tmp_path / "a.bin", {"images/1.jpg": b"x", "images//1.JPG": b"y"})
-    with pytest.raises(ArchiveError, match="comes twice"):
+    path = make(tmp_path / "a.bin", {"images/1.jpg": b"x", "images//1.jpg": b"y"})
+    with pytest.raises(ArchiveError, match="2 members of this name"):
         list(iter_images(path))
+    other_case = make(tmp_path / "b.bin", {"images/1.jpg": b"x", "images/1.JPG": b"y"})
+    assert dict(iter_images(other_case)) == {"images/1.jpg": b"x", "images/1.JPG": b"y"}
+    for archive in (path, other_case):
+        with pytest.raises(ArchiveError, match="comes twice"):
+            unpack(archive, tmp_path / "out")
 
 
 def test_a_zip_bomb_is_refused(tmp_path) -> None:
@@ -162,3 +179,80 @@ def test_only_wanted_images_are_given_and_junk_never(tmp_path) -> None:
 def test_one_image_is_a_source_of_one(tmp_path) -> None:
     (tmp_path / "m31.JPG").write_bytes(b"x")
     assert list(iter_images(tmp_path / "m31.JPG")) == [("m31.JPG", b"x")]
+
+
+def raw_zip(path: Path, names: list[bytes], extra: bytes = b"") -> Path:
+    """Write a zip whose members have these bytes as names, without the UTF-8 flag."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(len(names)):
+            info = zipfile.ZipInfo(f"{number:0{len(names[number])}d}")
+            info.extra = extra
+            archive.writestr(info, names[number])
+    data = path.read_bytes()
+    for number, name in enumerate(names):
+        data = data.replace(f"{number:0{len(name)}d}".encode(), name)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("Méchain/é.jpg".encode(), "Méchain/é.jpg"),  # as macOS writes it
+        ("é_1.jpg".encode("cp437"), "é_1.jpg"),  # as DOS and Windows do
+        (b"win\\dows\\1.jpg", "win/dows/1.jpg"),
+        (b"10:00:28+02:12.jpg", "10:00:28+02:12.jpg"),
+    ],
+)
+def test_names_are_read_as_they_were_meant(raw: bytes, name: str, tmp_path: Path) -> None:
+    path = raw_zip(tmp_path / "a.zip", [raw])
+    assert [entry.name for entry in list_images(path)] == [name]
+    assert dict(iter_images(path)) == {name: raw}
+
+
+def test_the_unicode_extra_field_names_a_member(tmp_path: Path) -> None:
+    raw = "schl\u00fcssel.jpg".encode("latin-1")  # neither UTF-8 nor meant as code page 437
+    body = b"\1" + zlib.crc32(raw).to_bytes(4, "little") + "schlüssel.jpg".encode()
+    field = (0x7075).to_bytes(2, "little") + len(body).to_bytes(2, "little") + body
+    assert [entry.name for entry in list_images(raw_zip(tmp_path / "a.zip", [raw], field))] == ["schlüssel.jpg"]
+
+
+def test_a_folder_of_windows_is_no_file(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "a.zip", {"pictures\\": b"", "pictures\\1.jpg": b"x"})
+    assert (list_images(path).seen, dict(iter_images(path))) == (1, {"pictures/1.jpg": b"x"})
+
+
+def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path: Path) -> None:
+    inside = make_zip(tmp_path / "in.zip", {"2.jpg": b"y"}).read_bytes()
+    path = make_tar(tmp_path / "a.tar", {"1.jpg": b"x", "in.zip": inside}, "w")
+    assert zipfile.is_zipfile(path)  # what zipfile takes it for
+    assert dict(iter_images(path)) == {"1.jpg": b"x"}
+    assert str(list_images(path).skipped) == "1 archives inside (in.zip): name them to have them read"
+
+
+def test_an_image_without_suffix_that_holds_the_end_of_a_zip_is_an_image(tmp_path: Path) -> None:
+    data = b"\xff\xd8\xff" + bytes(50) + b"PK\5\6" + bytes(18)
+    (tmp_path / "survey_17").write_bytes(data)
+    assert zipfile.is_zipfile(tmp_path / "survey_17")
+    assert list(iter_images(tmp_path / "survey_17")) == [("survey_17", data)]
+
+
+def test_a_self_extracting_zip_is_a_zip(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "a.zip", {"1.jpg": b"x"})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b"more"
+    (tmp_path / "a.exe").write_bytes(b"MZ" + bytes(500) + path.read_bytes())
+    assert dict(iter_images(tmp_path / "a.exe")) == {"1.jpg": b"x"}
+
+
+def test_several_archives_and_folders_are_one_list(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.jpg").write_bytes(b"x")
+    paths = [
+        tmp_path / "in",
+        make_zip(tmp_path / "a.zip", {"2.jpg": b"y"}),
+        make_tar(tmp_path / "b.tgz", {"3.jpg": b"z"}),
+    ]
+    found = list(find_images(paths))
+    assert [image.object_id for image in found] == ["1", "2", "3"]
+    assert str(found[1]) == f"{tmp_path}/a.zip/2.jpg"
