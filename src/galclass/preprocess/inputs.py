@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from galclass.catalog import named_splits
 from galclass.config import Config, PrepareConfig, SourceConfig
 from galclass.errors import ConfigError
 from galclass.preprocess.chunks import Chunk
@@ -76,6 +77,8 @@ def inputs_sha256_of(config: Config, parameters: CutoutParameters, inputs: list[
             for part in inputs
         ],
     }
+    if wanted.split_ids is not None:  # folders made before there was this option keep their hash
+        facts["split_ids"] = sorted(named_splits(wanted.split_ids).items())
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

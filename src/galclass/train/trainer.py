@@ -22,11 +22,11 @@ from galclass.config import TrainConfig
 from galclass.errors import TrainingError
 from galclass.train.batches import Batches, scaled_central
 from galclass.train.build import build_network, pixel_scale
-from galclass.train.checkpoint import load_best_weights
-from galclass.train.dataset import TrainingData, class_weights, repeated_rows
+from galclass.train.checkpoint import load_starting_weights, weights_path
+from galclass.train.dataset import TrainingData
 from galclass.train.device import Workers, pick_device
-from galclass.train.losses import Observation, batch_loss, make_targets, observed_kinds
-from galclass.train.metrics import validation_metrics
+from galclass.train.goals import make_goal
+from galclass.train.networks import Outputs
 from galclass.train.optimizers import RunningMean, Schedule, make_optimizer, take_step
 
 _VALIDATION_BATCH = 256
@@ -79,26 +79,17 @@ class Trainer:
     def __init__(self, data: TrainingData, config: TrainConfig, *, seed: int, workers: Workers | None = None) -> None:
         self.data, self.config, self.seed, self.workers = data, config, seed, workers or Workers()
         self.device = pick_device(config.acceleration)
-        train = data.indices("train")
-        self.validation = data.indices("validation")
-        vote_head = _has_vote_head(data, train, config)
+        self.goal = make_goal(data, config, self.device)
+        self.validation, self.leaves, self.observation = self.goal.validation, self.goal.leaves, self.goal.module
+        vote_head = _has_vote_head(data, self.goal.rows, config)
         self.network = build_network(config, data.size_px, seed=seed, vote_head=vote_head).to(self.device)
         self.scale = pixel_scale(config)
-        kinds, observed = observed_kinds(data, config.observation_sources)
-        self.observation = Observation(kinds).to(self.device) if kinds else None
         if config.initial_weights is not None:
-            self._start_from(Path(config.initial_weights))
+            self._start_from(weights_path(config.initial_weights))
         self.answering = copy.deepcopy(self.network) if config.ema > 0 else self.network
         self.best = copy.deepcopy(self.network)
-        rows = repeated_rows(data, train, config)
-        self.batches = Batches(data, rows, config, self.scale, seed=seed, device=self.device)
-        weight = class_weights(data, rows, config.class_balance)
-        targets = make_targets(
-            data, weight, observed, debiased_sources=config.debiased_sources, binary=config.type == "binary"
-        )
-        self.leaves: NDArray[np.bool_] = targets.leaves.numpy() & ~(observed >= 0)[:, None]
-        self.targets = targets.to(self.device)
-        if not self.leaves[self.validation].any():
+        self.batches = Batches(data, self.goal.rows, config, self.scale, seed=seed, device=self.device)
+        if not (config.type == "votes" or self.leaves[self.validation].any()):
             raise TrainingError(
                 "no label of the validation split is taken at its word",
                 where="train.observation_sources",
@@ -119,8 +110,8 @@ class Trainer:
         self.at = Position()
 
     def _start_from(self, path: Path) -> None:
-        weights, observed = load_best_weights(path)
         own = self.network.state_dict()
+        weights, observed = load_starting_weights(path)
         fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
         body = [key for key in own if key.startswith("body.")]
         if any(key not in fitting for key in body):
@@ -186,10 +177,9 @@ class Trainer:
             pixels = torch.lerp(pixels, pixels[partner], 1 - own)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.mixed_precision):
             outputs = self.network(pixels)
-        loss = own * batch_loss(outputs, self.targets.rows(rows), self.observation, self.config)
+        loss = own * self.goal.loss(outputs, rows)
         if own < 1:
-            others = self.targets.rows(rows[partner])
-            loss = loss + (1 - own) * batch_loss(outputs, others, self.observation, self.config)
+            loss = loss + (1 - own) * self.goal.loss(outputs, rows[partner])
         loss = loss / len(entries)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's annotation
         return loss.detach()
@@ -231,8 +221,11 @@ class Trainer:
         return row
 
     def _validate(self) -> dict[str, float]:
-        logits, _, _ = answers(self.answering, self.data, self.validation, self)
-        return validation_metrics(softmax(logits), self.leaves[self.validation])
+        views, self.answering.views = self.answering.views, min(self.answering.views, self.config.validation_views)
+        outputs = all_outputs(self.answering, self.data, self.validation, self)
+        self.answering.views = views
+        with torch.no_grad():
+            return self.goal.validate(outputs)
 
     def _parameters(self) -> list[nn.Parameter]:
         return [parameter for module in self._trained for parameter in module.parameters()]
@@ -278,17 +271,24 @@ def answers(
     network: nn.Module, data: TrainingData, rows: NDArray[np.int64], trainer: Trainer
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Give class logits (n, 13), vote logits (n, 37; or n, 0) and embeddings (n, d) of index rows' central cutouts."""
+    outputs = all_outputs(network, data, rows, trainer)
+    votes = outputs.logits.new_zeros(len(rows), 0) if outputs.votes is None else outputs.votes
+    logits, votes, embedding = (part.float().cpu().numpy() for part in (outputs.logits, votes, outputs.embedding))
+    return logits, votes, embedding
+
+
+@torch.no_grad()
+def all_outputs(network: nn.Module, data: TrainingData, rows: NDArray[np.int64], trainer: Trainer) -> Outputs:
+    """Give everything the network says of index rows' central cutouts, in evaluation mode."""
     was_training = network.training
     network.eval()
     parts = []
     for start in range(0, len(rows), _VALIDATION_BATCH):
         pixels = scaled_central(data, rows[start : start + _VALIDATION_BATCH], trainer.scale, trainer.device)
-        outputs = network(pixels.contiguous(memory_format=torch.channels_last))
-        votes = outputs.logits.new_zeros(len(pixels), 0) if outputs.votes is None else outputs.votes
-        parts.append((outputs.logits, votes, outputs.embedding))
+        parts.append(network(pixels.contiguous(memory_format=torch.channels_last)))
     network.train(was_training)
-    logits, votes, embedding = (torch.cat(column).float().cpu().numpy() for column in zip(*parts, strict=True))
-    return logits, votes, embedding
+    columns = zip(*parts, strict=True)
+    return Outputs(*(None if column[0] is None else torch.cat(column) for column in columns))
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
