@@ -100,7 +100,8 @@ def test_plurality_is_drawn_as_often(row: int) -> None:
 
 def test_votes_have_the_probability_of_the_dirichlet_multinomial() -> None:
     counts = np.array([[30, 14, 1], [0, 45, 0], [10, 10, 10], [0, 0, 0]])
-    expected = [dirichlet_multinomial.logpmf(n, a, n.sum()) for n, a in zip(counts, ALPHAS["t01_smooth_or_features"])]
+    pairs = zip(counts, ALPHAS["t01_smooth_or_features"], strict=True)
+    expected = [dirichlet_multinomial.logpmf(n, a, n.sum()) for n, a in pairs]
     found = log_votes(torch.tensor(counts, dtype=torch.float64), alphas()["t01_smooth_or_features"])
     assert np.allclose(found.numpy(), expected)
 
