@@ -155,7 +155,10 @@ def _rates(
     """Give the objects in the sample over those in nature, kind by kind; zeros where nature is not known."""
     natural: dict[str, float] = {}
     for name in sources:
-        natural |= config.natural.get(name, {})
+        named = config.natural.get(name, {})
+        if unknown := sorted(set(named) - {*CLEAN_LABELS, *LARGEST}):
+            raise ConfigError("no such label", where=f"train.natural.{name}", got=", ".join(unknown))
+        natural |= {kind: count for kind, count in named.items() if kind in kinds}
     if not natural:
         return torch.zeros(len(kinds))
     missing = [kind for kind in kinds if natural.get(kind, 0) <= 0]
