@@ -71,6 +71,13 @@ class TrainConfig:
     natural : dict of str to dict of str to float
         "votes": source -> label -> how many objects have it before some were chosen by it; the likelihood of the labels
         of clean sources, and of "largest", then is that of the label given that the object was chosen.
+    teacher : str or None
+        A model (.onnx, for cutouts of the same size) whose answers are learned too, or a file of such answers (.npz);
+        rows without labels are then trained on as well. `~` and `${NAME}` are filled in.
+    teacher_weight : float
+        Weight of the teacher's answers, in [0, 1]; what is left is that of the labels.
+    teacher_angles_deg : tuple of float
+        Angles at which a teacher is asked about every cutout, once; each step takes one of them.
     label_smoothing : float
         Probability, in [0, 1), that a label says nothing.
     vote_weight : float
@@ -149,6 +156,9 @@ class TrainConfig:
     debiased_sources: tuple[str, ...] = ()
     clean_sources: tuple[str, ...] = ()
     natural: dict[str, dict[str, float]] = field(default_factory=dict)
+    teacher: str | None = None
+    teacher_weight: float = 0.7
+    teacher_angles_deg: tuple[float, ...] = (0.0, 30.0, 60.0)
     label_smoothing: float = 0.01
     vote_weight: float = 0.3
     dropout: float = 0.2

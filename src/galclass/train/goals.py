@@ -19,6 +19,7 @@ from galclass.train.losses import Observation, batch_loss, make_targets, observe
 from galclass.train.metrics import validation_metrics, vote_metrics
 from galclass.train.networks import Outputs
 from galclass.train.raw_votes import mean_votes
+from galclass.train.teacher import TeacherAnswers, teacher_loss
 
 
 class Goal(Protocol):
@@ -48,9 +49,32 @@ class Goal(Protocol):
         """Measure the outputs for all `validation` rows."""
 
 
-def make_goal(data: TrainingData, config: TrainConfig, device: torch.device) -> Goal:
-    """Make the goal that `train.type` names."""
-    return VotesGoal(data, config, device) if config.type == "votes" else LabelGoal(data, config, device)
+def make_goal(
+    data: TrainingData, config: TrainConfig, device: torch.device, teacher: TeacherAnswers | None = None
+) -> Goal:
+    """Make the goal that `train.type` names, with a teacher's answers if there are any."""
+    goal: Goal = VotesGoal(data, config, device) if config.type == "votes" else LabelGoal(data, config, device)
+    return goal if teacher is None else TaughtGoal(goal, data, config, teacher.to(device))
+
+
+class TaughtGoal:
+    """Another goal, and a teacher's answers beside it; also trains on rows that only the teacher says something of."""
+
+    def __init__(self, goal: Goal, data: TrainingData, config: TrainConfig, teacher: TeacherAnswers) -> None:
+        self.goal, self.teacher, self.weight = goal, teacher, config.teacher_weight
+        self.validation, self.leaves, self.module = goal.validation, goal.leaves, goal.module
+        own = set(goal.rows.tolist())
+        train = np.flatnonzero(np.array([split == "train" for split in data.split]) & teacher.known)
+        self.rows = np.concatenate([goal.rows, [row for row in train if row not in own]]).astype(np.int64)
+
+    def loss(self, outputs: Outputs, rows: Tensor) -> Tensor:
+        """Give the loss of some index rows, summed, a scalar."""
+        taught = teacher_loss(outputs, self.teacher.drawn(rows)).sum()
+        return (1 - self.weight) * self.goal.loss(outputs, rows) + self.weight * taught
+
+    def validate(self, outputs: Outputs) -> dict[str, float]:
+        """Measure the outputs for all `validation` rows against what is said of them, not against the teacher."""
+        return self.goal.validate(outputs)
 
 
 class LabelGoal:

@@ -28,6 +28,7 @@ from galclass.train.device import Workers, pick_device
 from galclass.train.goals import make_goal
 from galclass.train.networks import Outputs
 from galclass.train.optimizers import RunningMean, Schedule, make_optimizer, take_step
+from galclass.train.teacher import TeacherAnswers
 
 _VALIDATION_BATCH = 256
 
@@ -66,6 +67,8 @@ class Trainer:
         Of initial weights, orders, draws and dropout.
     workers : Workers
         This process among those that train together.
+    teacher : TeacherAnswers, optional
+        What `config.teacher` says of the rows.
 
     Attributes
     ----------
@@ -76,10 +79,18 @@ class Trainer:
         The weights with the least validation loss (the running mean's, if there is one).
     """
 
-    def __init__(self, data: TrainingData, config: TrainConfig, *, seed: int, workers: Workers | None = None) -> None:
+    def __init__(
+        self,
+        data: TrainingData,
+        config: TrainConfig,
+        *,
+        seed: int,
+        workers: Workers | None = None,
+        teacher: TeacherAnswers | None = None,
+    ) -> None:
         self.data, self.config, self.seed, self.workers = data, config, seed, workers or Workers()
         self.device = pick_device(config.acceleration)
-        self.goal = make_goal(data, config, self.device)
+        self.goal = make_goal(data, config, self.device, teacher)
         self.validation, self.leaves, self.observation = self.goal.validation, self.goal.leaves, self.goal.module
         vote_head = _has_vote_head(data, self.goal.rows, config)
         self.network = build_network(config, data.size_px, seed=seed, vote_head=vote_head).to(self.device)
