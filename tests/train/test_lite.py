@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from drawn_galaxies import quick
+from torch import nn
 from torch.nn import functional
 
 from galclass.config import TrainConfig
@@ -16,6 +18,7 @@ from galclass.train.build import build_network
 from galclass.train.checkpoint import load_starting_weights
 from galclass.train.dataset import open_training_data
 from galclass.train.lite import Lite0Body, _SameConv
+from galclass.train.optimizers import renew_statistics
 from galclass.train.trainer import Trainer
 
 
@@ -95,3 +98,27 @@ def test_file_without_weights_is_refused(tmp_path: Path, content: object) -> Non
     torch.save(content, path)
     with pytest.raises(TrainingError, match="no weights|another format"):
         load_starting_weights(path)
+
+
+def test_averaged_weights_get_statistics_of_their_own() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.5)).eval()
+    batches = [torch.randn(8, 3, 5, 5) * (1 + i) + i for i in range(4)]
+    weight = network[0].weight.clone()
+    renew_statistics(network, iter(batches))
+    before = [network[0](batch) for batch in batches]
+    mean = torch.stack([batch.mean((0, 2, 3)) for batch in before]).mean(0)
+    variance = torch.stack([batch.var((0, 2, 3)) for batch in before]).mean(0)
+    assert torch.allclose(network[1].running_mean, mean, atol=1e-5)
+    assert torch.allclose(network[1].running_var, variance, rtol=1e-4)
+    assert torch.equal(network[0].weight, weight)
+    assert network[1].momentum == 0.1
+    assert not network.training
+
+
+def test_network_without_batch_normalisation_is_left_alone() -> None:
+    def none() -> Iterator[torch.Tensor]:
+        raise AssertionError("asked for a batch")
+        yield
+
+    renew_statistics(nn.Sequential(nn.Conv2d(3, 4, 1)), none())

@@ -224,16 +224,18 @@ def measure_unselected(
             lambda rows: calibration_error(predicted[rows, 0], given[rows, 0], weights[rows]),
         ),
         coverage=None if covered is None else figure(_pooled(np.concatenate(list(covered.values()), 1), weights)),
-        coverage_by_question={name: _pooled(part, weights)(...) for name, part in (covered or {}).items()},
+        coverage_by_question={
+            name: _pooled(part, weights)(np.arange(len(given))) for name, part in (covered or {}).items()
+        },
     )
 
 
-def _pooled(inside: FloatArray, weights: FloatArray) -> Callable[[object], float]:
+def _pooled(inside: FloatArray, weights: FloatArray) -> Callable[[NDArray[np.int64]], float]:
     """Give the weighted share of what is covered, over answers that were asked."""
     known = ~np.isnan(inside) * weights[:, None]
     hits = np.nan_to_num(inside) * weights[:, None]
 
-    def share(rows: object) -> float:
-        return float(hits[rows].sum() / known[rows].sum())  # type: ignore[index]  # rows, or ... for all
+    def share(rows: NDArray[np.int64]) -> float:
+        return float(hits[rows].sum() / known[rows].sum())
 
     return share

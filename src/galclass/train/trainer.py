@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,16 @@ from galclass.train.dataset import TrainingData
 from galclass.train.device import Workers, pick_device
 from galclass.train.goals import make_goal
 from galclass.train.networks import Outputs
-from galclass.train.optimizers import RunningMean, Schedule, make_optimizer, take_step
+from galclass.train.optimizers import RunningMean, Schedule, make_optimizer, renew_statistics, take_step
 from galclass.train.teacher import TeacherAnswers
 
 _VALIDATION_BATCH = 256
 
 _BLEND = 1
 """Sets the draws of mixup apart from those of a step's augmentation."""
+
+_STATISTICS_BATCHES = 16
+"""Batches from which the averaged weights get their statistics of batch normalisation."""
 
 _GPU_CHECK_STEPS = 50
 """Steps between looks at the loss on a GPU: a look waits for it."""
@@ -231,12 +234,24 @@ class Trainer:
             self.best.load_state_dict(self.answering.state_dict())
         return row
 
+    def renew_answering(self) -> None:
+        """Make the averaged weights fit to answer: they get statistics of batch normalisation of their own."""
+        if self.running is not None:
+            renew_statistics(self.answering, self._plain_batches())
+
     def _validate(self) -> dict[str, float]:
+        self.renew_answering()
         views, self.answering.views = self.answering.views, min(self.answering.views, self.config.validation_views)
         outputs = all_outputs(self.answering, self.data, self.validation, self)
         self.answering.views = views
         with torch.no_grad():
             return self.goal.validate(outputs)
+
+    def _plain_batches(self) -> Iterator[Tensor]:
+        """Give some batches of training cutouts as the exported model sees them."""
+        for entries in self.batches.order(self.at.iteration)[:_STATISTICS_BATCHES]:
+            pixels = scaled_central(self.data, self.batches.rows[entries], self.scale, self.device)
+            yield pixels.contiguous(memory_format=torch.channels_last)
 
     def _parameters(self) -> list[nn.Parameter]:
         return [parameter for module in self._trained for parameter in module.parameters()]
