@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from galclass.catalog import named_splits
 from galclass.config import Config, PrepareConfig, SourceConfig
 from galclass.errors import ConfigError
 from galclass.preprocess.chunks import Chunk
@@ -78,7 +78,8 @@ def inputs_sha256_of(config: Config, parameters: CutoutParameters, inputs: list[
         ],
     }
     if wanted.split_ids is not None:  # folders made before there was this option keep their hash
-        facts["split_ids"] = sorted(named_splits(wanted.split_ids).items())
+        lists = sorted(Path(os.path.expandvars(wanted.split_ids)).expanduser().glob("*.txt"))
+        facts["split_ids"] = [[path.name, _file_sha256(str(path))] for path in lists]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -110,7 +110,7 @@ def largest_probabilities(alphas: Mapping[str, Tensor]) -> Tensor:
     half = VOTERS // 2 + 1  # more than half: the larger of odd and not odd always has that
     low = functional.pad(upto, (1, 0))[:, : VOTERS + 1 - half].flip(1)  # P(odd < VOTERS - k) for k = half..VOTERS
     kinds = [(answer[:, half:] * (upto[:, half:] - low)).sum(1) for answer in answers]
-    tails = sum(answer.flip(1).cumsum(1).flip(1) for answer in answers)
+    tails = torch.stack(answers).sum(0).flip(1).cumsum(1).flip(1)
     below = 1 - tails[:, half:]  # P(every answer has fewer than k): above half they exclude each other
     kinds += [(odd[:, half:] * below).sum(1), (odd.flip(1)[:, half:] * below).sum(1)]
     return torch.stack(kinds, 1)

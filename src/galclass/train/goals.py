@@ -23,24 +23,23 @@ from galclass.train.teacher import TeacherAnswers, teacher_loss
 
 
 class Goal(Protocol):
-    """What the trainer asks of a goal.
+    """What the trainer asks of a goal."""
 
-    Attributes
-    ----------
-    rows : int64, (n,)
-        Training rows; one that stands k times is used k times an iteration.
-    validation : int64, (m,)
-        Rows to validate on.
-    leaves : bool, (index rows, 13)
-        What the classes are held to in validation.
-    module : Module or None
-        Learned beside the network.
-    """
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Training rows; one that stands k times is used k times an iteration."""
 
-    rows: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    leaves: NDArray[np.bool_]
-    module: nn.Module | None
+    @property
+    def validation(self) -> NDArray[np.int64]:
+        """Rows to validate on."""
+
+    @property
+    def leaves(self) -> NDArray[np.bool_]:
+        """What the classes are held to in validation, (index rows, 13)."""
+
+    @property
+    def module(self) -> nn.Module | None:
+        """What is learned beside the network."""
 
     def loss(self, outputs: Outputs, rows: Tensor) -> Tensor:
         """Give the loss of some index rows, summed, a scalar."""

@@ -298,8 +298,8 @@ def answers(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Give class logits (n, 13), vote logits (n, 37; or n, 0) and embeddings (n, d) of index rows' central cutouts."""
     outputs = all_outputs(network, data, rows, trainer)
-    votes = outputs.logits.new_zeros(len(rows), 0) if outputs.votes is None else outputs.votes
-    logits, votes, embedding = (part.float().cpu().numpy() for part in (outputs.logits, votes, outputs.embedding))
+    given = outputs.logits.new_zeros(len(rows), 0) if outputs.votes is None else outputs.votes
+    logits, votes, embedding = (part.float().cpu().numpy() for part in (outputs.logits, given, outputs.embedding))
     return logits, votes, embedding
 
 
@@ -314,7 +314,8 @@ def all_outputs(network: nn.Module, data: TrainingData, rows: NDArray[np.int64],
         parts.append(network(pixels.contiguous(memory_format=torch.channels_last)))
     network.train(was_training)
     columns = zip(*parts, strict=True)
-    return Outputs(*(None if column[0] is None else torch.cat(column) for column in columns))
+    together = [None if column[0] is None else torch.cat(column) for column in columns]
+    return Outputs(*together)  # type: ignore[arg-type]  # None only where Outputs may have it
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
