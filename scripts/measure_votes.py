@@ -27,6 +27,7 @@ from galclass.evaluate.labellings import FOUR, THIRTEEN
 from galclass.evaluate.metrics import classification, natural_accuracy
 from galclass.evaluate.trust import artifacts_found
 from galclass.evaluate.unselected import COLUMNS, clean_stratum, draw_weights, measure_unselected
+from galclass.evaluate.vote_likelihood import vote_likelihoods
 from galclass.morphology import CLASSES, COARSE_LABELS, GROUPS, QUESTIONS, gz2_class_from_fractions, parse_gz2_class
 from galclass.preprocess import CutoutParameters, Store
 from galclass.preprocess.cutouts import cutout
@@ -132,7 +133,11 @@ def unselected(
     counts = raw_counts(store.index.take(rows[chosen]))
     given = counts[:, [STEMS.index(stem) for stem in COLUMNS]].astype(np.float64) / VOTERS
     weights = draw_weights(clean_stratum(given), config.train.natural["clean5"], KAGGLE_GALAXIES)
-    return measure_unselected(given, model.means(chosen), model.concentration(chosen), weights, voters=VOTERS)
+    means, spread = model.means(chosen), model.concentration(chosen)
+    found = dataclasses.asdict(measure_unselected(given, means, spread, weights, voters=VOTERS))
+    if spread is not None:
+        found["log_likelihood"] = dataclasses.asdict(vote_likelihoods(given, means, spread, weights, voters=VOTERS))
+    return found
 
 
 def clean(model: Measured, labels: list[str | None], sources: NDArray[np.str_], config: Config) -> dict[str, str]:
@@ -209,8 +214,7 @@ def main() -> None:
     sources, labels = np.array([table["source"][i] for i in rows]), [table["label"][i] for i in rows]
     figures: dict[str, Any] = {"model": str(options.model), "split": options.split}
     if np.isin(sources, ("votes", "votes_clean5")).any():
-        found = dataclasses.asdict(unselected(model, store, sources, chosen, config))
-        figures["unselected"] = {key: _plain(value) for key, value in found.items()}
+        figures["unselected"] = _plain(unselected(model, store, sources, chosen, config))
     if (sources == "clean5").any():
         figures["clean5"] = clean(model, labels, sources, config)
     if options.sources is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import dirichlet_multinomial
 
 from galclass.clean_samples import CLEAN_LABELS
 from galclass.errors import EvaluationError
@@ -18,6 +19,7 @@ from galclass.evaluate.unselected import (
     randomised_ranks,
     shares_of,
 )
+from galclass.evaluate.vote_likelihood import log_dirichlet_multinomial, vote_likelihoods
 from galclass.morphology import QUESTIONS
 
 COUNT, VOTERS = 1500, 45
@@ -128,3 +130,27 @@ def test_nobody_asked_has_no_rank() -> None:
 def test_no_galaxies_is_an_error() -> None:
     with pytest.raises(EvaluationError, match="no galaxy with raw votes"):
         measure_unselected(np.zeros((0, 17)), {}, None, np.zeros(0))
+
+
+def test_log_likelihood_is_that_of_the_dirichlet_multinomial() -> None:
+    counts, alpha = np.array([[3.0, 2.0, 0.0], [0.0, 0.0, 0.0]]), np.array([[2.0, 1.0, 0.5], [1.0, 1.0, 1.0]])
+    expected = [dirichlet_multinomial.logpmf([3, 2, 0], alpha[0], 5), 0.0]
+    assert log_dirichlet_multinomial(counts, alpha) == pytest.approx(expected)
+
+
+def test_right_distribution_has_the_largest_likelihood() -> None:
+    given, means, concentration = drawn()
+    found = vote_likelihoods(given, means, concentration, np.ones(COUNT))
+    assert found.own == pytest.approx(found.one_a_question, abs=0.05)  # all have the same concentration
+    assert found.own > found.multinomial + 1
+    assert found.own > found.constant + 1
+
+
+def test_concentration_of_each_galaxy_may_fit_better_than_one_for_all() -> None:
+    given, means, concentration = drawn()
+    rng = np.random.default_rng(5)
+    spread = np.where(np.arange(COUNT) % 2, 3.0, 300.0)
+    alpha = np.stack([means[stem] for stem in COLUMNS[:3]], 1) * spread[:, None]
+    given[:, :3] = [rng.multinomial(VOTERS, rng.dirichlet(one + 1e-9)) / VOTERS for one in alpha]
+    found = vote_likelihoods(given, means, concentration | {"t01_smooth_or_features": spread}, np.ones(COUNT))
+    assert found.own > found.one_a_question + 0.2
