@@ -15,13 +15,14 @@ from galclass import __version__
 from galclass.config import Config, config_to_dict
 from galclass.morphology import CLASSES, QUESTIONS
 from galclass.scoring.signature import Conformal, Signature, Unlike
+from galclass.train.answers import answers, softmax
 from galclass.train.calibrate import VoteAnswers, fit_observation, fit_temperature, vote_concentrations
 from galclass.train.confidence import fit_conformal, fit_unlike
 from galclass.train.dataset import TrainingData, vote_reach
 from galclass.train.export import ExportModule
 from galclass.train.losses import Observation, question_columns
 from galclass.train.networks import VOTE_COLUMNS
-from galclass.train.trainer import Trainer, answers, softmax
+from galclass.train.trainer import Trainer
 
 _ALARM_ROWS = 4096
 """Training rows whose embeddings shape the flag for strangers."""

@@ -35,7 +35,7 @@ from galclass.train.device import Workers, prepared_machine
 from galclass.train.export import export_onnx
 from galclass.train.finish import finished_model
 from galclass.train.progress import Reporter, add_row, open_board
-from galclass.train.teacher import TeacherAnswers, ask_teacher, load_answers
+from galclass.train.teacher import answers_of
 from galclass.train.trainer import Trainer
 
 _WITHOUT_EFFECT = ("threads", "checkpoint_s", "tensorboard", "cache", "seeds")
@@ -155,7 +155,7 @@ def inputs_sha256(data: TrainingData, config: Config, *, seeds: int = 1) -> str:
 def _train_seed(
     data: TrainingData, config: Config, folder: Path, resume: bool, reporter: Reporter, workers: Workers
 ) -> TrainSummary:
-    teacher = _teacher(data, config, folder)
+    teacher = answers_of(config.train, data, folder)
     trainer = Trainer(data, config.train, seed=config.seed, workers=workers, teacher=teacher)
     fingerprint = inputs_sha256(data, config)
     checkpoint = folder / "checkpoint.pt"
@@ -178,17 +178,6 @@ def _train_seed(
         model=folder / "model.onnx",
         spread={},
     )
-
-
-def _teacher(data: TrainingData, config: Config, folder: Path) -> TeacherAnswers | None:
-    """Read the teacher's answers; those of a model are asked for once and kept in the folder."""
-    if config.train.teacher is None:
-        return None
-    path = weights_path(config.train.teacher)
-    if path.suffix == ".onnx":
-        model, path = path, folder / "teacher.npz"
-        ask_teacher(model, data, config.train.teacher_angles_deg, path)
-    return load_answers(path, data)
 
 
 class _Saver:

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from galclass.config import TrainConfig
 from galclass.errors import TrainingError
 from galclass.morphology import CLASSES, QUESTIONS
 from galclass.scoring.session import open_session, read_signature
 from galclass.train.augment import fixed, warp
-from galclass.train.checkpoint import replace_file
+from galclass.train.checkpoint import replace_file, weights_path
 from galclass.train.dataset import TrainingData, vote_reach
 from galclass.train.networks import Outputs
 from galclass.train.raw_votes import STEMS, dirichlets
@@ -167,6 +168,17 @@ def load_answers(path: Path, data: TrainingData) -> TeacherAnswers:
             values[found < 0] = np.nan
             parts[name] = torch.from_numpy(values)
     return TeacherAnswers(**parts)
+
+
+def answers_of(config: TrainConfig, data: TrainingData, folder: Path) -> TeacherAnswers | None:
+    """Read the answers of `train.teacher`; those of a model are asked for once and kept in the folder."""
+    if config.teacher is None:
+        return None
+    path = weights_path(config.teacher)
+    if path.suffix == ".onnx":
+        model, path = path, folder / "teacher.npz"
+        ask_teacher(model, data, config.teacher_angles_deg, path)
+    return load_answers(path, data)
 
 
 def teacher_loss(outputs: Outputs, answers: TeacherAnswers) -> Tensor:

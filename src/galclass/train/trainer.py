@@ -20,17 +20,15 @@ from torch import Tensor, nn
 
 from galclass.config import TrainConfig
 from galclass.errors import TrainingError
+from galclass.train.answers import all_outputs
 from galclass.train.batches import Batches, scaled_central
 from galclass.train.build import build_network, pixel_scale
 from galclass.train.checkpoint import load_starting_weights, weights_path
 from galclass.train.dataset import TrainingData
 from galclass.train.device import Workers, pick_device
 from galclass.train.goals import make_goal
-from galclass.train.networks import Outputs
 from galclass.train.optimizers import RunningMean, Schedule, make_optimizer, renew_statistics, take_step
 from galclass.train.teacher import TeacherAnswers
-
-_VALIDATION_BATCH = 256
 
 _BLEND = 1
 """Sets the draws of mixup apart from those of a step's augmentation."""
@@ -290,38 +288,6 @@ def _has_vote_head(data: TrainingData, rows: NDArray[np.int64], config: TrainCon
             advice='prepare a catalog with fractions, or use "multi_class"',
         )
     return config.type == "regression" or (has_votes and config.vote_weight > 0)
-
-
-@torch.no_grad()
-def answers(
-    network: nn.Module, data: TrainingData, rows: NDArray[np.int64], trainer: Trainer
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Give class logits (n, 13), vote logits (n, 37; or n, 0) and embeddings (n, d) of index rows' central cutouts."""
-    outputs = all_outputs(network, data, rows, trainer)
-    given = outputs.logits.new_zeros(len(rows), 0) if outputs.votes is None else outputs.votes
-    logits, votes, embedding = (part.float().cpu().numpy() for part in (outputs.logits, given, outputs.embedding))
-    return logits, votes, embedding
-
-
-@torch.no_grad()
-def all_outputs(network: nn.Module, data: TrainingData, rows: NDArray[np.int64], trainer: Trainer) -> Outputs:
-    """Give everything the network says of index rows' central cutouts, in evaluation mode."""
-    was_training = network.training
-    network.eval()
-    parts = []
-    for start in range(0, len(rows), _VALIDATION_BATCH):
-        pixels = scaled_central(data, rows[start : start + _VALIDATION_BATCH], trainer.scale, trainer.device)
-        parts.append(network(pixels.contiguous(memory_format=torch.channels_last)))
-    network.train(was_training)
-    columns = zip(*parts, strict=True)
-    together = [None if column[0] is None else torch.cat(column) for column in columns]
-    return Outputs(*together)  # type: ignore[arg-type]  # None only where Outputs may have it
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give probabilities, row by row."""
-    shifted = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(1, keepdims=True), dtype=np.float32)
 
 
 def _parts(whole: slice, count: int) -> list[slice]:
