@@ -51,7 +51,7 @@ class Measured:
         session = open_session(model.read_bytes(), where=str(model))
         signature = read_signature(session, where=str(model))
         parameters = CutoutParameters(signature.size_px, signature.crop_fraction)
-        names = [output.name for output in session.get_outputs() if output.name != "embedding"]
+        names = [output.name for output in session.graph.get_outputs() if output.name != "embedding"]
         places = pq.read_table(store.folder / "places.parquet", columns=["source", "file"]).to_pydict()
         own = store.index["row"].to_numpy()[rows]
         sources = {source.name: source for source in config.prepare.sources}
@@ -63,7 +63,7 @@ class Measured:
                 path = Path(os.path.expandvars(source.images)) / places["file"][place]
                 pictures.append(cutout(path.read_bytes(), parameters, frame_px=source.frame_px))
             planes = np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
-            for name, values in zip(names, session.run(names, {"cutouts": planes}), strict=True):
+            for name, values in zip(names, session.run(names, planes), strict=True):
                 parts[name].append(values)
         self.outputs = {name: np.concatenate(values) for name, values in parts.items()}
         self.probabilities: NDArray[np.float64] = self.outputs["probabilities"].astype(np.float64)

@@ -110,7 +110,7 @@ def ask_teacher(model: Path, data: TrainingData, angles_deg: tuple[float, ...], 
     made_from = hashlib.sha256("\n".join(facts).encode()).hexdigest()
     if path.is_file() and _read(path).get("made_from") == made_from:
         return
-    names = [output.name for output in session.get_outputs() if output.name in _PARTS]
+    names = [output.name for output in session.graph.get_outputs() if output.name in _PARTS]
     kept = {name: np.empty((len(data.label), len(angles_deg), _PARTS[name]), np.float16) for name in names}
     for start in range(0, len(data.label), _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, len(data.label)))
@@ -118,7 +118,7 @@ def ask_teacher(model: Path, data: TrainingData, angles_deg: tuple[float, ...], 
         for place, angle in enumerate(angles_deg):
             turned = warp(squares, fixed(np.full(len(rows), angle)), data.size_px)
             planes = np.ascontiguousarray(turned.transpose(0, 3, 1, 2))
-            for name, values in zip(names, session.run(names, {"cutouts": planes}), strict=True):
+            for name, values in zip(names, session.run(names, planes), strict=True):
                 kept[name][rows, place] = values[..., 0] if values.ndim == 3 else values
     keys = np.array(_keys(data))
     replace_file(path, lambda file: file.write_bytes(_npz(keys=keys, made_from=np.array(made_from), **kept)))
