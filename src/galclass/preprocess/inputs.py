@@ -79,7 +79,7 @@ def inputs_sha256_of(config: Config, parameters: CutoutParameters, inputs: list[
     }
     if wanted.split_ids is not None:  # folders made before there was this option keep their hash
         lists = sorted(Path(os.path.expandvars(wanted.split_ids)).expanduser().glob("*.txt"))
-        facts["split_ids"] = [[path.name, _file_sha256(str(path))] for path in lists]
+        facts["split_ids"] = [{path.name: _file_sha256(str(path))} for path in lists]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
