@@ -29,13 +29,14 @@ from galclass.evaluate.trust import artifacts_found, calibration
 from galclass.evaluate.votes import SMOOTH, classes_from_votes
 from galclass.morphology import CLASSES, leaves_of
 from galclass.scoring import Prediction, Scorer
+from galclass.train.answers import answers, softmax
 from galclass.train.checkpoint import save_checkpoint
 from galclass.train.dataset import TrainingData, open_training_data, require_trainable
 from galclass.train.device import prepared_machine
 from galclass.train.export import export_onnx
 from galclass.train.finish import finished_model
 from galclass.train.progress import Reporter
-from galclass.train.trainer import Trainer, answers, softmax
+from galclass.train.trainer import Trainer
 
 VALIDATION_OF = 7
 """One in so many of the rows that are not held out is for validation."""

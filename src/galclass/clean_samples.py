@@ -8,6 +8,7 @@ with the share of all voters, that is with fractions multiplied down the tree of
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,18 @@ CLEAN_ANSWERS: tuple[str, ...] = (
 
 _SMOOTH, _SHAPE = 0.469, 0.50
 _FEATURES, _EDGE_ON, _NOT_EDGE_ON, _SPIRAL = 0.430, 0.602, 0.715, 0.619
+
+CLEAN_SHARES: Mapping[str, float] = MappingProxyType(
+    {
+        "smooth": _SMOOTH,
+        "shape": _SHAPE,
+        "features": _FEATURES,
+        "edge_on": _EDGE_ON,
+        "not_edge_on": _NOT_EDGE_ON,
+        "spiral": _SPIRAL,
+    }
+)
+"""The least share of all voters that each step towards a kind takes ("shape": of one of the three roundnesses)."""
 
 
 def clean_kind(fractions: Mapping[str, NDArray[np.floating]]) -> NDArray[np.int64]:

@@ -89,6 +89,22 @@ def test_kaggle_probabilities_become_fractions_of_each_question(tmp_path) -> Non
     assert table["t02_edgeon_a04_yes_weighted_fraction"].to_pylist()[0] == pytest.approx(0.25)
 
 
+def test_some_questions_of_kaggle_are_read_without_labels(tmp_path) -> None:
+    names = ["Class1.1", "Class1.2", "Class1.3", "Class7.1", "Class7.2", "Class7.3"]
+    text = ",".join(["galaxy_id", "file", *names]) + "\n100008,x.jpg,0.8,0.2,0,0.6,0.2,0\n100023,y.jpg,0,1,0,0,0,0\n"
+    table = read_catalog(write(tmp_path, text))
+    assert table["object_id"].to_pylist() == ["100008", "100023"]
+    assert table["label"].null_count == 2
+    assert table["t07_rounded_a16_completely_round_weighted_fraction"].to_pylist() == [pytest.approx(0.75), None]
+    assert not any(name.startswith("t02") for name in table.column_names)
+
+
+def test_question_of_kaggle_without_all_its_answers_is_an_error(tmp_path) -> None:
+    text = "GalaxyID,Class1.1,Class1.2,Class1.3,Class7.1,Class7.2\n100008,0.8,0.2,0,0.6,0.2\n"
+    with pytest.raises(CatalogError, match=r"Class7\.3"):
+        read_catalog(write(tmp_path, text))
+
+
 def test_galaxy_zoo_1_positions_become_degrees_and_votes_say_which_spiral(tmp_path) -> None:
     path = write(
         tmp_path,

@@ -254,6 +254,30 @@ def test_several_sources_with_their_own_frames_go_into_one_store(make, tmp_path)
     np.testing.assert_array_equal(store.central([at])[0], cutout(data, CutoutParameters(50), frame_px=423))
 
 
+def test_named_objects_stay_in_their_splits(make, tmp_path) -> None:
+    folder, ids = make("one", 40), tmp_path / "ids"
+
+    def splits(**options: str) -> dict[str, str]:
+        source = {"name": "one", "images": str(folder), "catalog": str(folder / "labels.csv")}
+        given = {"workspace": str(tmp_path / "ws"), "prepare.sources": [source]}
+        prepare(load_config(None, given | {f"prepare.{key}": value for key, value in options.items()}), progress=False)
+        index = Store.open(tmp_path / "ws/prepared").index
+        return dict(zip(index["object_id"].to_pylist(), index["split"].to_pylist(), strict=True))
+
+    before = splits()
+    moved = [key for key, split in before.items() if split == "train"][:3]
+    ids.mkdir()
+    (ids / "test.txt").write_text("\n".join([*moved, "of another catalog"]) + "\n")
+    after = splits(split_ids=str(ids))
+    assert {key for key in before if before[key] != after[key]} == set(moved)
+    assert {after[key] for key in moved} == {"test"}
+    (ids / "train.txt").write_text(moved[0] + "\n")
+    with pytest.raises(CatalogError, match="in two splits"):
+        splits(split_ids=str(ids))
+    with pytest.raises(CatalogError, match="no lists of object ids"):
+        splits(split_ids=str(tmp_path))
+
+
 def test_a_source_may_validate_on_fewer_objects_and_keeps_its_test_split(make, tmp_path) -> None:
     folders = {"first": make("first", 40), "second": make("second", 40, start=40)}
 

@@ -6,7 +6,7 @@ and votes; writes tables where it is told to.
 
 from galclass.catalog.read import read_catalog
 from galclass.catalog.report import CatalogReport, RowFault
-from galclass.catalog.split import split_by_object_id
+from galclass.catalog.split import named_splits, split_by_object_id
 from galclass.catalog.surveys import CatalogColumns
 from galclass.catalog.tables import read_table, write_table
 
@@ -14,6 +14,7 @@ __all__ = [
     "CatalogColumns",
     "CatalogReport",
     "RowFault",
+    "named_splits",
     "read_catalog",
     "read_table",
     "split_by_object_id",

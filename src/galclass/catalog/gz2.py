@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 from galclass.catalog.columns import ROW, Columns, as_float
 from galclass.catalog.identifiers import ids_as_text
 from galclass.catalog.report import CatalogReport, RowFault
-from galclass.clean_samples import CLEAN_LABELS, clean_kind_of_shares
+from galclass.clean_samples import CLEAN_ANSWERS, CLEAN_LABELS, clean_kind_of_shares
 from galclass.morphology import QUESTIONS, gz2_class_from_fractions
 
 VOTE_KINDS = ("count", "weight", "fraction", "weighted_fraction", "debiased", "flag")
 STEMS = tuple(column for question in QUESTIONS.values() for column in question.columns)
 _ID_NAMES = ("dr7objid", "objid", "dr8objid")
+_KAGGLE_IDS = ("galaxyid", "galaxy_id")
 _KEPT = ("sample", "ra", "dec", "total_classifications", "total_votes")
 
 
@@ -102,35 +103,40 @@ def label_by_votes(votes: dict[str, Any], kind: str, count: int) -> Any:
 
 def is_kaggle(columns: Columns) -> bool:
     """Tell the Galaxy Challenge's solutions by their first columns."""
-    return columns.has("GalaxyID", "Class1.1", "Class1.2", "Class1.3")
+    return columns.has("Class1.1", "Class1.2", "Class1.3") and columns.first(*_KAGGLE_IDS) is not None
 
 
 def read_kaggle(columns: Columns, report: CatalogReport) -> Any:
-    """Read training_solutions_rev1: 37 probabilities, each weighted by those of the questions before it.
+    """Read training_solutions_rev1, or some of its questions: probabilities weighted by those of the questions before.
 
     Votes are given as fractions of each question (`_weighted_fraction`; null where not reached). The label is one
-    of the five clean classes by the published thresholds, else null: the raw fractions do not give a gz2_class.
+    of the five clean classes by the published thresholds, else null: the raw fractions do not give a gz2_class. A
+    table without the questions that the thresholds look at has no labels.
+
+    Raises
+    ------
+    CatalogError
+        If there is no id, or a question lacks some of its answers.
     """
-    names = [f"Class{question}.{answer}" for question, answer in _kaggle_order()]
-    columns.require(["GalaxyID", *names])
-    ids = ids_as_text(columns.get("GalaxyID"), columns.where, report)
-    given = {name: _floats(columns, name) for name in names}
+    answers_of = {question: [f"Class{number}.{k}" for k in range(1, len(question.answers) + 1)]
+                  for number, question in enumerate(QUESTIONS.values(), start=1)}  # fmt: skip
+    there = {question: names for question, names in answers_of.items() if columns.has(names[0])}
+    id_name = columns.first(*_KAGGLE_IDS) or _KAGGLE_IDS[0]
+    columns.require([id_name, *(name for names in there.values() for name in names)])
+    ids = ids_as_text(columns.get(id_name), columns.where, report)
     votes: dict[str, Any] = {}
     shares: dict[str, Any] = {}
-    for number, question in enumerate(QUESTIONS.values(), start=1):
-        answers = [given[f"Class{number}.{index}"] for index in range(1, len(question.answers) + 1)]
+    for question, names in there.items():
+        answers = [_floats(columns, name) for name in names]
         total = np.sum(answers, axis=0)
         for stem, values in zip(question.columns, answers, strict=True):
             shares[stem] = values
             with np.errstate(invalid="ignore", divide="ignore"):
                 fraction = np.where(total > 0, values / total, np.nan)
             votes[f"{stem}_weighted_fraction"] = pa.array(fraction.astype(np.float32), from_pandas=True)
-    return pa.table({ROW: columns.get(ROW), "object_id": ids, "asset_id": ids, "label": _clean_label(shares), **votes})
-
-
-def _kaggle_order() -> list[tuple[int, int]]:
-    # Kaggle's Class<q>.<a> follow the order of the Galaxy Zoo 2 questions and answers.
-    return [(q, a) for q, question in enumerate(QUESTIONS.values(), 1) for a in range(1, len(question.answers) + 1)]
+    known = all(stem in shares for stem in CLEAN_ANSWERS)
+    label = _clean_label(shares) if known else pa.nulls(len(ids), pa.string())
+    return pa.table({ROW: columns.get(ROW), "object_id": ids, "asset_id": ids, "label": label, **votes})
 
 
 def _floats(columns: Columns, name: str) -> Any:

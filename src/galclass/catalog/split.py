@@ -6,9 +6,11 @@ Takes a table with `object_id` and `label`, gives it with a `split` column; a ga
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from math import isclose
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ import pyarrow as pa
 from galclass.errors import CatalogError
 from galclass.morphology import group_of, leaves_of
 
+SPLITS = ("train", "validation", "test")
 _FEW = 10  # a class with fewer objects is split together with its group
 
 
@@ -58,6 +61,31 @@ def split_by_object_id(table: Any, fractions: Mapping[str, float], seed: int) ->
     if "split" in table.column_names:
         return table.set_column(table.column_names.index("split"), "split", column)
     return table.append_column("split", column)
+
+
+def named_splits(folder: str | None) -> dict[str, str]:
+    """Read which split each object of a folder's train.txt, validation.txt and test.txt is in; none without a folder.
+
+    Raises
+    ------
+    CatalogError
+        If none of the files is there, or an object is in two of them.
+    """
+    if folder is None:
+        return {}
+    files = [Path(os.path.expandvars(folder)).expanduser() / f"{split}.txt" for split in SPLITS]
+    there = [path for path in files if path.is_file()]
+    if not there:
+        raise CatalogError(
+            "no lists of object ids", where=folder, expected=", ".join(path.name for path in files),
+            advice="see prepare.split_ids",
+        )  # fmt: skip
+    found: dict[str, str] = {}
+    for path in there:
+        for object_id in filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines())):
+            if found.setdefault(object_id, path.stem) != path.stem:
+                raise CatalogError("an object is in two splits", where=folder, got=object_id)
+    return found
 
 
 def _check(table: Any, fractions: Mapping[str, float]) -> None:

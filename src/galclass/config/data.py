@@ -119,6 +119,9 @@ class PrepareConfig:
         Side of the files and of the survey's frame in px; None: from the source, or each file is a full frame.
     train, validation, test : float
         Fractions of the objects; they sum to 1.
+    split_ids : str or None
+        A folder with train.txt, validation.txt and test.txt, or some of them, one object id (with its prefix) a line:
+        the objects named there are in that split, whatever the fractions say.
     limit : int or None
         Take the first so many objects only (by a seeded shuffle).
     max_rejects : float
@@ -144,6 +147,7 @@ class PrepareConfig:
     train: float = 0.70
     validation: float = 0.15
     test: float = 0.15
+    split_ids: str | None = None
     limit: int | None = None
     max_rejects: float = 0.05
     processes: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from galclass.config.strict import STRICT
@@ -15,16 +15,18 @@ class TrainConfig:
     Attributes
     ----------
     topology : str
-        "residual" (default), "residual_large" (a quarter more arithmetic), "original", a path to a Net# file, or
-        "timm:<model>".
+        "residual" (default), "residual_large" (a quarter more arithmetic), "lite0" (EfficientNet-Lite0), "original", a
+        path to a Net# file, or "timm:<model>".
     num_hidden_nodes : int
         Size of `auto` hidden layers of a Net# topology.
     type : str
         "multi_class": the 13 classes; "binary": smooth or not, each label widened to one of the two; "regression": the
-        37 debiased vote fractions, from which the class probabilities follow down the tree of questions.
+        37 debiased vote fractions, from which the class probabilities follow down the tree of questions; "votes": the
+        distribution of the raw votes, of which every label is an event (decision 0016).
     initial_weights : str or None
-        A checkpoint of the same topology whose best weights training starts from (fine-tuning); heads that it has not,
-        or of another shape, start afresh.
+        A checkpoint of the same topology whose best weights training starts from (fine-tuning), or a file of an
+        encoder's weights alone (a PyTorch state dict); heads that it has not, or of another shape, start afresh. `~`
+        and `${NAME}` are filled in.
     num_iterations : int
         Passes over the training split.
     mini_batch_size : int
@@ -64,6 +66,18 @@ class TrainConfig:
     debiased_sources : tuple of str
         Sources whose gz2_class follows debiased fractions while other sources' labels follow raw ones: the class head
         learns their kind from their raw fractions and from gz2_class only the leaf within its kind.
+    clean_sources : tuple of str
+        "votes": sources whose labels are kinds of the clean samples, that is thresholds on raw votes.
+    natural : dict of str to dict of str to float
+        "votes": source -> label -> how many objects have it before some were chosen by it; the likelihood of the labels
+        of clean sources, and of "largest", then is that of the label given that the object was chosen.
+    teacher : str or None
+        A model (.onnx, for cutouts of the same size) whose answers are learned too, or a file of such answers (.npz);
+        rows without labels are then trained on as well. `~` and `${NAME}` are filled in.
+    teacher_weight : float
+        Weight of the teacher's answers, in [0, 1]; what is left is that of the labels.
+    teacher_angles_deg : tuple of float
+        Angles at which a teacher is asked about every cutout, once; each step takes one of them.
     label_smoothing : float
         Probability, in [0, 1), that a label says nothing.
     vote_weight : float
@@ -85,6 +99,8 @@ class TrainConfig:
         In [0, 1].
     views : int
         8: the model answers for the eight turns and mirror images of a cutout alike; 1: for the cutout as it is.
+    validation_views : int
+        1: validate after each iteration on the cutout as it is, eight times faster than on `views`.
     ema : float
         Memory of the running mean of the weights that is validated and kept, in [0, 1); 0: none.
     early_stopping : int
@@ -113,7 +129,7 @@ class TrainConfig:
 
     topology: str = "residual"
     num_hidden_nodes: int = 100
-    type: Literal["multi_class", "binary", "regression"] = "multi_class"
+    type: Literal["multi_class", "binary", "regression", "votes"] = "multi_class"
     initial_weights: str | None = None
     num_iterations: int = 40
     mini_batch_size: int = 64
@@ -138,6 +154,11 @@ class TrainConfig:
     repeats: tuple[str, ...] = ()
     observation_sources: tuple[str, ...] = ()
     debiased_sources: tuple[str, ...] = ()
+    clean_sources: tuple[str, ...] = ()
+    natural: dict[str, dict[str, float]] = field(default_factory=dict)
+    teacher: str | None = None
+    teacher_weight: float = 0.7
+    teacher_angles_deg: tuple[float, ...] = (0.0, 30.0, 60.0)
     label_smoothing: float = 0.01
     vote_weight: float = 0.3
     dropout: float = 0.2
@@ -151,6 +172,7 @@ class TrainConfig:
     reduced_px: int = 0
     reduced_share: float = 0.5
     views: Literal[1, 8] = 8
+    validation_views: Literal[1, 8] = 8
     ema: float = 0.99
     early_stopping: int = 0
     accumulate: int = 1

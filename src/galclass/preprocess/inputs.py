@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -76,6 +77,9 @@ def inputs_sha256_of(config: Config, parameters: CutoutParameters, inputs: list[
             for part in inputs
         ],
     }
+    if wanted.split_ids is not None:  # folders made before there was this option keep their hash
+        lists = sorted(Path(os.path.expandvars(wanted.split_ids)).expanduser().glob("*.txt"))
+        facts["split_ids"] = [{path.name: _file_sha256(str(path))} for path in lists]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from galclass.catalog import CatalogColumns, CatalogReport, read_catalog, split_by_object_id
+from galclass.catalog import CatalogColumns, CatalogReport, named_splits, read_catalog, split_by_object_id
 from galclass.config import Config, PrepareConfig, SourceConfig
 from galclass.download import open_source
 from galclass.errors import ConfigError, StoreError
@@ -227,7 +227,10 @@ def _chosen_rows(config: Config, inputs: list[Input]) -> pa.Table:
 
 
 def _split_each_source(rows: pa.Table, sources: list[SourceConfig], config: Config) -> pa.Table:
-    """Split each source by itself, so that adding one moves no object of another; the first source of an id wins."""
+    """Split each source by itself, so that adding one moves no object of another; the first source of an id wins.
+
+    Objects that `split_ids` names are where it says.
+    """
     parts = [(rows.filter(pc.equal(rows["source"], source.name)), source.validation) for source in sources]
     rows = pa.concat_tables(
         [
@@ -236,7 +239,7 @@ def _split_each_source(rows: pa.Table, sources: list[SourceConfig], config: Conf
             if len(part)
         ]
     )
-    first: dict[str, str] = {}
+    first = named_splits(config.prepare.split_ids)
     for object_id, split in zip(rows["object_id"].to_pylist(), rows["split"].to_pylist(), strict=True):
         first.setdefault(object_id, split)
     column = pa.array([first[object_id] for object_id in rows["object_id"].to_pylist()], pa.string())

@@ -16,6 +16,7 @@ from galclass.errors import TrainingError
 from galclass.morphology import CLASSES
 from galclass.topology.network import FullBundle
 from galclass.train.export import PixelScale
+from galclass.train.lite import Lite0Body
 from galclass.train.networks import RESIDUAL_SIZES, Network, ResidualBody, check_strides
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def build_network(config: TrainConfig, size_px: int, *, seed: int, vote_head: bo
         dropout=config.dropout,
         classes=classes,
         classes_from_votes=config.type == "regression",
-        debiased_head=bool(config.debiased_sources),
+        debiased_head=bool(config.debiased_sources) and config.type != "votes",
+        raw_head=config.type == "votes",
     )
     if config.init_wts_diameter > 0 and classes is None:
         _uniform_weights(network, config.init_wts_diameter)
@@ -71,6 +73,9 @@ def _body(config: TrainConfig, size_px: int) -> tuple[nn.Module, int, nn.Module 
         if config.reduced_px:
             check_strides(config.reduced_px, "train.reduced_px")
         return body, body.embedding_size, None
+    if topology == "lite0":
+        lite = Lite0Body()
+        return lite, lite.embedding_size, None
     if topology.startswith(_TIMM):
         return _timm_body(topology.removeprefix(_TIMM), size_px)
     return _netsharp_body(config, size_px)

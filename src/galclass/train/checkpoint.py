@@ -113,6 +113,30 @@ def load_best_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, to
     return state["best"], state["observation"] or {}
 
 
+def weights_path(text: str) -> Path:
+    """Give the path that `train.initial_weights` means, `~` and `${NAME}` filled in."""
+    return Path(os.path.expandvars(text)).expanduser()
+
+
+def load_starting_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Read weights to start from: the best ones of any run's checkpoint, or a state dict of an encoder alone.
+
+    A state dict's names become those of the network's body: without underscores in front of their parts.
+
+    Raises
+    ------
+    TrainingError
+        If there is no such file, or it holds anything but tensors by name.
+    """
+    state = _read(path) if path.is_file() else None
+    if not isinstance(state, dict) or "format" in state:
+        return load_best_weights(path)
+    if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise TrainingError("no weights", where=str(path), expected="a checkpoint, or a state dict of tensors by name")
+    plain = {".".join(part.lstrip("_") for part in key.split(".")): value for key, value in state.items()}
+    return {f"body.{key.removeprefix('body.')}": value for key, value in plain.items()}, {}
+
+
 def _read(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)

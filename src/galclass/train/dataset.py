@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from galclass.config import TrainConfig
 from galclass.errors import ConfigError, MorphologyError, TrainingError
 from galclass.morphology import CLASSES, QUESTIONS, leaves_of
+from galclass.train.raw_votes import largest_kind, raw_counts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,6 +60,10 @@ class TrainingData:
         The classes a label stands for; all False: it says nothing.
     votes : float32, (n, 37)
         Debiased fractions, NaN where absent.
+    counts : float32, (n, 37)
+        Raw votes, 0 where absent.
+    largest : int64, (n,)
+        Position in `galclass.train.events.LARGEST` of what has the largest of 37 shares; -1 where unknown.
     """
 
     store: CutoutStore
@@ -68,6 +73,8 @@ class TrainingData:
     split: tuple[str, ...]
     leaves: NDArray[np.bool_]
     votes: NDArray[np.float32]
+    counts: NDArray[np.float32]
+    largest: NDArray[np.int64]
 
     @property
     def size_px(self) -> int:
@@ -79,10 +86,13 @@ class TrainingData:
         """Which rows carry debiased vote fractions, (n,)."""
         return ~np.isnan(self.votes[:, 0])
 
-    def indices(self, split: str) -> NDArray[np.int64]:
-        """Give the index rows of a split whose label or votes say something."""
+    def indices(self, split: str, *, raw: bool = False) -> NDArray[np.int64]:
+        """Give the index rows of a split whose label or debiased votes (with `raw`: or raw votes) say something."""
         chosen = np.array([name == split for name in self.split], dtype=bool)
-        return np.flatnonzero(chosen & (self.leaves.any(1) | self.has_votes))
+        says = self.leaves.any(1) | self.has_votes
+        if raw:
+            says |= (self.counts.sum(1) > 0) | (self.largest >= 0)
+        return np.flatnonzero(chosen & says)
 
     def split_sha256(self, split: str) -> str:
         """Give the sha256 of the split's object ids, sorted, one a line."""
@@ -98,6 +108,10 @@ class TrainingData:
             digest.update(json.dumps([name, table.column(name).to_pylist()]).encode())
         digest.update(np.nan_to_num(self.votes, nan=-1.0).tobytes())
         return digest.hexdigest()
+
+    def raw_sha256(self) -> str:
+        """Give a sha256 over the raw votes and what is said about them."""
+        return hashlib.sha256(self.counts.tobytes() + self.largest.tobytes()).hexdigest()
 
 
 def open_training_data(prepared: Path) -> TrainingData:
@@ -131,25 +145,29 @@ def training_data(store: CutoutStore, *, where: str = "index") -> TrainingData:
         split=_texts(table, "split"),
         leaves=_leaves(label, where),
         votes=_votes(table),
+        counts=raw_counts(table),
+        largest=largest_kind(table),
     )
 
 
-def require_trainable(data: TrainingData, where: str) -> None:
-    """Check that both splits have labelled rows of at least two kinds.
+def require_trainable(data: TrainingData, where: str, *, raw: bool = False) -> None:
+    """Check that both splits have labelled rows of at least two kinds; with `raw`, that both have rows to train on.
 
     Raises
     ------
     TrainingError
         Naming the split and what it has.
     """
-    if not (any(data.label) or data.has_votes.any()):
+    if not (any(data.label) or data.has_votes.any() or raw):
         raise _no_labels(data, where)
     for split in ("train", "validation"):
-        rows = data.indices(split)
+        rows = data.indices(split, raw=raw)
         if not len(rows):
             raise TrainingError(
                 f"the {split} split has no labelled objects", where=where, advice="prepare more objects"
             )
+    if raw:
+        return
     rows = data.indices("train")
     kinds = Counter(tuple(np.flatnonzero(leaves)) for leaves in data.leaves[rows] if leaves.any())
     if len(kinds) < 2:

@@ -1,7 +1,8 @@
 """A trained network -> one ONNX file that takes cutouts as they are stored and answers for good.
 
 The graph takes uint8 "cutouts" (n, 3, size, size) and holds scaling, views, pooling, temperature and softmax;
-it gives "probabilities" (n, 13), "embedding" (n, d) and, with a vote head, "vote_fractions" (n, 37, 3).
+it gives "probabilities" (n, 13), "embedding" (n, d), with a vote head "vote_fractions" (n, 37, 3), and with a head for
+raw votes "raw_votes" (n, 37) and "raw_concentrations" (n, 11).
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ from galclass.scoring.signature import METADATA_KEY, Signature
 from galclass.train.checkpoint import replace_file
 from galclass.train.losses import question_columns
 from galclass.train.networks import Network
+from galclass.train.raw_votes import concentrations, mean_votes
 from galclass.train.symmetry import eight_views
 
 OPSET = 18
 """ONNX operator set of the file: 18 is known to every onnxruntime since 1.14."""
+
+RAW_VOTES, RAW_CONCENTRATIONS = "raw_votes", "raw_concentrations"
+"""Outputs for the distribution of raw votes: mean fractions among those asked, and a concentration each question."""
 
 _Z90 = 1.6449
 """Half-width of a 90 % interval in standard deviations."""
@@ -69,7 +74,7 @@ class ExportModule(nn.Module):
         super().__init__()
         network = copy.deepcopy(network).cpu().eval()
         self.body = network.for_inference().eval()
-        self.classes, self.votes = network.classes, network.votes
+        self.classes, self.votes, self.raw = network.classes, network.votes, network.raw
         self.views, self.embedding_size = network.views, network.embedding_size
         self.scale = scale
         self.temperature = temperature
@@ -86,9 +91,13 @@ class ExportModule(nn.Module):
             many = self.body(eight_views(pixels))
             embedding = many.view(self.views, -1, self.embedding_size).mean(0)
         probabilities = torch.softmax(self.classes(embedding) / self.temperature, 1)
-        if self.votes is None:
-            return probabilities, embedding
-        return probabilities, embedding, self.vote_fractions(self.votes(embedding))
+        given: tuple[Tensor, ...] = (probabilities, embedding)
+        if self.votes is not None:
+            given += (self.vote_fractions(self.votes(embedding)),)
+        if self.raw is not None:
+            raw = self.raw(embedding)
+            given += (mean_votes(raw), concentrations(raw))
+        return given
 
     def vote_fractions(self, logits: Tensor) -> Tensor:
         """Give fraction, low and high end of the 90 % interval of each answer, (n, 37, 3)."""
@@ -138,6 +147,7 @@ def with_signature(model: bytes, signature: Signature) -> bytes:
 def _graph(module: ExportModule, size_px: int) -> bytes:
     example = torch.zeros(2, 3, size_px, size_px, dtype=torch.uint8)
     names = ["probabilities", "embedding"] + (["vote_fractions"] if module.votes is not None else [])
+    names += [RAW_VOTES, RAW_CONCENTRATIONS] if module.raw is not None else []
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # the tracing exporter is marked as legacy; its graph is smaller and the same every time
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 
 from galclass import __version__
 from galclass.config import Config, config_to_dict
-from galclass.morphology import CLASSES
+from galclass.morphology import CLASSES, QUESTIONS
 from galclass.scoring.signature import Conformal, Signature, Unlike
+from galclass.train.answers import answers, softmax
 from galclass.train.calibrate import VoteAnswers, fit_observation, fit_temperature, vote_concentrations
 from galclass.train.confidence import fit_conformal, fit_unlike
 from galclass.train.dataset import TrainingData, vote_reach
 from galclass.train.export import ExportModule
-from galclass.train.losses import question_columns
+from galclass.train.losses import Observation, question_columns
 from galclass.train.networks import VOTE_COLUMNS
-from galclass.train.trainer import Trainer, answers, softmax
+from galclass.train.trainer import Trainer
 
 _ALARM_ROWS = 4096
 """Training rows whose embeddings shape the flag for strangers."""
@@ -41,6 +42,8 @@ def finished_model(trainer: Trainer, config: Config) -> tuple[ExportModule, Sign
     ExportModule, Signature
         The whole graph, and what is needed to run it rightly (without the probe, which the export adds).
     """
+    if config.train.type == "votes":
+        return _finished_votes_model(trainer, config)
     data, rows = trainer.data, trainer.validation
     logits, votes, embedding = answers(trainer.best, data, rows, trainer)
     temperature = fit_temperature(logits, trainer.leaves[rows])
@@ -64,6 +67,38 @@ def finished_model(trainer: Trainer, config: Config) -> tuple[ExportModule, Sign
         conformal=_conformal(data, rows, softmax(logits / temperature)),
         unlike=_unlike(trainer, embedding),
         trained=_provenance(trainer, config, temperature),
+    )
+    return module, signature
+
+
+def _finished_votes_model(trainer: Trainer, config: Config) -> tuple[ExportModule, Signature]:
+    """Describe a network of raw votes: its likelihood was fitted whole, so there is nothing to calibrate afterwards.
+
+    Only the spread of the debiased fractions is fitted on the validation split. There are no prediction sets and no
+    flag for strangers: both would be those of other answers than the votes.
+    """
+    data = trainer.data
+    rows = trainer.validation[data.has_votes[trainer.validation]]
+    concentration: tuple[float, ...] = ()
+    if trainer.best.votes is not None and len(rows):
+        _, votes, _ = answers(trainer.best, data, rows, trainer)
+        concentration = _concentrations(data, rows, votes)
+    elif trainer.best.votes is not None:
+        concentration = (1.0,) * len(QUESTIONS)
+    module = ExportModule(trainer.best, trainer.scale, 1.0, concentration)
+    parameters = data.store.parameters
+    signature = Signature(
+        size_px=data.size_px,
+        crop_fraction=float(parameters.crop_fraction),
+        preprocessing_sha256=parameters.sha256,
+        embedding_size=module.embedding_size,
+        views=module.views,
+        vote_columns=VOTE_COLUMNS if module.votes is not None else (),
+        scale=str(trainer.scale),
+        calibration=None,
+        conformal=None,
+        unlike=None,
+        trained=_provenance(trainer, config, 1.0),
     )
     return module, signature
 
@@ -135,10 +170,12 @@ def _provenance(trainer: Trainer, config: Config, temperature: float) -> dict[st
 def _observations(trainer: Trainer, temperature: float) -> list[dict[str, Any]]:
     """Give P(survey says | true class) of each source that means something else by our words, for the evaluation."""
     found = []
-    if trainer.observation is not None:
+    if isinstance(trainer.observation, Observation):
         matrix = trainer.observation.matrix().detach().cpu().numpy()
         labels = ["|".join(CLASSES[leaf] for leaf in kind) for kind in trainer.observation.kinds]
         found.append(_described(trainer.config.observation_sources, labels, matrix))
+    if trainer.config.type == "votes":  # gz2_class is read off the debiased fractions
+        return found
     data, sources = trainer.data, trainer.config.debiased_sources
     rows = np.concatenate([data.indices("train"), trainer.validation])
     single = data.leaves[rows].sum(1) == 1

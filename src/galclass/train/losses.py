@@ -6,6 +6,7 @@ Takes logits and targets of a batch, gives one loss per row; writes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -163,7 +164,19 @@ def fine_loss(logits: Tensor, targets: Targets) -> Tensor:
     return -(functional.log_softmax(logits.float(), 1) * targets.fine).sum(1)
 
 
-def vote_loss(votes: Tensor, targets: Targets) -> Tensor:
+class DebiasedVotes(Protocol):
+    """Debiased fractions (n, 37), and the share of voters who reach each question (n, 11), as in `Targets`."""
+
+    @property
+    def votes(self) -> Tensor:
+        """Fractions."""
+
+    @property
+    def reach(self) -> Tensor:
+        """Shares of voters."""
+
+
+def vote_loss(votes: Tensor, targets: DebiasedVotes) -> Tensor:
     """Give the cross-entropy of the vote fractions over questions, each weighted by the share who reach it, (n,)."""
     total = torch.zeros(len(votes), device=votes.device)
     for question, columns in enumerate(question_columns()):

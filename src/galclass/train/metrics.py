@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from galclass.morphology import CLASSES, GROUPS
+from galclass.morphology import CLASSES, GROUPS, QUESTIONS
 
 _FLOOR = 1e-9
 
@@ -63,3 +63,26 @@ def _group_accuracy(probabilities: NDArray[np.float32], leaves: NDArray[np.bool_
         return float("nan")
     predicted = (probabilities[single] @ _GROUP_OF).argmax(1)
     return float((predicted == touched[single].argmax(1)).mean())
+
+
+def vote_metrics(means: NDArray[np.float32], counts: NDArray[np.float32]) -> dict[str, float]:
+    """Measure predicted mean votes against raw votes on the first question; rows without votes are left out.
+
+    Parameters
+    ----------
+    means, counts : float32, (n, 37)
+        Predicted fractions and raw votes.
+
+    Returns
+    -------
+    dict
+        validation_first_question: how often the same answer has the most votes; validation_first_question_rmse: root
+        mean square error of its three fractions.
+    """
+    first = len(next(iter(QUESTIONS.values())).answers)
+    asked = counts[:, :first].sum(1)
+    means, votes = means[asked > 0, :first], counts[asked > 0, :first] / asked[asked > 0, None]
+    return {
+        "validation_first_question": float((means.argmax(1) == votes.argmax(1)).mean()),
+        "validation_first_question_rmse": float(np.sqrt(np.mean((means - votes) ** 2))),
+    }

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from galclass.errors import TrainingError
 from galclass.morphology import CLASSES, QUESTIONS
+from galclass.train.raw_votes import RawHead
 from galclass.train.symmetry import ORDER, FieldNorm, GroupConv, eight_views, folded_convolution
 
 VOTE_COLUMNS: tuple[str, ...] = tuple(column for question in QUESTIONS.values() for column in question.columns)
@@ -28,12 +29,17 @@ RESIDUAL_SIZES: dict[str, tuple[tuple[int, int, int], tuple[int, int]]] = {
 
 
 class Outputs(NamedTuple):
-    """What a network gives: logits (n, 13), vote logits (n, 37) or None, debiased logits or None, embedding (n, d)."""
+    """What a network gives.
+
+    Class logits (n, 13); logits of debiased votes (n, 37), or None; logits of debiased classes (n, 13), or None; the
+    embedding (n, d); means and concentrations of the raw votes (n, 48) as `raw_votes` reads them, or None.
+    """
 
     logits: Tensor
     votes: Tensor | None
     debiased: Tensor | None
     embedding: Tensor
+    raw: Tensor | None = None
 
 
 class Network(nn.Module):
@@ -57,6 +63,8 @@ class Network(nn.Module):
         Head for the class logits, (n, d) -> (n, 13); None makes a linear one.
     classes_from_votes : bool
         Whether the class logits follow from the vote head instead.
+    raw_head : bool
+        Whether there is a head for the distribution of raw votes; the class logits then follow from its means.
     """
 
     def __init__(
@@ -71,6 +79,7 @@ class Network(nn.Module):
         classes: nn.Module | None = None,
         debiased_head: bool = False,
         classes_from_votes: bool = False,
+        raw_head: bool = False,
     ) -> None:
         super().__init__()
         self.body = body
@@ -81,6 +90,9 @@ class Network(nn.Module):
         self.votes = nn.Linear(embedding_size, len(VOTE_COLUMNS)) if vote_head else None
         if classes_from_votes and self.votes is not None:
             self.classes = ClassesFromVotes(self.votes)
+        self.raw = RawHead(embedding_size) if raw_head else None
+        if self.raw is not None:
+            self.classes = ClassesFromVotes(self.raw)
         self.debiased = nn.Linear(embedding_size, len(CLASSES)) if debiased_head else None
 
     def embed(self, pixels: Tensor) -> Tensor:
@@ -100,6 +112,7 @@ class Network(nn.Module):
             votes=self.votes(kept) if self.votes is not None else None,
             debiased=self.debiased(kept) if self.debiased is not None else None,
             embedding=embedding,
+            raw=self.raw(kept) if self.raw is not None else None,
         )
 
     def for_inference(self) -> nn.Module:
@@ -113,7 +126,7 @@ class ClassesFromVotes(nn.Module):
     Parameters
     ----------
     votes : Module
-        The vote head, (n, d) -> (n, 37).
+        The vote head, (n, d) -> (n, 37) or more; what comes after the 37 logits is not looked at.
     """
 
     steps: Tensor
@@ -125,7 +138,7 @@ class ClassesFromVotes(nn.Module):
 
     def forward(self, embedding: Tensor) -> Tensor:
         """Give log P, (n, 13); it sums to 1 in probability because each question's fractions do."""
-        votes = self.votes(embedding)
+        votes = self.votes(embedding)[:, : len(VOTE_COLUMNS)]
         widths = [len(question.answers) for question in QUESTIONS.values()]
         log_fraction = torch.cat([functional.log_softmax(part, 1) for part in torch.split(votes, widths, 1)], 1)
         return log_fraction @ self.steps.T

@@ -117,6 +117,28 @@ class Schedule:
         self.reduction, self.last_error = state["reduction"], state["last_error"]
 
 
+@torch.no_grad()
+def renew_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Make the statistics of batch normalisation anew: their mean over batches, with the network's weights as they are.
+
+    Averaged weights have no statistics of their own, and the mean of those seen on the way lags behind them. Networks
+    without `BatchNorm2d` are left alone, and their batches are not asked for.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    if not norms:
+        return
+    before, training = [norm.momentum for norm in norms], network.training
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # torch: the plain mean over all batches
+    network.train()
+    for batch in batches:
+        network(batch)
+    network.train(training)
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
+
+
 class RunningMean:
     """Exponential moving average of modules' weights and buffers.
 

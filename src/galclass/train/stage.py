@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 
 from galclass import __version__
-from galclass.config import Config, config_to_toml
+from galclass.config import Config, TrainConfig, config_to_toml
 from galclass.errors import ConfigError
 from galclass.train.checkpoint import (
     load_checkpoint,
     read_json,
     save_checkpoint,
+    weights_path,
     write_history,
     write_json,
     write_text,
@@ -34,6 +35,7 @@ from galclass.train.device import Workers, prepared_machine
 from galclass.train.export import export_onnx
 from galclass.train.finish import finished_model
 from galclass.train.progress import Reporter, add_row, open_board
+from galclass.train.teacher import answers_of
 from galclass.train.trainer import Trainer
 
 _WITHOUT_EFFECT = ("threads", "checkpoint_s", "tensorboard", "cache", "seeds")
@@ -117,7 +119,7 @@ def train(config: Config, *, resume: bool = False, progress: bool = True) -> Tra
     prepared = config.workspace_path / "prepared"
     folder = config.workspace_path / "training"
     data = open_training_data(prepared)
-    require_trainable(data, str(prepared))
+    require_trainable(data, str(prepared), raw=config.train.type == "votes")
     fingerprint = inputs_sha256(data, config, seeds=config.train.seeds)
     if not resume and (done := _finished_before(folder, fingerprint)) is not None:
         return done
@@ -135,11 +137,17 @@ def train(config: Config, *, resume: bool = False, progress: bool = True) -> Tra
 
 
 def inputs_sha256(data: TrainingData, config: Config, *, seeds: int = 1) -> str:
-    """Give a hash of everything that decides the weights: data, options, seed, version."""
-    options = {key: value for key, value in dataclasses.asdict(config.train).items() if key not in _WITHOUT_EFFECT}
+    """Give a hash of everything that decides the weights: data, options that are not the usual ones, seed, version."""
+    usual = dataclasses.asdict(TrainConfig())
+    given = dataclasses.asdict(config.train)
+    options = {key: value for key, value in given.items() if key not in _WITHOUT_EFFECT and value != usual[key]}
     options["seeds"] = seeds
-    if config.train.initial_weights is not None and Path(config.train.initial_weights).is_file():
-        options["initial_weights"] = hashlib.sha256(Path(config.train.initial_weights).read_bytes()).hexdigest()
+    if config.train.initial_weights is not None and (start := weights_path(config.train.initial_weights)).is_file():
+        options["initial_weights"] = hashlib.sha256(start.read_bytes()).hexdigest()
+    if config.train.teacher is not None and (asked := weights_path(config.train.teacher)).is_file():
+        options["teacher"] = hashlib.sha256(asked.read_bytes()).hexdigest()
+    if config.train.type == "votes":
+        options["raw_votes"] = data.raw_sha256()
     text = json.dumps([data.sha256(), options, config.seed, __version__], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -147,7 +155,8 @@ def inputs_sha256(data: TrainingData, config: Config, *, seeds: int = 1) -> str:
 def _train_seed(
     data: TrainingData, config: Config, folder: Path, resume: bool, reporter: Reporter, workers: Workers
 ) -> TrainSummary:
-    trainer = Trainer(data, config.train, seed=config.seed, workers=workers)
+    teacher = answers_of(config.train, data, folder)
+    trainer = Trainer(data, config.train, seed=config.seed, workers=workers, teacher=teacher)
     fingerprint = inputs_sha256(data, config)
     checkpoint = folder / "checkpoint.pt"
     state = load_checkpoint(checkpoint, fingerprint, must_match=resume)
@@ -160,7 +169,7 @@ def _train_seed(
         module, signature = finished_model(trainer, config)
         export_onnx(module, signature, folder / "model.onnx")
     return TrainSummary(
-        objects=len(data.indices("train")),
+        objects=len(np.unique(trainer.goal.rows)),
         iterations=trainer.at.iteration,
         best_iteration=trainer.at.best_iteration,
         metrics={key: value for key, value in row.items() if key.startswith("validation_")},
@@ -221,7 +230,7 @@ def finished_training(config: Config) -> TrainSummary | None:
     """
     prepared = config.workspace_path / "prepared"
     data = open_training_data(prepared)
-    require_trainable(data, str(prepared))
+    require_trainable(data, str(prepared), raw=config.train.type == "votes")
     return _finished_before(config.workspace_path / "training", inputs_sha256(data, config, seeds=config.train.seeds))
 
 

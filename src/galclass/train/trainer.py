@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,21 @@ from torch import Tensor, nn
 
 from galclass.config import TrainConfig
 from galclass.errors import TrainingError
+from galclass.train.answers import all_outputs
 from galclass.train.batches import Batches, scaled_central
 from galclass.train.build import build_network, pixel_scale
-from galclass.train.checkpoint import load_best_weights
-from galclass.train.dataset import TrainingData, class_weights, repeated_rows
+from galclass.train.checkpoint import load_starting_weights, weights_path
+from galclass.train.dataset import TrainingData
 from galclass.train.device import Workers, pick_device
-from galclass.train.losses import Observation, batch_loss, make_targets, observed_kinds
-from galclass.train.metrics import validation_metrics
-from galclass.train.optimizers import RunningMean, Schedule, make_optimizer, take_step
-
-_VALIDATION_BATCH = 256
+from galclass.train.goals import make_goal
+from galclass.train.optimizers import RunningMean, Schedule, make_optimizer, renew_statistics, take_step
+from galclass.train.teacher import TeacherAnswers
 
 _BLEND = 1
 """Sets the draws of mixup apart from those of a step's augmentation."""
+
+_STATISTICS_BATCHES = 16
+"""Batches from which the averaged weights get their statistics of batch normalisation."""
 
 _GPU_CHECK_STEPS = 50
 """Steps between looks at the loss on a GPU: a look waits for it."""
@@ -66,6 +68,8 @@ class Trainer:
         Of initial weights, orders, draws and dropout.
     workers : Workers
         This process among those that train together.
+    teacher : TeacherAnswers, optional
+        What `config.teacher` says of the rows.
 
     Attributes
     ----------
@@ -76,29 +80,28 @@ class Trainer:
         The weights with the least validation loss (the running mean's, if there is one).
     """
 
-    def __init__(self, data: TrainingData, config: TrainConfig, *, seed: int, workers: Workers | None = None) -> None:
+    def __init__(
+        self,
+        data: TrainingData,
+        config: TrainConfig,
+        *,
+        seed: int,
+        workers: Workers | None = None,
+        teacher: TeacherAnswers | None = None,
+    ) -> None:
         self.data, self.config, self.seed, self.workers = data, config, seed, workers or Workers()
         self.device = pick_device(config.acceleration)
-        train = data.indices("train")
-        self.validation = data.indices("validation")
-        vote_head = _has_vote_head(data, train, config)
+        self.goal = make_goal(data, config, self.device, teacher)
+        self.validation, self.leaves, self.observation = self.goal.validation, self.goal.leaves, self.goal.module
+        vote_head = _has_vote_head(data, self.goal.rows, config)
         self.network = build_network(config, data.size_px, seed=seed, vote_head=vote_head).to(self.device)
         self.scale = pixel_scale(config)
-        kinds, observed = observed_kinds(data, config.observation_sources)
-        self.observation = Observation(kinds).to(self.device) if kinds else None
         if config.initial_weights is not None:
-            self._start_from(Path(config.initial_weights))
+            self._start_from(weights_path(config.initial_weights))
         self.answering = copy.deepcopy(self.network) if config.ema > 0 else self.network
         self.best = copy.deepcopy(self.network)
-        rows = repeated_rows(data, train, config)
-        self.batches = Batches(data, rows, config, self.scale, seed=seed, device=self.device)
-        weight = class_weights(data, rows, config.class_balance)
-        targets = make_targets(
-            data, weight, observed, debiased_sources=config.debiased_sources, binary=config.type == "binary"
-        )
-        self.leaves: NDArray[np.bool_] = targets.leaves.numpy() & ~(observed >= 0)[:, None]
-        self.targets = targets.to(self.device)
-        if not self.leaves[self.validation].any():
+        self.batches = Batches(data, self.goal.rows, config, self.scale, seed=seed, device=self.device)
+        if not (config.type == "votes" or self.leaves[self.validation].any()):
             raise TrainingError(
                 "no label of the validation split is taken at its word",
                 where="train.observation_sources",
@@ -119,8 +122,8 @@ class Trainer:
         self.at = Position()
 
     def _start_from(self, path: Path) -> None:
-        weights, observed = load_best_weights(path)
         own = self.network.state_dict()
+        weights, observed = load_starting_weights(path)
         fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
         body = [key for key in own if key.startswith("body.")]
         if any(key not in fitting for key in body):
@@ -186,10 +189,9 @@ class Trainer:
             pixels = torch.lerp(pixels, pixels[partner], 1 - own)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.mixed_precision):
             outputs = self.network(pixels)
-        loss = own * batch_loss(outputs, self.targets.rows(rows), self.observation, self.config)
+        loss = own * self.goal.loss(outputs, rows)
         if own < 1:
-            others = self.targets.rows(rows[partner])
-            loss = loss + (1 - own) * batch_loss(outputs, others, self.observation, self.config)
+            loss = loss + (1 - own) * self.goal.loss(outputs, rows[partner])
         loss = loss / len(entries)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's annotation
         return loss.detach()
@@ -230,9 +232,24 @@ class Trainer:
             self.best.load_state_dict(self.answering.state_dict())
         return row
 
+    def renew_answering(self) -> None:
+        """Make the averaged weights fit to answer: they get statistics of batch normalisation of their own."""
+        if self.running is not None:
+            renew_statistics(self.answering, self._plain_batches())
+
     def _validate(self) -> dict[str, float]:
-        logits, _, _ = answers(self.answering, self.data, self.validation, self)
-        return validation_metrics(softmax(logits), self.leaves[self.validation])
+        self.renew_answering()
+        views, self.answering.views = self.answering.views, min(self.answering.views, self.config.validation_views)
+        outputs = all_outputs(self.answering, self.data, self.validation, self)
+        self.answering.views = views
+        with torch.no_grad():
+            return self.goal.validate(outputs)
+
+    def _plain_batches(self) -> Iterator[Tensor]:
+        """Give some batches of training cutouts as the exported model sees them."""
+        for entries in self.batches.order(self.at.iteration)[:_STATISTICS_BATCHES]:
+            pixels = scaled_central(self.data, self.batches.rows[entries], self.scale, self.device)
+            yield pixels.contiguous(memory_format=torch.channels_last)
 
     def _parameters(self) -> list[nn.Parameter]:
         return [parameter for module in self._trained for parameter in module.parameters()]
@@ -271,30 +288,6 @@ def _has_vote_head(data: TrainingData, rows: NDArray[np.int64], config: TrainCon
             advice='prepare a catalog with fractions, or use "multi_class"',
         )
     return config.type == "regression" or (has_votes and config.vote_weight > 0)
-
-
-@torch.no_grad()
-def answers(
-    network: nn.Module, data: TrainingData, rows: NDArray[np.int64], trainer: Trainer
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Give class logits (n, 13), vote logits (n, 37; or n, 0) and embeddings (n, d) of index rows' central cutouts."""
-    was_training = network.training
-    network.eval()
-    parts = []
-    for start in range(0, len(rows), _VALIDATION_BATCH):
-        pixels = scaled_central(data, rows[start : start + _VALIDATION_BATCH], trainer.scale, trainer.device)
-        outputs = network(pixels.contiguous(memory_format=torch.channels_last))
-        votes = outputs.logits.new_zeros(len(pixels), 0) if outputs.votes is None else outputs.votes
-        parts.append((outputs.logits, votes, outputs.embedding))
-    network.train(was_training)
-    logits, votes, embedding = (torch.cat(column).float().cpu().numpy() for column in zip(*parts, strict=True))
-    return logits, votes, embedding
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give probabilities, row by row."""
-    shifted = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(1, keepdims=True), dtype=np.float32)
 
 
 def _parts(whole: slice, count: int) -> list[slice]:

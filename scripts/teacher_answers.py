@@ -1,0 +1,31 @@
+"""Write what a teacher says of every cutout: `python scripts/teacher_answers.py PREPARED MODEL ANSWERS.npz`.
+
+The prepared folder is one of the teacher's own size; `train.teacher` then names the answers, and the student may be
+trained on a folder of the same objects in another size. A second run with the same inputs does nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from galclass.train.dataset import open_training_data
+from galclass.train.teacher import ask_teacher
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("answers", type=Path)
+    parser.add_argument("--angles", type=float, nargs="+", default=[0.0, 30.0, 60.0], help="degrees")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    ask_teacher(options.model, open_training_data(options.prepared), tuple(options.angles), options.answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""Distillation: what a teacher's ONNX file says of every cutout, written once, and the loss of learning it.
+
+Takes a model with a signature and a prepared store, gives answers for several turns of each cutout; takes a student's
+outputs, gives the loss of each row. A row without answers trains nothing here, a row without labels may have answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from galclass.config import TrainConfig
+from galclass.errors import TrainingError
+from galclass.morphology import CLASSES, QUESTIONS
+from galclass.scoring.session import open_session, read_signature
+from galclass.train.augment import fixed, warp
+from galclass.train.checkpoint import replace_file, weights_path
+from galclass.train.dataset import TrainingData, vote_reach
+from galclass.train.networks import Outputs
+from galclass.train.raw_votes import STEMS, dirichlets
+
+_CHUNK = 64
+_WIDTHS = [len(question.answers) for question in QUESTIONS.values()]
+_PARTS = {"probabilities": len(CLASSES), "raw_votes": len(STEMS), "raw_concentrations": len(QUESTIONS)}
+_PARTS |= {"vote_fractions": len(STEMS)}
+"""What is kept of the answers, and how many numbers each has."""
+
+
+@dataclass(frozen=True)
+class TeacherAnswers:
+    """What a teacher says of each index row at each of some angles; NaN where it was not asked.
+
+    Attributes
+    ----------
+    probabilities : float32, (n, angles, 13)
+        Of the classes.
+    raw_votes, raw_concentrations : float32, (n, angles, 37), (n, angles, 11), or None
+        The distribution of raw votes.
+    vote_fractions : float32, (n, angles, 37), or None
+        Debiased fractions.
+    """
+
+    probabilities: Tensor
+    raw_votes: Tensor | None = None
+    raw_concentrations: Tensor | None = None
+    vote_fractions: Tensor | None = None
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Tell which rows have answers, (n,)."""
+        known: NDArray[np.bool_] = ~torch.isnan(self.probabilities[:, 0, 0]).cpu().numpy()
+        return known
+
+    def to(self, device: torch.device) -> TeacherAnswers:
+        """Move to a device."""
+        return TeacherAnswers(*(None if part is None else part.to(device) for part in self._parts()))  # type: ignore[arg-type]
+
+    def drawn(self, rows: Tensor) -> TeacherAnswers:
+        """Give one angle's answers of each row, drawn by torch's generator; the second axis is gone."""
+        angle = torch.randint(self.probabilities.shape[1], (len(rows),)).to(rows.device)
+        return TeacherAnswers(*(None if part is None else part[rows, angle] for part in self._parts()))  # type: ignore[arg-type]
+
+    def _parts(self) -> tuple[Tensor | None, ...]:
+        return self.probabilities, self.raw_votes, self.raw_concentrations, self.vote_fractions
+
+
+def ask_teacher(model: Path, data: TrainingData, angles_deg: tuple[float, ...], path: Path) -> None:
+    """Write what a model says of all cutouts of a prepared folder; does nothing where the file is of these inputs.
+
+    Parameters
+    ----------
+    model : Path
+        An ONNX file with a signature, for cutouts of the folder's size.
+    data : TrainingData
+        The folder.
+    angles_deg : tuple of float
+        Each cutout is shown at each of these angles.
+    path : Path
+        The .npz that is written; float16.
+
+    Raises
+    ------
+    TrainingError
+        If there is no such model, or it takes other cutouts.
+    """
+    if not model.is_file():
+        raise TrainingError("there is no such teacher", where=str(model), advice="see train.teacher")
+    content = model.read_bytes()
+    session = open_session(content, threads=torch.get_num_threads(), where=str(model))
+    signature = read_signature(session, where=str(model))
+    if signature.preprocessing_sha256 != data.store.parameters.sha256:
+        raise TrainingError(
+            "the teacher takes other cutouts than the prepared ones",
+            where=str(model),
+            expected=f"{data.size_px} px",
+            got=f"{signature.size_px} px",
+            advice="prepare a folder for it, write its answers with scripts/teacher_answers.py, and name that file",
+        )
+    facts = [hashlib.sha256(content).hexdigest(), data.sha256(), *map(str, angles_deg)]
+    made_from = hashlib.sha256("\n".join(facts).encode()).hexdigest()
+    if path.is_file() and _read(path).get("made_from") == made_from:
+        return
+    names = [output.name for output in session.graph.get_outputs() if output.name in _PARTS]
+    kept = {name: np.empty((len(data.label), len(angles_deg), _PARTS[name]), np.float16) for name in names}
+    for start in range(0, len(data.label), _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, len(data.label)))
+        squares = data.store.cutouts(rows)
+        for place, angle in enumerate(angles_deg):
+            turned = warp(squares, fixed(np.full(len(rows), angle)), data.size_px)
+            planes = np.ascontiguousarray(turned.transpose(0, 3, 1, 2))
+            for name, values in zip(names, session.run(names, planes), strict=True):
+                kept[name][rows, place] = values[..., 0] if values.ndim == 3 else values
+    keys = np.array(_keys(data))
+    replace_file(path, lambda file: file.write_bytes(_npz(keys=keys, made_from=np.array(made_from), **kept)))
+
+
+def _npz(**arrays: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # numpy's annotation takes the arrays for its option
+    return buffer.getvalue()
+
+
+def _keys(data: TrainingData) -> list[str]:
+    return [f"{source}\n{object_id}" for source, object_id in zip(data.source, data.object_id, strict=True)]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise TrainingError(
+            "a teacher's answers cannot be read", where=str(path), got=str(error)[:200], advice="delete the file"
+        ) from error
+
+
+def load_answers(path: Path, data: TrainingData) -> TeacherAnswers:
+    """Read answers that `ask_teacher` wrote, of this prepared folder or of another one with the same objects.
+
+    Raises
+    ------
+    TrainingError
+        If the file is no such file, or has none of these objects.
+    """
+    if not path.is_file():
+        raise TrainingError("there is no such file of a teacher's answers", where=str(path), advice="see train.teacher")
+    stored = _read(path)
+    if not {"keys", "probabilities"} <= set(stored):
+        raise TrainingError("this holds no answers of a teacher", where=str(path), got=", ".join(sorted(stored)))
+    place = {key: position for position, key in enumerate(stored["keys"].tolist())}
+    found = np.array([place.get(key, -1) for key in _keys(data)])
+    if (found < 0).all():
+        raise TrainingError("the teacher was asked about none of these objects", where=str(path))
+    parts = {}
+    for name in _PARTS:
+        if name in stored:
+            values = stored[name].astype(np.float32)[found]
+            values[found < 0] = np.nan
+            parts[name] = torch.from_numpy(values)
+    return TeacherAnswers(**parts)
+
+
+def answers_of(config: TrainConfig, data: TrainingData, folder: Path) -> TeacherAnswers | None:
+    """Read the answers of `train.teacher`; those of a model are asked for once and kept in the folder."""
+    if config.teacher is None:
+        return None
+    path = weights_path(config.teacher)
+    if path.suffix == ".onnx":
+        model, path = path, folder / "teacher.npz"
+        ask_teacher(model, data, config.teacher_angles_deg, path)
+    return load_answers(path, data)
+
+
+def teacher_loss(outputs: Outputs, answers: TeacherAnswers) -> Tensor:
+    """Give how far the student is from the teacher, 0 where the teacher was not asked, (n,).
+
+    With raw votes on both sides it is the divergence KL(teacher || student) of each question's Dirichlet distribution,
+    weighted by the share of voters who reach the question; else that of the class probabilities. Debiased fractions
+    add their divergence in the same way.
+    """
+    known = ~torch.isnan(answers.probabilities[:, 0])
+    total = torch.zeros(len(outputs.logits), device=outputs.logits.device)
+    raw = answers.raw_votes
+    if outputs.raw is not None and raw is not None and answers.raw_concentrations is not None:
+        total = total + _dirichlet_divergences(outputs.raw, raw, answers.raw_concentrations)
+    else:
+        total = total + _divergence(answers.probabilities, functional.log_softmax(outputs.logits.float(), 1))
+    if outputs.votes is not None and answers.vote_fractions is not None:
+        reach = _reach(answers.vote_fractions)
+        parts = zip(
+            torch.split(outputs.votes.float(), _WIDTHS, 1), torch.split(answers.vote_fractions, _WIDTHS, 1), strict=True
+        )
+        for question, (logits, fractions) in enumerate(parts):
+            divergence = _divergence(fractions, functional.log_softmax(logits, 1))
+            total = total + reach[:, question] * divergence
+    return torch.where(known, total, 0.0)
+
+
+def _dirichlet_divergences(raw: Tensor, means: Tensor, concentration: Tensor) -> Tensor:
+    reach, total = _reach(means), torch.zeros(len(raw), device=raw.device)
+    parts = zip(dirichlets(raw).values(), torch.split(torch.nan_to_num(means, 0.5), _WIDTHS, 1), strict=True)
+    for question, (student, share) in enumerate(parts):
+        teacher = share.clamp(min=1e-4) * torch.nan_to_num(concentration[:, question : question + 1], 1.0)
+        total = total + reach[:, question] * dirichlet_divergence(teacher, student)
+    return total
+
+
+def dirichlet_divergence(first: Tensor, second: Tensor) -> Tensor:
+    """Give KL(Dirichlet(first) || Dirichlet(second)), (n, k) -> (n,)."""
+    whole = first.sum(1)
+    total = torch.lgamma(whole) - torch.lgamma(second.sum(1)) + (torch.lgamma(second) - torch.lgamma(first)).sum(1)
+    slope = torch.digamma(first) - torch.digamma(whole)[:, None]
+    return total + ((first - second) * slope).sum(1)
+
+
+def _divergence(p: Tensor, log_q: Tensor) -> Tensor:
+    p = torch.nan_to_num(p, 0.0)
+    return (torch.xlogy(p, p) - p * log_q).sum(1)
+
+
+def _reach(fractions: Tensor) -> Tensor:
+    """Give the share of voters who reach each question, (n, 37) -> (n, 11)."""
+    return torch.from_numpy(vote_reach(torch.nan_to_num(fractions).cpu().numpy())).to(fractions.device)
