@@ -11,19 +11,20 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "galclass"
 
-_BASE = {"errors", "morphology", "clean_samples", "config", "image_names", "image_files"}
+_BASE = {"errors", "morphology", "clean_samples", "config", "image_names", "image_files", "csv_cells"}
 ALLOWED = {
     "errors": set(),
     "morphology": {"errors"},
     "clean_samples": set(),
     "image_names": set(),
     "image_files": {"errors", "image_names"},
+    "csv_cells": set(),
     "config": {"errors"},
     "preprocess": _BASE | {"catalog", "download"},
     "catalog": _BASE,
     "download": _BASE | {"catalog"},
     "topology": {"errors"},
-    "scoring": {"errors", "morphology", "image_names", "image_files", "preprocess"},
+    "scoring": {"errors", "morphology", "image_names", "image_files", "csv_cells", "preprocess"},
     "train": _BASE | {"preprocess", "catalog", "topology", "scoring"},
     "evaluate": _BASE | {"scoring", "catalog", "preprocess"},
     "database": _BASE | {"scoring", "catalog", "preprocess", "download"},

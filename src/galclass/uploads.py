@@ -10,10 +10,12 @@ import re
 import zipfile
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from galclass.errors import ServiceError
+from galclass.image_names import object_id_of
 
 Image = bytes | Path | str
 """Encoded image bytes, or the path of a file with them."""
@@ -24,24 +26,34 @@ Named = tuple[str, bytes]
 _FILE_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_+.-]{0,199}")
 """Ids that a server finds again in the name of a file."""
 
+_SUFFIX = ".img"
+"""Ends the file names of uploads; a server takes all that stands before it for the id, dots and other suffixes too."""
+
 
 def with_ids(images: Iterable[Image], object_ids: Sequence[str] | None) -> Iterator[Named]:
-    """Read images one after another, each with its id: given, or the file's name without suffix, or the position.
+    """Read images one after another, each with its id: given, or that of the file's name, or the position.
 
     Raises
     ------
     ServiceError
-        If there are more or fewer ids than images.
+        If there are more or fewer ids than images, or an id is neither text nor an integer.
     """
     place = -1
     for place, image in enumerate(images):
         if object_ids is not None and place >= len(object_ids):
             raise ServiceError("there are more images than object_ids", got=len(object_ids))
         data = image if isinstance(image, bytes) else Path(image).read_bytes()
-        name = str(place) if isinstance(image, bytes) else Path(image).stem
-        yield (str(object_ids[place]) if object_ids is not None else name), data
+        name = str(place) if isinstance(image, bytes) else object_id_of(Path(image).name)
+        yield (_id(object_ids[place], place) if object_ids is not None else name), data
     if object_ids is not None and place + 1 != len(object_ids):
         raise ServiceError("there are fewer images than object_ids", expected=len(object_ids), got=place + 1)
+
+
+def _id(value: object, place: int) -> str:
+    """Return an id as text; a float has lost digits of an id already, and its text would name no object."""
+    if isinstance(value, str) or (isinstance(value, Integral) and not isinstance(value, bool)):
+        return str(value)
+    raise ServiceError("not an object id", where=f"object_ids[{place}]", expected="text", got=type(value).__name__)
 
 
 def in_portions(named: Iterable[Named], most_bytes: int, most_images: int) -> Iterator[list[Named]]:
@@ -62,7 +74,7 @@ def body_of(part: list[Named]) -> dict[str, Any]:
     """Give the body of a predict request; it is answered by a list also where it has one member."""
     if len(part) == 1 or not _are_file_names(part):
         return _json(part)
-    return {"files": [("image", (f"{name}.img", data, "application/octet-stream")) for name, data in part]}
+    return {"files": [("image", (f"{name}{_SUFFIX}", data, "application/octet-stream")) for name, data in part]}
 
 
 def archive_of(part: list[Named]) -> dict[str, Any]:
@@ -72,7 +84,7 @@ def archive_of(part: list[Named]) -> dict[str, Any]:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
         for name, content in part:
-            archive.writestr(f"{name}.img", content)
+            archive.writestr(f"{name}{_SUFFIX}", content)
     return {"content": data.getvalue(), "headers": {"Content-Type": "application/zip"}}
 
 

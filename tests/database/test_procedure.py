@@ -15,7 +15,7 @@ from image_builders import empty_scans
 from sqlalchemy import text
 from tiny_model import tiny_model
 
-from galclass.database import Database, Images, NewImage, Registry, open_database, score_pending
+from galclass.database import Database, Images, NewImage, Registry, open_database, run_sql, score_pending
 from galclass.database.procedure import check_server, first_writable, install_procedure, procedure_sql
 from galclass.errors import DatabaseError, RegistryError
 from galclass.morphology import CLASSES
@@ -331,3 +331,18 @@ def test_an_image_of_thousands_of_scans_is_refused_under_a_timeout(session, mark
 def test_the_decode_limit_is_part_of_the_functions_text() -> None:
     assert ", SD, 0.5)" in procedure_sql(max_decode_s=0.5)
     assert ", SD, 1.0)" in procedure_sql()
+
+
+@pytest.mark.parametrize("arguments", ["5", "object_id", "img, 'galaxy', 'many'::text", "img, 'galaxy', 4.5"])
+def test_a_function_called_with_another_type_says_what_it_takes(server: Database, arguments: str) -> None:
+    with pytest.raises(DatabaseError, match="to be bytea and frame_px an integer"):
+        run_sql(server, f"SELECT predict_galaxy_class({arguments}) FROM galaxy_images LIMIT 1")
+
+
+def test_text_that_is_no_image_has_its_reason_and_a_hint_is_shown(server: Database) -> None:
+    row = run_sql(
+        server, "SELECT predict_galaxy_class('text'), predict_galaxy_json(''), predict_galaxy_class(NULL)"
+    ).rows
+    assert (row[0][0], json.loads(row[0][1])["error"]["code"], row[0][2]) == (None, "empty", None)
+    with pytest.raises(DatabaseError, match="NAME@VERSION"):
+        run_sql(server, "SELECT predict_galaxy_class('text', 'no model!')")

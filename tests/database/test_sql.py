@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -86,10 +88,50 @@ def test_null_gives_null_and_a_bad_image_its_reason(sqlite: Database) -> None:
     (row,) = run_sql(
         sqlite,
         "SELECT predict_galaxy_class(NULL), predict_galaxy_group(NULL), predict_galaxy_json(NULL), "
-        "predict_galaxy_class(x'00'), predict_galaxy_group('text'), predict_galaxy_json(x'')",
+        "predict_galaxy_class(x'00'), predict_galaxy_group(x'74657874'), predict_galaxy_json(x'')",
     ).rows
     assert row[:5] == (None,) * 5
     assert json.loads(row[5])["error"]["code"] == "empty"
+
+
+@pytest.mark.parametrize("name", ["class", "group", "json"])
+@pytest.mark.parametrize(
+    ("arguments", "got"),
+    [
+        ("5", "got 5"),
+        ("5.5", "got a real number"),
+        ("'text'", "got text"),
+        ("object_id", "got text"),
+        ("img, 'many'", "got text"),
+        ("img, 424.5", "got a real number"),
+        ("img, -1", "got -1"),
+        ("img, x'00'", "got a blob"),
+    ],
+)
+def test_a_function_called_with_another_type_says_so_in_a_sentence(
+    sqlite: Database, name: str, arguments: str, got: str
+) -> None:
+    query = f"SELECT predict_galaxy_{name}({arguments}) FROM galaxy_images LIMIT 1"
+    with pytest.raises(DatabaseError, match=rf"predict_galaxy_{name} does not take this.*{got}") as caught:
+        run_sql(sqlite, query)
+    assert "user-defined" not in str(caught.value)
+    with pytest.raises(DatabaseError, match=got), sqlite.read() as connection:
+        connection.exec_driver_sql(query).fetchall()
+
+
+def test_a_function_of_a_plain_connection_leaves_its_reason(sqlite: Database) -> None:
+    functions = sqlite.functions
+    with closing(sqlite3.connect(sqlite.path)) as connection:
+        functions.install(connection)
+        with pytest.raises(sqlite3.OperationalError):
+            connection.execute("SELECT predict_galaxy_class(5)").fetchall()
+    assert "got 5" in str(functions.error)
+
+
+def test_a_frame_size_that_went_through_floating_point_is_whole(sqlite: Database) -> None:
+    query = "SELECT predict_galaxy_json(img, 600), predict_galaxy_json(img, 600.0) FROM galaxy_images LIMIT 1"
+    first, second = run_sql(sqlite, query).rows[0]
+    assert json.loads(first)["probabilities"] == json.loads(second)["probabilities"]
 
 
 def test_a_frame_smaller_than_the_image_gives_its_reason(sqlite: Database) -> None:

@@ -25,7 +25,7 @@ from galclass.database.schema import jobs as job_table
 from galclass.database.types import now
 from galclass.errors import DatabaseError
 from galclass.scoring import ROW_COLUMNS, Scorer
-from galclass.service import create_app, inputs
+from galclass.service import create_app, json_images
 from galclass.service.archives import read_zip
 from galclass.service.errors import RequestError
 from galclass.service.inputs import ImageInput
@@ -72,7 +72,7 @@ def test_a_bad_archive_is_refused(client: TestClient, body: bytes, code: str) ->
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_damage_inside_an_archive_is_told_whatever_packed_it(client: TestClient, galaxy: bytes, method: int) -> None:
     whole = zipped({"a.jpg": galaxy}, method)
-    assert len(read_zip(whole, 10, 1_000_000)) == 1
+    assert len(read_zip(whole, 10, 1_000_000).images) == 1
     for start in range(40, 140, 20):
         damaged = bytearray(whole)
         damaged[start : start + 40] = bytes(40)
@@ -95,7 +95,7 @@ def test_what_an_archive_unpacks_to_is_limited_and_counts_as_held(config: Config
     files = {f"{n}.jpg": bytes(90_000) for n in range(4)}
     with TestClient(create_app(small)) as client:
         bodies = client.app.state.service.bodies
-        assert len(read_zip(zipped(files, zipfile.ZIP_DEFLATED), 10, 100_000, held.append)) == 4
+        assert len(read_zip(zipped(files, zipfile.ZIP_DEFLATED), 10, 100_000, held.append).images) == 4
         assert held == [360_000]
         for files_too_large in ({**files, "4.jpg": bytes(90_000)}, {"large.jpg": bytes(100_001)}):
             refused = client.post(URL, content=zipped(files_too_large, zipfile.ZIP_DEFLATED), headers=ZIP)
@@ -123,13 +123,13 @@ def test_json_of_many_empty_parts_is_refused_unread(client: TestClient) -> None:
 
 def test_a_batch_of_json_is_parsed_once_and_in_the_bounded_pool(client, galaxies, monkeypatch) -> None:
     threads: list[str] = []
-    parse = inputs.parse_json
+    parse = json_images.parse_json
 
     def watched(*arguments: object) -> object:
         threads.append(threading.current_thread().name)
         return parse(*arguments)
 
-    monkeypatch.setattr(inputs, "parse_json", watched)
+    monkeypatch.setattr(json_images, "parse_json", watched)
     padding = b" " * 300_000
     body = padding + json.dumps({"object_ids": list(galaxies)}).encode()
     assert client.post(URL, content=body, headers={"Content-Type": "application/json"}).json()["total"] == 10
@@ -234,7 +234,7 @@ def test_a_cancelled_job_stops_and_stays_readable(config: Config, database: Data
     state: ServiceState = app.state.service
     jobs = Jobs(database, 7)
     job = jobs.create("galaxy-class", "1.0", "test")
-    jobs.add(job.id, [ImageInput(key, b"") for key in galaxies] * 4)
+    jobs.add(job.id, [ImageInput(key, b"", stored=True) for key in galaxies] * 4)
     jobs.start(job.id)
     claimed = jobs.claim()
     items = jobs.next_items(claimed.id)
@@ -250,7 +250,7 @@ def test_a_cancelled_job_stops_and_stays_readable(config: Config, database: Data
 def test_a_job_whose_worker_died_is_taken_over(config: Config, database: Database, galaxies) -> None:
     jobs = Jobs(database, 7)
     job = jobs.create("galaxy-class", "1.0", "test")
-    jobs.add(job.id, [ImageInput(key, b"") for key in galaxies])
+    jobs.add(job.id, [ImageInput(key, b"", stored=True) for key in galaxies])
     jobs.start(job.id)
     assert jobs.claim().id == job.id
     assert jobs.claim() is None  # its worker lives, as far as anyone knows
@@ -263,7 +263,7 @@ def test_a_job_whose_worker_died_is_taken_over(config: Config, database: Databas
 def test_a_job_of_a_deleted_service_fails_with_the_reason(config: Config, database: Database, galaxies) -> None:
     jobs = Jobs(database, 7)
     job = jobs.create("galaxy-class", "1.0", "test")
-    jobs.add(job.id, [ImageInput(next(iter(galaxies)), b"")])
+    jobs.add(job.id, [ImageInput(next(iter(galaxies)), b"", stored=True)])
     jobs.start(job.id)
     Services(database).delete("galaxy-class", "1.0")
     with TestClient(create_app(config)) as client:

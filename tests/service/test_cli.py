@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import replace
 
@@ -91,6 +92,15 @@ def test_a_log_line_is_json_with_known_fields_only() -> None:
     assert '"status": 200' in line
     assert "secret" not in line
     assert "body" not in line
+
+
+def test_no_character_of_a_request_ends_a_log_line_early() -> None:
+    hostile = "".join(map(chr, range(32))) + "\x7f\x85\u2028\u2029\x1b[2J é"
+    line = JsonFormatter().format(logging.makeLogRecord({"msg": hostile, "path": hostile, "client": hostile}))
+    assert len(line.splitlines()) == 1
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["path"] == hostile
 
 
 def test_a_database_that_cannot_be_opened_is_told_before_any_process_starts(config: Config) -> None:

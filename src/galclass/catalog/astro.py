@@ -47,8 +47,15 @@ def read_astro(path: Path, kind: str) -> Any:
 
 
 def write_astro(table: Any, path: Path, kind: str) -> None:
-    """Write a FITS or VOTable file that astropy and TOPCAT read; nulls of text become empty, of floats NaN."""
+    """Write a FITS or VOTable file that astropy and TOPCAT read; nulls of text become empty, of floats NaN.
+
+    Raises
+    ------
+    CatalogError
+        If astropy is not installed, or a text cannot stand in such a file.
+    """
     _require_astropy(path)
+    _check_texts(table, path, kind)
     from astropy.table import Table
     from astropy.units import Unit
 
@@ -59,6 +66,30 @@ def write_astro(table: Any, path: Path, kind: str) -> None:
         if unit:
             out[field.name].unit = Unit(unit.decode(), parse_strict="silent")
     out.write(path, format=kind, overwrite=True)
+
+
+_UNFIT = {
+    "fits": (r"[^\x00-\x7f]", "ASCII"),
+    "votable": (r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "no control characters"),
+}
+"""What no text of a format may hold, as a regular expression, and what it may."""
+
+
+def _check_texts(table: Any, path: Path, kind: str) -> None:
+    pattern, expected = _UNFIT[kind]
+    for name in table.column_names:
+        if not (pa.types.is_string(table[name].type) or pa.types.is_large_string(table[name].type)):
+            continue
+        unfit = pc.index(pc.match_substring_regex(table[name], pattern), True).as_py()
+        if unfit >= 0:
+            where = f"{path}, column {name}, row {unfit + 1}"
+            raise CatalogError(
+                f"a text that {kind} cannot hold",
+                where=where,
+                expected=expected,
+                got=ascii(table[name][unfit].as_py()[:80]),
+                advice="write it as .parquet or .csv",
+            )
 
 
 _UNITS = {"ra": b"deg", "dec": b"deg", "petror90_r": b"arcsec"}

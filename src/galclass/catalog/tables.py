@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from galclass.catalog.identifiers import ID_COLUMNS
+from galclass.csv_cells import guarded_table, unguarded, unguarded_table
 from galclass.errors import CatalogError
 
 _KINDS = {
@@ -79,7 +80,7 @@ def read_table(path: Path | str, *, text_columns: frozenset[str] = frozenset()) 
             return pyarrow.parquet.read_table(path)
         source = path if kind == "csv" else io.BytesIO(_columns_as_csv(path))
         delimiter = "\t" if ".tsv" in path.name.lower() else ","
-        return _read_csv(path, source, delimiter, text_columns)
+        return unguarded_table(_read_csv(path, source, delimiter, text_columns))
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, OSError) as error:
         raise CatalogError(f"cannot be read as {kind}: {error}", where=str(path)) from error
 
@@ -132,7 +133,7 @@ def _write_csv(table: Any, path: Path) -> None:
 
     options = pyarrow.csv.WriteOptions(quoting_style="needed")
     with pa.output_stream(path, compression="gzip" if path.name.endswith(".gz") else None) as sink:
-        pyarrow.csv.write_csv(table, sink, options)
+        pyarrow.csv.write_csv(guarded_table(table), sink, options)
 
 
 def _read_csv(path: Path, source: Any, delimiter: str, text_columns: frozenset[str]) -> Any:
@@ -173,7 +174,7 @@ def _header(path: Path, source: Any, delimiter: str) -> list[str]:
     else:
         line = source.readline().decode("utf-8")
         source.seek(0)
-    names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+    names = [unguarded(name.strip()) for name in next(csv.reader([line], delimiter=delimiter), [])]
     if not line.strip() or not any(names):
         raise CatalogError("the table is empty", where=str(path), expected="a header and rows")
     other = next((sign for sign in ";\t|" if sign in line and sign != delimiter), None)

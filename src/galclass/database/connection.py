@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.engine import URL, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DataError, SQLAlchemyError
 
 from galclass.database.functions import SqlScoring
@@ -195,6 +195,13 @@ def _sqlite_engine(url: URL, functions: SqlScoring | None) -> Engine:
             connection.execute(f"PRAGMA {pragma}")
         if functions is not None:
             functions.install(connection)
+
+    @event.listens_for(engine, "handle_error")
+    def _explain(context: ExceptionContext) -> None:
+        if functions is not None and "user-defined function" in str(context.original_exception):
+            error, functions.error = functions.error, None
+            if error is not None:  # sqlite3 keeps what a function raises to itself
+                raise error from context.original_exception
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Row, Select, and_, select
 
 from galclass.catalog import write_table
+from galclass.csv_cells import guarded_table
 from galclass.database.connection import Database
 from galclass.database.files import replacing
 from galclass.database.registry import Registry
@@ -91,8 +92,24 @@ def export_predictions(database: Database, path: Path, *, model: str | None = No
 
 def _writer(suffix: str, path: Path) -> Any:
     if suffix == ".csv":
-        return pyarrow.csv.CSVWriter(path, SCHEMA)
+        return _CsvWriter(path)
     return pyarrow.parquet.ParquetWriter(path, SCHEMA, compression="zstd")
+
+
+class _CsvWriter:
+    """Writes batches as CSV whose text no spreadsheet takes for a formula."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pyarrow.csv.CSVWriter(path, SCHEMA)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        self._writer.write_table(guarded_table(pa.Table.from_batches([batch])))
 
 
 def _batches(database: Database, model: str | None) -> Iterator[pa.RecordBatch]:

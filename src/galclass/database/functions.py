@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from galclass.database.references import parse_reference
-from galclass.errors import ModelError, RegistryError
+from galclass.errors import DatabaseError, GalclassError, ModelError, RegistryError
 from galclass.preprocess import SERVED, DecodeLimits
 from galclass.scoring import Prediction, Scorer
 from galclass.scoring.graph import MAX_MODEL_BYTES
@@ -27,6 +27,9 @@ WHERE a.name = ? AND a.alias = ?"""
 _LOOKUP_VERSION = "SELECT version, sha256 FROM galaxy_models WHERE name = ? AND version = ?"
 _LOAD = f"""
 SELECT CASE WHEN length(value) <= {MAX_MODEL_BYTES} THEN value END FROM galaxy_models WHERE name = ? AND version = ?"""
+
+
+_KINDS = {str: "text", int: "an integer", float: "a real number", bytes: "a blob"}
 
 
 class SqlScoring:
@@ -49,7 +52,7 @@ class SqlScoring:
         self._lock = threading.Lock()
         self._lookup: sqlite3.Connection | None = None
         self._scorers: dict[tuple[int, str], Scorer] = {}
-        self.error: BaseException | None = None
+        self._failed = threading.local()
 
     def install(self, connection: sqlite3.Connection) -> None:
         """Define the functions on a connection, with and without a frame size as second argument."""
@@ -59,18 +62,33 @@ class SqlScoring:
             "predict_galaxy_json": lambda answer: json.dumps(answer.as_json()),
         }
         for name, spell in functions.items():
-            connection.create_function(name, 1, self._function(spell))
-            connection.create_function(name, 2, self._function(spell))
+            connection.create_function(name, 1, self._function(name, spell))
+            connection.create_function(name, 2, self._function(name, spell))
 
-    def _function(self, spell: Callable[[Prediction], str | None]) -> Callable[..., str | None]:
-        def answer(img: bytes | None, frame_px: int | None = None) -> str | None:
-            if img is None:
-                return None
+    @property
+    def error(self) -> BaseException | None:
+        """Why a function last failed in this thread; Python's sqlite3 only says that one did."""
+        return getattr(self._failed, "error", None)
+
+    @error.setter
+    def error(self, error: BaseException | None) -> None:
+        self._failed.error = error
+
+    def _function(self, name: str, spell: Callable[[Prediction], str | None]) -> Callable[..., str | None]:
+        def answer(img: object, frame_px: object = None) -> str | None:
             try:
-                data = img.encode() if isinstance(img, str) else img
-                return spell(self.scorer().score([data], object_ids=[""], frame_px=frame_px)[0])
-            except BaseException as error:
-                self.error = error  # SQLite only says that a function failed; the caller of the query tells why
+                if img is None:
+                    return None
+                frame = _whole(name, frame_px)
+                return spell(self.scorer().score([_bytes(name, img)], object_ids=[""], frame_px=frame)[0])
+            except GalclassError as error:
+                self.error = error
+                raise
+            except Exception as error:
+                self.error = DatabaseError(f"{name} failed", got=f"{type(error).__name__}: {error}")
+                raise self.error from error
+            except BaseException as error:  # Ctrl-C
+                self.error = error
                 raise
 
         return answer
@@ -120,3 +138,23 @@ def _load(value: bytes | None, name: str, version: int, sha256: str, limits: Dec
             advice="restore the database, or register the model again under a new version",
         )
     return scorer
+
+
+def _bytes(name: str, img: object) -> bytes:
+    if isinstance(img, bytes):
+        return img
+    advice = "`WHERE typeof(img) = 'blob'` leaves out rows that hold no image"
+    raise _wrong(name, "the image", "a blob with the bytes of a JPEG, PNG or BMP file", img, advice)
+
+
+def _whole(name: str, frame_px: object) -> int | None:
+    """Return the frame size; a column that went through floating point has whole numbers as reals."""
+    whole = int(frame_px) if isinstance(frame_px, float) and frame_px.is_integer() else frame_px
+    if whole is None or (isinstance(whole, int) and whole > 0):
+        return whole
+    raise _wrong(name, "the frame size", "a positive integer in px", frame_px)
+
+
+def _wrong(name: str, what: str, expected: str, value: object, advice: str | None = None) -> DatabaseError:
+    got = str(value) if isinstance(value, int) else _KINDS.get(type(value), type(value).__name__)
+    return DatabaseError(f"{name} does not take this for {what}", expected=expected, got=got, advice=advice)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
 
+from galclass.csv_cells import CsvRows
 from galclass.database.files import replacing
 from galclass.database.sql import SqlResult
 from galclass.errors import DatabaseError
@@ -38,9 +38,9 @@ def write_rows(result: SqlResult, path: Path) -> None:
     with replacing(path) as temporary:
         if path.suffix.lower() == ".csv":
             with temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(result.columns)
-                writer.writerows([_as_text(value) for value in row] for row in result.rows)
+                rows = CsvRows(file, result.columns)
+                for row in result.rows:
+                    rows.write(_as_text(value) for value in row)
         else:
             _write_parquet(result, temporary)
 

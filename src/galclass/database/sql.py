@@ -19,6 +19,8 @@ _INTERRUPTED = "interrupted"
 _FUNCTION_FAILED = "user-defined function raised exception"
 """What SQLite says when Ctrl-C comes while it calls us: the exception itself does not come through."""
 
+_UNDEFINED_FUNCTION = "42883"
+
 
 @dataclass(frozen=True)
 class SqlResult:
@@ -83,7 +85,18 @@ def _driver_errors_translated(connection: Connection, where: str) -> Iterator[No
     except errors as error:
         if isinstance(error, sqlite3.OperationalError) and str(error) == _INTERRUPTED:
             raise KeyboardInterrupt from error
-        raise DatabaseError(str(error).strip().splitlines()[0], where=where) from error
+        raise DatabaseError(str(error).strip().splitlines()[0], where=where, advice=_advice(error)) from error
+
+
+def _advice(error: Exception) -> str | None:
+    """Return what PostgreSQL advises; of a predict function called with other types, what it takes."""
+    if getattr(error, "sqlstate", None) == _UNDEFINED_FUNCTION and "predict_galax" in str(error):
+        return (
+            "the image is to be bytea and frame_px an integer: cast what you have, e.g. decode(img, 'base64'); "
+            "`galclass db install-procedure` defines the functions"
+        )
+    hint: str | None = getattr(getattr(error, "diag", None), "message_hint", None)
+    return hint.rstrip(".") if hint else None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ into the registry with the model.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -102,7 +103,12 @@ def _unlike(signature: Signature) -> str:
 
 
 def _plain(values: Mapping[str, Any] | None) -> str:
-    return "none" if not values else ", ".join(f"{key} {value}" for key, value in values.items())
+    return "none" if not values else ", ".join(f"{_text(key)} {_text(value)}" for key, value in values.items())
+
+
+def _text(value: object) -> str:
+    """Return a value as text that is no Markdown and no HTML: names of labels, sources and files are the user's."""
+    return re.sub(r"([\\`*\[\]|<>&])", r"\\\1", " ".join(str(value).split()))
 
 
 def _measured(metrics: Mapping[str, Any]) -> str:
@@ -110,13 +116,15 @@ def _measured(metrics: Mapping[str, Any]) -> str:
     rows.append("|---|---|---|---|---|---|")
     for title, table in metrics["tables"].items():
         figures = " | ".join(_interval(table[key]) for key in ("accuracy", "balanced_accuracy", "macro_f1"))
-        rows.append(f"| {title} | {table['count']} | {figures} | {table['majority_rate']:.3f} |")
+        rows.append(f"| {_text(title)} | {table['count']} | {figures} | {table['majority_rate']:.3f} |")
     rows.append("")
     for title, table in metrics["tables"].items():
-        errors = ", ".join(f"{name} {rate:.3f}" for name, rate in table["class_error"].items() if rate is not None)
-        rows.append(f"- error by class, {title}: {errors}")
+        errors = ", ".join(
+            f"{_text(name)} {rate:.3f}" for name, rate in table["class_error"].items() if rate is not None
+        )
+        rows.append(f"- error by class, {_text(title)}: {errors}")
     rows += [
-        f"- {title}, accuracy at natural frequencies: {_interval(figure)}"
+        f"- {_text(title)}, accuracy at natural frequencies: {_interval(figure)}"
         for title, figure in metrics.get("natural", {}).items()
     ]
     rows += _seeds(metrics.get("seeds"))
@@ -139,7 +147,8 @@ def _seeds(seeds: Mapping[str, Any] | None) -> list[str]:
     rows = [f"- over {seeds['count']} seeds, mean and standard deviation (the table is of the one that ships):"]
     for title, (mean, deviation) in seeds["accuracy"].items():
         balanced, balanced_deviation = seeds["balanced_accuracy"][title]
-        text = f"  - {title}: accuracy {mean:.3f} ± {deviation:.3f}, balanced {balanced:.3f} ± {balanced_deviation:.3f}"
+        text = f"  - {_text(title)}: accuracy {mean:.3f} ± {deviation:.3f}"
+        text += f", balanced {balanced:.3f} ± {balanced_deviation:.3f}"
         if (natural := seeds["natural"].get(title)) is not None:
             text += f", at natural frequencies {natural[0]:.3f} ± {natural[1]:.3f}"
         rows.append(text)
@@ -148,8 +157,8 @@ def _seeds(seeds: Mapping[str, Any] | None) -> list[str]:
 
 def _trust(trust: Mapping[str, Any], votes: Mapping[str, Any] | None) -> list[str]:
     rows = [
-        f"- calibration, {title}: expected error {found['expected_calibration_error']:.3f}; as large by chance in"
-        f" {found['p_value']:.1%} of simulated perfect models (n = {found['count']})"
+        f"- calibration, {_text(title)}: expected error {found['expected_calibration_error']:.3f};"
+        f" as large by chance in {found['p_value']:.1%} of simulated perfect models (n = {found['count']})"
         for title, found in trust.get("calibration", {}).items()
     ]
     if (sets := trust.get("coverage")) is not None:
@@ -180,11 +189,14 @@ def _interval(figure: list[float]) -> str:
 def _trained(signature: Signature) -> str:
     trained = signature.trained
     config = trained.get("config", {})
-    rows = [f"- sources: {', '.join(_sources(signature))}"]
-    rows += [f"- sha256 of the {name} split's object ids: `{value}`" for name, value in _splits(trained).items()]
+    rows = [f"- sources: {', '.join(map(_text, _sources(signature)))}"]
+    rows += [
+        f"- sha256 of the {_text(name)} split's object ids: `{_text(value)}`"
+        for name, value in _splits(trained).items()
+    ]
     options = config.get("train", {})
     rows.append(
-        f"- topology {options.get('topology')}, {options.get('num_iterations')} iterations (best:"
+        f"- topology {_text(options.get('topology'))}, {options.get('num_iterations')} iterations (best:"
         f" {trained.get('best_iteration')}), seed {trained.get('seed')}, galclass {trained.get('galclass_version')}"
     )
     return "\n".join([*rows, ""])

@@ -24,8 +24,8 @@ def confusion_svg(table: Classification) -> str:
     share = table.confusion / totals
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(table.names))
-    axes.set_xticks(ticks, table.names, rotation=90)
-    axes.set_yticks(ticks, table.names)
+    axes.set_xticks(ticks, table.names, rotation=90, parse_math=False)  # a name may hold dollar signs
+    axes.set_yticks(ticks, table.names, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     for (row, column), count in np.ndenumerate(table.confusion):

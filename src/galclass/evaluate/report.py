@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import simplejpeg
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import Environment, PackageLoader
 from numpy.typing import NDArray
 
 from galclass import __version__
@@ -61,8 +61,8 @@ class Picture:
 
 
 def write_report(content: ReportContent, path: Path) -> None:
-    """Write the report to `path`; every label and id is escaped."""
-    environment = Environment(loader=PackageLoader("galclass.evaluate"), autoescape=select_autoescape())
+    """Write the report to `path`; every text in it is escaped, whatever the template's file is called."""
+    environment = Environment(loader=PackageLoader("galclass.evaluate"), autoescape=True)
     right, wrong = _choose(content)
     page = environment.get_template("report.html.j2").render(
         content=content,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from galclass.csv_cells import CsvRows
 from galclass.errors import ModelError
 from galclass.scoring.prediction import ROW_COLUMNS, Prediction
 
@@ -92,11 +92,13 @@ def parquet_schema(columns: Iterable[str]) -> Any:
 class _CsvWriter:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._file = path.open("w", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._file, columns, lineterminator="\n")
-        self._writer.writeheader()
+        self._columns = tuple(columns)
+        self._rows = CsvRows(self._file, columns)
 
     def write(self, row: dict[str, Any]) -> None:
-        self._writer.writerow(row)
+        if not row.keys() <= set(self._columns):
+            raise ValueError("a row has more columns than the file")
+        self._rows.write(row.get(name) for name in self._columns)
 
     def close(self) -> None:
         self._file.close()

@@ -7,9 +7,11 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from galclass.image_names import READ_SUFFIXES, base_name, is_junk, suffix_of
 from galclass.service.errors import RequestError
-from galclass.service.inputs import ImageInput, id_of_file
+from galclass.service.image_inputs import ImageInput, fault_of_id, id_of_file
 
 UNPACKED_BODIES = 4
 """Largest sum of the unpacked images of one archive, in largest bodies: images are packed already."""
@@ -23,11 +25,30 @@ _DAMAGED = (
 _ENTRY = b"PK\x01\x02"
 """What each entry of an archive's directory begins with."""
 
+_UTF8_FLAG, _ENCRYPTED_FLAG = 0x800, 0x1
+_NOT_IMAGES = frozenset({"thumbs.db", "desktop.ini"})
+
+
+@dataclass(frozen=True)
+class ArchiveImages:
+    """What an archive holds.
+
+    Attributes
+    ----------
+    images : list of ImageInput
+        In the order of the archive's directory.
+    skipped : list of str
+        Names of the files that were left out: what macOS and Windows add, and hidden files that are no images.
+    """
+
+    images: list[ImageInput]
+    skipped: list[str]
+
 
 def read_zip(
     body: bytes, max_images: int, max_image_bytes: int, count: Callable[[int], None] = lambda _: None
-) -> list[ImageInput]:
-    """Give the files of an archive as images, folders and hidden files left out.
+) -> ArchiveImages:
+    """Return the files of an archive as images.
 
     Parameters
     ----------
@@ -41,33 +62,48 @@ def read_zip(
     Raises
     ------
     RequestError
-        `bad_archive`, `too_many_images`, `too_large`, `no_image`.
+        `bad_archive`, `too_many_images`, `too_large`, `no_image`, `invalid` (a name that is no object id).
     """
     if body.count(_ENTRY) > 2 * max_images + 1000:  # macOS puts a hidden file beside each; told before they are read
         raise _too_many(max_images)
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            entries = [entry for entry in archive.infolist() if _is_image(entry)]
+            files = [entry for entry in archive.infolist() if not _is_folder(entry)]
+            entries = [entry for entry in files if not _is_skipped(name_of(entry))]
+            skipped = [name_of(entry) for entry in files if _is_skipped(name_of(entry))]
             count(_check(entries, max_images, max_image_bytes))
-            return [
-                ImageInput(id_of_file(entry.filename, place), _read(archive, entry))
-                for place, entry in enumerate(entries)
-            ]
+            return ArchiveImages([_image(archive, entry, place) for place, entry in enumerate(entries)], skipped)
     except _DAMAGED as error:
         if isinstance(error, RequestError):
             raise
-        raise RequestError("bad_archive", "the archive is damaged, encrypted or no zip file", field="body") from error
+        raise RequestError("bad_archive", "the archive is damaged or no zip file", field="body") from error
 
 
-def _is_image(entry: zipfile.ZipInfo) -> bool:
-    name = entry.filename.rsplit("/", 1)[-1]
-    return not entry.is_dir() and bool(name) and not name.startswith((".", "__MACOSX"))
+def name_of(entry: zipfile.ZipInfo) -> str:
+    """Return an entry's name: macOS writes UTF-8 without the flag that says so, which is read as code page 437."""
+    if entry.flag_bits & _UTF8_FLAG or entry.filename.isascii():
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return entry.filename
+
+
+def _is_folder(entry: zipfile.ZipInfo) -> bool:
+    """Say whether an entry is a folder; Windows ends the names of folders with backslashes."""
+    return entry.is_dir() or (not entry.file_size and not base_name(entry.filename))
+
+
+def _is_skipped(name: str) -> bool:
+    base = base_name(name)
+    hidden = base.startswith(".") and suffix_of(base) not in READ_SUFFIXES
+    return is_junk(name) or hidden or base.lower() in _NOT_IMAGES
 
 
 def _check(entries: list[zipfile.ZipInfo], max_images: int, max_image_bytes: int) -> int:
-    """Check the sizes that the directory declares, which `_read` does not go beyond; give their sum."""
+    """Check the sizes that the directory declares, which `_image` does not go beyond; return their sum."""
     if not entries:
-        raise RequestError("no_image", "the archive holds no file", field="body")
+        raise RequestError("no_image", "the archive holds no image", field="body")
     if len(entries) > max_images:
         raise _too_many(max_images)
     most, unpacked = UNPACKED_BODIES * max_image_bytes, sum(entry.file_size for entry in entries)
@@ -81,6 +117,17 @@ def _too_many(max_images: int) -> RequestError:
     return RequestError("too_many_images", "too many files", expected=f"at most {max_images}", field="body")
 
 
-def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    with archive.open(entry) as file:  # reads no more than the size that was checked
-        return file.read(entry.file_size)
+def _image(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: int) -> ImageInput:
+    filename = name_of(entry)
+    name = id_of_file(filename, place)
+    shown = "".join(sign for sign in filename[-80:] if sign.isprintable())
+    where = f"file {place + 1} ({shown!r})"
+    if fault := fault_of_id(name):
+        raise RequestError("invalid", f"its name is no object id: {fault}", where=where, field="body")
+    if entry.flag_bits & _ENCRYPTED_FLAG:
+        raise RequestError("bad_archive", "it is encrypted", where=where, field="body")
+    try:
+        with archive.open(entry) as file:  # reads no more than the size that was checked
+            return ImageInput(name, file.read(entry.file_size))
+    except _DAMAGED as error:
+        raise RequestError("bad_archive", "it is damaged", where=where, field="body") from error

@@ -15,7 +15,7 @@ from galclass.service.access import Reader
 from galclass.service.archives import read_zip
 from galclass.service.body import HeldBody
 from galclass.service.errors import RequestError
-from galclass.service.inputs import ImageInput
+from galclass.service.image_inputs import ImageInput
 from galclass.service.jobs import MAX_IMAGES, UNFINISHED, Job
 from galclass.service.openapi import BATCH_BODY, responses
 from galclass.service.outputs import JSON, choose_media_type, prediction_columns, table_response
@@ -28,6 +28,9 @@ router = APIRouter(tags=["batches"])
 JobId = Annotated[str, Path(max_length=64)]
 
 _MAX_RESULTS = 1000
+_MAX_SKIPPED = 100
+_ZIP_TYPES = ("application/zip", "application/x-zip-compressed", "application/x-zip")
+_ZIP = b"PK\x03\x04"
 _TAKES = (400, 401, 404, 408, 409, 413, 415, 422, 429, 503)
 
 
@@ -44,14 +47,18 @@ async def submit(
     name: Name,
     version: Version,
     start: Annotated[bool, Query(description="false leaves the job open for more images")] = True,
-) -> schemas.JobRecord:
-    """Take images as a zip archive, an upload or JSON, or {"object_ids": [...]} of stored images; answer at once."""
+) -> schemas.FilledJob:
+    """Take images as a zip archive, an upload or JSON, or {"object_ids": [...]} of stored images; answer at once.
+
+    `skipped` names the files of an archive that were left out: what macOS and Windows add, and hidden files that are
+    no images. Every other file gets a record.
+    """
     state = state_of(request)
     record = (await state.resolve(name, version)).record
     async with state.bodies.hold(request) as body:
-        new = await _images(state, request, body)
+        new, skipped = await _images(state, request, body)
         create = partial(state.jobs.submit, record.name, record.version, actor.name, new, start=start)
-        return _shown(await run_in_threadpool(create))
+        return _filled(await run_in_threadpool(create), skipped)
 
 
 @router.post(
@@ -60,12 +67,12 @@ async def submit(
     openapi_extra=BATCH_BODY,
     responses=responses(*_TAKES),
 )
-async def add_images(request: Request, _: Reader, id: JobId) -> schemas.JobRecord:
-    """Add images to a job that was submitted with start=false."""
+async def add_images(request: Request, _: Reader, id: JobId) -> schemas.FilledJob:
+    """Add images to a job that was submitted with start=false; `skipped` as in the job's own request."""
     state = state_of(request)
     async with state.bodies.hold(request) as body:
-        new = await _images(state, request, body)
-        return _shown(await run_in_threadpool(state.jobs.add, id, new))
+        new, skipped = await _images(state, request, body)
+        return _filled(await run_in_threadpool(state.jobs.add, id, new), skipped)
 
 
 @router.post("/v1/jobs/{id}/start", summary="Start an open job", responses=responses(401, 404, 422, 429, 503))
@@ -116,12 +123,20 @@ def cancel_job(request: Request, _: Reader, id: JobId) -> schemas.JobRecord:
     return _shown(state_of(request).jobs.cancel(id))
 
 
-async def _images(state: ServiceState, request: Request, body: HeldBody) -> list[ImageInput]:
+async def _images(state: ServiceState, request: Request, body: HeldBody) -> tuple[list[ImageInput], list[str]]:
+    """Return the images of a body and the names of the files that were left out."""
     content_type = request.headers.get("content-type", "")
     kind = content_type.split(";")[0].strip().lower()
-    if kind == "application/zip":
-        return await state.pool.run(read_zip, body.data, MAX_IMAGES, state.config.serve.max_body_bytes, body.add)
-    return list((await state.inputs(body, content_type, None, max_images=MAX_IMAGES, stored=True)).images)
+    if kind in _ZIP_TYPES or (kind == "application/octet-stream" and body.data.startswith(_ZIP)):
+        most = state.config.serve.max_body_bytes
+        found = await state.pool.run(read_zip, body.data, MAX_IMAGES, most, body.add)
+        return found.images, found.skipped
+    return list((await state.inputs(body, content_type, None, max_images=MAX_IMAGES, stored=True)).images), []
+
+
+def _filled(job: Job, skipped: list[str]) -> schemas.FilledJob:
+    shown = ["".join(sign for sign in name[-200:] if sign.isprintable()) for name in skipped[:_MAX_SKIPPED]]
+    return schemas.FilledJob(**vars(job), skipped=shown, skipped_count=len(skipped))
 
 
 def _shown(job: Job) -> schemas.JobRecord:

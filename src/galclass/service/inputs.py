@@ -1,49 +1,40 @@
-"""From a request's body to the images in it: a raw image, a multipart upload or JSON with base64.
+"""From a request's body to the images in it: a raw image, a multipart upload or JSON.
 
-Takes bytes and a content type, gives `ImageInput`s; nothing is decoded as an image here.
+Takes bytes and a content type, gives `ImageInput`s; nothing is decoded as an image here. Every part and every key of a
+body becomes an image, names one, or is refused by name.
 """
 
 from __future__ import annotations
 
-import binascii
-import json
-from base64 import b64decode
-from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
 
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 
-from galclass.errors import GalclassError
 from galclass.service.errors import RequestError
+from galclass.service.image_inputs import (
+    UNNAMED,
+    ImageInput,
+    Inputs,
+    check_object_id,
+    fault_of_id,
+    id_of_file,
+    too_many,
+)
+from galclass.service.json_images import json_images
+from galclass.service.multipart import Part, split_multipart
 
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
+__all__ = ["UNNAMED", "ImageInput", "Inputs", "check_object_id", "parse_inputs", "too_many"]
 
-UNNAMED = "image"
-"""The object_id of a raw body that names none."""
+_ID_FIELDS = ("object_id", "id")
+"""Fields of an upload that name its files, the first the first file and so on."""
 
-_MAX_ID_CHARACTERS = 200
+_IMAGE_FIELDS = frozenset({"image", "images", "img", "file", "files"})
+"""Fields that hold an image also where they have no file name; others need one, or the content type of an image."""
 
-_PARTS_AN_IMAGE, _MORE_PARTS = 8, 64
-"""Brackets and commas of a JSON body: an image takes three, and its id may have some."""
+_MORE_PARTS = 16
+"""Parts of an upload beyond an image and an id for each."""
 
-
-@dataclass(frozen=True)
-class ImageInput:
-    """One image of a request: encoded bytes and the id it is answered under."""
-
-    object_id: str
-    data: bytes
-    url: str | None = None
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The images of a request; `many` says whether the answer is a list."""
-
-    images: tuple[ImageInput, ...]
-    many: bool
+_ZIP = b"PK\x03\x04"
 
 
 def parse_inputs(
@@ -58,7 +49,7 @@ def parse_inputs(
     content_type : str
         image/*, application/octet-stream, multipart/form-data or application/json.
     object_id : str, optional
-        Id of a raw body.
+        Id of the one image of the body.
     max_images : int
         Most images one request may hold.
     stored : bool
@@ -67,15 +58,16 @@ def parse_inputs(
     Raises
     ------
     RequestError
-        `unsupported_type`, `no_image`, `bad_json`, `bad_base64`, `bad_multipart`, `too_many_images`, `invalid`.
+        `unsupported_type`, `no_image`, `bad_json`, `bad_base64`, `bad_multipart`, `incomplete_body`,
+        `too_many_images`, `invalid`.
     """
     kind, options = _parse_content_type(content_type)
     if kind.startswith("image/") or kind == "application/octet-stream":
-        inputs = _from_raw(body, object_id)
-    elif kind == "multipart/form-data":
+        return _from_raw(body, object_id)
+    if kind == "multipart/form-data":
         inputs = _from_multipart(body, options.get(b"boundary", b""), max_images)
     elif kind == "application/json":
-        inputs = _from_json(body, max_images, stored)
+        inputs = json_images(body, max_images, stored)
     else:
         raise RequestError(
             "unsupported_type",
@@ -86,33 +78,7 @@ def parse_inputs(
         )
     if len(inputs.images) > max_images:
         raise too_many(max_images)
-    return inputs
-
-
-def check_object_id(value: object, field: str) -> str:
-    """Check an object id: text of 1 to 200 printable characters.
-
-    Raises
-    ------
-    RequestError
-        `invalid`, if it is anything else; a number is refused, as ids of 18 digits do not survive as numbers.
-    """
-    if not isinstance(value, str) or not 0 < len(value) <= _MAX_ID_CHARACTERS or not value.isprintable():
-        raise RequestError(
-            "invalid", "not an object id", expected=f"text of 1 to {_MAX_ID_CHARACTERS} characters", field=field
-        )
-    return value
-
-
-def too_many(max_images: int) -> RequestError:
-    """Give the refusal of a request with more images than it may hold."""
-    return RequestError(
-        "too_many_images",
-        "too many images in one request",
-        expected=f"at most {max_images}",
-        advice="send them in several requests, or as a batch",
-        field="body",
-    )
+    return inputs if object_id is None else _named(inputs, check_object_id(object_id, "object_id"))
 
 
 def _parse_content_type(content_type: str) -> tuple[str, dict[bytes, bytes]]:
@@ -127,141 +93,97 @@ def _from_raw(body: bytes, object_id: str | None) -> Inputs:
     return Inputs((ImageInput(name, body),), many=False)
 
 
-def parse_json(body: bytes, max_images: int) -> Any:
-    """Read a JSON body; one of more parts than images can have is refused unread, as it takes twenty times its size.
+def _named(inputs: Inputs, object_id: str) -> Inputs:
+    """Give the one image of a body the id of the query, which stands before what a file is called.
 
     Raises
     ------
     RequestError
-        `bad_json`, `too_many_images`.
+        `invalid`, if there are several images: one id cannot name them.
     """
-    if sum(body.count(mark) for mark in b"[{,") > _PARTS_AN_IMAGE * max_images + _MORE_PARTS:
-        raise too_many(max_images)
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise RequestError("bad_json", "the body is not JSON", field="body") from error
-
-
-def _from_json(body: bytes, max_images: int, stored: bool) -> Inputs:
-    value = parse_json(body, max_images)
-    if stored and isinstance(value, dict) and "object_ids" in value:
-        return Inputs(_stored(value["object_ids"]), many=True)
-    if isinstance(value, dict) and isinstance(value.get("images"), list):
-        items, many = value["images"], True
-    else:
-        items, many = [value], False
-    if not items:
-        raise RequestError("no_image", "the list of images is empty", field="images")
-    prefix = "images.{}." if many else ""
-    return Inputs(tuple(_json_image(item, prefix.format(place)) for place, item in enumerate(items)), many)
-
-
-def _stored(object_ids: object) -> tuple[ImageInput, ...]:
-    if not isinstance(object_ids, list) or not object_ids:
-        raise RequestError("invalid", "not a list of object ids", expected="a list of texts", field="object_ids")
-    return tuple(ImageInput(check_object_id(one, "object_ids"), b"") for one in object_ids)
-
-
-def _json_image(item: Any, prefix: str) -> ImageInput:
-    if not isinstance(item, dict) or not ("img" in item or "url" in item):
+    if len(inputs.images) != 1:
         raise RequestError(
-            "invalid", "no image", expected='{"id": text, "img": base64}', field=f"{prefix}img" if prefix else "img"
+            "invalid",
+            "object_id names one image",
+            expected="1 image",
+            got=len(inputs.images),
+            advice="name each in the body",
+            field="object_id",
         )
-    unknown = sorted(set(item) - {"id", "img", "url"})
-    if unknown:
-        raise RequestError("invalid", f"unknown key {unknown[0][:40]!r}", expected="id, img, url", field=prefix + "id")
-    name = check_object_id(item.get("id", UNNAMED), f"{prefix}id")
-    if "img" not in item:
-        return ImageInput(name, b"", url=_text(item["url"], f"{prefix}url"))
-    try:
-        data = b64decode(_text(item["img"], f"{prefix}img"), validate=True)
-    except (binascii.Error, ValueError) as error:
-        if isinstance(error, GalclassError):
-            raise
-        raise RequestError("bad_base64", "img is not base64", field=f"{prefix}img") from error
-    if not data:
-        raise RequestError("no_image", "img is empty", field=f"{prefix}img")
-    return ImageInput(name, data)
-
-
-def _text(value: object, field: str) -> str:
-    if not isinstance(value, str):
-        raise RequestError("invalid", "not a text", expected="text", got=type(value).__name__, field=field)
-    return value
-
-
-class _Parts:
-    """Collects the parts of a multipart body that are files."""
-
-    def __init__(self, max_images: int) -> None:
-        self.images: list[ImageInput] = []
-        self.ended = False
-        self._max_images = max_images
-        self._reset()
-
-    def _reset(self) -> None:
-        self._header_name = b""
-        self._header_value = b""
-        self._disposition = b""
-        self._data: list[bytes] = []
-
-    def callbacks(self) -> MultipartCallbacks:
-        return {
-            "on_part_begin": self._reset,
-            "on_header_field": self._on_header_field,
-            "on_header_value": self._on_header_value,
-            "on_header_end": self._on_header_end,
-            "on_part_data": self._on_part_data,
-            "on_part_end": self._on_part_end,
-            "on_end": self._on_end,
-        }
-
-    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._header_name += data[start:end]
-
-    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._header_value += data[start:end]
-
-    def _on_header_end(self) -> None:
-        if self._header_name.lower() == b"content-disposition":
-            self._disposition = self._header_value
-        self._header_name = self._header_value = b""
-
-    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._data.append(data[start:end])
-
-    def _on_part_end(self) -> None:
-        _, options = parse_options_header(self._disposition)
-        if b"filename" not in options:
-            return
-        if len(self.images) == self._max_images:
-            raise too_many(self._max_images)
-        filename = options[b"filename"].decode("utf-8", errors="replace")
-        self.images.append(ImageInput(id_of_file(filename, len(self.images)), b"".join(self._data)))
-
-    def _on_end(self) -> None:
-        self.ended = True
-
-
-def id_of_file(filename: str, place: int) -> str:
-    """Give the object id of a file: its name without folder and suffix, or "image-N"."""
-    stem = PurePosixPath(filename.replace("\\", "/")).stem[:_MAX_ID_CHARACTERS]
-    return stem if stem and stem.isprintable() else f"{UNNAMED}-{place + 1}"
+    return replace(inputs, images=(replace(inputs.images[0], object_id=object_id),))
 
 
 def _from_multipart(body: bytes, boundary: bytes, max_images: int) -> Inputs:
-    if not boundary:
-        raise RequestError("bad_multipart", "no boundary", field="Content-Type")
-    parts = _Parts(max_images)
-    try:
-        parser = MultipartParser(boundary, parts.callbacks())
-        parser.write(body)
-        parser.finalize()
-    except ValueError as error:  # the parser's own errors are ValueErrors
-        raise RequestError("bad_multipart", "the upload is malformed", field="body") from error
-    if not parts.ended:
-        raise RequestError("incomplete_body", "the upload ends before its last boundary", field="body")
-    if not parts.images:
+    parts = split_multipart(body, boundary, 2 * max_images + _MORE_PARTS)
+    names: list[str] = []
+    images: list[ImageInput] = []
+    for part in parts:
+        if _is_id(part):
+            names.append(_id_of_field(part))
+            continue
+        if len(images) == max_images:
+            raise too_many(max_images)
+        images.append(_image_of(part, len(images)))
+    if not images:
         raise RequestError("no_image", "no part is a file", advice="name a file in at least one part", field="body")
-    return Inputs(tuple(parts.images), many=len(parts.images) > 1)
+    if names:
+        images = _renamed(images, names)
+    return Inputs(tuple(images), many=len(images) > 1)
+
+
+def _is_id(part: Part) -> bool:
+    return part.filename is None and part.name in _ID_FIELDS
+
+
+def _id_of_field(part: Part) -> str:
+    try:
+        text = part.data.decode("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise part.refusal("invalid", "the object id is not UTF-8") from error
+    return check_object_id(text, part.label)
+
+
+def _renamed(images: list[ImageInput], names: list[str]) -> list[ImageInput]:
+    if len(names) != len(images):
+        expected = f"one field for each of {len(images)} files, or none"
+        raise RequestError(
+            "invalid",
+            "the fields object_id do not match the files",
+            expected=expected,
+            got=len(names),
+            field="object_id",
+        )
+    return [replace(image, object_id=name) for image, name in zip(images, names, strict=True)]
+
+
+def _image_of(part: Part, place: int) -> ImageInput:
+    """Return the image of a part under the id of its file name, or "image-N" where it has none.
+
+    Raises
+    ------
+    RequestError
+        `no_image`, `invalid`, `unsupported_type`: always by the part's name.
+    """
+    if part.filename is None and not _holds_image(part):
+        raise part.refusal(
+            "no_image",
+            "a field that is neither a file nor the object_id of one",
+            advice="options such as frame_px go into the query, and a file needs a file name",
+        )
+    if not part.filename and not part.data:
+        raise part.refusal("no_image", "no file was chosen")
+    if part.data.startswith(_ZIP):
+        raise part.refusal(
+            "unsupported_type", "it is a zip archive", advice="send it alone to the batches, as application/zip"
+        )
+    name = id_of_file(part.filename or "", place)
+    fault = fault_of_id(name)
+    if fault is not None:
+        raise part.refusal("invalid", f"its file name is no object id: {fault}")
+    return ImageInput(name, part.data)
+
+
+def _holds_image(part: Part) -> bool:
+    kind = part.content_type
+    field = (part.name or "").removesuffix("[]").lower()
+    return kind.startswith("image/") or kind == "application/octet-stream" or field in _IMAGE_FIELDS

@@ -123,7 +123,7 @@ class Jobs:
             return _get(connection, job_id)
 
     def add(self, job_id: str, new: Sequence[ImageInput]) -> Job:
-        """Add images to an open job; one without bytes stands for the stored image of its object id.
+        """Add images to an open job; a stored one stands for the image of its object id in the database.
 
         Raises
         ------
@@ -140,9 +140,9 @@ class Jobs:
     def _add(self, connection: Connection, job: Job, new: Sequence[ImageInput]) -> None:
         if job.total + len(new) > MAX_IMAGES:
             raise RequestError("too_many_images", "too many images in one job", expected=f"at most {MAX_IMAGES}")
-        _check_stored(connection, [one.object_id for one in new if not one.data])
+        _check_stored(connection, [one.object_id for one in new if one.stored])
         rows = [
-            {"job_id": job.id, "position": job.total + place, "object_id": one.object_id, "img": one.data or None}
+            {"job_id": job.id, "position": job.total + place, "object_id": one.object_id, "img": _data(one)}
             for place, one in enumerate(new)
         ]
         if rows:
@@ -286,6 +286,11 @@ def _check_room(connection: Connection, states: tuple[str, ...]) -> None:
 
 def _set(connection: Connection, job_id: str, **values: object) -> None:
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values, updated_at=now()))
+
+
+def _data(image: ImageInput) -> bytes | None:
+    """Return what a job keeps of an image; an empty file is not the stored image of its name."""
+    return None if image.stored else image.data
 
 
 def _check_stored(connection: Connection, object_ids: list[str]) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from galclass.service import schemas
 from galclass.service.access import Publisher
 from galclass.service.errors import RequestError
+from galclass.service.json_images import refuse_repeated_keys
 from galclass.service.state import state_of
 
 MAX_JSON_BYTES = 64 * 1024
@@ -40,6 +41,7 @@ def json_body(model: type[Shape]) -> Callable[..., Awaitable[Shape]]:
 
 
 def _parse(model: type[Shape], body: bytes) -> Shape:
+    refuse_repeated_keys(body)
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

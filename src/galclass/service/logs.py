@@ -37,7 +37,7 @@ class JsonFormatter(logging.Formatter):
         line.update({name: getattr(record, name) for name in _FIELDS if hasattr(record, name)})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(line, default=str)  # in ASCII: U+2028 and the like end a line in some viewers
 
 
 def configure_logs(level: str = "INFO") -> None:

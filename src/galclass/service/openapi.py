@@ -54,7 +54,15 @@ IMAGE_BODY: dict[str, Any] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "properties": {"image": {"type": "array", "items": _BINARY["schema"], "minItems": 1}},
+                    "properties": {
+                        "image": {"type": "array", "items": _BINARY["schema"], "minItems": 1},
+                        "object_id": {
+                            "type": "array",
+                            "items": {"type": "string", "minLength": 1, "maxLength": 200},
+                            "description": "One for each file, in their order; left out: the files' names",
+                        },
+                    },
+                    "additionalProperties": False,
                     "required": ["image"],
                 }
             },

@@ -5,7 +5,6 @@ Takes predictions, gives responses; the JSON record and the columns are those of
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ import orjson
 import xxhash
 from fastapi import Response
 
+from galclass.csv_cells import CsvRows
 from galclass.scoring import ROW_COLUMNS, ModelId, Prediction
 from galclass.scoring.output import parquet_schema, vote_fraction_columns
 from galclass.service.errors import RequestError
@@ -146,19 +146,14 @@ def prediction_columns(vote_columns: Iterable[str]) -> tuple[str, ...]:
 def csv_bytes(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
     """Write rows as CSV; lists as "a|b", None, empty lists and what a row lacks as nothing."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    writer = CsvRows(text, columns)
     for row in rows:
-        writer.writerow([_csv_value(row.get(name)) for name in columns])
+        writer.write(_csv_value(row.get(name)) for name in columns)
     return text.getvalue().encode()
 
 
 def _csv_value(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return "|".join(str(item) for item in value)
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return "'" + value  # a spreadsheet would run it as a formula
-    return value
+    return "|".join(str(item) for item in value) if isinstance(value, list | tuple) else value
 
 
 def parquet_bytes(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:

@@ -70,7 +70,11 @@ class ImageBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: str = Field("image", min_length=1, max_length=200)
-    img: str = Field(min_length=4, description="JPEG, PNG or BMP bytes in base64")
+    img: str = Field(
+        min_length=4,
+        description="JPEG, PNG or BMP bytes in base64 (also URL-safe, without padding, with line breaks or as a data "
+        "URL), or in hexadecimal digits",
+    )
 
 
 class ImageUrlBody(BaseModel):
@@ -84,6 +88,8 @@ class ImageUrlBody(BaseModel):
 
 class ImagesBody(BaseModel):
     """Several images as JSON."""
+
+    model_config = ConfigDict(extra="forbid")
 
     images: list[ImageBody | ImageUrlBody] = Field(min_length=1)
 
@@ -311,6 +317,13 @@ class JobRecord(BaseModel):
     created_by: str
     updated_at: datetime
     expires_at: datetime
+
+
+class FilledJob(JobRecord):
+    """A batch job after a request that brought images."""
+
+    skipped_count: int = Field(description="Files of the archive that were left out")
+    skipped: list[str] = Field(description="Their names, up to 100")
 
 
 class JobResults(BaseModel):

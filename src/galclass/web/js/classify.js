@@ -20,8 +20,13 @@ const IDLE = "Nothing classified yet.";
 
 let framePx = null; // side of the survey's full frame, where files hold only its centre
 
-function take(entries, left = 0) {
-  if (left) announce(`${left} file${left === 1 ? " is" : "s are"} no JPEG, PNG or BMP and left out.`);
+const leftOut = h("p", { class: "hint" }); // says which files were passed over
+
+/** Take images in; `left` are the names of files that are no images. */
+function take(entries, left = []) {
+  const named = left.slice(0, 5).join(", ") + (left.length > 5 ? " and others" : "");
+  leftOut.textContent = left.length ? `${left.length} file${left.length === 1 ? "" : "s"} left out, not JPEG, PNG or BMP: ${named}` : "";
+  announce(leftOut.textContent);
   if (entries.length) queue.push(store.add(entries.map((entry) => ({ framePx, ...entry }))));
 }
 
@@ -52,7 +57,8 @@ function intake() {
     h("span", { class: "camera" }, chooser("Take a photo", { attributes: { capture: "environment", multiple: false } }, take)),
     exampleButton(take),
     frameOption(),
-    h("p", { class: "hint" }, "JPEG, PNG or BMP, one or hundreds. You can also drop them anywhere on this page, or paste one."));
+    h("p", { class: "hint" }, "JPEG, PNG or BMP, one or hundreds. You can also drop them anywhere on this page, or paste one."),
+    leftOut);
 }
 
 /** Build the view; `signal` ends its listeners. */

@@ -14,10 +14,13 @@ const COLUMNS = [
   "prediction_set", "flags", "error", "model_name", "model_version", "model_sha256", "scored_at",
 ];
 
-/** A CSV field; text that a spreadsheet would run as a formula gets an apostrophe in front. */
+const FORMULA = /^'*(?:[\s\x00-\x1f\u0085\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])/;
+const NUMBER = /^(?:[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-][0-9]{1,3}([: ])[0-9]{1,2}(?:\1[0-9]{1,2})?(?:\.[0-9]*)?|[+-])$/;
+
+/** A CSV field; text that a spreadsheet would run as a formula gets an apostrophe in front, by the rule of csv_cells.py. */
 export function field(value) {
   let text = value === null || value === undefined ? "" : String(value);
-  if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
+  if (typeof value === "string" && FORMULA.test(text) && !NUMBER.test(text)) text = `'${text}`;
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
@@ -48,7 +51,7 @@ export function asCsv(items) {
   const rows = items.filter((item) => item.record || item.status === "rejected").map(valuesOf);
   const columns = [...new Set([...COLUMNS, ...rows.flatMap(Object.keys)])];
   const lines = rows.map((values) => columns.map((column) => field(values[column])).join(","));
-  return `${[columns.join(","), ...lines].join("\r\n")}\r\n`;
+  return `${[columns.map(field).join(","), ...lines].join("\r\n")}\r\n`;
 }
 
 /** Hand a text or blob to the browser as a file. */
@@ -64,7 +67,7 @@ async function asParquet(items) {
   const frames = new Set(items.map(({ framePx }) => framePx));
   if (frames.size > 1) throw new ApiError(422, { message: "these images have frames of different sizes; Parquet takes one size at a time" });
   const form = new FormData();
-  for (const { file, objectId } of items) form.append("images", file, `${objectId}.image`);
+  for (const { file, objectId } of items) form.append("images", file, `${objectId}.img`);
   const [framePx] = frames;
   const query = framePx ? `?frame_px=${framePx}` : "";
   const path = pathOf("services", service.name, service.version, "predict") + query;

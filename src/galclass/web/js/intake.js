@@ -1,8 +1,8 @@
-/** Where images come from: chooser, folder, camera, drop and paste. Gives lists of {file, name}. */
+/** Where images come from: chooser, folder, camera, drop and paste. Gives lists of {file, name} and the names of what was left out. */
 
 import { h } from "./dom.js";
 
-const IMAGE_NAME = /\.(jpe?g|png|bmp)$/i;
+const IMAGE_NAME = /\.(?:jpg|jpeg|jpe|jfif|png|bmp|dib)$/i;
 
 function entriesOf(files) {
   return [...files].map((file) => ({ file, name: file.webkitRelativePath || file.name || "pasted image" }));
@@ -10,17 +10,17 @@ function entriesOf(files) {
 
 /** A button that opens a file chooser. */
 export function chooser(label, { attributes = {}, className = "", folder = false }, take) {
-  const input = h("input", { type: "file", hidden: true, multiple: true, accept: ".jpg,.jpeg,.png,.bmp,image/*", ...attributes });
+  const input = h("input", { type: "file", hidden: true, multiple: true, accept: ".jpg,.jpeg,.jpe,.jfif,.png,.bmp,.dib,image/*", ...attributes });
   input.addEventListener("change", () => {
     const entries = entriesOf(input.files);
-    take(folder ? entries.filter(({ name }) => IMAGE_NAME.test(name)) : entries, folder ? skipped(entries) : 0);
+    take(folder ? entries.filter(({ name }) => IMAGE_NAME.test(name)) : entries, folder ? leftOut(entries) : []);
     input.value = "";
   });
   return [h("button", { type: "button", class: className, onclick: () => input.click() }, label), input];
 }
 
-function skipped(entries) {
-  return entries.filter(({ name }) => !IMAGE_NAME.test(name)).length;
+function leftOut(entries) {
+  return entries.map(({ name }) => name).filter((name) => !IMAGE_NAME.test(name));
 }
 
 function readFolder(reader) {
@@ -41,10 +41,10 @@ async function walk(entry, found) {
 
 async function dropped(transfer) {
   const roots = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!roots.some((root) => root.isDirectory)) return { entries: entriesOf(transfer.files), left: 0 };
+  if (!roots.some((root) => root.isDirectory)) return { entries: entriesOf(transfer.files), left: [] };
   const found = [];
   for (const root of roots) await walk(root, found);
-  return { entries: found.filter(({ name }) => IMAGE_NAME.test(name)), left: skipped(found) };
+  return { entries: found.filter(({ name }) => IMAGE_NAME.test(name)), left: leftOut(found) };
 }
 
 /** Take images dropped or pasted anywhere on the page, until `signal` ends it. */
@@ -68,6 +68,6 @@ export function listenToPage(take, signal) {
   });
   on("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
-    if (files.length) take(entriesOf(files), 0);
+    if (files.length) take(entriesOf(files), []);
   });
 }

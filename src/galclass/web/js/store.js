@@ -28,12 +28,11 @@ function rank(item) {
   return item.record ? CLASSES.indexOf(item.record.predicted_class) : CLASSES.length;
 }
 
-const LONGEST_ID = 200; // characters, as the service takes them
-
-/** The object id of a plain file: its name without folder and suffix. */
-function idOfFile(name) {
-  const stem = name.split("/").at(-1).replace(/\.[^.]+$/, "");
-  return stem.replace(/\p{C}/gu, "").slice(0, LONGEST_ID).trim() || "image";
+/** The object id of a file, by the service's own rule: its name without folders and without the suffix of an image. */
+export function idOfFile(name) {
+  const base = name.replaceAll("\\", "/").split("/").at(-1);
+  const id = base.replace(/(?<=.)\.(?:jpg|jpeg|jpe|jfif|png|bmp|dib|tif|tiff|webp|gif|heic|heif|avif|svg|jp2|jxl|fits|fit|fts)$/is, "");
+  return id.normalize("NFC") || "image";
 }
 
 export class Store extends EventTarget {

@@ -1,0 +1,78 @@
+"""What the page writes into files: the same rules for ids and formulas as everywhere, and no markup from names."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from steps import choose
+
+from galclass.csv_cells import guarded
+from galclass.image_names import IMAGE_SUFFIXES, object_id_of
+
+CELLS = ["=1", " =1", "\t=1", "\r=1", "\n1", "'=1", "''=1", "\u00a0-1+1", "\ufeff@x", "\u200b+1", "＝1", "\u0085=1"]  # noqa: RUF001
+CELLS += ["-12", "-05:12:33.1", "+12 30 15", "-", "--", "-e1", "-1e5", "'a'", "J1.5", "a=b", "", "\x1f=1", "-1:2 3"]
+NAMES = [
+    "J1.5",
+    "J1.5.jpg",
+    "C:\\sky\\J1.6.PNG",
+    "a/b/c.tar.jpeg",
+    ".jpg",
+    "e\u0301.jpg",
+    "x.JPG.jpg",
+    "x.webp",
+    "a.b\n.png",
+]
+NAMES += [f"x{suffix}" for suffix in sorted(IMAGE_SUFFIXES)]
+
+
+def test_the_page_has_the_rules_of_the_rest(page: Any) -> None:
+    cells = "async (texts) => { const { field } = await import('./js/downloads.js'); return texts.map(field); }"
+    written = [guarded(text) for text in CELLS]
+    assert page.evaluate(cells, CELLS) == [
+        f'"{text}"' if any(sign in text for sign in ',"\r\n') else text for text in written
+    ]
+    names = "async (names) => { const { idOfFile } = await import('./js/store.js'); return names.map(idOfFile); }"
+    assert page.evaluate(names, NAMES) == [object_id_of(name) for name in NAMES]
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.handlers: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.handlers |= {key for key, _ in attrs if key.startswith("on")}
+
+
+def test_the_report_of_the_page_holds_no_markup_of_names(page: Any, site: Any, tmp_path: Path) -> None:
+    hostile = tmp_path / "<script>alert(1)<b><img src=x onerror=alert(2)>.jpg"
+    hostile.write_bytes(next(site.pictures.glob("*.jpg")).read_bytes())
+    page.on("dialog", lambda dialog: pytest.fail("a script ran"))
+    choose(page, hostile)
+    page.locator(".card .class").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report").click()
+    text = Path(download.value.path()).read_text(encoding="utf-8")
+    found = _Tags()
+    found.feed(text)
+    assert "&lt;script&gt;alert(1)" in text
+    assert not found.tags & {"script", "b"}
+    assert not found.handlers
+
+
+def test_files_of_a_folder_that_are_left_out_are_named(page: Any, site: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "night"
+    folder.mkdir()
+    for name in ("notes.txt", "old.tif", "J1.5.jfif"):
+        (folder / name).write_bytes(next(site.pictures.glob("*.jpg")).read_bytes())
+    page.locator("input[webkitdirectory]").set_input_files(str(folder))
+    page.locator(".card .class").wait_for()
+    said = page.get_by_text("2 files left out")
+    assert "notes.txt" in said.text_content()
+    assert "old.tif" in said.text_content()
+    assert "J1.5.jfif" in page.locator(".card .file").text_content()
