@@ -3,8 +3,10 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from galclass.image_names import base_name, is_junk, object_id_of, suffix_of
+from galclass.image_names import base_name, file_stem_of, is_junk, object_id_of, suffix_of
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,47 @@ def test_suffixes_are_lower_case_and_of_the_last_part() -> None:
 )
 def test_what_macos_adds_is_junk(name: str, junk: bool) -> None:
     assert is_junk(name) is junk
+
+
+@pytest.mark.parametrize(
+    ("object_id", "stem"),
+    [
+        ("M 51/NGC 5194", "M 51%2FNGC 5194"),
+        ("..", "%2E."),
+        ("50%", "50%25"),
+        ("%2F", "%252F"),
+        ("CON", "%43ON"),
+        ("NGC1.fits", "NGC1.fits"),
+        ("a:b*c?", "a%3Ab%2Ac%3F"),
+        ("J0842+24.1", "J0842+24.1"),
+        ("x" * 241, None),
+        ("\u00e9" * 121, None),
+        ("", None),
+    ],
+)
+def test_an_object_id_is_a_safe_file_name(object_id: str, stem: str | None) -> None:
+    assert file_stem_of(object_id) == stem
+    assert stem is None or object_id_of(f"{stem}.jpg") == object_id
+
+
+@pytest.mark.parametrize("name", ["a%20b", "50%", "100%25x%", "%2f", "%zz", "a%C3%A9", "x%2E"])
+def test_a_name_that_file_stem_of_never_makes_is_kept(name: str) -> None:
+    assert object_id_of(f"{name}.jpg") == name
+
+
+def test_names_that_differ_in_case_only_are_kept_apart() -> None:
+    taken: set[str] = set()
+    for object_id in ("abc", "ABC", "aBc", "Abc"):
+        stem = file_stem_of(object_id, taken)
+        assert stem is not None
+        assert stem.casefold() not in taken
+        assert object_id_of(f"{stem}.jpg") == object_id
+        taken.add(stem.casefold())
+    assert file_stem_of("07", {"07"}) is None  # no letter to spell otherwise
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.text("aA%/.41F2:", max_size=8))
+def test_every_file_name_reads_back_as_its_object_id(object_id: str) -> None:
+    stem = file_stem_of(object_id)
+    assert stem is None or object_id_of(f"folder/{stem}.jpg") == unicodedata.normalize("NFC", object_id)

@@ -66,11 +66,18 @@ COARSE_LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "star_or_artifact": ("A",),
         "merger": (),
         "star_or_dont_know": (),
+        "smooth": GROUPS["Elliptical"],
+        "features": ("Se", *_FACE_ON),
+        "features, not edge-on": _FACE_ON,
+        "features, not edge-on, no bar": GROUPS["Spiral"][1:],
+        "features, not edge-on, bar": GROUPS["BarredSpiral"],
     }
 )
-"""Labels of other samples (Galaxy Zoo 1, the five clean classes) and the leaves they stand for.
+"""Labels that are coarser than a class, and the leaves they stand for.
 
-An empty tuple means that the label says nothing about the 13 classes: it trains and scores nothing.
+Those of other samples (Galaxy Zoo 1, the five clean classes), then the paths of the tree that end before a class, as
+`galclass.catalog.voting` gives them. An empty tuple means that the label says nothing about the 13 classes: it trains
+and scores nothing.
 """
 
 
@@ -154,7 +161,7 @@ QUESTIONS: Mapping[str, Question] = MappingProxyType(
 )
 """The Galaxy Zoo 2 tree: 11 questions, 37 answers; the first key is the root."""
 
-_LETTERS: Mapping[str, str] = MappingProxyType(
+LETTERS: Mapping[str, str] = MappingProxyType(
     {
         **{"t07_rounded": "ric", "t09_bulge_shape": "rbn", "t05_bulge_prominence": "dcba"},
         **{"t10_arms_winding": "tml", "t11_arms_number": "1234+?", "t08_odd_feature": "rldiomu"},
@@ -265,7 +272,9 @@ def group_probabilities(probabilities: Sequence[float]) -> dict[str, float]:
 
 
 def gz2_class_from_fractions(fractions: Mapping[str, float]) -> str:
-    """Make the gz2_class string from the plurality answer to each question.
+    """Make the gz2_class string from the plurality answer to each question; every question is taken as answered.
+
+    For a model's fractions. A catalog's votes may end early: `galclass.catalog.voting.label_from_votes`.
 
     Parameters
     ----------
@@ -300,4 +309,4 @@ def _plurality(question: str, fractions: Mapping[str, float]) -> int:
 
 
 def _letter(question: str, fractions: Mapping[str, float]) -> str:
-    return _LETTERS[question][_plurality(question, fractions)]
+    return LETTERS[question][_plurality(question, fractions)]

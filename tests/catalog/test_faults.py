@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +126,7 @@ def test_votes_that_are_missing_are_null_and_counted(tmp_path) -> None:
         ("50", "look like percentages"),
         ("-0.5", "outside"),
         ("500", "outside"),
-        ("x", "column t01_smooth_or_features_a01_smooth_debiased: not a number .*'x'"),
+        ("x", "column t01_smooth_or_features_a01_smooth_debiased, row 2: not a number .*'x'"),
     ],
 )
 def test_votes_that_are_no_fractions_are_refused(value, words, tmp_path) -> None:
@@ -139,7 +138,7 @@ def test_votes_that_are_no_fractions_are_refused(value, words, tmp_path) -> None
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (["10:20:30,-5,3"], "ra is text"),
+        (["x,-5,3"], "ra is text such as 'x'"),
         (["361,5,3"], "ra runs from 361 to 361; expected 0 to 360 deg"),
         (["5,91,3"], "dec runs from"),
         ([f"{n / 10},{n / 100},3" for n in range(30)], "look like radians"),
@@ -182,13 +181,6 @@ def test_missing_and_unknown_files_are_errors(tmp_path) -> None:
         read_catalog(write(tmp_path, "id\n1\n"), "hart")
     with pytest.raises(CatalogError, match="columns come twice: id"):
         read_catalog(write(tmp_path, "id,id\n1,2\n"))
-
-
-@pytest.mark.parametrize(("sign", "advice"), [(";", "Save it with commas"), ("\t", r"Name it \.tsv")])
-def test_another_separator_is_recognised(tmp_path, sign: str, advice: str) -> None:
-    path = write(tmp_path, f"object_id{sign}kind\n1{sign}Sb\n")
-    with pytest.raises(CatalogError, match=f"the separator looks like {re.escape(repr(sign))} .*{advice}"):
-        read_table(path)
 
 
 def test_a_missing_column_is_shown_with_the_columns_of_the_file_alone(tmp_path) -> None:

@@ -49,12 +49,11 @@ def test_a_table_without_classes_gets_them_from_debiased_votes() -> None:
 
 
 def test_derived_and_published_classes_agree(sample_folder) -> None:
-
-    from galclass.catalog.gz2 import STEMS, label_by_votes
+    from galclass.catalog.votes import STEMS, label_by_votes
 
     table = read_catalog(sample_folder / "gz2_hart16.csv")
     votes = {f"{stem}_debiased": table[f"{stem}_debiased"].combine_chunks() for stem in STEMS}
-    derived = label_by_votes(votes, "debiased", table.num_rows).to_pylist()
+    derived = label_by_votes(votes, ["debiased"], table.num_rows, CatalogReport()).to_pylist()
     same = sum(a == b for a, b in zip(derived, table["label"].to_pylist(), strict=True))
     assert same / table.num_rows > 0.99
 

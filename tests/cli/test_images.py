@@ -171,3 +171,37 @@ def test_names_with_dots_are_objects_of_their_own_and_older_ids_stay(add, folder
     assert "catalog: 2 of 2 rows have an image, 2 labels" in done.output
     assert stored(tmp_path) == ["2", "J1.5", "J1.6"]
     assert "J1.7.jfif: duplicate_image: the same picture as 2 (2.jpg)" in done.output
+
+
+def test_columns_of_any_name_can_be_told(add, folder: Path, tmp_path: Path) -> None:
+    text = "who,what,where_ra,where_dec\n0,Sb,12:00:00,00 30 00\n1,Er,13 00 00,-00 30 00\n2,?,14:00:00,1\n"
+    told = ["--id-column", "WHO", "--label-column", "what", "--ra-column", "where_ra", "--dec-column", "where_dec"]
+    done = add(folder, "--catalog", catalog(folder, text), *told)
+    assert "catalog: 3 of 3 rows have an image, 3 labels, 3 positions" in done.output, done.output
+    with open_database(tmp_path / "images.db") as database:
+        assert [(one.ra, one.dec) for one in Images(database).list()] == [(180.0, 0.5), (195.0, -0.5), (210.0, 1.0)]
+    told = [f"--set=prepare.{name}_column={value}" for name, value in (("id", "who"), ("label", "what"))]
+    done = add(folder, "--catalog", catalog(folder, text), *told)
+    assert "catalog: 3 of 3 rows have an image, 3 labels, 0 positions" in done.output, done.output
+
+
+def test_a_table_among_several_can_be_told(add, folder: Path) -> None:
+    from astropy.io import fits
+    from astropy.table import Table
+
+    path = folder.parent / "c.fits"
+    parts = [Table({"hip": [1]}), Table({"id": ["0", "1"], "label": ["Er", "Sb"]})]
+    fits.HDUList([fits.PrimaryHDU(), *map(fits.table_to_hdu, parts)]).writeto(path)
+    done = add(folder, "--catalog", path, "--table", "2")
+    assert "catalog: read table 2 of 1, 2" in done.output, done.output
+    assert "2 of 2 rows have an image, 2 labels" in done.output
+
+
+def test_names_with_dots_are_two_objects(add, folder: Path, tmp_path: Path) -> None:
+    (folder / "0.jpg").rename(folder / "J1.5.jpg")
+    (folder / "1.jpg").rename(folder / "J1.6.JPG")
+    (folder / "2.jpg").rename(folder / "M 51%2FNGC 5194.jpg")
+    done = add(folder, "--catalog", catalog(folder, "name,label\nJ1.5,Sb\nJ1.6,Er\nM 51/NGC 5194,Sc\n"))
+    assert "3 of 3 rows have an image, 3 labels" in done.output, done.output
+    with open_database(tmp_path / "images.db") as database:
+        assert [one.object_id for one in Images(database).list()] == ["J1.5", "J1.6", "M 51/NGC 5194"]

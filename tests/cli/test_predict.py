@@ -58,3 +58,13 @@ def test_a_frame_smaller_than_the_file_is_a_reject(folder: Path) -> None:
     done = predict(folder / "a", "--frame-px", "100")
     assert done.exit_code == 3
     assert "frame_too_small: a frame of 100 px is smaller than the file" in done.output
+
+
+def test_the_object_id_is_read_from_the_name_of_a_file(folder: Path) -> None:
+    for place, name in (("a", "J1.5.jpg"), ("b", "M 51%2FNGC 5194.JPG")):
+        (folder / place / "x.jpg").rename(folder / place / name)
+    (folder / "noise.png").rename(folder / "J1.6")
+    done = predict(folder / "a", folder / "b", folder / "J1.6", "--output", folder.parent / "p.csv")
+    assert done.exit_code == 0, done.output
+    with (folder.parent / "p.csv").open(newline="") as file:
+        assert sorted(row["object_id"] for row in csv.DictReader(file)) == ["J1.5", "J1.6", "M 51/NGC 5194"]

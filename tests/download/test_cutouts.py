@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
 from galclass.catalog import read_catalog, read_table
 from galclass.cli import cli
+from galclass.config import Config
 from galclass.download import CutoutRequest, download_cutouts, iter_images, open_source
 from galclass.download.services import SERVICES, Cutout
 from galclass.errors import CatalogError, DownloadError
+from galclass.image_names import object_id_of
+from galclass.preprocess.prepare import prepare
 
 
 def catalog(folder: Path, rows: str, header: str = "object_id,ra,dec,petroR90_r") -> Path:
@@ -36,8 +43,8 @@ def test_a_catalog_without_positions_is_refused(sky_service, config, tmp_path) -
 
 
 def test_positions_in_other_units_are_refused(sky_service, config, tmp_path) -> None:
-    path = catalog(tmp_path, "a,12:00:01.5,+02:15:00,10")
-    with pytest.raises(CatalogError, match="ra is text such as '12:00:01.5'; expected numbers in deg"):
+    path = catalog(tmp_path, "a,twelve,+02:15:00,10")
+    with pytest.raises(CatalogError, match=r"ra is text such as 'twelve'; expected degrees or sexagesimal \(row 1\)"):
         download_cutouts(request(sky_service, path), config, progress=False)
 
 
@@ -162,7 +169,57 @@ def test_an_object_id_with_odd_characters_is_a_safe_file_name(sky_service, confi
     path = catalog(tmp_path, "../NGC 1/a,1,2,10\nJ0842+24.1,2,2,10")
     folder = download_cutouts(request(sky_service, path), config, progress=False).folder
     names = sorted(path.name for path in (folder / "images").iterdir())
-    assert names == ["..%2FNGC%201%2Fa.jpg", "J0842+24.1.jpg"]
+    assert names == ["%2E.%2FNGC 1%2Fa.jpg", "J0842+24.1.jpg"]
+
+
+def test_every_object_id_comes_back_from_the_name_of_its_file(sky_service, config, tmp_path) -> None:
+    ids = [
+        "M 51/NGC 5194",
+        "..",
+        "J1.5",
+        "J1.6",
+        "NGC1.fits",
+        "50%",
+        "con",
+        "abc",
+        "ABC",
+        "a:b*c",
+        "Me\u0301chain",
+        "07",
+    ]
+    rows = "\n".join(f'"{one}",{number},2.5,10' for number, one in enumerate(ids))
+    path = catalog(tmp_path, rows + "\n" + "x" * 300 + ",5,5,10")
+    summary = download_cutouts(request(sky_service, path), config, progress=False)
+    assert (summary.images, summary.rejected) == (len(ids), 1)
+    assert read_table(summary.folder / "rejects.parquet")["code"].to_pylist() == ["id_too_long"]
+    names = [one.name for one in (summary.folder / "images").iterdir()]
+    assert len({name.casefold() for name in names}) == len(ids)
+    assert {object_id_of(name) for name in names} == {unicodedata.normalize("NFC", one) for one in ids}
+    prepared = prepare_with(config, images=summary.folder / "images", catalog=path)
+    assert sorted(prepared["object_id"].to_pylist()) == sorted(ids)  # joined with the user's own catalog
+    assert sorted(prepared["asset_id"].to_pylist()) == sorted(unicodedata.normalize("NFC", one) for one in ids)
+    assert download_cutouts(request(sky_service, path), config, progress=False).fetched == 0
+
+
+def prepare_with(config: Config, **settings: Path) -> pyarrow.Table:
+    """Prepare images with a catalog and return the index."""
+    named = {name: str(value) for name, value in settings.items()}
+    wanted = replace(config.prepare, **named, size_px=32, processes=1, max_rejects=0.5)
+    folder = prepare(replace(config, prepare=wanted), progress=False).folder
+    return pyarrow.parquet.read_table(folder / "index.parquet")
+
+
+def test_columns_of_any_name_can_be_told(sky_service, tmp_path) -> None:
+    path = catalog(tmp_path, "A/1,12:00:00,02 30 00", "who,alpha,delta")
+    arguments = ["download", "cutouts", "--size-px", "64", "--service-url", sky_service.url + "/sdss"]
+    arguments += ["--workspace", str(tmp_path / "w"), "--catalog", str(path), "--requests-per-s", "1000"]
+    told = ["--id-column", "WHO", "--ra-column", "alpha", "--dec-column", "delta"]
+    result = CliRunner().invoke(cli, [*arguments, *told], standalone_mode=False)
+    assert (result.exit_code, result.return_value) == (0, 0), result.output
+    assert "ra=180&dec=2.5&" in sky_service.requests[-1][0]
+    told = [f"--set=prepare.{name}={value}" for name, value in (("id_column", "who"), ("ra_column", "alpha"))]
+    result = CliRunner().invoke(cli, [*arguments, *told, "--set", "prepare.dec_column=delta"], standalone_mode=False)
+    assert "1 cutouts (0 fetched" in result.output
 
 
 def test_requests_keep_the_pace(sky_service, config, tmp_path) -> None:

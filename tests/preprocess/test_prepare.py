@@ -108,6 +108,21 @@ def test_an_unknown_label_names_its_row_or_is_a_counted_reject(make, tmp_path) -
     assert "row 4" in rejects[0]["reason"]
 
 
+def test_labels_are_as_deep_as_the_votes_and_the_summary_counts_them(make, tmp_path) -> None:
+    folder = make("source", 8)
+    names = [f"{stem}_debiased" for stem in ("t01_smooth_or_features_a01_smooth", "t02_edgeon_a04_yes")]
+    rows = [f"58773{k:013d},{0.9 if k % 2 else ''},," for k in range(8)]
+    (folder / "labels.csv").write_text(f"#Table1\nID,{','.join(names)},\n" + "\n".join(rows) + "\n")
+    for k in range(8):
+        (folder / "images" / f"g{k}.jpg").rename(folder / "images" / f"58773{k:013d}.jpg")
+    summary = prepare(configured(folder, tmp_path / "ws", prepare__id_column="id"), progress=False)
+    assert Store.open(tmp_path / "ws/prepared").index["label"].to_pylist() == [None, "smooth"] * 4
+    assert (summary.objects, summary.labelled) == (8, 4)
+    said = "local: labels from votes stopped early: 4 at t01_smooth_or_features, 4 at t07_rounded"
+    assert said in str(summary).splitlines()
+    assert said in str(prepare(configured(folder, tmp_path / "ws", prepare__id_column="id"), progress=False))
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [

@@ -57,6 +57,16 @@ def test_coarse_label_leaves_the_split_between_its_leaves_alone() -> None:
     assert torch.allclose(before, after, atol=0.01)
 
 
+def test_coarse_debiased_label_trains_minus_log_of_the_sum_of_its_leaves() -> None:
+    rows = replace(targets("smooth", "Er", "merger"), fine=targets("smooth", "Er", "merger").leaves)
+    logits = torch.randn(3, 13, generator=torch.Generator().manual_seed(1))
+    probabilities = torch.softmax(logits, 1)
+    smooth, one, nothing = fine_loss(logits, rows).tolist()
+    assert smooth == pytest.approx(-log(probabilities[0, :3].sum()))
+    assert one == pytest.approx(-log(probabilities[1, 0]))
+    assert nothing == 0
+
+
 def test_label_that_says_nothing_trains_nothing() -> None:
     logits = torch.randn(1, 13, requires_grad=True)
     loss = class_loss(logits, targets("merger"), None, 0.1)

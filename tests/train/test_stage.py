@@ -112,6 +112,14 @@ def test_writes_its_files_and_learns(workspace: Path) -> None:
     assert "48 objects, 4 iterations" in str(summary)
 
 
+def test_labels_of_every_depth_are_trained_on(tmp_path: Path) -> None:
+    paths = ["smooth", "features", "features, not edge-on", "features, not edge-on, bar", "Er", "Se"]
+    paths += ["features, not edge-on, no bar", "A", None]
+    write_prepared(tmp_path / "prepared", [paths[number % 9] for number in range(72)])
+    train(quick(tmp_path, num_iterations=1, debiased_sources=()), progress=False)
+    assert (tmp_path / "training" / "model.onnx").is_file()
+
+
 def test_scorer_accepts_the_model(workspace: Path) -> None:
     train(quick(workspace), progress=False)
     scorer = Scorer(workspace / "training" / "model.onnx")

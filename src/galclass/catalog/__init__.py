@@ -1,13 +1,13 @@
 """Tables in and out: survey catalogs, joins by object id, splits.
 
-Takes CSV, Parquet, FITS and VOTable files, gives `pyarrow.Table`s with `object_id` (text), `asset_id`, `label`
-and votes; writes tables where it is told to.
+Takes text, Parquet, Arrow, FITS, VOTable and ECSV files, gives `pyarrow.Table`s with `object_id` (text), `asset_id`,
+`label` and votes; writes tables where it is told to.
 """
 
+from galclass.catalog.generic import CatalogColumns
 from galclass.catalog.read import read_catalog
 from galclass.catalog.report import CatalogReport, RowFault
 from galclass.catalog.split import named_splits, split_by_object_id
-from galclass.catalog.surveys import CatalogColumns
 from galclass.catalog.tables import read_table, write_table
 
 __all__ = [

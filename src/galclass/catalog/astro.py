@@ -1,4 +1,4 @@
-"""FITS and VOTable tables through astropy (extra `astro`): the formats of astronomers' own tools.
+"""FITS, VOTable and ECSV tables through astropy (extra `astro`): the formats of astronomers' own tools.
 
 Takes and gives `pyarrow.Table`; units are kept in the schema's field metadata under "unit".
 """
@@ -6,6 +6,7 @@ Takes and gives `pyarrow.Table`; units are kept in the schema's field metadata u
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +17,131 @@ import pyarrow.compute as pc
 from galclass.errors import CatalogError
 
 
-def read_astro(path: Path, kind: str) -> Any:
-    """Read the first table of a FITS or VOTable file.
+@dataclass(frozen=True)
+class AstroTable:
+    """One table of a file: text and numbers, its other columns with their kind, its name and those of all tables."""
+
+    table: Any
+    left_out: dict[str, str]
+    chosen: str = ""
+    others: tuple[str, ...] = ()
+
+
+def read_astro(path: Path, kind: str, wanted: str | None = None) -> AstroTable:
+    """Read a table of a FITS, VOTable or ECSV file.
+
+    Parameters
+    ----------
+    path : path
+    kind : str
+        fits, votable or ecsv.
+    wanted : str, optional
+        Number or name of the table; None takes the first.
 
     Raises
     ------
     CatalogError
-        If astropy is not installed or cannot read the file.
+        If astropy is not installed or cannot read the file, if it holds no table, not this one, or only part of it.
     """
     _require_astropy(path)
-    from astropy.table import Table
-    from astropy.units import UnitsWarning
+    from astropy.utils.exceptions import AstropyWarning
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnitsWarning)  # an unknown unit is kept as its text
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", AstropyWarning)  # an unknown unit is kept as its text
         try:
-            table = Table.read(path, format=kind)
-        except (OSError, ValueError, IndexError, TypeError) as error:
+            table, chosen, others = {"fits": _fits, "votable": _votable, "ecsv": _ecsv}[kind](path, wanted)
+        except CatalogError:
+            raise
+        except Exception as error:  # astropy raises whatever a damaged file makes of it
             raise CatalogError(f"cannot be read as {kind}: {error}", where=str(path)) from error
-    fields, arrays = [], []
+    cut = next((str(one.message) for one in said if "truncated" in str(one.message).lower()), None)
+    if cut:
+        raise CatalogError(f"the file is incomplete: {cut}", where=str(path))
+    fields, arrays, left_out = [], [], {}
     for name in table.colnames:
         column = table[name]
-        if column.ndim > 1:
-            continue  # arrays in a cell (spectra, images) mean nothing here
+        useless = _of_no_use(column)
+        if useless:
+            left_out[name.strip()] = useless
+            continue
         array = _to_arrow(column)
         metadata = {"unit": str(column.unit)} if column.unit is not None else None
         fields.append(pa.field(name.strip(), array.type, metadata=metadata))
         arrays.append(array)
-    return pa.table(arrays, schema=pa.schema(fields))
+    return AstroTable(pa.table(arrays, schema=pa.schema(fields)), left_out, chosen, others)
+
+
+def _fits(path: Path, wanted: str | None) -> tuple[Any, str, tuple[str, ...]]:
+    from astropy.io import fits
+    from astropy.table import Table
+
+    with fits.open(path) as hdus:
+        pictures = [type(hdu).__name__ for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0)]
+        tables = [
+            (str(number), hdu.name)
+            for number, hdu in enumerate(hdus)
+            if isinstance(hdu, fits.BinTableHDU | fits.TableHDU) and not hdu.is_image
+        ]
+    if not tables:
+        raise CatalogError(
+            "a FITS file without a table",
+            where=str(path),
+            expected="a table",
+            got="an image" if pictures else "nothing",
+        )
+    number, name = _chosen(tables, wanted, path, "extension")
+    return Table.read(path, format="fits", hdu=int(number)), *_named(number, name, tables)
+
+
+def _votable(path: Path, wanted: str | None) -> tuple[Any, str, tuple[str, ...]]:
+    from astropy.io.votable import parse
+
+    found = list(parse(path).iter_tables())
+    if not found:
+        raise CatalogError("a VOTable without a table", where=str(path))
+    tables = [(str(number), table.name or table.ID or "") for number, table in enumerate(found, start=1)]
+    number, name = _chosen(tables, wanted, path, "table")
+    return found[int(number) - 1].to_table(use_names_over_ids=True), *_named(number, name, tables)
+
+
+def _ecsv(path: Path, wanted: str | None) -> tuple[Any, str, tuple[str, ...]]:
+    from astropy.table import Table
+
+    if wanted is not None:
+        raise CatalogError("a file of this kind holds one table", where=str(path), got=f"table = {wanted!r}")
+    return Table.read(path, format="ascii.ecsv"), "", ()
+
+
+def _chosen(tables: list[tuple[str, str]], wanted: str | None, path: Path, word: str) -> tuple[str, str]:
+    if wanted is None:
+        return tables[0]
+    for number, name in tables:
+        if wanted in (number, name) or wanted.lower() == name.lower():
+            return number, name
+    there = ", ".join(_shown(*one) for one in tables)
+    raise CatalogError(f"no {word} {wanted!r} with a table", where=str(path), expected=there)
+
+
+def _named(number: str, name: str, tables: list[tuple[str, str]]) -> tuple[str, tuple[str, ...]]:
+    return (_shown(number, name), tuple(_shown(*one) for one in tables)) if len(tables) > 1 else ("", ())
+
+
+def _shown(number: str, name: str) -> str:
+    return f"{number} ({name})" if name else number
+
+
+def _of_no_use(column: Any) -> str | None:
+    """Say what a column holds if it is neither text nor numbers."""
+    from astropy.table import Column
+
+    if not isinstance(column, Column):
+        return type(column).__name__
+    if column.ndim > 1:
+        return "list"
+    if column.dtype.kind == "O":
+        values = np.asarray(column).tolist()
+        return None if all(isinstance(value, str | bytes | None) for value in values) else "list"
+    return {"c": "complex", "M": "date", "m": "duration", "V": "struct"}.get(column.dtype.kind)
 
 
 def write_astro(table: Any, path: Path, kind: str) -> None:
@@ -99,22 +197,32 @@ def _require_astropy(path: Path) -> None:
     from importlib.util import find_spec
 
     if find_spec("astropy") is None:
-        raise CatalogError("FITS and VOTable need astropy", where=str(path), advice="pip install 'galclass[astro]'")
+        raise CatalogError(
+            "FITS, VOTable and ECSV need astropy", where=str(path), advice="pip install 'galclass[astro]'"
+        )
 
 
 def _to_arrow(column: Any) -> Any:
     mask = np.asarray(getattr(column, "mask", np.zeros(len(column), bool)))
     values = np.asarray(column)
     if values.dtype.kind in "SUO":
-        text = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values.tolist()]
-        return pa.array(
-            [None if hidden or not value else value for value, hidden in zip(text, mask, strict=True)], pa.string()
-        )
+        return _text(values.tolist(), mask)
     native = values.astype(values.dtype.newbyteorder("="))  # FITS is big-endian
+    if native.dtype.kind == "f" and native.dtype.itemsize > 8:
+        native = native.astype(np.float64)
     array = pa.array(native, mask=mask)
     return (
         pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array) if pa.types.is_floating(array.type) else array
     )
+
+
+def _text(values: list[Any], mask: Any) -> Any:
+    """Return text, or bytes where some are no UTF-8: whoever needs the column names the row then."""
+    there = [None if hidden or not value else value for value, hidden in zip(values, mask, strict=True)]
+    try:
+        return pa.array([value.decode() if isinstance(value, bytes) else value for value in there], pa.string())
+    except UnicodeDecodeError:
+        return pa.array([value.encode() if isinstance(value, str) else value for value in there], pa.binary())
 
 
 def _from_arrow(column: Any) -> Any:

@@ -1,10 +1,10 @@
-"""Checks of a read catalog: labels, ids that come twice, vote fractions, positions and their units."""
+"""Checks of a read catalog: labels, ids that come twice, votes that are no votes."""
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
-from math import inf, pi
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,14 @@ import pyarrow.compute as pc
 from galclass.catalog.columns import ROW
 from galclass.catalog.report import CatalogReport, RowFault
 from galclass.errors import CatalogError, MorphologyError
-from galclass.morphology import leaves_of
+from galclass.morphology import CLASSES, COARSE_LABELS, leaves_of
+
+ENOUGH = 20
+"""So many positions that all look like another unit are no accident."""
 
 _FRACTION = re.compile(r"^t\d\d_.*_(fraction|weighted_fraction|debiased)$")
+_COUNT = re.compile(r"^t\d\d_.*_(count|weight)$")
 _TOLERANCE = 1e-4
-_ENOUGH = 20  # so many positions that all look like another unit are no accident
 
 
 def leave_out(table: Any, mask: Any, code: str, reason: Callable[[int], str], report: CatalogReport) -> Any:
@@ -37,7 +40,7 @@ def check_labels(table: Any, report: CatalogReport) -> Any:
             if label is not None:
                 leaves_of(label)
         except MorphologyError:
-            wrong[label] = f"unknown label {label!r}"
+            wrong[label] = f"unknown label {label!r}{_nearest(label)}"
     if not wrong:
         return table
     labels = table["label"].to_pylist()
@@ -45,13 +48,22 @@ def check_labels(table: Any, report: CatalogReport) -> Any:
     return leave_out(table, mask, "unknown_label", lambda row: wrong[labels[row]], report)
 
 
+def _nearest(label: str) -> str:
+    """Suggest a label; only case may decide between two of other meaning ("Spiral" is a group, "spiral" face-on)."""
+    known = (*CLASSES, *COARSE_LABELS)
+    text = label.lower().replace(" ", "_").replace("-", "_")
+    close = [name for name in known if name.lower() == text] or difflib.get_close_matches(label, known, n=1)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
 def check_ids(table: Any, report: CatalogReport) -> Any:
-    """Leave out rows without an id, and all but the first row of an object."""
+    """Leave out rows without an id, and all but the first row of an object; ids are compared in NFC."""
     missing = table["object_id"].is_null().to_numpy()
     table = leave_out(table, missing, "no_id", lambda row: "no object id", report)
-    if pc.count_distinct(table["object_id"]).as_py() == table.num_rows:
+    keys = pc.utf8_normalize(table["object_id"], form="NFC")
+    if pc.count_distinct(keys).as_py() == table.num_rows:
         return table
-    ids, labels = table["object_id"].to_pylist(), table["label"].to_pylist()
+    ids, labels = keys.to_pylist(), table["label"].to_pylist()
     first: dict[str, int] = {}
     for index, object_id in enumerate(ids):
         first.setdefault(object_id, index)
@@ -67,79 +79,54 @@ def check_ids(table: Any, report: CatalogReport) -> Any:
     return table.filter(pa.array(~repeated)) if repeated.any() else table
 
 
-def check_votes(table: Any, where: str, report: CatalogReport) -> None:
-    """Find vote fractions outside [0, 1] and count the missing ones.
+def check_votes(table: Any, where: str, report: CatalogReport) -> Any:
+    """Leave out rows whose votes are none: fractions outside [0, 1], negative counts, counts with a fraction.
 
     Raises
     ------
     CatalogError
-        If fractions look like percentages or lie outside [0, 1].
+        If most rows are so: fractions in percent, or counts that are fractions.
     """
+    bad: dict[int, tuple[str, float]] = {}
+    known = np.zeros(table.num_rows, dtype=bool)
     missing = 0
     for name in table.column_names:
-        if not _FRACTION.match(name):
+        is_fraction = _FRACTION.match(name) is not None
+        if not is_fraction and not _COUNT.match(name):
             continue
-        missing += table[name].null_count
-        extremes = pc.min_max(table[name]).as_py()
-        low, high = extremes["min"], extremes["max"]
-        if low is None or (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
-            continue
-        percent = low >= 0 and high <= 100 + _TOLERANCE
-        raise CatalogError(
-            "vote fractions look like percentages" if percent else "vote fractions lie outside [0, 1]",
-            where=f"{where}, column {name}",
-            expected="fractions in [0, 1]",
-            got=f"{low:g} to {high:g}",
-        )
+        missing += table[name].null_count if is_fraction else 0
+        values = pc.cast(table[name], pa.float64(), safe=False).to_numpy()
+        known |= ~np.isnan(values)
+        for row in np.flatnonzero(_no_vote(values, name)):
+            bad.setdefault(int(row), (name, float(values[row])))
     report.note("nan_votes", missing)
-
-
-def check_positions(table: Any, where: str, units: dict[str, str]) -> Any:
-    """Check that ra, dec are degrees and petroR90_r arcseconds, by the file's units or by their range.
-
-    Raises
-    ------
-    CatalogError
-        With every fault.
-    """
-    faults: list[str] = []
-    expected = {"ra": ("deg", 0.0, 360.0), "dec": ("deg", -90.0, 90.0), "petroR90_r": ("arcsec", -inf, 3600.0)}
-    for wanted, (unit, low, high) in expected.items():
-        name = next((name for name in table.column_names if name.lower() == wanted.lower()), None)
-        if name is None:
-            continue
-        if units.get(name, unit).removesuffix("rees").removesuffix("ree") != unit:  # "degrees" is deg
-            faults.append(f"{name} is in {units[name]}; expected {unit}")
-            continue
-        kind = table[name].type
-        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
-            faults.append(f"{name} is text such as {_example(table[name])!r}; expected numbers in {unit}")
-            continue
+    if 2 * len(bad) > known.sum():
+        name, _ = next(iter(bad.values()))
         extremes = pc.min_max(table[name]).as_py()
-        if extremes["min"] is not None and (extremes["min"] < low or extremes["max"] > high):
-            faults.append(
-                f"{name} runs from {extremes['min']:g} to {extremes['max']:g}; expected {low:g} to {high:g} {unit}"
-            )
-    faults += _suspicious(table) if not faults else []
-    if faults:
-        raise CatalogError("wrong positions or units\n  " + "\n  ".join(faults) + "\n ", where=where)
-    return table
+        what, expected = _fault(name, extremes["max"] if extremes["min"] >= 0 else extremes["min"])
+        got = f"{extremes['min']:g} to {extremes['max']:g}"
+        raise CatalogError(what, where=f"{where}, column {name}", expected=expected, got=got)
+    mask = np.isin(np.arange(table.num_rows), list(bad))
+    return leave_out(table, mask, "bad_votes", lambda row: _reason(*bad[row]), report)
 
 
-def _example(column: Any) -> Any:
-    return next((str(value) for value in column.to_pylist() if value), None)
+def _no_vote(values: Any, name: str) -> Any:
+    with np.errstate(invalid="ignore"):
+        if _FRACTION.match(name):
+            return (values < -_TOLERANCE) | (values > 1 + _TOLERANCE)
+        negative = (values < 0) | np.isinf(values)
+        return negative | (values != np.floor(values)) & ~np.isnan(values) if name.endswith("_count") else negative
 
 
-def _suspicious(table: Any) -> list[str]:
-    names = {name.lower(): name for name in table.column_names}
-    faults = []
-    if {"ra", "dec"} <= set(names) and table.num_rows >= _ENOUGH:
-        ra, dec = (pc.min_max(table[names[key]]).as_py() for key in ("ra", "dec"))
-        radians = ra["max"] is not None and ra["max"] <= 2 * pi and max(abs(dec["min"]), abs(dec["max"])) <= pi / 2
-        if radians and ra["max"] - ra["min"] > 1:
-            faults.append(f"ra up to {ra['max']:g} and dec up to {dec['max']:g} look like radians; expected deg")
-    if "petror90_r" in names:
-        largest = pc.max(table[names["petror90_r"]]).as_py()
-        if largest is not None and largest < 0.1:
-            faults.append(f"petroR90_r up to {largest:g} looks like degrees; expected arcsec")
-    return faults
+def _fault(name: str, value: float) -> tuple[str, str]:
+    if not _FRACTION.match(name):
+        if value >= 0:
+            return "vote counts look like fractions", "whole numbers"
+        return "vote counts are negative", "whole numbers >= 0"
+    percent = 0 <= value <= 100 * (1 + _TOLERANCE)
+    return ("vote fractions look like percentages" if percent else "vote fractions lie outside [0, 1]"), "[0, 1]"
+
+
+def _reason(name: str, value: float) -> str:
+    what, expected = _fault(name, value)
+    return f"{name} is {value:g}: {what}, expected {expected}"

@@ -12,17 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from galclass.catalog.columns import ROW, Columns, as_float
+from galclass.catalog.columns import ROW, Columns, as_float, as_labels
 from galclass.catalog.identifiers import ids_as_text
+from galclass.catalog.positions import DEC_NAMES, RA_NAMES
 from galclass.catalog.report import CatalogReport, RowFault
+from galclass.catalog.votes import STEMS, VOTE_KINDS, filled_labels, gz2_votes
 from galclass.clean_samples import CLEAN_ANSWERS, CLEAN_LABELS, clean_kind_of_shares
-from galclass.morphology import QUESTIONS, gz2_class_from_fractions
+from galclass.morphology import QUESTIONS
 
-VOTE_KINDS = ("count", "weight", "fraction", "weighted_fraction", "debiased", "flag")
-STEMS = tuple(column for question in QUESTIONS.values() for column in question.columns)
 _ID_NAMES = ("dr7objid", "objid", "dr8objid")
 _KAGGLE_IDS = ("galaxyid", "galaxy_id")
-_KEPT = ("sample", "ra", "dec", "total_classifications", "total_votes")
+_KEPT = ("sample", "total_classifications", "total_votes", "petroR90_r")
 
 
 def is_gz2(columns: Columns) -> bool:
@@ -35,12 +35,14 @@ def read_gz2(columns: Columns, report: CatalogReport) -> Any:
     id_name = columns.first(*_ID_NAMES)
     if id_name is None:
         columns.require(["dr7objid"])
-    ids = ids_as_text(columns.get(str(id_name)), columns.where, report)
+    ids = ids_as_text(columns.get(str(id_name)), columns.at(str(id_name)), report)
     asset_name = columns.first("asset_id")
     assets = (
-        ids_as_text(columns.get(asset_name), columns.where, report) if asset_name else pa.nulls(len(ids), pa.string())
+        ids_as_text(columns.get(asset_name), columns.at(asset_name), report)
+        if asset_name
+        else pa.nulls(len(ids), pa.string())
     )
-    return _with_votes(columns, ids, assets)
+    return _with_votes(columns, ids, assets, report)
 
 
 def is_zoo2_main_specz(columns: Columns) -> bool:
@@ -51,9 +53,9 @@ def is_zoo2_main_specz(columns: Columns) -> bool:
 def read_zoo2_main_specz(columns: Columns, report: CatalogReport) -> Any:
     """Read zoo2MainSpecz: images are `<specobjid>.jpg`; rows without a spectrum (specobjid <= 0) are dropped."""
     columns.require(("dr7objid", "specobjid", "gz2class"))
-    ids = ids_as_text(columns.get("dr7objid"), columns.where, report)
-    spectra = ids_as_text(columns.get("specobjid"), columns.where, report)
-    table = _with_votes(columns, ids, spectra)
+    ids = ids_as_text(columns.get("dr7objid"), columns.at("dr7objid"), report)
+    spectra = ids_as_text(columns.get("specobjid"), columns.at("specobjid"), report)
+    table = _with_votes(columns, ids, spectra, report)
     missing = pc.fill_null(pc.match_substring_regex(spectra, r"^(-|0*$)"), True)
     for index in np.flatnonzero(missing.to_numpy(zero_copy_only=False)):
         row = table[ROW][int(index)].as_py()
@@ -61,44 +63,16 @@ def read_zoo2_main_specz(columns: Columns, report: CatalogReport) -> Any:
     return table.filter(pc.invert(missing))
 
 
-def _with_votes(columns: Columns, ids: Any, assets: Any) -> Any:
+def _with_votes(columns: Columns, ids: Any, assets: Any, report: CatalogReport) -> Any:
     data: dict[str, Any] = {ROW: columns.get(ROW), "object_id": ids, "asset_id": assets}
-    votes = {}
-    for stem in STEMS:
-        for kind in VOTE_KINDS:
-            name = f"{stem}_{kind}"
-            if columns.has(name):
-                votes[name] = _as_float32(columns, name)
-    label_name = columns.first("gz2_class", "gz2class", "label")
-    if label_name:
-        data["label"] = pc.utf8_trim_whitespace(pc.cast(columns.get(label_name), pa.string()))
-    else:
-        data["label"] = label_by_votes(votes, "debiased", len(ids))
-    for name in _KEPT:
+    votes = gz2_votes(columns)
+    name = columns.first("gz2_class", "gz2class", "label")
+    published = as_labels(columns.get(name), name, columns.where) if name else pa.nulls(len(ids), pa.string())
+    data["label"] = filled_labels(published, votes, ("debiased",), report)
+    for name in (*_KEPT, *RA_NAMES, *DEC_NAMES):
         if columns.has(name):
-            data[name] = columns.get(name)
+            data[columns.real_name(name)] = columns.get(name)
     return pa.table({**data, **votes})
-
-
-def _as_float32(columns: Columns, name: str) -> Any:
-    column = columns.chunks(name)
-    if column.type == pa.float32() and not pc.any(pc.is_nan(column)).as_py():
-        return column
-    return pc.cast(as_float(column, name, columns.where), pa.float32())
-
-
-def label_by_votes(votes: dict[str, Any], kind: str, count: int) -> Any:
-    """Give the gz2_class of the plurality answers, where all 37 fractions of a kind are there (null elsewhere)."""
-    names = [f"{stem}_{kind}" for stem in STEMS]
-    if any(name not in votes for name in names):
-        return pa.nulls(count, pa.string())
-    matrix = np.column_stack([np.asarray(votes[name], dtype=np.float64) for name in names])
-    voted: Any = ~np.isnan(matrix[:, :3]).any(axis=1)
-    labels = [
-        gz2_class_from_fractions(dict(zip(STEMS, row, strict=True))) if has else None
-        for row, has in zip(matrix.tolist(), voted, strict=True)
-    ]
-    return pa.array(labels, pa.string())
 
 
 def is_kaggle(columns: Columns) -> bool:
@@ -123,20 +97,25 @@ def read_kaggle(columns: Columns, report: CatalogReport) -> Any:
     there = {question: names for question, names in answers_of.items() if columns.has(names[0])}
     id_name = columns.first(*_KAGGLE_IDS) or _KAGGLE_IDS[0]
     columns.require([id_name, *(name for names in there.values() for name in names)])
-    ids = ids_as_text(columns.get(id_name), columns.where, report)
+    ids = ids_as_text(columns.get(id_name), columns.at(id_name), report)
+    given = {name: _floats(columns, name) for names in there.values() for name in names}
+    with np.errstate(invalid="ignore"):  # in percent, or no shares: handed on as they are, for the check of votes
+        wrong = np.any([(values < -1e-4) | (values > 1 + 1e-4) for values in given.values()], axis=0)
     votes: dict[str, Any] = {}
     shares: dict[str, Any] = {}
     for question, names in there.items():
-        answers = [_floats(columns, name) for name in names]
+        answers = [given[name] for name in names]
         total = np.sum(answers, axis=0)
         for stem, values in zip(question.columns, answers, strict=True):
             shares[stem] = values
             with np.errstate(invalid="ignore", divide="ignore"):
-                fraction = np.where(total > 0, values / total, np.nan)
+                fraction = np.where(wrong, values, np.where(total > 0, values / total, np.nan))
             votes[f"{stem}_weighted_fraction"] = pa.array(fraction.astype(np.float32), from_pandas=True)
     known = all(stem in shares for stem in CLEAN_ANSWERS)
-    label = _clean_label(shares) if known else pa.nulls(len(ids), pa.string())
-    return pa.table({ROW: columns.get(ROW), "object_id": ids, "asset_id": ids, "label": label, **votes})
+    labels = _clean_label(shares) if known else pa.nulls(len(ids), pa.string())
+    if known:
+        report.note("no_clean_class", labels.null_count)
+    return pa.table({ROW: columns.get(ROW), "object_id": ids, "asset_id": ids, "label": labels, **votes})
 
 
 def _floats(columns: Columns, name: str) -> Any:

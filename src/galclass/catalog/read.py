@@ -12,22 +12,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from galclass.catalog.checks import check_ids, check_labels, check_positions, check_votes, leave_out
+from galclass.catalog.checks import check_ids, check_labels, check_votes, leave_out
 from galclass.catalog.columns import ROW, Columns
+from galclass.catalog.decals import is_gz_decals, is_gz_hub, read_gz_decals, read_gz_hub
+from galclass.catalog.generic import CatalogColumns, asset_keys, read_generic
 from galclass.catalog.gz2 import is_gz2, is_kaggle, is_zoo2_main_specz, read_gz2, read_kaggle, read_zoo2_main_specz
 from galclass.catalog.identifiers import ids_as_text
+from galclass.catalog.positions import with_positions
 from galclass.catalog.report import CatalogReport
-from galclass.catalog.surveys import (
-    CatalogColumns,
-    is_efigi,
-    is_gz1,
-    is_gz_decals,
-    read_efigi,
-    read_generic,
-    read_gz1,
-    read_gz_decals,
-)
-from galclass.catalog.tables import read_table
+from galclass.catalog.surveys import is_efigi, is_gz1, read_efigi, read_gz1
+from galclass.catalog.tables import RawTable, read_raw
 from galclass.errors import CatalogError
 
 _Reader = tuple[Callable[[Columns], bool], Callable[[Columns, CatalogReport], Any]]
@@ -38,6 +32,7 @@ _READERS: Mapping[str, _Reader] = {
     "gz2_hart16": (is_gz2, read_gz2),
     "gz1": (is_gz1, read_gz1),
     "gz_decals": (is_gz_decals, read_gz_decals),
+    "gz_hub": (is_gz_hub, read_gz_hub),
     "efigi": (is_efigi, read_efigi),
 }
 FORMATS = ("auto", *_READERS, "generic")
@@ -58,13 +53,13 @@ def read_catalog(
     Parameters
     ----------
     path : path
-        CSV (also .gz), Parquet, FITS, VOTable, or EFIGI's text table.
+        Text (.csv, .tsv, .txt, .dat; .csv and .tsv also .gz), Parquet, Arrow, FITS, VOTable or ECSV.
     format : str
         One of `FORMATS`.
     mapping : path, optional
         gz2_filename_mapping (objid, sample, asset_id): gives the asset_id of each object.
     columns : CatalogColumns, optional
-        Which columns of a generic table mean what.
+        Which columns mean what, and which table of a file with several.
     report : CatalogReport, optional
         Gets the rows left out and notes. Without it a faulty row is an error.
     any_label : bool
@@ -85,28 +80,44 @@ def read_catalog(
     path, where = Path(path), str(path)
     findings = report if report is not None else CatalogReport()
     chosen = columns or CatalogColumns()
-    text = frozenset(name for name in (chosen.id, chosen.label, chosen.file) if name)
-    raw = read_table(path, text_columns=text)
-    findings.columns = tuple(raw.column_names)
-    units = _units(raw)
-    raw = raw.append_column(ROW, pa.array(range(1, raw.num_rows + 1), pa.int64()))
-    table = _read(Columns(raw, where), format, chosen, findings)
+    raw = read_raw(path, text_columns=chosen.names, table=chosen.table)
+    if not raw.table.num_rows:
+        raise CatalogError("the table has no rows", where=where, got=", ".join(raw.table.column_names[:12]))
+    _note_file(raw, findings)
+    units = _units(raw.table)
+    numbered = raw.table.append_column(ROW, pa.array(range(1, raw.table.num_rows + 1), pa.int64()))
+    table = _read(Columns(numbered, where, raw.aside), format, chosen, findings)
     if mapping is not None:
         table = _join_mapping(table, Path(mapping), findings)
+    table = _with_composed_assets(table)
     if not any_label:
         table = check_labels(table, findings)
     table = check_ids(table, findings)
-    check_votes(table, where, findings)
-    check_positions(table, where, units)
+    table = check_votes(table, where, findings)
+    table = with_positions(table, where, units, (chosen.ra, chosen.dec), findings)
     if report is None:
         findings.raise_rejects(where)
     return table.drop_columns([ROW])
 
 
+def _note_file(raw: RawTable, report: CatalogReport) -> None:
+    report.columns = (*raw.table.column_names, *raw.left_out)
+    if len(raw.others) > 1:
+        report.table = f"{raw.chosen} of {', '.join(raw.others)}"
+    report.note("comment_lines", raw.comments)
+    report.note("repeated_headers", raw.repeated_headers)
+
+
+def _with_composed_assets(table: Any) -> Any:
+    """Return the table with asset ids in Unicode's composed form, as file names are compared; object ids stay."""
+    place = table.column_names.index("asset_id")
+    return table.set_column(place, "asset_id", pc.utf8_normalize(table["asset_id"], form="NFC"))
+
+
 def _read(columns: Columns, format: str, chosen: CatalogColumns, report: CatalogReport) -> Any:
     if format not in FORMATS:
         raise CatalogError(f"unknown catalog format {format!r}", where=columns.where, expected=", ".join(FORMATS))
-    if format == "auto" and chosen == CatalogColumns():
+    if format == "auto" and not chosen.is_generic:
         format = next((name for name, (knows, _) in _READERS.items() if knows(columns)), "generic")
     if format in ("auto", "generic"):
         return read_generic(columns, report, chosen)
@@ -124,6 +135,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "zoo2MainSpecz": ("dr7objid", "specobjid", "gz2class"),
     "gz1": ("objid", "p_el", "p_cs", "spiral", "elliptical"),
     "gz_decals": ("iauname", "smooth-or-featured_smooth_fraction"),
+    "gz_hub": ("id_str", "smooth-or-featured-gz2_smooth"),
     "efigi": ("PGCname", "T", "Bulge_to_Total"),
 }
 
@@ -138,12 +150,20 @@ def _require_of(format: str, columns: Columns) -> None:
 
 
 def _join_mapping(table: Any, path: Path, report: CatalogReport) -> Any:
-    columns = Columns(read_table(path), str(path))
-    columns.require(("objid", "asset_id"))
-    keys = ids_as_text(columns.get("objid"), str(path), report)
-    assets = ids_as_text(columns.get("asset_id"), str(path), report)
-    report.note("mapping_repeats", len(keys) - len(pc.unique(keys)))
-    found = pc.index_in(table["object_id"], value_set=keys)
+    raw = read_raw(path)
+    columns = Columns(raw.table, str(path), raw.aside)
+    id_name = columns.first("objid", "object_id", "dr7objid", "id") or "objid"
+    columns.require((id_name, "asset_id"))
+    keys = pc.utf8_normalize(ids_as_text(columns.get(id_name), columns.at(id_name), report), form="NFC")
+    assets = asset_keys(columns, "asset_id", report)
+    pairs = pa.table({"key": keys, "asset": assets}).group_by("key").aggregate([("asset", "count_distinct")])
+    report.note("mapping_repeats", len(keys) - len(pairs))
+    report.note("mapping_conflicts", pc.sum(pc.greater(pairs["asset_count_distinct"], 1)).as_py() or 0)
+    wanted = pc.utf8_normalize(table["object_id"], form="NFC")
+    report.note(
+        "unused_mapping_rows", pc.sum(pc.invert(pc.is_in(keys, value_set=wanted.combine_chunks()))).as_py() or 0
+    )
+    found = pc.index_in(wanted, value_set=keys)
     column = pc.take(assets, found.combine_chunks())
     table = table.set_column(table.column_names.index("asset_id"), "asset_id", column)
     missing = table["asset_id"].is_null().to_numpy()

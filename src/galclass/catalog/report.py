@@ -8,6 +8,16 @@ from dataclasses import dataclass, field
 from galclass.errors import CatalogError
 
 _SHOWN_PER_CODE = 3
+_NOTES = {
+    "label_from_raw_votes": "{:,} labels are from raw votes, not debiased ones",
+    "no_clean_class": "{:,} rows have votes that are clean for no class, and no label",
+    "comment_lines": "{:,} comment lines among the rows left out",
+    "repeated_headers": "{:,} repeated header lines left out",
+    "repaired_ids": '{:,} ids lost their ".0" or spreadsheet\'s quotes',
+    "unused_mapping_rows": "{:,} rows of the mapping have no object in the catalog",
+    "mapping_conflicts": "{:,} objects have several files in the mapping; the first is taken",
+}
+"""Notes that are told to the user, by code."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +27,7 @@ class RowFault:
     Attributes
     ----------
     code : str
-        no_id, duplicate_id, two_classes, unknown_label, no_asset_id, no_spectrum.
+        no_id, duplicate_id, two_classes, unknown_label, no_asset_id, bad_votes, bad_position, no_spectrum.
     row : int
         Row of the table, the first is 1 (the header is not counted).
     object_id : str or None
@@ -46,12 +56,31 @@ class CatalogReport:
         Counts of what was mended or is missing in rows that stayed (nan_votes, repaired_ids, ...).
     columns : tuple of str
         The columns of the file.
+    stopped : dict of str to int
+        Labels made from votes that end before a class: question that nobody answered -> rows.
+    table : str
+        Which table was read, of a file with several.
     """
 
     rejects: list[RowFault] = field(default_factory=list)
     dropped: list[RowFault] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    stopped: dict[str, int] = field(default_factory=dict)
+    table: str = ""
+
+    def stop(self, question: str, count: int) -> None:
+        """Count labels whose votes end at a question."""
+        if count:
+            self.stopped[question] = self.stopped.get(question, 0) + count
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a user should know of the rows that stayed, one sentence each."""
+        ended = ", ".join(f"{count:,} at {question}" for question, count in self.stopped.items())
+        said = [f"read table {self.table}"] if self.table else []
+        said += [f"labels from votes stopped early: {ended}"] if ended else []
+        return (*said, *(f"{_NOTES[code].format(count)}" for code, count in self.notes.items() if code in _NOTES))
 
     def note(self, code: str, count: int) -> None:
         """Count what is worth knowing about rows that stayed."""
@@ -62,7 +91,9 @@ class CatalogReport:
         counts = Counter(fault.code for fault in (*self.rejects, *self.dropped))
         left_out = ", ".join(f"{count} {code}" for code, count in sorted(counts.items()))
         notes = ", ".join(f"{count} {code}" for code, count in sorted(self.notes.items()))
-        return f"left out: {left_out or 'nothing'}; notes: {notes or 'none'}"
+        ended = "; votes stopped early: " if self.stopped else ""
+        ended += ", ".join(f"{count} at {question}" for question, count in self.stopped.items())
+        return f"left out: {left_out or 'nothing'}; notes: {notes or 'none'}{ended}"
 
     def raise_rejects(self, where: str) -> None:
         """Raise one error that names all kinds of faulty rows.

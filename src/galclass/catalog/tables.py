@@ -1,14 +1,13 @@
-"""Table files in and out: CSV (also gzipped), Parquet, FITS and VOTable, by the file's name.
+"""Table files in and out by the file's name: text, Parquet, Arrow, FITS, VOTable and ECSV.
 
 Takes a path, gives a `pyarrow.Table` and the reverse; a file is written under another name and then moved.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-import re
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +15,75 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from galclass.catalog.identifiers import ID_COLUMNS
-from galclass.csv_cells import guarded_table, unguarded, unguarded_table
+from galclass.catalog.text import LABEL_COLUMNS, read_text
+from galclass.csv_cells import guarded_table, unguarded_table
 from galclass.errors import CatalogError
 
 _KINDS = {
-    **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz"), "csv"),
+    **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".dat", ".ascii"), "text"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
+    **dict.fromkeys((".feather", ".arrow", ".ipc"), "arrow"),
     **dict.fromkeys((".fits", ".fit", ".fits.gz"), "fits"),
     **dict.fromkeys((".vot", ".vot.gz", ".xml", ".votable"), "votable"),
-    ".txt": "columns",
+    ".ecsv": "ecsv",
 }
-_GZ2_VOTES = re.compile(r"^t\d\d_.*_(count|weight|flag|fraction|debiased)$")  # published with float32's digits
-_VOTES = re.compile(r"_(fraction|debiased|debiased_low|debiased_high)$|^class\d+\.\d+$", re.IGNORECASE)
+_WRITTEN = {".csv", ".csv.gz", ".parquet", ".pq", ".fits", ".fit", ".fits.gz", ".vot", ".vot.gz", ".xml", ".votable"}
 LIST_SEPARATOR = "|"
 
 
+@dataclass(frozen=True)
+class RawTable:
+    """The columns of a file that a catalog can use, and what else is in it.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+        Text and numbers.
+    left_out : dict of str to str
+        Columns of another kind (pictures, lists, structs, complex numbers): name and type.
+    chosen, others : str, tuple of str
+        In a file of several tables the one that was read, and the names of all of them; else empty.
+    comments, repeated_headers : int
+        Lines among the rows of a text table that are none.
+    """
+
+    table: Any
+    left_out: dict[str, str] = field(default_factory=dict)
+    chosen: str = ""
+    others: tuple[str, ...] = ()
+    comments: int = 0
+    repeated_headers: int = 0
+
+    @property
+    def aside(self) -> str:
+        """What else the file has, in words that go on after the list of its columns."""
+        words = ""
+        if self.left_out:
+            columns = ", ".join(f"{name} ({kind})" for name, kind in list(self.left_out.items())[:6])
+            words += f"; of no use here: {columns}"
+        if len(self.others) > 1:
+            words += f"; in table {self.chosen} of {', '.join(self.others)}: choose with the setting table"
+        return words
+
+
 def table_kind(path: Path) -> str:
-    """Give the kind of a table file by its name: csv, parquet, fits, votable or columns (text with spaces).
+    """Return the kind of a table file by its name: text, parquet, arrow, fits, votable or ecsv.
 
     Raises
     ------
     CatalogError
         If the name says nothing.
     """
+    return _KINDS[_suffix(path)]
+
+
+def _suffix(path: Path) -> str:
     name = path.name.lower()
-    for suffix in sorted(_KINDS, key=len, reverse=True):
-        if name.endswith(suffix):
-            return _KINDS[suffix]
-    raise CatalogError("not a table by its name", where=str(path), expected=", ".join(_KINDS))
+    found = [suffix for suffix in _KINDS if name.endswith(suffix)]
+    if not found:
+        advice = "save it as CSV in UTF-8" if name.endswith((".xlsx", ".xls", ".ods", ".h5", ".hdf5")) else None
+        raise CatalogError("not a table by its name", where=str(path), expected=", ".join(_KINDS), advice=advice)
+    return max(found, key=len)
 
 
 def read_table(path: Path | str, *, text_columns: frozenset[str] = frozenset()) -> Any:
@@ -52,9 +92,10 @@ def read_table(path: Path | str, *, text_columns: frozenset[str] = frozenset()) 
     Parameters
     ----------
     path : path
-        The file; its suffix says the kind.
+        The file; its suffix says the kind. Of several tables in a file the first is read.
     text_columns : frozenset of str
-        Columns to read as text besides the known id columns (`ID_COLUMNS`); for files that have no types.
+        Columns to read as text besides the known id columns (`ID_COLUMNS`), whatever their case; for files that have
+        no types.
 
     Returns
     -------
@@ -66,23 +107,100 @@ def read_table(path: Path | str, *, text_columns: frozenset[str] = frozenset()) 
         If the file is missing, empty or not what its name says.
     """
     path = Path(path)
+    if _checked_kind(path) == "parquet":
+        return _parquet(path, None)
+    return read_raw(path, text_columns=text_columns).table
+
+
+def read_raw(path: Path, *, text_columns: frozenset[str] = frozenset(), table: str | None = None) -> RawTable:
+    """Read the columns of a table file that a catalog can use, and say what else is in it.
+
+    Parameters
+    ----------
+    path, text_columns
+        As for `read_table`.
+    table : str, optional
+        Which table of a FITS file (number of its extension, or EXTNAME) or VOTable (number from 1, name or ID).
+
+    Raises
+    ------
+    CatalogError
+        As for `read_table`, and if there is no such table.
+    """
+    kind = _checked_kind(path)
+    lower = frozenset(name.lower() for name in text_columns)
+    if kind in ("fits", "votable", "ecsv"):
+        from galclass.catalog.astro import read_astro
+
+        found = read_astro(path, kind, table)
+        return RawTable(found.table, found.left_out, found.chosen, found.others)
+    if table is not None:
+        raise CatalogError("a file of this kind holds one table", where=str(path), got=f"table = {table!r}")
+    if kind == "text":
+        text = read_text(path, lower)
+        return RawTable(unguarded_table(text.table), comments=text.comments, repeated_headers=text.repeated_headers)
+    return _flat_columns(path, kind, lower)
+
+
+def _checked_kind(path: Path) -> str:
     kind = table_kind(path)
     if not path.is_file():
         raise CatalogError("no such table", where=str(path))
-    if kind in ("fits", "votable"):
-        from galclass.catalog.astro import read_astro
+    return kind
 
-        return read_astro(path, kind)
+
+def _flat_columns(path: Path, kind: str, text_columns: frozenset[str]) -> RawTable:
+    """Read a Parquet or Arrow file without its pictures: a column of them may be larger than the memory."""
+    whole = _arrow(path) if kind == "arrow" else None
+    schema = _parquet_schema(path) if whole is None else whole.schema
+    twice = sorted(name for name, count in Counter(schema.names).items() if count > 1)
+    if twice:
+        raise CatalogError(f"columns come twice: {', '.join(twice)}", where=str(path))
+    names_of_text = (text_columns | ID_COLUMNS | set(LABEL_COLUMNS)) - {"image"}
+    left_out = {
+        one.name: _kind_in_words(one.type)
+        for one in schema
+        if pa.types.is_nested(one.type) or (is_bytes(one.type) and one.name.strip().lower() not in names_of_text)
+    }
+    kept = [name for name in schema.names if name not in left_out]
+    return RawTable(whole.select(kept) if whole is not None else _parquet(path, kept), left_out)
+
+
+def is_bytes(kind: Any) -> bool:
+    """Say whether an Arrow type holds bytes that are not marked as text."""
+    tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    return any(test(kind) for test in tests)
+
+
+def _kind_in_words(kind: Any) -> str:
+    return "struct" if pa.types.is_struct(kind) else "bytes" if is_bytes(kind) else "list"
+
+
+def _parquet(path: Path, columns: list[str] | None) -> Any:
+    import pyarrow.parquet
+
     try:
-        if kind == "parquet":
-            import pyarrow.parquet
+        return pyarrow.parquet.read_table(path, columns=columns, partitioning=None)
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        raise CatalogError(f"cannot be read as parquet: {error}", where=str(path)) from error
 
-            return pyarrow.parquet.read_table(path)
-        source = path if kind == "csv" else io.BytesIO(_columns_as_csv(path))
-        delimiter = "\t" if ".tsv" in path.name.lower() else ","
-        return unguarded_table(_read_csv(path, source, delimiter, text_columns))
-    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, OSError) as error:
-        raise CatalogError(f"cannot be read as {kind}: {error}", where=str(path)) from error
+
+def _parquet_schema(path: Path) -> Any:
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CatalogError(f"cannot be read as parquet: {error}", where=str(path)) from error
+
+
+def _arrow(path: Path) -> Any:
+    import pyarrow.feather
+
+    try:
+        return pyarrow.feather.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CatalogError(f"cannot be read as an Arrow file: {error}", where=str(path)) from error
 
 
 def write_table(table: Any, path: Path | str) -> Path:
@@ -97,6 +215,9 @@ def write_table(table: Any, path: Path | str) -> Path:
     """
     path = Path(path)
     kind = table_kind(path)
+    if _suffix(path) not in _WRITTEN:
+        expected = ".parquet, .csv, .fits or .vot"
+        raise CatalogError("tables are not written in this kind", where=str(path), expected=expected)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -104,15 +225,12 @@ def write_table(table: Any, path: Path | str) -> Path:
             import pyarrow.parquet
 
             pyarrow.parquet.write_table(table, temporary, compression="zstd")
-        elif kind == "csv":
+        elif kind == "text":
             _write_csv(flat_lists(table), temporary)
-        elif kind in ("fits", "votable"):
+        else:
             from galclass.catalog.astro import write_astro
 
             write_astro(flat_lists(table), temporary, kind)
-        else:
-            expected = ".parquet, .csv, .fits or .vot"
-            raise CatalogError("tables are not written in this kind", where=str(path), expected=expected)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -120,11 +238,11 @@ def write_table(table: Any, path: Path | str) -> Path:
 
 
 def flat_lists(table: Any) -> Any:
-    """Give a table whose list columns are text, with "|" between the parts."""
-    for index, field in enumerate(table.schema):
-        if pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
+    """Return a table whose list columns are text, with "|" between the parts."""
+    for index, one in enumerate(table.schema):
+        if pa.types.is_list(one.type) or pa.types.is_large_list(one.type):
             joined = pc.binary_join(pc.cast(table.column(index), pa.list_(pa.string())), LIST_SEPARATOR)
-            table = table.set_column(index, field.name, joined)
+            table = table.set_column(index, one.name, joined)
     return table
 
 
@@ -134,66 +252,3 @@ def _write_csv(table: Any, path: Path) -> None:
     options = pyarrow.csv.WriteOptions(quoting_style="needed")
     with pa.output_stream(path, compression="gzip" if path.name.endswith(".gz") else None) as sink:
         pyarrow.csv.write_csv(guarded_table(table), sink, options)
-
-
-def _read_csv(path: Path, source: Any, delimiter: str, text_columns: frozenset[str]) -> Any:
-    import pyarrow.csv
-
-    names = _header(path, source, delimiter)
-    text = [name for name in names if name.lower() in ID_COLUMNS or name in text_columns]
-    types = {name: pa.float64() for name in names if _VOTES.search(name)}
-    types |= {name: pa.float32() for name in names if _GZ2_VOTES.search(name)}
-    types |= {name: pa.string() for name in text}
-    convert = pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=True)
-    read = pyarrow.csv.ReadOptions(column_names=names, skip_rows=1, block_size=16 << 20)
-    parse = pyarrow.csv.ParseOptions(delimiter=delimiter)
-    try:
-        return pyarrow.csv.read_csv(source, read, parse, convert)
-    except pa.ArrowInvalid as error:
-        if "conversion error" not in str(error):
-            raise
-    # A type guessed from the first rows did not hold: the columns that are not known go as text.
-    types = {name: types.get(name, pa.string()) for name in names}
-    convert = pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=True)
-    if not isinstance(source, Path):
-        source.seek(0)
-    try:
-        return pyarrow.csv.read_csv(source, read, parse, convert)
-    except pa.ArrowInvalid as error:
-        column = re.search(r"CSV column #(\d+): CSV conversion error.*(invalid value .*)", str(error))
-        if column is None:
-            raise
-        where = f"{path}, column {names[int(column[1])]}"
-        raise CatalogError("not a number", where=where, got=column[2]) from error
-
-
-def _header(path: Path, source: Any, delimiter: str) -> list[str]:
-    if isinstance(source, Path):
-        with pa.input_stream(source, compression="detect") as stream:
-            line = io.TextIOWrapper(stream, encoding="utf-8-sig").readline()
-    else:
-        line = source.readline().decode("utf-8")
-        source.seek(0)
-    names = [unguarded(name.strip()) for name in next(csv.reader([line], delimiter=delimiter), [])]
-    if not line.strip() or not any(names):
-        raise CatalogError("the table is empty", where=str(path), expected="a header and rows")
-    other = next((sign for sign in ";\t|" if sign in line and sign != delimiter), None)
-    if len(names) == 1 and other is not None:
-        raise CatalogError(
-            f"the separator looks like {other!r}",
-            where=str(path),
-            expected="commas (.csv) or tabs (.tsv)",
-            got=line.strip()[:80],
-            advice="save it with commas" if other != "\t" else "name it .tsv",
-        )
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise CatalogError(f"columns come twice: {', '.join(twice)}", where=str(path))
-    return names
-
-
-def _columns_as_csv(path: Path) -> bytes:
-    """Give a table of columns between spaces, with "#" comments, as CSV (EFIGI)."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    rows = [",".join(line.split()) for line in lines if line.strip() and not line.startswith("#")]
-    return ("\n".join(rows) + "\n").encode()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from galclass.cli.options import with_config
+from galclass.cli.options import with_catalog_options, with_config
 from galclass.config import Config
 
 
@@ -57,8 +57,12 @@ def sources(config: Config, names: tuple[str, ...], list_only: bool) -> None:
 @click.option("--service-url", "base_url", help="Another address of the service.")
 @click.option("--requests-per-s", type=float, help="Pace (default: the service's polite rate).")
 @with_config
+@with_catalog_options("id_column", "label_column", "ra_column", "dec_column", "table")
 def cutouts(config: Config, **wanted: object) -> int:
-    """Fetch a colour image for every row of a catalog with ra and dec (degrees).
+    """Fetch a colour image for every row of a catalog with ra and dec (degrees, or sexagesimal).
+
+    Files are named by the object ids; characters that no file name may have are written as %XX, and every command
+    reads such a name back as the object id.
 
     Example: galclass download cutouts --catalog my.csv --service legacy
     """

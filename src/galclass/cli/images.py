@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
 from rich.table import Table
 
-from galclass.catalog import CatalogReport
+from galclass.catalog import CatalogColumns, CatalogReport
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import existing_database, with_config
+from galclass.cli.options import existing_database, with_catalog_options, with_config
 from galclass.cli.tables import show as show_table
 from galclass.config import Config
+from galclass.csv_cells import CsvRows
 from galclass.database import Database, Images, open_database
 from galclass.database.bulk import add_catalog, add_images, check_images
 from galclass.database.images import AddSummary
@@ -55,6 +55,7 @@ def images() -> None:
     help="Write all rejects to a .csv file.",
 )
 @with_config
+@with_catalog_options("id_column", "label_column", "file_column", "ra_column", "dec_column", "table")
 @click.pass_context
 def add(
     ctx: click.Context,
@@ -76,7 +77,7 @@ def add(
     Example: galclass images add images_gz2.zip --catalog gz2_hart16.csv
     """
     report = CatalogReport()
-    known = read_objects(catalog, mapping, report=report) if catalog else {}
+    known = _read(catalog, mapping, config, report) if catalog else {}
     listings = check_images(paths, known)
     with open_database(config.database_url) as database:
         added = add_images(
@@ -91,6 +92,12 @@ def add(
         ctx.exit(FINISHED_WITH_REJECTS)
 
 
+def _read(catalog: Path, mapping: Path | None, config: Config, report: CatalogReport) -> dict[str, CatalogRow]:
+    settings = config.prepare
+    columns = CatalogColumns.of(settings)
+    return read_objects(catalog, mapping, format=settings.catalog_format, columns=columns, report=report)
+
+
 def _show_added(added: AddSummary) -> None:
     for reject in added.rejects[:SHOWN]:
         click.echo(f"rejected {reject}")
@@ -101,20 +108,23 @@ def _show_added(added: AddSummary) -> None:
 
 def _write_rejects(added: AddSummary, path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("file", "code", "reason"))
-        writer.writerows((reject.file, reject.code, reject.reason) for reject in added.rejects)
+        rows = CsvRows(file, ("file", "code", "reason"))
+        for reject in added.rejects:
+            rows.write((reject.file, reject.code, reject.reason))
 
 
 def _describe(database: Database, catalog: Path, known: Mapping[str, CatalogRow], report: CatalogReport) -> bool:
     """Add what the catalog says; tells whether every row of it has an image."""
     summary = add_catalog(database, (row for first in known.values() for row in first.all), catalog.name)
     click.echo(str(summary))
+    for remark in report.remarks:
+        click.echo(f"catalog: {remark}")
     if report.rejects:
         click.echo(f"catalog rows {report}")
     if not summary.labels:
         click.echo(
-            f"no labels: {', '.join(report.columns)}; labels are in a column label, gz2_class, class or morphology"
+            f"no labels: {', '.join(report.columns)}; labels are in a column label, gz2_class, class or morphology, "
+            "or in the one that --label-column names"
         )
     return summary.with_image == summary.rows and not report.rejects
 

@@ -40,6 +40,41 @@ def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+_CATALOG_OPTIONS = {
+    "id_column": ("--id-column", "Column of object ids (default: the usual names)."),
+    "label_column": ("--label-column", "Column of labels (default: the usual names)."),
+    "file_column": ("--file-column", "Column of image files (default: the usual names)."),
+    "ra_column": ("--ra-column", "Column of right ascensions (default: the usual names)."),
+    "dec_column": ("--dec-column", "Column of declinations (default: the usual names)."),
+    "table": ("--table", "Which table of a FITS file or VOTable with several: number or name."),
+}
+
+
+def with_catalog_options(*wanted: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command options for the columns of its catalog; they override `prepare.*` in its `config`.
+
+    Parameters
+    ----------
+    wanted : str
+        Fields of `PrepareConfig`.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @click.option("--catalog-format", help='Format of the catalog, such as gz2_hart16 (default: "auto").')
+        @wraps(command)
+        def wrapped(config: Config, catalog_format: str | None, **arguments: Any) -> Any:
+            named = {name: arguments.pop(name) for name in wanted} | {"catalog_format": catalog_format}
+            given = {name: value for name, value in named.items() if value is not None}
+            return command(config=replace(config, prepare=replace(config.prepare, **given)), **arguments)
+
+        for name in reversed(wanted):
+            flag, text = _CATALOG_OPTIONS[name]
+            wrapped = click.option(flag, name, help=text)(wrapped)
+        return wrapped
+
+    return decorate
+
+
 cluster_option = click.option(
     "--cluster", metavar="ADDRESS", help='Work on a Ray cluster: HOST:PORT, "auto", or "local" for one on this machine.'
 )

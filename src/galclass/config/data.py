@@ -51,8 +51,10 @@ class SourceConfig:
         As in `PrepareConfig`; `~` and `${NAME}` of the environment are filled in.
     catalog_format : str
         "auto" or the name of a catalog reader.
-    id_column, label_column, file_column : str or None
+    id_column, label_column, file_column, ra_column, dec_column : str or None
         Columns of a generic table; None looks for the usual names.
+    table : str or None
+        Which table of a FITS file or VOTable with several: number or name; None takes the first.
     labels : dict of str to str
         Label of the table -> class, gz2_class or coarse label; "" for labels that say nothing about our classes.
     votes : dict of str to str
@@ -76,6 +78,9 @@ class SourceConfig:
     id_column: str | None = None
     label_column: str | None = None
     file_column: str | None = None
+    ra_column: str | None = None
+    dec_column: str | None = None
+    table: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
     votes: dict[str, str] = field(default_factory=dict)
     id_prefix: str = ""
@@ -111,6 +116,8 @@ class PrepareConfig:
         Several sources for one store, instead of images and catalog.
     catalog_format : str
         "auto" or the name of a catalog reader.
+    id_column, label_column, file_column, ra_column, dec_column, table, labels, votes
+        As in `SourceConfig`; for this catalog, and for those of `images add` and `download cutouts`.
     size_px : int
         Side of the model's input in px.
     crop_fraction : float
@@ -139,6 +146,14 @@ class PrepareConfig:
     catalog: str | None = None
     mapping: str | None = None
     catalog_format: str = "auto"
+    id_column: str | None = None
+    label_column: str | None = None
+    file_column: str | None = None
+    ra_column: str | None = None
+    dec_column: str | None = None
+    table: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    votes: dict[str, str] = field(default_factory=dict)
     sources: tuple[SourceConfig, ...] = ()
     size_px: int = 64
     crop_fraction: float = 204 / 424

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, or_, true
 
-from galclass.catalog import CatalogReport, read_catalog
+from galclass.catalog import CatalogColumns, CatalogReport, read_catalog
 from galclass.database.schema import images
 from galclass.errors import DatabaseError
 from galclass.preprocess.images import row_key
@@ -43,7 +43,12 @@ class CatalogRow:
 
 
 def read_objects(
-    catalog: Path, mapping: Path | None = None, *, report: CatalogReport | None = None
+    catalog: Path,
+    mapping: Path | None = None,
+    *,
+    format: str = "auto",
+    columns: CatalogColumns | None = None,
+    report: CatalogReport | None = None,
 ) -> dict[str, CatalogRow]:
     """Read object id, position and label of every row of a catalog, by the key of its image file (`file_key`).
 
@@ -51,7 +56,7 @@ def read_objects(
 
     Parameters
     ----------
-    catalog, mapping : Path
+    catalog, mapping, format, columns
         As for `read_catalog`.
     report : CatalogReport, optional
         Gets the rows left out and the names of the columns.
@@ -61,7 +66,8 @@ def read_objects(
     CatalogError
         If the file is no catalog.
     """
-    table = read_catalog(catalog, mapping=mapping, report=report or CatalogReport(), any_label=True)
+    findings = report if report is not None else CatalogReport()
+    table = read_catalog(catalog, format, mapping, columns=columns, report=findings, any_label=True)
     votes = [name for name in table.column_names if _VOTES.match(name)]
     found: dict[str, CatalogRow] = {}
     for values in table.to_pylist():

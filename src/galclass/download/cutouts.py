@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote
 
-from galclass.catalog import CatalogReport, read_catalog, write_table
+from galclass.catalog import CatalogColumns, CatalogReport, read_catalog, write_table
 from galclass.config import Config
 from galclass.download.images import ImageReader, check_image
 from galclass.download.progress import item_progress
@@ -33,6 +32,7 @@ from galclass.download.services import (
 from galclass.download.sources import RECORD, source_folder
 from galclass.download.throttle import Throttle
 from galclass.errors import CatalogError, DownloadError, Rejection
+from galclass.image_names import file_stem_of, object_id_of
 
 _MOST_FAILURES_IN_A_ROW = 20
 
@@ -89,7 +89,7 @@ class CutoutsSummary:
 @dataclass(frozen=True)
 class _Item:
     object_id: str
-    asset_id: str
+    stem: str
     url: str
 
 
@@ -122,7 +122,7 @@ def download_cutouts(
     service = _service(request.service)
     folder = source_folder(config, f"cutouts_{service.name}")
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    table, rejects = _read(request)
+    table, rejects = _read(request, config)
     if request.arcsec_per_px is None and "petroR90_r" not in table.column_names:
         warn(
             f"no petroR90_r column: every frame has one scale of {SDSS_ARCSEC_PER_PX} arcsec per px; "
@@ -158,38 +158,56 @@ def _service(name: str) -> CutoutService:
     return SERVICES[name]
 
 
-def _read(request: CutoutRequest) -> tuple[Any, list[dict[str, Any]]]:
+def _read(request: CutoutRequest, config: Config) -> tuple[Any, list[dict[str, Any]]]:
     report = CatalogReport()
-    table = read_catalog(request.catalog, report=report, any_label=True)
-    names = {name.lower(): name for name in table.column_names}
-    absent = [name for name in ("ra", "dec") if name not in names]
+    settings = config.prepare
+    columns = CatalogColumns.of(settings)
+    table = read_catalog(request.catalog, settings.catalog_format, columns=columns, report=report, any_label=True)
+    absent = [name for name in ("ra", "dec") if name not in table.column_names]
     if absent:
-        raise CatalogError(f"no column {' and '.join(absent)}", where=str(request.catalog), expected="degrees, ICRS")
-    wanted = ["object_id", "label", *(names[key] for key in ("ra", "dec", "petror90_r") if key in names)]
-    renamed = ["object_id", "label", "ra", "dec", *(["petroR90_r"] if "petror90_r" in names else [])]
+        raise CatalogError(
+            f"no column {' and '.join(absent)}",
+            where=str(request.catalog),
+            expected="degrees or sexagesimal, ICRS",
+            got=", ".join(report.columns[:12]),
+            advice="name them with --ra-column and --dec-column",
+        )
+    wanted = ["object_id", "label", "ra", "dec", *(["petroR90_r"] if "petroR90_r" in table.column_names else [])]
     rejects = [_reject(fault.object_id, fault.code, fault.reason, fault.row) for fault in report.rejects]
-    return table.select(wanted).rename_columns(renamed), rejects
+    return table.select(wanted), rejects
 
 
 def _items(
     table: Any, request: CutoutRequest, service: CutoutService, rejects: list[dict[str, Any]]
 ) -> Iterator[_Item]:
+    taken: set[str] = set()
     for row in table.to_pylist():
-        reason = None
-        scale = request.arcsec_per_px or SDSS_ARCSEC_PER_PX
-        if row["ra"] is None or row["dec"] is None:
-            reason = ("no_position", "ra or dec is missing")
-        elif request.arcsec_per_px is None and "petroR90_r" in row:
-            if not row["petroR90_r"] or row["petroR90_r"] <= 0:
-                reason = ("no_size", "petroR90_r is missing or not positive")
-            else:
-                scale = GZ2_SCALE_PER_PETROR90 * row["petroR90_r"]
-        if reason:
-            rejects.append(_reject(row["object_id"], *reason))
+        try:
+            stem, scale = _stem(row["object_id"], taken), _scale(row, request)
+        except Rejection as rejection:
+            rejects.append(_reject(row["object_id"], rejection.code, str(rejection)))
             continue
+        taken.add(stem.casefold())
         cutout = Cutout(row["ra"], row["dec"], request.size_px, scale)
-        url = service.url(cutout, base_url=request.base_url, layer=request.layer)
-        yield _Item(row["object_id"], quote(row["object_id"], safe="+-_."), url)
+        yield _Item(row["object_id"], stem, service.url(cutout, base_url=request.base_url, layer=request.layer))
+
+
+def _stem(object_id: str, taken: set[str]) -> str:
+    stem = file_stem_of(object_id, taken)
+    if stem is None:
+        raise Rejection("id_too_long", "the object id makes no file name: it is too long, or there is another like it")
+    return stem
+
+
+def _scale(row: dict[str, Any], request: CutoutRequest) -> float:
+    """Return the arcsec per px of a row's image."""
+    if row["ra"] is None or row["dec"] is None:
+        raise Rejection("no_position", "ra or dec is missing")
+    if request.arcsec_per_px is not None or "petroR90_r" not in row:
+        return request.arcsec_per_px or SDSS_ARCSEC_PER_PX
+    if not row["petroR90_r"] or row["petroR90_r"] <= 0:
+        raise Rejection("no_size", "petroR90_r is missing or not positive")
+    return float(GZ2_SCALE_PER_PETROR90 * row["petroR90_r"])
 
 
 def _fetched(
@@ -232,16 +250,16 @@ def _reject(object_id: str | None, code: str, reason: str, row: int | None = Non
 
 def _keep(item: _Item, data: bytes, folder: Path, journal: IO[str]) -> None:
     path = _path(item, folder)
-    temporary = path.with_suffix(".part")
+    temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(data)
     os.replace(temporary, path)
-    record = {"asset_id": item.asset_id, "url": item.url, "bytes": len(data), "sha256": sha256(data).hexdigest()}
+    record = {"asset_id": item.stem, "url": item.url, "bytes": len(data), "sha256": sha256(data).hexdigest()}
     journal.write(json.dumps(record) + "\n")
     journal.flush()
 
 
 def _path(item: _Item, folder: Path) -> Path:
-    return folder / "images" / f"{item.asset_id}.jpg"
+    return folder / "images" / f"{item.stem}.jpg"
 
 
 def _read_journal(folder: Path) -> dict[str, dict[str, Any]]:
@@ -255,7 +273,7 @@ def _read_journal(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _is_cached(item: _Item, cache: dict[str, dict[str, Any]], folder: Path) -> bool:
-    record, path = cache.get(item.asset_id), _path(item, folder)
+    record, path = cache.get(item.stem), _path(item, folder)
     return bool(record and record["url"] == item.url and path.is_file() and path.stat().st_size == record["bytes"])
 
 
@@ -270,7 +288,7 @@ def _write_source(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    assets = {item.object_id: item.asset_id for item in images}
+    assets = {item.object_id: object_id_of(f"{item.stem}.jpg") for item in images}  # as every stage reads the name
     table = table.filter(pc.is_in(table["object_id"], value_set=pa.array(list(assets), pa.string())))
     column = pa.array([assets[object_id] for object_id in table["object_id"].to_pylist()], pa.string())
     write_table(table.add_column(1, "asset_id", column), folder / "catalog.parquet")

@@ -28,7 +28,7 @@ FILES_PER_CHUNK = 128
 
 @dataclass(frozen=True)
 class Input:
-    """One source: its configuration with real paths, its files, and once read its rows, faults and columns."""
+    """One source: its configuration with real paths, its files, and once read its rows, faults, columns and remarks."""
 
     config: SourceConfig
     files: ImageFiles
@@ -36,6 +36,7 @@ class Input:
     rejects: tuple[dict[str, str | None], ...] = ()
     without_image: int = 0
     columns: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def fractions_of(wanted: PrepareConfig, validation: float | None = None) -> dict[str, float]:

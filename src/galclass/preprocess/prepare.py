@@ -46,6 +46,11 @@ from galclass.preprocess.tables import (
 PLACES = "places.parquet"
 TOO_MANY = "too_many_rejects.parquet"
 """All rejects of a run that failed for their number."""
+_SAME_SETTINGS = (
+    *("frame_px", "stored_px", "id_column", "label_column", "file_column", "ra_column", "dec_column"),
+    *("table", "labels", "votes"),
+)
+"""Settings that the section `prepare` and a source have in common."""
 
 
 def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> PrepareSummary:
@@ -85,6 +90,7 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
         "without_image": sum(part.without_image for part in inputs),
         "sources": [part.config.name for part in inputs],
         "columns": list(dict.fromkeys(name for part in inputs for name in part.columns)),
+        "remarks": [remark for part in inputs for remark in part.remarks],
         "seed": config.seed,
         "split": fractions_of(config.prepare),
     }
@@ -119,7 +125,8 @@ def _sources(config: Config) -> list[SourceConfig]:
         raise ConfigError("images and catalog go together", where="prepare", advice="give both or neither")
     if wanted.images is not None and wanted.catalog is not None:
         found = SourceConfig("local", wanted.images, wanted.catalog, wanted.mapping, wanted.catalog_format)
-        return [_with_real_paths(replace(found, frame_px=wanted.frame_px, stored_px=wanted.stored_px))]
+        same = {name: getattr(wanted, name) for name in _SAME_SETTINGS}
+        return [_with_real_paths(replace(found, **same))]
     brought = open_source(config)
     mapping = str(brought.mapping) if brought.mapping else None
     return [
@@ -157,11 +164,12 @@ def _open(source: SourceConfig) -> Input:
 def _read_rows(part: Input, wanted: PrepareConfig) -> Input:
     """Read a source's catalog and keep the rows that have an image."""
     source, report = part.config, CatalogReport()
-    columns = CatalogColumns(
-        source.id_column, source.label_column, source.file_column, votes=source.votes, labels=source.labels
-    )
     table = read_catalog(
-        source.catalog, format=source.catalog_format, mapping=source.mapping, columns=columns, report=report
+        source.catalog,
+        format=source.catalog_format,
+        mapping=source.mapping,
+        columns=CatalogColumns.of(source),
+        report=report,
     )
     if wanted.max_rejects == 0:
         report.raise_rejects(source.catalog)
@@ -189,7 +197,11 @@ def _read_rows(part: Input, wanted: PrepareConfig) -> Input:
     ]
     there = part.files.names.keys() | {file_key(fault.name) for fault in part.files.listing.faults}
     without_image = sum(key not in there for key in keys)
-    return replace(part, rows=rows, rejects=(*rejects, *faulty), without_image=without_image, columns=report.columns)
+    remarks = tuple(f"{source.name}: {remark}" for remark in report.remarks)
+    return replace(
+        part, rows=rows, rejects=(*rejects, *faulty), without_image=without_image, columns=report.columns,
+        remarks=remarks,
+    )  # fmt: skip
 
 
 def _with_files(table: pa.Table, keys: list[str | None], part: Input) -> pa.Table:
@@ -317,4 +329,5 @@ def _summary(folder: Path, facts: dict[str, Any], cut: int, begin: float) -> Pre
         facts.get("repeated", 0),
         facts.get("kept_groups", 0),
         FileCounts.from_facts(facts.get("files")),
+        tuple(facts.get("remarks", ())),
     )

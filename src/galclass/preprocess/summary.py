@@ -80,6 +80,8 @@ class PrepareSummary:
         Pictures that several objects share, kept by `prepare.duplicates`.
     files : FileCounts or None
         None where an older version prepared them.
+    remarks : tuple of str
+        What a user should know of the catalogs' rows that stayed, such as labels whose votes end early.
     """
 
     folder: Path
@@ -94,6 +96,7 @@ class PrepareSummary:
     repeated: int = 0
     kept_groups: int = 0
     files: FileCounts | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -124,4 +127,4 @@ class PrepareSummary:
         if self.labelled == 0:
             shown = ", ".join(self.columns[:12])
             line += f"\nno labels in the columns {shown}: name theirs with label_column in [[prepare.sources]]"
-        return line
+        return "\n".join((line, *self.remarks))

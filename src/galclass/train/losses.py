@@ -160,8 +160,12 @@ def within_loss(logits: Tensor, targets: Targets) -> Tensor:
 
 
 def fine_loss(logits: Tensor, targets: Targets) -> Tensor:
-    """Give -log P(fine class) of the head for debiased labels, 0 where there is none, (n,)."""
-    return -(functional.log_softmax(logits.float(), 1) * targets.fine).sum(1)
+    """Give -log P(fine label) of the head for debiased labels, 0 where there is none, (n,).
+
+    A label that stands for several classes is given the sum of their probabilities.
+    """
+    log_p = functional.log_softmax(logits.float(), 1)
+    return -torch.logsumexp(log_p.masked_fill(~targets.fine, -1e9), 1) * targets.fine.any(1)
 
 
 class DebiasedVotes(Protocol):

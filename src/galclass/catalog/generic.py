@@ -1,0 +1,189 @@
+"""The reader of tables of any make: columns by the user's word or by the usual names.
+
+Takes a raw table, gives object_id, asset_id, label, votes under gz2_hart16 names, and the other columns as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from galclass.catalog.columns import ROW, Columns, as_float, as_labels
+from galclass.catalog.identifiers import ids_as_text, plain_text_or_numbers
+from galclass.catalog.report import CatalogReport
+from galclass.catalog.text import LABEL_COLUMNS
+from galclass.catalog.votes import RAW_KINDS, gz2_votes, label_by_votes
+from galclass.errors import CatalogError
+from galclass.image_names import READ_SUFFIXES, object_id_of, suffix_of
+
+
+class ColumnSettings(Protocol):
+    """The settings of a catalog's columns, as two sections of the configuration have them."""
+
+    @property
+    def id_column(self) -> str | None:
+        """Object ids."""
+
+    @property
+    def label_column(self) -> str | None:
+        """Labels."""
+
+    @property
+    def file_column(self) -> str | None:
+        """Image files."""
+
+    @property
+    def ra_column(self) -> str | None:
+        """Right ascension."""
+
+    @property
+    def dec_column(self) -> str | None:
+        """Declination."""
+
+    @property
+    def table(self) -> str | None:
+        """Which table of a file."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Labels renamed."""
+
+    @property
+    def votes(self) -> Mapping[str, str]:
+        """Vote columns renamed."""
+
+
+@dataclass(frozen=True)
+class CatalogColumns:
+    """Which columns of a table mean what; None looks for the usual names.
+
+    Attributes
+    ----------
+    id, label, file : str or None
+        Object id; class, gz2_class or coarse label; image file (its name without suffix is the asset_id).
+    votes : mapping of str to str
+        Column -> gz2_hart16 name, e.g. {"p_smooth": "t01_smooth_or_features_a01_smooth_fraction"}.
+    labels : mapping of str to str
+        Label of the table -> class, gz2_class or coarse label; "" for labels that say nothing about our classes.
+    ra, dec : str or None
+        Position: degrees, or sexagesimal text.
+    table : str or None
+        Which table of a file with several: number or name; None takes the first.
+    """
+
+    id: str | None = None
+    label: str | None = None
+    file: str | None = None
+    votes: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ra: str | None = None
+    dec: str | None = None
+    table: str | None = None
+
+    @classmethod
+    def of(cls, settings: ColumnSettings) -> CatalogColumns:
+        """Return what a section of the configuration says (`SourceConfig`, `PrepareConfig`)."""
+        return cls(
+            id=settings.id_column,
+            label=settings.label_column,
+            file=settings.file_column,
+            votes=settings.votes,
+            labels=settings.labels,
+            ra=settings.ra_column,
+            dec=settings.dec_column,
+            table=settings.table,
+        )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Columns that are text whatever they look like."""
+        return frozenset(name for name in (self.id, self.label, self.file) if name)
+
+    @property
+    def is_generic(self) -> bool:
+        """Whether the user says what the columns of a generic table mean."""
+        return bool(self.names or self.votes or self.labels)
+
+
+_ID_NAMES = (
+    *("object_id", "dr7objid", "objid", "galaxy_id", "galaxyid", "iauname", "id_str", "asset_id", "id"),
+    *("image", "name"),
+)
+_FILE_NAMES = ("file", "filename", "file_name", "path", "image_file")
+_RESERVED = frozenset({"object_id", "asset_id", "label", "source", "sha256", "row", "file", "code", "reason"})
+"""Names of the prepared index that a column of the user's may not take."""
+
+
+def read_generic(columns: Columns, report: CatalogReport, chosen: CatalogColumns) -> Any:
+    """Read a table of any make; columns that mean nothing to us are handed on as they are."""
+    named = (chosen.id, chosen.label, chosen.file, chosen.ra, chosen.dec, *chosen.votes)
+    columns.require([name for name in named if name])
+    id_name = chosen.id or columns.first(*_ID_NAMES)
+    file_name = chosen.file or columns.first(*_FILE_NAMES)
+    if id_name is None and file_name is None:
+        columns.require(["object_id"], advice="name the column of ids with id_column (--id-column on the command line)")
+    label_name = chosen.label or columns.first(*LABEL_COLUMNS)
+    ids, assets = _ids_and_assets(columns, id_name, file_name, chosen.id is None, report)
+    data = {ROW: columns.get(ROW), "object_id": ids, "asset_id": assets, "label": None}
+    votes: dict[str, Any] = gz2_votes(columns)
+    for source, target in chosen.votes.items():
+        votes[target] = as_float(columns.get(source), columns.real_name(source), columns.where)
+    data["label"] = (
+        _labels(columns, label_name, chosen.labels)
+        if label_name
+        else label_by_votes(votes, ("debiased", *RAW_KINDS), len(ids), report)
+    )
+    used = {str(name).lower() for name in (id_name, file_name, label_name, *chosen.votes, *votes) if name} | {ROW}
+    for name in columns.table.column_names:
+        if name.lower() not in used:
+            data[f"catalog_{name}" if name in _RESERVED else name] = _handed_on(columns.table[name], columns.where)
+    return pa.table({**data, **votes})
+
+
+def _handed_on(column: Any, where: str) -> Any:
+    """Return a column so that it can stand under those of other sources: text as text, without dictionaries."""
+    try:
+        return plain_text_or_numbers(column, where)
+    except CatalogError:  # bytes that mean nothing here
+        return pc.cast(pa.nulls(len(column)), pa.string())
+
+
+def _ids_and_assets(
+    columns: Columns, id_name: str | None, file_name: str | None, by_usual_name: bool, report: CatalogReport
+) -> tuple[Any, Any]:
+    if id_name is None or (by_usual_name and id_name == "image"):  # a table of files: their names are the ids
+        ids = file_keys(columns, str(id_name or file_name), report)
+        return ids, file_keys(columns, file_name, report) if file_name else ids
+    ids = ids_as_text(columns.get(id_name), columns.at(id_name), report)
+    if file_name is not None:
+        return ids, file_keys(columns, file_name, report)
+    if columns.has("asset_id"):
+        return ids, asset_keys(columns, "asset_id", report)
+    return ids, ids
+
+
+def asset_keys(columns: Columns, name: str, report: CatalogReport) -> Any:
+    """Return a column of asset ids; where users wrote the file's name, without the suffix of an image."""
+    keys = ids_as_text(columns.get(name), columns.at(name), report)
+    with_suffix = pc.match_substring_regex(keys, r"(?i)\.(jpe?g|jpe|jfif|png|bmp|dib)$")
+    if not pc.any(with_suffix).as_py():
+        return keys
+    texts = [object_id_of(key) if key and suffix_of(key) in READ_SUFFIXES else key for key in keys.to_pylist()]
+    return pa.array(texts, pa.string())
+
+
+def file_keys(columns: Columns, name: str, report: CatalogReport) -> Any:
+    """Return the key of each file of a column: its name without folders and without the suffix of an image."""
+    texts = ids_as_text(columns.get(name), columns.at(name), report).to_pylist()
+    return pa.array([object_id_of(text) or None if text else None for text in texts], pa.string())
+
+
+def _labels(columns: Columns, name: str, renamed: Mapping[str, str]) -> Any:
+    text = as_labels(columns.get(name), name, columns.where)
+    if not renamed:
+        return text
+    return pa.array([renamed.get(label, label) or None for label in text.to_pylist()], pa.string())

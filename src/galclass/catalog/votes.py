@@ -1,0 +1,126 @@
+"""Vote columns of a table as arrays, and the labels that follow from them.
+
+Takes columns under gz2_hart16 names, gives labels by `galclass.catalog.voting`, and counts those that end early.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from galclass.catalog.columns import Columns, as_float
+from galclass.catalog.report import CatalogReport
+from galclass.catalog.voting import label_from_votes
+from galclass.clean_samples import CLEAN_LABELS, clean_kind
+from galclass.morphology import QUESTIONS
+
+VOTE_KINDS = ("count", "weight", "fraction", "weighted_fraction", "debiased", "flag")
+STEMS = tuple(column for question in QUESTIONS.values() for column in question.columns)
+RAW_KINDS = ("weighted_fraction", "fraction", "weight", "count")
+"""Kinds of votes that are not debiased, the best first."""
+
+
+def gz2_votes(columns: Columns) -> dict[str, Any]:
+    """Return the vote columns that a table has under gz2_hart16 names, as float32; a blank is null."""
+    votes = {}
+    for stem in STEMS:
+        for kind in VOTE_KINDS:
+            name = f"{stem}_{kind}"
+            if columns.has(name):
+                votes[name] = _as_float32(columns, name)
+    return votes
+
+
+def _as_float32(columns: Columns, name: str) -> Any:
+    column = columns.chunks(name)
+    if column.type == pa.float32() and not pc.any(pc.is_nan(column)).as_py():
+        return column
+    return pc.cast(as_float(columns.get(name), name, columns.where), pa.float32(), safe=False)
+
+
+def label_by_votes(votes: Mapping[str, Any], kinds: Sequence[str], count: int, report: CatalogReport) -> Any:
+    """Return a label for each row that is as deep as its votes reach; null where nobody answered.
+
+    Parameters
+    ----------
+    votes : mapping of str to array (count,)
+        Columns `<stem>_<kind>`; a column that is not there is unknown for all rows.
+    kinds : sequence of str
+        Which votes to take, in the order of preference; a row takes the first in which its first question has an
+        answer.
+    count : int
+        Number of rows.
+    report : CatalogReport
+        Gets the labels that end early, and how many are from raw votes.
+
+    Returns
+    -------
+    pyarrow.Array of str, (count,)
+    """
+    labels: list[str | None] = [None] * count
+    ends: list[str | None] = [None] * count
+    from_raw = 0
+    for kind in kinds:
+        matrix = _fractions(votes, kind, count)
+        if matrix is None:
+            continue
+        for row, values in enumerate(matrix.tolist()):
+            if labels[row] is None:
+                voted = label_from_votes(dict(zip(STEMS, values, strict=True)))
+                labels[row], ends[row] = voted.label, voted.stopped_at
+                from_raw += voted.label is not None and kind in RAW_KINDS
+    for question, rows in sorted(Counter(end for end in ends if end is not None).items()):
+        report.stop(question, rows)
+    report.note("label_from_raw_votes", from_raw)
+    return pa.array(labels, pa.string())
+
+
+def _fractions(votes: Mapping[str, Any], kind: str, count: int) -> Any:
+    """Return the fractions of a kind, (count, 37), NaN where unknown; None if the first question has no column."""
+    names = [f"{stem}_{kind}" for stem in STEMS]
+    if not any(name in votes for name in names[: len(QUESTIONS["t01_smooth_or_features"].answers)]):
+        return None
+    matrix = np.full((count, len(STEMS)), np.nan)
+    for place, name in enumerate(names):
+        if name in votes:
+            matrix[:, place] = np.asarray(votes[name], dtype=np.float64)
+    if kind in ("count", "weight"):
+        start = 0
+        for question in QUESTIONS.values():
+            part = slice(start, start + len(question.answers))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                matrix[:, part] /= matrix[:, part].sum(axis=1, keepdims=True)
+            start = part.stop
+    return matrix
+
+
+def filled_labels(labels: Any, votes: Mapping[str, Any], kinds: Sequence[str], report: CatalogReport) -> Any:
+    """Return published labels, and where one is blank the label that the row's votes give."""
+    missing = np.flatnonzero(labels.is_null().to_numpy(zero_copy_only=False))
+    if not len(missing):
+        return labels
+    rows = pa.array(missing)
+    few = {name: pc.take(column, rows) for name, column in votes.items()}
+    found = label_by_votes(few, kinds, len(missing), report)
+    values = labels.to_pylist()
+    for row, label in zip(missing, found.to_pylist(), strict=True):
+        values[int(row)] = label
+    return pa.array(values, pa.string())
+
+
+def clean_labels(votes: Mapping[str, Any], kind: str, count: int, report: CatalogReport) -> Any:
+    """Return the clean class (one of five) of each row by raw fractions, null where the votes are clean for none."""
+    fractions = {
+        stem: np.asarray(votes[f"{stem}_{kind}"], dtype=np.float64)
+        if f"{stem}_{kind}" in votes
+        else np.full(count, np.nan)
+        for stem in STEMS
+    }
+    kinds = clean_kind(fractions)
+    report.note("no_clean_class", int((kinds < 0).sum()))
+    return pa.array([CLEAN_LABELS[kind] if kind >= 0 else None for kind in kinds], pa.string())
