@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sys
 import zipfile
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tiny_model import tiny_model  # noqa: E402  # tests/ is no package
 
+_NUMBERS = itertools.count(1)
 SERVICE = "/v1/services/galaxy-class/1.0"
 
 
@@ -67,6 +69,29 @@ def database(config: Config) -> Iterator[Database]:
     database = open_database(config.database_url)
     yield database
     database.close()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[object]:
+    """A PostgreSQL server of the tests' own."""
+    from database.cluster import Cluster, postgresql_programs
+
+    programs = postgresql_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: make test-deps")
+    server = Cluster(programs)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database of either kind."""
+    url = str(tmp_path / "either.db")
+    if request.param == "postgresql":
+        url = request.getfixturevalue("cluster").create_database(f"either_{next(_NUMBERS)}")
+    with open_database(url, migrate=True) as database:
+        yield database
 
 
 @pytest.fixture

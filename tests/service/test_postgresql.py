@@ -16,9 +16,10 @@ from tiny_model import tiny_model
 from galclass.config import Config, load_config
 from galclass.database import Registry, Services, open_database
 from galclass.service import create_app
-from galclass.service import jobs as jobs_module
-from galclass.service.inputs import ImageInput
-from galclass.service.jobs import Job, Jobs
+from galclass.service import job_queue as queue_module
+from galclass.service.job_queue import JobQueue
+from galclass.service.job_rows import Job, JobImage
+from galclass.service.jobs import Jobs
 
 URL = "/v1/services/galaxy-class/latest/batches"
 
@@ -89,13 +90,14 @@ def test_a_cancelled_batch_stays_cancelled(postgresql: Config, galaxies: dict[st
 
 def test_each_of_many_jobs_goes_to_one_worker(postgresql: Config, galaxy: bytes) -> None:
     with open_database(postgresql.database_url) as database:
-        jobs = Jobs(database, 7)
-        made = [jobs.create("galaxy-class", "1.0", "test").id for _ in range(20)]
+        jobs, queue = Jobs(database, 7), JobQueue(database)
+        made = [jobs.create("galaxy-class", "1.0", "test", client=str(n % 3)).id for n in range(20)]
         for job_id in made:
-            jobs.add(job_id, [ImageInput("a", galaxy)])
+            jobs.add(job_id, [JobImage("a", galaxy)])
             jobs.start(job_id)
         with ThreadPoolExecutor(5) as pool:
-            claimed = [job.id for job in pool.map(lambda _: jobs.claim(), range(25)) if job is not None]
+            claims = pool.map(lambda _: queue.claim(), range(25))
+            claimed = [claim.job.id for claim in claims if claim is not None]
     assert sorted(claimed) == sorted(made)
 
 
@@ -105,7 +107,13 @@ def jobs(postgresql: Config) -> Iterator[Jobs]:
         yield Jobs(database, 7)
 
 
-def side_by_side(first: Callable[[], Job | None], second: Callable[[], Job]) -> Job:
+@pytest.fixture
+def queue(postgresql: Config) -> Iterator[JobQueue]:
+    with open_database(postgresql.database_url) as database:
+        yield JobQueue(database)
+
+
+def side_by_side(first: Callable[[], object], second: Callable[[], Job]) -> Job:
     """Begin the second while the first is in the middle of its transaction; give what the second gives."""
     with ThreadPoolExecutor(2) as pool:
         began = pool.submit(first)
@@ -122,33 +130,40 @@ def slow_adding(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("slow_adding")
-def test_two_additions_at_one_time_keep_the_images_of_both(jobs: Jobs) -> None:
+def test_two_additions_at_one_time_keep_the_images_of_both(jobs: Jobs, queue: JobQueue) -> None:
     job = jobs.create("galaxy-class", "1.0", "test")
-    add = [partial(jobs.add, job.id, [ImageInput(name, b"x")]) for name in ("a", "b")]
+    add = [partial(jobs.add, job.id, [JobImage(name, b"x")]) for name in ("a", "b")]
     assert side_by_side(*add).total == 2
-    assert [item.object_id for item in jobs.next_items(job.id)] == ["a", "b"]
+    jobs.start(job.id)
+    claim = queue.claim()
+    assert claim is not None
+    assert [item.object_id for item in queue.next_items(claim)] == ["a", "b"]
     jobs.cancel(job.id)
 
 
 @pytest.mark.usefixtures("slow_adding")
 def test_a_start_waits_for_the_addition_before_it(jobs: Jobs) -> None:
     job = jobs.create("galaxy-class", "1.0", "test")
-    started = side_by_side(lambda: jobs.add(job.id, [ImageInput("a", b"x")]), lambda: jobs.start(job.id))
+    started = side_by_side(lambda: jobs.add(job.id, [JobImage("a", b"x")]), lambda: jobs.start(job.id))
     assert (started.state, started.total) == ("queued", 1)
     jobs.cancel(job.id)
 
 
-def test_a_cancelled_job_is_not_done_in_spite_of_it(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = jobs.submit("galaxy-class", "1.0", "test", [ImageInput("a", b"x")])
-    assert jobs.claim().id == job.id
-    plain = jobs_module._set
+def test_a_cancelled_job_is_not_done_in_spite_of_it(
+    jobs: Jobs, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = jobs.submit("galaxy-class", "1.0", "test", [JobImage("a", b"x")])
+    claim = queue.claim()
+    assert claim is not None
+    assert claim.job.id == job.id
+    plain = queue_module.set_values
 
     def slow(connection, job_id: str, **values: object) -> None:
         time.sleep(0.5 if values.get("state") == "done" else 0)
         plain(connection, job_id, **values)
 
-    monkeypatch.setattr(jobs_module, "_set", slow)
-    told = side_by_side(lambda: jobs.finish(job.id), lambda: jobs.cancel(job.id))
+    monkeypatch.setattr(queue_module, "set_values", slow)
+    told = side_by_side(lambda: queue.finish(claim), lambda: jobs.cancel(job.id))
     assert jobs.get(job.id).state == told.state
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import update
+from sqlalchemy import select
 from tiny_model import tiny_model
 
 from galclass.config import Config
@@ -20,21 +21,27 @@ from galclass.database.types import now
 from galclass.errors import DatabaseError, ModelError
 from galclass.scoring import Scorer
 from galclass.service import create_app
-from galclass.service.inputs import ImageInput
-from galclass.service.jobs import LOST_S, Jobs
+from galclass.service.job_queue import LOST_S, MAX_TRIES, JobQueue
+from galclass.service.job_rows import JobImage
+from galclass.service.jobs import Jobs
 from galclass.service.models import LoadedModels
+from galclass.service.sweep import Sweeper
 from galclass.service.worker import JobWorker
 
 
 def queued(jobs: Jobs, galaxy: bytes) -> str:
     job = jobs.create("galaxy-class", "1.0", "test")
-    jobs.add(job.id, [ImageInput("a", galaxy)])
+    jobs.add(job.id, [JobImage("a", galaxy)])
     return jobs.start(job.id).id
 
 
+def worker_of(database: Database, scorer_of: Callable[[str, str], Scorer]) -> JobWorker:
+    return JobWorker(JobQueue(database), Sweeper(database), scorer_of)
+
+
 @contextmanager
-def working(jobs: Jobs, scorer_of: Callable[[str, str], Scorer]) -> Iterator[JobWorker]:
-    worker = JobWorker(jobs, scorer_of)
+def working(database: Database, scorer_of: Callable[[str, str], Scorer]) -> Iterator[JobWorker]:
+    worker = worker_of(database, scorer_of)
     worker.start()
     try:
         yield worker
@@ -70,24 +77,22 @@ def test_a_job_waits_while_the_database_is_away(database: Database, galaxy: byte
         return Scorer(tiny_model(0))
 
     job_id = queued(jobs, galaxy)
-    worker = JobWorker(jobs, scorer_of)
+    worker = worker_of(database, scorer_of)
     with pytest.raises(DatabaseError):
         worker.work_once()
     assert jobs.get(job_id).state == "running"
     away[0] = False
-    with database.write() as connection:
-        connection.execute(update(job_table).values(updated_at=now() - timedelta(seconds=2 * LOST_S)))
-    assert worker.work_once()
+    assert worker.work_once()  # at once, not when the claim is old
     assert (jobs.get(job_id).state, jobs.get(job_id).done) == ("done", 1)
 
 
 def test_a_model_that_fails_while_it_scores_fails_its_job(database: Database, galaxy: bytes) -> None:
     jobs = Jobs(database, 7)
     job_id = queued(jobs, galaxy)
-    worker = JobWorker(jobs, lambda *_: Failing(ModelError("its graph fails", got="a path of the server")))
+    worker = worker_of(database, lambda *_: Failing(ModelError("its graph fails", got="a path of the server")))
     assert worker.work_once()
     assert (jobs.get(job_id).state, jobs.get(job_id).error) == ("failed", "its graph fails")
-    assert not worker.work_once()
+    assert [worker.work_once() for _ in range(5)][-1] is False  # its image is freed, and nothing is left to do
 
 
 def test_what_nobody_expected_fails_its_job_and_the_next_one_is_scored(
@@ -96,7 +101,7 @@ def test_what_nobody_expected_fails_its_job_and_the_next_one_is_scored(
     jobs = Jobs(database, 7)
     first, second = queued(jobs, galaxy), queued(jobs, galaxy)
     scorers = iter([Failing(MemoryError("secret detail")), Scorer(tiny_model(0))])
-    with caplog.at_level(logging.ERROR, "galclass.service"), working(jobs, lambda *_: next(scorers)):
+    with caplog.at_level(logging.ERROR, "galclass.service"), working(database, lambda *_: next(scorers)):
         error = wait_for(jobs, first, "failed")
         wait_for(jobs, second, "done")
     assert error == "the server failed on this job; its log has the reason"
@@ -107,16 +112,16 @@ def test_the_thread_outlives_a_look_for_jobs_that_fails(
     database: Database, galaxy: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs, tried = Jobs(database, 7), []
-    claim = Jobs.claim
+    claim = JobQueue.claim
 
-    def breaks_once(self: Jobs):
+    def breaks_once(self: JobQueue):
         tried.append(1)
         if len(tried) == 1:
             raise RuntimeError("claim")
         return claim(self)
 
-    monkeypatch.setattr(Jobs, "claim", breaks_once)
-    with working(jobs, lambda *_: Scorer(tiny_model(0))):
+    monkeypatch.setattr(JobQueue, "claim", breaks_once)
+    with working(database, lambda *_: Scorer(tiny_model(0))):
         wait_for(jobs, queued(jobs, galaxy), "done")
 
 
@@ -130,3 +135,76 @@ def test_a_damaged_model_fails_a_job_of_the_server(config: Config, database: Dat
     monkeypatch.setattr(LoadedModels, "get", refuse)
     with TestClient(create_app(config)):
         assert wait_for(Jobs(database, 7), job_id, "failed") == "not an ONNX model"
+
+
+class Slow(Scorer):
+    """A scorer whose decoding hangs until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(tiny_model(0))
+        self.began, self.go_on = threading.Event(), threading.Event()
+
+    def score(self, *arguments, **options):
+        self.began.set()
+        assert self.go_on.wait(30)
+        return super().score(*arguments, **options)
+
+
+def test_a_server_stops_beside_a_slow_decode_and_its_job_is_free_at_once(
+    database: Database, galaxy: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs, slow = Jobs(database, 7), Slow()
+    job_id = queued(jobs, galaxy)
+    hanging = worker_of(database, lambda *_: slow)
+    hanging.start()
+    assert slow.began.wait(10)
+    began = time.monotonic()
+    hanging.stop(timeout_s=0.1)
+    assert time.monotonic() - began < 5
+    assert worker_of(database, lambda *_: Scorer(tiny_model(0))).work_once()
+    assert jobs.get(job_id).state == "done"
+    before = jobs.results(job_id, -1, 1)
+    slow.go_on.set()  # what it says now is too late
+    hanging._threads[0].join(10)
+    assert not hanging._threads[0].is_alive()
+    assert jobs.results(job_id, -1, 1) == before
+    assert "did not end in time" in caplog.text
+
+
+def test_signs_of_life_do_not_wait_for_the_work_but_end_where_it_hangs(
+    database: Database, galaxy: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, slow, later = Jobs(database, 7), Slow(), [0.0]
+    other = JobQueue(database, lambda: now() + timedelta(seconds=later[0]))
+    queued(jobs, galaxy)
+    worker = JobWorker(JobQueue(database), Sweeper(database), lambda *_: slow, other)
+    thread = threading.Thread(target=worker.work_once)
+    thread.start()
+    assert slow.began.wait(10)
+    later[0] = 2 * LOST_S
+    worker.beat_once()
+    assert other.claim() is None
+    monkeypatch.setattr("galclass.service.worker.HUNG_S", 0.0)
+    worker.beat_once()
+    later[0] += 2 * LOST_S
+    assert other.claim() is not None
+    slow.go_on.set()
+    thread.join(10)
+    assert jobs.results(jobs_id(database), -1, 1)[1] == []
+
+
+def jobs_id(database: Database) -> str:
+    with database.read() as connection:
+        return connection.scalar(select(job_table.c.id))
+
+
+def test_an_image_on_which_workers_were_lost_gets_the_reason(database: Database, galaxy: bytes) -> None:
+    jobs = Jobs(database, 7)
+    job_id = queued(jobs, galaxy)
+    queue = JobQueue(database)
+    for _ in range(MAX_TRIES):
+        queue.release(queue.claim(), lost=True)
+    assert worker_of(database, lambda *_: Slow()).work_once()  # it does not get to score
+    ((_, record),) = jobs.results(job_id, -1, 1)[1]
+    assert record["error"]["code"] == "worker_lost"
+    assert jobs.get(job_id).state == "done"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt
 
 from galclass.config.strict import STRICT
 
@@ -123,6 +125,16 @@ class ServeConfig:
         to 64 KiB may take a quarter of it.
     job_days : float
         Days until a batch job and its results are deleted.
+    max_jobs : int
+        Jobs of all clients that wait or run; as many more may be open.
+    client_jobs : int
+        Jobs of one token or address that are open, wait or run.
+    client_images : int
+        Images in jobs of one token or address that wait for their results.
+    client_bytes, total_bytes : int
+        What the jobs of one token or address, and of all, may store: images, and 4 KiB for each row and its result.
+    min_free_bytes : int
+        Room that the disk of a SQLite file must keep: below, jobs, labels and publications are refused with 507.
     """
 
     __pydantic_config__ = STRICT
@@ -143,7 +155,13 @@ class ServeConfig:
     url_hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     max_decode_s: float = 1.0
-    job_days: float = 7.0
+    job_days: Annotated[float, Gt(0)] = 7.0
+    max_jobs: Annotated[int, Ge(1)] = 100
+    client_jobs: Annotated[int, Ge(1)] = 20
+    client_images: Annotated[int, Ge(1)] = 200_000
+    client_bytes: Annotated[int, Ge(0)] = 1 << 30
+    total_bytes: Annotated[int, Ge(0)] = 8 << 30
+    min_free_bytes: Annotated[int, Ge(0)] = 1 << 30
 
 
 @dataclass(frozen=True)

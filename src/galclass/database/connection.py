@@ -25,6 +25,13 @@ BUSY_TIMEOUT_S = 30.0
 """How long a SQLite connection waits for another's short write."""
 
 _WRITES = "galclass_writes"
+_PRAGMAS = (
+    "journal_mode = WAL",
+    "journal_size_limit = 16777216",  # the WAL shrinks to 16 MiB again after a large transaction
+    "synchronous = NORMAL",
+    "foreign_keys = ON",
+    "cache_size = -32000",
+)
 
 
 class Database:
@@ -191,7 +198,9 @@ def _sqlite_engine(url: URL, functions: SqlScoring | None) -> Engine:
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, below
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "cache_size = -32000"):
+        if connection.execute("PRAGMA page_count").fetchone() == (0,):  # a new file: later it would take a VACUUM
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         if functions is not None:
             functions.install(connection)

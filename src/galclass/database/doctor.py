@@ -9,6 +9,7 @@ from galclass.database.models import ModelInfo
 from galclass.database.procedure import Finding, check_server
 from galclass.database.registry import Registry
 from galclass.database.schema import images, predictions, score_queue
+from galclass.database.space import Space, space_of
 from galclass.errors import DatabaseError, GalclassError
 
 _MAY_INSERT = """
@@ -95,16 +96,27 @@ def _inserters(database: Database) -> Finding:
     )
 
 
+def _room(space: Space) -> Finding:
+    size, free = f"{space.size_bytes / 1e6:,.1f} MB", f"{space.free_bytes / 1e6:,.1f} MB"
+    if space.incremental:
+        return Finding("room", True, f"{size}, of which {free} are free and given back while it is served")
+    needed = f"{2 * (space.size_bytes - space.free_bytes) / 1e6:,.1f} MB"
+    advice = f"`galclass db vacuum` frees it, once, with {needed} of free disk, and no writer meanwhile"
+    return Finding("room", True, f"{size}, of which {free} are free and kept: {advice}")
+
+
 def _place(database: Database) -> list[Finding]:
     if database.dialect == "sqlite":
         with database.read() as connection:
             mode = str(connection.scalar(text("PRAGMA journal_mode")))
             check = str(connection.scalar(text("PRAGMA quick_check")))
+            space = space_of(connection)
         return [
             Finding(
                 "journal", mode == "wal", mode, "the file lies on a file system without WAL: move it to a local disk"
             ),
             Finding("file", check == "ok", check, "restore it from a backup"),
+            _room(space),
         ]
     with database.read() as connection:
         count = connection.scalar(text("SELECT count(*) FROM pg_proc WHERE proname LIKE 'predict_galax%'")) or 0

@@ -24,6 +24,7 @@ _TYPES = {
         "json": "JSON",
         "timestamp": "TEXT",
         "double": "REAL",
+        "bigint": "INTEGER",
         "serial": "INTEGER PRIMARY KEY AUTOINCREMENT",
     },
     "postgresql": {
@@ -31,6 +32,7 @@ _TYPES = {
         "json": "JSONB",
         "timestamp": "TIMESTAMPTZ",
         "double": "DOUBLE PRECISION",
+        "bigint": "BIGINT",
         "serial": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
     },
 }

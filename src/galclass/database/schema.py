@@ -5,7 +5,7 @@ docs/database.md tells what they hold. A test compares this page with a freshly 
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, ForeignKey, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Double, ForeignKey, Integer, LargeBinary, MetaData, Table, Text
 from sqlalchemy.sql.schema import SchemaItem
 
 from galclass.database.types import JsonColumn, UtcTime
@@ -143,7 +143,17 @@ jobs = _table(
     _text("created_by"),
     Column("updated_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
+    _text("client"),
+    Column("img_bytes", BigInteger, nullable=False),
+    Column("turn", BigInteger, nullable=False),
+    Column("answered", Integer, nullable=False),
+    _text("worker", nullable=True),
+    Column("beat_at", UtcTime),
+    Column("takeovers", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("careful_to", Integer, nullable=False),
 )
+job_clients = _table("galaxy_job_clients", _key("client"), Column("turn", BigInteger, nullable=False))
 job_items = _table(
     "galaxy_job_items",
     Column("job_id", Text, ForeignKey("galaxy_jobs.id", ondelete="CASCADE"), primary_key=True),

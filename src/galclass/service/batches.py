@@ -16,10 +16,12 @@ from galclass.service.archives import read_zip
 from galclass.service.body import HeldBody
 from galclass.service.errors import RequestError
 from galclass.service.image_inputs import ImageInput
-from galclass.service.jobs import MAX_IMAGES, UNFINISHED, Job
+from galclass.service.job_rows import UNFINISHED, Job, JobImage, checked_images
 from galclass.service.openapi import BATCH_BODY, responses
 from galclass.service.outputs import JSON, choose_media_type, prediction_columns, table_response
 from galclass.service.predict import Name, Version
+from galclass.service.published import PublishedService
+from galclass.service.quotas import MAX_IMAGES, client_of
 from galclass.service.records import row_of
 from galclass.service.state import ServiceState, state_of
 
@@ -31,7 +33,7 @@ _MAX_RESULTS = 1000
 _MAX_SKIPPED = 100
 _ZIP_TYPES = ("application/zip", "application/x-zip-compressed", "application/x-zip")
 _ZIP = b"PK\x03\x04"
-_TAKES = (400, 401, 404, 408, 409, 413, 415, 422, 429, 503)
+_TAKES = (400, 401, 404, 408, 409, 413, 415, 422, 429, 503, 507)
 
 
 @router.post(
@@ -54,10 +56,12 @@ async def submit(
     no images. Every other file gets a record.
     """
     state = state_of(request)
-    record = (await state.resolve(name, version)).record
+    service = await state.resolve(name, version)
+    state.jobs.quotas.check_disk()
     async with state.bodies.hold(request) as body:
-        new, skipped = await _images(state, request, body)
-        create = partial(state.jobs.submit, record.name, record.version, actor.name, new, start=start)
+        new, skipped = await _images(state, request, body, service)
+        record, client = service.record, client_of(actor.key)
+        create = partial(state.jobs.submit, record.name, record.version, actor.name, new, start=start, client=client)
         return _filled(await run_in_threadpool(create), skipped)
 
 
@@ -70,8 +74,10 @@ async def submit(
 async def add_images(request: Request, _: Reader, id: JobId) -> schemas.FilledJob:
     """Add images to a job that was submitted with start=false; `skipped` as in the job's own request."""
     state = state_of(request)
+    state.jobs.quotas.check_disk()
+    job = await run_in_threadpool(state.jobs.get, id)
     async with state.bodies.hold(request) as body:
-        new, skipped = await _images(state, request, body)
+        new, skipped = await _images(state, request, body, await state.resolve(job.service, job.version))
         return _filled(await run_in_threadpool(state.jobs.add, id, new), skipped)
 
 
@@ -117,21 +123,32 @@ def job_results(
     return JSONResponse({**body, "total": job.total, "done": job.done}, headers=headers)
 
 
-@router.delete("/v1/jobs/{id}", summary="Cancel a job", responses=responses(401, 404, 422, 429, 503))
-def cancel_job(request: Request, _: Reader, id: JobId) -> schemas.JobRecord:
-    """Stop a job; the results it has can be read until it expires."""
-    return _shown(state_of(request).jobs.cancel(id))
+@router.delete("/v1/jobs/{id}", summary="Cancel or delete a job", responses=responses(401, 404, 422, 429, 503))
+def cancel_job(
+    request: Request,
+    _: Reader,
+    id: JobId,
+    results: Annotated[bool, Query(description="true deletes the results too: the job is gone")] = False,
+) -> schemas.JobRecord:
+    """Stop a job and free its images; the results it has can be read until it expires or is deleted."""
+    jobs = state_of(request).jobs
+    return _shown(jobs.delete(id) if results else jobs.cancel(id))
 
 
-async def _images(state: ServiceState, request: Request, body: HeldBody) -> tuple[list[ImageInput], list[str]]:
-    """Return the images of a body and the names of the files that were left out."""
+async def _images(
+    state: ServiceState, request: Request, body: HeldBody, service: PublishedService
+) -> tuple[list[JobImage], list[str]]:
+    """Return the images of a body, checked by their headers, and the names of the files that were left out."""
     content_type = request.headers.get("content-type", "")
     kind = content_type.split(";")[0].strip().lower()
+    images: Sequence[ImageInput]
+    skipped: list[str] = []
     if kind in _ZIP_TYPES or (kind == "application/octet-stream" and body.data.startswith(_ZIP)):
-        most = state.config.serve.max_body_bytes
-        found = await state.pool.run(read_zip, body.data, MAX_IMAGES, most, body.add)
-        return found.images, found.skipped
-    return list((await state.inputs(body, content_type, None, max_images=MAX_IMAGES, stored=True)).images), []
+        found = await state.pool.run(read_zip, body.data, MAX_IMAGES, state.config.serve.max_body_bytes, body.add)
+        images, skipped = found.images, found.skipped
+    else:
+        images = (await state.inputs(body, content_type, None, max_images=MAX_IMAGES, stored=True)).images
+    return await state.pool.run(checked_images, images, service.model), skipped
 
 
 def _filled(job: Job, skipped: list[str]) -> schemas.FilledJob:

@@ -129,7 +129,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     summary="Label a galaxy",
     status_code=201,
     openapi_extra=described(schemas.LabelBody),
-    responses=responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 503),
+    responses=responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 503, 507),
 )
 def add_label(request: Request, actor: Publisher, body: LabelBody) -> schemas.LabelRecord:
     """Store a class given by a person, with who and when; the same person's next label replaces it."""
@@ -143,6 +143,7 @@ def add_label(request: Request, actor: Publisher, body: LabelBody) -> schemas.La
         "labelled_by": actor.name,
         "labelled_at": now(),
     }
+    state.jobs.quotas.check_disk()
     _store_label(state, row)
     return _label_record(row)
 

@@ -57,12 +57,15 @@ STATUS: Mapping[str, int] = {
     "truncated": 422,
     "not_an_image": 422,
     "too_many_requests": 429,
+    "too_many_jobs": 429,
+    "client_quota": 429,
     "headers_too_large": 431,
     "internal": 500,
     "overloaded": 503,
     "not_ready": 503,
     "database": 503,
     "model": 503,
+    "storage_full": 507,
 }
 """HTTP status of every error code; codes of images that give no cutout and are not listed are 422."""
 

@@ -1,71 +1,44 @@
-"""Batch jobs as rows: images wait in the database, a worker scores them, results can be read as they come.
+"""Batch jobs as clients use them: make one, add images, start, cancel, read results, delete.
 
-Takes a database, writes `galaxy_jobs` and `galaxy_job_items`. A job survives a restart of everything: its
-state is in its rows, and a job whose worker died is taken over when its heartbeat is `LOST_S` old.
+Takes a database, writes `galaxy_jobs` and `galaxy_job_items`. A job survives a restart of everything: its state is in
+its rows. Workers take jobs from `JobQueue`.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, or_, select, update
+from sqlalchemy import Connection, select
 
 from galclass.database import Database
 from galclass.database.schema import images, job_items, jobs
 from galclass.database.types import now
-from galclass.scoring import Prediction
 from galclass.service.errors import RequestError
-from galclass.service.inputs import ImageInput
-from galclass.service.records import stored_record
-
-OPEN, QUEUED, RUNNING, DONE, CANCELLED, FAILED = "open", "queued", "running", "done", "cancelled", "failed"
-UNFINISHED = (OPEN, QUEUED, RUNNING)
-
-LOST_S = 15.0
-"""Age of a running job's last sign of life at which another worker takes it over."""
-
-MAX_UNFINISHED = 100
-"""Jobs that wait or run in one database; as many more may be open."""
+from galclass.service.job_rows import (
+    CANCELLED,
+    OPEN,
+    QUEUED,
+    UNFINISHED,
+    Job,
+    JobImage,
+    delete_items,
+    free_images,
+    get_row,
+    insert_images,
+    job_of,
+    lock_row,
+    set_values,
+)
+from galclass.service.quotas import MAX_IMAGES, JobLimits, Quotas
 
 OPEN_FOR = timedelta(hours=1)
 """Time after which an open job that got no more images is deleted: whoever opens jobs must not keep others out."""
 
-MAX_IMAGES = 100_000
-"""Images of one job."""
-
-CHUNK = 16
-"""Images scored between two signs of life."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A batch job; the columns of galaxy_jobs."""
-
-    id: str
-    service: str
-    version: str
-    state: str
-    total: int
-    done: int
-    error: str | None
-    created_at: datetime
-    created_by: str
-    updated_at: datetime
-    expires_at: datetime
-
-
-@dataclass(frozen=True)
-class JobItem:
-    """One image of a job that waits for its answer."""
-
-    position: int
-    object_id: str
-    img: bytes
-    frame_px: int | None
+_STEPS_AT_ONCE = 8
+"""Steps of freeing or deleting that the request itself does; the rest is done beside the work on other jobs."""
 
 
 class Jobs:
@@ -76,79 +49,97 @@ class Jobs:
     database : Database
     days : float
         Days from its start until a job and its results are deleted.
+    limits : JobLimits
     """
 
-    def __init__(self, database: Database, days: float) -> None:
+    def __init__(self, database: Database, days: float, limits: JobLimits | None = None) -> None:
         self._database = database
         self._days = timedelta(days=days)
+        self.quotas = Quotas(limits or JobLimits(), database.path)
 
-    def create(self, service: str, version: str, by: str) -> Job:
+    def create(self, service: str, version: str, by: str, *, client: str | None = None) -> Job:
         """Make an open job without images.
 
         Raises
         ------
         RequestError
-            `overloaded`, when `MAX_UNFINISHED` jobs are open.
+            What `submit` raises.
         """
-        return self.submit(service, version, by, (), start=False)
+        return self.submit(service, version, by, (), start=False, client=client)
 
-    def submit(self, service: str, version: str, by: str, new: Sequence[ImageInput], *, start: bool = True) -> Job:
+    def submit(
+        self,
+        service: str,
+        version: str,
+        by: str,
+        new: Sequence[JobImage],
+        *,
+        start: bool = True,
+        client: str | None = None,
+    ) -> Job:
         """Make a job with its images, queued or open for more; where anything fails, there is no job.
+
+        Parameters
+        ----------
+        service, version : str
+        by : str
+            Who is shown as the one who made it.
+        new : sequence of JobImage
+        start : bool
+            Whether it is queued at once.
+        client : str, optional
+            Whom it counts for; `by` where left out.
 
         Raises
         ------
         RequestError
-            `overloaded`, when `MAX_UNFINISHED` jobs wait or run, or as many are open; what `add` raises.
+            `too_many_jobs`, `overloaded`; what `add` raises.
         """
         moment, job_id = now(), secrets.token_urlsafe(16)
-        row = {
+        row: dict[str, Any] = {
             "id": job_id,
             "service_name": service,
             "service_version": version,
             "state": OPEN,
-            "total": 0,
-            "done": 0,
             "created_at": moment,
             "created_by": by,
             "updated_at": moment,
             "expires_at": moment + min(OPEN_FOR, self._days),
+            "client": by if client is None else client,
         }
+        row |= dict.fromkeys(("total", "done", "img_bytes", "turn", "answered", "takeovers", "tries", "careful_to"), 0)
         with self._database.write() as connection:
-            _check_room(connection, (QUEUED, RUNNING) if start else (OPEN,))
+            self.quotas.check_new_job(connection, row["client"], start=start)
+            self._check(connection, row, new)
             connection.execute(jobs.insert().values(**row))
-            if new:
-                self._add(connection, _get(connection, job_id), new)
+            insert_images(connection, row, new)
             if start:
                 self._queue(connection, job_id)
-            return _get(connection, job_id)
+            return job_of(get_row(connection, job_id))
 
-    def add(self, job_id: str, new: Sequence[ImageInput]) -> Job:
-        """Add images to an open job; a stored one stands for the image of its object id in the database.
+    def add(self, job_id: str, new: Sequence[JobImage]) -> Job:
+        """Add images to an open job; one without bytes stands for the stored image of its object id.
 
         Raises
         ------
         RequestError
-            `unknown_job`, `conflict` if it was started, `too_many_images`, `unknown_object`.
+            `unknown_job`, `conflict` if it was started, `too_many_images`, `unknown_object`, `client_quota`,
+            `storage_full`.
         """
         with self._database.write() as connection:
-            job = _locked(connection, job_id)
-            if job.state != OPEN:
-                raise RequestError("conflict", "the job is not open any more", got=job.state, field="id")
-            self._add(connection, job, new)
-            return _get(connection, job_id)
+            row = lock_row(connection, job_id)
+            if row["state"] != OPEN:
+                raise RequestError("conflict", "the job is not open any more", got=row["state"], field="id")
+            self._check(connection, row, new)
+            insert_images(connection, row, new)
+            set_values(connection, job_id, expires_at=now() + min(OPEN_FOR, self._days))
+            return job_of(get_row(connection, job_id))
 
-    def _add(self, connection: Connection, job: Job, new: Sequence[ImageInput]) -> None:
-        if job.total + len(new) > MAX_IMAGES:
+    def _check(self, connection: Connection, row: Any, new: Sequence[JobImage]) -> None:
+        if row["total"] + len(new) > MAX_IMAGES:
             raise RequestError("too_many_images", "too many images in one job", expected=f"at most {MAX_IMAGES}")
-        _check_stored(connection, [one.object_id for one in new if one.stored])
-        rows = [
-            {"job_id": job.id, "position": job.total + place, "object_id": one.object_id, "img": _data(one)}
-            for place, one in enumerate(new)
-        ]
-        if rows:
-            connection.execute(job_items.insert(), rows)
-        expires_at = now() + min(OPEN_FOR, self._days)
-        _set(connection, job.id, total=job.total + len(rows), expires_at=expires_at)
+        self.quotas.check_images(connection, row["client"], len(new), sum(len(one.data) for one in new))
+        _check_stored(connection, [one.object_id for one in new if not one.data and one.record is None])
 
     def start(self, job_id: str) -> Job:
         """Queue an open job; a started one is left as it is.
@@ -156,19 +147,19 @@ class Jobs:
         Raises
         ------
         RequestError
-            `unknown_job`; `overloaded`, when `MAX_UNFINISHED` jobs wait or run.
+            `unknown_job`; `overloaded`, when as many jobs wait or run as may.
         """
         with self._database.write() as connection:
-            if _locked(connection, job_id).state == OPEN:
-                _check_room(connection, (QUEUED, RUNNING))
+            if lock_row(connection, job_id)["state"] == OPEN:
+                self.quotas.check_room(connection, start=True)
                 self._queue(connection, job_id)
-            return _get(connection, job_id)
+            return job_of(get_row(connection, job_id))
 
     def _queue(self, connection: Connection, job_id: str) -> None:
-        _set(connection, job_id, state=QUEUED, expires_at=now() + self._days)
+        set_values(connection, job_id, state=QUEUED, expires_at=now() + self._days)
 
     def cancel(self, job_id: str) -> Job:
-        """Stop a job; the results it has stay until it expires.
+        """Stop a job and free its images; the results it has stay until it expires or is deleted.
 
         Raises
         ------
@@ -176,13 +167,40 @@ class Jobs:
             `unknown_job`.
         """
         with self._database.write() as connection:
-            if _locked(connection, job_id).state in UNFINISHED:
-                _set(connection, job_id, state=CANCELLED)
-                connection.execute(update(job_items).where(job_items.c.job_id == job_id).values(img=None))
-            return _get(connection, job_id)
+            row = lock_row(connection, job_id)
+            if row["state"] in UNFINISHED:
+                set_values(connection, job_id, state=CANCELLED, worker=None, beat_at=None)
+            job = job_of(get_row(connection, job_id))
+        after: int | None = row["answered"] - 1
+        for _ in range(_STEPS_AT_ONCE):
+            if job.state != CANCELLED or after is None:
+                break
+            with self._database.write() as connection:
+                lock_row(connection, job_id)
+                after = free_images(connection, job_id, after)
+        return job
+
+    def delete(self, job_id: str) -> Job:
+        """Stop a job and delete it with its images and results; returns what it was.
+
+        Raises
+        ------
+        RequestError
+            `unknown_job`.
+        """
+        job = self.cancel(job_id)
+        with self._database.write() as connection:
+            lock_row(connection, job_id)
+            past = now() - timedelta(seconds=1)
+            set_values(connection, job_id, expires_at=past)  # nobody sees it from here on
+        for _ in range(_STEPS_AT_ONCE):
+            with self._database.write() as connection:
+                if not delete_items(connection, job_id):
+                    break
+        return job
 
     def get(self, job_id: str) -> Job:
-        """Give a job.
+        """Return a job.
 
         Raises
         ------
@@ -190,107 +208,18 @@ class Jobs:
             `unknown_job`.
         """
         with self._database.read() as connection:
-            return _get(connection, job_id)
+            return job_of(get_row(connection, job_id))
 
     def results(self, job_id: str, after: int, limit: int) -> tuple[Job, list[tuple[int, dict[str, Any]]]]:
-        """Give a job and its next results: (position, record) in order."""
+        """Return a job and its next results: (position, record) in order, without gaps as long as it is unfinished."""
         c = job_items.c
         query = select(c.position, c.record).where(c.job_id == job_id, c.position > after, c.record.is_not(None))
         with self._database.read() as connection:
-            job = _get(connection, job_id)
+            row = get_row(connection, job_id)
+            if row["state"] in UNFINISHED:  # an image beyond may be refused already: who reads on would miss others
+                query = query.where(c.position < row["answered"])
             rows = connection.execute(query.order_by(c.position).limit(limit)).all()
-            return job, [(row.position, row.record) for row in rows]
-
-    def claim(self) -> Job | None:
-        """Take the oldest job that waits or whose worker is lost; None when there is none."""
-        lost = now() - timedelta(seconds=LOST_S)
-        waits = or_(jobs.c.state == QUEUED, (jobs.c.state == RUNNING) & (jobs.c.updated_at < lost))
-        with self._database.read() as connection:
-            if connection.scalar(select(jobs.c.id).where(waits).limit(1)) is None:
-                return None  # the usual case takes no write lock
-        with self._database.write() as connection:
-            query = select(jobs.c.id).where(waits).order_by(jobs.c.created_at).limit(1)
-            job_id = connection.scalar(query.with_for_update(skip_locked=True))
-            if job_id is None:
-                return None
-            _set(connection, job_id, state=RUNNING)
-            return _get(connection, job_id)
-
-    def next_items(self, job_id: str, after: int = -1) -> list[JobItem]:
-        """Give the next images of a job that have no answer, beyond a position up to which all have one."""
-        c = job_items.c
-        columns = (c.position, c.object_id, func.coalesce(c.img, images.c.img), images.c.frame_px, c.img.is_(None))
-        joined = job_items.outerjoin(images, images.c.object_id == c.object_id)
-        waiting = (c.job_id == job_id, c.position > after, c.record.is_(None))
-        query = select(*columns).select_from(joined).where(*waiting)
-        with self._database.read() as connection:
-            rows = connection.execute(query.order_by(c.position).limit(CHUNK)).all()
-        return [JobItem(row[0], row[1], bytes(row[2] or b""), row[3] if row[4] else None) for row in rows]
-
-    def save(self, job_id: str, items: Sequence[JobItem], predictions: Sequence[Prediction]) -> bool:
-        """Store answers and give a sign of life; False when the job is not running any more.
-
-        An image that has an answer keeps it, so that two workers on one job, of which one was thought lost, count
-        each image once.
-        """
-        c = job_items.c
-        with self._database.write() as connection:
-            job = _locked(connection, job_id)
-            if job.state != RUNNING:
-                return False
-            new = 0
-            for item, prediction in zip(items, predictions, strict=True):
-                where = (c.job_id == job_id, c.position == item.position, c.record.is_(None))
-                values = {"record": stored_record(prediction), "img": None}
-                new += connection.execute(update(job_items).where(*where).values(**values)).rowcount
-            _set(connection, job_id, done=job.done + new)
-            return True
-
-    def finish(self, job_id: str, error: str | None = None) -> None:
-        """Mark a running job as done, or as failed for a reason."""
-        with self._database.write() as connection:
-            if _locked(connection, job_id).state == RUNNING:
-                _set(connection, job_id, state=FAILED if error else DONE, error=error)
-
-    def expire(self) -> int:
-        """Delete jobs past their time with their images and results; gives how many."""
-        with self._database.write() as connection:
-            return connection.execute(delete(jobs).where(jobs.c.expires_at < now())).rowcount
-
-
-def _get(connection: Connection, job_id: str) -> Job:
-    return _job(connection, select(jobs).where(jobs.c.id == job_id))
-
-
-def _locked(connection: Connection, job_id: str) -> Job:
-    """Give a job as it is, and keep other writers away from it until the transaction ends.
-
-    Without, PostgreSQL would let two transactions read the same state and both go on from it.
-    """
-    return _job(connection, select(jobs).where(jobs.c.id == job_id).with_for_update())
-
-
-def _job(connection: Connection, query: Select[Any]) -> Job:
-    row = connection.execute(query).mappings().one_or_none()
-    if row is None or row["expires_at"] < now():
-        raise RequestError("unknown_job", "no such job, or it expired", field="id")
-    values = {name: value for name, value in row.items() if not name.startswith("service_")}
-    return Job(service=row["service_name"], version=row["service_version"], **values)
-
-
-def _check_room(connection: Connection, states: tuple[str, ...]) -> None:
-    there = (jobs.c.state.in_(states), jobs.c.expires_at >= now())
-    if (connection.scalar(select(func.count()).select_from(jobs).where(*there)) or 0) >= MAX_UNFINISHED:
-        raise RequestError("overloaded", f"too many jobs are {' or '.join(states)}", expected=f"up to {MAX_UNFINISHED}")
-
-
-def _set(connection: Connection, job_id: str, **values: object) -> None:
-    connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values, updated_at=now()))
-
-
-def _data(image: ImageInput) -> bytes | None:
-    """Return what a job keeps of an image; an empty file is not the stored image of its name."""
-    return None if image.stored else image.data
+            return job_of(row), [(one.position, one.record) for one in rows]
 
 
 def _check_stored(connection: Connection, object_ids: list[str]) -> None:

@@ -41,11 +41,12 @@ def list_services(
     summary="Publish",
     status_code=201,
     openapi_extra=described(schemas.ServiceBody),
-    responses=responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
+    responses=responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507),
 )
 def publish(request: Request, actor: Publisher, body: ServiceBody) -> schemas.ServiceRecord:
     """Publish a model under a new version and move `latest` to it; the same again changes nothing."""
     state = state_of(request)
+    state.jobs.quotas.check_disk()
     with refused_as("unknown_model", "model"):
         model = state.registry.resolve(body.model)
     with refused_as("conflict", "version"):
@@ -87,7 +88,7 @@ def delete_service(request: Request, actor: Admin, name: Name, version: Version)
     "/v1/services/{name}/aliases/{alias}",
     summary="Move an alias",
     openapi_extra=described(schemas.AliasBody),
-    responses=responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
+    responses=responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507),
 )
 def move_alias(
     request: Request,
@@ -98,6 +99,7 @@ def move_alias(
 ) -> schemas.ServiceRecord:
     """Let an alias stand for another version, from the next request on."""
     state = state_of(request)
+    state.jobs.quotas.check_disk()
     state.published.look_up(name, body.version)
     with refused_as("conflict", "alias"):
         record = state.services.alias(name, alias, body.version, by=actor.name)

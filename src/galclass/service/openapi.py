@@ -22,6 +22,7 @@ _ABOUT = {
     422: "The request or the image is invalid",
     429: "Too many requests",
     503: "Overloaded or not ready; Retry-After says when to try again",
+    507: "No room for more jobs, or too little on the server's disk",
 }
 
 

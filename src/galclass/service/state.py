@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from time import monotonic
 from typing import TypeVar, cast
 
@@ -14,7 +14,7 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
 from galclass.config import Config
-from galclass.database import Images, Registry, Services, Tokens, open_database
+from galclass.database import Database, Images, Registry, Services, Tokens, open_database
 from galclass.preprocess import SERVED
 from galclass.scoring import ModelId, Scorer
 from galclass.service.auth import READ_EVERY_S, Actor, Authority
@@ -24,6 +24,7 @@ from galclass.service.errors import RequestError
 from galclass.service.examples import Examples
 from galclass.service.fetching import UrlFetcher
 from galclass.service.inputs import Inputs, parse_inputs
+from galclass.service.job_queue import JobQueue
 from galclass.service.jobs import Jobs
 from galclass.service.lane import InTurn, SlowLane, is_quick
 from galclass.service.limits import RateLimit, shared_rates
@@ -32,8 +33,10 @@ from galclass.service.models import LoadedModels
 from galclass.service.observe import Watch
 from galclass.service.pool import ScoringPool
 from galclass.service.published import PublishedService, PublishedServices
+from galclass.service.quotas import JobLimits
 from galclass.service.scoring import ImageScoring
 from galclass.service.similar import SimilarGalaxies
+from galclass.service.sweep import Sweeper
 from galclass.service.worker import JobWorker
 
 Result = TypeVar("Result")
@@ -92,8 +95,10 @@ class ServiceState:
         self.metrics = Metrics()
         self.watch = Watch(self.metrics)
         self.scoring = ImageScoring(self.models, self.pool, self.quick, self.lane, self.metrics)
-        self.jobs = Jobs(self.database, settings.job_days)
-        self.worker = JobWorker(self.jobs, self._scorer_of)
+        limits = JobLimits(**{field.name: getattr(settings, field.name) for field in fields(JobLimits)})
+        self.jobs = Jobs(self.database, settings.job_days, limits)
+        self._beats = Database(config.database_url)
+        self.worker = JobWorker(JobQueue(self.database), Sweeper(self.database), self._scorer_of, JobQueue(self._beats))
 
     def _scorer_of(self, name: str, version: str) -> Scorer:
         scorer = self.models.get(self.published.look_up(name, version).model)
@@ -214,6 +219,7 @@ class ServiceState:
         pools = (self.pool, self.quick, self.lane)
         ended = [pool.close(max(0.0, until - monotonic())) for pool in pools]
         stopping.join(max(0.0, until - monotonic()))
+        self._beats.close()
         self.database.close()
         return all(ended) and not stopping.is_alive()
 

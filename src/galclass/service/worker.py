@@ -1,23 +1,31 @@
-"""The thread of a server process that scores batch jobs, one chunk after another."""
+"""The threads of a server process that score batch jobs: one works chunk after chunk, one gives signs of life."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from galclass.errors import DatabaseError, GalclassError
-from galclass.scoring import Scorer
+from galclass.scoring import ImageFault, Prediction, Scorer
 from galclass.service.errors import told
-from galclass.service.jobs import Job, JobItem, Jobs
+from galclass.service.job_queue import LOST_S, MAX_TRIES, Claim, JobItem, JobQueue
+from galclass.service.sweep import Sweeper
 
 log = logging.getLogger("galclass.service")
 
 POLL_S = 0.5
 """Seconds between two looks for a job."""
 
-_EXPIRE_EVERY_S = 60.0
+BEAT_S = LOST_S / 5
+"""Seconds between two signs of life."""
+
+HUNG_S = 120.0
+"""Age of a chunk from which it gets no more signs of life, so that another worker takes its job over."""
+
+STOP_S = 3.0
+"""Seconds that the chunk at hand gets to end when the server stops."""
 
 
 class JobWorker:
@@ -25,26 +33,63 @@ class JobWorker:
 
     Parameters
     ----------
-    jobs : Jobs
+    queue : JobQueue
+    sweeper : Sweeper
     scorer_of : callable
-        Gives the scorer of a service by name and version.
+        Returns the scorer of a service by name and version.
+    beats : JobQueue, optional
+        Where signs of life go: of a connection of its own, so that they wait for nothing else; `queue` by default.
     """
 
-    def __init__(self, jobs: Jobs, scorer_of: Callable[[str, str], Scorer]) -> None:
-        self._jobs = jobs
+    def __init__(
+        self,
+        queue: JobQueue,
+        sweeper: Sweeper,
+        scorer_of: Callable[[str, str], Scorer],
+        beats: JobQueue | None = None,
+    ) -> None:
+        self._queue = queue
+        self._sweeper = sweeper
         self._scorer_of = scorer_of
+        self._beats = beats or queue
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
-        self._expired_at = 0.0
+        self._lock = threading.Lock()
+        self._held: Claim | None = None
+        self._held_since = 0.0
+        self._owed: list[Claim] = []
+        self._threads = [
+            threading.Thread(target=self._run, name="jobs", daemon=True),
+            threading.Thread(target=self._keep_beating, name="jobs-beat", daemon=True),
+        ]
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
 
-    def stop(self) -> None:
-        """Finish the chunk at hand; the rest of its job is taken over by the next worker."""
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """Let the chunk at hand end; one that takes too long is given back, and nothing of it is saved any more."""
         self._stop.set()
-        self._thread.join()
+        self._threads[0].join(timeout_s)
+        claim = self._let_go()
+        if claim is None:
+            return
+        log.warning("a chunk did not end in time: its job is given back", extra={"job": claim.job.id})
+        # In a thread: if the database is away as well, the server stops all the same, and the claim ends by its age.
+        release = threading.Thread(target=self._give_back, args=(claim,), daemon=True)
+        release.start()
+        release.join(timeout_s)
+
+    def _give_back(self, claim: Claim) -> None:
+        try:
+            self._beats.release(claim, lost=True)
+        except GalclassError as error:
+            log.warning("a job could not be given back", extra={"job": claim.job.id, "reason": str(error)})
+
+    def _let_go(self) -> Claim | None:
+        with self._lock:
+            claim, self._held = self._held, None
+            return claim
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -59,44 +104,97 @@ class JobWorker:
             if not worked:
                 self._stop.wait(POLL_S)
 
-    def work_once(self) -> bool:
-        """Take one job and score it to its end; False when there was none.
+    def _keep_beating(self) -> None:
+        while not self._stop.wait(BEAT_S):
+            try:
+                self.beat_once()
+            except Exception as error:  # the claim ends by its age if this goes on
+                log.warning("no sign of life could be given", extra={"reason": str(error)})
+
+    def beat_once(self) -> None:
+        """Give a sign of life for the chunk at hand, unless it takes so long that its thread must hang.
 
         Raises
         ------
         DatabaseError
-            If the database is away; the job stays as it is, to be taken over.
+            If the database is away.
         """
-        if monotonic() - self._expired_at > _EXPIRE_EVERY_S:
-            self._jobs.expire()
-            self._expired_at = monotonic()
-        job = self._jobs.claim()
-        if job is None:
-            return False
+        with self._lock:
+            claim, age = self._held, monotonic() - self._held_since
+        if claim is None:
+            return
+        if age > HUNG_S:
+            log.error("a chunk hangs: its job is left to another worker", extra={"job": claim.job.id})
+            self._drop(claim)
+        elif not self._beats.beat(claim):
+            self._drop(claim)
+
+    def _drop(self, claim: Claim) -> None:
+        with self._lock:
+            if self._held is claim:
+                self._held = None
+
+    def work_once(self) -> bool:
+        """Score one chunk of the next job, then give back some room; False when there was nothing to do.
+
+        Raises
+        ------
+        DatabaseError
+            If the database is away; the job stays as it is.
+        """
+        while self._owed:
+            self._queue.release(self._owed[-1])
+            self._owed.pop()
+        claim = self._queue.claim()
+        if claim is not None:
+            self._do(claim)
+        swept = self._sweeper.step_if_due(busy=claim is not None)
+        return swept or claim is not None
+
+    def _do(self, claim: Claim) -> None:
+        with self._lock:
+            self._held, self._held_since = claim, monotonic()
         try:
-            self._score(job, self._scorer_of(job.service, job.version))
+            self._work(claim)
         except GalclassError as error:
             if error.code == DatabaseError.code:
+                self._owed.append(claim)
                 raise
-            self._jobs.finish(job.id, told(error))
+            self._end(claim, told(error))
         except Exception:  # the traceback goes to the log; whoever reads the job is told where to look
-            log.exception("job failed", extra={"job": job.id, "service": f"{job.service}@{job.version}"})
-            self._jobs.finish(job.id, "the server failed on this job; its log has the reason")
-        return True
+            service = f"{claim.job.service}@{claim.job.version}"
+            log.exception("job failed", extra={"job": claim.job.id, "service": service})
+            self._end(claim, "the server failed on this job; its log has the reason")
+        finally:
+            self._drop(claim)
 
-    def _score(self, job: Job, scorer: Scorer) -> None:
-        after = -1  # a job that was taken over may have answers anywhere: it is looked through once from its start
-        while items := self._jobs.next_items(job.id, after):
-            if self._stop.is_set() or not self._answer(job, scorer, items):
-                return
-            after = items[-1].position
-        self._jobs.finish(job.id)
-        log.info("job done", extra={"job": job.id, "service": f"{job.service}@{job.version}"})
+    def _work(self, claim: Claim) -> None:
+        scorer = self._scorer_of(claim.job.service, claim.job.version)
+        items = self._queue.next_items(claim)
+        if not items:
+            self._end(claim)
+            return
+        predictions = self._given_up(scorer, items) if claim.give_up else _scored(scorer, items)
+        with self._lock:
+            ours = self._held is claim
+        if ours and not self._queue.save(claim, items, predictions):
+            log.info("results of a job that was cancelled or taken over are dropped", extra={"job": claim.job.id})
 
-    def _answer(self, job: Job, scorer: Scorer, items: list[JobItem]) -> bool:
-        predictions = scorer.score(
-            [item.img for item in items],
-            object_ids=[item.object_id for item in items],
-            frame_px=[item.frame_px for item in items],
-        )
-        return self._jobs.save(job.id, items, predictions)
+    def _given_up(self, scorer: Scorer, items: list[JobItem]) -> Sequence[Prediction]:
+        log.error("an image is given up", extra={"object_id": items[0].object_id})
+        fault = ImageFault("worker_lost", f"{MAX_TRIES} workers were lost while they scored this image")
+        return [Prediction(item.object_id, scorer.model, error=fault) for item in items]
+
+    def _end(self, claim: Claim, error: str | None = None) -> None:
+        with self._lock:
+            ours = self._held is claim
+        if ours:
+            self._queue.finish(claim, error)
+
+
+def _scored(scorer: Scorer, items: list[JobItem]) -> Sequence[Prediction]:
+    return scorer.score(
+        [item.img for item in items],
+        object_ids=[item.object_id for item in items],
+        frame_px=[item.frame_px for item in items],
+    )
