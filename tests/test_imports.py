@@ -11,14 +11,26 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "galclass"
 
-_BASE = {"errors", "morphology", "clean_samples", "config", "image_names", "image_files", "csv_cells"}
+_BASE = {
+    "errors",
+    "morphology",
+    "clean_samples",
+    "config",
+    "image_names",
+    "image_files",
+    "csv_cells",
+    "bounded_tar",
+    "bounded_zip",
+}
 ALLOWED = {
     "errors": set(),
     "morphology": {"errors"},
     "clean_samples": set(),
     "image_names": set(),
-    "image_files": {"errors", "image_names"},
+    "image_files": {"errors", "image_names", "bounded_tar", "bounded_zip"},
     "csv_cells": set(),
+    "bounded_tar": set(),
+    "bounded_zip": set(),
     "config": {"errors"},
     "preprocess": _BASE | {"catalog", "download"},
     "catalog": _BASE,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -256,3 +258,16 @@ def test_several_archives_and_folders_are_one_list(tmp_path: Path) -> None:
     found = list(find_images(paths))
     assert [image.object_id for image in found] == ["1", "2", "3"]
     assert str(found[1]) == f"{tmp_path}/a.zip/2.jpg"
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_tar_whose_header_claims_much_is_refused_in_little_memory(pack, tmp_path: Path) -> None:
+    long = tarfile.TarInfo("././@LongLink")
+    long.type, long.size = tarfile.GNUTYPE_LONGNAME, 32 << 20
+    path = tmp_path / "long.tar"
+    path.write_bytes(pack(long.tobuf(tarfile.GNU_FORMAT) + bytes(long.size) + bytes(1024)))
+    tracemalloc.start()
+    with pytest.raises(ArchiveError, match="headers of one member"):
+        list(iter_images(path))
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()

@@ -7,8 +7,10 @@ import io
 import json
 import threading
 import time
+import tracemalloc
 import zipfile
 from base64 import b64encode
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -110,10 +112,34 @@ def test_what_an_archive_unpacks_to_is_limited_and_counts_as_held(config: Config
 
 
 def test_an_archive_of_too_many_entries_is_refused_before_its_directory_is_read(monkeypatch) -> None:
-    monkeypatch.setattr(zipfile, "ZipFile", None)
+    body = zipped({str(n): b"" for n in range(3_000)})
+    monkeypatch.setattr(zipfile.ZipFile, "__init__", None)
     with pytest.raises(RequestError) as caught:
-        read_zip(b"PK\x01\x02" * 3_000, 100, 1000)
+        read_zip(body, 100, 10_000_000)
     assert caught.value.code == "too_many_images"
+
+
+@pytest.mark.parametrize("members", [20_000, 4_000])
+def test_an_archive_takes_less_memory_than_two_of_the_largest_bodies(members: int) -> None:
+    body, most = zipped({str(n): b"x" for n in range(members)}), 4 * 1024 * 1024
+    tracemalloc.start()
+    with suppress(RequestError):
+        assert len(read_zip(body, 100_000, most).images) == members
+    assert len(body) + tracemalloc.get_traced_memory()[1] < 2 * most
+    tracemalloc.stop()
+
+
+def test_members_that_share_their_bytes_are_refused() -> None:
+    body = bytearray(zipped({f"{n:02}.jpg": b"x" * 100_000 for n in range(30)}))
+    start = body.index(b"PK\x01\x02")
+    shared = body[: 30 + 6 + 100_000] + body[start:-22]  # one member, and thirty entries that will point at it
+    for place in [n for n in range(len(shared)) if shared[n : n + 4] == b"PK\x01\x02"]:
+        shared[place + 42 : place + 46] = bytes(4)
+    end = body[-22:]
+    end[16:20] = (30 + 6 + 100_000).to_bytes(4, "little")
+    with pytest.raises(RequestError, match="overlap") as caught:
+        read_zip(bytes(shared + end), 100, 10_000_000)
+    assert caught.value.code == "too_large"
 
 
 def test_json_of_many_empty_parts_is_refused_unread(client: TestClient) -> None:

@@ -6,6 +6,7 @@ import io
 import os
 import zipfile
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -163,3 +164,19 @@ def test_what_no_decoder_takes_is_refused_without_being_stored(config: Config, g
             assert stored == len(galaxy) == connection.scalar(select(job_table.c.img_bytes))
         added = client.post(f"/v1/jobs/{job['id']}/images", content=b"no image", headers={"Content-Type": "image/png"})
         assert (added.json()["total"], added.json()["done"]) == (7, 6)
+
+
+def size_of(config: Config) -> int:
+    return sum(file.stat().st_size for file in Path(config.workspace).glob("galclass.db*"))
+
+
+def test_batches_of_zeros_do_not_fill_the_disk(config: Config, galaxy: bytes) -> None:
+    zeros = {f"{n}.jpg": bytes(60_000) for n in range(200)}
+    padded = {f"{n}.jpg": galaxy[:700] + bytes(60_000) for n in range(200)}
+    with limited(config) as client:
+        before = size_of(config)
+        for files in (zeros, padded):
+            body = zipped(files)
+            answers = [client.post(URL, params={"start": False}, content=body, headers=ZIP) for _ in range(5)]
+            assert {answer.status_code for answer in answers} <= {202, 413, 429}
+            assert size_of(config) - before < 5 * len(body) * 60 + 4 * 1024 * 1024

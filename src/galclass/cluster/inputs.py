@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from galclass.bounded_zip import BoundedZip
 from galclass.cluster.folder import Folder, is_url
 from galclass.errors import ArchiveError, ClusterError
 from galclass.image_files import DEFAULT_LIMITS, Skipped, shown
@@ -208,7 +209,7 @@ def _parts_of(whole: WorkChunk, folder: Folder, name: str, size: int, skipped: S
 
 def _zip_parts(whole: WorkChunk, folder: Folder, name: str, size: int, skipped: Skipped) -> Iterator[WorkChunk]:
     try:
-        with folder.open(name) as file, zipfile.ZipFile(file) as archive:
+        with folder.open(name) as file, BoundedZip(file, max_members=DEFAULT_LIMITS.members) as archive:
             contents = zip_contents(archive, whole.label, DEFAULT_LIMITS)
     except (zipfile.BadZipFile, ArchiveError):
         yield whole

@@ -19,6 +19,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
 
+from galclass.bounded_tar import open_tar
+from galclass.bounded_zip import BoundedZip
 from galclass.cluster.folder import Folder, is_url
 from galclass.cluster.inputs import WorkChunk, label_of
 from galclass.cluster.patience import patiently
@@ -138,7 +140,7 @@ def _opened_here(path: Path) -> IO[bytes]:
 
 
 def _zip(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
-    with _opened(chunk, patience_s) as file, zipfile.ZipFile(file) as archive:
+    with _opened(chunk, patience_s) as file, BoundedZip(file, max_members=DEFAULT_LIMITS.members) as archive:
         contents = zip_contents(archive, chunk.label, DEFAULT_LIMITS)
         infos = {image.name: image.info for image in contents.images}
         faults = {fault.name: ImageFault(fault.code, fault.reason) for fault in contents.faults}
@@ -155,7 +157,7 @@ def _zip(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
 
 def _tar(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
     """Stream a shard: members of one sample stand together and share their name without suffix."""
-    with _opened(chunk, patience_s) as file, tarfile.open(fileobj=file, mode="r|*") as archive:
+    with _opened(chunk, patience_s) as file, open_tar(file, ratio=DEFAULT_LIMITS.ratio) as archive:
         for facts, images in _samples(archive):
             for name, data, fault in images:
                 own = str(facts.get("object_id", file_key(name)))
@@ -167,7 +169,8 @@ def _samples(
     archive: tarfile.TarFile,
 ) -> Iterator[tuple[dict[str, Any], list[tuple[str, bytes, ImageFault | None]]]]:
     key, facts, images = "", dict[str, Any](), list[tuple[str, bytes, ImageFault | None]]()
-    for info in archive:
+    while (info := archive.next()) is not None:
+        archive.members = []  # type: ignore[attr-defined]  # else the entries of all members stay in memory
         is_facts = suffix_of(info.name) == ".json"
         if info.isdir() or not (is_facts or kind_of(info.name) is Kind.IMAGE):
             continue

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, overload
 
+from galclass.bounded_tar import is_tar
+from galclass.bounded_zip import BoundedZip
 from galclass.errors import ArchiveError
 from galclass.image_files.folders import walk
 from galclass.image_files.limits import DEFAULT_LIMITS, ArchiveLimits
@@ -120,7 +122,7 @@ def is_archive(path: Path) -> bool:
     if suffix in ARCHIVE_SUFFIXES:
         return True
     try:
-        return not looks_like_image(_start(path)) and (is_zip(path) or tarfile.is_tarfile(path))
+        return not looks_like_image(_start(path)) and (is_zip(path) or is_tar(path))
     except (OSError, EOFError, zlib.error, lzma.LZMAError):  # tarfile lets what unpacks it speak
         return False
 
@@ -163,7 +165,7 @@ def _list_folder(listing: Listing) -> None:
 
 
 def _list_zip(listing: Listing, limits: ArchiveLimits) -> None:
-    with zipfile.ZipFile(listing.path) as archive:
+    with BoundedZip(listing.path, max_members=limits.members) as archive:
         contents = zip_contents(archive, listing.path, limits)
     listing.faults.extend(contents.faults)
     listing.skipped.update(contents.skipped)

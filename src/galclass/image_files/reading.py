@@ -16,6 +16,7 @@ from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 
+from galclass.bounded_zip import BoundedZip
 from galclass.errors import ArchiveError
 from galclass.image_files.limits import DEFAULT_LIMITS, ArchiveLimits, refusal
 from galclass.image_files.listing import Listing, folder_files, is_archive, list_images, naming_the_archive
@@ -250,7 +251,7 @@ def _loose(folder: Path, names: Iterable[str], unreadable: Unreadable | None) ->
 def _zip_images(
     path: Path, names: set[str], limits: ArchiveLimits, unreadable: Unreadable | None
 ) -> Iterator[tuple[str, bytes]]:
-    with naming_the_archive(path), zipfile.ZipFile(path) as archive, path.open("rb") as file:
+    with naming_the_archive(path), BoundedZip(path, max_members=limits.members) as archive, path.open("rb") as file:
         for name, _, place in zip_contents(archive, path, limits).images:
             if name not in names:
                 continue

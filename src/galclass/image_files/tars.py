@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from galclass import bounded_tar
 from galclass.image_files.limits import RATIO_FLOOR_BYTES, ArchiveLimits, MemberCheck, refusal
 
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -23,28 +24,28 @@ def tar_members(path: Path, limits: ArchiveLimits) -> Iterator[tuple[str, tarfil
     """
     names = MemberCheck(path, limits)
     most = max(RATIO_FLOOR_BYTES, limits.ratio * path.stat().st_size)
-    with open_tar(path) as archive:
-        for info in archive:
+    with open_tar(path, limits) as archive:
+        while (info := archive.next()) is not None:
+            archive.members = []  # type: ignore[attr-defined]  # else the entries of all members stay in memory
             if info.isdir():
                 continue
             name = names.add(info.name, info.size if info.isreg() else 0)
             if names.total_bytes > most:
                 raise refusal("a decompression bomb", path, info.name, f"at most {limits.ratio:g} times its size")
             yield name, info, archive.extractfile(info) if info.isreg() else None
-            archive.members = []  # type: ignore[attr-defined]  # else the entries of all members stay in memory
 
 
 @contextmanager
-def open_tar(path: Path) -> Iterator[tarfile.TarFile]:
-    """Open a tar as a stream, whatever packs it."""
-    with path.open("rb") as start:
-        packed = start.read(4) == _ZSTD
-    if not packed:
-        with tarfile.open(path, "r|*") as archive:
+def open_tar(path: Path, limits: ArchiveLimits) -> Iterator[tarfile.TarFile]:
+    """Open a tar as a stream in bounded memory, whatever packs it."""
+    with path.open("rb") as file:
+        if file.read(4) != _ZSTD:
+            with bounded_tar.open_tar(file, ratio=limits.ratio) as archive:
+                yield archive
+            return
+        most = max(RATIO_FLOOR_BYTES, int(limits.ratio * path.stat().st_size))
+        with _unpacked_zst(path) as stream, bounded_tar.open_plain_tar(stream, most=most) as archive:
             yield archive
-        return
-    with _unpacked_zst(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-        yield archive
 
 
 def _unpacked_zst(path: Path) -> Any:

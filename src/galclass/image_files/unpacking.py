@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from galclass.bounded_zip import BoundedZip
 from galclass.errors import ArchiveError
 from galclass.image_files.limits import DEFAULT_LIMITS, ArchiveLimits, refusal
 from galclass.image_files.listing import naming_the_archive
@@ -61,7 +61,7 @@ def _files(path: Path, limits: ArchiveLimits) -> Iterator[tuple[str, bytes]]:
 
 
 def _zip_files(path: Path, limits: ArchiveLimits) -> Iterator[tuple[str, bytes]]:
-    with zipfile.ZipFile(path) as archive:
+    with BoundedZip(path, max_members=limits.members) as archive:
         for name, info in checked_members(archive, path, limits):
             fault = fault_of(name, info, 1)
             if fault:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import lzma
+import os
 import struct
-import tarfile
 import zipfile
 import zlib
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from galclass.bounded_tar import is_tar
+from galclass.bounded_zip import fault_of_sizes
 from galclass.errors import ArchiveError
 from galclass.image_files.limits import RATIO_FLOOR_BYTES, ArchiveLimits, MemberCheck, refusal
 from galclass.image_files.names import Kind, kind_of, looks_like_image, may_be_image
@@ -31,7 +33,7 @@ def is_zip(path: Path | str) -> bool:
     with open(path, "rb") as file:
         start = file.read(2)
     try:
-        return zipfile.is_zipfile(path) and (start == b"PK" or not tarfile.is_tarfile(path))
+        return zipfile.is_zipfile(path) and (start == b"PK" or not is_tar(path))
     except (EOFError, zlib.error, lzma.LZMAError):  # tarfile lets what unpacks it speak
         return True
 
@@ -63,6 +65,8 @@ def checked_members(
         For names that point outside, members that overlap, and what is over the limits.
     """
     infos = [info for info in archive.infolist() if not _is_folder(info)]
+    if archive.fp is not None and (fault := fault_of_sizes(infos, archive.fp.seek(0, os.SEEK_END), limits.ratio)):
+        raise refusal(fault, path, "all together", f"at most {limits.ratio:g} times its size")
     names = MemberCheck(Path(path), limits)
     members = []
     for info in infos:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from galclass.bounded_zip import BoundedZip, TooManyMembers, fault_of_sizes
 from galclass.image_names import READ_SUFFIXES, base_name, is_junk, suffix_of
 from galclass.service.errors import RequestError
 from galclass.service.image_inputs import ImageInput, fault_of_id, id_of_file
@@ -22,8 +23,11 @@ _DAMAGED = (
 )
 """What a damaged, encrypted or foreign archive raises."""
 
-_ENTRY = b"PK\x01\x02"
-"""What each entry of an archive's directory begins with."""
+RATIO = 50.0
+"""Largest ratio of unpacked and packed size, of a file and of all together, above 1 MiB."""
+
+_ENTRY_MEMORY_BYTES = 1024
+"""Memory of an entry of an archive's directory once it is read."""
 
 _UTF8_FLAG, _ENCRYPTED_FLAG = 0x800, 0x1
 _NOT_IMAGES = frozenset({"thumbs.db", "desktop.ini"})
@@ -64,19 +68,28 @@ def read_zip(
     RequestError
         `bad_archive`, `too_many_images`, `too_large`, `no_image`, `invalid` (a name that is no object id).
     """
-    if body.count(_ENTRY) > 2 * max_images + 1000:  # macOS puts a hidden file beside each; told before they are read
-        raise _too_many(max_images)
+    # macOS puts a hidden file beside each; and what is read of an entry takes more memory than the entry.
+    most = min(2 * max_images, max_image_bytes // _ENTRY_MEMORY_BYTES) + 1000
     try:
-        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        with BoundedZip(io.BytesIO(body), max_members=most) as archive:
+            _check_sizes(archive, len(body))
             files = [entry for entry in archive.infolist() if not _is_folder(entry)]
             entries = [entry for entry in files if not _is_skipped(name_of(entry))]
             skipped = [name_of(entry) for entry in files if _is_skipped(name_of(entry))]
             count(_check(entries, max_images, max_image_bytes))
             return ArchiveImages([_image(archive, entry, place) for place, entry in enumerate(entries)], skipped)
+    except TooManyMembers as error:
+        raise _too_many(min(max_images, most)) from error
     except _DAMAGED as error:
         if isinstance(error, RequestError):
             raise
         raise RequestError("bad_archive", "the archive is damaged or no zip file", field="body") from error
+
+
+def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:
+    if fault := fault_of_sizes(archive.infolist(), size, RATIO):
+        expected = f"at most {RATIO:g} times its packed size"
+        raise RequestError("too_large", f"the archive is refused: {fault}", expected=expected, field="body")
 
 
 def name_of(entry: zipfile.ZipInfo) -> str:
