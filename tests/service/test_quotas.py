@@ -11,16 +11,18 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
+from tiny_model import tiny_model
 
 from galclass.config import Config, load_config
 from galclass.database import Database
 from galclass.database.schema import job_items
 from galclass.database.schema import jobs as job_table
 from galclass.errors import ConfigError
+from galclass.scoring import Scorer
 from galclass.service import create_app
 from galclass.service.errors import RequestError
 from galclass.service.job_queue import JobQueue
-from galclass.service.job_rows import ITEM_BYTES, JobImage
+from galclass.service.job_rows import CHUNK, ITEM_BYTES, JobImage
 from galclass.service.jobs import Jobs
 from galclass.service.quotas import JobLimits
 
@@ -75,16 +77,20 @@ def test_additions_count_as_well(either: Database) -> None:
     assert jobs.get(job_id).total == 10
 
 
-def test_cancelling_gives_the_images_back_and_deleting_the_rest(either: Database) -> None:
-    one = ITEM_BYTES + 100_000
-    jobs = Jobs(either, 7, JobLimits(client_bytes=10 * one))
-    job_id = jobs.submit("galaxy-class", "1.0", "a", [JobImage("a", b"x" * 100_000)] * 10).id
-    assert refused(jobs, "a", 1, 100_000) == "client_quota"
+def test_cancelling_gives_back_what_was_not_scored_and_deleting_the_rest(either: Database) -> None:
+    one, few = ITEM_BYTES + 100_000, CHUNK * ITEM_BYTES
+    jobs, queue = Jobs(either, 7, JobLimits(client_bytes=20 * one)), JobQueue(either)
+    job_id = jobs.submit("galaxy-class", "1.0", "a", [JobImage("a", b"x" * 100_000)] * 20).id
+    claim = queue.claim()
+    queue.save(claim, queue.next_items(claim), Scorer(tiny_model(0)).score([b""] * CHUNK))
+    assert refused(jobs, "a", 1, 20 * one) == "client_quota"
+    assert refused(jobs, "a", 1, CHUNK * 100_000 - ITEM_BYTES + 1, start=False) == "client_quota"
     jobs.cancel(job_id)
-    assert refused(jobs, "a", 9, 100_000) is None
-    assert refused(jobs, "a", 1, 100_000) == "client_quota"
+    assert refused(jobs, "a", 1, 20 * one - few - ITEM_BYTES + 1) == "client_quota"
+    second = jobs.submit("galaxy-class", "1.0", "a", [JobImage("a", b"x" * (20 * one - few - ITEM_BYTES))])
+    jobs.delete(second.id)
     assert jobs.delete(job_id).state == "cancelled"
-    assert refused(jobs, "a", 1, 100_000 - 9 * ITEM_BYTES % 1000) is None
+    assert refused(jobs, "a", 1, 20 * one - ITEM_BYTES) is None
     with pytest.raises(RequestError, match="no such job"):
         jobs.get(job_id)
 

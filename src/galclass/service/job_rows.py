@@ -150,27 +150,27 @@ def insert_images(connection: Connection, row: Mapping[str, Any] | RowMapping, n
 
 
 def free_images(connection: Connection, job_id: str, after: int) -> int | None:
-    """Free some stored images of a locked job that nobody will score.
+    """Delete some images of a locked job that ended before they were scored; results stay.
 
     Parameters
     ----------
     connection : Connection
     job_id : str
     after : int
-        Position up to which they are freed already.
+        Position up to which they are deleted already.
 
     Returns
     -------
     int or None
-        Position up to which they are freed now; None when none is left.
+        Position up to which they are deleted now; None when none is left.
     """
     positions, size = _next_rows(connection, job_id, after)
     if not positions:
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(img_bytes=0))
         return None
     c = job_items.c
-    within = (c.job_id == job_id, c.position.between(positions[0], positions[-1]), c.img.is_not(None))
-    connection.execute(update(job_items).where(*within).values(img=None))
+    within = (c.job_id == job_id, c.position.between(positions[0], positions[-1]), c.record.is_(None))
+    connection.execute(delete(job_items).where(*within))
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(img_bytes=jobs.c.img_bytes - size))
     return positions[-1]
 

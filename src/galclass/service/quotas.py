@@ -11,13 +11,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from galclass.database.schema import job_clients, jobs
 from galclass.database.statements import insert_for
 from galclass.database.types import now
 from galclass.service.errors import RequestError
-from galclass.service.job_rows import ARE_UNFINISHED, ITEM_BYTES, OPEN, QUEUED, RUNNING
+from galclass.service.job_rows import ARE_UNFINISHED, CANCELLED, FAILED, ITEM_BYTES, OPEN, QUEUED, RUNNING
 
 MAX_IMAGES = 100_000
 """Images of one job."""
@@ -154,7 +154,8 @@ class Quotas:
         )
         if int(waiting or 0) + images > self.limits.client_images:
             raise _over("images that wait", f"{self.limits.client_images} (serve.client_images)")
-        stored = func.coalesce(func.sum(jobs.c.img_bytes + ITEM_BYTES * jobs.c.total), 0)
+        rows = case((jobs.c.state.in_((CANCELLED, FAILED)), jobs.c.done), else_=jobs.c.total)
+        stored = func.coalesce(func.sum(jobs.c.img_bytes + ITEM_BYTES * rows), 0)
         if int(connection.scalar(select(stored).where(mine)) or 0) + more > self.limits.client_bytes:
             raise _over("stored bytes", f"{self.limits.client_bytes} (serve.client_bytes)")
         if int(connection.scalar(select(stored)) or 0) + more > self.limits.total_bytes:

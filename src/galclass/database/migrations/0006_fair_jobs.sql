@@ -28,7 +28,7 @@ CREATE TABLE galaxy_job_clients (
 
 CREATE INDEX galaxy_job_clients_by_turn ON galaxy_job_clients (turn);
 
-CREATE INDEX galaxy_jobs_by_client ON galaxy_jobs (client, img_bytes, total);
+CREATE INDEX galaxy_jobs_by_client ON galaxy_jobs (client, state, img_bytes, total, done);
 
 CREATE INDEX galaxy_jobs_unfinished ON galaxy_jobs (client) WHERE state IN ('open', 'queued', 'running');
 
