@@ -10,6 +10,7 @@ from tiny_model import tiny_model
 
 from galclass.database import Database
 from galclass.database.types import now
+from galclass.preprocess.headers import decode_seconds
 from galclass.scoring import ImageFault, Prediction, Scorer
 from galclass.service import job_queue
 from galclass.service.job_queue import LOST_S, MAX_TAKEOVERS, MAX_TRIES, Claim, JobItem, JobQueue
@@ -185,7 +186,7 @@ def test_workers_that_look_at_one_time_take_different_jobs(jobs: Jobs, queue: Jo
     assert queue.claim() is None
 
 
-def test_a_chunk_is_bounded_in_bytes_and_pixels(jobs: Jobs, queue: JobQueue, galaxy: bytes, monkeypatch) -> None:
+def test_a_chunk_is_bounded_in_bytes_and_decode_time(jobs: Jobs, queue: JobQueue, galaxy: bytes, monkeypatch) -> None:
     jobs.submit("galaxy-class", "1.0", "a", [JobImage(str(n), galaxy) for n in range(CHUNK)])
     claim = queue.claim()
     assert len(queue.next_items(claim)) == CHUNK
@@ -194,9 +195,9 @@ def test_a_chunk_is_bounded_in_bytes_and_pixels(jobs: Jobs, queue: JobQueue, gal
     monkeypatch.setattr(job_queue, "CHUNK_BYTES", 1)
     assert len(queue.next_items(claim)) == 1
     monkeypatch.undo()
-    monkeypatch.setattr(job_queue, "CHUNK_PIXELS", 424 * 424 * 3)
-    assert 1 <= len(queue.next_items(claim)) < CHUNK
-    monkeypatch.setattr(job_queue, "CHUNK_PIXELS", 1)
+    monkeypatch.setattr(job_queue, "CHUNK_DECODE_S", 2.5 * decode_seconds(galaxy))
+    assert len(queue.next_items(claim)) == 2
+    monkeypatch.setattr(job_queue, "CHUNK_DECODE_S", 0.0)
     assert len(queue.next_items(claim)) == 1
 
 

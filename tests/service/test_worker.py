@@ -159,7 +159,7 @@ def test_a_server_stops_beside_a_slow_decode_and_its_job_is_free_at_once(
     hanging.start()
     assert slow.began.wait(10)
     began = time.monotonic()
-    hanging.stop(timeout_s=0.1)
+    assert not hanging.stop(timeout_s=0.1)
     assert time.monotonic() - began < 5
     assert worker_of(database, lambda *_: Scorer(tiny_model(0))).work_once()
     assert jobs.get(job_id).state == "done"

@@ -148,7 +148,7 @@ async def _images(
         images, skipped = found.images, found.skipped
     else:
         images = (await state.inputs(body, content_type, None, max_images=MAX_IMAGES, stored=True)).images
-    return await state.pool.run(checked_images, images, service.model), skipped
+    return await state.pool.run(checked_images, images, service.model, state.decode_limits), skipped
 
 
 def _filled(job: Job, skipped: list[str]) -> schemas.FilledJob:

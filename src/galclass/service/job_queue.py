@@ -17,8 +17,7 @@ from sqlalchemy import Connection, RowMapping, Select, func, or_, select, update
 from galclass.database import Database
 from galclass.database.schema import images, job_clients, job_items, jobs
 from galclass.database.types import now
-from galclass.errors import CutoutError
-from galclass.preprocess.headers import read_header
+from galclass.preprocess.headers import decode_seconds
 from galclass.scoring import Prediction
 from galclass.service.errors import RequestError
 from galclass.service.job_rows import (
@@ -45,7 +44,7 @@ MAX_TRIES = 3
 MAX_TAKEOVERS = 10
 """Takeovers of one job before it fails."""
 
-CHUNK_BYTES, CHUNK_PIXELS = 8 * 1024 * 1024, 25_000_000
+CHUNK_BYTES, CHUNK_DECODE_S = 8 * 1024 * 1024, 1.0
 """Most that the images of one chunk have together, unless one alone has more."""
 
 
@@ -160,7 +159,7 @@ class JobQueue:
             query = select(*columns).select_from(joined).where(*waiting, c.position <= last).order_by(c.position)
             rows = connection.execute(query).all()
         items = [JobItem(row[0], row[1], bytes(row[2] or b""), row[3] if row[4] else None, row[4]) for row in rows]
-        return _few_pixels(items)
+        return _quick_together(items)
 
     def beat(self, claim: Claim) -> bool:
         """Give a sign of life; False when the claim does not hold any more."""
@@ -243,15 +242,11 @@ def _last_within(sizes: Sequence[tuple[int, int]]) -> int:
     return last
 
 
-def _few_pixels(items: list[JobItem]) -> list[JobItem]:
-    """Cut a chunk where its images have too many pixels together, so that each turn takes about as long."""
-    total = 0
+def _quick_together(items: list[JobItem]) -> list[JobItem]:
+    """Cut a chunk where its images take long to decode together, so that each turn takes about as long."""
+    total = 0.0
     for place, item in enumerate(items):
-        try:
-            header = read_header(item.img)
-            total += header.width * header.height
-        except CutoutError:
-            continue  # its refusal costs nothing
-        if place and total > CHUNK_PIXELS:
+        total += decode_seconds(item.img)
+        if place and total > CHUNK_DECODE_S:
             return items[:place]
     return items

@@ -13,6 +13,7 @@ from galclass.database.schema import job_items, jobs
 from galclass.database.statements import chunked
 from galclass.database.types import now
 from galclass.errors import CutoutError
+from galclass.preprocess import SERVED, DecodeLimits
 from galclass.preprocess.headers import read_header
 from galclass.scoring import ImageFault, ModelId, Prediction
 from galclass.service.errors import RequestError
@@ -61,7 +62,7 @@ class JobImage:
     record: Mapping[str, Any] | None = None
 
 
-def checked_images(images: Sequence[ImageInput], model: ModelId) -> list[JobImage]:
+def checked_images(images: Sequence[ImageInput], model: ModelId, limits: DecodeLimits = SERVED) -> list[JobImage]:
     """Check the header of each image before it is stored; one that no decoder would take keeps its refusal instead.
 
     Parameters
@@ -70,13 +71,15 @@ def checked_images(images: Sequence[ImageInput], model: ModelId) -> list[JobImag
         A stored one stands for the image of its id in the database; an empty file does not.
     model : ModelId
         Whose records the refusals are.
+    limits : DecodeLimits
+        How long a decode may take.
     """
-    return [JobImage(image.object_id, b"") if image.stored else _checked(image, model) for image in images]
+    return [JobImage(image.object_id, b"") if image.stored else _checked(image, model, limits) for image in images]
 
 
-def _checked(image: ImageInput, model: ModelId) -> JobImage:
+def _checked(image: ImageInput, model: ModelId, limits: DecodeLimits) -> JobImage:
     try:
-        read_header(image.data)
+        read_header(image.data, limits)
     except CutoutError as error:
         refused = Prediction(image.object_id, model, error=ImageFault(error.code, error.what))
         return JobImage(image.object_id, b"", stored_record(refused))

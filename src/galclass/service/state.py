@@ -79,7 +79,8 @@ class ServiceState:
         self._tokens_read_at = 0.0
         self.examples = Examples(self.database, config.workspace_path / "prepared" / "index.parquet")
         self.similar = SimilarGalaxies(self.database)
-        self.models = LoadedModels(self._read_model, limits=SERVED.with_seconds(settings.max_decode_s))
+        self.decode_limits = SERVED.with_seconds(settings.max_decode_s)
+        self.models = LoadedModels(self._read_model, limits=self.decode_limits)
         threads = settings.threads or threads_of(settings.workers)
         self.pool = ScoringPool(threads, settings.max_waiting)
         self.quick = ScoringPool(threads, settings.max_waiting, name="quick")
@@ -214,14 +215,15 @@ class ServiceState:
     def close(self) -> bool:
         """Finish what runs within `CLOSE_S`, then close the database; False if a thread goes on."""
         until = monotonic() + CLOSE_S
-        stopping = threading.Thread(target=self.worker.stop, name="stopping", daemon=True)
+        idle: list[bool] = []
+        stopping = threading.Thread(target=lambda: idle.append(self.worker.stop()), name="stopping", daemon=True)
         stopping.start()
         pools = (self.pool, self.quick, self.lane)
         ended = [pool.close(max(0.0, until - monotonic())) for pool in pools]
         stopping.join(max(0.0, until - monotonic()))
         self._beats.close()
         self.database.close()
-        return all(ended) and not stopping.is_alive()
+        return all(ended) and idle == [True]
 
 
 def _guesses(address: str) -> str:

@@ -27,6 +27,9 @@ HUNG_S = 120.0
 STOP_S = 3.0
 """Seconds that the chunk at hand gets to end when the server stops."""
 
+RELEASE_S = 1.5
+"""Seconds that the database gets to take back the job of one that did not."""
+
 
 class JobWorker:
     """Scores jobs until it is stopped; several workers share a database.
@@ -67,18 +70,25 @@ class JobWorker:
         for thread in self._threads:
             thread.start()
 
-    def stop(self, timeout_s: float = STOP_S) -> None:
-        """Let the chunk at hand end; one that takes too long is given back, and nothing of it is saved any more."""
+    def stop(self, timeout_s: float = STOP_S) -> bool:
+        """Let the chunk at hand end; one that takes too long is given back, and nothing of it is saved any more.
+
+        Returns
+        -------
+        bool
+            False if the thread goes on with such a chunk.
+        """
         self._stop.set()
         self._threads[0].join(timeout_s)
         claim = self._let_go()
         if claim is None:
-            return
+            return not self._threads[0].is_alive()
         log.warning("a chunk did not end in time: its job is given back", extra={"job": claim.job.id})
         # In a thread: if the database is away as well, the server stops all the same, and the claim ends by its age.
         release = threading.Thread(target=self._give_back, args=(claim,), daemon=True)
         release.start()
-        release.join(timeout_s)
+        release.join(RELEASE_S)
+        return False
 
     def _give_back(self, claim: Claim) -> None:
         try:
