@@ -71,6 +71,7 @@ def command(folder: Path, images: Path, workspace: str, size_px: int, processes:
         "prepare.catalog": str(folder / "catalog.csv"),
         "prepare.size_px": size_px,
         "prepare.processes": processes,
+        "prepare.duplicates": "keep",  # the sample's files come again and again under other ids
     }
     flags = [flag for key, value in settings.items() for flag in ("--set", f"{key}={json.dumps(value)}")]
     return [*CLI, "prepare", "--no-progress", "--workspace", str(folder / workspace), *flags]
