@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+import tracemalloc
 import zlib
 from io import BytesIO
 
@@ -19,6 +20,7 @@ from image_builders import (
     jpeg_frame,
     jpeg_tables,
     png,
+    random_jpeg,
     scan_header,
     segment,
 )
@@ -26,6 +28,7 @@ from PIL import Image
 
 from galclass.errors import CutoutError
 from galclass.preprocess import LOCAL, SERVED, CutoutParameters, cutout, decode_seconds, read_header
+from galclass.preprocess.decode import decode
 
 REFUSED_AT_ONCE_S = 0.5
 """A refusal by the header, with much room for a busy machine: decoding takes a hundred times as long."""
@@ -162,3 +165,35 @@ def test_twenty_five_megapixels_are_served(format: str, options, sky) -> None:
     file = BytesIO()
     Image.fromarray(pixels).save(file, format, **options)
     assert cutout(file.getvalue(), CutoutParameters(64), limits=SERVED).shape == (64, 64, 3)
+
+
+def test_exif_in_thousands_of_segments_is_put_together_once() -> None:
+    data = empty_scans(64, 64, 1)
+    block = segment(0xE1, b"Exif\0\0" + bytes(2800))
+    begin = time.process_time()
+    read_header(data[:2] + block * 5900 + data[2:], SERVED)  # 16 MB; copied for each segment: 50 GB
+    assert time.process_time() - begin < REFUSED_AT_ONCE_S
+
+
+def test_a_text_of_line_breaks_alone_is_not_taken_apart() -> None:
+    data = png(np.zeros((64, 64, 3), np.uint8), 8, 2)
+    text = chunk(b"tEXt", b"Raw profile type exif\0" + b"\n" * (8 << 20))
+    tracemalloc.start()
+    read_header(data[:33] + text + data[33:], SERVED)
+    assert tracemalloc.get_traced_memory()[1] < 6 * len(text)  # it was 12 times in a list, besides the file
+    tracemalloc.stop()
+
+
+def test_an_exif_directory_that_names_the_same_bytes_again_and_again_does_not_reach_pillow(recwarn) -> None:
+    picture = random_jpeg(64, 64, ((4, 1), (1, 1), (1, 1)))
+    entries = b"".join(struct.pack("<HHII", 1000 + k, 7, 400_000, 8) for k in range(40_000))
+    block = b"II*\0" + struct.pack("<IH", 8, 40_000) + entries
+    pieces = [block[at : at + 65_000] for at in range(0, len(block), 65_000)]
+    metadata = b"".join(segment(0xE1, b"Exif\0\0" + piece) for piece in pieces) + segment(0xFE, b"comment")
+    tracemalloc.start()
+    seen = decode(picture[:2] + metadata + picture[2:], limits=SERVED)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(seen.pixels, decode(picture).pixels)
+    assert peak < 4 << 20
+    assert not recwarn.list

@@ -27,6 +27,8 @@ MAX_JPEG_REDUCTION = 8
 """The largest reduction that the inverse DCT of an 8 x 8 block gives; block means do the rest."""
 END_MARKER = b"\xff\xd9"
 """Ends a JPEG; put behind the whole scans of one that was cut off."""
+_BAND_BYTES = 1 << 18
+"""Ink that is mixed at a time: what a processor's cache holds with its intermediate results."""
 _UNUSUAL_SAMPLING = "subsampling"
 """In the complaint of the fast decoder about samplings that have no name, such as 4:1:0."""
 
@@ -118,8 +120,11 @@ def _whole_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8
 
 def _cmyk_to_rgb(cmyk: NDArray[np.uint8], inverted: bool) -> NDArray[np.uint8]:
     """Give paper less ink: each colour's paper share times that of black, as Pillow does."""
-    paper = (cmyk if inverted else 255 - cmyk).astype(np.uint16)
-    rgb: NDArray[np.uint8] = ((paper[..., :3] * paper[..., 3:] + 127) // 255).astype(np.uint8)
+    rgb = np.empty((*cmyk.shape[:2], 3), np.uint8)
+    for rows in range(0, len(cmyk), step := max(1, _BAND_BYTES // cmyk[0].size)):
+        part = cmyk[rows : rows + step]
+        paper = (part if inverted else 255 - part).astype(np.uint16)
+        rgb[rows : rows + step] = (paper[..., :3] * paper[..., 3:] + 127) // 255
     return rgb
 
 

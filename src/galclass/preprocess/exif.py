@@ -63,8 +63,8 @@ def orientation_of(exif: bytes, xmp: bytes) -> int:
 def raw_profile(text: bytes) -> bytes:
     """Give the bytes of a PNG text "Raw profile type exif": name, length, then hexadecimal lines; empty if damaged."""
     try:
-        return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
-    except ValueError:
+        return bytes.fromhex(text.split(b"\n", 3)[3].decode("ascii"))  # it passes over line breaks
+    except (IndexError, ValueError):
         return b""
 
 

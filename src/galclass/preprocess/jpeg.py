@@ -93,7 +93,8 @@ def read_jpeg(data: bytes) -> Header:
         With code truncated, corrupt, unsupported or too_costly.
     """
     frame: Frame | None = None
-    exif, xmp, inverted, restart = b"", b"", False, 0
+    exif: list[bytes] = []  # a block of more than 64 kB goes on in the next segment
+    xmp, inverted, restart = b"", False, 0
     position, end = 2, len(data)
     for _ in range(MAX_SEGMENTS + end // 4096):
         if position + 4 > end:
@@ -107,7 +108,7 @@ def read_jpeg(data: bytes) -> Header:
         length = data[position + 2] << 8 | data[position + 3]
         if marker in _SPECIAL:
             if marker == _SOS and frame is not None:
-                turned = orientation_of(exif, xmp) if exif or xmp else 1
+                turned = orientation_of(b"".join(exif), xmp) if exif or xmp else 1
                 return _with_scans(data, position, frame, turned, inverted, restart)
             body = data[position + 4 : position + 2 + length]
             if marker in _FRAMES:
@@ -121,7 +122,7 @@ def read_jpeg(data: bytes) -> Header:
             elif marker == _ADOBE:
                 inverted = inverted or body.startswith(b"Adobe")
             elif body.startswith(EXIF_START):
-                exif += body[6:]  # a block of more than 64 kB goes on in the next segment
+                exif.append(body[6:])
             elif body.startswith(_XMP_START):
                 xmp = body
         if length < 2:

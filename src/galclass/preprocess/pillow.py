@@ -11,6 +11,8 @@ from PIL import Image
 from galclass.errors import CutoutError
 from galclass.preprocess.facts import Header
 
+_APP0, _ADOBE, _APP15, _COMMENT, _SOS = 0xE0, 0xEE, 0xEF, 0xFE, 0xDA
+
 
 def decode_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
     """Decode a JPEG at 1 / reduction of its size, for the samplings that the fast decoder refuses.
@@ -26,7 +28,7 @@ def decode_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8
         truncated or corrupt.
     """
     try:
-        with Image.open(BytesIO(data), formats=("JPEG",)) as image:
+        with Image.open(BytesIO(_without_metadata(data)), formats=("JPEG",)) as image:
             image.draft(None, (-(-header.width // reduction), -(-header.height // reduction)))
             image.load()
             if header.components == 4:  # Pillow turns every CMYK round
@@ -36,3 +38,22 @@ def decode_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8
         if "truncated" in str(error):
             raise CutoutError("truncated", "the JPEG ends before its last pixel", got=str(error)) from error
         raise CutoutError("corrupt", "the JPEG is damaged", got=str(error) or type(error).__name__) from error
+
+
+def _without_metadata(data: bytes) -> bytes:
+    """Return a JPEG without what Pillow would read besides pixels: EXIF, several pictures, profiles, comments.
+
+    One directory of EXIF that names the same bytes again and again takes a gigabyte. What says the colours stays.
+    """
+    kept, position = [data[:2]], 2
+    while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != _SOS:
+        marker = data[position + 1]
+        if marker in (0x01, 0xFF) or 0xD0 <= marker <= 0xD7:  # neither has a length
+            position += 1 if marker == 0xFF else 2
+            continue
+        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        colours = marker == _ADOBE or (marker == _APP0 and data[position + 4 : position + 8] == b"JFIF")
+        if colours or not (_APP0 <= marker <= _APP15 or marker == _COMMENT):
+            kept.append(data[position:end])
+        position = end
+    return b"".join([*kept, data[position:]])
