@@ -19,6 +19,10 @@ MAX_JSON_BYTES = 16 << 20
 """Longest JSON document of a model: its signature or its metrics."""
 MAX_JSON_DEPTH = 16
 """Deepest nesting of lists and objects in it."""
+MAX_JSON_VALUES = 100_000
+"""Most keys and values in it, besides lists of plain numbers."""
+MAX_FAULTS = 100
+"""Most faults that one error names."""
 MAX_TEXT = 1000
 """Longest text of a signature."""
 LARGEST = 1e18
@@ -41,11 +45,13 @@ def read_json(text: str, what: str, *, where: str) -> Any:
     ------
     ModelError
         If it is no JSON, is too long or nested too deeply, or holds what no database keeps: numbers that are not
-        finite, a NUL, half of a surrogate pair.
+        finite, a NUL, half of a surrogate pair; or more than `MAX_JSON_VALUES` values.
     """
     if len(text) > MAX_JSON_BYTES:
         expected = f"at most {MAX_JSON_BYTES:,} characters"
         raise ModelError(f"{what} is too long", where=where, expected=expected, got=f"{len(text):,}")
+    if text.count("[]") + text.count("{}") + text.count(":") > MAX_JSON_VALUES:  # before they are made
+        raise _too_many(what, where)
     try:
         document = json.loads(text)
     except RecursionError as error:
@@ -57,15 +63,19 @@ def read_json(text: str, what: str, *, where: str) -> Any:
 
 
 def _check_json(document: Any, what: str, where: str) -> None:
-    waiting = [(document, 0)]
+    waiting, seen = [(document, 0)], 0
     while waiting:
         value, depth = waiting.pop()
         if depth > MAX_JSON_DEPTH:
             raise _too_deep(what, where)
+        plain = isinstance(value, list) and _all_finite(value)
+        seen += len(value) if isinstance(value, (dict, list)) and not plain else 0
+        if seen > MAX_JSON_VALUES:
+            raise _too_many(what, where)
         if isinstance(value, dict):
             waiting += [(item, depth + 1) for pair in value.items() for item in pair]
         elif isinstance(value, list):
-            waiting += [] if _all_finite(value) else [(item, depth + 1) for item in value]
+            waiting += [] if plain else [(item, depth + 1) for item in value]
         elif isinstance(value, str):
             if _UNKEPT.search(value):
                 raise ModelError(f"{what} has a text that no database keeps", where=where, got=ascii(value[:40]))
@@ -76,6 +86,10 @@ def _check_json(document: Any, what: str, where: str) -> None:
 def _all_finite(values: list[Any]) -> bool:
     """Say whether a list has finite floats alone; tens of thousands of them stand in a signature."""
     return set(map(type, values)) == {float} and math.isfinite(sum(values))
+
+
+def _too_many(what: str, where: str) -> ModelError:
+    return ModelError(f"{what} has too many values", where=where, expected=f"at most {MAX_JSON_VALUES:,}")
 
 
 def _too_deep(what: str, where: str) -> ModelError:
@@ -138,7 +152,12 @@ class Checker:
         if isinstance(value, list) and len(value) == length:
             if _all_finite(value) and min(value) >= -LARGEST and max(value) <= LARGEST:
                 return tuple(value)
-            return tuple(self.number(name, item, -LARGEST, LARGEST) for item in value)
+            before, numbers = len(self.faults), []
+            for item in value:
+                numbers.append(self.number(name, item, -LARGEST, LARGEST))
+                if len(self.faults) > before:  # one of many
+                    break
+            return tuple(numbers)
         return self._fault(name, f"a list of {length} numbers", value, ())
 
     def text(self, name: str, value: Any) -> str:
@@ -162,6 +181,8 @@ class Checker:
         return self._fault(name, "64 hexadecimal digits", value, "")
 
     def _fault(self, name: str, expected: str, got: Any, instead: _T) -> _T:
+        if len(self.faults) >= MAX_FAULTS:
+            return instead
         shown = repr(got) if not isinstance(got, int) or abs(got) < 1 << 64 else "a larger number"
         self.faults.append(f"{name} must be {expected}, not {shown if len(shown) <= 60 else shown[:57] + '...'}")
         return instead
