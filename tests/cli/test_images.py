@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from galclass.cli import cli
 from galclass.database import Images, open_database
 from galclass.database.labels import count_labels
+from galclass.preprocess import decode
 
 
 @pytest.fixture
@@ -205,3 +207,31 @@ def test_names_with_dots_are_two_objects(add, folder: Path, tmp_path: Path) -> N
     assert "3 of 3 rows have an image, 3 labels" in done.output, done.output
     with open_database(tmp_path / "images.db") as database:
         assert [one.object_id for one in Images(database).list()] == ["J1.5", "J1.6", "M 51/NGC 5194"]
+
+
+def test_a_picture_saved_again_without_loss_is_the_same_picture(add, folder: Path, tmp_path: Path) -> None:
+    for name, kind in (("7.png", "PNG"), ("8.bmp", "BMP")):
+        Image.fromarray(decode((folder / "0.jpg").read_bytes()).pixels).save(folder / name, kind)
+    done = add(folder)
+    assert done.exit_code == 3
+    for name, others in (("7.png", "8 ("), ("8.bmp", "7 (")):
+        line = next(line for line in done.output.splitlines() if f"rejected {folder}/{name}" in line)
+        assert "duplicate_image: the same picture as" in line
+        assert others in line
+    assert stored(tmp_path)[-2:] == ["1", "2"]
+    assert add(folder, "--duplicates", "keep").exit_code == 0
+    assert stored(tmp_path) == ["0", "1", "2", "7", "8"]
+
+
+def test_another_comment_is_the_same_picture_as_a_stored_one(add, folder: Path, tmp_path: Path) -> None:
+    assert add(folder, "--duplicates", "keep").exit_code == 0  # stores no hash of the pixels
+    new = tmp_path / "new"
+    new.mkdir()
+    for name, source in (("9.jpg", "0.jpg"), ("1.jpg", "1.jpg")):
+        data = (folder / source).read_bytes()
+        (new / name).write_bytes(data[:2] + b"\xff\xfe\0\x06note" + data[2:])
+    done = add(new)
+    assert done.exit_code == 3
+    assert f"rejected {new}/9.jpg: duplicate_image: the same picture as 0 (0.jpg)" in done.output
+    assert "files: 2 seen = 0 added + 1 already there + 1 rejected + 0 skipped" in done.output
+    assert stored(tmp_path) == ["0", "1", "2"]

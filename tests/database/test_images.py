@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from galclass.database import Database, Images, NewImage
 from galclass.database.positions import read_objects, separation_arcsec
@@ -108,3 +109,21 @@ def test_a_catalog_gives_object_ids_by_file(sample_folder: Path) -> None:
     one = objects["68"]
     assert one.object_id == "587722981746540704"
     assert one.label
+
+
+def test_equal_pixels_are_one_picture_and_what_has_no_cutout_is_compared_by_bytes(
+    database: Database, galaxies: dict[str, bytes]
+) -> None:
+    images, (data, other) = Images(database), list(galaxies.values())[:2]
+    commented = data[:2] + b"\xff\xfe\0\x06note" + data[2:]
+    images.add([NewImage("old", data, "old.jpg"), NewImage("broken", b"x", "broken.jpg")])
+    new = [NewImage("old", commented), NewImage("a", commented, file="a.jpg"), NewImage("b", other)]
+    summary = images.add([*new, NewImage("c", b"x"), NewImage("d", b"y")], keep_duplicates=False)
+    assert (summary.added, summary.already_there) == (2, 1)
+    assert [(reject.file, reject.reason) for reject in summary.rejects] == [
+        ("a.jpg", "the same picture as old (old.jpg)"),
+        ("c", "the same picture as broken (broken.jpg)"),
+    ]
+    with database.read() as connection:
+        query = select(images_table.c.object_id).where(images_table.c.pixels_sha256.is_(None))
+        assert sorted(connection.scalars(query)) == ["broken", "d"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from galclass.database.connection import Database
+from galclass.database.content import pixels_sha256_of, sha256_of
 from galclass.database.images import AddSummary, ImageReject, Images, NewImage
 from galclass.database.labels import NewLabel, add_labels
 from galclass.database.positions import CatalogRow
@@ -100,15 +100,18 @@ def add_images(
     paths, known, frame_px, stored_px
         As for `new_images`.
     keep_duplicates : bool
-        False: files of the same bytes for different objects, and files that are several objects' by the catalog, are
-        all rejects that name each other. The files are read twice then, so that none is added before that is known.
+        False: files of the same bytes, or of the same cutout's pixels, for different objects, and files that are
+        several objects' by the catalog, are all rejects that name each other. The files are read twice then, so that
+        none is added before that is known.
     listings : sequence of Listing
         From `check_images`, so that nothing is listed again.
     """
     listings = listings or [list_images(path) for path in paths]
     rejects: list[ImageReject] = []
-    duplicates = {} if keep_duplicates else _duplicates(listings, known)
+    pixels: dict[str, str | None] = {}
+    duplicates = {} if keep_duplicates else _duplicates(listings, known, frame_px, pixels)
     new = _new_images(listings, known, rejects, duplicates, (frame_px, stored_px), keep_duplicates)
+    new = (replace(image, pixels_sha256=pixels.get(image.file or "")) for image in new)
     summary = Images(database).add(new, keep_duplicates=keep_duplicates)
     shared = sum(
         len(row.others) for listing in listings for entry in listing if (row := known.get(file_key(entry.name)))
@@ -173,13 +176,20 @@ def _rows_of(name: str, known: Mapping[str, CatalogRow]) -> tuple[CatalogRow, ..
     return known[key].all if key in known else (CatalogRow(key, None, None, None, {}),)
 
 
-def _duplicates(listings: Sequence[Listing], known: Mapping[str, CatalogRow]) -> dict[str, str]:
-    """Return why a file is left out, for the files whose bytes are those of another object's file."""
-    holders: dict[bytes, list[tuple[str, str]]] = {}
+def _duplicates(
+    listings: Sequence[Listing], known: Mapping[str, CatalogRow], frame_px: int | None, pixels: dict[str, str | None]
+) -> dict[str, str]:
+    """Return why a file is left out, for the files whose picture is another object's; `pixels` gets all hashes.
+
+    Files of equal bytes have equal pixels, so bytes count only where there is no cutout.
+    """
+    holders: dict[str, list[tuple[str, str]]] = {}
     for listing in listings:
         for name, data in _images_of(listing, []):
             ids = "+".join(row.object_id for row in _rows_of(name, known))
-            holders.setdefault(hashlib.sha256(data).digest(), []).append((ids, _file(listing, name)))
+            file = _file(listing, name)
+            pixels[file] = pixels_sha256_of(data, frame_px)
+            holders.setdefault(pixels[file] or sha256_of(data), []).append((ids, file))
     reasons = {}
     for own in holders.values():
         if len({ids for ids, _ in own}) > 1:

@@ -5,22 +5,30 @@ Takes (object_id, bytes) streams, writes `galaxy_images` in short transactions.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, case, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from galclass.database.connection import Database
+from galclass.database.content import (
+    Content,
+    fill_in_missing,
+    pixels_sha256_of,
+    sha256_of,
+    stored_contents,
+    twins,
+)
 from galclass.database.positions import box_round, separation_arcsec
 from galclass.database.schema import images
-from galclass.database.statements import chunked, insert_new, lock_table
+from galclass.database.statements import chunked, insert_new
 from galclass.database.types import now
 from galclass.image_files import Skipped
 
 _C = images.c
+_NOTHING = Content(None, None)
 _ABOUT = (_C.object_id, _C.uri, _C.sha256, func.length(_C.img), _C.frame_px, _C.ra, _C.dec, _C.added_at)
 CHUNK = 256
 """Rows a transaction; 256 images are a few megabytes."""
@@ -28,7 +36,11 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class NewImage:
-    """An image to add; `ra` and `dec` in degrees (J2000) where known, `file` for messages (it is not stored)."""
+    """An image to add.
+
+    `ra` and `dec` in degrees (J2000) where known, `file` for messages (it is not stored), `pixels_sha256` the hash of
+    the cutout's pixels where somebody has made it already.
+    """
 
     object_id: str
     img: bytes
@@ -38,6 +50,7 @@ class NewImage:
     ra: float | None = None
     dec: float | None = None
     file: str | None = None
+    pixels_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -133,49 +146,34 @@ class Images:
         ----------
         new : iterable of NewImage
         keep_duplicates : bool
-            False: bytes that are there under another object_id are a reject that names it. The stream is read once, so
-            the first of two in it is added; `bulk.add_images` leaves both out.
+            False: a picture (bytes, or a cutout's pixels) that is there under another object_id is a reject that names
+            it. The stream is read once, so the first of two in it is added; `bulk.add_images` leaves both out.
         """
         if not keep_duplicates:
-            self._hash_images_without()
+            fill_in_missing(self._database, CHUNK)
         added = seen = 0
         rejects: list[ImageReject] = []
         for chunk in chunked(new, CHUNK):
-            hashes = [_sha256(image.img) for image in chunk]
+            contents = [_content(image, decode=not keep_duplicates) for image in chunk]
             with self._database.write() as connection:
-                twins = {} if keep_duplicates else _twins(connection, chunk, hashes)
+                same = {} if keep_duplicates else _twins(connection, chunk, contents)
                 rows: dict[str, dict[str, object]] = {}
-                for number, (image, sha256) in enumerate(zip(chunk, hashes, strict=True)):
-                    if number not in twins:
-                        rows.setdefault(image.object_id, _row(image, sha256))
+                for number, (image, content) in enumerate(zip(chunk, contents, strict=True)):
+                    if number not in same:
+                        rows.setdefault(image.object_id, _row(image, content))
                 before = len(_known(connection, rows))
                 if rows:
                     connection.execute(insert_new(connection, images), list(rows.values()))
-                stored = _stored_hashes(connection, rows)
+                stored = stored_contents(connection, rows)
             added += len(rows) - before
             seen += len(chunk)
-            for number, (image, sha256) in enumerate(zip(chunk, hashes, strict=True)):
-                there, uri = stored.get(image.object_id, (None, None))
-                if number in twins:
-                    rejects.append(twins[number])
-                elif there not in (None, sha256):
+            for number, (image, content) in enumerate(zip(chunk, contents, strict=True)):
+                there, uri = stored.get(image.object_id, (_NOTHING, None))
+                if number in same:
+                    rejects.append(same[number])
+                elif there.sha256 is not None and not there.equals(content):
                     rejects.append(_same_id(image, uri))
         return AddSummary(added, seen - added - len(rejects), tuple(rejects))
-
-    def _hash_images_without(self) -> None:
-        """Fill in the sha256 of rows that were inserted by hand without one, so that their bytes can be found."""
-        after = ""
-        while True:
-            unhashed = (_C.sha256.is_(None), _C.img.is_not(None), _C.object_id > after)
-            query = select(_C.object_id, _C.img).where(*unhashed).order_by(_C.object_id).limit(CHUNK)
-            with self._database.read() as connection:
-                rows = [{"key": key, "new_sha256": _sha256(bytes(img))} for key, img in connection.execute(query)]
-            if not rows:
-                return
-            with self._database.write() as connection:
-                update = images.update().where(_C.object_id == bindparam("key"), _C.sha256.is_(None))
-                connection.execute(update.values(sha256=bindparam("new_sha256")), rows)
-            after = rows[-1]["key"]
 
     def known(self, object_ids: Collection[str]) -> set[str]:
         """Give those of a few thousand object ids that have an image."""
@@ -226,48 +224,30 @@ class Images:
         return bytes(value) if value is not None else None
 
 
-def _sha256(img: bytes) -> str:
-    return hashlib.sha256(img).hexdigest()
+def _content(image: NewImage, *, decode: bool) -> Content:
+    pixels = image.pixels_sha256
+    if pixels is None and decode:
+        pixels = pixels_sha256_of(image.img, image.frame_px)
+    return Content(sha256_of(image.img), pixels)
 
 
-def _row(image: NewImage, sha256: str) -> dict[str, object]:
+def _row(image: NewImage, content: Content) -> dict[str, object]:
     stored = {name: value for name, value in vars(image).items() if name != "file"}
-    return stored | {"sha256": sha256, "added_at": now()}
+    return stored | content._asdict() | {"added_at": now()}
 
 
 def _known(connection: Connection, object_ids: Iterable[str]) -> set[str]:
     return set(connection.scalars(select(_C.object_id).where(_C.object_id.in_(list(object_ids)))))
 
 
-def _stored_hashes(connection: Connection, object_ids: Iterable[str]) -> dict[str, tuple[str | None, str | None]]:
-    """Give sha256 and uri by object_id; rows that were inserted by hand may have bytes and no sha256."""
-    unhashed = case((_C.sha256.is_(None), _C.img))
-    query = select(_C.object_id, _C.sha256, unhashed, _C.uri).where(_C.object_id.in_(list(object_ids)))
-    return {
-        object_id: (sha256 or (_sha256(bytes(img)) if img is not None else None), uri)
-        for object_id, sha256, img, uri in connection.execute(query)
-    }
-
-
-def _twins(connection: Connection, chunk: Sequence[NewImage], hashes: Sequence[str]) -> dict[int, ImageReject]:
-    """Return a reject for each image whose bytes are stored, or come earlier in the chunk, under another object id."""
-    lock_table(connection, images)
-    first: dict[str, tuple[str, str | None]] = {}
-    query = select(_C.sha256, _C.object_id, _C.uri).where(_C.sha256.in_(set(hashes))).order_by(_C.object_id)
-    own = {(sha256, image.object_id) for image, sha256 in zip(chunk, hashes, strict=True)}
-    there = set()
-    for sha256, object_id, uri in connection.execute(query):
-        there.add((sha256, object_id))
-        if (sha256, object_id) not in own:
-            first.setdefault(sha256, (object_id, uri))
-    twins = {}
-    for number, (image, sha256) in enumerate(zip(chunk, hashes, strict=True)):
-        object_id, uri = first.setdefault(sha256, (image.object_id, image.file or image.uri))
-        if object_id != image.object_id and (sha256, image.object_id) not in there:
-            from_ = f" ({uri})" if uri else ""
-            file = image.file or image.uri or image.object_id
-            twins[number] = ImageReject(file, "duplicate_image", f"the same picture as {object_id}{from_}")
-    return twins
+def _twins(connection: Connection, chunk: Sequence[NewImage], contents: Sequence[Content]) -> dict[int, ImageReject]:
+    """Return a reject for each image whose picture is stored, or comes earlier in the chunk, under another id."""
+    ids, names = [image.object_id for image in chunk], [image.file or image.uri for image in chunk]
+    rejects = {}
+    for number, (object_id, uri) in twins(connection, ids, names, contents).items():
+        reason = f"the same picture as {object_id}{f' ({uri})' if uri else ''}"
+        rejects[number] = ImageReject(names[number] or ids[number], "duplicate_image", reason)
+    return rejects
 
 
 def _same_id(image: NewImage, uri: str | None) -> ImageReject:

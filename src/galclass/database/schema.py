@@ -70,6 +70,7 @@ images = _table(
     Column("ra", Double),
     Column("dec", Double),
     Column("added_at", UtcTime, nullable=False),
+    _text("pixels_sha256", nullable=True),
 )
 labels = _table(
     "galaxy_labels",
