@@ -259,3 +259,23 @@ def test_a_file_that_two_objects_and_two_names_share_is_out_for_all(unlike) -> N
         1: "shared_file",
         2: "same_id_other_image",
     }
+
+
+def test_pictures_compressed_again_are_counted_and_others_are_not(tmp_path: Path, sample_folder: Path) -> None:
+    folder = tmp_path / "source"
+    (folder / "images").mkdir(parents=True)
+    with zipfile.ZipFile(sample_folder / "images_gz2.zip") as archive:
+        names = [name for name in sorted(archive.namelist()) if name.endswith(".jpg")][:30]
+        for k, name in enumerate(names):
+            (folder / "images" / f"p{k}.jpg").write_bytes(archive.read(name))
+    give(folder, {f"o{k}": f"p{k}" for k in range(30)})
+    assert "nearly the same" not in str(run(folder, tmp_path / "none"))
+    for k, quality in ((30, 60), (31, 90)):
+        Image.open(folder / "images" / f"p{k - 30}.jpg").save(folder / "images" / f"p{k}.jpg", quality=quality)
+    give(folder, {f"o{k}": f"p{k}" for k in range(32)})
+    done = run(folder, tmp_path / "two")
+    assert (done.objects, done.rejects) == (32, 0)
+    assert "2 pairs of objects with nearly the same picture (o1 and o31, o0 and o30)" in str(done)
+    assert "2 pairs" in str(run(folder, tmp_path / "two"))
+    pairs = pq.read_table(tmp_path / "two/prepared/near_duplicates.parquet").to_pylist()
+    assert [0 < pair["rms"] < 2.5 for pair in pairs] == [True, True]

@@ -29,6 +29,7 @@ from galclass.preprocess.cutouts import TRUNCATED, CutoutParameters
 from galclass.preprocess.filling import Fill, fill
 from galclass.preprocess.images import file_key, image_files, row_key
 from galclass.preprocess.inputs import Input, chunks_of, fractions_of, inputs_sha256_of, pixels_sha256_of, plan_of
+from galclass.preprocess.near import NEAR_DUPLICATES, near_duplicates, near_remarks
 from galclass.preprocess.store import INDEX, PIXELS, REJECTS, StoreWriter, read_facts, write_facts, write_parquet
 from galclass.preprocess.summary import FileCounts, PrepareSummary
 from galclass.preprocess.tables import (
@@ -97,7 +98,9 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
     input_rejects = rejects_table(reject for part in inputs for reject in part.rejects)
     if facts is not None and facts.get("pixels_sha256") == pixels_sha256:
         places = with_pixel_hashes(pq.read_table(folder / PLACES), folder / PIXELS, int(facts["bytes_per_cutout"]))
-        tables, counts = _tables(rows, places, input_rejects, config, inputs)
+        tables, counts = _tables(
+            rows, places, input_rejects, config, inputs, (folder / PIXELS, int(facts["bytes_per_cutout"]))
+        )
         write_facts(folder, facts | {"inputs_sha256": ""})  # stopped half way, the next run does this again
         for name, table in {**tables, PLACES: places}.items():
             write_parquet(table, folder / name)
@@ -108,7 +111,7 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
         chunks = [chunk for part in inputs for chunk in chunks_of(part, plan, config.images.max_decode_s)]
         cut = fill(writer, chunks, config.prepare.processes, progress)
         places = with_pixel_hashes(places_table(plan, writer.done), writer.partial, writer.bytes_per_cutout)
-        tables, counts = _tables(rows, places, input_rejects, config, inputs)
+        tables, counts = _tables(rows, places, input_rejects, config, inputs, (writer.partial, writer.bytes_per_cutout))
         writer.finish({**tables, PLACES: places}, own | counts)
     return _summary(folder, own | counts, cut, begin)
 
@@ -259,7 +262,12 @@ def _split_each_source(rows: pa.Table, sources: list[SourceConfig], config: Conf
 
 
 def _tables(
-    rows: pa.Table, places: pa.Table, input_rejects: pa.Table, config: Config, inputs: list[Input]
+    rows: pa.Table,
+    places: pa.Table,
+    input_rejects: pa.Table,
+    config: Config,
+    inputs: list[Input],
+    pixels: tuple[Path, int],
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     wanted = config.prepare
     made = tables_of(rows, places, keep_duplicates=wanted.duplicates == "keep")
@@ -276,7 +284,9 @@ def _tables(
             advice="mend the input, or raise prepare.max_rejects; this file has them all",
         )
     too_many.unlink(missing_ok=True)
+    near = near_duplicates(pixels[0], (len(places), pixels[1]), index)
     counts = {
+        "near": near.facts(),
         "objects": len(index),
         "rejects": len(rejects),
         "labelled": count_labelled(index),
@@ -285,7 +295,7 @@ def _tables(
         "kept_groups": made.kept_groups,
         "files": asdict(_file_counts(rows, rejects, made, inputs)),
     }
-    return {INDEX: index, REJECTS: rejects}, counts
+    return {INDEX: index, REJECTS: rejects, NEAR_DUPLICATES: near.pairs}, counts
 
 
 def _file_counts(rows: pa.Table, rejects: pa.Table, made: Tables, inputs: list[Input]) -> FileCounts:
@@ -329,5 +339,5 @@ def _summary(folder: Path, facts: dict[str, Any], cut: int, begin: float) -> Pre
         facts.get("repeated", 0),
         facts.get("kept_groups", 0),
         FileCounts.from_facts(facts.get("files")),
-        tuple(facts.get("remarks", ())),
+        (*facts.get("remarks", ()), *near_remarks(facts.get("near"))),
     )
