@@ -27,7 +27,7 @@ from galclass.cluster.inputs import work_chunks
 from galclass.cluster.patience import patiently
 from galclass.cluster.reading import read_items
 from galclass.errors import ClusterError, ModelError
-from galclass.scoring.files import find_images
+from galclass.image_files import find_images
 
 pytestmark = [pytest.mark.filterwarnings("default")]
 
