@@ -24,8 +24,8 @@ _MAC_JUNK = "__MACOSX"
 
 
 def suffix_of(name: str) -> str:
-    """Return the suffix of a file name with its dot, in lower case; "" where there is none."""
-    base = base_name(name)
+    """Return the suffix of a file name, ".jpg", in lower case and without blanks behind it; "" where there is none."""
+    base = base_name(name).rstrip()
     dot = base.rfind(".")
     return base[dot:].lower() if dot > 0 else ""
 
@@ -65,7 +65,9 @@ def is_junk(name: str) -> bool:
 
 
 _NEVER_IN_NAMES = frozenset('/\\:*?"<>|%') | {chr(code) for code in (*range(32), 127)}
-_WINDOWS_DEVICES = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)$")
+_WINDOWS_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\.|$)")
+"""Names that are devices on Windows, whatever follows their first dot."""
+
 _ESCAPE = re.compile(r"%([0-9A-F]{2})")
 _MAX_STEM_BYTES = 240  # a file name may have 255 bytes on all common systems; suffix and ".part" need room
 
@@ -84,45 +86,39 @@ def file_stem_of(object_id: str, taken: Container[str] = ()) -> str | None:
     -------
     str or None
         The id itself where every system takes it for a file name. Characters that some system forbids, a leading
-        dot, and "%" itself are written as %XX (UTF-8, capital letters). None: longer than a file name may be.
+        dot, and "%" itself are written as %XX (UTF-8, capital letters); so are the first letters, as many as it takes,
+        of a device of Windows and of a name that is taken. None: longer than a file name may be.
     """
     composed = unicodedata.normalize("NFC", object_id)
-    stem = "".join(_escaped(char) if char in _NEVER_IN_NAMES else char for char in composed)
-    if stem.startswith("."):
-        stem = _escaped(".") + stem[1:]
-    letters = [place for place, char in enumerate(stem) if char.isascii() and char.isalpha()]
-    letters = [place for place in letters if not _in_escape(stem, place)]
-    if _WINDOWS_DEVICES.match(stem):
-        stem = _with_escapes(stem, letters[:1])
-    count = 0
-    while stem.casefold() in taken and count < len(letters):
-        count += 1
-        stem = _with_escapes(stem, letters[count - 1 : count])
-        letters = [place + 2 if place > letters[count - 1] else place for place in letters]
-    too_long = len(stem.encode("utf-8", "surrogatepass")) > _MAX_STEM_BYTES
-    return None if too_long or not stem or stem.casefold() in taken else stem
+    letters = sum(map(_is_letter, composed))
+    stems = (_spelt(composed, count) for count in range(_least_escapes(composed), letters + 1))
+    stem = next((stem for stem in stems if stem.casefold() not in taken), None)
+    if not stem or len(stem.encode("utf-8", "surrogatepass")) > _MAX_STEM_BYTES:
+        return None
+    return stem
 
 
-def _escaped(char: str) -> str:
-    return f"%{ord(char):02X}"
+def _spelt(object_id: str, count: int) -> str:
+    """Return the file name of an object id in which so many of its letters, the first ones, are escaped."""
+    stem: list[str] = []
+    for place, char in enumerate(object_id):
+        first = count > 0 and _is_letter(char)
+        count -= first
+        stem.append(f"%{ord(char):02X}" if first or char in _NEVER_IN_NAMES or (char == "." and not place) else char)
+    return "".join(stem)
 
 
-def _in_escape(stem: str, place: int) -> bool:
-    return any(stem[begin : begin + 1] == "%" for begin in (place - 1, place - 2) if begin >= 0)
+def _least_escapes(object_id: str) -> int:
+    return int(_WINDOWS_DEVICES.match(object_id) is not None)
 
 
-def _with_escapes(stem: str, places: list[int]) -> str:
-    return "".join(_escaped(char) if place in places else char for place, char in enumerate(stem))
+def _is_letter(char: str) -> bool:
+    return char.isascii() and char.isalpha()
 
 
 def _unescaped(stem: str) -> str:
     """Return the object id of a name that `file_stem_of` made; any other name as it is."""
-    escapes = list(_ESCAPE.finditer(stem))
-    if len(escapes) != stem.count("%"):
-        return stem
-    for one in escapes:
-        char = chr(int(one[1], 16))
-        first_dot = char == "." and one.start() == 0
-        if not (char in _NEVER_IN_NAMES or first_dot or (char.isascii() and char.isalpha())):
-            return stem
-    return _ESCAPE.sub(lambda one: chr(int(one[1], 16)), stem)
+    composed = unicodedata.normalize("NFC", stem)
+    escaped = sum(_is_letter(chr(int(digits, 16))) for digits in _ESCAPE.findall(composed))
+    object_id = _ESCAPE.sub(lambda one: chr(int(one[1], 16)), composed)
+    return object_id if composed == _spelt(object_id, max(escaped, _least_escapes(object_id))) else stem

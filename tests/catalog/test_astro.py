@@ -148,7 +148,8 @@ def test_galaxy_zoo_of_the_hub_gives_votes_and_clean_classes(tmp_path) -> None:
     report = CatalogReport()
     table = read_catalog(tmp_path / "c.parquet", report=report)
     assert table["label"].to_pylist() == ["completely_round_smooth", None, None]
-    assert report.notes["no_clean_class"] == 2
+    assert report.notes["no_clean_class"] == 1
+    assert report.stopped == {"t01_smooth_or_features": 1}
     assert table["t07_rounded_a16_completely_round_count"].to_pylist() == [17, 3, 0]
     assert table["t07_rounded_a16_completely_round_fraction"].to_pylist() == [
         pytest.approx(17 / 18),
@@ -170,3 +171,57 @@ def test_campaigns_of_the_hub_side_by_side(tmp_path) -> None:
     assert table["label"].to_pylist() == ["smooth", "features"]
     assert report.stopped == {"t02_edgeon": 1, "t07_rounded": 1}
     assert table["t01_smooth_or_features_a01_smooth_count"].to_pylist() == [9, 1]
+
+
+@pytest.mark.parametrize("form", ["tabledata", "binary2"])
+def test_texts_of_a_votable_that_are_missing_are_none(form, tmp_path) -> None:
+    table = Table(
+        {
+            "object_id": MaskedColumn(["a", "bb", "c", "d"], mask=[0, 1, 0, 0]),
+            "number": MaskedColumn([1, 2, 3, 4], mask=[0, 1, 0, 0]),
+            "list": np.ones((4, 2)),
+            "label": MaskedColumn(["Er", "Sb", "Ei", "Ec"], mask=[0, 0, 1, 0]),
+        }
+    )
+    table.write(tmp_path / "c.vot.gz" if form == "tabledata" else tmp_path / "c.vot", format="votable",
+                tabledata_format=form)  # fmt: skip
+    report = CatalogReport()
+    found = read_catalog(next(tmp_path.iterdir()), report=report)
+    assert found.select(["object_id", "label"]).to_pylist() == [
+        {"object_id": "a", "label": "Er"},
+        {"object_id": "c", "label": None},
+        {"object_id": "d", "label": "Ec"},
+    ]
+    assert [(fault.code, fault.row) for fault in report.rejects] == [("no_id", 2)]
+
+
+def test_texts_of_any_length_in_fits_are_text(tmp_path) -> None:
+    columns = [
+        fits.Column("id", "PA()", array=np.array(["NGC 1", "b"], dtype=object)),
+        fits.Column("label", "2A", array=["Er", "Sb"]),
+    ]
+    fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "c.fits")
+    assert read_catalog(tmp_path / "c.fits")["object_id"].to_pylist() == ["NGC 1", "b"]
+
+
+def test_whole_numbers_among_texts_are_ids(tmp_path) -> None:
+    ids = np.array([587722981742084144, "b"], dtype=object)
+    Table({"id": ids, "label": ["Er", "Sb"]}).write(tmp_path / "c.ecsv")
+    assert read_catalog(tmp_path / "c.ecsv")["object_id"].to_pylist() == ["587722981742084144", "b"]
+
+
+def test_tables_of_one_name_are_told_apart_by_number(tmp_path) -> None:
+    parts = [fits.BinTableHDU(Table({"id": [number], "label": ["Er"]}), name="X") for number in (1, 2)]
+    fits.HDUList([fits.PrimaryHDU(), *parts]).writeto(tmp_path / "c.fits")
+    with pytest.raises(CatalogError, match=r"several tables are named X \(got 1 \(X\), 2 \(X\)\). Choose by number"):
+        read_catalog(tmp_path / "c.fits", columns=CatalogColumns(table="X"))
+    assert read_catalog(tmp_path / "c.fits", columns=CatalogColumns(table="2"))["object_id"].to_pylist() == ["2"]
+
+
+def test_a_table_of_a_votable_is_chosen_by_its_id_too(tmp_path) -> None:
+    rows = "<FIELD name='id' datatype='long'/><DATA><TABLEDATA><TR><TD>{}</TD></TR></TABLEDATA></DATA>"
+    tables = [f"<TABLE ID='t{n}' name='odd name {n}'>{rows.format(n)}</TABLE>" for n in (1, 2)]
+    (tmp_path / "c.vot").write_text(f"<VOTABLE version='1.3'><RESOURCE>{''.join(tables)}</RESOURCE></VOTABLE>")
+    for wanted in ("t2", "odd name 2", "2"):
+        table = read_catalog(tmp_path / "c.vot", columns=CatalogColumns(table=wanted))
+        assert table["object_id"].to_pylist() == ["2"]

@@ -76,29 +76,47 @@ def test_every_format_says_what_it_lacks(format, tmp_path) -> None:
 
 
 def test_faulty_rows_are_all_named_at_once(tmp_path) -> None:
-    text = f"object_id,label\n{ID},Er\n{ID},Er\n{ID},SBc\n,Er\n{OTHER},banana\n"
+    text = f"object_id,label\n{OTHER},Ei\n{ID},Er\n{OTHER},SBc\n{ID},Er\n,Er\n7,banana\n"
     with pytest.raises(CatalogError) as raised:
         read_catalog(write(tmp_path, text))
     for words in (
-        "4 faulty rows",
-        f"duplicate_id (1): row 2: {ID} comes twice",
-        f"two_classes (1): row 3: {ID} is 'Er' before and 'SBc' here",
-        "no_id (1): row 4",
-        "unknown_label (1): row 5: unknown label 'banana'",
+        "5 faulty rows",
+        f"duplicate_id (1): row 4: {ID} comes twice",
+        f"two_classes (2): row 1: {OTHER} is 'Ei' in row 1 and 'SBc' in row 3",
+        "no_id (1): row 5",
+        "unknown_label (1): row 6: unknown label 'banana'",
     ):
         assert words in str(raised.value)
 
 
 def test_with_a_report_faulty_rows_are_left_out_and_counted(tmp_path) -> None:
-    text = f"object_id,label\n{ID},Er\n{ID},SBc\n{OTHER},banana\n"
+    text = f"object_id,label\n{ID},\n{ID},Er\n{OTHER},banana\n"
     report = CatalogReport()
     table = read_catalog(write(tmp_path, text), report=report)
     assert table.to_pylist() == [{"object_id": ID, "asset_id": ID, "label": "Er"}]
     assert [(fault.code, fault.row, fault.object_id) for fault in report.rejects] == [
         ("unknown_label", 3, OTHER),
-        ("two_classes", 2, ID),
+        ("duplicate_id", 1, ID),
     ]
-    assert str(report) == "left out: 1 two_classes, 1 unknown_label; notes: none"
+    assert str(report) == "left out: 1 duplicate_id, 1 unknown_label; notes: none"
+
+
+def test_an_object_of_two_classes_has_none(tmp_path) -> None:
+    report = CatalogReport()
+    text = "object_id,label\n1,Er\n2,Sb\n1,\n1,Sb\n1,Er\n"
+    assert read_catalog(write(tmp_path, text), report=report)["object_id"].to_pylist() == ["2"]
+    assert [(fault.code, fault.row) for fault in report.rejects] == [("two_classes", row) for row in (1, 3, 4, 5)]
+    assert {fault.reason for fault in report.rejects} == {"1 is 'Er' in row 1 and 'Sb' in row 4"}
+
+
+def test_rows_that_are_left_out_count_for_nothing_else(tmp_path) -> None:
+    name = "t01_smooth_or_features_a01_smooth_debiased"
+    report = CatalogReport()
+    rows = "1,0.9\n2,90\n2,0.9\n,0.9\n"  # the second 2 has no double that counts
+    table = read_catalog(write(tmp_path, f"object_id,{name}\n{rows}"), report=report)
+    assert table["object_id"].to_pylist() == ["1", "2"]
+    assert [(fault.code, fault.row) for fault in report.rejects] == [("bad_votes", 2), ("no_id", 4)]
+    assert report.stopped == {"t07_rounded": 2}
 
 
 def test_an_object_without_a_file_in_the_mapping_is_named(tmp_path) -> None:

@@ -123,8 +123,67 @@ def test_galaxy_zoo_1_flags_alone_say_disk(tmp_path) -> None:
     header = "dr7objid,ra,dec,gz1_flag\n"
     path = write(tmp_path, header + "1,5,6,spiral\n2,5,6,elliptical\n3,5,6,uncertain\n")
     assert read_catalog(path)["label"].to_pylist() == ["disk", "elliptical", None]
-    with pytest.raises(CatalogError, match="unknown flags: blob"):
-        read_catalog(write(tmp_path, header + "1,5,6,blob\n"))
+    report = CatalogReport()
+    table = read_catalog(write(tmp_path, header + "1,5,6,blob\n2,5,6,Spiral\n3,5,6,\n"), report=report)
+    assert table["label"].to_pylist() == ["disk", None]
+    assert [(fault.row, fault.reason) for fault in report.rejects] == [
+        (1, "gz1_flag is 'blob'; expected spiral, elliptical, uncertain")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "reason"),
+    [
+        ("1,.5,.1,.1,.1,.5,1,1", "two_classes", "spiral and elliptical are both 1"),
+        ("1,.5,.1,.1,.1,.5,2,0", "unknown_label", "spiral is 2; expected 0 or 1"),
+        ("1,50,10,10,10,.5,1,0", "bad_votes", "p_el is 50; expected 0 to 1"),
+        ("1,.5,-1,.1,.1,.5,1,0", "bad_votes", "p_cw is -1; expected 0 to 1"),
+    ],
+)
+def test_galaxy_zoo_1_rows_that_contradict_themselves_are_rejects(row, code, reason, tmp_path) -> None:
+    header = "OBJID,P_EL,P_CW,P_ACW,P_EDGE,P_CS,SPIRAL,ELLIPTICAL\n"
+    report = CatalogReport()
+    table = read_catalog(write(tmp_path, f"{header}{row}\n2,.1,.8,.1,0,.9,1,0\n"), report=report)
+    assert table["label"].to_pylist() == ["spiral_clockwise"]
+    assert [(fault.code, fault.row, fault.reason) for fault in report.rejects] == [(code, 1, reason)]
+    with pytest.raises(CatalogError, match=r"row 1: 2 of 2 rows"):
+        read_catalog(write(tmp_path, f"{header}{row}\n2{row[1:]}\n"))
+
+
+def test_a_type_that_efigi_does_not_have_is_no_elliptical(tmp_path) -> None:
+    report = CatalogReport()
+    table = read_catalog(write(tmp_path, "PGCname,T,Bulge_to_Total\nP1,-5,1\nP2,-99,1\nP3,,1\n"), report=report)
+    assert table["label"].to_pylist() == ["elliptical", None]
+    assert [(fault.code, fault.object_id) for fault in report.rejects] == [("bad_type", "P2")]
+
+
+def test_raw_votes_of_galaxy_zoo_2_alone_give_the_clean_classes(tmp_path) -> None:
+    names = [*QUESTIONS["t01_smooth_or_features"].columns, *QUESTIONS["t07_rounded"].columns]
+    rows = [(40, 2, 0, 39, 1, 0), (20, 19, 2, 5, 5, 5), (0, 0, 0, 0, 0, 0)]
+    for kind in ("count", "weight"):
+        header = ",".join(["dr7objid", "file", *(f"{name}_{kind}" for name in names)])
+        body = "".join(f"{number},x/{number}.png,{','.join(map(str, row))}\n" for number, row in enumerate(rows))
+        report = CatalogReport()
+        table = read_catalog(write(tmp_path, f"{header}\n{body}"), report=report)
+        assert table["label"].to_pylist() == ["completely_round_smooth", None, None]
+        assert table["asset_id"].to_pylist() == ["0", "1", "2"]
+        assert report.notes["no_clean_class"] == 1
+        assert report.stopped == {"t01_smooth_or_features": 1}
+
+
+def test_columns_that_the_user_names_are_never_passed_over(tmp_path) -> None:
+    path = write(tmp_path, "dr7objid,mine,gz2_class,t01_smooth_or_features_a01_smooth_debiased,a,d\n1,Sb,Er,1,5,6\n")
+    with pytest.raises(CatalogError, match=r'gz2_hart16 has its own columns.*: label. .*set the format "generic"'):
+        read_catalog(path, "gz2_hart16", columns=CatalogColumns(label="mine"))
+    for format in ("auto", "gz2_hart16"):
+        table = read_catalog(path, format, columns=CatalogColumns(ra="a", dec="d"))
+        assert table.select(["label", "ra", "dec"]).to_pylist() == [{"label": "Er", "ra": 5.0, "dec": 6.0}]
+    table = read_catalog(path, "gz2_hart16", columns=CatalogColumns(labels={"Er": "elliptical"}))
+    assert table["label"].to_pylist() == ["elliptical"]
+    target = "t01_smooth_or_feature_a01_smooth_debiased"
+    with pytest.raises(CatalogError, match=r"no such column of votes: t01_smooth_or_feature_.*Did you mean t01_smo"):
+        read_catalog(path, columns=CatalogColumns(votes={"a": target}))
+    assert read_catalog(path, columns=CatalogColumns(id=" DR7OBJID "))["object_id"].to_pylist() == ["1"]
 
 
 @pytest.mark.parametrize("name", ["decals_12_rows.csv", "decals_5_rows.csv"])

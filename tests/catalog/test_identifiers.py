@@ -43,7 +43,11 @@ def read(column: pa.Array) -> list[str | None]:
         (pa.array([b"ab\0\0", b"cd  ", None], pa.binary(4)), ["ab", "cd", None]),
         (pa.array([b"M 51"], pa.binary_view()), ["M 51"]),
         (pa.array(["1234e507", "12E5", "1e5"]), ["1234e507", "12E5", "1e5"]),
-        (pa.array(["nan", "None", "<NA>", "x"]), [None, None, None, "x"]),
+        (pa.array(["nan", "None", "<NA>", "x", "NA", "-", "#N/A"]), [None, None, None, "x", None, None, None]),
+        (pa.DictionaryArray.from_arrays([1, 0, None], pa.array(["a", "b"], pa.string_view())), ["b", "a", None]),
+        (pa.DictionaryArray.from_arrays([0, 0], pa.array([b"a"], pa.binary_view())), ["a", "a"]),
+        (pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array([LONG[0]])), [str(LONG[0])] * 2),
+        (pa.array([bytes(range(16)), None], pa.uuid()), ["00010203-0405-0607-0809-0a0b0c0d0e0f", None]),
         (pa.array(["68.0", "1234."]), ["68", "1234"]),
         (pa.array([f'="{LONG[0]}"', f"'{LONG[1]}", "'a'"]), [str(LONG[0]), str(LONG[1]), "'a'"]),
         (pa.nulls(2), [None, None]),
@@ -176,6 +180,11 @@ def written(path: Path, kind: str, ids: list[object]) -> None:
         pd.DataFrame({"id": pd.Categorical(texts), "label": label}).to_parquet(path)
     elif kind == "view.feather":  # what polars writes
         pyarrow.feather.write_feather(pa.table({"id": pa.array(texts, pa.string_view()), "label": label}), path)
+    elif kind == "category.arrow":  # what polars makes of a category
+        values = pa.DictionaryArray.from_arrays(np.arange(len(texts)), pa.array(texts, pa.string_view()))
+        table = pa.table({"id": values, "label": label})
+        with pa.ipc.new_stream(str(path), table.schema) as stream:  # as datasets of Hugging Face are stored
+            stream.write_table(table)
     elif kind in ("f2.parquet", "f4.parquet", "f8.parquet"):
         pq.write_table(pa.table({"id": np.array(ids, kind[:2]), "label": label}), path)
     elif kind == "decimal.parquet":
@@ -197,7 +206,16 @@ def written(path: Path, kind: str, ids: list[object]) -> None:
         Table({"id": texts, "label": label}).write(path, format={"vot": "votable", "ecsv": "ascii.ecsv"}[kind])
 
 
-ANY = ["pandas.csv", "pandas.parquet", "pandas.category.parquet", "view.feather", "binary.parquet", "vot", "ecsv"]
+ANY = [
+    "pandas.csv",
+    "pandas.parquet",
+    "pandas.category.parquet",
+    "view.feather",
+    "category.arrow",
+    "binary.parquet",
+    "vot",
+    "ecsv",
+]
 NUMBERS = ["pandas.gaps.csv", "f2.parquet", "f4.parquet", "f8.parquet", "decimal.parquet", "f4.fits", "f8.fits"]
 NUMBERS += ["int.fits", "masked.vot"]
 

@@ -80,7 +80,15 @@ def test_a_byte_order_mark_says_the_encoding(encoding, tmp_path) -> None:
         (b"objid,label\n1,Er\n2,Er,Sb\n", r"line 3: a row has another number of columns .*expected 2, got 3"),
         (b"objid,label\n1,Er\n2\n", r"line 3: a row has another number .*expected 2, got 1"),
         (b'objid,label,remark\n1,Er,"a\nb"\n2,Er\n', r"line 4: a row has another number .*expected 3, got 2"),
-        (b'objid,label\n1,Er\n2,"Sb\n3,Er\n4,Er\n', r"line 3: a row cannot be read"),
+        (b'objid,label\n1,Er\n2,"Sb\n3,Er\n4,Er\n', r"line 3: a quoted cell does not end"),
+        (b'objid,label,remark\n1,Er,"a\n2,Sb,b\n3,Ei,"c\n', r"line 2: a quoted cell does not end: .*expected after"),
+        (b"objid,label\n" + b"1,Er\n" * 2000 + b"x\0y,Er\n", r"line 2002: this is no text"),
+        ("id,label\n1,Er\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
+        (b"A note\nobjid,label\n1,Er\n", r"line 2: .* the header 'A note' .*Put \"#\" in front"),
+        (b"PK\3\4" + bytes(40), "a zip archive or a spreadsheet"),
+        (b"<!DOCTYPE html><p>gone", "a web page"),
+        (b"PAR1" + bytes(40), "a Parquet file"),
+        (b'{"objid": 1}\n', "this is JSON"),
         (b"objid,label,label\n1,Er,Er\n", "columns come twice: label"),
         (b"objid;label,a\n1;Er,a\n", None),
         (b"objid\tlabel;x\n1\tEr;y\n", r"the separator is unclear .*'\\t' and ';'"),
@@ -136,3 +144,11 @@ def test_the_bad_value_is_named_not_the_first_good_one(tmp_path) -> None:
     path = write(tmp_path, f"objid,label,{name}\n1,Er,0.5\n2,Er,n/a\n3,Er,half\n")
     with pytest.raises(CatalogError, match=rf"column {name}, row 3: not a number \(got 'half'\)"):
         read_catalog(path)
+    path = write(tmp_path, f"objid;label;{name}\n1;Er;0,5\n")
+    with pytest.raises(CatalogError, match=r"got '0,5'\). Write numbers with a decimal point"):
+        read_catalog(path)
+
+
+def test_marks_round_a_columns_name_are_no_part_of_it(tmp_path) -> None:
+    text = "\ufeff\ufeffobjid,\u00a0label\u00a0\n1,Er\n"
+    assert read_catalog(write(tmp_path, text))["label"].to_pylist() == ["Er"]

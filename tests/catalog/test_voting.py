@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galclass.catalog import CatalogReport, read_catalog
+from galclass.catalog import CatalogColumns, CatalogReport, read_catalog
 from galclass.catalog.votes import STEMS, label_by_votes
 from galclass.catalog.voting import label_from_votes, plurality
 from galclass.morphology import LETTERS, QUESTIONS, gz2_class_from_fractions, leaves_of, parse_gz2_class
@@ -121,6 +121,7 @@ def test_published_labels_do_not_change_and_agree_with_the_votes(sample_folder) 
     votes = {f"{stem}_debiased": table[f"{stem}_debiased"].combine_chunks() for stem in STEMS}
     report = CatalogReport()
     derived = label_by_votes(votes, ["debiased"], table.num_rows, report).to_pylist()
+    report.settle(dict(enumerate(derived, start=1)))
     matrix = np.column_stack(
         [np.nan_to_num(votes[f"{stem}_debiased"].to_numpy(zero_copy_only=False), nan=-1.0) for stem in STEMS]
     )
@@ -188,7 +189,8 @@ def test_kaggle_rows_without_a_clean_class_are_counted(tmp_path) -> None:
     report = CatalogReport()
     table = read_catalog(write(tmp_path, ["GalaxyID", *names], [blank, zeros, smooth, clean]), report=report)
     assert table["label"].to_pylist() == [None, None, None, "completely_round_smooth"]
-    assert report.notes["no_clean_class"] == 3
+    assert report.notes["no_clean_class"] == 1
+    assert report.stopped == {"t01_smooth_or_features": 2}
     assert table["t07_rounded_a16_completely_round_weighted_fraction"].to_pylist() == [None, None, None, 1.0]
 
 
@@ -209,6 +211,26 @@ def test_a_galaxy_zoo_1_spiral_without_votes_for_a_kind_is_a_disk(spiral, label,
     path = tmp_path / "c.csv"
     path.write_text(f"OBJID,P_EL,P_CW,P_ACW,P_EDGE,P_CS,SPIRAL,ELLIPTICAL\n7,0,{spiral},0.9,1,0\n")
     assert read_catalog(path)["label"].to_pylist() == [label]
+
+
+def test_raw_fractions_that_add_up_to_more_than_one_are_no_votes(tmp_path) -> None:
+    names = [f"t01_smooth_or_features_{answer}_fraction" for answer in ("a01_smooth", "a02_features_or_disk")]
+    path = write(tmp_path, ["object_id", *names], [[1, 0.9, 0.8], [2, 0.505, 0.505], [3, 0.2, 0.1]])
+    report = CatalogReport()
+    assert read_catalog(path, report=report)["object_id"].to_pylist() == ["2", "3"]
+    assert "t01_smooth_or_features_*_fraction is 1.7" in report.rejects[0].reason
+    path = write(tmp_path, ["object_id", *(name.replace("fraction", "debiased") for name in names)], [[1, 0.9, 0.8]])
+    assert read_catalog(path)["label"].to_pylist() == ["smooth"]  # each debiased for itself
+
+
+def test_a_blank_label_of_a_users_table_is_filled_from_its_votes(tmp_path) -> None:
+    name = "t01_smooth_or_features_a01_smooth_fraction"
+    path = write(tmp_path, ["object_id", "label", name], [[1, "", 0.9], [2, "odd", 0.9], [3, "Sb", 0.9]])
+    report = CatalogReport()
+    table = read_catalog(path, columns=CatalogColumns(labels={"odd": ""}), report=report)
+    assert table["label"].to_pylist() == ["smooth", None, "Sb"]
+    assert report.stopped == {"t07_rounded": 1}
+    assert report.notes["label_from_raw_votes"] == 1
 
 
 def test_one_row_in_percent_is_a_reject_and_a_table_in_percent_an_error(tmp_path) -> None:
@@ -246,6 +268,12 @@ def test_labels_differ_by_case_and_spaces(tmp_path) -> None:
         "unknown label 'er' (did you mean Er?)",
         "unknown label 'Edge-On' (did you mean edge_on?)",
     ]
+
+
+def test_label_numbers_as_text_can_be_renamed(tmp_path) -> None:
+    (tmp_path / "c.csv").write_text("object_id,label\n1,1.0\n2,2\n3,\n")
+    table = read_catalog(tmp_path / "c.csv", columns=CatalogColumns(labels={"1": "Er", "2": "Sb"}))
+    assert table["label"].to_pylist() == ["Er", "Sb", None]
 
 
 def test_label_numbers_of_a_column_with_gaps_can_be_renamed(tmp_path) -> None:

@@ -96,12 +96,21 @@ def _fits(path: Path, wanted: str | None) -> tuple[Any, str, tuple[str, ...]]:
 def _votable(path: Path, wanted: str | None) -> tuple[Any, str, tuple[str, ...]]:
     from astropy.io.votable import parse
 
+    from galclass.catalog.votable_nulls import missing_texts
+
     found = list(parse(path).iter_tables())
     if not found:
         raise CatalogError("a VOTable without a table", where=str(path))
     tables = [(str(number), table.name or table.ID or "") for number, table in enumerate(found, start=1)]
-    number, name = _chosen(tables, wanted, path, "table")
-    return found[int(number) - 1].to_table(use_names_over_ids=True), *_named(number, name, tables)
+    by_id = {table.ID: number for number, table in enumerate(found, start=1) if table.ID}
+    number, name = _chosen(tables, str(by_id.get(wanted, wanted)) if wanted else None, path, "table")
+    chosen = found[int(number) - 1]
+    table = chosen.to_table(use_names_over_ids=True)
+    for place, rows in missing_texts(path, int(number) - 1, chosen).items():
+        column = table.columns[place]
+        for row in rows:
+            column[row] = b"" if isinstance(column[row], bytes) else ""
+    return table, *_named(number, name, tables)
 
 
 def _ecsv(path: Path, wanted: str | None) -> tuple[Any, str, tuple[str, ...]]:
@@ -115,11 +124,15 @@ def _ecsv(path: Path, wanted: str | None) -> tuple[Any, str, tuple[str, ...]]:
 def _chosen(tables: list[tuple[str, str]], wanted: str | None, path: Path, word: str) -> tuple[str, str]:
     if wanted is None:
         return tables[0]
-    for number, name in tables:
-        if wanted in (number, name) or wanted.lower() == name.lower():
-            return number, name
     there = ", ".join(_shown(*one) for one in tables)
-    raise CatalogError(f"no {word} {wanted!r} with a table", where=str(path), expected=there)
+    by_number = [one for one in tables if one[0] == wanted]
+    by_name = [one for one in tables if one[1] == wanted] or [one for one in tables if one[1].lower() == wanted.lower()]
+    found = by_number or by_name
+    if len(found) > 1:
+        raise CatalogError(f"several tables are named {wanted}", where=str(path), got=there, advice="choose by number")
+    if not found:
+        raise CatalogError(f"no {word} {wanted!r} that is a table", where=str(path), expected=there)
+    return found[0]
 
 
 def _named(number: str, name: str, tables: list[tuple[str, str]]) -> tuple[str, tuple[str, ...]]:
@@ -139,9 +152,15 @@ def _of_no_use(column: Any) -> str | None:
     if column.ndim > 1:
         return "list"
     if column.dtype.kind == "O":
-        values = np.asarray(column).tolist()
-        return None if all(isinstance(value, str | bytes | None) for value in values) else "list"
+        return None if all(_is_text(value) for value in column.tolist()) else "list"
     return {"c": "complex", "M": "date", "m": "duration", "V": "struct"}.get(column.dtype.kind)
+
+
+def _is_text(value: Any) -> bool:
+    """Say whether a value of a column of objects can be text: FITS's texts of any length are arrays of characters."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "SU"
+    return isinstance(value, str | bytes | int | None) and not isinstance(value, bool)
 
 
 def write_astro(table: Any, path: Path, kind: str) -> None:
@@ -218,11 +237,19 @@ def _to_arrow(column: Any) -> Any:
 
 def _text(values: list[Any], mask: Any) -> Any:
     """Return text, or bytes where some are no UTF-8: whoever needs the column names the row then."""
-    there = [None if hidden or not value else value for value, hidden in zip(values, mask, strict=True)]
+    there = [None if hidden else _one_text(value) for value, hidden in zip(values, mask, strict=True)]
     try:
         return pa.array([value.decode() if isinstance(value, bytes) else value for value in there], pa.string())
     except UnicodeDecodeError:
         return pa.array([value.encode() if isinstance(value, str) else value for value in there], pa.binary())
+
+
+def _one_text(value: Any) -> Any:
+    """Return text or bytes, None where there is none; characters joined, integers as digits."""
+    if isinstance(value, np.ndarray):
+        blank: Any = b" " if value.dtype.kind == "S" else " "
+        value = blank[:0].join(one or blank for one in value.tolist())
+    return str(value) if isinstance(value, int) else value or None
 
 
 def _from_arrow(column: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 from galclass.catalog.columns import ROW
 from galclass.catalog.report import CatalogReport, RowFault
 from galclass.errors import CatalogError, MorphologyError
-from galclass.morphology import CLASSES, COARSE_LABELS, leaves_of
+from galclass.morphology import CLASSES, COARSE_LABELS, QUESTIONS, leaves_of
 
 ENOUGH = 20
 """So many positions that all look like another unit are no accident."""
@@ -22,6 +23,8 @@ ENOUGH = 20
 _FRACTION = re.compile(r"^t\d\d_.*_(fraction|weighted_fraction|debiased)$")
 _COUNT = re.compile(r"^t\d\d_.*_(count|weight)$")
 _TOLERANCE = 1e-4
+_ROUNDING = 0.02
+"""So much may the fractions of a question be above 1 in all: published ones have three digits."""
 
 
 def leave_out(table: Any, mask: Any, code: str, reason: Callable[[int], str], report: CatalogReport) -> Any:
@@ -57,30 +60,42 @@ def _nearest(label: str) -> str:
 
 
 def check_ids(table: Any, report: CatalogReport) -> Any:
-    """Leave out rows without an id, and all but the first row of an object; ids are compared in NFC."""
+    """Leave out rows without an id, and repeated rows of an object; ids are compared in NFC.
+
+    Of several rows the first with a label stays; where two have different labels none does: which one is right cannot
+    be known.
+    """
     missing = table["object_id"].is_null().to_numpy()
     table = leave_out(table, missing, "no_id", lambda row: "no object id", report)
     keys = pc.utf8_normalize(table["object_id"], form="NFC")
     if pc.count_distinct(keys).as_py() == table.num_rows:
         return table
-    ids, labels = keys.to_pylist(), table["label"].to_pylist()
+    ids, labels, rows = keys.to_pylist(), table["label"].to_pylist(), table[ROW].to_pylist()
     first: dict[str, int] = {}
-    for index, object_id in enumerate(ids):
+    different: dict[str, dict[str, int]] = defaultdict(dict)
+    for index, (object_id, label) in enumerate(zip(ids, labels, strict=True)):
+        if label is not None and labels[first.get(object_id, index)] is None:
+            first[object_id] = index
         first.setdefault(object_id, index)
-    repeated = np.array([first[object_id] != index for index, object_id in enumerate(ids)], dtype=bool)
-    two = np.array([repeated[i] and labels[i] != labels[first[ids[i]]] for i in range(len(ids))], dtype=bool)
-    one = repeated & ~two
-    reasons = {
-        "two_classes": lambda row: f"{ids[row]} is {labels[first[ids[row]]]!r} before and {labels[row]!r} here",
-        "duplicate_id": lambda row: f"{ids[row]} comes twice",
-    }
-    for code, mask in (("two_classes", two), ("duplicate_id", one)):
-        leave_out(table, mask, code, reasons[code], report)
-    return table.filter(pa.array(~repeated)) if repeated.any() else table
+        if label is not None:
+            different[object_id].setdefault(label, rows[index])
+    two = np.array([len(different[object_id]) > 1 for object_id in ids], dtype=bool)
+    one = np.array([first[object_id] != index for index, object_id in enumerate(ids)], dtype=bool) & ~two
+
+    def classes(row: int) -> str:
+        words = " and ".join(f"{label!r} in row {number}" for label, number in list(different[ids[row]].items())[:3])
+        return f"{ids[row]} is {words}"
+
+    leave_out(table, two, "two_classes", classes, report)
+    leave_out(table, one, "duplicate_id", lambda row: f"{ids[row]} comes twice", report)
+    return table.filter(pa.array(~(one | two)))
 
 
 def check_votes(table: Any, where: str, report: CatalogReport) -> Any:
-    """Leave out rows whose votes are none: fractions outside [0, 1], negative counts, counts with a fraction.
+    """Leave out rows whose votes are none.
+
+    That is fractions outside [0, 1], raw fractions of a question that add up to more than 1, negative counts, counts
+    with a fraction.
 
     Raises
     ------
@@ -99,9 +114,15 @@ def check_votes(table: Any, where: str, report: CatalogReport) -> Any:
         known |= ~np.isnan(values)
         for row in np.flatnonzero(_no_vote(values, name)):
             bad.setdefault(int(row), (name, float(values[row])))
+    for name, total in _sums(table):
+        for row in np.flatnonzero(total > 1 + _ROUNDING):
+            bad.setdefault(int(row), (name, float(total[row])))
     report.note("nan_votes", missing)
     if 2 * len(bad) > known.sum():
-        name, _ = next(iter(bad.values()))
+        name, value = next(iter(bad.values()))
+        if name not in table.column_names:
+            what, expected = _fault(name, value)
+            raise CatalogError(what, where=f"{where}, columns {name}", expected=expected, got=f"{value:g}")
         extremes = pc.min_max(table[name]).as_py()
         what, expected = _fault(name, extremes["max"] if extremes["min"] >= 0 else extremes["min"])
         got = f"{extremes['min']:g} to {extremes['max']:g}"
@@ -118,7 +139,19 @@ def _no_vote(values: Any, name: str) -> Any:
         return negative | (values != np.floor(values)) & ~np.isnan(values) if name.endswith("_count") else negative
 
 
+def _sums(table: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the sum of a question's raw fractions, (rows,), as "<question>_*_<kind>"; debiased ones need not be 1."""
+    for question in QUESTIONS.values():
+        for kind in ("fraction", "weighted_fraction"):
+            names = [f"{stem}_{kind}" for stem in question.columns if f"{stem}_{kind}" in table.column_names]
+            if len(names) > 1:
+                parts = [pc.cast(table[name], pa.float64(), safe=False).to_numpy() for name in names]
+                yield f"{question.name}_*_{kind}", np.nansum(parts, axis=0)
+
+
 def _fault(name: str, value: float) -> tuple[str, str]:
+    if "*" in name:
+        return "vote fractions of one question add up to more than 1", "at most 1"
     if not _FRACTION.match(name):
         if value >= 0:
             return "vote counts look like fractions", "whole numbers"

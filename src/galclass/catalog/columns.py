@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -10,13 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from galclass.catalog.identifiers import plain_text_or_numbers
+from galclass.catalog.identifiers import is_blank, plain_text_or_numbers
 from galclass.errors import CatalogError
 
 ROW = "__row"  # row number of the file, carried along while a table is read
-
-BLANKS = ("", "nan", "-nan", "na", "n/a", "#n/a", "none", "null", "<na>", "nat", "--")
-"""Texts, in lower case, that stand for a missing value."""
 
 
 class Columns:
@@ -48,11 +46,11 @@ class Columns:
 
     def has(self, *names: str) -> bool:
         """Whether all these columns are there."""
-        return all(name.lower() in self._by_name for name in names)
+        return all(name.strip().lower() in self._by_name for name in names)
 
     def first(self, *names: str) -> str | None:
         """Return the first of these names that is there, in lower case."""
-        return next((name.lower() for name in names if self.has(name)), None)
+        return next((name.strip().lower() for name in names if self.has(name)), None)
 
     def real_name(self, name: str) -> str:
         """Return the spelling of a column in the file.
@@ -62,7 +60,7 @@ class Columns:
         CatalogError
             If several columns differ in case only and none is spelt like `name`, or `name` is no user's spelling.
         """
-        spellings = self._by_name[name.lower()]
+        spellings = self._by_name[name.strip().lower()]
         if len(spellings) > 1:
             raise CatalogError(
                 f"columns come twice: {' and '.join(spellings)} differ in case only",
@@ -124,7 +122,10 @@ def as_float(column: Any, name: str, where: str) -> Any:
         row, value = _first_not_a_number(column)
         if row is None:
             raise CatalogError(f"column {name} is not numeric", where=where, got=str(column.type)) from error
-        raise CatalogError("not a number", where=f"{place}, row {row}", got=repr(value)) from error
+        advice = None
+        if re.fullmatch(r"[+-]?[\d.,' ]+", value):
+            advice = "write numbers with a decimal point, and without separators of thousands"
+        raise CatalogError("not a number", where=f"{place}, row {row}", got=repr(value), advice=advice) from error
     return pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
 
 
@@ -137,11 +138,6 @@ def _first_not_a_number(column: Any) -> tuple[int | None, Any]:
         except pa.ArrowInvalid:
             return row, value
     return None, None
-
-
-def is_blank(text: Any) -> Any:
-    """Say for each text whether it stands for a missing value."""
-    return pc.is_in(pc.utf8_lower(text), value_set=pa.array(BLANKS))
 
 
 def as_labels(column: Any, name: str, where: str) -> Any:

@@ -97,12 +97,12 @@ def read_gz_hub(columns: Columns, report: CatalogReport) -> Any:
     if name is not None:
         label = as_labels(columns.get(name), name, columns.where)
     elif gz2 and not decals:
-        label = clean_labels(votes, "fraction", count, report)
+        label = clean_labels(votes, count, report)
     else:
         of_decals = _votes(columns, decals, count)
         label = label_by_votes(of_decals, ("debiased", "fraction", "count"), count, report)
         if gz2:
-            label = pc.coalesce(label, clean_labels(_votes(columns, gz2, count), "fraction", count, report))
+            label = pc.coalesce(label, clean_labels(_votes(columns, gz2, count), count, report))
     data = {ROW: columns.get(ROW), "object_id": ids, "asset_id": ids, "label": label}
     return pa.table({**data, **_positions(columns), **votes})
 

@@ -5,6 +5,7 @@ Takes a raw table, gives object_id, asset_id, label, votes under gz2_hart16 name
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from galclass.catalog.columns import ROW, Columns, as_float, as_labels
+from galclass.catalog.files import FILE_NAMES, asset_keys, file_keys, without_suffixes
 from galclass.catalog.identifiers import ids_as_text, plain_text_or_numbers
 from galclass.catalog.report import CatalogReport
 from galclass.catalog.text import LABEL_COLUMNS
-from galclass.catalog.votes import RAW_KINDS, gz2_votes, label_by_votes
+from galclass.catalog.votes import RAW_KINDS, filled_labels, gz2_votes, label_by_votes, vote_columns
 from galclass.errors import CatalogError
-from galclass.image_names import READ_SUFFIXES, object_id_of, suffix_of
 
 
 class ColumnSettings(Protocol):
@@ -101,7 +102,7 @@ class CatalogColumns:
     @property
     def names(self) -> frozenset[str]:
         """Columns that are text whatever they look like."""
-        return frozenset(name for name in (self.id, self.label, self.file) if name)
+        return frozenset(name.strip() for name in (self.id, self.label, self.file) if name)
 
     @property
     def is_generic(self) -> bool:
@@ -113,7 +114,6 @@ _ID_NAMES = (
     *("object_id", "dr7objid", "objid", "galaxy_id", "galaxyid", "iauname", "id_str", "asset_id", "id"),
     *("image", "name"),
 )
-_FILE_NAMES = ("file", "filename", "file_name", "path", "image_file")
 _RESERVED = frozenset({"object_id", "asset_id", "label", "source", "sha256", "row", "file", "code", "reason"})
 """Names of the prepared index that a column of the user's may not take."""
 
@@ -123,28 +123,47 @@ def read_generic(columns: Columns, report: CatalogReport, chosen: CatalogColumns
     named = (chosen.id, chosen.label, chosen.file, chosen.ra, chosen.dec, *chosen.votes)
     columns.require([name for name in named if name])
     id_name = chosen.id or columns.first(*_ID_NAMES)
-    file_name = chosen.file or columns.first(*_FILE_NAMES)
+    file_name = chosen.file or columns.first(*FILE_NAMES)
     if id_name is None and file_name is None:
         columns.require(["object_id"], advice="name the column of ids with id_column (--id-column on the command line)")
     label_name = chosen.label or columns.first(*LABEL_COLUMNS)
     ids, assets = _ids_and_assets(columns, id_name, file_name, chosen.id is None, report)
     data = {ROW: columns.get(ROW), "object_id": ids, "asset_id": assets, "label": None}
+    _check_targets(chosen.votes)
     votes: dict[str, Any] = gz2_votes(columns)
     for source, target in chosen.votes.items():
         votes[target] = as_float(columns.get(source), columns.real_name(source), columns.where)
-    data["label"] = (
-        _labels(columns, label_name, chosen.labels)
-        if label_name
-        else label_by_votes(votes, ("debiased", *RAW_KINDS), len(ids), report)
-    )
-    used = {str(name).lower() for name in (id_name, file_name, label_name, *chosen.votes, *votes) if name} | {ROW}
+    kinds = ("debiased", *RAW_KINDS)
+    if label_name:
+        text = as_labels(columns.get(label_name), label_name, columns.where)
+        data["label"] = renamed_labels(filled_labels(text, votes, kinds, report), chosen.labels)
+    else:
+        data["label"] = label_by_votes(votes, kinds, len(ids), report)
+    used = {str(name).strip().lower() for name in (id_name, file_name, label_name, *chosen.votes, *votes) if name} | {
+        ROW
+    }
     for name in columns.table.column_names:
         if name.lower() not in used:
-            data[f"catalog_{name}" if name in _RESERVED else name] = _handed_on(columns.table[name], columns.where)
+            data[f"catalog_{name}" if name in _RESERVED else name] = handed_on(columns.table[name], columns.where)
     return pa.table({**data, **votes})
 
 
-def _handed_on(column: Any, where: str) -> Any:
+def _check_targets(votes: Mapping[str, str]) -> None:
+    """Check that columns are renamed to columns that votes can have."""
+    known = vote_columns()
+    unknown = [name for name in votes.values() if name not in known]
+    if not unknown:
+        return
+    close = difflib.get_close_matches(unknown[0], known, n=1)
+    raise CatalogError(
+        f"no such column of votes: {', '.join(unknown)}",
+        where="votes",
+        expected="a name of gz2_hart16, e.g. t01_smooth_or_features_a01_smooth_fraction",
+        advice=f"did you mean {close[0]}?" if close else None,
+    )
+
+
+def handed_on(column: Any, where: str) -> Any:
     """Return a column so that it can stand under those of other sources: text as text, without dictionaries."""
     try:
         return plain_text_or_numbers(column, where)
@@ -161,29 +180,13 @@ def _ids_and_assets(
     ids = ids_as_text(columns.get(id_name), columns.at(id_name), report)
     if file_name is not None:
         return ids, file_keys(columns, file_name, report)
-    if columns.has("asset_id"):
-        return ids, asset_keys(columns, "asset_id", report)
-    return ids, ids
+    return ids, asset_keys(columns, "asset_id", report) if columns.has("asset_id") else without_suffixes(ids)
 
 
-def asset_keys(columns: Columns, name: str, report: CatalogReport) -> Any:
-    """Return a column of asset ids; where users wrote the file's name, without the suffix of an image."""
-    keys = ids_as_text(columns.get(name), columns.at(name), report)
-    with_suffix = pc.match_substring_regex(keys, r"(?i)\.(jpe?g|jpe|jfif|png|bmp|dib)$")
-    if not pc.any(with_suffix).as_py():
-        return keys
-    texts = [object_id_of(key) if key and suffix_of(key) in READ_SUFFIXES else key for key in keys.to_pylist()]
-    return pa.array(texts, pa.string())
-
-
-def file_keys(columns: Columns, name: str, report: CatalogReport) -> Any:
-    """Return the key of each file of a column: its name without folders and without the suffix of an image."""
-    texts = ids_as_text(columns.get(name), columns.at(name), report).to_pylist()
-    return pa.array([object_id_of(text) or None if text else None for text in texts], pa.string())
-
-
-def _labels(columns: Columns, name: str, renamed: Mapping[str, str]) -> Any:
-    text = as_labels(columns.get(name), name, columns.where)
+def renamed_labels(labels: Any, renamed: Mapping[str, str]) -> Any:
+    """Return labels under the names that the user gave them; "" is no label. "1.0" is also found as "1"."""
     if not renamed:
-        return text
-    return pa.array([renamed.get(label, label) or None for label in text.to_pylist()], pa.string())
+        return labels
+    found = {label: renamed.get(label, renamed.get(label.removesuffix(".0"), label)) or None for label in
+             pc.unique(labels).to_pylist() if label is not None}  # fmt: skip
+    return pa.array([found.get(label) for label in labels.to_pylist()], pa.string())

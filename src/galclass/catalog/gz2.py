@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from galclass.catalog.columns import ROW, Columns, as_float, as_labels
+from galclass.catalog.files import FILE_NAMES, asset_keys, file_keys
 from galclass.catalog.identifiers import ids_as_text
 from galclass.catalog.positions import DEC_NAMES, RA_NAMES
 from galclass.catalog.report import CatalogReport, RowFault
-from galclass.catalog.votes import STEMS, VOTE_KINDS, filled_labels, gz2_votes
+from galclass.catalog.votes import STEMS, VOTE_KINDS, clean_labels, filled_labels, gz2_votes, note_unclean
 from galclass.clean_samples import CLEAN_ANSWERS, CLEAN_LABELS, clean_kind_of_shares
 from galclass.morphology import QUESTIONS
 
@@ -31,17 +32,17 @@ def is_gz2(columns: Columns) -> bool:
 
 
 def read_gz2(columns: Columns, report: CatalogReport) -> Any:
-    """Read gz2_hart16 and any subset of its columns, with a class column or the 37 debiased fractions."""
+    """Read gz2_hart16 and any subset of its columns; raw votes alone give the five clean classes."""
     id_name = columns.first(*_ID_NAMES)
     if id_name is None:
         columns.require(["dr7objid"])
     ids = ids_as_text(columns.get(str(id_name)), columns.at(str(id_name)), report)
-    asset_name = columns.first("asset_id")
-    assets = (
-        ids_as_text(columns.get(asset_name), columns.at(asset_name), report)
-        if asset_name
-        else pa.nulls(len(ids), pa.string())
-    )
+    file_name = columns.first(*FILE_NAMES)
+    assets = pa.nulls(len(ids), pa.string())
+    if columns.has("asset_id"):
+        assets = asset_keys(columns, "asset_id", report)
+    elif file_name is not None:
+        assets = file_keys(columns, file_name, report)
     return _with_votes(columns, ids, assets, report)
 
 
@@ -68,7 +69,10 @@ def _with_votes(columns: Columns, ids: Any, assets: Any, report: CatalogReport) 
     votes = gz2_votes(columns)
     name = columns.first("gz2_class", "gz2class", "label")
     published = as_labels(columns.get(name), name, columns.where) if name else pa.nulls(len(ids), pa.string())
-    data["label"] = filled_labels(published, votes, ("debiased",), report)
+    if not any(f"{stem}_debiased" in votes for stem in QUESTIONS["t01_smooth_or_features"].columns):
+        data["label"] = pc.coalesce(published, clean_labels(votes, len(ids), report))
+    else:
+        data["label"] = filled_labels(published, votes, ("debiased",), report)
     for name in (*_KEPT, *RA_NAMES, *DEC_NAMES):
         if columns.has(name):
             data[columns.real_name(name)] = columns.get(name)
@@ -112,9 +116,7 @@ def read_kaggle(columns: Columns, report: CatalogReport) -> Any:
                 fraction = np.where(wrong, values, np.where(total > 0, values / total, np.nan))
             votes[f"{stem}_weighted_fraction"] = pa.array(fraction.astype(np.float32), from_pandas=True)
     known = all(stem in shares for stem in CLEAN_ANSWERS)
-    labels = _clean_label(shares) if known else pa.nulls(len(ids), pa.string())
-    if known:
-        report.note("no_clean_class", labels.null_count)
+    labels = _clean_label(shares, report) if known else pa.nulls(len(ids), pa.string())
     return pa.table({ROW: columns.get(ROW), "object_id": ids, "asset_id": ids, "label": labels, **votes})
 
 
@@ -122,6 +124,8 @@ def _floats(columns: Columns, name: str) -> Any:
     return as_float(columns.get(name), name, columns.where).to_numpy(zero_copy_only=False)
 
 
-def _clean_label(shares: dict[str, Any]) -> Any:
+def _clean_label(shares: dict[str, Any], report: CatalogReport) -> Any:
     kinds = clean_kind_of_shares(shares)
+    first = np.column_stack([shares[stem] for stem in QUESTIONS["t01_smooth_or_features"].columns])
+    note_unclean(kinds, first, report)
     return pa.array([CLEAN_LABELS[kind] if kind >= 0 else None for kind in kinds], pa.string())

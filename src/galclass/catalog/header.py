@@ -15,6 +15,7 @@ from galclass.errors import CatalogError
 
 _SEPARATORS = ",\t;|"
 _LOOKED_AT = 30  # rows that show which separator fits
+_AROUND_NAMES = " \t\r\n\v\f\u00a0\u200b\ufeff"
 _POSITIONS = {"ra", "dec", "raj2000", "dej2000", "z", "redshift"}
 
 
@@ -84,7 +85,7 @@ def find_layout(data: bytes, path: Path, known: frozenset[str]) -> Layout:
         names, header, start, lines = commented, head.comments[-1], head.before, head.lines
     elif rest and all(len(cells) == len(first) + 1 and not cells[-1] for cells in rest):
         names = [*first, ""]  # a separator at the end of every row but the header
-    names = [name.strip() for name in names]
+    names = [name.strip(_AROUND_NAMES) for name in names]
     if not any(names):
         raise CatalogError("the table is empty", where=str(path), expected="a header and rows")
     unnamed = tuple(number for number, name in enumerate(names) if not name)

@@ -17,8 +17,9 @@ from galclass.errors import CatalogError
 _LONG_DIGITS = 17  # digits that no float64 holds exactly
 _FEW = 3  # so many ids with the same trailing zeros are no accident
 _PADDING = "\0 \t\r\n\v\f\u00a0\u200b\ufeff"  # what stands round an id and is no part of it: byte order mark included
-_NO_ID = ("", "nan", "NaN", "NAN", "None", "NONE", "null", "NULL", "<NA>", "NaT", "--")
-"""How pandas, numpy and astropy write a missing value as text."""
+
+BLANKS = ("", "nan", "-nan", "na", "n/a", "#n/a", "none", "null", "<na>", "nat", "-", "--")
+"""Texts, in lower case, that stand for a missing value: as pandas, numpy, astropy, R and spreadsheets write it."""
 
 _SPREADSHEET_TEXT = r"""^(?:="|')(\d+)["']?$"""
 """How spreadsheets keep digits as text: ="587722981741363294" or a leading apostrophe."""
@@ -59,7 +60,8 @@ def ids_as_text(column: Any, where: str, report: CatalogReport) -> Any:
     elif pa.types.is_string(kind):
         text = pc.utf8_trim(column, _PADDING)
         text = pc.replace_substring_regex(text, _SPREADSHEET_TEXT, r"\1")
-        text = _repaired(_without_markers(text), where, report)
+        text = pc.if_else(is_blank(text), pa.scalar(None, pa.string()), text)
+        text = _repaired(text, where, report)
     else:
         raise CatalogError(
             f"ids cannot be of type {kind}", where=where, expected="text or integers", advice="name another column"
@@ -79,16 +81,28 @@ def plain_text_or_numbers(column: Any, where: str) -> Any:
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
         column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(column, pa.UuidArray):
+        return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
+    if pa.types.is_run_end_encoded(column.type):
+        column = pc.run_end_decode(column)
     if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+        column = _decoded(column)
     kind = column.type
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pc.cast(column, pa.string())
     if any(test(kind) for test in _IS_BYTES):
         return _from_bytes(column, where)
     return column
+
+
+def _decoded(column: Any) -> Any:
+    """Return a column without its dictionary (a category of pandas or polars)."""
+    values = column.dictionary
+    if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):  # Arrow takes no rows of views
+        values = pc.cast(values, pa.large_string() if pa.types.is_string_view(values.type) else pa.large_binary())
+    return pc.take(values, column.indices)
 
 
 _IS_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
@@ -137,8 +151,9 @@ def _from_decimals(column: Any, where: str) -> Any:
     return pa.array(texts, pa.string())
 
 
-def _without_markers(text: Any) -> Any:
-    return pc.if_else(pc.is_in(text, value_set=pa.array(_NO_ID)), pa.scalar(None, pa.string()), text)
+def is_blank(text: Any) -> Any:
+    """Say for each text whether it stands for a missing value."""
+    return pc.is_in(pc.utf8_lower(text), value_set=pa.array(BLANKS))
 
 
 def _repaired(text: Any, where: str, report: CatalogReport) -> Any:

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from galclass.catalog.checks import ENOUGH, leave_out
-from galclass.catalog.columns import BLANKS, ROW, as_float
-from galclass.catalog.identifiers import plain_text_or_numbers
+from galclass.catalog.columns import ROW, as_float
+from galclass.catalog.identifiers import BLANKS, plain_text_or_numbers
 from galclass.catalog.report import CatalogReport
 from galclass.errors import CatalogError
 

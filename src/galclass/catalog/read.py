@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from galclass.catalog.checks import check_ids, check_labels, check_votes, leave_out
 from galclass.catalog.columns import ROW, Columns
 from galclass.catalog.decals import is_gz_decals, is_gz_hub, read_gz_decals, read_gz_hub
-from galclass.catalog.generic import CatalogColumns, asset_keys, read_generic
+from galclass.catalog.files import asset_keys
+from galclass.catalog.generic import CatalogColumns, handed_on, read_generic, renamed_labels
 from galclass.catalog.gz2 import is_gz2, is_kaggle, is_zoo2_main_specz, read_gz2, read_kaggle, read_zoo2_main_specz
 from galclass.catalog.identifiers import ids_as_text
 from galclass.catalog.positions import with_positions
@@ -90,11 +91,12 @@ def read_catalog(
     if mapping is not None:
         table = _join_mapping(table, Path(mapping), findings)
     table = _with_composed_assets(table)
+    table = check_votes(table, where, findings)
     if not any_label:
         table = check_labels(table, findings)
     table = check_ids(table, findings)
-    table = check_votes(table, where, findings)
     table = with_positions(table, where, units, (chosen.ra, chosen.dec), findings)
+    findings.settle(dict(zip(table[ROW].to_pylist(), table["label"].to_pylist(), strict=True)))
     if report is None:
         findings.raise_rejects(where)
     return table.drop_columns([ROW])
@@ -121,12 +123,35 @@ def _read(columns: Columns, format: str, chosen: CatalogColumns, report: Catalog
         format = next((name for name, (knows, _) in _READERS.items() if knows(columns)), "generic")
     if format in ("auto", "generic"):
         return read_generic(columns, report, chosen)
+    given = [name for name, value in (("id", chosen.id), ("label", chosen.label), ("file", chosen.file),
+                                      ("votes", chosen.votes)) if value]  # fmt: skip
+    if given:
+        raise CatalogError(
+            f"the format {format} has its own columns; set for this table: {', '.join(given)}",
+            where=columns.where, advice='leave them out, or set the format "generic"',
+        )  # fmt: skip
     knows, read = _READERS[format]
     if not knows(columns):
         _require_of(format, columns)
-    table = read(columns, report)
+    table = _with_own_positions(read(columns, report), columns, chosen)
     if table["asset_id"].null_count == table.num_rows:
         table = table.set_column(table.column_names.index("asset_id"), "asset_id", table["object_id"])
+    if chosen.labels:
+        label = renamed_labels(table["label"], chosen.labels)
+        table = table.set_column(table.column_names.index("label"), "label", label)
+    for place, name in enumerate(table.column_names):
+        table = table.set_column(place, name, handed_on(table[name], columns.where))
+    return table
+
+
+def _with_own_positions(table: Any, columns: Columns, chosen: CatalogColumns) -> Any:
+    """Add the columns of positions that the user named, where the format's reader does not know them."""
+    names = [name for name in (chosen.ra, chosen.dec) if name]
+    columns.require(names)
+    for name in map(columns.real_name, names):
+        if name not in table.column_names:
+            places = pc.subtract(table[ROW], 1)
+            table = table.append_column(name, pc.take(columns.table[name], places))
     return table
 
 

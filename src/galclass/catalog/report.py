@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from galclass.errors import CatalogError
+from galclass.morphology import QUESTIONS
 
+_FIRST_QUESTION = next(iter(QUESTIONS))
 _SHOWN_PER_CODE = 3
 _NOTES = {
     "label_from_raw_votes": "{:,} labels are from raw votes, not debiased ones",
@@ -27,7 +30,7 @@ class RowFault:
     Attributes
     ----------
     code : str
-        no_id, duplicate_id, two_classes, unknown_label, no_asset_id, bad_votes, bad_position, no_spectrum.
+        no_id, duplicate_id, two_classes, unknown_label, no_asset_id, bad_votes, bad_type, bad_position, no_spectrum.
     row : int
         Row of the table, the first is 1 (the header is not counted).
     object_id : str or None
@@ -68,11 +71,35 @@ class CatalogReport:
     columns: tuple[str, ...] = ()
     stopped: dict[str, int] = field(default_factory=dict)
     table: str = ""
+    _ends: dict[int, str] = field(default_factory=dict, repr=False)
+    _rows: dict[str, set[int]] = field(default_factory=dict, repr=False)
 
-    def stop(self, question: str, count: int) -> None:
-        """Count labels whose votes end at a question."""
-        if count:
-            self.stopped[question] = self.stopped.get(question, 0) + count
+    def end_early(self, ends: Mapping[int, str]) -> None:
+        """Remember at which question the votes of rows end; counted once it is known which rows stay (`settle`)."""
+        self._ends.update(ends)
+
+    def note_rows(self, code: str, rows: Iterable[int]) -> None:
+        """Remember rows that a note is about; counted by `settle`."""
+        self._rows.setdefault(code, set()).update(rows)
+
+    def settle(self, labels: Mapping[int, str | None]) -> None:
+        """Count what was remembered of the rows that stayed.
+
+        Parameters
+        ----------
+        labels : mapping of int to str or None
+            Row -> label, of the rows that stayed.
+        """
+        ends = Counter(
+            question
+            for row, question in self._ends.items()
+            if row in labels and (labels[row] is None) == (question == _FIRST_QUESTION)  # labelled by other votes
+        )
+        self.stopped = dict(sorted(ends.items()))
+        for code, rows in self._rows.items():
+            unlabelled = code == "no_clean_class"
+            self.note(code, sum(row in labels and (labels[row] is None) == unlabelled for row in rows))
+        self._ends, self._rows = {}, {}
 
     @property
     def remarks(self) -> tuple[str, ...]:

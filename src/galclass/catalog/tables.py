@@ -160,10 +160,14 @@ def _flat_columns(path: Path, kind: str, text_columns: frozenset[str]) -> RawTab
     left_out = {
         one.name: _kind_in_words(one.type)
         for one in schema
-        if pa.types.is_nested(one.type) or (is_bytes(one.type) and one.name.strip().lower() not in names_of_text)
+        if _is_nested(one.type) or (is_bytes(one.type) and one.name.strip().lower() not in names_of_text)
     }
     kept = [name for name in schema.names if name not in left_out]
     return RawTable(whole.select(kept) if whole is not None else _parquet(path, kept), left_out)
+
+
+def _is_nested(kind: Any) -> bool:
+    return pa.types.is_nested(kind) and not pa.types.is_run_end_encoded(kind)
 
 
 def is_bytes(kind: Any) -> bool:
@@ -181,7 +185,7 @@ def _parquet(path: Path, columns: list[str] | None) -> Any:
 
     try:
         return pyarrow.parquet.read_table(path, columns=columns, partitioning=None)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise CatalogError(f"cannot be read as parquet: {error}", where=str(path)) from error
 
 
@@ -190,16 +194,22 @@ def _parquet_schema(path: Path) -> Any:
 
     try:
         return pyarrow.parquet.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise CatalogError(f"cannot be read as parquet: {error}", where=str(path)) from error
 
 
 def _arrow(path: Path) -> Any:
+    """Read a Feather or Arrow file, or a stream of Arrow's (as Hugging Face's datasets are stored)."""
     import pyarrow.feather
 
+    with path.open("rb") as file:
+        is_file = file.read(4) in (b"ARRO", b"FEA1")
     try:
-        return pyarrow.feather.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        if is_file:
+            return pyarrow.feather.read_table(path)
+        with pa.memory_map(str(path)) as source:
+            return pa.ipc.open_stream(source).read_all()
+    except (pa.ArrowException, OSError) as error:
         raise CatalogError(f"cannot be read as an Arrow file: {error}", where=str(path)) from error
 
 

@@ -34,6 +34,19 @@ _BOMS = {
     b"\xef\xbb\xbf": "utf-8-sig",
 }
 
+_NO_TEXT = (
+    (b"pk\3\4", "a zip archive or a spreadsheet", "unpack it, or save it as CSV in UTF-8"),
+    (b"par1", "a Parquet file", "name it .parquet"),
+    (b"arrow1", "an Arrow file", "name it .arrow"),
+    (b"simple  =", "a FITS file", "name it .fits"),
+    (b"\x89hdf", "an HDF5 file", "save it as Parquet or CSV"),
+    (b"<!doctype html", "a web page", "look at it in a browser: it may say what went wrong"),
+    (b"<html", "a web page", "look at it in a browser: it may say what went wrong"),
+    (b"<?xml", "XML", "name a VOTable .vot"),
+    (b"{", "JSON", "save it as CSV or Parquet"),
+)
+"""How files of other kinds begin, in lower case, what they are, and what to do."""
+
 
 @dataclass(frozen=True)
 class TextTable:
@@ -60,8 +73,10 @@ def read_text(path: Path, text_columns: frozenset[str]) -> TextTable:
         If it is empty, in an unknown encoding, or has rows of different lengths: with the line.
     """
     data = _bytes_of(path)
-    if b"\0" in data[:4096]:
-        raise CatalogError("this is no text", where=str(path), expected="a table as text in UTF-8")
+    nul = data.find(b"\0")
+    if nul >= 0:
+        line = data.count(b"\n", 0, nul) + 1
+        raise CatalogError("this is no text", where=f"{path}, line {line}", expected="text in UTF-8", got="a NUL byte")
     try:
         layout = find_layout(data, path, text_columns | _TEXT_COLUMNS)
     except csv.Error as error:
@@ -97,7 +112,10 @@ def _bytes_of(path: Path) -> bytes:
             return data.decode(encoding).encode()
         except UnicodeError as error:
             raise CatalogError(f"damaged {encoding.upper()}: {error}", where=str(path)) from error
-    if data[:200:2].count(0) > 20 or data[1:200:2].count(0) > 20:
+    for begin, what, advice in _NO_TEXT:
+        if data[:64].lstrip().lower().startswith(begin):
+            raise CatalogError(f"this is {what}, not a table of text", where=str(path), advice=advice)
+    if max(data[:200:2].count(0), data[1:200:2].count(0)) > min(20, len(data[:200]) // 4):
         raise CatalogError(
             "this looks like UTF-16 without a byte order mark", where=f"{path}, line 1", advice="save it as UTF-8"
         )
@@ -143,7 +161,7 @@ def _between_spaces(data: bytes, layout: Layout, path: Path) -> bytes:
             continue
         cells = split_at_spaces(line)
         if len(cells) != len(layout.names):
-            raise _ragged(path, number, len(layout.names), len(cells))
+            raise _ragged(path, number, layout, len(cells))
         writer.writerow(cells)
     return out.getvalue().encode()
 
@@ -167,7 +185,10 @@ def _parsed(data: bytes, start: int, layout: Layout, path: Path, text_columns: f
     for chosen in (types, as_text | types, as_text):
         convert = pyarrow.csv.ConvertOptions(column_types=chosen, strings_can_be_null=True)
         try:
-            return pyarrow.csv.read_csv(pa.BufferReader(pa.py_buffer(data)[start:]), read, parse, convert)
+            table = pyarrow.csv.read_csv(pa.BufferReader(pa.py_buffer(data)[start:]), read, parse, convert)
+            if quotes and len(table) < data.count(b"\n", start):  # some cell has a line break
+                _check_quotes(data[start:], layout, path)
+            return table
         except pa.ArrowInvalid as failure:
             error = failure
             if "conversion error" not in str(failure):
@@ -181,7 +202,7 @@ def _comma_for_spaces(layout: Layout) -> str:
 
 
 def _check_quotes(rows: bytes, layout: Layout, path: Path) -> None:
-    """Find a quote that is never closed: it would swallow every row after it."""
+    """Find a quote that is never closed, or closed in the middle of a cell: it would swallow the rows after it."""
     reader = csv.reader(io.StringIO(rows.decode(), newline=""), delimiter=_comma_for_spaces(layout), strict=True)
     begin = 0
     try:
@@ -189,7 +210,9 @@ def _check_quotes(rows: bytes, layout: Layout, path: Path) -> None:
             begin = reader.line_num
     except csv.Error as error:
         raise CatalogError(
-            f"a row cannot be read: {error}", where=f"{path}, line {layout.lines + begin + 1}"
+            f"a quoted cell does not end: {error}",
+            where=f"{path}, line {layout.lines + begin + 1}",
+            advice='write a quote inside of quotes twice: "5"" dish"',
         ) from error
 
 
@@ -198,15 +221,19 @@ def _check_lengths(rows: bytes, layout: Layout, path: Path) -> None:
     begin = 0
     for cells in reader:
         if cells and len(cells) != len(layout.names):
-            raise _ragged(path, layout.lines + begin + 1, len(layout.names), len(cells))
+            raise _ragged(path, layout.lines + begin + 1, layout, len(cells))
         begin = reader.line_num
 
 
-def _ragged(path: Path, line: int, expected: int, got: int) -> CatalogError:
+def _ragged(path: Path, line: int, layout: Layout, got: int) -> CatalogError:
+    advice = "quote cells that contain the separator"
+    if len(layout.names) == 1 and got > 1:
+        advice = 'put "#" in front of notes above the header'
+    shown = layout.header.strip()[:60]
     return CatalogError(
-        "a row has another number of columns than the header",
+        f"a row has another number of columns than the header {shown!r}",
         where=f"{path}, line {line}",
-        expected=expected,
+        expected=len(layout.names),
         got=got,
-        advice="quote cells that contain the separator",
+        advice=advice,
     )

@@ -5,7 +5,6 @@ Takes columns under gz2_hart16 names, gives labels by `galclass.catalog.voting`,
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 
 from galclass.catalog.columns import Columns, as_float
 from galclass.catalog.report import CatalogReport
-from galclass.catalog.voting import label_from_votes
+from galclass.catalog.voting import CLASS_QUESTIONS, label_from_votes
 from galclass.clean_samples import CLEAN_LABELS, clean_kind
 from galclass.morphology import QUESTIONS
 
@@ -23,6 +22,11 @@ VOTE_KINDS = ("count", "weight", "fraction", "weighted_fraction", "debiased", "f
 STEMS = tuple(column for question in QUESTIONS.values() for column in question.columns)
 RAW_KINDS = ("weighted_fraction", "fraction", "weight", "count")
 """Kinds of votes that are not debiased, the best first."""
+
+
+def vote_columns() -> tuple[str, ...]:
+    """Return the names of all columns of votes that gz2_hart16 has."""
+    return tuple(f"{stem}_{kind}" for stem in STEMS for kind in VOTE_KINDS)
 
 
 def gz2_votes(columns: Columns) -> dict[str, Any]:
@@ -43,7 +47,13 @@ def _as_float32(columns: Columns, name: str) -> Any:
     return pc.cast(as_float(columns.get(name), name, columns.where), pa.float32(), safe=False)
 
 
-def label_by_votes(votes: Mapping[str, Any], kinds: Sequence[str], count: int, report: CatalogReport) -> Any:
+def label_by_votes(
+    votes: Mapping[str, Any],
+    kinds: Sequence[str],
+    count: int,
+    report: CatalogReport,
+    places: Sequence[int] | None = None,
+) -> Any:
     """Return a label for each row that is as deep as its votes reach; null where nobody answered.
 
     Parameters
@@ -56,7 +66,9 @@ def label_by_votes(votes: Mapping[str, Any], kinds: Sequence[str], count: int, r
     count : int
         Number of rows.
     report : CatalogReport
-        Gets the labels that end early, and how many are from raw votes.
+        Gets the labels that end early, and those that are from raw votes.
+    places : sequence of int, optional
+        Places of the rows in the table, from 0; left out, the rows are the whole table.
 
     Returns
     -------
@@ -64,7 +76,8 @@ def label_by_votes(votes: Mapping[str, Any], kinds: Sequence[str], count: int, r
     """
     labels: list[str | None] = [None] * count
     ends: list[str | None] = [None] * count
-    from_raw = 0
+    from_raw: list[int] = []
+    places = range(count) if places is None else places
     for kind in kinds:
         matrix = _fractions(votes, kind, count)
         if matrix is None:
@@ -73,10 +86,10 @@ def label_by_votes(votes: Mapping[str, Any], kinds: Sequence[str], count: int, r
             if labels[row] is None:
                 voted = label_from_votes(dict(zip(STEMS, values, strict=True)))
                 labels[row], ends[row] = voted.label, voted.stopped_at
-                from_raw += voted.label is not None and kind in RAW_KINDS
-    for question, rows in sorted(Counter(end for end in ends if end is not None).items()):
-        report.stop(question, rows)
-    report.note("label_from_raw_votes", from_raw)
+                if voted.label is not None and kind in RAW_KINDS:
+                    from_raw.append(places[row] + 1)
+    report.end_early({place + 1: end for place, end in zip(places, ends, strict=True) if end is not None})
+    report.note_rows("label_from_raw_votes", from_raw)
     return pa.array(labels, pa.string())
 
 
@@ -101,26 +114,49 @@ def _fractions(votes: Mapping[str, Any], kind: str, count: int) -> Any:
 
 def filled_labels(labels: Any, votes: Mapping[str, Any], kinds: Sequence[str], report: CatalogReport) -> Any:
     """Return published labels, and where one is blank the label that the row's votes give."""
-    missing = np.flatnonzero(labels.is_null().to_numpy(zero_copy_only=False))
-    if not len(missing):
+    missing = np.flatnonzero(labels.is_null().to_numpy(zero_copy_only=False)).tolist()
+    if not missing:
         return labels
     rows = pa.array(missing)
     few = {name: pc.take(column, rows) for name, column in votes.items()}
-    found = label_by_votes(few, kinds, len(missing), report)
+    found = label_by_votes(few, kinds, len(missing), report, missing)
     values = labels.to_pylist()
     for row, label in zip(missing, found.to_pylist(), strict=True):
-        values[int(row)] = label
+        values[row] = label
     return pa.array(values, pa.string())
 
 
-def clean_labels(votes: Mapping[str, Any], kind: str, count: int, report: CatalogReport) -> Any:
-    """Return the clean class (one of five) of each row by raw fractions, null where the votes are clean for none."""
-    fractions = {
-        stem: np.asarray(votes[f"{stem}_{kind}"], dtype=np.float64)
-        if f"{stem}_{kind}" in votes
-        else np.full(count, np.nan)
-        for stem in STEMS
-    }
-    kinds = clean_kind(fractions)
-    report.note("no_clean_class", int((kinds < 0).sum()))
+def clean_labels(votes: Mapping[str, Any], count: int, report: CatalogReport) -> Any:
+    """Return the clean class (one of five) of each row by raw votes, null where they are clean for none.
+
+    Parameters
+    ----------
+    votes : mapping of str to array (count,)
+        Columns `<stem>_<kind>`; the best kind of `RAW_KINDS` that is there counts.
+    count : int
+        Number of rows.
+    report : CatalogReport
+        Gets the rows that have no class although somebody voted, and those on which nobody did.
+    """
+    found = (_fractions(votes, kind, count) for kind in RAW_KINDS)
+    matrix = next((one for one in found if one is not None), np.full((count, len(STEMS)), np.nan))
+    kinds = clean_kind(dict(zip(STEMS, matrix.T, strict=True)))
+    note_unclean(kinds, matrix[:, : len(QUESTIONS[CLASS_QUESTIONS[0]].answers)], report)
     return pa.array([CLEAN_LABELS[kind] if kind >= 0 else None for kind in kinds], pa.string())
+
+
+def note_unclean(kinds: Any, first: Any, report: CatalogReport) -> None:
+    """Count the rows without a clean class: those with votes, and those on which nobody voted.
+
+    Parameters
+    ----------
+    kinds : array (count,)
+        Place in `CLEAN_LABELS`, or -1.
+    first : array (count, 3)
+        Fractions or shares of the first question, NaN where unknown.
+    report : CatalogReport
+        Gets them.
+    """
+    voted = np.nansum(first, axis=1) > 0
+    report.note_rows("no_clean_class", (np.flatnonzero((kinds < 0) & voted) + 1).tolist())
+    report.end_early(dict.fromkeys((np.flatnonzero((kinds < 0) & ~voted) + 1).tolist(), CLASS_QUESTIONS[0]))
