@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from pathlib import Path
 
 import pyarrow.parquet
@@ -12,7 +13,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 from rich.table import Table
 
-from galclass.cli import cli
+from galclass.cli import cli, main
 from galclass.cli.tables import show
 from galclass.database import Images, NewImage, open_database
 
@@ -87,3 +88,35 @@ def test_what_cannot_be_written_leaves_nothing(sql, tmp_path: Path, query: str, 
     assert done.exit_code == 1
     assert message in str(done.exception)
     assert not list((tmp_path / "new").glob("*"))
+
+
+STEERING = "a\x1b[2Jb\x07\x9b\u202ec"
+STEERING_SHOWN = "a\\x1b[2Jb\\x07\\x9b\\u202ec"
+
+
+def test_a_table_shows_what_would_steer_the_terminal() -> None:
+    assert STEERING_SHOWN in shown(200, STEERING)
+
+
+def test_columns_and_cells_of_a_statement_steer_no_terminal(sql) -> None:
+    done = sql("select char(27) || '[31m' as \"x\x1b[2J\", 'é — \u202e' as y")
+    assert "\x1b" not in done.output
+    assert "\u202e" not in done.output
+    assert "\\x1b[31m" in done.output
+    assert "x\\x1b[2J" in done.output
+    assert "é — \\u202e" in done.output
+
+
+def test_names_of_files_and_errors_steer_no_terminal(tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / f"{STEERING}.jpg").write_bytes(b"no image")
+    for words in (["predict", str(tmp_path)], ["images", "add", str(tmp_path), "--database", str(tmp_path / "x.db")]):
+        monkeypatch.setattr(sys, "argv", ["galclass", *words])
+        with pytest.raises(SystemExit):
+            main()
+    monkeypatch.setattr(sys, "argv", ["galclass", "predict", str(tmp_path / "\x1bnone")])
+    with pytest.raises(SystemExit):
+        main()
+    written = "".join(capsys.readouterr())
+    assert "\x1b[2J" not in written
+    assert "\x1bnone" not in written
+    assert written.count(STEERING_SHOWN) >= 2

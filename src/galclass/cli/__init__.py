@@ -95,7 +95,9 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    click.secho(f"Error: {message}", fg="red", err=True)
+    from galclass.cli.terminal import printable
+
+    click.secho(f"Error: {printable(message)}", fg="red", err=True)
     sys.exit(1)
 
 

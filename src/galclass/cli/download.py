@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from galclass.cli.options import with_catalog_options, with_config
+from galclass.cli.terminal import say
 from galclass.config import Config
 
 
@@ -69,6 +70,6 @@ def cutouts(config: Config, **wanted: object) -> int:
     from galclass.download import CutoutRequest, download_cutouts
 
     request = CutoutRequest(**wanted)  # type: ignore[arg-type]  # click checked the types
-    summary = download_cutouts(request, config, warn=lambda text: click.echo(f"Warning: {text}", err=True))
-    click.echo(summary)
+    summary = download_cutouts(request, config, warn=lambda text: say(f"Warning: {text}", err=True))
+    say(summary)
     return 3 if summary.rejected else 0

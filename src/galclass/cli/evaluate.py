@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from galclass.cli.options import with_config
+from galclass.cli.terminal import say
 from galclass.config import Config
 from galclass.evaluate import evaluate as evaluate_model
 from galclass.evaluate import tables_as_text
@@ -22,4 +23,4 @@ def evaluate(config: Config) -> None:
     """
     summary = evaluate_model(config)
     click.echo(tables_as_text(summary.tables), nl=bool(summary.tables))
-    click.echo(str(summary))
+    say(summary)

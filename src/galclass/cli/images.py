@@ -12,6 +12,7 @@ from galclass.catalog import CatalogColumns, CatalogReport
 from galclass.cli import FINISHED_WITH_REJECTS
 from galclass.cli.options import existing_database, with_catalog_options, with_config
 from galclass.cli.tables import show as show_table
+from galclass.cli.terminal import say
 from galclass.config import Config
 from galclass.csv_cells import CsvRows
 from galclass.database import Database, Images, open_database
@@ -100,10 +101,10 @@ def _read(catalog: Path, mapping: Path | None, config: Config, report: CatalogRe
 
 def _show_added(added: AddSummary) -> None:
     for reject in added.rejects[:SHOWN]:
-        click.echo(f"rejected {reject}")
+        say(f"rejected {reject}")
     if len(added.rejects) > SHOWN:
-        click.echo(f"and {len(added.rejects) - SHOWN:,} more: name a file with --rejects to get them all")
-    click.echo(str(added))
+        say(f"and {len(added.rejects) - SHOWN:,} more: name a file with --rejects to get them all")
+    say(str(added))
 
 
 def _write_rejects(added: AddSummary, path: Path) -> None:
@@ -116,13 +117,13 @@ def _write_rejects(added: AddSummary, path: Path) -> None:
 def _describe(database: Database, catalog: Path, known: Mapping[str, CatalogRow], report: CatalogReport) -> bool:
     """Add what the catalog says; tells whether every row of it has an image."""
     summary = add_catalog(database, (row for first in known.values() for row in first.all), catalog.name)
-    click.echo(str(summary))
+    say(str(summary))
     for remark in report.remarks:
-        click.echo(f"catalog: {remark}")
+        say(f"catalog: {remark}")
     if report.rejects:
-        click.echo(f"catalog rows {report}")
+        say(f"catalog rows {report}")
     if not summary.labels:
-        click.echo(
+        say(
             f"no labels: {', '.join(report.columns)}; labels are in a column label, gz2_class, class or morphology, "
             "or in the one that --label-column names"
         )
@@ -149,4 +150,4 @@ def list_(config: Config, limit: int, after: str, cone: tuple[float, float, floa
             numbers = (one.size_bytes, one.frame_px, one.ra, one.dec)
             table.add_row(one.object_id, *("" if value is None else str(value) for value in numbers), one.uri)
         show_table(table)
-        click.echo(f"{store.count():,} images in the database")
+        say(f"{store.count():,} images in the database")

@@ -13,6 +13,7 @@ from rich.table import Table
 from galclass.cli.options import existing_database
 from galclass.cli.tables import console as stdout_console
 from galclass.cli.tables import show as show_table
+from galclass.cli.terminal import printable
 from galclass.config import Config
 from galclass.errors import ModelError
 from galclass.image_files import ImageFile, Skipped, find_images
@@ -81,7 +82,7 @@ def _warn_of_repeats(files: Sequence[ImageFile], console: Console) -> None:
         shown = "; ".join(f"{before} and {path}" for before, path in repeats[:REPEATS_SHOWN])
         more = f" and {len(repeats) - REPEATS_SHOWN:,} more" if len(repeats) > REPEATS_SHOWN else ""
         text = f"{len(repeats):,} files have the object_id of another file; each has its row: {shown}{more}"
-        console.print(text, soft_wrap=True, highlight=False, markup=False)
+        console.print(printable(text), soft_wrap=True, highlight=False, markup=False)
 
 
 def show_predictions(summary: PredictSummary, output: str | None) -> None:
@@ -102,7 +103,7 @@ def show_predictions(summary: PredictSummary, output: str | None) -> None:
         for image, prediction in summary.rejects:
             rejects.add_row(str(image), str(prediction.error))
         show_table(rejects, console)
-    console.print(str(summary), soft_wrap=True, highlight=False)
+    console.print(printable(str(summary)), soft_wrap=True, highlight=False)
 
 
 def _table(predictions: Sequence[tuple[ImageFile, Prediction]]) -> Table:

@@ -6,6 +6,7 @@ import click
 
 from galclass.cli import FINISHED_WITH_REJECTS
 from galclass.cli.options import cluster_option, on_cluster, with_config
+from galclass.cli.terminal import say
 from galclass.config import Config
 
 
@@ -32,6 +33,6 @@ def prepare(ctx: click.Context, config: Config, cluster: str | None, progress: b
         from galclass.preprocess.prepare import prepare as prepare_here
 
         summary = prepare_here(config, progress=progress)
-    click.echo(str(summary))
+    say(summary)
     if not summary.complete:
         ctx.exit(FINISHED_WITH_REJECTS)

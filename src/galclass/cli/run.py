@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from galclass.cli.options import cluster_option, on_cluster, resolve_config
+from galclass.cli.terminal import say
 from galclass.pipeline import run as run_stages
 
 
@@ -33,4 +34,4 @@ def run(
     """
     config = on_cluster(resolve_config(config_file, workspace, database, settings), cluster)
     for result in run_stages(config, first=first, last=last):
-        click.echo(str(result.summary))
+        say(result.summary)

@@ -10,6 +10,7 @@ from rich.table import Table
 from galclass.cli import FINISHED_WITH_REJECTS
 from galclass.cli.options import cluster_option, on_cluster, require_database, with_config
 from galclass.cli.tables import show as show_table
+from galclass.cli.terminal import say
 from galclass.config import Config
 from galclass.database import open_database, run_sql, score_pending, score_stage
 from galclass.database.rows import check_suffix, write_rows
@@ -51,7 +52,7 @@ def score(
     else:
         with open_database(config.database_url) as database:
             summary = score_pending(database, name, watch=watch, progress=True)
-    click.echo(str(summary))
+    say(summary)
     if not summary.complete:
         ctx.exit(FINISHED_WITH_REJECTS)
 
@@ -60,7 +61,7 @@ def _score_survey(config: Config, model: str | None, frame_px: int | None) -> in
     from galclass.cluster.stages import score_stage as score_on_cluster
 
     summary = score_on_cluster(config, model=model, frame_px=frame_px)
-    click.echo(str(summary))
+    say(summary)
     return FINISHED_WITH_REJECTS if summary.rejected else 0
 
 

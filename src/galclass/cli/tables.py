@@ -7,6 +7,8 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
+from galclass.cli.terminal import printable
+
 WIDTH_OF_A_PIPE = 1_000_000
 """So wide that no table is fitted to it."""
 
@@ -19,7 +21,7 @@ def console() -> Console:
 
 
 def show(table: Table, on: Console | None = None) -> None:
-    """Print a table; on a terminal long cells go on in the next line, and ids that are short stay in one.
+    """Print a table of text; on a terminal long cells go on in the next line, and ids that are short stay in one.
 
     Parameters
     ----------
@@ -28,8 +30,16 @@ def show(table: Table, on: Console | None = None) -> None:
         That of standard output where left out.
     """
     on = on or console()
+    table = _printable(table)
     for column in table.columns:
         column.overflow = "fold"
         longest = max((len(str(cell)) for cell in column.cells), default=0)
         column.no_wrap = column.header in _IDS and longest <= on.width // 3
     on.print(table)
+
+
+def _printable(table: Table) -> Table:
+    shown = Table(*(printable(str(column.header)) for column in table.columns))
+    for cells in zip(*(column.cells for column in table.columns), strict=True):
+        shown.add_row(*(printable(str(cell)) for cell in cells))
+    return shown
