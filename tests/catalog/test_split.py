@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from galclass.catalog import read_catalog, split_by_object_id
+from galclass.config import load_config
 from galclass.errors import CatalogError
 from galclass.morphology import leaves_of
+from galclass.preprocess.inputs import fractions_of
 
 FRACTIONS = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
@@ -52,6 +55,30 @@ def test_the_split_of_a_seed_is_the_same_for_ever() -> None:
     assert split_by_object_id(table, {"train": 0.5, "test": 0.5}, 12345)["split"].to_pylist() == [
         *("test", "test", "train", "train", "test", "train", "train", "train", "test", "test")
     ]
+
+
+SHIPPED = {"train": 0.70, "validation": 0.15, "test": 0.15}
+"""The fractions of configs/shipped.toml, and of the default configuration."""
+
+
+def shipped_ids() -> dict[str, str]:
+    folder = Path(__file__).parents[2] / "configs" / "shipped_ids"
+    return {one: path.stem for path in folder.glob("*.txt") for one in path.read_text().split()}
+
+
+def test_the_splits_of_the_sample_are_those_of_the_shipped_model(sample_folder) -> None:
+    config = load_config(Path(__file__).parents[2] / "configs" / "demo.toml")
+    table = read_catalog(sample_folder / "gz2_hart16.csv", mapping=sample_folder / "gz2_filename_mapping.csv")
+    found = parts(split_by_object_id(table, fractions_of(config.prepare), config.seed))
+    assert fractions_of(config.prepare) == SHIPPED
+    assert len(found) == 703
+    assert found == {object_id: split for object_id, split in shipped_ids().items() if object_id in found}
+
+
+def test_the_splits_of_the_shipped_artifacts_follow_from_their_ids() -> None:
+    shipped = {one: split for one, split in shipped_ids().items() if one.startswith("artifact-")}
+    table = pa.table({"object_id": sorted(shipped), "label": ["star_or_artifact"] * len(shipped)})
+    assert parts(split_by_object_id(table, SHIPPED, 12345)) == shipped
 
 
 def test_another_seed_gives_another_split(catalog) -> None:

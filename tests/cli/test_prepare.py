@@ -6,9 +6,11 @@ import sys
 import zipfile
 from pathlib import Path
 
+import click
+import pyarrow.parquet as pq
 import pytest
 
-from galclass.cli import main
+from galclass.cli import cli, main
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
@@ -16,6 +18,52 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     with pytest.raises(SystemExit) as ended:
         main()
     return ended.value.code
+
+
+def test_every_command_that_reads_a_catalog_takes_the_same_columns() -> None:
+    flags = ("--id-column", "--label-column", "--file-column", "--ra-column", "--dec-column", "--table")
+    for words in (["prepare"], ["images", "add"], ["download", "cutouts"], ["score"]):
+        command: click.Command = cli
+        for word in words:
+            assert isinstance(command, click.Group)
+            found = command.get_command(click.Context(command), word)
+            assert found is not None
+            command = found
+        taken = {flag for parameter in command.params for flag in parameter.opts}
+        assert taken >= {*flags, "--catalog-format", "--catalog"}, words
+
+
+def test_flags_name_the_images_and_the_columns(tmp_path: Path, sample_folder: Path, monkeypatch, capsys) -> None:
+    with zipfile.ZipFile(sample_folder / "images_gz2.zip") as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))[:6]
+        (tmp_path / "images").mkdir()
+        for number, name in enumerate(names):
+            (tmp_path / "images" / f"g{number}.jpg").write_bytes(archive.read(name))
+    rows = [f"0{number},a/g{number}.jpg,Sb,12 00 0{number},+01 00 00" for number in range(6)]
+    (tmp_path / "c.csv").write_text("\n".join(["nr,picture,kind,alpha,delta", *rows]) + "\n")
+    paths = (
+        "--workspace",
+        str(tmp_path / "ws"),
+        "--images",
+        str(tmp_path / "images"),
+        "--catalog",
+        str(tmp_path / "c.csv"),
+    )
+    columns = ("--id-column", "NR", "--file-column", "picture", "--label-column", "kind")
+    assert run(monkeypatch, *paths, *columns, "--ra-column", "alpha", "--dec-column", "delta") == 0
+    assert "6 cutouts, 0 rejects, 6 with a label" in capsys.readouterr().out
+    index = pq.read_table(tmp_path / "ws" / "prepared" / "index.parquet").sort_by("object_id")
+    assert index["object_id"].to_pylist() == [f"0{number}" for number in range(6)]
+    assert index["ra"][1].as_py() == pytest.approx(180 + 15 / 3600)
+    assert run(monkeypatch, *paths, "--id-column", "number") == 1
+    assert "columns are missing: number" in capsys.readouterr().err
+
+
+def test_flags_for_one_catalog_do_not_go_with_several_sources(tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "c.toml").write_text('[[prepare.sources]]\nname = "a"\nimages = "i"\ncatalog = "c"\n')
+    for flag in ("--id-column", "--catalog"):
+        assert run(monkeypatch, "--config", str(tmp_path / "c.toml"), flag, "x") == 2
+        assert f"{flag}: for one catalog only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("bad", "status"), [(False, 0), (True, 3)])

@@ -181,6 +181,7 @@ def test_every_object_id_comes_back_from_the_name_of_its_file(sky_service, confi
         "NGC1.fits",
         "50%",
         "con",
+        "NUL.1",
         "abc",
         "ABC",
         "a:b*c",
@@ -207,6 +208,23 @@ def prepare_with(config: Config, **settings: Path) -> pyarrow.Table:
     wanted = replace(config.prepare, **named, size_px=32, processes=1, max_rejects=0.5)
     folder = prepare(replace(config, prepare=wanted), progress=False).folder
     return pyarrow.parquet.read_table(folder / "index.parquet")
+
+
+def test_the_source_of_cutouts_has_the_votes_and_labels_of_the_catalog(sky_service, config, tmp_path) -> None:
+    vote = "t01_smooth_or_features_a01_smooth_debiased"
+    header = f"who,ra,dec,kind,mine,asset_id,{vote}"
+    path = catalog(tmp_path, "M 51/NGC 5194,180,2,round,7,x,0.9\na.jpg,181,3,,8,y,0.8\nb,182,3,Sb,9,z,", header)
+    wanted = replace(config.prepare, id_column="who", label_column="kind", labels={"round": "Er"}, size_px=32)
+    config = replace(config, prepare=wanted, download=replace(config.download, source="cutouts_sdss"))
+    assert download_cutouts(request(sky_service, path), config, progress=False).images == 3
+    folder = prepare(config, progress=False).folder  # its settings name columns of the user's own table
+    rows = pyarrow.parquet.read_table(folder / "index.parquet").to_pylist()
+    assert {row["object_id"]: (row["label"], row["mine"], row[vote]) for row in rows} == {
+        "M 51/NGC 5194": ("Er", 7, pytest.approx(0.9)),
+        "a.jpg": ("smooth", 8, pytest.approx(0.8)),
+        "b": ("Sb", 9, None),
+    }
+    assert {row["object_id"] for row in rows} == {row["asset_id"] for row in rows}
 
 
 def test_columns_of_any_name_can_be_told(sky_service, tmp_path) -> None:

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from galclass.catalog import read_table
 from galclass.config import load_config
 from galclass.errors import CatalogError, ConfigError, StoreError
 from galclass.preprocess import CutoutParameters, Store, cutout, filling
@@ -267,6 +269,23 @@ def test_several_sources_with_their_own_frames_go_into_one_store(make, tmp_path)
     at = next(k for k, row in enumerate(index) if row["source"] == "part")
     data = (part / "images" / f"{index[at]['asset_id']}.jpg").read_bytes()
     np.testing.assert_array_equal(store.central([at])[0], cutout(data, CutoutParameters(50), frame_px=423))
+
+
+def test_columns_of_two_catalogs_that_cannot_be_one_become_text(make, tmp_path) -> None:
+    folders = make("first", 10), make("second", 10, start=10)
+    sources = []
+    for folder, values in zip(folders, ((2**60 + 1, 5), (0.5, "n/k")), strict=True):
+        table = read_table(folder / "labels.csv")
+        for name, value in zip(("size", "remark"), values, strict=True):
+            table = table.append_column(name, pa.array([value] * len(table)))
+        pq.write_table(table.append_column("z", pa.array([1] * len(table))), folder / "labels.parquet")
+        sources.append({"name": folder.name, "images": str(folder), "catalog": str(folder / "labels.parquet")})
+    config = load_config(None, {"workspace": str(tmp_path / "ws"), "prepare.sources": sources, "prepare.size_px": 32})
+    assert prepare(config, progress=False).objects == 20
+    index = Store.open(tmp_path / "ws/prepared").index
+    assert set(index["size"].to_pylist()) == {"1152921504606846977", "0.5"}
+    assert set(index["remark"].to_pylist()) == {"5", "n/k"}
+    assert index["z"].type == pa.int64()
 
 
 def test_named_objects_stay_in_their_splits(make, tmp_path) -> None:

@@ -58,7 +58,7 @@ def sources(config: Config, names: tuple[str, ...], list_only: bool) -> None:
 @click.option("--service-url", "base_url", help="Another address of the service.")
 @click.option("--requests-per-s", type=float, help="Pace (default: the service's polite rate).")
 @with_config
-@with_catalog_options("id_column", "label_column", "ra_column", "dec_column", "table")
+@with_catalog_options
 def cutouts(config: Config, **wanted: object) -> int:
     """Fetch a colour image for every row of a catalog with ra and dec (degrees, or sexagesimal).
 

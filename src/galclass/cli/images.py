@@ -56,7 +56,7 @@ def images() -> None:
     help="Write all rejects to a .csv file.",
 )
 @with_config
-@with_catalog_options("id_column", "label_column", "file_column", "ra_column", "dec_column", "table")
+@with_catalog_options
 @click.pass_context
 def add(
     ctx: click.Context,

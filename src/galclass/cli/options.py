@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -47,32 +47,38 @@ _CATALOG_OPTIONS = {
     "ra_column": ("--ra-column", "Column of right ascensions (default: the usual names)."),
     "dec_column": ("--dec-column", "Column of declinations (default: the usual names)."),
     "table": ("--table", "Which table of a FITS file or VOTable with several: number or name."),
+    "catalog_format": ("--catalog-format", 'Format of the catalog, such as gz2_hart16 (default: "auto").'),
 }
 
 
-def with_catalog_options(*wanted: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command options for the columns of its catalog; they override `prepare.*` in its `config`.
+def with_catalog_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command options for the columns of its catalog; they override `prepare.*` in its `config`."""
 
-    Parameters
-    ----------
-    wanted : str
-        Fields of `PrepareConfig`.
+    @wraps(command)
+    def wrapped(config: Config, **arguments: Any) -> Any:
+        named = {name: arguments.pop(name) for name in _CATALOG_OPTIONS}
+        given = {name: value for name, value in named.items() if value is not None}
+        refuse_with_sources(command.__name__, config, given)
+        return command(config=replace(config, prepare=replace(config.prepare, **given)), **arguments)
+
+    for name, (flag, text) in reversed(_CATALOG_OPTIONS.items()):
+        wrapped = click.option(flag, name, help=text)(wrapped)
+    return wrapped
+
+
+def refuse_with_sources(command: str, config: Config, given: Mapping[str, Any]) -> None:
+    """Refuse flags for the one catalog of `prepare` where the configuration names several sources.
+
+    Raises
+    ------
+    click.UsageError
+        With the flags that would be passed over.
     """
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        @click.option("--catalog-format", help='Format of the catalog, such as gz2_hart16 (default: "auto").')
-        @wraps(command)
-        def wrapped(config: Config, catalog_format: str | None, **arguments: Any) -> Any:
-            named = {name: arguments.pop(name) for name in wanted} | {"catalog_format": catalog_format}
-            given = {name: value for name, value in named.items() if value is not None}
-            return command(config=replace(config, prepare=replace(config.prepare, **given)), **arguments)
-
-        for name in reversed(wanted):
-            flag, text = _CATALOG_OPTIONS[name]
-            wrapped = click.option(flag, name, help=text)(wrapped)
-        return wrapped
-
-    return decorate
+    if command == "prepare" and given and config.prepare.sources:
+        flags = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise click.UsageError(
+            f"{flags}: for one catalog only; the configuration has its own for each of prepare.sources"
+        )
 
 
 cluster_option = click.option(

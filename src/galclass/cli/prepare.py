@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import click
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import cluster_option, on_cluster, with_config
+from galclass.cli.options import cluster_option, on_cluster, refuse_with_sources, with_catalog_options, with_config
 from galclass.cli.terminal import say
 from galclass.config import Config
 
 
 @click.command()
+@click.option("--images", metavar="PATH", help="Folder or archive of images (default: the download).")
+@click.option("--catalog", metavar="FILE", help="Object ids, labels, votes.")
+@click.option("--mapping", metavar="FILE", help="gz2_filename_mapping.csv.")
 @with_config
+@with_catalog_options
 @cluster_option
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
 @click.pass_context
-def prepare(ctx: click.Context, config: Config, cluster: str | None, progress: bool) -> None:
+def prepare(ctx: click.Context, config: Config, cluster: str | None, progress: bool, **named: str | None) -> None:
     """Cut every image of the sources, split the objects, and write the prepared/ folder of the workspace.
 
     A second run does nothing; an interrupted one goes on where it stopped. Files and catalog rows that
     are left out stand in prepared/rejects.parquet with the reason (exit status 3), so do objects that share a picture
     unless prepare.duplicates is "keep". Pictures in formats that are not read are named (exit status 3).
 
-    Example: galclass prepare --config configs/demo.toml
+    Example: galclass prepare --images my_images/ --catalog my.csv
     """
-    config = on_cluster(config, cluster)
+    given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    refuse_with_sources("prepare", config, given)
+    config = on_cluster(replace(config, prepare=replace(config.prepare, **given)), cluster)
     if config.cluster.address is not None:
         from galclass.cluster.stages import prepare_stage
 

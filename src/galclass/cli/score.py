@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import cluster_option, on_cluster, require_database, with_config
+from galclass.cli.options import cluster_option, on_cluster, require_database, with_catalog_options, with_config
 from galclass.cli.tables import show as show_table
 from galclass.cli.terminal import say
 from galclass.config import Config
@@ -29,6 +29,7 @@ from galclass.preprocess import SERVED
 @click.option("--catalog", type=click.Path(dir_okay=False), help="With --cluster: where the objects are on the sky.")
 @click.option("--frame-px", type=click.IntRange(1), help="With --cluster: side of the survey's frame.")
 @with_config
+@with_catalog_options
 @click.pass_context
 def score(
     ctx: click.Context, config: Config, pending: bool, watch: bool, model: str | None, cluster: str | None,

@@ -61,7 +61,7 @@ def score_stage(
         output,
         scorer,
         config.cluster,
-        objects=_objects(config.cluster.catalog),
+        objects=_objects(config),
         frame_px=frame_px or frame,
         progress=progress,
     )
@@ -78,12 +78,15 @@ def _images(config: Config) -> tuple[str, int | None]:
     return str(source.images), config.prepare.frame_px or source.frame_px
 
 
-def _objects(catalog: str | None) -> Mapping[str, Place] | None:
+def _objects(config: Config) -> Mapping[str, Place] | None:
+    catalog = config.cluster.catalog
     if catalog is None:
         return None
+    from galclass.catalog import CatalogColumns
     from galclass.database.positions import read_objects
 
-    rows = read_objects(Path(catalog))
+    settings = config.prepare
+    rows = read_objects(Path(catalog), format=settings.catalog_format, columns=CatalogColumns.of(settings))
     shared = next(((key, row) for key, row in rows.items() if row.others), None)
     if shared is not None:
         key, row = shared

@@ -32,7 +32,7 @@ from galclass.download.services import (
 from galclass.download.sources import RECORD, source_folder
 from galclass.download.throttle import Throttle
 from galclass.errors import CatalogError, DownloadError, Rejection
-from galclass.image_names import file_stem_of, object_id_of
+from galclass.image_names import file_stem_of
 
 _MOST_FAILURES_IN_A_ROW = 20
 
@@ -172,7 +172,7 @@ def _read(request: CutoutRequest, config: Config) -> tuple[Any, list[dict[str, A
             got=", ".join(report.columns[:12]),
             advice="name them with --ra-column and --dec-column",
         )
-    wanted = ["object_id", "label", "ra", "dec", *(["petroR90_r"] if "petroR90_r" in table.column_names else [])]
+    wanted = [name for name in table.column_names if name not in ("asset_id", "file")]
     rejects = [_reject(fault.object_id, fault.code, fault.reason, fault.row) for fault in report.rejects]
     return table.select(wanted), rejects
 
@@ -288,10 +288,10 @@ def _write_source(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    assets = {item.object_id: object_id_of(f"{item.stem}.jpg") for item in images}  # as every stage reads the name
-    table = table.filter(pc.is_in(table["object_id"], value_set=pa.array(list(assets), pa.string())))
-    column = pa.array([assets[object_id] for object_id in table["object_id"].to_pylist()], pa.string())
-    write_table(table.add_column(1, "asset_id", column), folder / "catalog.parquet")
+    files = {item.object_id: f"{item.stem}.jpg" for item in images}
+    table = table.filter(pc.is_in(table["object_id"], value_set=pa.array(list(files), pa.string())))
+    column = pa.array([files[object_id] for object_id in table["object_id"].to_pylist()], pa.string())
+    write_table(table.add_column(1, "file", column), folder / "catalog.parquet")
     schema = pa.schema([(name, pa.string()) for name in ("object_id", "code", "reason")] + [("row", pa.int64())])
     write_table(pa.Table.from_pylist(rejects, schema), folder / "rejects.parquet")
     record = {
@@ -301,6 +301,7 @@ def _write_source(
         "citation": service.citation,
         "homepage": service.base_url,
         "catalog_format": "generic",
+        "our_columns": True,
         "frame_px": request.size_px,
         "stored_px": request.size_px,
         "files": {"images": {"name": "images", "count": len(images)}, "catalog": {"name": "catalog.parquet"}},

@@ -40,6 +40,8 @@ class SourceFiles:
         Reader of the catalog.
     frame_px, stored_px : int or None
         Side of the survey's frame and of what the files hold of it; None: each file is a full frame.
+    our_columns : bool
+        Whether the catalog was written here, so that settings for the columns of a user's own do not apply.
     """
 
     name: str
@@ -49,6 +51,7 @@ class SourceFiles:
     catalog_format: str = "auto"
     frame_px: int | None = None
     stored_px: int | None = None
+    our_columns: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ def open_source(config: Config, *, source: str | None = None) -> SourceFiles:
         catalog_format=record["catalog_format"],
         frame_px=record["frame_px"],
         stored_px=record["stored_px"],
+        our_columns=record.get("our_columns", False),
     )
 
 

@@ -131,18 +131,14 @@ def _sources(config: Config) -> list[SourceConfig]:
         same = {name: getattr(wanted, name) for name in _SAME_SETTINGS}
         return [_with_real_paths(replace(found, **same))]
     brought = open_source(config)
-    mapping = str(brought.mapping) if brought.mapping else None
-    return [
-        SourceConfig(
-            brought.name,
-            str(brought.images),
-            str(brought.catalog),
-            mapping,
-            brought.catalog_format,
-            frame_px=wanted.frame_px or brought.frame_px,
-            stored_px=wanted.stored_px or brought.stored_px,
-        )
-    ]
+    mapping = wanted.mapping or (str(brought.mapping) if brought.mapping else None)
+    found = SourceConfig(brought.name, str(brought.images), str(brought.catalog), mapping, brought.catalog_format)
+    if not brought.our_columns:
+        same = {name: getattr(wanted, name) for name in _SAME_SETTINGS}
+        format = brought.catalog_format if wanted.catalog_format == "auto" else wanted.catalog_format
+        found = replace(found, catalog_format=format, **same)
+    frame_px, stored_px = wanted.frame_px or brought.frame_px, wanted.stored_px or brought.stored_px
+    return [_with_real_paths(replace(found, frame_px=frame_px, stored_px=stored_px))]
 
 
 def _with_real_paths(source: SourceConfig) -> SourceConfig:

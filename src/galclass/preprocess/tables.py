@@ -163,11 +163,33 @@ def rejects_table(rejects: Iterable[Mapping[str, str | None]]) -> pa.Table:
 
 
 def join_sources(tables: list[pa.Table]) -> pa.Table:
-    """Put the rows of several sources under each other; a column that a source lacks is null there."""
+    """Put the rows of several sources under each other; a column that a source lacks is null there.
+
+    Columns of one name that cannot be one column (numbers in one catalog, words in another) become text.
+    """
+    names = dict.fromkeys(name for table in tables for name in table.column_names)
+    as_text = {name for name in names if not _go_together(name, tables)}
+    return pa.concat_tables(
+        [_with_text(table, as_text) for table in tables], promote_options="permissive"
+    ).combine_chunks()
+
+
+def _go_together(name: str, tables: list[pa.Table]) -> bool:
+    parts = [table.select([name]) for table in tables if name in table.column_names]
+    if len({part.schema.field(0).type for part in parts}) == 1:
+        return True
     try:
-        return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
-    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
-        raise StoreError(f"columns of two catalogs have different types: {error}", where="prepare.sources") from error
+        pa.concat_tables(parts, promote_options="permissive")
+    except (pa.ArrowTypeError, pa.ArrowInvalid):  # by type, or by a value that the wider type does not hold
+        return False
+    return True
+
+
+def _with_text(table: pa.Table, names: set[str]) -> pa.Table:
+    for place, name in enumerate(table.column_names):
+        if name in names:
+            table = table.set_column(place, name, pc.cast(table[name], pa.string()))
+    return table
 
 
 def reasons(rejects: pa.Table) -> str:
