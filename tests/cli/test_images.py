@@ -83,10 +83,10 @@ def test_a_catalog_gives_positions_to_images_that_are_there(add, folder: Path, t
 
 
 def test_catalog_rows_without_an_image_get_no_label(add, folder: Path, tmp_path: Path) -> None:
-    done = add(folder, "--catalog", catalog(folder, "object_id,label\n0,Sb\n7,Er\n7,Sb\n"))
+    done = add(folder, "--catalog", catalog(folder, "object_id,label\n0,Sb\n7,Er\n8,Er\n8,Sb\n"))
     assert done.exit_code == 3
     assert "catalog: 1 of 2 rows have an image, 1 labels, 0 positions" in done.output
-    assert "left out: 1 two_classes" in done.output
+    assert "left out: 2 two_classes" in done.output
     with open_database(tmp_path / "images.db") as database:
         assert count_labels(database) == 1
 
