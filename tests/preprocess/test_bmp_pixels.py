@@ -141,3 +141,24 @@ def test_a_bmp_that_ends_early_is_truncated() -> None:
 def test_impossible_bmps_are_refused(options, code: str) -> None:
     bits = options.pop("bits")
     assert code_of(bmp(bytes(4 * 40 * 40), 40, 40, bits, **options)) == code
+
+
+def test_rows_begin_behind_the_header_where_the_file_does_not_say() -> None:
+    colours = CHANCE.integers(0, 256, (37, 45, 3)).astype(np.uint8)
+    rows = filled(colours[::-1, :, ::-1].reshape(37, -1))
+    for data, want in ((bmp(rows, 45, 37, 24), colours), (with_palette(colours[..., 0]), None)):
+        silent = data[:10] + bytes(4) + data[14:]
+        np.testing.assert_array_equal(decode(silent).pixels, decode(data).pixels if want is None else want)
+    assert code_of(data[:10] + bytes([20, 0, 0, 0]) + data[14:]) == "corrupt"
+
+
+def with_palette(indices: np.ndarray) -> bytes:
+    table = np.arange(1024, dtype=np.uint32).astype(np.uint8).tobytes()
+    return bmp(filled(indices[::-1]), indices.shape[1], len(indices), 8, palette=table)
+
+
+def test_what_fills_up_the_last_row_may_be_missing_and_nothing_else() -> None:
+    colours = CHANCE.integers(0, 256, (37, 45, 3)).astype(np.uint8)  # rows of 135 bytes and 1 more
+    data = bmp(filled(colours[::-1, :, ::-1].reshape(37, -1)), 45, 37, 24)
+    np.testing.assert_array_equal(decode(data[:-1]).pixels, colours)
+    assert code_of(data[:-2]) == "truncated"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,6 +21,7 @@ from galclass.config import load_config
 from galclass.errors import StoreError
 from galclass.preprocess import Store
 from galclass.preprocess.duplicates import sort_out
+from galclass.preprocess.near import close_pairs
 from galclass.preprocess.prepare import prepare
 from galclass.preprocess.store import FACTS
 from galclass.preprocess.summary import PrepareSummary
@@ -279,3 +281,28 @@ def test_pictures_compressed_again_are_counted_and_others_are_not(tmp_path: Path
     assert "2 pairs" in str(run(folder, tmp_path / "two"))
     pairs = pq.read_table(tmp_path / "two/prepared/near_duplicates.parquet").to_pylist()
     assert [0 < pair["rms"] < 2.5 for pair in pairs] == [True, True]
+
+
+@pytest.mark.parametrize("spread", [0.5, 4.0, 30.0])
+def test_close_pairs_are_those_that_plain_arithmetic_finds(spread: float) -> None:
+    """In one cell and in many, in clumps and with a component that is wide."""
+    chance = np.random.default_rng(1)
+    points = chance.normal(0, spread, (1500, 64)) / np.arange(1, 65) ** 0.5
+    points[:60] = points[60:120] + chance.normal(0, 0.5, (60, 64))
+    points = points.astype(np.float32)
+    apart = np.concatenate([((points[at] - points[at + 1 :]) ** 2).sum(axis=1) for at in range(1500)])
+    one, other = np.triu_indices(1500, 1)
+    near = apart <= 36
+    assert near.sum() >= 50
+    found, whole = close_pairs(points)
+    if near.sum() > 100_000:
+        assert not whole
+        return
+    assert whole
+    np.testing.assert_array_equal(found, np.stack([one[near], other[near]], axis=1))
+
+
+def test_pictures_that_are_all_alike_end_the_search_and_that_is_told() -> None:
+    pairs, whole = close_pairs(np.zeros((20_000, 64), np.float32))
+    assert not whole
+    assert 100_000 < len(pairs) < 200_000

@@ -212,6 +212,18 @@ def test_colours_without_a_first_scan_are_a_reject() -> None:
     assert code_of(JPEG_START + jpeg_tables() + frame + first + scan_header((2,), 0, 0)[:4]) == "truncated"
 
 
+def test_a_colour_that_no_scan_brings_is_a_reject_also_before_an_end_marker() -> None:
+    """A decoder paints it grey without a word: what is left is a picture in other colours."""
+    for marker in (0xC0, 0xC2):
+        last = 63 if marker == 0xC0 else 0
+        head = JPEG_START + jpeg_tables() + jpeg_frame(48, 48, marker=marker)
+        scans = [scan_header((k,), 0, last) + coded([(0, 2 * at + k) for at in range(36)]) for k in (1, 2, 3)]
+        if marker == 0xC0:
+            assert decode(head + b"".join(scans) + JPEG_END).pixels.shape == (48, 48, 3)
+        for left in (1, 2):
+            assert code_of(head + b"".join(scans[:left]) + JPEG_END) == "truncated"
+
+
 def test_a_baseline_file_cut_anywhere_is_a_reject(galaxy) -> None:
     data = galaxy("gz2_103169.jpg")
     for size in range(700, len(data) - 1, len(data) // 9):

@@ -100,10 +100,13 @@ def parse(data: bytes) -> Bmp:
         after = max(after, 54 + 4 * count)
         if bits == 24 and masks[:3] != _USUAL_MASKS[32][:3]:
             raise CutoutError("unsupported", "a BMP of 24 bits under other masks than the usual is not read")
-    start = _number(data, 10, 4)
     palette = np.zeros((0, 3), np.uint8)
+    in_palette = min(colours or 1 << bits, 1 << bits) if bits <= 8 else 0
+    start = _number(data, 10, 4) or after + in_palette * entry  # 0: some writers leave it to the reader
+    if start < after:
+        raise CutoutError("corrupt", "a BMP whose rows begin inside its header", expected=f">= {after}", got=start)
     if bits <= 8:
-        most = min(colours or 1 << bits, 1 << bits, max(0, start - after) // entry if start > after else 1 << bits)
+        most = min(in_palette, (start - after) // entry)
         table = data[after : after + most * entry]
         palette = np.frombuffer(table[: len(table) // entry * entry], np.uint8).reshape(-1, entry)[:, 2::-1]
     return Bmp(width, abs(height), bits, height < 0, masks, palette, start)
@@ -122,9 +125,12 @@ def decode_bmp(data: bytes) -> NDArray[np.uint8]:
         truncated or unsupported.
     """
     bmp = parse(data)
-    need = bmp.start + bmp.row_bytes * bmp.height
+    size = bmp.row_bytes * bmp.height
+    need = bmp.start + size - bmp.row_bytes + (bmp.width * bmp.bits + 7) // 8
     if len(data) < need:
         raise CutoutError("truncated", "the BMP ends before its last pixel", expected=f"{need} bytes", got=len(data))
+    if len(data) < bmp.start + size:  # what fills up the last row is missing
+        data = data.ljust(bmp.start + size, b"\0")
     rows = np.frombuffer(data, np.uint8, bmp.row_bytes * bmp.height, bmp.start).reshape(bmp.height, bmp.row_bytes)
     rows = rows if bmp.downwards else rows[::-1]
     if bmp.bits <= 8:

@@ -32,7 +32,7 @@ REFINED_S = 1e-9
 """Seconds for one coefficient of a block in a scan that refines them: each is looked at."""
 RESTART_S = 40e-9
 """Seconds for one restart marker that is due, whether it is there or not."""
-CMYK_PIXEL_S = 20e-9
+CMYK_PIXEL_S = 30e-9
 """Seconds for one pixel of the output of four colours."""
 LINE_S = 2e-6
 """Seconds for one line of pixels."""
@@ -192,6 +192,8 @@ def _with_scans(data: bytes, position: int, frame: Frame, orientation: int, inve
         work += (scanned + frame.all_blocks) * BLOCK_SCAN_S + refined * REFINED_S
         if cut_at is not None and frame.progressive:
             work, ends = 2 * work, _ends(scans, cut_at, tuple(range(components)))
+        elif cut_at is None and len({k for scan in scans if scan.means for k in scan.components}) < components:
+            raise CutoutError("truncated", "the JPEG has no scan of one of its colours", got=f"{len(scans)} scans")
     return Header("jpeg", frame.width, frame.height, components, orientation, inverted, work, frame.samplings, ends)
 
 

@@ -5,7 +5,7 @@ Takes the pixel file and the index, gives a table of pairs. Nothing is decoded a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,13 @@ MAX_OF_CONTRAST = 0.25
 
 _COARSE = 8  # blocks along a side
 _MAX_COARSE = 6.0  # levels: how far two copies' luminances of the blocks are apart as a vector; 4.2 at most measured
-_MAX_NEIGHBOURS = 20_000  # along the first component that a cutout is compared with
 _MAX_PAIRS = 100_000
-_SLAB = 24.0  # levels: width of a slab across the second and third components
+_MAX_COMPARED = 3_000_000_000  # pairs of points
+_BLOCK = 512  # points: the smallest cell that is halved, and how many are compared with a cell at a time
+_AXES = 24  # components that a cell may be halved across, and that are compared first
+_MATRIX = 1 << 22  # comparisons at a time: 16 MB
+_PART = 1 << 15  # pairs that are compared in all components at a time: 25 MB
+_WORTH_HALVING = 0.9  # of the comparisons in the whole cell
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -92,8 +96,8 @@ def near_duplicates(path: Path, shape: tuple[int, int], index: pa.Table) -> Near
 def close_pairs(points: NDArray[np.float32]) -> tuple[NDArray[np.int64], bool]:
     """Find all pairs of points that are at most `_MAX_COARSE` apart, and whether the search was whole.
 
-    Slabs across the second and third principal components overlap by that distance; within one, points are sorted along
-    the first component, and each is compared with those that follow within that distance.
+    The points are halved again and again across the widest principal component, the halves overlapping by that
+    distance, until a cell is small or halving saves no work; within a cell all are compared with all.
 
     Parameters
     ----------
@@ -104,48 +108,60 @@ def close_pairs(points: NDArray[np.float32]) -> tuple[NDArray[np.int64], bool]:
     int64, (pairs, 2)
         Numbers of points, the smaller first.
     bool
+        False after `_MAX_PAIRS` pairs or `_MAX_COMPARED` comparisons.
     """
     centred = points - points.mean(axis=0)
     _, axes = np.linalg.eigh(centred.T @ centred)
-    turned = (centred @ axes[:, ::-1]).astype(np.float32)
-    found, whole = [np.empty((0, 2), np.int64)], True
-    for slab in _slabs(turned[:, 1], np.arange(len(turned))):
-        for cell in _slabs(turned[:, 2], slab):
-            order = cell[np.argsort(turned[cell, 0], kind="stable")]
-            pairs, all_of_them = _close_in_order(turned[order], _MAX_PAIRS - sum(map(len, found)))
-            found.append(np.sort(order[pairs], axis=1))
-            whole &= all_of_them
-    return np.unique(np.concatenate(found), axis=0), whole
+    turned = np.ascontiguousarray(centred @ axes[:, ::-1], dtype=np.float32)
+    found, waiting, compared, total = [np.empty((0, 2), np.int64)], [np.arange(len(turned))], 0, 0
+    while waiting:
+        cell = waiting.pop()
+        halves = _halves(turned, cell)
+        if halves:
+            waiting += halves
+            continue
+        for pairs, comparisons in _close_in_cell(turned[cell]):
+            total += len(pairs)
+            compared += comparisons
+            found.append(np.sort(cell[pairs], axis=1))
+            if total > _MAX_PAIRS or compared > _MAX_COMPARED:
+                return np.unique(np.concatenate(found), axis=0), False
+    return np.unique(np.concatenate(found), axis=0), True
 
 
-def _slabs(values: NDArray[np.float32], chosen: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Split points by one component so that two within `_MAX_COARSE` are together in a slab."""
-    order = chosen[np.argsort(values[chosen], kind="stable")]
-    own = values[order]
-    starts = np.arange(own[0], own[-1] + _SLAB, _SLAB)
-    begins, ends = np.searchsorted(own, starts), np.searchsorted(own, starts + _SLAB + _MAX_COARSE, side="right")
-    return [order[begin:end] for begin, end in zip(begins, ends, strict=True) if end - begin > 1]
+def _halves(points: NDArray[np.float32], cell: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Halve a cell so that two points within `_MAX_COARSE` are together in a half; nothing where that saves no work."""
+    if len(cell) <= _BLOCK:
+        return []
+    own = points[cell, :_AXES]
+    axis = int(np.argmax(own.std(axis=0)))
+    middle = np.median(own[:, axis])
+    halves = [cell[own[:, axis] <= middle + _MAX_COARSE / 2], cell[own[:, axis] >= middle - _MAX_COARSE / 2]]
+    work = sum(float(len(half)) ** 2 for half in halves)
+    return halves if work < _WORTH_HALVING * float(len(cell)) ** 2 else []
 
 
-def _close_in_order(points: NDArray[np.float32], most: int) -> tuple[NDArray[np.int64], bool]:
-    """Find the close pairs of points that are sorted by their first component, up to about `most`."""
-    first = np.ascontiguousarray(points[:, 0])
-    active = np.arange(len(points) - 1)
-    found, total = [np.empty((0, 2), np.int64)], 0
-    for step in range(1, len(points)):
-        active = active[active + step < len(points)]
-        active = active[first[active + step] - first[active] <= _MAX_COARSE]
-        if not len(active):
-            break
-        if step > _MAX_NEIGHBOURS or total > most:
-            return np.concatenate(found), False
-        here = active
-        for axis in (3, 4):
-            here = here[np.abs(points[here + step, axis] - points[here, axis]) <= _MAX_COARSE]
-        here = here[((points[here + step] - points[here]) ** 2).sum(axis=1) <= _MAX_COARSE**2]
-        total += len(here)
-        found.append(np.stack([here, here + step], axis=1))
-    return np.concatenate(found), True
+def _close_in_cell(points: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Yield the close pairs of a cell, and how many comparisons found them: some points against all that follow."""
+    points = points - points.mean(axis=0)
+    first = np.ascontiguousarray(points[:, :_AXES])  # no two are nearer than in their first components
+    squares = np.einsum("ij,ij->i", first, first)
+    rows = max(1, min(_BLOCK, _MATRIX // len(points)))
+    for start in range(0, len(points), rows):
+        limit = (squares[start : start + rows, None] - _MAX_COARSE**2 - 1) / 2  # 1: for rounding
+        inner = first[start : start + rows] @ first[start:].T
+        inner -= squares[None, start:] / 2
+        one, other = np.nonzero(inner >= limit)
+        one, other = one[one < other] + start, other[one < other] + start
+        yield from (
+            (_checked(points, one[at : at + _PART], other[at : at + _PART]), 0) for at in range(0, len(one), _PART)
+        )
+        yield np.empty((0, 2), np.int64), inner.size
+
+
+def _checked(points: NDArray[np.float32], one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    near = ((points[one] - points[other]) ** 2).sum(axis=1) <= _MAX_COARSE**2
+    return np.stack([one[near], other[near]], axis=1)
 
 
 def _coarse(pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:
