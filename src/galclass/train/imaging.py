@@ -122,7 +122,12 @@ def _sky(square: NDArray[np.uint8], size_px: int, rng: np.random.Generator) -> N
     level = np.median(border, axis=0)
     spread = _TO_SIGMA * np.median(np.abs(border - level), axis=0)
     sky = level + spread * rng.standard_normal((size_px, size_px, 3), dtype=np.float32)
-    return np.clip(np.rint(sky), 0, 255).astype(np.uint8)
+    return _rounded(sky)
+
+
+def _rounded(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    whole: NDArray[np.uint8] = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    return whole
 
 
 def _developed(
@@ -142,4 +147,4 @@ def _developed(
         pixels = 255 * np.power(np.clip(pixels, 0, 255) / 255, gamma)
     if noise > 0:
         pixels = pixels + noise * rng.standard_normal(pixels.shape, dtype=np.float32)
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    return _rounded(pixels)
