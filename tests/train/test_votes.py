@@ -22,7 +22,7 @@ from galclass.scoring import Scorer
 from galclass.train import train
 from galclass.train.dataset import TrainingData, open_training_data
 from galclass.train.events import clean_probabilities, largest_probabilities, log_votes, plurality_of_three
-from galclass.train.likelihood import SurveyReading, vote_targets, votes_log_likelihood
+from galclass.train.likelihood import vote_targets, votes_log_likelihood
 from galclass.train.networks import Outputs
 from galclass.train.progress import Reporter
 from galclass.train.raw_votes import STEMS, concentrations, dirichlets, largest_kind, mean_votes, raw_counts
@@ -121,7 +121,7 @@ def test_table_without_votes_has_no_counts() -> None:
 
 
 def test_each_label_says_its_event_and_no_other(data: TrainingData) -> None:
-    targets, labels = vote_targets(data, TrainConfig(**OPTIONS))  # type: ignore[arg-type]
+    targets, reading = vote_targets(data, TrainConfig(**OPTIONS))  # type: ignore[arg-type]
     said = {
         "votes": targets.counts.sum(1) > 0,
         "clean": targets.clean >= 0,
@@ -130,7 +130,8 @@ def test_each_label_says_its_event_and_no_other(data: TrainingData) -> None:
     for name, rows in said.items():
         assert rows.tolist() == [source == name for source in data.source]
     assert (targets.largest >= 0).tolist() == [source != "votes" for source in data.source]
-    assert labels == ("edge_on", "elliptical")
+    assert reading is not None
+    assert reading.labels == (("survey", "edge_on"), ("survey", "elliptical"))
     assert not targets.artifact.any()
     assert targets.says.all()
 
@@ -161,9 +162,10 @@ def test_frequencies_in_nature_must_name_every_kind(data: TrainingData) -> None:
 
 def test_likelihood_is_that_of_the_events(data: TrainingData) -> None:
     config = TrainConfig(**OPTIONS)  # type: ignore[arg-type]
-    targets, labels = vote_targets(data, config)
-    reading, given = SurveyReading(labels), outputs(len(data.label))
+    targets, reading = vote_targets(data, config)
+    given = outputs(len(data.label))
     assert given.raw is not None
+    assert reading is not None
     alphas = dirichlets(given.raw)
     found = votes_log_likelihood(given, targets, reading, 1.0).detach()
     votes, clean, weak, survey = (data.source.index(name) for name in ("votes", "clean", "weak", "survey"))
@@ -224,14 +226,14 @@ def test_absent_labels_train_nothing(data: TrainingData) -> None:
         largest=np.full_like(data.largest, -1),
         votes=np.full_like(data.votes, np.nan),
     )
-    targets, labels = vote_targets(nothing, config)
+    targets, reading = vote_targets(nothing, config)
     given = outputs(len(data.label))
     assert given.raw is not None
     given.raw.requires_grad_()
     total = votes_log_likelihood(given, targets, None, 1.0)
     total.sum().backward()
     assert not targets.says.any()
-    assert labels == ()
+    assert reading is None
     assert total.tolist() == [0.0] * len(data.label)
     assert not given.raw.grad.any()  # type: ignore[union-attr]
 

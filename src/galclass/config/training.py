@@ -93,6 +93,16 @@ class TrainConfig:
         Angles of "fixed".
     zoom, shift_px, gain, colour_gain : float
         Spread of "free": log zoom (+-), shift (+- px), brightness and per-channel factor (standard deviations).
+    survey_share : float
+        "free": share of the cutouts, in [0, 1], that are shown as another survey might: at another scale and, each for
+        half of them, with another PSF, noise, gamma and saturation.
+    survey_scale : float
+        Largest factor, at least 1, by which a galaxy is enlarged or reduced, evenly in its logarithm; sky like that at
+        the square's border is put where the stored square ends.
+    survey_blur_px, survey_noise : float
+        Largest standard deviation of the PSF, in px of the cutout, and of the noise, in grey levels.
+    survey_stretch : float
+        Largest log of gamma, either way; saturation falls by up to twice as much.
     reduced_px : int
         Side of the input, in px, during the first `reduced_share` of all steps (faster); 0: the full side throughout.
     reduced_share : float
@@ -169,6 +179,11 @@ class TrainConfig:
     shift_px: float = 1.5
     gain: float = 0.08
     colour_gain: float = 0.03
+    survey_share: float = 0.0
+    survey_scale: float = 2.0
+    survey_blur_px: float = 1.5
+    survey_noise: float = 8.0
+    survey_stretch: float = 0.25
     reduced_px: int = 0
     reduced_share: float = 0.5
     views: Literal[1, 8] = 8

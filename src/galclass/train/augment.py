@@ -75,7 +75,7 @@ def warp(squares: NDArray[np.uint8], draws: Draws, size_px: int) -> NDArray[np.u
     import cv2
 
     output = np.empty((len(squares), size_px, size_px, 3), dtype=np.uint8)
-    to_corner = _corner_matrices(draws.matrix, squares.shape[1], size_px)
+    to_corner = corner_matrices(draws.matrix, squares.shape[1], size_px)
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     for square, matrix, target in zip(squares, to_corner, output, strict=True):
         cv2.warpAffine(square, matrix, (size_px, size_px), target, flags, cv2.BORDER_REPLICATE)
@@ -104,7 +104,7 @@ def _matrices(
     return np.stack(rows, 1)
 
 
-def _corner_matrices(matrix: NDArray[np.float64], side_px: int, size_px: int) -> NDArray[np.float64]:
+def corner_matrices(matrix: NDArray[np.float64], side_px: int, size_px: int) -> NDArray[np.float64]:
     """Express the maps between pixel indices (cv2: the centre of the first pixel is 0)."""
     turn, shift = matrix[:, :, :2], matrix[:, :, 2]
     moved = shift + (side_px - 1) / 2 - (turn * ((size_px - 1) / 2)).sum(2)

@@ -17,6 +17,7 @@ from galclass.config import TrainConfig
 from galclass.train.augment import Draws, draw, fixed, warp, warp_on_device
 from galclass.train.dataset import TrainingData
 from galclass.train.export import PixelScale
+from galclass.train.imaging import draw_imaging, imaged
 
 _CHUNK = 512
 """Cutouts transformed or moved at a time when everything is."""
@@ -65,7 +66,8 @@ class Batches:
         self.angles_deg = np.repeat(angles, len(rows))
         self.seconds = 0.0
         self._cache = self._transformed() if config.cache and config.augment != "free" else None
-        self._resident = self._squares_on_gpu() if device.type == "cuda" and self._cache is None else None
+        on_gpu = device.type == "cuda" and self._cache is None and not self._is_imaged
+        self._resident = self._squares_on_gpu() if on_gpu else None
 
     def __len__(self) -> int:
         """Entries of an iteration."""
@@ -87,12 +89,22 @@ class Batches:
         free = self.config.augment == "free"
         rng = np.random.default_rng([self.seed, iteration, step])
         draws = draw(rng, len(entries), self.config) if free else fixed(self.angles_deg[entries])
-        scaled = self._scale(self._warped(entries[part], draws.part(part)), draws.gain[part])
+        if self._is_imaged:
+            imaging = draw_imaging(rng, len(entries), self.config).part(part)
+            squares = self.data.store.cutouts(self.rows[entries[part]])
+            pixels = self._to_device(imaged(squares, draws.part(part), imaging, self.data.size_px))
+        else:
+            pixels = self._warped(entries[part], draws.part(part))
+        scaled = self._scale(pixels, draws.gain[part])
         if self._is_reduced(iteration, step):
             size_px = self.config.reduced_px
             scaled = functional.interpolate(scaled, size=(size_px, size_px), mode="bilinear", antialias=True)
         self.seconds += time.perf_counter() - started
         return scaled
+
+    @property
+    def _is_imaged(self) -> bool:
+        return self.config.augment == "free" and self.config.survey_share > 0
 
     def _is_reduced(self, iteration: int, step: int) -> bool:
         done = (iteration * self.steps + step) / max(1, self.config.num_iterations * self.steps)

@@ -64,6 +64,8 @@ class TrainingData:
         Raw votes, 0 where absent.
     largest : int64, (n,)
         Position in `galclass.train.events.LARGEST` of what has the largest of 37 shares; -1 where unknown.
+    survey_class : tuple of str
+        What an observation source calls the object, in its own words; "" where it does not.
     """
 
     store: CutoutStore
@@ -75,6 +77,7 @@ class TrainingData:
     votes: NDArray[np.float32]
     counts: NDArray[np.float32]
     largest: NDArray[np.int64]
+    survey_class: tuple[str, ...]
 
     @property
     def size_px(self) -> int:
@@ -91,7 +94,9 @@ class TrainingData:
         chosen = np.array([name == split for name in self.split], dtype=bool)
         says = self.leaves.any(1) | self.has_votes
         if raw:
-            says |= (self.counts.sum(1) > 0) | (self.largest >= 0)
+            says |= (
+                (self.counts.sum(1) > 0) | (self.largest >= 0) | np.array([text != "" for text in self.survey_class])
+            )
         return np.flatnonzero(chosen & says)
 
     def split_sha256(self, split: str) -> str:
@@ -111,7 +116,8 @@ class TrainingData:
 
     def raw_sha256(self) -> str:
         """Give a sha256 over the raw votes and what is said about them."""
-        return hashlib.sha256(self.counts.tobytes() + self.largest.tobytes()).hexdigest()
+        said = "\n".join(self.survey_class).encode() if any(self.survey_class) else b""
+        return hashlib.sha256(self.counts.tobytes() + self.largest.tobytes() + said).hexdigest()
 
 
 def open_training_data(prepared: Path) -> TrainingData:
@@ -147,6 +153,7 @@ def training_data(store: CutoutStore, *, where: str = "index") -> TrainingData:
         votes=_votes(table),
         counts=raw_counts(table),
         largest=largest_kind(table),
+        survey_class=_texts(table, "survey_class"),
     )
 
 

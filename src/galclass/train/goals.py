@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from galclass.config import TrainConfig
 from galclass.train.dataset import TrainingData, class_weights, repeated_rows
-from galclass.train.likelihood import SurveyReading, vote_targets, votes_loss
+from galclass.train.likelihood import vote_targets, votes_loss
 from galclass.train.losses import Observation, batch_loss, make_targets, observed_kinds
 from galclass.train.metrics import validation_metrics, vote_metrics
 from galclass.train.networks import Outputs
@@ -106,11 +106,11 @@ class VotesGoal:
 
     def __init__(self, data: TrainingData, config: TrainConfig, device: torch.device) -> None:
         self.config = config
-        targets, labels = vote_targets(data, config)
+        targets, reading = vote_targets(data, config)
         says = targets.says.numpy()
         train, validation = data.indices("train", raw=True), data.indices("validation", raw=True)
         self.rows, self.validation = repeated_rows(data, train[says[train]], config), validation[says[validation]]
-        self.module = SurveyReading(labels).to(device) if labels else None
+        self.module = reading.to(device) if reading is not None else None
         at_their_word = (targets.clean >= 0) | targets.artifact | targets.word.any(1)
         self.leaves: NDArray[np.bool_] = data.leaves & at_their_word.numpy()[:, None]
         self.targets = targets.to(device)

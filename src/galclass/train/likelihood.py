@@ -11,12 +11,12 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from galclass.clean_samples import CLEAN_LABELS
 from galclass.config import TrainConfig
 from galclass.errors import ConfigError
-from galclass.morphology import CLASSES, COARSE_LABELS, GROUPS
+from galclass.morphology import CLASSES
 from galclass.train.dataset import TrainingData, vote_reach
 from galclass.train.events import (
     LARGEST,
@@ -28,11 +28,9 @@ from galclass.train.events import (
 from galclass.train.losses import question_columns, vote_loss
 from galclass.train.networks import Outputs
 from galclass.train.raw_votes import dirichlets
+from galclass.train.surveys import SurveyLabel, SurveyReading, survey_kind
 
 _ARTIFACT = CLASSES.index("A")
-_KINDS: tuple[tuple[str, ...], ...] = (GROUPS["Elliptical"], ("Se",), COARSE_LABELS["spiral"], ("A",))
-"""What a survey's coarse labels are read from: smooth, edge-on, face-on, artifact."""
-
 _TINY = 1e-12
 
 
@@ -86,8 +84,8 @@ def _row_fields() -> tuple[str, ...]:
     return tuple(field.name for field in fields(VoteTargets) if not field.name.endswith("_rate"))
 
 
-def vote_targets(data: TrainingData, config: TrainConfig) -> tuple[VoteTargets, tuple[str, ...]]:
-    """Gather what the index says of each row, and the labels of the surveys that are read through a transition.
+def vote_targets(data: TrainingData, config: TrainConfig) -> tuple[VoteTargets, SurveyReading | None]:
+    """Gather what the index says of each row, and make the transition that surveys' labels are read through, if any.
 
     An object with raw votes is trained by them alone: its other labels follow from the same votes. So is an object of
     a survey whose label the debiased votes decided (`debiased_sources`).
@@ -113,10 +111,7 @@ def vote_targets(data: TrainingData, config: TrainConfig) -> tuple[VoteTargets, 
                 got=str(label[row]),
             )
         clean[row] = CLEAN_LABELS.index(str(label[row]))
-    of_survey = labelled & np.isin(source, config.observation_sources) & data.leaves.any(1)
-    kinds = tuple(sorted({survey_kind(str(name)) for name in label[of_survey]}))
-    survey = np.full(len(label), -1, dtype=np.int64)
-    survey[of_survey] = [kinds.index(survey_kind(str(name))) for name in label[of_survey]]
+    survey, of_survey, reading = _survey_labels(data, config, free)
     word = data.leaves & (labelled & ~of_clean & ~of_survey & ~np.isin(source, config.debiased_sources))[:, None]
     artifact = word[:, _ARTIFACT] & (word.sum(1) == 1)
     word[artifact] = False
@@ -133,16 +128,27 @@ def vote_targets(data: TrainingData, config: TrainConfig) -> tuple[VoteTargets, 
         clean_rate=_rates(config, config.clean_sources, CLEAN_LABELS, label, source),
         largest_rate=_rates(config, tuple({*source[data.largest >= 0]}), LARGEST, _names(data.largest), source),
     )
-    return targets, kinds
+    return targets, reading
+
+
+def _survey_labels(
+    data: TrainingData, config: TrainConfig, free: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], SurveyReading | None]:
+    """Return each row's position among the surveys' labels (-1: none), which rows have one, and the transition."""
+    pairs: list[SurveyLabel | None] = []
+    for row, (source, label, own) in enumerate(zip(data.source, data.label, data.survey_class, strict=True)):
+        text = own or (survey_kind(label) if data.leaves[row].any() else "")
+        pairs.append((source, text) if free[row] and text and source in config.observation_sources else None)
+    labels = tuple(sorted({pair for pair in pairs if pair is not None}))
+    survey = np.array([-1 if pair is None else labels.index(pair) for pair in pairs], dtype=np.int64)
+    if not labels:
+        return survey, survey >= 0, None
+    leaves = np.stack([data.leaves[survey == position].any(0) for position in range(len(labels))])
+    return survey, survey >= 0, SurveyReading(labels, leaves)
 
 
 def _names(largest: NDArray[np.int64]) -> NDArray[np.str_]:
     return np.array([*LARGEST, ""])[largest]
-
-
-def survey_kind(label: str) -> str:
-    """Give a survey's label as the transition knows it: mirror images and their kin are one label."""
-    return "spiral" if label.startswith("spiral") else label
 
 
 def _rates(
@@ -170,31 +176,6 @@ def _rates(
     counts = np.array([(own & (label == kind)).sum() for kind in kinds], dtype=np.float64)
     rates = counts / np.array([natural[kind] for kind in kinds])
     return torch.from_numpy((rates / max(rates.max(), _TINY)).astype(np.float32))
-
-
-class SurveyReading(nn.Module):
-    """What a survey calls a galaxy, given its votes: log P(label) is linear in the log shares of four kinds.
-
-    A transition matrix of its own would mix the kinds in proportion to their votes, and so force votes to be extreme
-    where the survey is sure; with exponents a survey may be surer, or less sure, than one volunteer.
-
-    Parameters
-    ----------
-    labels : tuple of str
-        The survey's labels: coarse labels of `COARSE_LABELS`.
-    """
-
-    def __init__(self, labels: tuple[str, ...]) -> None:
-        super().__init__()
-        self.labels = labels
-        start = torch.tensor([[float(bool(set(COARSE_LABELS[n]) & set(k))) for k in _KINDS] for n in labels])
-        self.logits = nn.Parameter(2 * start)
-        self.bias = nn.Parameter(torch.zeros(len(labels)))
-
-    def forward(self, log_classes: Tensor) -> Tensor:
-        """Give log P(label), (n, labels), from log P of the 13 classes."""
-        kinds = [torch.logsumexp(log_classes[:, [CLASSES.index(leaf) for leaf in kind]], 1) for kind in _KINDS]
-        return torch.log_softmax(torch.stack(kinds, 1) @ self.logits.T + self.bias, 1)
 
 
 def votes_log_likelihood(outputs: Outputs, targets: VoteTargets, reading: SurveyReading | None, trust: float) -> Tensor:
@@ -229,8 +210,9 @@ def votes_log_likelihood(outputs: Outputs, targets: VoteTargets, reading: Survey
             total = total.index_add(0, rows, _log_event(p, event[rows], rate, trust))
     rows = torch.nonzero(targets.survey >= 0)[:, 0]
     if reading is not None and len(rows):
-        log_p = reading(outputs.logits[rows].float()).gather(1, targets.survey[rows][:, None])[:, 0]
-        total = total.index_add(0, rows, torch.log(trust * log_p.exp() + (1 - trust) / len(reading.labels)))
+        event = targets.survey[rows]
+        log_p = reading(outputs.logits[rows].float()).gather(1, event[:, None])[:, 0]
+        total = total.index_add(0, rows, torch.log(trust * log_p.exp() + (1 - trust) / reading.choices[event]))
     log_word = torch.logsumexp(outputs.logits.float().masked_fill(~targets.word, -1e9), 1)
     return total + torch.where(targets.word.any(1), log_word, 0.0)
 

@@ -130,7 +130,7 @@ class Trainer:
             raise TrainingError("the checkpoint is of another topology", where=str(path), expected=self.config.topology)
         self.network.load_state_dict(fitting, strict=False)
         if self.observation is not None and observed and observed["logits"].shape == self.observation.logits.shape:
-            self.observation.load_state_dict(observed)
+            self.observation.load_state_dict(observed, strict=False)
 
     @property
     def finished(self) -> bool:

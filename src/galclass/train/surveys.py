@@ -1,0 +1,82 @@
+"""What other surveys call galaxies, read off the predicted votes through a transition that is fitted in training.
+
+Takes log-probabilities of the 13 classes, returns log P of a survey's own labels: the coarse kinds of Galaxy Zoo 1,
+Hubble stages and bars of a catalogue. Each source has its own transition.
+"""
+
+from __future__ import annotations
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from galclass.morphology import CLASSES, COARSE_LABELS, GROUPS
+
+_KINDS: tuple[tuple[str, ...], ...] = (GROUPS["Elliptical"], ("Se",), COARSE_LABELS["spiral"], ("A",))
+"""What every label is read from: smooth, edge-on, face-on, artifact."""
+
+_FACE_ON = COARSE_LABELS["spiral"]
+_BARS = tuple(tuple(leaf for leaf in _FACE_ON if leaf.startswith("SB") == barred) for barred in (False, True))
+_BULGES = tuple(tuple(leaf for leaf in _FACE_ON if leaf.endswith(bulge)) for bulge in "abcd")
+_DETAILS = (*_BARS, *_BULGES)
+"""What labels that tell face-on galaxies apart are read from besides: shares of the face-on votes."""
+
+SurveyLabel = tuple[str, str]
+"""A source, and one of its labels."""
+
+
+def survey_kind(label: str) -> str:
+    """Return a survey's label as the transition knows it: mirror images and their kin are one label."""
+    return "spiral" if label.startswith("spiral_") else label
+
+
+class SurveyReading(nn.Module):
+    """What surveys call a galaxy, given its votes: log P(label) is linear in log shares.
+
+    A transition matrix would mix the kinds in proportion to their votes, and so force votes to be extreme where the
+    survey is sure; with exponents a survey may be surer, or less sure, than one volunteer.
+
+    Parameters
+    ----------
+    labels : tuple of (str, str)
+        Sources and their labels; those of a source stand together.
+    leaves : bool, (labels, 13)
+        The classes that a label is close to, from which its exponents start; none: they start at 0.
+    """
+
+    telling: Tensor
+
+    def __init__(self, labels: tuple[SurveyLabel, ...], leaves: NDArray) -> None:  # type: ignore[type-arg]
+        super().__init__()
+        self.labels = labels
+        of_kind = [[bool(row[[CLASSES.index(leaf) for leaf in kind]].any()) for kind in _KINDS] for row in leaves]
+        self.logits = nn.Parameter(2 * torch.tensor(of_kind, dtype=torch.float32).view(-1, len(_KINDS)))
+        self.bias = nn.Parameter(torch.zeros(len(labels)))
+        self.details = nn.Parameter(torch.zeros(len(labels), len(_DETAILS)))
+        self.register_buffer("telling", _tell_apart(labels, of_kind)[:, None], persistent=False)
+        sources = [source for source, _ in labels]
+        self.sizes = [sources.count(source) for source in dict.fromkeys(sources)]
+
+    def forward(self, log_classes: Tensor) -> Tensor:
+        """Return log P(label) among the labels of its own source, (n, labels), from log P of the 13 classes."""
+        kinds = _log_shares(log_classes, _KINDS)
+        details = _log_shares(log_classes, _DETAILS) - _log_shares(log_classes, (_FACE_ON,))
+        scores = kinds @ self.logits.T + self.bias + details @ (self.telling * self.details).T
+        return torch.cat([torch.log_softmax(part, 1) for part in torch.split(scores, self.sizes, 1)], 1)
+
+    @property
+    def choices(self) -> Tensor:
+        """How many labels the source of each label has, (labels,)."""
+        return torch.tensor([size for size in self.sizes for _ in range(size)], device=self.bias.device)
+
+
+def _tell_apart(labels: tuple[SurveyLabel, ...], of_kind: list[list[bool]]) -> Tensor:
+    """Return 1 for labels of face-on galaxies alone, where their source has several such, else 0."""
+    face_on = [row == [False, False, True, False] for row in of_kind]
+    several = {s for s, _ in labels if sum(f for (name, _), f in zip(labels, face_on, strict=True) if name == s) > 1}
+    return torch.tensor([float(f and s in several) for (s, _), f in zip(labels, face_on, strict=True)])
+
+
+def _log_shares(log_classes: Tensor, kinds: tuple[tuple[str, ...], ...]) -> Tensor:
+    sums = [torch.logsumexp(log_classes[:, [CLASSES.index(leaf) for leaf in kind]], 1) for kind in kinds]
+    return torch.stack(sums, 1)
