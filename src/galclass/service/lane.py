@@ -10,13 +10,16 @@ import fcntl
 import logging
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
 from galclass.preprocess import decode_seconds
 from galclass.scoring import Prediction, Scorer
+from galclass.service.errors import RequestError
 from galclass.service.pool import ScoringPool
 
 log = logging.getLogger("galclass.service")
@@ -28,6 +31,12 @@ QUICK_DECODE_S = 0.02
 
 MAX_WAITING = 16
 """Images of a process that may wait for the lane; one more is refused with `overloaded`."""
+
+MAX_OF_CLIENT = 4
+"""Those of one client that wait or run at most: no other client's slow image is kept out or waits for more."""
+
+CLIENT: ContextVar[str] = ContextVar("client", default="")
+"""Who sent the request that is being answered: a token's owner or the network of an address; set by `admit`."""
 
 
 def is_quick(data: bytes) -> bool:
@@ -46,6 +55,7 @@ class SlowLane:
 
     def __init__(self, lock: Path | None = None) -> None:
         self._pool = ScoringPool(1, MAX_WAITING, name="slow")
+        self._counts: Counter[str] = Counter()
         self._lock = lock or Path(tempfile.gettempdir()) / f"galclass-slow-{os.getuid()}.lock"
 
     async def run(self, function: Callable[..., Result], *arguments: object) -> Result:
@@ -54,9 +64,18 @@ class SlowLane:
         Raises
         ------
         RequestError
-            `overloaded`, when `MAX_WAITING` wait already.
+            `overloaded`, when `MAX_WAITING` wait already, or `MAX_OF_CLIENT` of the client.
         """
-        return await self._pool.run(self._alone, function, *arguments)
+        client = CLIENT.get()
+        if client and self._counts[client] >= MAX_OF_CLIENT:
+            raise RequestError("overloaded", "so many slow images of one client wait already", expected=MAX_OF_CLIENT)
+        self._counts[client] += 1
+        try:
+            return await self._pool.run(self._alone, function, *arguments)
+        finally:
+            self._counts[client] -= 1
+            if not self._counts[client]:
+                del self._counts[client]
 
     def _alone(self, function: Callable[..., Result], *arguments: object) -> Result:
         with self.turn():
