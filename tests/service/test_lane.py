@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import io
 import subprocess
 import sys
@@ -239,3 +240,21 @@ def test_the_lane_knows_the_client_of_a_request(client: TestClient, galaxy: byte
     for path in (PATH, PATH.replace("predict", "similar")):
         answer = client.post(path, content=galaxy, headers={"Content-Type": "image/jpeg"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "overloaded")
+
+
+def test_a_process_that_never_leaves_the_lane_does_not_end_it(tmp_path: Path, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(lanes, "PATIENCE_S", 0.05)
+    lane = SlowLane(tmp_path / "lock")
+    done = []
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as a suspended process does
+        with lane.turn():
+            done.append("late")
+        monkeypatch.setattr(lanes, "PATIENCE_S", 1000)
+        with lane.turn():
+            done.append("at once")
+    with lane.turn(), (tmp_path / "lock").open("w") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held again
+    assert done == ["late", "at once"]
+    assert caplog.text.count("does not leave the slow lane") == 1
+    lane.close()
