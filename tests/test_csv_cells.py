@@ -18,7 +18,6 @@ from galclass.database.export import export_predictions
 from galclass.database.images import Images
 from galclass.database.rows import write_rows
 from galclass.database.score import score_pending
-from galclass.database.sql import SqlResult
 from galclass.scoring import ImageFault, ModelId, Prediction
 from galclass.scoring.output import PredictionFile
 from galclass.service.outputs import csv_bytes
@@ -92,7 +91,7 @@ def answer_of_the_service(folder: Path, texts: list[str]) -> Path:
 
 def query_result(folder: Path, texts: list[str]) -> Path:
     path = folder / "rows.csv"
-    write_rows(SqlResult(("object_id", "=x"), [(text, text) for text in texts]), path)
+    write_rows(("object_id", "=x"), [(text, text) for text in texts], path)
     return path
 
 

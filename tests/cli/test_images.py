@@ -65,6 +65,15 @@ def test_what_is_no_image_is_a_reject(add, folder: Path) -> None:
     assert "4.jpg: unreadable: No such file or directory" in done.output
 
 
+def test_what_takes_longer_to_decode_than_the_setting_allows_is_a_reject(add, folder: Path) -> None:
+    done = add(folder, "--set", "images.max_decode_s=0.001")
+    assert done.exit_code == 3
+    assert "0 images added, 0 already there, 3 rejected" in done.output
+    assert done.output.count("too_costly") == 3
+    assert "images.max_decode_s" in done.output
+    assert add(folder, "--set", "images.max_decode_s=0.1").exit_code == 0
+
+
 def test_a_folder_without_images_is_an_error(add, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = add(tmp_path / "empty")

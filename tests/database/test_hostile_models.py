@@ -12,13 +12,14 @@ from hostile_models import endless_loop, external, model, scaled, slow, weight
 from sqlalchemy import text
 from tiny_model import tiny_model, tiny_signature
 
-from galclass.database import Database, Images, NewImage, Registry, open_database, score_pending
+from galclass.database import Database, Images, NewImage, Registry, Services, open_database, score_pending
 from galclass.database.doctor import examine
 from galclass.database.functions import SqlScoring
 from galclass.database.procedure import check_server, install_procedure
 from galclass.database.schema import model_aliases, models
 from galclass.database.types import now
 from galclass.errors import ModelError
+from galclass.service.publish import publish
 
 
 def insert_past_register(database: Database, name: str, value: bytes, sha256: str | None = None) -> None:
@@ -35,7 +36,7 @@ def insert_past_register(database: Database, name: str, value: bytes, sha256: st
     ("change", "match"),
     [
         (lambda g: external(weight(g, "w2"), "global/1260"), "external data"),
-        (endless_loop, "may run for ever"),
+        (endless_loop, "operator 'Loop'"),
         (scaled("probabilities", 900), "no probabilities"),
         (scaled("embedding", float("nan")), "not finite"),
     ],
@@ -54,6 +55,16 @@ def test_rows_inserted_past_register_are_refused_by_everyone_who_opens_them(fill
         Registry(filled).verify("reader")
     with pytest.raises(ModelError, match="external data"):
         score_pending(filled, "reader")
+
+
+def test_what_was_inserted_past_register_is_tried_before_it_is_published(filled: Database) -> None:
+    insert_past_register(filled, "rude", model(scaled("probabilities", 900)))
+    with pytest.raises(ModelError, match="no probabilities"):
+        publish(filled, "rude", "rude@1", "1.0")
+    with pytest.raises(ModelError, match="no probabilities"):
+        Registry(filled).alias("rude", "candidate", 1)
+    assert Services(filled).list("rude") == []
+    assert Registry(filled).points_at("rude", "candidate") is None
 
 
 def test_a_signature_row_nested_too_deeply_is_an_error(database: Database) -> None:

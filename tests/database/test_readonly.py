@@ -31,6 +31,7 @@ def postgresql(cluster) -> Database:
         for statement in (
             "CREATE FUNCTION own_stable() RETURNS int LANGUAGE sql STABLE AS 'SELECT 1'",
             "CREATE VIEW own_view AS SELECT 1 AS one",
+            "CREATE DOMAIN own_domain AS int CHECK (own_stable() = 1)",
         ):
             cluster.execute(statement, "read_only", "trojan")
         for statement in (
@@ -38,6 +39,7 @@ def postgresql(cluster) -> Database:
             'CREATE FUNCTION "odd ""name"() RETURNS int LANGUAGE sql AS \'SELECT 1\'',
             "CREATE FUNCTION computes() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 7'",
             "CREATE SEQUENCE numbers",
+            "CREATE EXTENSION IF NOT EXISTS tablefunc",
         ):
             cluster.execute(statement, "read_only")
         yield database
@@ -151,6 +153,9 @@ def test_a_statement_that_may_write_stays_in_its_file(sqlite: Database, tmp_path
         'SELECT "odd ""name"()',
         "SELECT own_stable()",
         "SELECT * FROM own_view",
+        "SELECT 1::own_domain",
+        "SELECT '{1}'::own_domain[]",
+        "SELECT * FROM crosstab('SELECT lo_ex' || 'port(1, ''{folder}/made'')::text, 1, 1') AS found (a text, b int)",
         "EXPLAIN ANALYZE SELECT changes()",
         "",
     ],

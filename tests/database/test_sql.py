@@ -2,17 +2,22 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 from image_builders import bmp, empty_scans
 from tiny_model import tiny_model
 
-from galclass.database import Database, Images, NewImage, Registry, open_database, run_sql
+from galclass.database import Database, Images, NewImage, Registry, open_database, rows, run_sql, score_pending
+from galclass.database.rows import write_rows
+from galclass.database.sql import sql_rows
 from galclass.errors import DatabaseError, RegistryError
 from galclass.morphology import CLASSES
+from galclass.preprocess import LOCAL
 from galclass.scoring import Scorer
 
 
@@ -170,3 +175,57 @@ def test_images_that_cost_too_much_or_show_nothing_have_no_class(sqlite: Databas
         ).rows
         assert row[0] is None
         assert json.loads(row[1])["error"]["code"] == code
+
+
+def test_the_worker_keeps_to_the_limit_of_decode_work(sqlite: Database) -> None:
+    summary = score_pending(sqlite, limits=LOCAL.with_seconds(0.001))
+    assert summary.scored == summary.rejected == 70
+    assert "raise images.max_decode_s" in summary.rejects[0][1]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_rows_are_written_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    monkeypatch.setattr(rows, "_CHUNK_BYTES", 2 << 20)
+    many = ((number, "x" * (1 << 20)) for number in range(60))
+    write_rows(("number",), [(1,)], tmp_path / f"first{suffix}")  # what it imports is not rows
+    tracemalloc.start()
+    try:
+        assert write_rows(("number", "text"), many, tmp_path / f"rows{suffix}") == 60
+        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_column_has_the_type_of_all_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_CHUNK_BYTES", 0)  # a chunk for each row
+    values = [(None, 1, None, {"a": 1}), ("text", 2.5, None, None), (None, None, None, [2])]
+    write_rows(("a", "b", "c", "d"), values, tmp_path / "rows.parquet")
+    table = pyarrow.parquet.read_table(tmp_path / "rows.parquet")
+    assert [str(kind) for kind in table.schema.types] == ["string", "double", "null", "string"]
+    assert [tuple(row.values()) for row in table.to_pylist()] == [
+        (None, 1.0, None, '{"a": 1}'), ("text", 2.5, None, None), (None, None, None, "[2]"),
+    ]  # fmt: skip
+    write_rows(("a", "b"), [], tmp_path / "none.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "none.parquet").shape == (0, 2)
+
+
+def test_values_of_several_types_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for size in (0, 1 << 20):
+        monkeypatch.setattr(rows, "_CHUNK_BYTES", size)
+        with pytest.raises(DatabaseError, match="several types"):
+            write_rows(("a",), [("text",), (1,)], tmp_path / "rows.parquet")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_change_is_undone_when_its_rows_cannot_be_written(filled: Database, tmp_path: Path) -> None:
+    statement = "DELETE FROM galaxy_images RETURNING object_id"
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OSError, match="file"),
+        sql_rows(filled, statement, write=True) as (columns, stream),
+    ):
+        write_rows(columns, stream, tmp_path / "file" / "rows.csv")
+    assert Images(filled).count() > 0
+    with sql_rows(filled, statement, write=True) as (columns, stream):
+        assert write_rows(columns, stream, tmp_path / "rows.csv") > 0
+    assert Images(filled).count() == 0

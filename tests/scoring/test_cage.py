@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hostile_models import constant_of, insert_after, model, scaled, slow
 from onnx import ModelProto, helper, numpy_helper
-from tiny_model import EMBEDDING, SIZE_PX, signed, tiny_graph, tiny_model, tiny_signature
+from tiny_model import SIZE_PX, signed, tiny_graph, tiny_model, tiny_signature
 
 from galclass.errors import ModelError
 from galclass.morphology import QUESTIONS
@@ -33,11 +33,12 @@ def rows_depend_on_their_number(graph: ModelProto) -> None:
 
 
 def drawn_by_chance(graph: ModelProto) -> None:
-    nodes = [
-        helper.make_node("RandomNormal", [], ["noise"], shape=[1, EMBEDDING], scale=3.0),
-        helper.make_node("Add", ["own", "noise"], ["embedding"]),
-    ]
-    insert_after(graph, "Tanh", "own", nodes)
+    """Leave out a third of the embedding, as in training."""
+    values = {"share": np.float32(0.3), "training": np.array(True)}
+    graph.graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in values.items())
+    insert_after(
+        graph, "Tanh", "own", [helper.make_node("Dropout", ["own", "share", "training"], ["embedding"], seed=1)]
+    )
 
 
 def fewer_columns(graph: ModelProto) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,23 @@ from hostile_models import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import AttributeProto, ModelProto, TensorProto, TrainingInfoProto, helper, load_from_string, numpy_helper
+from onnx import (
+    AttributeProto,
+    ModelProto,
+    TensorProto,
+    TrainingInfoProto,
+    defs,
+    helper,
+    load_from_string,
+    numpy_helper,
+)
 from onnxruntime import InferenceSession, SessionOptions
 from tiny_model import signed, tiny_graph, tiny_model, tiny_signature
 
 from galclass.errors import ModelError
 from galclass.scoring import METADATA_KEY, Scorer, graph, shipped_model
 from galclass.scoring.graph import check_graph
+from galclass.scoring.operators import OPERATORS
 
 
 def external_in_sparse(graph: ModelProto) -> None:
@@ -74,6 +85,29 @@ def larger_than_its_data(graph: ModelProto) -> None:
     tensor.dims.extend([1 << 20, 6000])
 
 
+def pool(**attributes: object) -> Callable[[ModelProto], None]:
+    """Let the graph have one more pooling."""
+    return lambda g: g.graph.node.append(helper.make_node("MaxPool", ["scaled"], ["unused"], **attributes))
+
+
+def convolution(side: int | None) -> Callable[[ModelProto], None]:
+    """Let the graph have a convolution without kernel_shape; its weights are computed where no side is given."""
+
+    def change(graph: ModelProto) -> None:
+        if side is None:
+            graph.graph.initializer.append(numpy_helper.from_array(np.array([3, 3, 9000, 9000]), "sides"))
+            graph.graph.node.append(helper.make_node("ConstantOfShape", ["sides"], ["kernel"]))
+        else:
+            graph.graph.initializer.append(numpy_helper.from_array(np.ones((1, 3, side, side), np.float32), "kernel"))
+        graph.graph.node.append(helper.make_node("Conv", ["scaled", "kernel"], ["unused"]))
+
+    return change
+
+
+def operator(name: str, **attributes: object) -> Callable[[ModelProto], None]:
+    return lambda g: g.graph.node.append(helper.make_node(name, ["mean"], ["unused"], **attributes))
+
+
 REFUSED = {
     "external initialiser": (lambda g: external(weight(g, "w2")), "external data"),
     "external location alone": (location_without_entry, "external data"),
@@ -98,6 +132,28 @@ REFUSED = {
     ),
     "foreign domain imported": (lambda g: g.opset_import.append(helper.make_opsetid("own", 1)), "domain 'own'"),
     "endless loop": (endless_loop, "operator 'Loop'"),
+    "recurrence": (operator("LSTM", hidden_size=1), "operator 'LSTM'"),
+    "boxes": (operator("NonMaxSuppression"), "operator 'NonMaxSuppression'"),
+    "regions": (operator("RoiAlign", sampling_ratio=1 << 30), "operator 'RoiAlign'"),
+    "a decoder": (operator("ImageDecoder"), "operator 'ImageDecoder'"),
+    "chance": (operator("RandomNormalLike"), "operator 'RandomNormalLike'"),
+    "recurrence in an If": (
+        lambda g: g.graph.node.extend(conditional(helper.make_node("RNN", ["mean"], ["unused"], hidden_size=1))),
+        "operator 'RNN'",
+    ),
+    "windows over all": (pool(kernel_shape=[5000, 5000], pads=[4999] * 4), "MaxPool with windows of 5000 x 5000"),
+    "windows that overlap": (pool(kernel_shape=[1000, 1000], strides=[2, 2]), "MaxPool with windows of 1000 x 1000"),
+    "steps backwards": (pool(kernel_shape=[1000, 1000], strides=[-1, -1]), "MaxPool with windows of 1000 x 1000"),
+    "a large kernel": (convolution(200), "Conv with windows of 200 x 200"),
+    "a computed kernel": (convolution(None), "Conv whose window is not known"),
+    "a Cast to texts": (operator("Cast", to=TensorProto.STRING), "a Cast to texts"),
+    "texts": (
+        lambda g: g.graph.initializer.append(numpy_helper.from_array(np.array(["a"], object), "text")), "of texts",
+    ),
+    "dimensions without end": (
+        lambda g: g.graph.initializer.add(name="deep", data_type=1, raw_data=b"0000").dims.extend([1] * 65),
+        "more than 64 dimensions",
+    ),
     "deep": (deep, "nested more than 8 deep"),
     "larger than its data": (larger_than_its_data, "larger than its data"),
 }  # fmt: skip
@@ -119,6 +175,17 @@ def test_honest_models_pass_and_keep_their_metadata(data) -> None:
 
 def test_an_honest_conditional_passes() -> None:
     Scorer(model(lambda g: g.graph.node.extend(conditional(constant_node(some_tensor())))))
+
+
+@pytest.mark.parametrize(
+    "change", [convolution(16), pool(kernel_shape=[32, 32]), pool(kernel_shape=[512, 512], strides=[512, 512])]
+)
+def test_honest_windows_pass(change: Callable[[ModelProto], None]) -> None:
+    check_graph(model(change))
+
+
+def test_every_operator_on_the_list_is_onnxs_own() -> None:
+    assert {schema.name for schema in defs.get_all_schemas() if not schema.domain} >= OPERATORS
 
 
 def test_a_file_beside_the_process_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import io
 import subprocess
 import sys
@@ -210,3 +211,50 @@ def test_items_beyond_the_limit_are_refused_and_cancelled_ones_are_left_out() ->
         assert ran == [[0], [2]]
 
     asyncio.run(scenario())
+
+
+def test_one_client_keeps_nobody_else_out_of_the_lane() -> None:
+    async def scenario() -> None:
+        release = threading.Event()
+        lane = SlowLane()
+        lanes.CLIENT.set("greedy")
+        running = [asyncio.create_task(lane.run(release.wait)) for _ in range(lanes.MAX_OF_CLIENT)]
+        await asyncio.sleep(0)
+        with pytest.raises(RequestError, match="slow images of one client"):
+            await lane.run(release.wait)
+        lanes.CLIENT.set("other")
+        running.append(asyncio.create_task(lane.run(release.wait)))
+        await asyncio.sleep(0)
+        release.set()
+        assert await asyncio.gather(*running) == [True] * len(running)
+        lanes.CLIENT.set("greedy")
+        assert await lane.run(release.wait)  # what is done counts no longer
+        assert lane.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_lane_knows_the_client_of_a_request(client: TestClient, galaxy: bytes, monkeypatch) -> None:
+    monkeypatch.setattr(lanes, "QUICK_DECODE_S", 0.0)
+    monkeypatch.setattr(lanes, "MAX_OF_CLIENT", 0)
+    for path in (PATH, PATH.replace("predict", "similar")):
+        answer = client.post(path, content=galaxy, headers={"Content-Type": "image/jpeg"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "overloaded")
+
+
+def test_a_process_that_never_leaves_the_lane_does_not_end_it(tmp_path: Path, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(lanes, "PATIENCE_S", 0.05)
+    lane = SlowLane(tmp_path / "lock")
+    done = []
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as a suspended process does
+        with lane.turn():
+            done.append("late")
+        monkeypatch.setattr(lanes, "PATIENCE_S", 1000)
+        with lane.turn():
+            done.append("at once")
+    with lane.turn(), (tmp_path / "lock").open("w") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held again
+    assert done == ["late", "at once"]
+    assert caplog.text.count("does not leave the slow lane") == 1
+    lane.close()

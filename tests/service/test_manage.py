@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 
 import pytest
 from fastapi.testclient import TestClient
+from hostile_models import model, scaled
+from tiny_model import tiny_signature
 
 from galclass.database import Database, Registry, Services, Tokens
+from galclass.database.schema import models
+from galclass.database.types import now
 
 NEW = {"name": "galaxy-class", "version": "2.0", "model": "galaxy@2", "description": "better"}
 
@@ -59,6 +64,19 @@ def test_a_version_never_changes(client: TestClient, tokens) -> None:
 def test_a_wrong_publication_names_the_field(client: TestClient, tokens, change, status: int, field: str) -> None:
     answer = client.post("/v1/services", json={**NEW, **change}, headers=tokens["publisher"])
     assert (answer.status_code, answer.json()["error"]["field"]) == (status, field)
+
+
+def test_a_model_that_was_never_tried_is_tried_when_it_is_published(client: TestClient, database, tokens) -> None:
+    value = model(scaled("probabilities", 900))
+    row = {"value": value, "sha256": hashlib.sha256(value).hexdigest(), "metrics": {}, "card": "", "created_by": "x"}
+    with database.write() as connection:
+        row["signature"] = tiny_signature().to_dict()
+        connection.execute(models.insert().values(name="rude", version=1, created_at=now(), **row))
+    answer = client.post("/v1/services", json={**NEW, "model": "rude@1"}, headers=tokens["publisher"])
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["field"]) == (422, "unsound_model", "model")
+    assert "no probabilities" in error["message"]
+    assert [one["version"] for one in client.get("/v1/services").json()["services"]] == ["1.0"]
 
 
 def test_publish_move_and_roll_back_take_effect_at_once_and_are_logged(client: TestClient, tokens, galaxy) -> None:

@@ -19,6 +19,7 @@ from galclass.database import Database, Images, open_database
 from galclass.database.bulk import add_catalog, add_images, check_images
 from galclass.database.images import AddSummary
 from galclass.database.positions import CatalogRow, read_objects
+from galclass.preprocess import LOCAL
 
 SHOWN = 10
 """Rejects that are printed."""
@@ -84,6 +85,7 @@ def add(
         added = add_images(
             database, paths, known, frame_px=frame_px, stored_px=stored_px,
             keep_duplicates=duplicates == "keep", listings=listings,
+            limits=LOCAL.with_seconds(config.images.max_decode_s),
         )  # fmt: skip
         if rejects_file:
             _write_rejects(added, rejects_file)

@@ -14,7 +14,8 @@ from galclass.cli.terminal import say
 from galclass.config import Config
 from galclass.database import open_database, run_sql, score_pending, score_stage
 from galclass.database.rows import check_suffix, write_rows
-from galclass.preprocess import SERVED
+from galclass.database.sql import sql_rows
+from galclass.preprocess import LOCAL, SERVED
 
 
 @click.command()
@@ -52,7 +53,8 @@ def score(
         summary = score_stage(config, progress=True)
     else:
         with open_database(config.database_url) as database:
-            summary = score_pending(database, name, watch=watch, progress=True)
+            limits = LOCAL.with_seconds(config.images.max_decode_s)
+            summary = score_pending(database, name, watch=watch, progress=True, limits=limits)
     say(summary)
     if not summary.complete:
         ctx.exit(FINISHED_WITH_REJECTS)
@@ -85,11 +87,12 @@ def sql(config: Config, statement: str, write: bool, limit: int, output: Path | 
     with open_database(config.database_url, model=model or config.register.reference) as database:
         if database.functions is not None:
             database.functions.limits = SERVED.with_seconds(config.serve.max_decode_s)
-        result = run_sql(database, statement, write=write, limit=None if output else limit)
-    if output:
-        write_rows(result, output)
-        click.echo(f"{len(result.rows):,} rows written to {output}")
-        return
+        if output:
+            with sql_rows(database, statement, write=write) as (columns, rows):
+                count = write_rows(columns, rows, output)
+            click.echo(f"{count:,} rows written to {output}")
+            return
+        result = run_sql(database, statement, write=write, limit=limit)
     if not result.columns:
         click.echo("done")
         return

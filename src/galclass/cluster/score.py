@@ -138,7 +138,7 @@ def score_on_cluster(
     started = _agree(folder, plan, done)
     if done is not None:
         return _summary(output, scorer.model, done)
-    job = ScoreJob(scorer.value, scorer.model, folder.absolute, started, frame_px, settings.patience_s)
+    job = ScoreJob(scorer.value, scorer.model, folder.absolute, started, frame_px, settings.patience_s, scorer.limits)
     with connected(settings.address or "local"):
         chunks = _Chunks(folder, images, settings.chunk, objects)
         new = _score(chunks, job, progress)

@@ -15,6 +15,7 @@ from galclass.cluster.folder import Folder
 from galclass.cluster.inputs import WorkChunk
 from galclass.cluster.parts import part_bytes, part_path
 from galclass.cluster.reading import Item, in_batches, read_items
+from galclass.preprocess import DecodeLimits
 from galclass.scoring import CHUNK, ImageFault, ModelId, Prediction, Scorer
 
 
@@ -36,6 +37,8 @@ class ScoreJob:
         Side of the survey's frame.
     patience_s : float
         How long a failing store is waited for.
+    limits : DecodeLimits
+        How long an image may take to decode.
     """
 
     model: bytes
@@ -44,6 +47,7 @@ class ScoreJob:
     started: datetime
     frame_px: int | None
     patience_s: float
+    limits: DecodeLimits
 
 
 @lru_cache(maxsize=1)
@@ -52,7 +56,7 @@ def load_job(reference: Any) -> tuple[ScoreJob, Scorer, Folder]:
     import ray
 
     job: ScoreJob = ray.get(reference)
-    scorer = Scorer(job.model, name=job.model_id.name, version=job.model_id.version)
+    scorer = Scorer(job.model, name=job.model_id.name, version=job.model_id.version, limits=job.limits)
     return job, scorer, Folder(job.output, job.patience_s)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from galclass.cluster.inputs import Place
 from galclass.config import Config
 from galclass.errors import ClusterError
+from galclass.preprocess import LOCAL
 
 if TYPE_CHECKING:
     from galclass.cluster.score import ClusterScoreSummary
@@ -100,11 +101,12 @@ def _objects(config: Config) -> Mapping[str, Place] | None:
 def _scorer(config: Config, model: str) -> Scorer:
     from galclass.scoring import IN_PACKAGE, Scorer
 
+    limits = LOCAL.with_seconds(config.images.max_decode_s)
     if model == IN_PACKAGE:
-        return Scorer()
+        return Scorer(limits=limits)
     if model.endswith(".onnx"):
-        return Scorer(Path(model))
+        return Scorer(Path(model), limits=limits)
     from galclass.database import Registry, open_database
 
     with open_database(config.database_url) as database:
-        return Registry(database).get(model).scorer()
+        return Registry(database).get(model).scorer(limits=limits)

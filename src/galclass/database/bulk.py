@@ -14,7 +14,7 @@ from galclass.database.positions import CatalogRow
 from galclass.database.statements import chunked
 from galclass.errors import ArchiveError, CatalogError, CutoutError
 from galclass.image_files import FileFault, Listing, Skipped, iter_images, list_images, shown
-from galclass.preprocess import read_header
+from galclass.preprocess import LOCAL, DecodeLimits, read_header
 from galclass.preprocess.images import file_key
 
 CHUNK = 1000
@@ -91,6 +91,7 @@ def add_images(
     stored_px: int | None = None,
     keep_duplicates: bool = False,
     listings: Sequence[Listing] = (),
+    limits: DecodeLimits = LOCAL,
 ) -> AddSummary:
     """Add the images of files, folders and archives; what gives none is among the summary's rejects.
 
@@ -105,12 +106,14 @@ def add_images(
         none is added before that is known.
     listings : sequence of Listing
         From `check_images`, so that nothing is listed again.
+    limits : DecodeLimits
+        How long an image may take to decode; one that takes longer is a reject.
     """
     listings = listings or [list_images(path) for path in paths]
     rejects: list[ImageReject] = []
     pixels: dict[str, str | None] = {}
-    duplicates = {} if keep_duplicates else _duplicates(listings, known, frame_px, pixels)
-    new = _new_images(listings, known, rejects, duplicates, (frame_px, stored_px), keep_duplicates)
+    duplicates = {} if keep_duplicates else _duplicates(listings, known, frame_px, pixels, limits)
+    new = _new_images(listings, known, rejects, duplicates, (frame_px, stored_px), keep_duplicates, limits)
     new = (replace(image, pixels_sha256=pixels.get(image.file or "")) for image in new)
     summary = Images(database).add(new, keep_duplicates=keep_duplicates)
     shared = sum(
@@ -146,7 +149,9 @@ def new_images(
     frame_px, stored_px : int, optional
         Sides of the survey's frame and of the files.
     """
-    yield from _new_images([list_images(path) for path in paths], known, rejects, {}, (frame_px, stored_px), False)
+    yield from _new_images(
+        [list_images(path) for path in paths], known, rejects, {}, (frame_px, stored_px), False, LOCAL
+    )
 
 
 def _new_images(
@@ -156,9 +161,10 @@ def _new_images(
     duplicates: Mapping[str, str],
     sizes: tuple[int | None, int | None],
     keep_shared: bool,
+    limits: DecodeLimits,
 ) -> Iterator[NewImage]:
     for listing in listings:
-        for name, data in _images_of(listing, rejects):
+        for name, data in _images_of(listing, rejects, limits):
             file = _file(listing, name)
             rows = _rows_of(name, known)
             if len(rows) > 1 and not keep_shared:
@@ -177,7 +183,11 @@ def _rows_of(name: str, known: Mapping[str, CatalogRow]) -> tuple[CatalogRow, ..
 
 
 def _duplicates(
-    listings: Sequence[Listing], known: Mapping[str, CatalogRow], frame_px: int | None, pixels: dict[str, str | None]
+    listings: Sequence[Listing],
+    known: Mapping[str, CatalogRow],
+    frame_px: int | None,
+    pixels: dict[str, str | None],
+    limits: DecodeLimits,
 ) -> dict[str, str]:
     """Return why a file is left out, for the files whose picture is another object's; `pixels` gets all hashes.
 
@@ -185,10 +195,10 @@ def _duplicates(
     """
     holders: dict[str, list[tuple[str, str]]] = {}
     for listing in listings:
-        for name, data in _images_of(listing, []):
+        for name, data in _images_of(listing, [], limits):
             ids = "+".join(row.object_id for row in _rows_of(name, known))
             file = _file(listing, name)
-            pixels[file] = pixels_sha256_of(data, frame_px)
+            pixels[file] = pixels_sha256_of(data, frame_px, limits)
             holders.setdefault(pixels[file] or sha256_of(data), []).append((ids, file))
     reasons = {}
     for own in holders.values():
@@ -200,13 +210,13 @@ def _duplicates(
     return reasons
 
 
-def _images_of(listing: Listing, rejects: list[ImageReject]) -> Iterator[tuple[str, bytes]]:
+def _images_of(listing: Listing, rejects: list[ImageReject], limits: DecodeLimits) -> Iterator[tuple[str, bytes]]:
     def unreadable(fault: FileFault) -> None:
         rejects.append(ImageReject(_file(listing, fault.name), fault.code, fault.reason))
 
     for name, data in iter_images(listing.path, unreadable=unreadable, listing=listing):
         try:
-            read_header(data)
+            read_header(data, limits)
         except CutoutError as error:
             rejects.append(ImageReject(_file(listing, name), error.code, str(error)))
         else:

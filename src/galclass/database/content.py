@@ -15,7 +15,7 @@ from galclass.database.connection import Database
 from galclass.database.schema import images
 from galclass.database.statements import lock_table
 from galclass.errors import CutoutError
-from galclass.preprocess import CutoutParameters, flagged_cutout
+from galclass.preprocess import LOCAL, CutoutParameters, DecodeLimits, flagged_cutout
 
 _C = images.c
 _PARAMETERS = CutoutParameters()
@@ -50,10 +50,11 @@ def sha256_of(img: bytes) -> str:
     return hashlib.sha256(img).hexdigest()
 
 
-def pixels_sha256_of(img: bytes, frame_px: int | None) -> str | None:
+def pixels_sha256_of(img: bytes, frame_px: int | None, limits: DecodeLimits = LOCAL) -> str | None:
     """Hash the pixels of an image file's cutout; None where it has no cutout."""
     try:
-        return hashlib.sha256(flagged_cutout(img, _PARAMETERS, frame_px=frame_px).pixels.tobytes()).hexdigest()
+        made = flagged_cutout(img, _PARAMETERS, frame_px=frame_px, limits=limits)
+        return hashlib.sha256(made.pixels.tobytes()).hexdigest()
     except CutoutError:
         return None
 

@@ -105,6 +105,14 @@ WHERE c.relkind = 'v' AND me.rolsuper AND NOT o.rolsuper AND (c.relname = ANY (C
         strpos(:statement, replace(c.relname, '"', '""')) > 0 OR strpos(lower(:statement), c.relname) > 0)))
 UNION ALL SELECT 'the function ' || name || ' reads tables and views that cannot be checked' FROM named
 WHERE own AND name ~ '^(table|schema|database)_to_xml'
+UNION ALL SELECT 'the function ' || name || ' runs a text as SQL, which cannot be checked' FROM named
+WHERE name ~ '^(crosstab|connectby|xpath_table)'
+UNION ALL SELECT 'the type ' || t.typname || ' belongs to a role that is no superuser'
+    || ' and would run its checks with your rights'
+FROM pg_catalog.pg_type t JOIN pg_catalog.pg_roles o ON o.oid = t.typowner, me
+WHERE t.typtype IN ('b', 'd', 'e', 'r', 'm') AND me.rolsuper AND NOT o.rolsuper AND (
+    t.typname = ANY (CAST(:words AS name[])) OR (t.typname !~ '^[a-z_][a-z0-9_$]*$' AND (
+        strpos(:statement, replace(t.typname, '"', '""')) > 0 OR strpos(lower(:statement), t.typname) > 0)))
 LIMIT 1""")
 
 

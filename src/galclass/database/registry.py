@@ -133,14 +133,17 @@ class Registry:
             ]
 
     def alias(self, name: str, alias: str, version: int, *, by: str | None = None) -> ModelInfo:
-        """Point an alias at a version; the move is logged.
+        """Point an alias at a version that `verify` finds sound; the move is logged.
 
         Raises
         ------
         RegistryError
             If the version is unknown or the alias is no name.
+        ModelError
+            If the version is not sound: a row inserted with SQL was never tried.
         """
         check_name(alias, "alias")
+        self.verify(Reference(name, version=version))
         with self._database.write() as connection:
             found = resolve(connection, Reference(name, version=version))
             _move(connection, name, alias, found.version, by or current_user())
@@ -173,7 +176,7 @@ class Registry:
         write_file(Path(path), record.value)
         return record
 
-    def verify(self, reference: str) -> float | None:
+    def verify(self, reference: str | Reference) -> float | None:
         """Check a version: its bytes have the sha256 of the row, and `try_model` finds nothing wrong with it.
 
         Returns

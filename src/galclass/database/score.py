@@ -18,6 +18,7 @@ from galclass.database.listen import Waker
 from galclass.database.queue import ScoreQueue
 from galclass.database.references import Reference, parse_reference
 from galclass.database.registry import Registry
+from galclass.preprocess import LOCAL, DecodeLimits
 from galclass.scoring import CHUNK, ModelId, Scorer
 
 DEFAULT_MODEL = "galaxy"
@@ -84,6 +85,7 @@ def score_pending(
     watch: bool = False,
     progress: bool = False,
     stopped: Callable[[], bool] = lambda: False,
+    limits: DecodeLimits = LOCAL,
 ) -> ScoreSummary:
     """Score every image that the model version has not scored.
 
@@ -100,13 +102,15 @@ def score_pending(
         Whether to draw a progress bar.
     stopped : callable
         Asked before every chunk.
+    limits : DecodeLimits
+        How long an image may take to decode.
 
     Raises
     ------
     RegistryError, ModelError
         If the model is unknown or its bytes are not sound.
     """
-    worker = _Worker(database, parse_reference(model), chunk)
+    worker = _Worker(database, parse_reference(model), chunk, limits)
     with Progress(
         SpinnerColumn(), *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(),
         disable=not progress, transient=True,
@@ -119,11 +123,12 @@ def score_pending(
 
 
 class _Worker:
-    def __init__(self, database: Database, reference: Reference, chunk: int) -> None:
+    def __init__(self, database: Database, reference: Reference, chunk: int, limits: DecodeLimits) -> None:
         self._database = database
         self._reference = reference
         self._registry = Registry(database)
         self._chunk = chunk
+        self._limits = limits
         self._started = time.perf_counter()
         self._scored = self._rejected = 0
         self._rejects: list[tuple[str, str]] = []
@@ -133,7 +138,7 @@ class _Worker:
 
     def _load(self) -> None:
         record = self._registry.get(self._reference)
-        self.scorer: Scorer = record.scorer()
+        self.scorer: Scorer = record.scorer(limits=self._limits)
         self.queue = ScoreQueue(self._database, record.model)
         self._refill()
 

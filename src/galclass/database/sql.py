@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,6 +19,9 @@ from galclass.errors import DatabaseError, GalclassError
 _INTERRUPTED = "interrupted"
 _FUNCTION_FAILED = "user-defined function raised exception"
 """What SQLite says when Ctrl-C comes while it calls us: the exception itself does not come through."""
+
+_FETCHED = 100
+"""Rows that are asked for at a time: with images, some megabytes."""
 
 _UNDEFINED_FUNCTION = "42883"
 
@@ -51,6 +55,27 @@ def run_sql(database: Database, statement: str, *, write: bool = False, limit: i
     GalclassError
         What stopped a predict function, e.g. `RegistryError` when no model is registered.
     """
+    with sql_rows(database, statement, write=write) as (columns, stream):
+        rows = list(stream if limit is None else islice(stream, limit + 1))
+        cut = limit is not None and len(rows) > limit
+        return SqlResult(columns, rows[:limit] if cut else rows, cut)
+
+
+@contextmanager
+def sql_rows(
+    database: Database, statement: str, *, write: bool = False
+) -> Iterator[tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]]:
+    """Run one statement as `run_sql` does, for a block that reads its rows one after the other.
+
+    What the statement changed is kept when the block ends, and undone when it fails.
+
+    Yields
+    ------
+    columns : tuple of str
+        Empty where the statement gives no rows.
+    rows : iterator of tuple
+        Read from the database as they are asked for (from PostgreSQL with `write` at once).
+    """
     with (
         _functions_explained(database),
         translated(database.url),
@@ -58,11 +83,13 @@ def run_sql(database: Database, statement: str, *, write: bool = False, limit: i
         _driver_errors_translated(connection, database.url),
         _executed(connection, statement, write) as cursor,
     ):
-        if not cursor.description:
-            return SqlResult((), [])
-        rows = [tuple(row) for row in (cursor.fetchall() if limit is None else cursor.fetchmany(limit + 1))]
-        cut = limit is not None and len(rows) > limit
-        return SqlResult(tuple(column[0] for column in cursor.description), rows[:limit] if cut else rows, cut)
+        columns = tuple(column[0] for column in cursor.description or ())
+        yield columns, _fetched(cursor) if columns else iter(())
+
+
+def _fetched(cursor: Any) -> Iterator[tuple[Any, ...]]:
+    while rows := cursor.fetchmany(_FETCHED):
+        yield from map(tuple, rows)
 
 
 def _executed(connection: Connection, statement: str, write: bool) -> AbstractContextManager[Any]:

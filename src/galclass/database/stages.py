@@ -21,6 +21,7 @@ from galclass.database.score import ScoreSummary, score_pending
 from galclass.download import open_source
 from galclass.errors import DatabaseError, RegistryError
 from galclass.image_files import FileFault, iter_images, shown
+from galclass.preprocess import LOCAL
 from galclass.preprocess.images import file_key, row_key
 
 
@@ -78,7 +79,8 @@ def score_stage(config: Config, progress: bool = False) -> ScoreSummary:
     database = open_database(config.database_url, migrate=True)
     added = add_prepared_images(database, config) if config.score.images != "none" else None
     model = config.score.model or _registered(database, config)
-    summary = score_pending(database, model, progress=progress)
+    limits = LOCAL.with_seconds(config.images.max_decode_s)
+    summary = score_pending(database, model, progress=progress, limits=limits)
     database.close()
     return replace(summary, images=added)
 

@@ -7,8 +7,9 @@ a million pixels.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -154,7 +155,8 @@ def _looked_up(bmp: Bmp, rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
         values = (rows[..., np.newaxis] >> shifts & np.uint8((1 << bmp.bits) - 1)).reshape(bmp.height, -1)
     table = np.zeros((256, 3), np.uint8)
     table[: len(bmp.palette)] = bmp.palette
-    return table[values[:, : bmp.width]]
+    grey = np.ascontiguousarray(values[:, : bmp.width])
+    return cast(NDArray[np.uint8], cv2.LUT(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), table[np.newaxis]))
 
 
 def _masked(words: NDArray[np.uint32], mask: int) -> NDArray[np.uint8]:

@@ -128,7 +128,7 @@ def _cut(
     for place, (key, data) in enumerate(items):
         try:
             if stored_px is not None:
-                _check_stored_size(data, stored_px, frame_px)
+                _check_stored_size(data, stored_px, frame_px, limits)
             made = flagged_stored_cutout(data, parameters, frame_px=frame_px, limits=limits)
         except CutoutError as error:
             notes.append(Reject(key, error.code, str(error)))
@@ -171,8 +171,8 @@ def fill_chunk(
     return sha256s, [unreadable.get(reject.key, reject) for reject in rejects]
 
 
-def _check_stored_size(data: bytes, stored_px: int, frame_px: int | None) -> None:
-    header = read_header(data)
+def _check_stored_size(data: bytes, stored_px: int, frame_px: int | None, limits: DecodeLimits) -> None:
+    header = read_header(data, limits)
     if header.width != header.height or header.width not in (stored_px, frame_px):
         raise CutoutError(
             "wrong_size",

@@ -2,7 +2,8 @@
 
 onnxruntime opens whatever file an `external_data` entry names, and runs operators of any domain that it was built with.
 So every message of the file is visited before a session sees it, wherever tensors and graphs can stand. Whatever is not
-known to be harmless is refused, unknown fields included. Needs no ONNX package: a database server has none.
+known to be harmless is refused, unknown fields included. Needs no ONNX package: a database server has none. Which
+operators may stand in a graph is said by `operators`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Iterator
 from types import MappingProxyType
 
 from galclass.errors import ModelError
+from galclass.scoring.operators import Node, fault_of
 
 MAX_MODEL_BYTES = 512 << 20
 """Largest model file."""
 MAX_FIELDS = 1_000_000
-"""Most protobuf fields of a file; reading one takes about a microsecond."""
+"""Most protobuf fields of a file, each dimension of a tensor counted too; reading one takes about a microsecond."""
 MAX_NODES = 20_000
 """Most operators in all graphs of a file together."""
 MAX_DEPTH = 8
@@ -23,8 +25,10 @@ MAX_DEPTH = 8
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DOMAINS = frozenset({b"", b"ai.onnx"})
-_LOOPS = frozenset({b"Loop", b"Scan", b"SequenceMap"})
 _LARGEST_DIMENSION = 1 << 40
+_MAX_RANK = 64
+_LONGEST_LIST = 640  # bytes of an attribute's numbers; longer ones are shapes of nothing that is checked
+_TEXT = 8
 _ELEMENTS_PER_BYTE = 4  # of the narrowest type, two bits wide
 
 _WIRES = MappingProxyType({"int": {_VARINT, _BYTES}, "float": {_FIXED32, _BYTES}, "double": {_FIXED64, _BYTES}})
@@ -44,8 +48,8 @@ _MESSAGES = MappingProxyType({
         **dict.fromkeys((2, 10, 11, 12, 13, 14, 16), "bytes"),
     },
     "node": {
-        **dict.fromkeys((1, 2, 3, 6, 8, 9), "bytes"),
-        4: "operator", 5: "attribute", 7: "domain", 10: "!device configurations",
+        **dict.fromkeys((2, 3, 6, 8, 9), "bytes"),
+        1: "input", 4: "operator", 5: "attribute", 7: "domain", 10: "!device configurations",
     },
     "attribute": {
         **dict.fromkeys((1, 4, 9, 13, 14, 15, 21), "bytes"),
@@ -53,7 +57,7 @@ _MESSAGES = MappingProxyType({
         5: "tensor", 10: "tensor", 6: "graph", 11: "graph", 22: "!sparse tensors", 23: "!sparse tensors",
     },
     "tensor": {
-        1: "dimensions", 2: "one int", 3: "!tensors in segments", 8: "bytes", 12: "bytes", 16: "bytes",
+        1: "dimensions", 2: "type", 3: "!tensors in segments", 8: "name", 12: "bytes", 16: "bytes",
         4: "data", 5: "data", 6: "data", 7: "data", 9: "data", 10: "data", 11: "data",
         13: "!external data (tensors in other files)", 14: "location",
     },
@@ -80,7 +84,8 @@ def check_graph(model: bytes, *, where: str = "model") -> dict[str, str]:
     ------
     ModelError
         If the bytes are no ONNX file; if it is too large, nested too deeply or has too many parts; if it has external
-        data, sparse tensors, functions, training information, loops, or operators of another domain than ONNX's own.
+        data, sparse tensors, texts, functions or training information; or operators that may run for very long or
+        that are not ONNX's own.
     """
     if not model:
         raise ModelError("it is empty", where=where, expected="an ONNX file")
@@ -105,6 +110,8 @@ class _Walk:
         self._fields_left = MAX_FIELDS
         self._nodes = 0
         self._metadata: dict[str, str] = {}
+        self._kernels: dict[bytes, list[tuple[int, ...]]] = {}
+        self._convolutions: list[Node] = []
         self._waiting: list[tuple[str, int, int, int]] = []
 
     def metadata(self) -> dict[str, str]:
@@ -120,10 +127,14 @@ class _Walk:
                 self._read_entry(start, end)
             elif kind == "tensor":
                 self._check_tensor(start, end)
+            elif kind == "node":
+                self._check_node(start, end, depth)
             else:
                 self._visit(kind, start, end, depth)
         if not graphs:
             raise _damaged(self._where, "it has no graph")
+        for node in self._convolutions:  # of weights that may stand in any graph, before or behind it
+            self._check_operator(node, self._kernels.get(node.weights, [()]))
         return self._metadata
 
     def _visit(self, kind: str, start: int, end: int, depth: int) -> None:
@@ -134,28 +145,76 @@ class _Walk:
                     self._nodes += 1
                     if self._nodes > MAX_NODES:
                         raise self._refused(f"more than {MAX_NODES:,} operators")
-            elif rule == "domain" and self._model[low:high] not in _DOMAINS:
-                raise self._refused(f"operators of the domain {_shown(self._model[low:high])}")
-            elif rule == "operator" and self._model[low:high] in _LOOPS:
-                raise self._refused(f"the operator {_shown(self._model[low:high])}, which may run for ever")
+            elif rule == "domain":
+                self._check_domain(low, high)
+
+    def _check_domain(self, low: int, high: int) -> None:
+        if self._model[low:high] not in _DOMAINS:
+            raise self._refused(f"operators of the domain {_shown(self._model[low:high])}")
+
+    def _check_node(self, start: int, end: int, depth: int) -> None:
+        operator, inputs, attributes = "", [], []
+        for rule, low, high in self._checked_fields("node", start, end):
+            if rule == "attribute":
+                attributes.append((low, high))
+                self._waiting.append((rule, low, high, depth))
+            elif rule == "domain":
+                self._check_domain(low, high)
+            elif rule == "operator":
+                operator = self._model[low:high].decode(errors="replace")
+            elif rule == "input":
+                inputs.append(self._model[low:high])
+        node = Node(operator, tuple(inputs), dict(self._numbers(*place) for place in attributes))
+        if node.is_convolution and not node.kernel:
+            self._convolutions.append(node)
+        else:
+            self._check_operator(node, [node.kernel])
+
+    def _check_operator(self, node: Node, kernels: list[tuple[int, ...]]) -> None:
+        for kernel in kernels:
+            fault = fault_of(node, kernel)
+            if fault is not None:
+                raise self._refused(fault)
+
+    def _numbers(self, start: int, end: int) -> tuple[str, tuple[int, ...]]:
+        """Read the name of an attribute, and its whole numbers if they are few."""
+        name, numbers = "", []
+        for number, wire, low, high in self._fields(start, end):
+            if number == 1 and wire == _BYTES:
+                name = self._model[low:high].decode(errors="replace")
+            elif number in (3, 8) and wire == _VARINT:
+                numbers.append(low)
+            elif number == 8 and wire == _BYTES and high - low <= _LONGEST_LIST:
+                numbers += self._packed(low, high)
+        return name, tuple(numbers)
 
     def _check_tensor(self, start: int, end: int) -> None:
-        elements, payload = 1, 0
+        elements, payload, name = 1, 0, b""
+        shape: list[int] = []
         for rule, low, high in self._checked_fields("tensor", start, end):
             if rule == "data":
                 payload += high - low + 1 if high >= 0 else 8
             elif rule == "location" and low != 0:
                 raise self._refused("external data (tensors in other files)")
+            elif rule == "type" and low == _TEXT:
+                raise self._refused("a tensor of texts")
+            elif rule == "name":
+                name = self._model[low:high]
             elif rule == "dimensions":
                 for length in [low] if high < 0 else self._packed(low, high):
                     if length > _LARGEST_DIMENSION:
                         raise self._refused("a tensor of impossible size")
                     elements = min(elements * length, _LARGEST_DIMENSION)
+                    shape.append(length)
+                    if len(shape) > _MAX_RANK:
+                        raise self._refused(f"a tensor of more than {_MAX_RANK} dimensions")
+        self._kernels.setdefault(name, []).append(tuple(shape[2:]))
         if elements > _ELEMENTS_PER_BYTE * payload:
             raise self._refused("a tensor that is larger than its data")
 
     def _packed(self, low: int, high: int) -> Iterator[int]:
         while low < high:
+            self._count_field()
             value, low = self._varint(low, high)
             yield value
 
@@ -188,9 +247,7 @@ class _Walk:
     def _fields(self, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
         """Yield (number, wire type, start, end) of each field; for a number (value, -1) instead of start and end."""
         while at < end:
-            self._fields_left -= 1
-            if self._fields_left < 0:
-                raise self._refused(f"more than {MAX_FIELDS:,} fields")
+            self._count_field()
             tag, at = self._varint(at, end)
             number, wire = tag >> 3, tag & 7
             if not 0 < number < 1 << 29:
@@ -209,6 +266,11 @@ class _Walk:
                 raise _damaged(self._where, "it ends too early")
             yield number, wire, at, at + length
             at += length
+
+    def _count_field(self) -> None:
+        self._fields_left -= 1
+        if self._fields_left < 0:
+            raise self._refused(f"more than {MAX_FIELDS:,} fields")
 
     def _varint(self, at: int, end: int) -> tuple[int, int]:
         value = shift = 0
@@ -232,7 +294,7 @@ def _wires_of(rule: str) -> set[int]:
         return _SCALARS[rule]
     if rule == "dimensions":
         return _WIRES["int"]
-    if rule == "location":
+    if rule in ("location", "type"):
         return {_VARINT}
     return {_VARINT, _FIXED64, _BYTES, _FIXED32} if rule == "data" else {_BYTES}
 

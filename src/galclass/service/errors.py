@@ -56,6 +56,7 @@ STATUS: Mapping[str, int] = {
     "empty": 422,
     "truncated": 422,
     "not_an_image": 422,
+    "unsound_model": 422,
     "too_many_requests": 429,
     "too_many_jobs": 429,
     "client_quota": 429,

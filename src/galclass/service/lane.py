@@ -10,13 +10,17 @@ import fcntl
 import logging
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 from galclass.preprocess import decode_seconds
 from galclass.scoring import Prediction, Scorer
+from galclass.service.errors import RequestError
 from galclass.service.pool import ScoringPool
 
 log = logging.getLogger("galclass.service")
@@ -28,6 +32,17 @@ QUICK_DECODE_S = 0.02
 
 MAX_WAITING = 16
 """Images of a process that may wait for the lane; one more is refused with `overloaded`."""
+
+MAX_OF_CLIENT = 4
+"""Those of one client that wait or run at most: no other client's slow image is kept out or waits for more."""
+
+PATIENCE_S = 20.0
+"""Longest wait for another process: one that hangs or was suspended in its turn must not end everybody else's."""
+
+_LOOK_S = 0.01
+
+CLIENT: ContextVar[str] = ContextVar("client", default="")
+"""Who sent the request that is being answered: a token's owner or the network of an address; set by `admit`."""
 
 
 def is_quick(data: bytes) -> bool:
@@ -46,6 +61,8 @@ class SlowLane:
 
     def __init__(self, lock: Path | None = None) -> None:
         self._pool = ScoringPool(1, MAX_WAITING, name="slow")
+        self._counts: Counter[str] = Counter()
+        self._is_stuck = False
         self._lock = lock or Path(tempfile.gettempdir()) / f"galclass-slow-{os.getuid()}.lock"
 
     async def run(self, function: Callable[..., Result], *arguments: object) -> Result:
@@ -54,9 +71,18 @@ class SlowLane:
         Raises
         ------
         RequestError
-            `overloaded`, when `MAX_WAITING` wait already.
+            `overloaded`, when `MAX_WAITING` wait already, or `MAX_OF_CLIENT` of the client.
         """
-        return await self._pool.run(self._alone, function, *arguments)
+        client = CLIENT.get()
+        if client and self._counts[client] >= MAX_OF_CLIENT:
+            raise RequestError("overloaded", "so many slow images of one client wait already", expected=MAX_OF_CLIENT)
+        self._counts[client] += 1
+        try:
+            return await self._pool.run(self._alone, function, *arguments)
+        finally:
+            self._counts[client] -= 1
+            if not self._counts[client]:
+                del self._counts[client]
 
     def _alone(self, function: Callable[..., Result], *arguments: object) -> Result:
         with self.turn():
@@ -73,10 +99,27 @@ class SlowLane:
             yield
             return
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)  # the kernel lets go when a process ends
+            self._wait(descriptor)
             yield
         finally:
             os.close(descriptor)
+
+    def _wait(self, descriptor: int) -> None:
+        """Lock the file, which the kernel lets go when a process ends; without the lock if that takes too long."""
+        until = monotonic() + (0.0 if self._is_stuck else PATIENCE_S)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if monotonic() < until:
+                    sleep(_LOOK_S)
+                    continue
+                if not self._is_stuck:
+                    log.warning("another process does not leave the slow lane", extra={"lock": str(self._lock)})
+                self._is_stuck = True
+            else:
+                self._is_stuck = False
+            return
 
     def close(self, timeout_s: float = 5.0) -> bool:
         """Drop what waits; False if what runs takes longer than `timeout_s`."""

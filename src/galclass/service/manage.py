@@ -8,11 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from galclass.database.models import ModelInfo
+from galclass.database.references import Reference
 from galclass.database.services import LATEST, ServiceRecord
+from galclass.errors import ModelError
 from galclass.morphology import CLASS_NAMES, GROUPS
 from galclass.service import schemas
 from galclass.service.access import Admin, Publisher, Reader
 from galclass.service.auth import Actor
+from galclass.service.errors import RequestError
 from galclass.service.json_body import AliasBody, ServiceBody, described
 from galclass.service.openapi import one_service, responses
 from galclass.service.outputs import MEDIA_TYPES, REVALIDATE, etag_of, matches
@@ -44,11 +47,15 @@ def list_services(
     responses=responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507),
 )
 def publish(request: Request, actor: Publisher, body: ServiceBody) -> schemas.ServiceRecord:
-    """Publish a model under a new version and move `latest` to it; the same again changes nothing."""
+    """Publish a model under a new version and move `latest` to it; the same again changes nothing.
+
+    The model is tried first, as when it is registered.
+    """
     state = state_of(request)
     state.jobs.quotas.check_disk()
     with refused_as("unknown_model", "model"):
         model = state.registry.resolve(body.model)
+        _check_sound(state, model)
     with refused_as("conflict", "version"):
         record = state.services.publish(
             body.name, body.version, model.name, model.version, body.description, by=actor.name
@@ -190,6 +197,14 @@ def show_model(request: Request, _: Reader, name: Name, version: Version) -> Res
     if matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     return Response(text, media_type="application/json", headers=headers)
+
+
+def _check_sound(state: ServiceState, model: ModelInfo) -> None:
+    """Try a model in a process of limited time and memory: a row inserted with SQL was never tried."""
+    try:
+        state.registry.verify(Reference(model.name, version=model.version))
+    except ModelError as error:
+        raise RequestError("unsound_model", f"the model is refused: {error.what}", field="model") from error
 
 
 def service_record(state: ServiceState, record: ServiceRecord) -> schemas.ServiceRecord:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from galclass.config import Config
 from galclass.database import Database, Registry, ServiceRecord, Services, open_database
+from galclass.database.references import Reference
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def publish(
     by: str | None = None,
     next_version: bool = False,
 ) -> PublishSummary:
-    """Publish a model as a version of a service.
+    """Publish a model that `Registry.verify` finds sound as a version of a service.
 
     Parameters
     ----------
@@ -72,9 +73,12 @@ def publish(
     ------
     RegistryError
         If the model is unknown, a name is not valid, or the version is another model's.
+    ModelError
+        If the model is not sound: a row inserted with SQL was never tried.
     """
-    services = Services(database)
-    info = Registry(database).resolve(model)
+    services, registry = Services(database), Registry(database)
+    info = registry.resolve(model)
+    registry.verify(Reference(info.name, version=info.version))
     records = services.list(name)
     same = [one for one in records if (one.model_name, one.model_version) == (info.name, info.version)]
     there = {one.version for one in records}

@@ -26,7 +26,7 @@ from galclass.service.fetching import UrlFetcher
 from galclass.service.inputs import Inputs, parse_inputs
 from galclass.service.job_queue import JobQueue
 from galclass.service.jobs import Jobs
-from galclass.service.lane import InTurn, SlowLane, is_quick
+from galclass.service.lane import CLIENT, InTurn, SlowLane, is_quick
 from galclass.service.limits import RateLimit, shared_rates
 from galclass.service.metrics import Metrics
 from galclass.service.models import LoadedModels
@@ -129,6 +129,7 @@ class ServiceState:
         if not self.rate.allows(actor.key):
             raise self._too_many()
         self.authority.require(actor, role)
+        CLIENT.set(actor.key)
         return actor
 
     def _read_tokens(self) -> asyncio.Task[None]:

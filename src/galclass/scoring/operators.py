@@ -1,0 +1,99 @@
+"""Which operators a model's graph may have: those whose work grows with their data alone.
+
+A running operator cannot be interrupted: onnxruntime looks at its terminate flag between two. So operators that loop by
+themselves (recurrent layers, box suppression, regions of interest), decode or sort texts or images, or draw at random
+are left out, and windows that overlap without bound are refused. What remains takes, for the memory that models may
+have, about as long as the largest matrix product in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import zip_longest
+from typing import NamedTuple
+
+MAX_OVERLAP = 128 * 128
+"""Most windows of a pooling or convolution that cover one value."""
+
+_WINDOWS = frozenset({"AveragePool", "LpPool", "MaxPool", "Conv", "ConvInteger", "QLinearConv", "ConvTranspose"})
+_CONVOLUTIONS = frozenset({"Conv", "ConvInteger", "ConvTranspose"})
+_WEIGHTS_AT = {"QLinearConv": 3}
+_LARGEST_STEP = 1 << 31
+_TEXT = 8
+
+OPERATORS = _WINDOWS | frozenset({
+    "Abs", "Acos", "Acosh", "Add", "And", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh",
+    "BatchNormalization", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast", "Ceil", "Celu",
+    "CenterCropPad", "Clip", "Compress", "Concat", "Constant", "ConstantOfShape", "Cos", "Cosh", "CumProd",
+    "CumSum", "DepthToSpace", "DequantizeLinear", "Div", "Dropout", "DynamicQuantizeLinear", "Einsum", "Elu",
+    "Equal", "Erf", "Exp", "Expand", "EyeLike", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Gelu",
+    "Gemm", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "Greater", "GreaterOrEqual", "GridSample",
+    "GroupNormalization", "HardSigmoid", "HardSwish", "Hardmax", "Identity", "If", "InstanceNormalization", "IsInf",
+    "IsNaN", "LRN", "LayerNormalization", "LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax",
+    "LpNormalization", "MatMul", "MatMulInteger", "Max", "Mean", "MeanVarianceNormalization", "Min", "Mish", "Mod",
+    "Mul", "Neg", "NonZero", "Not", "OneHot", "Or", "PRelu", "Pad", "Pow", "QLinearMatMul", "QuantizeLinear",
+    "RMSNormalization", "Range", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp",
+    "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape",
+    "Resize", "Round", "Scatter", "ScatterElements", "ScatterND", "Selu", "Shape", "Shrink", "Sigmoid", "Sign",
+    "Sin", "Sinh", "Size", "Slice", "Softmax", "Softplus", "Softsign", "SpaceToDepth", "Split", "Sqrt", "Squeeze",
+    "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu", "Tile", "TopK", "Transpose", "Trilu", "Unsqueeze",
+    "Upsample", "Where", "Xor",
+})  # fmt: skip
+"""All that may stand in a graph."""
+
+
+class Node(NamedTuple):
+    """One operator of a graph.
+
+    Attributes
+    ----------
+    operator : str
+    inputs : tuple of bytes
+        Names of its inputs.
+    numbers : mapping of str to tuple of int
+        Its attributes that are whole numbers.
+    """
+
+    operator: str
+    inputs: tuple[bytes, ...]
+    numbers: Mapping[str, tuple[int, ...]]
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Sides of its window, as its attribute says; empty where it has none."""
+        return self.numbers.get("kernel_shape", ())
+
+    @property
+    def weights(self) -> bytes:
+        """Name of a convolution's weights."""
+        place = _WEIGHTS_AT.get(self.operator, 1)
+        return self.inputs[place] if len(self.inputs) > place else b""
+
+    @property
+    def is_convolution(self) -> bool:
+        """Whether its window is that of its weights; where it says one itself, onnxruntime compares the two."""
+        return self.operator in _CONVOLUTIONS or self.operator in _WEIGHTS_AT
+
+
+def fault_of(node: Node, kernel: tuple[int, ...]) -> str | None:
+    """Return why an operator is refused, as "it has ..." goes on; None where it is harmless.
+
+    Parameters
+    ----------
+    node : Node
+    kernel : tuple of int
+        Sides of its window; empty where they are not known.
+    """
+    if node.operator not in OPERATORS:
+        return f"the operator {node.operator[:40]!r}"
+    if node.operator == "Cast" and node.numbers.get("to") == (_TEXT,):
+        return "a Cast to texts"
+    if node.operator not in _WINDOWS:
+        return None
+    if not kernel:
+        return f"a {node.operator} whose window is not known before it runs"
+    strides = () if node.operator == "ConvTranspose" else node.numbers.get("strides", ())[: len(kernel)]
+    steps = (step if 0 < step <= _LARGEST_STEP else 1 for step in strides)
+    overlap = math.prod(-(-side // step) for side, step in zip_longest(kernel, steps, fillvalue=1))
+    return None if overlap <= MAX_OVERLAP else f"a {node.operator} with windows of {' x '.join(map(str, kernel))}"
