@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_model import tiny_signature
 
 from galclass.catalog import read_table, write_table
 from galclass.csv_cells import CsvRows, guarded, guarded_table, unguarded, unguarded_table
@@ -77,7 +78,7 @@ def test_every_text_reads_back(text: str) -> None:
 
 def predictions_file(folder: Path, texts: list[str]) -> Path:
     path = folder / "predictions.csv"
-    with PredictionFile(path, vote_columns=["=votes"]) as file:
+    with PredictionFile(path, tiny_signature(vote_columns=("=votes",))) as file:
         for text in texts:
             file.write(text, Prediction(text, ModelId("galaxy", 1, "0" * 64), error=ImageFault("empty", text)))
     return path

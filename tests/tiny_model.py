@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from galclass.morphology import QUESTIONS
 from galclass.preprocess import CutoutParameters
 from galclass.scoring import METADATA_KEY, Signature, make_probe
 
@@ -72,6 +73,54 @@ def tiny_graph(seed: int = 0, *, vote_columns: int = 0) -> ModelProto:
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def tiny_raw_graph(seed: int = 0, *, debiased: bool = True) -> ModelProto:
+    """`tiny_graph` with raw votes that are independent of the probabilities, and, if wanted, debiased votes."""
+    model = tiny_graph(seed)
+    rng = np.random.default_rng([seed, 1])
+    graph, widths = model.graph, [len(question.answers) for question in QUESTIONS.values()]
+    constants = {
+        "raw_w": rng.normal(0, 1.5, (EMBEDDING, sum(widths))).astype(np.float32),
+        "spread_w": rng.normal(0, 1, (EMBEDDING, len(widths))).astype(np.float32),
+        "widths": np.array(widths),
+        "ten": np.float32(10),
+    }
+    parts = [f"part{n}" for n in range(len(widths))]
+    nodes = [
+        helper.make_node("MatMul", ["embedding", "raw_w"], ["raw_logits"]),
+        helper.make_node("Split", ["raw_logits", "widths"], parts, axis=1),
+        *[helper.make_node("Softmax", [part], [f"{part}_votes"], axis=1) for part in parts],
+        helper.make_node("Concat", [f"{part}_votes" for part in parts], ["raw_votes"], axis=1),
+        helper.make_node("MatMul", ["embedding", "spread_w"], ["spread"]),
+        helper.make_node("Exp", ["spread"], ["spread_exp"]),
+        helper.make_node("Mul", ["spread_exp", "ten"], ["raw_concentrations"]),
+    ]
+    outputs = {"raw_votes": ["n", sum(widths)], "raw_concentrations": ["n", len(widths)]}
+    if debiased:
+        constants |= {"axis": np.array([2]), "low": np.float32(0.9), "high": np.float32(0.1)}
+        nodes += [
+            helper.make_node("Unsqueeze", ["raw_votes", "axis"], ["wide"]),
+            helper.make_node("Mul", ["wide", "low"], ["wide_low"]),
+            helper.make_node("Add", ["wide_low", "high"], ["wide_high"]),
+            helper.make_node("Concat", ["wide", "wide_low", "wide_high"], ["vote_fractions"], axis=2),
+        ]
+        outputs["vote_fractions"] = ["n", sum(widths), 3]
+    graph.node.extend(nodes)
+    graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items())
+    graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in outputs.items())
+    return model
+
+
+@lru_cache
+def tiny_raw_model(seed: int = 0, *, debiased: bool = True, **changes: object) -> bytes:
+    """A whole model of format 2 with raw votes."""
+    graph, questions = tiny_raw_graph(seed, debiased=debiased), tuple(QUESTIONS.values())
+    columns = tuple(column for question in questions for column in question.columns)
+    changes = {"vote_columns": columns if debiased else (), **changes}
+    signature = tiny_signature(format=2, questions=questions, raw=True, **changes)
+    probe = make_probe(graph.SerializeToString(), CutoutParameters(size_px=SIZE_PX))
+    return signed(graph, replace(signature, probe=probe))
 
 
 def signed(graph: ModelProto, signature: Signature | str) -> bytes:

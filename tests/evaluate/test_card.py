@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 from galclass.evaluate.card import model_card
-from galclass.scoring.signature import Conformal, Signature
+from galclass.scoring.signature import Signature
+from galclass.scoring.signature_parts import Conformal
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = {

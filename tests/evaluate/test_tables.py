@@ -11,7 +11,8 @@ from galclass.evaluate.trust import measure_trust
 from galclass.evaluate.votes import SMOOTH, vote_errors
 from galclass.morphology import CLASSES, QUESTIONS
 from galclass.scoring import ModelId, Prediction
-from galclass.scoring.signature import Conformal, Signature
+from galclass.scoring.signature import Signature
+from galclass.scoring.signature_parts import Conformal
 
 MODEL = ModelId("galaxy", 1, "0" * 64)
 SAMPLING = Sampling(50, 0)

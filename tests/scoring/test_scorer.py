@@ -13,8 +13,8 @@ from galclass.errors import ModelError
 from galclass.morphology import CLASSES, group_of
 from galclass.preprocess import LOCAL, SERVED, TRUNCATED
 from galclass.scoring import Conformal, Scorer, Unlike
+from galclass.scoring.confidence import prediction_set
 from galclass.scoring.prediction import UNLIKE_TRAINING_DATA
-from galclass.scoring.scorer import prediction_set
 from galclass.scoring.walk import walk
 
 

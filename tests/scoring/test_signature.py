@@ -38,7 +38,7 @@ def test_the_json_has_the_keys_of_the_contract() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "told"),
     [
-        (("format",), 2, "another format"),
+        (("format",), 3, "another format"),
         (("surprise",), 1, "unknown key 'surprise'"),
         (("input", "size_px"), 0, "input.size_px must be an integer"),
         (("input", "size_px"), True, "input.size_px must be an integer"),

@@ -6,8 +6,8 @@ from tiny_model import tiny_model
 
 from galclass.morphology import CLASSES, GROUPS, group_of
 from galclass.scoring import Scorer
-from galclass.scoring.scorer import prediction_set
-from galclass.scoring.signature import Conformal
+from galclass.scoring.confidence import prediction_set
+from galclass.scoring.signature_parts import Conformal
 from galclass.scoring.walk import GROUP_OF, group_name, walk
 
 

@@ -125,7 +125,7 @@ def test_the_saliency_map_is_high_where_the_answer_hangs_on() -> None:
 
     cutout = np.zeros((64, 64, 3), np.uint8)
     cutout[:16, :16] = 255
-    heat = occlusion_map(cutout, bright_corner)
+    heat = occlusion_map(cutout, bright_corner, 0)
     assert heat[:16, :16].mean() > 10 * heat[32:, 32:].mean()
     assert heat_png(heat).startswith(b"\x89PNG")
     assert heat_png(np.zeros((64, 64), np.float32)).startswith(b"\x89PNG")

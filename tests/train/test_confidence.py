@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from galclass.errors import TrainingError
-from galclass.scoring.scorer import prediction_set
+from galclass.scoring.confidence import Distance, prediction_set
 from galclass.train.confidence import fit_conformal, fit_unlike
 
 
@@ -54,3 +54,37 @@ def test_strangers_are_flagged_and_galaxies_rarely() -> None:
     assert unlike.false_alarm == pytest.approx(0.01, abs=0.002)
     assert flagged(galaxies(2000)) < 0.03
     assert flagged(generator.normal(size=(500, 64)) * 3) > 0.95
+
+
+def test_a_set_for_a_truth_that_ends_early_holds_one_class_under_it() -> None:
+    probabilities, true = draw(np.random.default_rng(2), 500)
+    exact = np.eye(13, dtype=bool)[true]
+    assert fit_conformal(probabilities, exact) == fit_conformal(probabilities, true)
+    everything = np.ones((500, 13), dtype=bool)
+    assert fit_conformal(probabilities, everything).threshold == pytest.approx(1e-6)
+    half = exact | (np.arange(13) < 7)
+    assert fit_conformal(probabilities, half).threshold <= fit_conformal(probabilities, true).threshold
+
+
+def test_the_compact_flag_is_the_full_one_in_a_tenth_of_the_numbers() -> None:
+    generator = np.random.default_rng(4)
+    mixing = generator.normal(size=(6, 64))
+    galaxies = generator.normal(size=(3000, 6)) @ mixing + 0.05 * generator.normal(size=(3000, 64))
+    full = fit_unlike(galaxies[:1000], galaxies[1000:2000], components=6)
+    compact = fit_unlike(galaxies[:1000], galaxies[1000:2000], components=6, compact=True)
+    assert (len(compact.whitening), full.rest) == (6, None)
+    assert compact.threshold == pytest.approx(full.threshold, rel=1e-4)
+    new = np.concatenate([galaxies[2000:], generator.normal(size=(500, 64)) * 3]).astype(np.float32)
+    flags = [Distance(unlike).above(new) for unlike in (full, compact)]
+    assert (flags[0] != flags[1]).sum() <= 2
+    assert flags[1][1000:].mean() > 0.95
+    assert flags[1][:1000].mean() < 0.05
+
+
+def test_a_compact_flag_has_a_distance_beyond_few_training_galaxies() -> None:
+    generator = np.random.default_rng(5)
+    few = generator.normal(size=(120, 300)).astype(np.float32)
+    unlike = fit_unlike(few, generator.normal(size=(200, 300)).astype(np.float32), compact=True)
+    fresh = generator.normal(size=(500, 300)).astype(np.float32)
+    assert Distance(unlike).above(fresh).mean() < 0.06
+    assert Distance(unlike).above(fresh * 3).all()

@@ -17,15 +17,25 @@ from drawn_galaxies import SPLITS, quick, write_prepared
 
 from galclass.config import TrainConfig
 from galclass.errors import ConfigError, TrainingError
-from galclass.morphology import CLASSES, QUESTIONS
+from galclass.morphology import CLASSES, GROUPS, QUESTIONS
 from galclass.scoring import Scorer
+from galclass.scoring.cage import try_model
+from galclass.scoring.walk import VoteWalk
 from galclass.train import train
 from galclass.train.dataset import TrainingData, open_training_data
 from galclass.train.events import clean_probabilities, largest_probabilities, log_votes, plurality_of_three
 from galclass.train.likelihood import vote_targets, votes_log_likelihood
 from galclass.train.networks import Outputs
 from galclass.train.progress import Reporter
-from galclass.train.raw_votes import STEMS, concentrations, dirichlets, largest_kind, mean_votes, raw_counts
+from galclass.train.raw_votes import (
+    STEMS,
+    concentrations,
+    dirichlets,
+    largest_kind,
+    leaves_by_votes,
+    mean_votes,
+    raw_counts,
+)
 
 FIRST = QUESTIONS["t01_smooth_or_features"].columns
 CLEAN = {"Er": "completely_round_smooth", "Sen": "edge_on"}
@@ -267,7 +277,43 @@ def test_votes_are_learned_and_exported(tmp_path: Path) -> None:
     assert (raw[::2, 0] > 0.5).all()
     assert (raw[1::2, 0] < 0.5).all()
     assert scorer.signature.vote_columns == STEMS
-    assert scorer.signature.unlike is None
+    assert scorer.signature.raw_columns == STEMS
+    assert scorer.signature.unlike is None  # too few galaxies
+
+
+def test_a_model_of_votes_has_sets_a_flag_and_format_2(tmp_path: Path) -> None:
+    write_votes(tmp_path, 640)
+    summary = train(quick(tmp_path, **OPTIONS, num_iterations=1), progress=False)
+    scorer = try_model(Path(summary.model).read_bytes())
+    signature = scorer.signature
+    assert (signature.format, signature.raw_columns, signature.vote_columns) == (2, STEMS, STEMS)
+    assert len(signature.debiased_concentrations) == len(QUESTIONS)
+    assert signature.conformal is not None
+    assert (signature.calibration or {})["set_objects"] >= 50
+    assert signature.unlike is not None
+    assert signature.unlike.rest is not None
+    data = open_training_data(tmp_path / "prepared")
+    rows = np.flatnonzero(np.array(data.split) == "validation")
+    answers = Scorer(summary.model).predict_cutouts(data.store.central(rows), object_ids=[str(row) for row in rows])
+    assert all(one.predicted_class in one.prediction_set for one in answers)
+    assert np.mean(["unlike_training_data" in one.flags for one in answers]) <= 0.02
+    truth = leaves_by_votes(data.counts[rows])
+    pairs = [(one, row) for one, row in zip(answers, truth, strict=True) if row.any()]
+    assert len(pairs) >= 50
+    assert np.mean([any(row[CLASSES.index(leaf)] for leaf in one.prediction_set) for one, row in pairs]) >= 0.9
+
+
+def test_votes_leave_open_what_nobody_was_asked() -> None:
+    random = np.random.default_rng(0)
+    counts = random.random((300, len(STEMS)))
+    whole = leaves_by_votes(counts)
+    assert (whole.sum(1) == 1).all()
+    assert (whole.argmax(1) == VoteWalk(STEMS).classes(counts)).all()
+    counts[:, 3:] = 0
+    kinds = {frozenset(np.array(CLASSES)[row]) for row in leaves_by_votes(counts)}
+    featured = frozenset((*GROUPS["Spiral"], *GROUPS["BarredSpiral"]))
+    assert kinds == {frozenset(GROUPS["Elliptical"]), featured, frozenset("A")}
+    assert not leaves_by_votes(np.zeros((1, len(STEMS)))).any()
 
 
 def test_type_votes_needs_something_said_about_votes(tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ def install_procedure(config: Config, dry_run: bool, dialect: ProcedureDialect, 
         return
     with open_database(config.database_url) as database:
         if dry_run:
-            click.echo(procedure_sql(model=model, max_decode_s=config.serve.max_decode_s))
+            sql = procedure_sql(model=model, max_decode_s=config.serve.max_decode_s)
+            click.echo(f"BEGIN;\n\n{sql}\nCOMMIT;")
             show_findings(check_server(database) if database.dialect == "postgresql" else [], comment=True)
         else:
             show_findings(install(database, model=model, max_decode_s=config.serve.max_decode_s))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from galclass.database.export import HEALPIX_ORDER, healpix_column
-from galclass.scoring.output import parquet_schema, vote_fraction_columns
+from galclass.scoring import Signature
+from galclass.scoring.output import debiased_columns, parquet_schema, raw_columns
 from galclass.scoring.prediction import ROW_COLUMNS
 
 PARTS = "parts"
@@ -50,23 +50,22 @@ def part_path(name: str) -> str:
     return f"{PARTS}/{name}.parquet"
 
 
-def row_schema(vote_columns: Sequence[str]) -> pa.Schema:
-    """Give the columns of `galclass predict`, then ra, dec (deg, J2000) and the nested HEALPix index."""
-    schema = parquet_schema(("file", *ROW_COLUMNS, *vote_fraction_columns(vote_columns)))
-    for name, kind in (("ra", pa.float64()), ("dec", pa.float64()), (HEALPIX, pa.int64())):
-        schema = schema.append(pa.field(name, kind))
-    return schema
+def row_schema(signature: Signature) -> pa.Schema:
+    """Return the columns of `galclass predict`, with ra, dec (deg) and the HEALPix index before the raw votes."""
+    fields = [*parquet_schema(("file", *ROW_COLUMNS, *debiased_columns(signature)))]
+    fields += [pa.field("ra", pa.float64()), pa.field("dec", pa.float64()), pa.field(HEALPIX, pa.int64())]
+    return pa.schema([*fields, *parquet_schema(raw_columns(signature))])
 
 
-def part_bytes(rows: list[dict[str, Any]], vote_columns: Sequence[str]) -> bytes:
+def part_bytes(rows: list[dict[str, Any]], signature: Signature) -> bytes:
     """Write rows as a part.
 
     Parameters
     ----------
     rows : list of dict
         `file`, the columns of `Prediction.as_row`, ra, dec; in the order of the chunk.
-    vote_columns : sequence of str
-        The signature's.
+    signature : Signature
+        The model's.
     """
     placed = [row["dec"] is not None and abs(row["dec"]) <= 90 for row in rows]
     ra = [row["ra"] if here else None for row, here in zip(rows, placed, strict=True)]
@@ -74,7 +73,7 @@ def part_bytes(rows: list[dict[str, Any]], vote_columns: Sequence[str]) -> bytes
     for row, pixel in zip(rows, pixels, strict=True):
         row[HEALPIX] = pixel
     rows = sorted(rows, key=_place) if any(pixel is not None for pixel in pixels) else rows
-    table = pa.Table.from_pylist(rows, schema=row_schema(vote_columns))
+    table = pa.Table.from_pylist(rows, schema=row_schema(signature))
     facts = json.dumps(_counts(rows)).encode()
     target = io.BytesIO()
     pq.write_table(table.replace_schema_metadata({_META: facts}), target, row_group_size=_ROW_GROUP, compression="zstd")

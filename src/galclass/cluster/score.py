@@ -202,7 +202,7 @@ def _gather(
         raise ClusterError("rows were lost between parts and partitions", where=folder.place, got=rows)
     if placed:
         ordered = [footers[number] for number in range(len(placed))]
-        write_hats(folder, placed, ordered, schema=row_schema(scorer.signature.vote_columns), made=started)
+        write_hats(folder, placed, ordered, schema=row_schema(scorer.signature), made=started)
     return {
         **plan,
         "scored_at": started.isoformat(timespec="seconds"),

@@ -79,7 +79,7 @@ def score_chunk(description: dict[str, Any], reference: Any) -> dict[str, Any]:
     name = description["name"]
     careful = begin_attempt(folder, name)
     rows = score_items(WorkChunk.from_json(description["chunk"]), job, scorer, careful=careful)
-    folder.write(part_path(name), part_bytes(rows, scorer.signature.vote_columns))
+    folder.write(part_path(name), part_bytes(rows, scorer.signature))
     end_attempts(folder, name)
     return {"rows": len(rows), "rejects": sum(row["error"] is not None for row in rows)}
 

@@ -16,6 +16,9 @@ _MAY_INSERT = """
 SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END AS role
 FROM pg_class c CROSS JOIN LATERAL aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
 WHERE c.oid = 'galaxy_models'::regclass AND a.privilege_type = 'INSERT' ORDER BY role"""
+_WITHOUT_VOTES = """
+SELECT count(*) FROM pg_proc WHERE proname = 'predict_galaxies'
+AND pg_get_function_result(oid) NOT LIKE '%raw_vote_fractions%'"""
 _WITHOUT_PATH = """
 SELECT p.proname FROM pg_proc p WHERE p.proname IN ('galaxy_images_enqueue', 'galaxy_models_refuse_update',
 'predict_galaxy_class', 'predict_galaxy_group', 'predict_galaxy_json', 'predict_galaxies')
@@ -121,6 +124,7 @@ def _place(database: Database) -> list[Finding]:
     with database.read() as connection:
         count = connection.scalar(text("SELECT count(*) FROM pg_proc WHERE proname LIKE 'predict_galax%'")) or 0
         loose = connection.scalars(text(_WITHOUT_PATH)).all()
+        older = connection.scalar(text(_WITHOUT_VOTES)) or 0
     mend = "run `galclass db migrate`, then `galclass db install-procedure` as a superuser"
     findings = [
         _inserters(database),
@@ -128,5 +132,6 @@ def _place(database: Database) -> list[Finding]:
     ]
     if not count:
         return [*findings, Finding("functions in the server", True, "not installed (the worker needs none)")]
-    found = Finding("functions in the server", count == 5, f"{count} of 5", "install again")
+    told = f"{count} of 5" + (", of an older version: predict_galaxies gives no votes" if older else "")
+    found = Finding("functions in the server", count == 5 and not older, told, "install again")
     return [*findings, *check_server(database), found]

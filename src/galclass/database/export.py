@@ -2,12 +2,13 @@
 
 The columns are those of `galclass predict` but file and vote fractions, then ra, dec (deg, J2000) and `_healpix_29`:
 the nested HEALPix index at order 29, as catalogs in HATS layout have it; shift it right by 2 (29 - k) bits for order k.
+Then the votes that any of the exported predictions has, debiased before raw; the others have NULL there.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
-from sqlalchemy import Row, Select, and_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, select
 
 from galclass.catalog import write_table
 from galclass.csv_cells import guarded_table
@@ -26,8 +27,9 @@ from galclass.database.files import replacing
 from galclass.database.registry import Registry
 from galclass.database.schema import images, models, predictions
 from galclass.errors import DatabaseError
-from galclass.morphology import CLASSES
-from galclass.scoring.prediction import SEPARATOR
+from galclass.morphology import CLASSES, QUESTIONS
+from galclass.scoring import ModelId
+from galclass.scoring.prediction import SEPARATOR, vote_columns_of
 
 ROWS = 10_000
 """Rows held at a time, and a Parquet row group."""
@@ -35,6 +37,10 @@ ROWS = 10_000
 HEALPIX_ORDER = 29
 STREAMED = (".parquet", ".csv")
 WHOLE = (".fits", ".vot", ".votable", ".xml")
+
+_STEMS = tuple(column for question in QUESTIONS.values() for column in question.columns)
+_VOTES = {"debiased": "vote_fractions", "raw": "raw_vote_fractions"}
+"""Which column of the table holds which votes."""
 
 _TEXT = ("prediction_set", "flags", "error", "model_name")
 SCHEMA = pa.schema(
@@ -77,30 +83,56 @@ def export_predictions(database: Database, path: Path, *, model: str | None = No
     started, suffix = time.perf_counter(), path.suffix.lower()
     if suffix not in STREAMED + WHOLE:
         raise DatabaseError("no such format", where=str(path), expected=", ".join(STREAMED + WHOLE))
-    batches = _batches(database, model)
+    only = None if model is None else Registry(database).resolve(model).model
+    votes = {kind: _stems(database, predictions.c[name], only) for kind, name in _VOTES.items()}
+    schema = _schema(votes)
+    batches = _batches(database, only, votes)
     if suffix in WHOLE:
-        table = pa.Table.from_batches(batches, SCHEMA)
+        table = pa.Table.from_batches(batches, schema)
         write_table(table, path)
         return ExportSummary(path, table.num_rows, time.perf_counter() - started)
     rows = 0
-    with replacing(path) as temporary, _writer(suffix, temporary) as writer:
+    with replacing(path) as temporary, _writer(suffix, temporary, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
             rows += batch.num_rows
     return ExportSummary(path, rows, time.perf_counter() - started)
 
 
-def _writer(suffix: str, path: Path) -> Any:
+def _writer(suffix: str, path: Path, schema: pa.Schema) -> Any:
     if suffix == ".csv":
-        return _CsvWriter(path)
-    return pyarrow.parquet.ParquetWriter(path, SCHEMA, compression="zstd")
+        return _CsvWriter(path, schema)
+    return pyarrow.parquet.ParquetWriter(path, schema, compression="zstd")
+
+
+def _schema(votes: Mapping[str, Sequence[str]]) -> pa.Schema:
+    """Return the columns: those of every export, then the votes that there are."""
+    columns = [column for kind, stems in votes.items() for column in vote_columns_of(stems, kind)]
+    return pa.schema([*SCHEMA, *(pa.field(column, pa.float64()) for column in columns)])
+
+
+def _stems(database: Database, votes: Any, only: ModelId | None) -> list[str]:
+    """Return the answers with votes in the order of the questions; a model has the same ones in all predictions."""
+    p = predictions.c
+    versions = select(p.model_name, p.model_version).where(*_of(only), votes.is_not(None)).distinct()
+    with database.read() as connection:
+        found: set[str] = set()
+        for name, version in connection.execute(versions).all():
+            one = select(votes).where(p.model_name == name, p.model_version == version, votes.is_not(None)).limit(1)
+            found |= (connection.execute(one).scalar_one() or {}).keys()
+    order = {stem: number for number, stem in enumerate(_STEMS)}
+    return sorted(found, key=lambda stem: (order.get(stem, len(order)), stem))
+
+
+def _of(only: ModelId | None) -> tuple[ColumnElement[bool], ...]:
+    return () if only is None else (predictions.c.model_name == only.name, predictions.c.model_version == only.version)
 
 
 class _CsvWriter:
     """Writes batches as CSV whose text no spreadsheet takes for a formula."""
 
-    def __init__(self, path: Path) -> None:
-        self._writer = pyarrow.csv.CSVWriter(path, SCHEMA)
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._writer = pyarrow.csv.CSVWriter(path, schema)
 
     def __enter__(self) -> Self:
         return self
@@ -112,15 +144,12 @@ class _CsvWriter:
         self._writer.write_table(guarded_table(pa.Table.from_batches([batch])))
 
 
-def _batches(database: Database, model: str | None) -> Iterator[pa.RecordBatch]:
-    query = _query()
-    if model is not None:
-        info = Registry(database).resolve(model)
-        query = query.where(predictions.c.model_name == info.name, predictions.c.model_version == info.version)
+def _batches(database: Database, only: ModelId | None, votes: Mapping[str, Sequence[str]]) -> Iterator[pa.RecordBatch]:
+    query = _query().where(*_of(only))
     with database.read() as connection:
         result = connection.execution_options(yield_per=ROWS).execute(query)
         for rows in result.partitions():
-            yield _batch(rows)
+            yield _batch(rows, votes)
 
 
 def _query() -> Select[Any]:
@@ -129,10 +158,10 @@ def _query() -> Select[Any]:
     join = predictions.outerjoin(images, images.c.object_id == p.object_id).outerjoin(models, model)
     columns = (p.object_id, p.predicted_class, p.predicted_group, p.probabilities, p.prediction_set, p.flags, p.error)
     about = (p.model_name, p.model_version, models.c.sha256.label("model_sha256"), p.scored_at)
-    return select(*columns, *about, images.c.ra, images.c.dec).select_from(join)
+    return select(*columns, *about, images.c.ra, images.c.dec, *(p[name] for name in _VOTES.values())).select_from(join)
 
 
-def _batch(rows: Sequence[Row[Any]]) -> pa.RecordBatch:
+def _batch(rows: Sequence[Row[Any]], votes: Mapping[str, Sequence[str]]) -> pa.RecordBatch:
     columns: dict[str, Any] = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
     for leaf in CLASSES:
         columns[f"predicted_{leaf}"] = [None if row is None else row[leaf] for row in columns["probabilities"]]
@@ -142,8 +171,13 @@ def _batch(rows: Sequence[Row[Any]]) -> pa.RecordBatch:
         moment.isoformat(timespec="seconds").replace("+00:00", "Z") for moment in columns["scored_at"]
     ]
     columns["_healpix_29"] = healpix_column(columns["ra"], columns["dec"])
+    for kind, stems in votes.items():
+        for stem in stems:
+            triples = [(row or {}).get(stem) or (None,) * 3 for row in columns[_VOTES[kind]]]
+            columns |= dict(zip(vote_columns_of([stem], kind), zip(*triples, strict=True), strict=True))
+    schema = _schema(votes)
     return pa.RecordBatch.from_arrays(
-        [pa.array(columns[field.name], field.type, from_pandas=False) for field in SCHEMA], schema=SCHEMA
+        [pa.array(columns[field.name], field.type, from_pandas=False) for field in schema], schema=schema
     )
 
 

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from galclass import __version__
 from galclass.database.connection import Database
 from galclass.database.references import PRODUCTION, parse_reference
 from galclass.database.statements import as_written
 from galclass.errors import DatabaseError
-from galclass.morphology import CLASSES
+from galclass.morphology import CLASSES, QUESTIONS
 from galclass.preprocess import SERVED
+from galclass.scoring.prediction import vote_columns_of
 
 ProcedureDialect = Literal["postgresql", "tsql"]
 
@@ -104,10 +106,16 @@ def procedure_sql(
         "prologue": prologue,
         "max_decode_s": repr(float(max_decode_s)),
         "probability_columns": "\n".join(f"        predicted_{leaf} FLOAT," for leaf in CLASSES),
+        "vote_columns": ",\n".join(f"        {name} FLOAT" for name in _vote_columns()),
     }
     for name, value in values.items():
         template = template.replace(f"{{{{{name}}}}}", value)
     return template
+
+
+def _vote_columns() -> list[str]:
+    stems = [stem for question in QUESTIONS.values() for stem in question.columns]
+    return [*vote_columns_of(stems, "debiased"), *vote_columns_of(stems, "raw")]
 
 
 def install_procedure(
@@ -117,7 +125,9 @@ def install_procedure(
     packages: Path | None = None,
     max_decode_s: float = SERVED.max_decode_s,
 ) -> list[Finding]:
-    """Check that the server can run galclass, define functions and procedure, and load the scorer.
+    """Check that the server can run galclass, define functions and procedure, and load the scorer; all or nothing.
+
+    Functions of an earlier installation are replaced in the same transaction; their owners and grants are kept.
 
     Raises
     ------
@@ -130,8 +140,24 @@ def install_procedure(
         raise DatabaseError("the functions cannot be installed\n  " + "\n  ".join(missing), where=database.url)
     with database.write() as connection:
         sql = procedure_sql(schema=_schema(connection), model=model, packages=packages, max_decode_s=max_decode_s)
-        connection.exec_driver_sql(as_written(connection, sql))
-    return [*findings, _try_import(database, packages or site_packages())]
+        try:
+            connection.exec_driver_sql(as_written(connection, sql))
+        except DBAPIError as error:
+            raise _not_installed(error, database.url) from error
+        loaded = _try_import(connection, packages or site_packages(), database.url)
+    return [*findings, loaded]
+
+
+def _not_installed(error: DBAPIError, where: str) -> DatabaseError:
+    cause = str(error.orig).splitlines()
+    return DatabaseError(
+        "the functions cannot be installed, those that were there stand as before",
+        where=where,
+        got=" ".join(cause[:3]),
+        advice="a view that uses predict_galaxies must be dropped first, and made again afterwards"
+        if "depend" in str(error.orig)
+        else None,
+    )
 
 
 def check_server(database: Database, *, packages: Path | None = None) -> list[Finding]:
@@ -204,7 +230,7 @@ def _schema(connection: Connection) -> str:
     return str(found).strip('"').replace('""', '"')
 
 
-def _try_import(database: Database, folder: Path) -> Finding:
+def _try_import(connection: Connection, folder: Path, where: str) -> Finding:
     """Load the scorer in a back end, as the functions will.
 
     Raises
@@ -214,15 +240,14 @@ def _try_import(database: Database, folder: Path) -> Finding:
     """
     prologue = _PROLOGUE.format(path=str(folder))
     try:
-        with database.write() as connection:
-            statement = f"DO LANGUAGE plpython3u $galclass$\n{prologue}\n$galclass$"
-            connection.exec_driver_sql(as_written(connection, statement))
-    except DatabaseError as error:
+        statement = f"DO LANGUAGE plpython3u $galclass$\n{prologue}\n$galclass$"
+        connection.exec_driver_sql(as_written(connection, statement))
+    except DBAPIError as error:
         version = ".".join(map(str, sys.version_info[:2]))
         raise DatabaseError(
             "the server cannot load galclass",
-            where=database.url,
-            got=error.what,
+            where=where,
+            got=" ".join(str(error.orig).splitlines()[:3]),
             advice=f"the server's PL/Python must be Python {version}, as this installation, and may read {folder}",
         ) from error
     return Finding("the scorer loads in the server", True, str(folder))

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -237,14 +237,20 @@ def _values(answer: Prediction) -> tuple[Any, ...]:
         answer.flags,
         str(answer.error) if answer.error else None,
         answer.scored_at,
+        answer.vote_fractions or None,
+        answer.raw_vote_fractions or None,
     )
 
 
 def _as_sqlite_keeps_it(answer: Prediction) -> tuple[Any, ...]:
     """Turn JSON and time into text by hand: through the column types it costs as much as the rest of the row."""
-    *plain, probabilities, prediction_set, flags, error, scored_at = _values(answer)
-    kept = None if probabilities is None else json.dumps(probabilities)
-    return (*plain, kept, json.dumps(prediction_set), json.dumps(flags), error, utc_text(scored_at))
+    *plain, probabilities, prediction_set, flags, error, scored_at, votes, raw_votes = _values(answer)
+    sets = (json.dumps(prediction_set), json.dumps(flags))
+    return (*plain, _text_of(probabilities), *sets, error, utc_text(scored_at), _text_of(votes), _text_of(raw_votes))
+
+
+def _text_of(value: Mapping[str, Any] | None) -> str | None:
+    return None if value is None else json.dumps(value)
 
 
 def _alive(pid: int) -> bool:

@@ -92,6 +92,8 @@ predictions = _table(
     Column("flags", JsonColumn, nullable=False),
     _text("error", nullable=True),
     Column("scored_at", UtcTime, nullable=False),
+    Column("vote_fractions", JsonColumn),
+    Column("raw_vote_fractions", JsonColumn),
 )
 score_queue = _table(
     "galaxy_score_queue",

@@ -18,7 +18,7 @@ from galclass.evaluate.metrics import Classification, FloatArray, IntArray, Inte
 from galclass.evaluate.votes import classes_from_votes
 from galclass.morphology import CLASSES
 from galclass.scoring import Prediction
-from galclass.scoring.walk import GROUP_OF, walk
+from galclass.scoring.walk import GROUP_OF
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Evaluated:
     def probabilities(self) -> FloatArray:
         """Class probabilities, (n, 13)."""
         return np.array([prediction.probabilities for prediction in self.predictions], dtype=np.float64)
+
+    @property
+    def classes(self) -> IntArray:
+        """Predicted classes, where the walk down the tree ended: positions in `CLASSES`, (n,)."""
+        return np.array([CLASSES.index(str(one.predicted_class)) for one in self.predictions], dtype=np.int64)
 
     @property
     def of_fine_source(self) -> NDArray[np.bool_]:
@@ -188,7 +193,7 @@ def _fine_tables(evaluated: Evaluated, sampling: Sampling) -> dict[str, Classifi
         return {}
     probabilities = evaluated.probabilities[keep]
     group = FOUR.true_index(evaluated.labels)[keep]
-    predicted, likeliest = walk(probabilities), probabilities.argmax(axis=1)
+    predicted, likeliest = evaluated.classes[keep], probabilities.argmax(axis=1)
     largest_sum = FOUR.sum_probabilities(probabilities).argmax(axis=1)
     tables = {
         THIRTEEN.title: sampling.measure(fine[keep], predicted, THIRTEEN.names),

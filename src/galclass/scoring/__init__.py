@@ -11,7 +11,8 @@ from galclass.scoring.prediction import ROW_COLUMNS, ImageFault, ModelId, Predic
 from galclass.scoring.probe import check_probe, make_probe
 from galclass.scoring.scorer import CHUNK, IN_PACKAGE, Scorer
 from galclass.scoring.shipped import probe_image, shipped_model
-from galclass.scoring.signature import METADATA_KEY, Conformal, Probe, Signature, Unlike
+from galclass.scoring.signature import METADATA_KEY, Signature
+from galclass.scoring.signature_parts import Conformal, Probe, Unlike
 
 __all__ = [
     "CHUNK",

@@ -132,6 +132,7 @@ class BackEnd:
         """
         if size < 1 or (max_rows is not None and max_rows < 0):
             self._fail("batch must be at least 1 and max_rows at least 0", "")
+        self._check_columns()
         source = self._qualified(source)
         after, done = "", 0
         while max_rows is None or done < max_rows:
@@ -150,6 +151,12 @@ class BackEnd:
                 self._plpy.commit()
             done += len(waiting)
         return done
+
+    def _check_columns(self) -> None:
+        """Check that the table has the columns of the votes, which a migration adds."""
+        values = [f"{self._schema}.galaxy_predictions", list(_VOTES)]
+        if self._run(_HAS_VOTES, ("text", "text[]"), values)[0]["count"] != len(_VOTES):
+            self._fail("galaxy_predictions is of an older version", "run `galclass db migrate`")
 
     def _qualified(self, source: str) -> str:
         """Name a relation so that it means the same under any search_path."""
@@ -255,7 +262,13 @@ _COLUMNS = {
     "prediction_set": "jsonb",
     "flags": "jsonb",
     "error": "text",
+    "vote_fractions": "jsonb",
+    "raw_vote_fractions": "jsonb",
 }
+_VOTES = ("vote_fractions", "raw_vote_fractions")
+_HAS_VOTES = """
+SELECT count(*) AS count FROM pg_catalog.pg_attribute WHERE attrelid = $1::pg_catalog.text::pg_catalog.regclass
+AND attname OPERATOR(pg_catalog.=) ANY ($2) AND NOT attisdropped"""
 
 
 def _row(answer: Prediction) -> dict[str, Any]:
@@ -269,4 +282,6 @@ def _row(answer: Prediction) -> dict[str, Any]:
         "prediction_set": json.dumps(answer.prediction_set),
         "flags": json.dumps(answer.flags),
         "error": str(answer.error) if answer.error else None,
+        "vote_fractions": json.dumps(answer.vote_fractions) if answer.vote_fractions else None,
+        "raw_vote_fractions": json.dumps(answer.raw_vote_fractions) if answer.raw_vote_fractions else None,
     }

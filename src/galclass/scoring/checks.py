@@ -27,6 +27,8 @@ MAX_TEXT = 1000
 """Longest text of a signature."""
 LARGEST = 1e18
 """Largest number of a list: its square is still finite as float32."""
+SMALLEST = 1e-18
+"""Smallest unit that a signature may measure in."""
 _SHOWN = 20
 
 
@@ -132,6 +134,10 @@ class Checker:
         if isinstance(value, str) and value in known:
             return value
         return self._fault(name, f"one of {', '.join(known)}", value, known[0])
+
+    def flag(self, name: str, value: Any) -> bool:
+        """Take true or false."""
+        return value if isinstance(value, bool) else self._fault(name, "true or false", value, False)
 
     def integer(self, name: str, value: Any, low: int, high: int) -> int:
         """Take an integer in [low, high]."""

@@ -10,7 +10,8 @@ from typing import Any, Protocol, Self
 
 from galclass.csv_cells import CsvRows
 from galclass.errors import ModelError
-from galclass.scoring.prediction import ROW_COLUMNS, Prediction
+from galclass.scoring.prediction import ROW_COLUMNS, Prediction, vote_columns_of
+from galclass.scoring.signature import Signature
 
 ROW_GROUP = 10_000
 """Rows held before a Parquet row group is written."""
@@ -33,8 +34,8 @@ class PredictionFile:
     ----------
     path : Path
         With the suffix .csv or .parquet.
-    vote_columns : sequence of str
-        The signature's vote columns, so that the columns do not depend on the first row.
+    signature : Signature, optional
+        The model's, so that the columns do not depend on the first row; None: no vote fractions.
 
     Raises
     ------
@@ -42,7 +43,7 @@ class PredictionFile:
         If the suffix is another one, or (when the block is entered) the file cannot be written.
     """
 
-    def __init__(self, path: Path | str, vote_columns: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path | str, signature: Signature | None = None) -> None:
         self._path = Path(path)
         kinds: dict[str, Callable[[Path, Sequence[str]], Writer]] = {".csv": _CsvWriter, ".parquet": _ParquetWriter}
         if self._path.suffix.lower() not in kinds:
@@ -51,7 +52,7 @@ class PredictionFile:
             )
         self._kind = kinds[self._path.suffix.lower()]
         self._temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
-        self.columns = ("file", *ROW_COLUMNS, *vote_fraction_columns(vote_columns))
+        self.columns = ("file", *ROW_COLUMNS, *vote_fraction_columns(signature))
 
     def __enter__(self) -> Self:
         try:
@@ -77,9 +78,19 @@ class PredictionFile:
             self._temporary.unlink(missing_ok=True)
 
 
-def vote_fraction_columns(vote_columns: Iterable[str]) -> list[str]:
-    """Give the three columns of each answer: the fraction and its 90 % bounds."""
-    return [f"{name}_debiased{bound}" for name in vote_columns for bound in ("", "_low", "_high")]
+def vote_fraction_columns(signature: Signature | None) -> list[str]:
+    """Return the columns of the votes that a model has: debiased ones, then raw ones."""
+    return [*debiased_columns(signature), *raw_columns(signature)]
+
+
+def debiased_columns(signature: Signature | None) -> list[str]:
+    """Return the three columns of each answer with a debiased fraction."""
+    return [] if signature is None else vote_columns_of(signature.vote_columns, "debiased")
+
+
+def raw_columns(signature: Signature | None) -> list[str]:
+    """Return the three columns of each answer with a raw fraction; they stand after all others, in every table."""
+    return [] if signature is None else vote_columns_of(signature.raw_columns, "raw")
 
 
 def parquet_schema(columns: Iterable[str]) -> Any:

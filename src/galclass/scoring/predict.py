@@ -116,7 +116,7 @@ def predict_to(
         If the output has another suffix.
     """
     started, summary = time.perf_counter(), PredictSummary(output=str(output) if output else None)
-    with PredictionFile(output, scorer.signature.vote_columns) if output else nullcontext() as file:
+    with PredictionFile(output, scorer.signature) if output else nullcontext() as file:
         for image, prediction in predict_files(images, scorer, frame_px=frame_px, processes=processes):
             summary.add(image, prediction)
             if file is not None:

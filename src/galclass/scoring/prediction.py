@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +32,9 @@ ROW_COLUMNS: tuple[str, ...] = (
     "scored_at",
 )
 """Columns of `Prediction.as_row`, in order; vote fraction columns follow where the model gives them."""
+
+VoteFractions = Mapping[str, tuple[float, float, float]]
+"""Fraction, low and high bound by `<gz2 question>_<answer>`."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,10 @@ class Prediction:
     flags : tuple of str
         Warnings such as "unlike_training_data".
     vote_fractions : mapping of str to (fraction, low, high)
-        By `<gz2 question>_<answer>`; low and high bound 90 %.
+        Debiased, by `<gz2 question>_<answer>`; low and high bound 90 %. Empty where the model has none.
+    raw_vote_fractions : mapping of str to (fraction, low, high)
+        As volunteers would vote on this very picture: the predicted mean, and the 5 and 95 % points of the fraction
+        that a panel gives (`galclass.scoring.raw_votes`). Empty where the model has none, as those of format 1.
     embedding : float32, (d,), or None
         The penultimate vector; in no record.
     error : ImageFault or None
@@ -94,9 +100,10 @@ class Prediction:
     predicted_group: str | None = None
     prediction_set: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
-    vote_fractions: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    vote_fractions: VoteFractions = field(default_factory=dict)
     embedding: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     error: ImageFault | None = None
+    raw_vote_fractions: VoteFractions = field(default_factory=dict)
 
     @property
     def by_class(self) -> dict[str, float] | None:
@@ -106,7 +113,7 @@ class Prediction:
         return dict(zip(CLASSES, self.probabilities, strict=True))
 
     def as_json(self) -> dict[str, Any]:
-        """Give the service's record; an `error` key is there only where the image is faulty."""
+        """Return the service's record; `error` is in it only for a faulty image, raw votes only with some."""
         record: dict[str, Any] = {
             "object_id": self.object_id,
             "predicted_class": self.predicted_class,
@@ -114,18 +121,17 @@ class Prediction:
             "probabilities": self.by_class,
             "prediction_set": list(self.prediction_set),
             "flags": list(self.flags),
-            "vote_fractions": {
-                name: {"fraction": fraction, "low": low, "high": high}
-                for name, (fraction, low, high) in self.vote_fractions.items()
-            },
+            "vote_fractions": plain_votes(self.vote_fractions),
             "model": {"name": self.model.name, "version": self.model.version, "sha256": self.model.sha256},
         }
+        if self.raw_vote_fractions:
+            record["raw_vote_fractions"] = plain_votes(self.raw_vote_fractions)
         if self.error is not None:
             record["error"] = {"code": self.error.code, "message": self.error.message, "field": "img"}
         return record
 
     def as_row(self) -> dict[str, Any]:
-        """Give the flat row of CSV, Parquet and exports: `ROW_COLUMNS`, then vote fractions."""
+        """Return the flat row of CSV, Parquet and exports: `ROW_COLUMNS`, then debiased and raw vote fractions."""
         values = self.probabilities or (None,) * len(CLASSES)
         row: dict[str, Any] = {
             "object_id": self.object_id,
@@ -140,6 +146,26 @@ class Prediction:
             "model_sha256": self.model.sha256,
             "scored_at": self.scored_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
         }
-        for name, (fraction, low, high) in self.vote_fractions.items():
-            row |= {f"{name}_debiased": fraction, f"{name}_debiased_low": low, f"{name}_debiased_high": high}
-        return row
+        row |= flat_votes(self.vote_fractions, "debiased")
+        return row | flat_votes(self.raw_vote_fractions, "raw")
+
+
+def vote_columns_of(stems: Iterable[str], kind: str) -> list[str]:
+    """Return the three columns of each answer, the fraction and its bounds; `kind` is "debiased" or "raw"."""
+    return [f"{stem}_{kind}{bound}" for stem in stems for bound in ("", "_low", "_high")]
+
+
+def flat_votes(votes: VoteFractions, kind: str) -> dict[str, float]:
+    """Return vote fractions by column."""
+    values = (value for triple in votes.values() for value in triple)
+    return dict(zip(vote_columns_of(votes, kind), values, strict=True))
+
+
+def read_votes(record: Mapping[str, Mapping[str, float]] | None) -> VoteFractions:
+    """Read vote fractions as a JSON record has them."""
+    return {stem: (one["fraction"], one["low"], one["high"]) for stem, one in (record or {}).items()}
+
+
+def plain_votes(votes: VoteFractions) -> dict[str, dict[str, float]]:
+    """Return vote fractions as a JSON record has them."""
+    return {stem: {"fraction": votes[stem][0], "low": votes[stem][1], "high": votes[stem][2]} for stem in votes}

@@ -8,10 +8,11 @@ import numpy as np
 
 from galclass.errors import ModelError
 from galclass.preprocess import CutoutParameters, cutout
+from galclass.scoring.labels import PROBABILITIES
 from galclass.scoring.scorer import Scorer
 from galclass.scoring.session import open_session
 from galclass.scoring.shipped import probe_image
-from galclass.scoring.signature import PROBABILITIES, Probe
+from galclass.scoring.signature_parts import Probe
 
 TOLERANCE = 1e-4
 """Largest difference of a probability from the recorded one; other processors round otherwise."""

@@ -20,13 +20,15 @@ from galclass.errors import CutoutError, ModelError
 from galclass.morphology import CLASSES
 from galclass.preprocess import LOCAL, CutoutParameters, DecodeLimits, flagged_cutout, has_content
 from galclass.preprocess.cutouts import no_content
+from galclass.scoring.confidence import Distance, prediction_set
 from galclass.scoring.graph import MAX_MODEL_BYTES, too_large
+from galclass.scoring.labels import EMBEDDING, PROBABILITIES, RAW_CONCENTRATIONS, RAW_VOTES, VOTE_FRACTIONS
 from galclass.scoring.outputs import ModelOutputs
 from galclass.scoring.prediction import UNLIKE_TRAINING_DATA, ImageFault, ModelId, Prediction
+from galclass.scoring.raw_votes import VotePanel
 from galclass.scoring.session import open_session, read_signature
 from galclass.scoring.shipped import shipped_model
-from galclass.scoring.signature import EMBEDDING, PROBABILITIES, VOTE_FRACTIONS, Conformal, Unlike
-from galclass.scoring.walk import DECIMALS, group_name, walk
+from galclass.scoring.walk import DECIMALS, VoteWalk, group_name, walk
 
 IN_PACKAGE = "package"
 """Stands for the model in the package where a model is named."""
@@ -81,10 +83,11 @@ class Scorer:
         self.signature = read_signature(self._session, where=where)
         self.model = ModelId(name, version, self.sha256)
         self.parameters = CutoutParameters(size_px=self.signature.size_px, crop_fraction=self.signature.crop_fraction)
-        self._outputs = [PROBABILITIES, EMBEDDING] + ([VOTE_FRACTIONS] if self.signature.vote_columns else [])
-        self._shapes: list[tuple[int, ...]] = [(len(CLASSES),), (self.signature.embedding_size,)]
-        self._shapes += [(len(self.signature.vote_columns), 3)] if self.signature.vote_columns else []
-        self._distance = _Distance(self.signature.unlike) if self.signature.unlike else None
+        self._shapes = self.signature.output_shapes
+        raw = self.signature.raw_columns
+        self._panel = VotePanel(self.signature.questions, self.signature.voters) if raw else None
+        self._vote_walk = VoteWalk(raw) if VoteWalk.possible(raw) else None
+        self._distance = Distance(self.signature.unlike) if self.signature.unlike else None
 
     def score(
         self,
@@ -156,8 +159,32 @@ class Scorer:
                 got=f"{cutouts.dtype} {cutouts.shape}",
             )
         parts = [self._run(cutouts[start : start + CHUNK]) for start in range(0, max(len(cutouts), 1), CHUNK)]
-        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        return ModelOutputs(columns[0], columns[1], columns[2] if len(columns) > 2 else None)
+        columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+        named: dict[str, NDArray[np.float32]] = dict(zip(self._shapes, columns, strict=True))
+        return ModelOutputs(
+            named[PROBABILITIES],
+            named[EMBEDDING],
+            named.get(VOTE_FRACTIONS),
+            named.get(RAW_VOTES),
+            named.get(RAW_CONCENTRATIONS),
+        )
+
+    def classes_of(self, outputs: ModelOutputs) -> NDArray[np.int64]:
+        """Return the predicted classes: the walk down the raw votes where the model has them, else the probabilities.
+
+        Parameters
+        ----------
+        outputs : ModelOutputs
+            Of this model.
+
+        Returns
+        -------
+        int64, (n,)
+            Positions in `CLASSES`.
+        """
+        if self._vote_walk is not None and outputs.raw_votes is not None:
+            return self._vote_walk.classes(outputs.raw_votes)
+        return walk(outputs.probabilities)
 
     def predict_cutouts(self, cutouts: NDArray[np.uint8], *, object_ids: Sequence[str]) -> list[Prediction]:
         """Answer for cutouts that were made before, such as those of a prepared store; see `score` for faults.
@@ -176,8 +203,8 @@ class Scorer:
 
     def _run(self, cutouts: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         planes = np.ascontiguousarray(cutouts.transpose(0, 3, 1, 2))
-        outputs = self._session.run(self._outputs, planes, where=str(self.model))
-        shapes = [(len(planes), *shape) for shape in self._shapes]
+        outputs = self._session.run(list(self._shapes), planes, where=str(self.model))
+        shapes = [(len(planes), *shape) for shape in self._shapes.values()]
         if [output.shape for output in outputs] != shapes:
             raise ModelError(
                 "its outputs are not what its signature says",
@@ -230,7 +257,8 @@ class Scorer:
         if faulty is not None:
             return self._around(faulty, outputs, ids, now, flags)
         values = outputs.probabilities
-        classes = walk(values)
+        classes = self.classes_of(outputs)
+        raw = self._raw_votes(outputs)
         unlike = self._distance.above(outputs.embedding) if self._distance else np.zeros(len(ids), dtype=bool)
         rounded = np.round(values.astype(np.float64), DECIMALS).tolist()
         return [
@@ -243,8 +271,9 @@ class Scorer:
                 group_name(classes[row]),
                 prediction_set(values[row], self.signature.conformal, CLASSES[classes[row]]),
                 (*((UNLIKE_TRAINING_DATA,) if unlike[row] else ()), *flags[row]),
-                self._votes(outputs.vote_fractions, row),
+                _by_answer(self.signature.vote_columns, outputs.vote_fractions, row),
                 outputs.embedding[row],
+                raw_vote_fractions=_by_answer(self.signature.raw_columns, raw, row),
             )
             for row, object_id in enumerate(ids)
         ]
@@ -258,10 +287,7 @@ class Scorer:
         flags: Sequence[tuple[str, ...]],
     ) -> list[Prediction]:
         """Answer for the rows that are sound, and say of the others that the model failed on them."""
-        votes = outputs.vote_fractions
-        sound = ModelOutputs(
-            outputs.probabilities[~faulty], outputs.embedding[~faulty], None if votes is None else votes[~faulty]
-        )
+        sound = outputs.rows(~faulty)
         rows = np.flatnonzero(~faulty).tolist()
         good = iter(self._predictions(sound, [ids[row] for row in rows], now, [flags[row] for row in rows]))
         return [
@@ -269,37 +295,22 @@ class Scorer:
             for key, bad in zip(ids, faulty, strict=True)
         ]
 
-    def _votes(self, fractions: NDArray[np.float32] | None, row: int) -> dict[str, tuple[float, float, float]]:
-        if fractions is None:
-            return {}
-        rounded = np.round(fractions[row].astype(np.float64), DECIMALS).tolist()
-        return {name: (v[0], v[1], v[2]) for name, v in zip(self.signature.vote_columns, rounded, strict=True)}
+    def _raw_votes(self, outputs: ModelOutputs) -> NDArray[np.float64] | None:
+        """Return raw fractions with their bounds, (n, k, 3); None where the model has none."""
+        if self._panel is None or outputs.raw_votes is None or outputs.raw_concentrations is None:
+            return None
+        votes = outputs.raw_votes.astype(np.float64).clip(0, 1)
+        low, high = self._panel.bounds(votes, outputs.raw_concentrations.astype(np.float64))
+        return np.stack([votes, low, high], axis=2)
 
 
-def prediction_set(
-    probabilities: NDArray[np.float32], conformal: Conformal | None, predicted_class: str | None = None
-) -> tuple[str, ...]:
-    """Return the classes of the conformal set, most probable first; never empty where there is a `conformal`.
-
-    Parameters
-    ----------
-    probabilities : float32, (13,)
-    conformal : Conformal or None
-        None gives an empty set.
-    predicted_class : str, optional
-        Always in the set: where the walk down the tree ended at a class that is less probable than those of the
-        set, it comes last. That makes the set larger, never wrong more often than promised.
-    """
-    if conformal is None:
-        return ()
-    order = np.argsort(-probabilities, kind="stable")
-    falling = probabilities[order]
-    if conformal.method == "lac":
-        count = int((falling >= 1.0 - conformal.threshold).sum())
-    else:
-        count = int(np.searchsorted(np.cumsum(falling), conformal.threshold)) + 1
-    chosen = tuple(CLASSES[index] for index in order[: max(count, 1)])
-    return chosen if predicted_class is None or predicted_class in chosen else (*chosen, predicted_class)
+def _by_answer(
+    stems: Sequence[str], fractions: NDArray[np.floating] | None, row: int
+) -> dict[str, tuple[float, float, float]]:
+    if fractions is None:
+        return {}
+    rounded = np.round(fractions[row].astype(np.float64), DECIMALS).tolist()
+    return {stem: (v[0], v[1], v[2]) for stem, v in zip(stems, rounded, strict=True)}
 
 
 def _check_types(images: Sequence[bytes | None]) -> None:
@@ -314,20 +325,6 @@ def _check_types(images: Sequence[bytes | None]) -> None:
 def _message(error: CutoutError) -> str:
     """Give what is wrong, and of a limit which one and how to raise it."""
     return str(error).rstrip(".") if error.code == "too_costly" else error.what
-
-
-class _Distance:
-    """Whitened distance of embeddings from the training data."""
-
-    def __init__(self, unlike: Unlike) -> None:
-        self._mean = np.array(unlike.mean, dtype=np.float32)
-        self._whitening = np.array(unlike.whitening, dtype=np.float32).T
-        self._threshold = unlike.threshold
-
-    def above(self, embedding: NDArray[np.float32]) -> NDArray[np.bool_]:
-        scores = np.linalg.norm((embedding - self._mean) @ self._whitening, axis=1)
-        flagged: NDArray[np.bool_] = scores > self._threshold
-        return flagged
 
 
 def read_model(model: bytes | Path | str | None) -> tuple[bytes, str]:

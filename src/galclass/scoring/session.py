@@ -15,8 +15,9 @@ from galclass.errors import ModelError
 from galclass.morphology import CLASSES
 from galclass.preprocess import CutoutParameters
 from galclass.scoring.graph import check_graph
+from galclass.scoring.labels import INPUT_NAME, our_classes_and_groups
 from galclass.scoring.limits import MEMORY_VARIABLE, SECONDS_VARIABLE, RunLimits, run_limits
-from galclass.scoring.signature import EMBEDDING, INPUT_NAME, METADATA_KEY, PROBABILITIES, VOTE_FRACTIONS, Signature
+from galclass.scoring.signature import METADATA_KEY, Signature
 from galclass.scoring.watchdog import watchdog
 
 RUNTIME_ERRORS: tuple[type[Exception], ...] = tuple(
@@ -179,6 +180,14 @@ def read_signature(session: Session, *, where: str = "model") -> Signature:
         If there is no signature, it is not valid, or the graph or this code differ from it.
     """
     signature = signature_of(session.metadata, where=where)
+    if not our_classes_and_groups(signature.classes, signature.groups):
+        raise ModelError(
+            "this version of galclass predicts the 13 classes of Galaxy Zoo only",
+            where=where,
+            expected=" ".join(CLASSES),
+            got=" ".join(signature.classes)[:200],
+            advice="update galclass",
+        )
     _check_graph(session.graph, signature, where)
     ours = CutoutParameters(size_px=signature.size_px, crop_fraction=signature.crop_fraction).sha256
     if signature.preprocessing_sha256 != ours:
@@ -218,10 +227,7 @@ def _check_graph(session: Any, signature: Signature, where: str) -> None:
         faults.append(f"inputs are {sorted(inputs)}, not ['{INPUT_NAME}']")
     else:
         faults += _shape_faults(inputs[INPUT_NAME], "tensor(uint8)", (3, signature.size_px, signature.size_px))
-    expected: dict[str, tuple[int, ...]] = {PROBABILITIES: (len(CLASSES),), EMBEDDING: (signature.embedding_size,)}
-    if signature.vote_columns:
-        expected[VOTE_FRACTIONS] = (len(signature.vote_columns), 3)
-    for name, shape in expected.items():
+    for name, shape in signature.output_shapes.items():
         if name in outputs:
             faults += _shape_faults(outputs[name], "tensor(float)", shape)
         else:

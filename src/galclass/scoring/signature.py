@@ -1,7 +1,8 @@
 """What a model needs to be run rightly: a frozen `Signature`, as JSON inside the ONNX file.
 
 Takes the JSON text of the ONNX metadata entry `galclass_signature`, gives a checked `Signature`; and back.
-Nothing of a signature is guessed: an unknown key, a missing key or another class list refuses the model.
+Nothing of a signature is guessed: an unknown key or a missing key refuses the model. Format 1 has the 13 classes of
+Galaxy Zoo and may have debiased vote fractions; format 2 names classes, groups and questions, and may have raw votes.
 """
 
 from __future__ import annotations
@@ -9,25 +10,45 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from galclass.errors import ModelError
-from galclass.morphology import CLASSES, GROUPS
+from galclass.morphology import CLASSES, GROUPS, Question
 from galclass.scoring.checks import Checker, read_json
+from galclass.scoring.labels import (
+    EMBEDDING,
+    INPUT_NAME,
+    OUTPUTS,
+    PROBABILITIES,
+    RAW_CONCENTRATIONS,
+    RAW_VOTES,
+    VOTE_FRACTIONS,
+    VOTERS,
+    Groups,
+    plain_groups,
+    plain_votes,
+    question_columns,
+    read_labels,
+)
+from galclass.scoring.signature_parts import (
+    Conformal,
+    Probe,
+    Unlike,
+    plain_part,
+    read_conformal,
+    read_probe,
+    read_unlike,
+)
 
 METADATA_KEY = "galclass_signature"
 """Key of the signature in the ONNX metadata_props."""
 
-FORMAT = 1
-INPUT_NAME = "cutouts"
-PROBABILITIES = "probabilities"
-EMBEDDING = "embedding"
-VOTE_FRACTIONS = "vote_fractions"
+FORMATS = (1, 2)
+"""Formats that are read; exports write 1 where the model has no raw votes."""
 
 MAX_SIZE_PX = 1024
 MAX_EMBEDDING = 16_384
 MAX_VIEWS = 64
-MAX_VOTE_COLUMNS = 256
 """Largest values of a signature: a run takes memory in proportion to them."""
 
 _KEYS: tuple[str, ...] = (
@@ -35,56 +56,6 @@ _KEYS: tuple[str, ...] = (
     *("preprocessing_sha256", "trained", "probe"),
 )
 _INPUT_KEYS = ("name", "size_px", "crop_fraction", "channels", "scale")
-
-
-@dataclass(frozen=True)
-class Conformal:
-    """How a prediction set is made from the probabilities.
-
-    Attributes
-    ----------
-    method : "lac" or "aps"
-        lac: every class with probability >= 1 - threshold (Sadinle et al. 2019). aps: classes in falling order
-        of probability until their sum reaches the threshold (Romano et al. 2020, without randomisation).
-    threshold : float
-        In (0, 1], from the calibration split.
-    coverage : float
-        The promised share of sets that hold the true class, in (0, 1).
-    """
-
-    method: Literal["lac", "aps"]
-    threshold: float
-    coverage: float = 0.9
-
-
-@dataclass(frozen=True)
-class Unlike:
-    """When an image is flagged as unlike the training data: the distance of its embedding is above a threshold.
-
-    Attributes
-    ----------
-    mean : tuple of float, (d,)
-        Centre of the training embeddings.
-    whitening : tuple of tuple of float, (k, d)
-        Rows of a matrix W; the score is the Euclidean norm of W (embedding - mean).
-    threshold : float
-        Scores above it are flagged.
-    false_alarm : float
-        Share of ordinary galaxies that is flagged, in [0, 1], as measured.
-    """
-
-    mean: tuple[float, ...]
-    whitening: tuple[tuple[float, ...], ...]
-    threshold: float
-    false_alarm: float = 0.01
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A known answer: the model's probabilities for one image that is named by its sha256."""
-
-    image_sha256: str
-    probabilities: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -104,7 +75,7 @@ class Signature:
     views : int
         Orientations that the graph pools over (1: none).
     vote_columns : tuple of str, (k,)
-        Answer stems (`<gz2 question>_<answer>`) of the output "vote_fractions"; empty where there is none.
+        Answer stems (`<gz2 question>_<answer>`) of the output "vote_fractions" (debiased); empty where there is none.
     scale : str
         What the graph does with 0..255, for people.
     calibration : mapping or None
@@ -113,6 +84,20 @@ class Signature:
         See the classes of these names; None where the model has none.
     trained : mapping
         config, data_ids_sha256, seed, galclass_version.
+    format : 1 or 2
+    classes : tuple of str
+        In the order of "probabilities"; format 1 has `CLASSES`.
+    groups : mapping of str to tuple of str, or None
+        Classes by group; None: there are none. Format 1 has `GROUPS`.
+    questions : tuple of Question
+        What the votes answer; format 2 only, empty for a model without votes.
+    raw : bool
+        Whether there are outputs "raw_votes" (mean fractions among those asked, one an answer) and
+        "raw_concentrations" (of each question's Dirichlet distribution, one a question).
+    voters : int
+        Volunteers a galaxy whose votes `raw_vote_fractions` speaks of.
+    debiased_concentrations : tuple of float
+        What the bounds of the debiased fractions were made with, one a question; empty where it is not known.
     """
 
     size_px: int
@@ -127,11 +112,33 @@ class Signature:
     unlike: Unlike | None = None
     probe: Probe | None = None
     trained: Mapping[str, Any] = field(default_factory=dict)
+    format: int = 1
+    classes: tuple[str, ...] = CLASSES
+    groups: Groups | None = field(default_factory=lambda: GROUPS)
+    questions: tuple[Question, ...] = ()
+    raw: bool = False
+    voters: int = VOTERS
+    debiased_concentrations: tuple[float, ...] = ()
+
+    @property
+    def raw_columns(self) -> tuple[str, ...]:
+        """Answer stems of the output "raw_votes"; empty where there is none."""
+        return question_columns(self.questions) if self.raw else ()
+
+    @property
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each output that is asked for, without the first axis."""
+        shapes: dict[str, tuple[int, ...]] = {PROBABILITIES: (len(self.classes),), EMBEDDING: (self.embedding_size,)}
+        if self.vote_columns:
+            shapes[VOTE_FRACTIONS] = (len(self.vote_columns), 3)
+        if self.raw:
+            shapes |= {RAW_VOTES: (len(self.raw_columns),), RAW_CONCENTRATIONS: (len(self.questions),)}
+        return shapes
 
     def to_dict(self) -> dict[str, Any]:
         """Give the JSON-able form that the model file carries."""
-        return {
-            "format": FORMAT,
+        shared: dict[str, Any] = {
+            "format": self.format,
             "input": {
                 "name": INPUT_NAME,
                 "size_px": self.size_px,
@@ -140,20 +147,27 @@ class Signature:
                 "scale": self.scale,
             },
             "views": self.views,
-            "outputs": {
-                PROBABILITIES: len(CLASSES),
-                VOTE_FRACTIONS: list(self.vote_columns),
-                EMBEDDING: self.embedding_size,
-            },
-            "classes": list(CLASSES),
-            "groups": {group: list(leaves) for group, leaves in GROUPS.items()},
+            "outputs": self._plain_outputs(),
+            "classes": list(self.classes),
             "calibration": dict(self.calibration) if self.calibration is not None else None,
-            "conformal": _plain(self.conformal),
-            "unlike": _plain(self.unlike),
+            "conformal": plain_part(self.conformal),
+            "unlike": plain_part(self.unlike),
             "preprocessing_sha256": self.preprocessing_sha256,
             "trained": dict(self.trained),
-            "probe": _plain(self.probe),
+            "probe": plain_part(self.probe),
         }
+        if self.format == 1:
+            if shared["unlike"] is not None:
+                del shared["unlike"]["rest"]
+            return shared | {"groups": {group: list(leaves) for group, leaves in (self.groups or {}).items()}}
+        return shared | {"groups": plain_groups(self.groups), "votes": plain_votes(self)}
+
+    def _plain_outputs(self) -> dict[str, Any]:
+        if self.format == 1:
+            vote_fractions = list(self.vote_columns)
+            return {PROBABILITIES: len(self.classes), VOTE_FRACTIONS: vote_fractions, EMBEDDING: self.embedding_size}
+        shapes = self.output_shapes
+        return {name: shapes[name][0] if name in shapes else 0 for name in OUTPUTS[2]}
 
     def to_json(self) -> str:
         """Give the text that goes into the ONNX metadata (keys sorted, so equal signatures give equal text)."""
@@ -180,18 +194,18 @@ class Signature:
         Raises
         ------
         ModelError
-            With every fault: unknown or missing keys, values out of range, other classes or groups.
+            With every fault: unknown or missing keys, values out of range; in format 1 other classes or groups.
         """
-        if values.get("format") != FORMAT:
+        if values.get("format") not in FORMATS or isinstance(values.get("format"), (bool, float)):
             raise ModelError(
                 "its signature has another format",
                 where=where,
-                expected=FORMAT,
+                expected=" or ".join(map(str, FORMATS)),
                 got=repr(values.get("format"))[:60],
                 advice="use the galclass version that wrote it, or export the model again",
             )
         check = Checker()
-        check.keys("signature", values, _KEYS)
+        check.keys("signature", values, _KEYS if values["format"] == 1 else (*_KEYS, "votes"))
         signature = _read(values, check)
         if check.faults or signature is None:
             raise ModelError("its signature is not valid: " + "; ".join(check.faults), where=where)
@@ -200,68 +214,23 @@ class Signature:
 
 def _read(values: Mapping[str, Any], check: Checker) -> Signature | None:
     source = check.mapping("input", values.get("input"), _INPUT_KEYS)
-    outputs = check.mapping("outputs", values.get("outputs"), (PROBABILITIES, VOTE_FRACTIONS, EMBEDDING))
+    outputs = check.mapping("outputs", values.get("outputs"), OUTPUTS[values["format"]])
     check.equal("input.name", source.get("name"), INPUT_NAME)
     check.equal("input.channels", source.get("channels"), "RGB")
-    check.equal("outputs.probabilities", outputs.get(PROBABILITIES), len(CLASSES))
-    check.equal("classes", values.get("classes"), list(CLASSES))
-    check.equal("groups", values.get("groups"), {group: list(leaves) for group, leaves in GROUPS.items()})
     calibration = values.get("calibration")
+    labels = read_labels(values, outputs, check)
     read: dict[str, Any] = {
+        **labels,
         "size_px": check.integer("input.size_px", source.get("size_px"), 8, MAX_SIZE_PX),
         "crop_fraction": check.number("input.crop_fraction", source.get("crop_fraction"), 0.01, 1.0),
         "preprocessing_sha256": check.sha256("preprocessing_sha256", values.get("preprocessing_sha256")),
         "embedding_size": check.integer("outputs.embedding", outputs.get(EMBEDDING), 1, MAX_EMBEDDING),
         "views": check.integer("views", values.get("views"), 1, MAX_VIEWS),
-        "vote_columns": check.texts("outputs.vote_fractions", outputs.get(VOTE_FRACTIONS), MAX_VOTE_COLUMNS),
         "scale": check.text("input.scale", source.get("scale")),
         "calibration": None if calibration is None else check.mapping("calibration", calibration),
         "trained": check.mapping("trained", values.get("trained")),
-        "conformal": _read_conformal(values.get("conformal"), check),
-        "unlike": _read_unlike(values.get("unlike"), outputs.get(EMBEDDING), check),
-        "probe": _read_probe(values.get("probe"), check),
+        "conformal": read_conformal(values.get("conformal"), check),
+        "unlike": read_unlike(values.get("unlike"), outputs.get(EMBEDDING), values["format"], check),
+        "probe": read_probe(values.get("probe"), len(labels["classes"]), check),
     }
     return None if check.faults else Signature(**read)
-
-
-def _read_conformal(values: Any, check: Checker) -> Conformal | None:
-    if values is None:
-        return None
-    values = check.mapping("conformal", values, ("method", "threshold", "coverage"))
-    method = check.choice("conformal.method", values.get("method"), ("lac", "aps"))
-    threshold = check.number("conformal.threshold", values.get("threshold"), 0.0, 1.0)
-    coverage = check.number("conformal.coverage", values.get("coverage"), 0.0, 1.0)
-    return Conformal("lac" if method == "lac" else "aps", threshold, coverage)
-
-
-def _read_unlike(values: Any, size: Any, check: Checker) -> Unlike | None:
-    if values is None:
-        return None
-    values = check.mapping("unlike", values, ("mean", "whitening", "threshold", "false_alarm"))
-    mean = check.numbers("unlike.mean", values.get("mean"), size)
-    rows = values.get("whitening")
-    if not isinstance(rows, list) or not rows:
-        check.faults.append("unlike.whitening must be a list of rows")
-        rows = []
-    whitening = tuple(check.numbers(f"unlike.whitening[{number}]", row, size) for number, row in enumerate(rows))
-    threshold = check.number("unlike.threshold", values.get("threshold"), 0.0, float("inf"))
-    false_alarm = check.number("unlike.false_alarm", values.get("false_alarm"), 0.0, 1.0)
-    return Unlike(mean, whitening, threshold, false_alarm)
-
-
-def _read_probe(values: Any, check: Checker) -> Probe | None:
-    if values is None:
-        return None
-    values = check.mapping("probe", values, ("image_sha256", "probabilities"))
-    sha256 = check.sha256("probe.image_sha256", values.get("image_sha256"))
-    return Probe(sha256, check.numbers("probe.probabilities", values.get("probabilities"), len(CLASSES)))
-
-
-def _plain(part: Conformal | Unlike | Probe | None) -> dict[str, Any] | None:
-    if part is None:
-        return None
-    plain = dict(vars(part))
-    for key, value in plain.items():
-        if isinstance(value, tuple):
-            plain[key] = [list(row) if isinstance(row, tuple) else row for row in value]
-    return plain

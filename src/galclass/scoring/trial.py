@@ -99,12 +99,16 @@ def _cutouts(size_px: int) -> NDArray[np.uint8]:
 
 def _check_sums(scorer: Scorer, outputs: ModelOutputs) -> None:
     sums = {"the 13 classes": outputs.probabilities.sum(axis=1)}
-    votes = scorer.signature.vote_columns
-    if outputs.vote_fractions is not None:
-        for name, question in QUESTIONS.items():
-            if set(question.columns) <= set(votes):
-                columns = [votes.index(column) for column in question.columns]
-                sums[f"the answers to {name}"] = outputs.vote_fractions[:, columns, 0].sum(axis=1)
+    questions = scorer.signature.questions or tuple(QUESTIONS.values())
+    debiased = None if outputs.vote_fractions is None else outputs.vote_fractions[:, :, 0]
+    for kind, votes, stems in (
+        ("", debiased, scorer.signature.vote_columns),
+        ("raw ", outputs.raw_votes, scorer.signature.raw_columns),
+    ):
+        for question in questions:
+            if votes is not None and set(question.columns) <= set(stems):
+                columns = [stems.index(column) for column in question.columns]
+                sums[f"the {kind}answers to {question.name}"] = votes[:, columns].sum(axis=1)
     for name, values in sums.items():
         worst = float(values[np.abs(values - 1).argmax()])
         if abs(worst - 1) > _SUM_TOLERANCE:
@@ -116,6 +120,8 @@ def _check_sums(scorer: Scorer, outputs: ModelOutputs) -> None:
 def _check_same(scorer: Scorer, some: ModelOutputs, more: ModelOutputs) -> None:
     count = len(some.probabilities)
     difference = float(np.abs(some.probabilities - more.probabilities[:count]).max())
+    if some.raw_votes is not None and more.raw_votes is not None:
+        difference = max(difference, float(np.abs(some.raw_votes - more.raw_votes[:count]).max()))
     if difference > _SAME_TOLERANCE:
         raise ModelError(
             "it gives something else for the same image among others",

@@ -1,4 +1,4 @@
-"""From class probabilities to one class: a walk down the Galaxy Zoo tree.
+"""From raw votes, or else from class probabilities, to one class: a walk down the Galaxy Zoo tree.
 
 At each question the branch with the larger probability wins, so the group follows from the class and the two can
 never contradict each other. The most probable class may lie on another branch: four spirals of 0.15 each outweigh one
@@ -7,15 +7,35 @@ elliptical of 0.4.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from galclass.morphology import CLASSES, GROUPS
+from galclass.morphology import CLASSES, GROUPS, QUESTIONS
 
 DECIMALS = 7
 """Digits after the point that a probability keeps in every output, and with which the walk compares."""
+
+WALKED = ("t01_smooth_or_features", "t02_edgeon", "t03_bar", "t05_bulge_prominence", "t07_rounded")
+"""Questions of the walk."""
+
+WALK_BRANCHES: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType(
+    {
+        "t01_smooth_or_features": (
+            GROUPS["Elliptical"],
+            (*GROUPS["Spiral"], *GROUPS["BarredSpiral"]),
+            GROUPS["Artifact"],
+        ),
+        "t07_rounded": tuple((leaf,) for leaf in GROUPS["Elliptical"]),
+        "t02_edgeon": (("Se",), (*GROUPS["Spiral"][1:], *GROUPS["BarredSpiral"])),
+        "t03_bar": (GROUPS["BarredSpiral"], GROUPS["Spiral"][1:]),
+        "t05_bulge_prominence": tuple(zip(GROUPS["Spiral"][1:], GROUPS["BarredSpiral"], strict=True)),
+    }
+)
+"""Questions of the walk, from the first on, and the classes under each of their answers."""
 
 _SMOOTH = [CLASSES.index(leaf) for leaf in GROUPS["Elliptical"]]
 _EDGE_ON = CLASSES.index("Se")
@@ -44,7 +64,7 @@ def walk(probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
     int64, (n,)
         Positions in `CLASSES`.
     """
-    units = np.rint(np.asarray(probabilities, dtype=np.float64) * 10**DECIMALS).astype(np.int64)
+    units = _units(probabilities)
     smooth, barred, unbarred = units[:, _SMOOTH], units[:, _BARRED], units[:, _UNBARRED]
     edge_on, face_on = units[:, _EDGE_ON], barred.sum(axis=1) + unbarred.sum(axis=1)
     first = np.stack([smooth.sum(axis=1), edge_on + face_on, units[:, _ARTIFACT]], axis=1).argmax(axis=1)
@@ -57,6 +77,56 @@ def walk(probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
     classes = np.choose(first, [np.take(_SMOOTH, smooth.argmax(axis=1)), features, np.full(len(units), _ARTIFACT)])
     found: NDArray[np.int64] = classes.astype(np.int64)
     return found
+
+
+class VoteWalk:
+    """The same walk on the votes themselves: the answer with the largest fraction wins, the first of equal ones.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Answer stems of the votes, in their order.
+
+    Raises
+    ------
+    ValueError
+        If a question of the walk is missing.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = [[columns.index(column) for column in QUESTIONS[name].columns] for name in WALKED]
+
+    @staticmethod
+    def possible(columns: Sequence[str]) -> bool:
+        """Whether the votes have all questions of the walk."""
+        return all(column in columns for name in WALKED for column in QUESTIONS[name].columns)
+
+    def classes(self, votes: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Return the class at which the walk ends.
+
+        Parameters
+        ----------
+        votes : float, (n, answers), in [0, 1]
+            Fractions among those asked, compared at `DECIMALS` digits as probabilities are.
+
+        Returns
+        -------
+        int64, (n,)
+            Positions in `CLASSES`.
+        """
+        units = _units(votes)
+        first, edge_on, bar, bulge, rounded = (units[:, columns].argmax(axis=1) for columns in self._columns)
+        face_on = np.where(bar == 0, np.take(_BARRED, bulge), np.take(_UNBARRED, bulge))
+        featured = np.where(edge_on == 0, _EDGE_ON, face_on)
+        found: NDArray[np.int64] = np.choose(
+            first, [np.take(_SMOOTH, rounded), featured, np.full(len(units), _ARTIFACT)]
+        ).astype(np.int64)
+        return found
+
+
+def _units(fractions: NDArray[np.floating]) -> NDArray[np.int64]:
+    units: NDArray[np.int64] = np.rint(np.asarray(fractions, dtype=np.float64) * 10**DECIMALS).astype(np.int64)
+    return units
 
 
 def group_name(position: int | np.integer[Any]) -> str:

@@ -10,6 +10,8 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
+from galclass.scoring import ROW_COLUMNS
+from galclass.scoring.prediction import vote_columns_of
 from galclass.service import schemas
 from galclass.service.access import Reader
 from galclass.service.archives import read_zip
@@ -115,7 +117,7 @@ def job_results(
     ended = last + 1 >= job.total or (not found and job.state not in UNFINISHED)
     headers = {"Cache-Control": "no-store"}
     if media_type != JSON:
-        columns = prediction_columns(_vote_columns(state, job, records))
+        columns = _columns(state, job, records)
         rows = [row_of(record) for record in records]
         return table_response(rows, columns, media_type, headers)
     shown = [{key: value for key, value in record.items() if key != "scored_at"} for record in records]
@@ -160,9 +162,11 @@ def _shown(job: Job) -> schemas.JobRecord:
     return schemas.JobRecord(**vars(job))
 
 
-def _vote_columns(state: ServiceState, job: Job, records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Give the vote columns of a job's model; where its service was deleted, those that its records have."""
+def _columns(state: ServiceState, job: Job, records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the columns of a job's model; where its service was deleted, those that its records have."""
     try:
-        return state.models.get(state.published.look_up(job.service, job.version).model).signature.vote_columns
+        return prediction_columns(state.models.get(state.published.look_up(job.service, job.version).model).signature)
     except RequestError:
-        return tuple(dict.fromkeys(name for record in records for name in record["vote_fractions"]))
+        debiased = dict.fromkeys(stem for record in records for stem in record["vote_fractions"])
+        raw = dict.fromkeys(stem for record in records for stem in record.get("raw_vote_fractions", {}))
+        return (*ROW_COLUMNS, *vote_columns_of(debiased, "debiased"), *vote_columns_of(raw, "raw"))

@@ -12,9 +12,11 @@ from galclass.database.schema import images, labels
 from galclass.database.statements import upsert
 from galclass.database.types import now
 from galclass.morphology import CLASSES
+from galclass.scoring.output import vote_fraction_columns
+from galclass.scoring.prediction import flat_votes, read_votes
 from galclass.service import schemas
 from galclass.service.access import Publisher, Reader
-from galclass.service.catalog import HUMAN, MAX_PAGE_SIZE, CatalogQuery, find_predictions, parse_cone
+from galclass.service.catalog import HUMAN, MAX_PAGE_SIZE, VOTES, CatalogQuery, find_predictions, parse_cone
 from galclass.service.errors import RequestError
 from galclass.service.json_body import LabelBody, described
 from galclass.service.openapi import responses
@@ -76,6 +78,7 @@ def _kind_of(data: bytes) -> str:
     "/v1/predictions",
     summary="Browse stored predictions",
     response_model=schemas.CatalogPage,
+    response_model_exclude_unset=True,
     responses=responses(401, 404, 406, 422, 429, 503),
 )
 def list_predictions(
@@ -90,6 +93,7 @@ def list_predictions(
     sort: Annotated[str, Query(description="A column; a minus in front turns the order round")] = "object_id",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
+    votes: Annotated[bool, Query(description="Add the vote fractions, debiased and raw")] = False,
 ) -> Any:
     """Give a page of the predictions of one model version, sorted and filtered; CSV and Parquet by Accept."""
     state = state_of(request)
@@ -106,22 +110,27 @@ def list_predictions(
         sort,
         page,
         page_size,
+        votes,
     )
     media_type = choose_media_type(request.headers.get("accept"))
     rows, total = find_predictions(state.database, query)
     if media_type != JSON:
-        return table_response([_flat(row) for row in rows], _COLUMNS, media_type, {"X-Total-Count": str(total)})
+        columns = (*_COLUMNS, *vote_fraction_columns(state.models.get(info.model).signature if votes else None))
+        return table_response([_flat(row) for row in rows], columns, media_type, {"X-Total-Count": str(total)})
     found = [schemas.CatalogRow(**row) for row in rows]
     return schemas.CatalogPage(predictions=found, page=page, page_size=page_size, total=total)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     probabilities = row["probabilities"] or {}
-    plain = {name: value for name, value in row.items() if name not in ("probabilities", "image")}
+    plain = {name: value for name, value in row.items() if name not in ("probabilities", "image", *VOTES)}
     sets = {name: "|".join(row[name]) for name in ("prediction_set", "flags")}
     scored_at = row["scored_at"].isoformat(timespec="seconds").replace("+00:00", "Z")
     leaves = {f"predicted_{leaf}": probabilities.get(leaf) for leaf in CLASSES}
-    return {**plain, **leaves, **sets, "scored_at": scored_at}
+    flat = {**plain, **leaves, **sets, "scored_at": scored_at}
+    for name, kind in zip(VOTES, ("debiased", "raw"), strict=True):
+        flat |= flat_votes(read_votes(row.get(name)), kind)
+    return flat
 
 
 @router.post(

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 from galclass.database import Database
 from galclass.database.schema import images, labels, predictions
 from galclass.morphology import CLASSES, GROUPS
+from galclass.scoring.prediction import plain_votes
 from galclass.service.errors import RequestError
 
 HUMAN = "human"
@@ -20,6 +21,7 @@ SORTS = ("object_id", "class", "group", "probability", "uncertainty", "scored_at
 """Orders of a page; a minus in front turns one round. "uncertainty" puts first what is most worth labelling."""
 
 MAX_PAGE_SIZE = 500
+VOTES = ("vote_fractions", "raw_vote_fractions")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class CatalogQuery:
     page : int
         From 1.
     page_size : int
+    votes : bool
+        Whether the rows have vote fractions, which are several times the rest.
     """
 
     model_name: str
@@ -62,6 +66,7 @@ class CatalogQuery:
     sort: str = "object_id"
     page: int = 1
     page_size: int = 50
+    votes: bool = False
 
 
 def parse_cone(text: str) -> Cone:
@@ -102,7 +107,7 @@ def find_predictions(database: Database, query: CatalogQuery) -> tuple[list[dict
     with database.read() as connection:
         total = connection.execute(select(func.count()).select_from(chosen.subquery())).scalar_one()
         found = connection.execute(statement.limit(query.page_size).offset(offset)).mappings().all()
-    return [_row(row) for row in found], total
+    return [_row(row) | (_votes(row) if query.votes else {}) for row in found], total
 
 
 def _select(database: Database, query: CatalogQuery) -> Select[Any]:
@@ -114,7 +119,8 @@ def _select(database: Database, query: CatalogQuery) -> Select[Any]:
     joined = predictions.outerjoin(images, images.c.object_id == predictions.c.object_id).outerjoin(
         labels, and_(human, ~superseded)
     )
-    columns = [*predictions.c, images.c.ra, images.c.dec, labels.c.label, _top(database).label("probability")]
+    own = [column for column in predictions.c if query.votes or column.name not in VOTES]
+    columns = [*own, images.c.ra, images.c.dec, labels.c.label, _top(database).label("probability")]
     return select(*columns).select_from(joined).where(and_(*_conditions(database, query)))
 
 
@@ -190,6 +196,10 @@ def _row(row: Any) -> dict[str, Any]:
         "image": f"v1/images/{row['object_id']}",
         "human_label": _label_text(row["label"]),
     }
+
+
+def _votes(row: Any) -> dict[str, Any]:
+    return {name: None if row[name] is None else plain_votes(row[name]) for name in VOTES}
 
 
 def _label_text(label: Any) -> str | None:

@@ -11,7 +11,6 @@ import numpy as np
 from galclass.morphology import CLASSES
 from galclass.preprocess import cutout
 from galclass.scoring import Scorer
-from galclass.scoring.walk import walk
 from galclass.service.saliency import Pixels, Probabilities, cutout_png, eight_views, heat_png, occlusion_map
 
 _DIGITS = 6
@@ -34,16 +33,16 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
     CutoutError
         If the bytes give no cutout.
     """
-    score = _score_of(scorer)
     pixels = cutout(data, scorer.parameters, frame_px=frame_px, limits=scorer.limits)
     views = eight_views(pixels)
-    answers = score(np.stack([view for _, _, view in views]))
-    classes = [CLASSES[position] for position in walk(answers)]
+    outputs = scorer.score_cutouts(np.stack([view for _, _, view in views]))
+    positions = scorer.classes_of(outputs)
+    classes = [CLASSES[position] for position in positions]
     return {
         "object_id": object_id,
         "predicted_class": classes[0],
         "cutout": _text(cutout_png(pixels)),
-        "saliency": _text(heat_png(occlusion_map(pixels, score))),
+        "saliency": _text(heat_png(occlusion_map(pixels, _score_of(scorer), int(positions[0])))),
         "views": [
             {
                 "angle_deg": angle_deg,
@@ -52,7 +51,7 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
                 "predicted_class": cls,
                 "probabilities": dict(zip(CLASSES, answer.round(_DIGITS).tolist(), strict=True)),
             }
-            for (angle_deg, mirrored, view), answer, cls in zip(views, answers, classes, strict=True)
+            for (angle_deg, mirrored, view), answer, cls in zip(views, outputs.probabilities, classes, strict=True)
         ],
         "model": {"name": scorer.model.name, "version": scorer.model.version, "sha256": scorer.model.sha256},
     }
@@ -67,7 +66,8 @@ def saliency_png(scorer: Scorer, data: bytes, frame_px: int | None) -> str:
         If the bytes give no cutout.
     """
     pixels = cutout(data, scorer.parameters, frame_px=frame_px, limits=scorer.limits)
-    return _text(heat_png(occlusion_map(pixels, _score_of(scorer))))
+    answer = int(scorer.classes_of(scorer.score_cutouts(pixels[np.newaxis]))[0])
+    return _text(heat_png(occlusion_map(pixels, _score_of(scorer), answer)))
 
 
 def _score_of(scorer: Scorer) -> Callable[[Pixels], Probabilities]:

@@ -14,7 +14,7 @@ import xxhash
 from fastapi import Response
 
 from galclass.csv_cells import CsvRows
-from galclass.scoring import ROW_COLUMNS, ModelId, Prediction
+from galclass.scoring import ROW_COLUMNS, ModelId, Prediction, Signature
 from galclass.scoring.output import parquet_schema, vote_fraction_columns
 from galclass.service.errors import RequestError
 from galclass.service.inputs import Inputs
@@ -138,9 +138,9 @@ def record_of(prediction: Prediction, *, embedding: bool = False) -> dict[str, A
     return record
 
 
-def prediction_columns(vote_columns: Iterable[str]) -> tuple[str, ...]:
-    """Give the columns of a table of predictions by the signature: no row decides, as it may be faulty."""
-    return (*ROW_COLUMNS, *vote_fraction_columns(vote_columns))
+def prediction_columns(signature: Signature) -> tuple[str, ...]:
+    """Return the columns of a table of predictions by the signature: no row decides, as it may be faulty."""
+    return (*ROW_COLUMNS, *vote_fraction_columns(signature))
 
 
 def csv_bytes(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:

@@ -116,7 +116,7 @@ async def predict(
         predictions = await state.scoring.score(service, inputs.images, frame_px)
         if media_type != JSON:
             scorer = await state.pool.run(state.models.get, service.model)
-            columns = prediction_columns(scorer.signature.vote_columns)
+            columns = prediction_columns(scorer.signature)
             rows = [prediction.as_row() for prediction in predictions]
             return await state.pool.run(table_response, rows, columns, media_type, headers)
         if not inputs.many:

@@ -7,6 +7,7 @@ from typing import Any
 
 from galclass.morphology import CLASSES
 from galclass.scoring import ImageFault, ModelId, Prediction
+from galclass.scoring.prediction import read_votes
 
 
 def stored_record(prediction: Prediction) -> dict[str, Any]:
@@ -25,9 +26,8 @@ def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
         predicted_group=record["predicted_group"],
         prediction_set=tuple(record["prediction_set"]),
         flags=tuple(record["flags"]),
-        vote_fractions={
-            key: (one["fraction"], one["low"], one["high"]) for key, one in record["vote_fractions"].items()
-        },
+        vote_fractions=read_votes(record["vote_fractions"]),
+        raw_vote_fractions=read_votes(record.get("raw_vote_fractions")),  # models of format 1 have none
         error=ImageFault(error["code"], error["message"]) if error else None,
     )
     return {**prediction.as_row(), "scored_at": record.get("scored_at")}  # answers of older versions have none

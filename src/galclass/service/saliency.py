@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from galclass.scoring.walk import walk
-
 Pixels = NDArray[np.uint8]
 Probabilities = NDArray[np.float32]
 Score = Callable[[Pixels], Probabilities]
@@ -26,7 +24,7 @@ _CHUNK = 32
 """Cutouts scored in one call."""
 
 
-def occlusion_map(cutout: Pixels, score: Score) -> NDArray[np.float32]:
+def occlusion_map(cutout: Pixels, score: Score, answer: int) -> NDArray[np.float32]:
     """Hide one patch after another and note how far the probability of the predicted class falls.
 
     Parameters
@@ -35,6 +33,8 @@ def occlusion_map(cutout: Pixels, score: Score) -> NDArray[np.float32]:
         What the model sees.
     score : callable
         Cutouts, uint8 (n, y, x, 3), to probabilities, (n, 13).
+    answer : int
+        Position in `CLASSES` of the predicted class.
 
     Returns
     -------
@@ -50,7 +50,6 @@ def occlusion_map(cutout: Pixels, score: Score) -> NDArray[np.float32]:
     for image, (y, x) in zip(hidden, corners, strict=True):
         image[y : y + patch, x : x + patch] = sky
     plain = score(cutout[np.newaxis])[0]
-    answer = int(walk(plain[np.newaxis])[0])
     scores = [score(hidden[start : start + _CHUNK])[:, answer] for start in range(0, len(hidden), _CHUNK)]
     falls = np.clip(plain[answer] - np.concatenate(scores), 0, None)
     return _spread(falls, corners, patch, side)

@@ -35,7 +35,7 @@ class ModelRef(BaseModel):
 
 
 class VoteFraction(BaseModel):
-    """Predicted share of the votes with its 90 % interval."""
+    """Predicted share of the votes of those asked, with its 90 % interval."""
 
     fraction: float
     low: float
@@ -51,7 +51,10 @@ class PredictionRecord(BaseModel):
     probabilities: dict[str, Probability] | None
     prediction_set: list[str]
     flags: list[str]
-    vote_fractions: dict[str, VoteFraction]
+    vote_fractions: dict[str, VoteFraction] = Field(description="Debiased; empty where the model has none")
+    raw_vote_fractions: dict[str, VoteFraction] | None = Field(
+        None, description="As volunteers would vote on this picture; left out where the model has none"
+    )
     model: ModelRef
     embedding: list[float] | None = None
     saliency: str | None = Field(None, description="PNG in base64, to be laid over the cutout")
@@ -236,6 +239,10 @@ class CatalogRow(BaseModel):
     dec: float | None
     image: str
     human_label: str | None
+    vote_fractions: dict[str, VoteFraction] | None = Field(
+        None, description="Debiased; only with votes=true, null for predictions without them"
+    )
+    raw_vote_fractions: dict[str, VoteFraction] | None = Field(None, description="The same, raw")
 
 
 class CatalogPage(BaseModel):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galclass.errors import TrainingError
-from galclass.scoring.signature import Conformal, Unlike
+from galclass.scoring.signature_parts import Conformal, Unlike
 
 _ROUNDING = 1e-6
 """Above the rounding of float32 sums: "at most the quantile" becomes "below the threshold"."""
@@ -20,7 +20,9 @@ _FEWEST = 20
 """Objects below which a quantile near 90 % means nothing."""
 
 
-def fit_conformal(probabilities: NDArray[np.floating], true: NDArray[np.int64], *, coverage: float = 0.9) -> Conformal:
+def fit_conformal(
+    probabilities: NDArray[np.floating], true: NDArray[np.int64] | NDArray[np.bool_], *, coverage: float = 0.9
+) -> Conformal:
     """Fit adaptive prediction sets (Romano, Sesia and Candes 2020, without randomisation).
 
     A set takes classes in falling order of probability until their sum reaches the threshold, so a class is in it
@@ -32,8 +34,9 @@ def fit_conformal(probabilities: NDArray[np.floating], true: NDArray[np.int64], 
     ----------
     probabilities : float, (n, 13)
         Class probabilities of objects held out from training.
-    true : int64, (n,)
-        True classes.
+    true : int64, (n,), or bool, (n, 13)
+        True classes; or those that agree with what is known of each object, and the promise is then that a set holds
+        one of these.
     coverage : float
         In (0, 1).
 
@@ -47,14 +50,20 @@ def fit_conformal(probabilities: NDArray[np.floating], true: NDArray[np.int64], 
     order = np.argsort(-probabilities, axis=1, kind="stable")
     sums = np.cumsum(np.take_along_axis(probabilities, order, axis=1), axis=1)
     before = np.concatenate([np.zeros((len(true), 1)), sums[:, :-1]], axis=1)
-    place = (order == true[:, None]).argmax(axis=1)
+    agrees = np.arange(probabilities.shape[1]) == true[:, None] if true.ndim == 1 else true
+    place = np.take_along_axis(agrees, order, axis=1).argmax(axis=1)
     scores = np.sort(before[np.arange(len(true)), place])
     rank = min(math.ceil((len(true) + 1) * coverage), len(true))
     return Conformal("aps", float(min(scores[rank - 1] + _ROUNDING, 1.0)), coverage)
 
 
 def fit_unlike(
-    training: NDArray[np.floating], held_out: NDArray[np.floating], *, false_alarm: float = 0.01, components: int = 24
+    training: NDArray[np.floating],
+    held_out: NDArray[np.floating],
+    *,
+    false_alarm: float = 0.01,
+    components: int = 24,
+    compact: bool = False,
 ) -> Unlike:
     """Fit the distance beyond which an image is called unlike the training data.
 
@@ -70,6 +79,9 @@ def fit_unlike(
         Share of ordinary galaxies that may be flagged.
     components : int
         Leading components kept apart; the other directions share one scale.
+    compact : bool
+        Keep only the leading components and the scale of the rest, as format 2 of the signature can: a large embedding
+        would fill the file with the other directions.
 
     Raises
     ------
@@ -88,8 +100,15 @@ def fit_unlike(
     rest = max(float(np.sqrt((spread[components:] ** 2).mean())) if len(spread) > components else 0.0, 1e-3 * spread[0])
     scale = np.where(np.arange(len(spread)) < components, np.maximum(spread, rest), rest)
     whitening = directions / scale[:, None]
-    distance = np.linalg.norm((held_out - mean) @ whitening.T, axis=1)
+    away = held_out - mean
+    distance = np.linalg.norm(away @ whitening.T, axis=1)
+    if compact:  # what no training galaxy has is outside of all directions
+        inside = away @ directions[:components].T
+        outside = np.maximum((away**2).sum(axis=1) - (inside**2).sum(axis=1), 0)
+        distance = np.hypot(np.linalg.norm(away @ whitening[:components].T, axis=1), np.sqrt(outside) / rest)
     threshold = float(np.quantile(distance, 1 - false_alarm))
-    rounded = tuple(tuple(float(f"{value:.6g}") for value in row) for row in whitening)
+    kept = whitening[:components] if compact else whitening
+    rounded = tuple(tuple(float(f"{value:.6g}") for value in row) for row in kept)
     measured = float((distance > threshold).mean())
-    return Unlike(tuple(float(f"{value:.6g}") for value in mean), rounded, threshold, measured)
+    center = tuple(float(f"{value:.6g}") for value in mean)
+    return Unlike(center, rounded, threshold, measured, float(f"{rest:.6g}") if compact else None)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
 from galclass.preprocess import CutoutParameters
+from galclass.scoring.labels import RAW_CONCENTRATIONS, RAW_VOTES
 from galclass.scoring.probe import make_probe
 from galclass.scoring.signature import METADATA_KEY, Signature
 from galclass.train.checkpoint import replace_file
@@ -28,9 +29,6 @@ from galclass.train.symmetry import eight_views
 
 OPSET = 18
 """ONNX operator set of the file: 18 is known to every onnxruntime since 1.14."""
-
-RAW_VOTES, RAW_CONCENTRATIONS = "raw_votes", "raw_concentrations"
-"""Outputs for the distribution of raw votes: mean fractions among those asked, and a concentration each question."""
 
 _Z90 = 1.6449
 """Half-width of a 90 % interval in standard deviations."""

@@ -14,18 +14,24 @@ from numpy.typing import NDArray
 from galclass import __version__
 from galclass.config import Config, config_to_dict
 from galclass.morphology import CLASSES, QUESTIONS
-from galclass.scoring.signature import Conformal, Signature, Unlike
+from galclass.scoring.signature import Signature
+from galclass.scoring.signature_parts import Conformal, Unlike
 from galclass.train.answers import answers, softmax
 from galclass.train.calibrate import VoteAnswers, fit_observation, fit_temperature, vote_concentrations
 from galclass.train.confidence import fit_conformal, fit_unlike
 from galclass.train.dataset import TrainingData, vote_reach
+from galclass.train.events import VOTERS
 from galclass.train.export import ExportModule
 from galclass.train.losses import Observation, question_columns
 from galclass.train.networks import VOTE_COLUMNS
+from galclass.train.raw_votes import leaves_by_votes
 from galclass.train.trainer import Trainer
 
 _ALARM_ROWS = 4096
-"""Training rows whose embeddings shape the flag for strangers."""
+"""Training rows whose embeddings shape the out-of-distribution flag."""
+
+_ALARM_TRAINED = 100
+"""Training galaxies below which its leading components mean nothing."""
 
 _FALSE_ALARM = 0.01
 """Share of ordinary galaxies that the flag may mark."""
@@ -72,19 +78,19 @@ def finished_model(trainer: Trainer, config: Config) -> tuple[ExportModule, Sign
 
 
 def _finished_votes_model(trainer: Trainer, config: Config) -> tuple[ExportModule, Signature]:
-    """Describe a network of raw votes: its likelihood was fitted whole, so there is nothing to calibrate afterwards.
+    """Describe a network of raw votes, whose probabilities and concentrations were fitted by its likelihood.
 
-    Only the spread of the debiased fractions is fitted on the validation split. There are no prediction sets and no
-    flag for strangers: both would be those of other answers than the votes.
+    On the validation split the spread of the debiased fractions, prediction sets and the out-of-distribution flag are
+    calibrated.
     """
-    data = trainer.data
-    rows = trainer.validation[data.has_votes[trainer.validation]]
+    data, rows = trainer.data, trainer.validation
+    logits, votes, embedding = answers(trainer.best, data, rows, trainer)
     concentration: tuple[float, ...] = ()
-    if trainer.best.votes is not None and len(rows):
-        _, votes, _ = answers(trainer.best, data, rows, trainer)
-        concentration = _concentrations(data, rows, votes)
-    elif trainer.best.votes is not None:
-        concentration = (1.0,) * len(QUESTIONS)
+    if trainer.best.votes is not None:
+        debiased = data.has_votes[rows]
+        known = rows[debiased]
+        concentration = _concentrations(data, known, votes[debiased]) if len(known) else (1.0,) * len(QUESTIONS)
+    conformal, set_objects = fit_vote_sets(data, rows, softmax(logits))
     module = ExportModule(trainer.best, trainer.scale, 1.0, concentration)
     parameters = data.store.parameters
     signature = Signature(
@@ -95,10 +101,20 @@ def _finished_votes_model(trainer: Trainer, config: Config) -> tuple[ExportModul
         views=module.views,
         vote_columns=VOTE_COLUMNS if module.votes is not None else (),
         scale=str(trainer.scale),
-        calibration=None,
-        conformal=None,
-        unlike=None,
+        calibration={
+            "method": "likelihood of the raw votes",
+            "fitted_on": "validation",
+            "objects": len(rows),
+            "set_objects": set_objects,
+        },
+        conformal=conformal,
+        unlike=_unlike(trainer, embedding),
         trained=_provenance(trainer, config, 1.0),
+        format=2,
+        questions=tuple(QUESTIONS.values()),
+        raw=True,
+        voters=VOTERS,
+        debiased_concentrations=tuple(float(f"{value:.6g}") for value in concentration),
     )
     return module, signature
 
@@ -111,16 +127,46 @@ def _conformal(data: TrainingData, rows: NDArray[np.int64], probabilities: NDArr
     return fit_conformal(probabilities[fine], data.leaves[rows][fine].argmax(1))
 
 
+def fit_vote_sets(
+    data: TrainingData, rows: NDArray[np.int64], probabilities: NDArray[np.float32]
+) -> tuple[Conformal | None, int]:
+    """Fit prediction sets on held-out rows with raw votes; without 50 of them, on those with fine labels.
+
+    What is true of a row is the walk down its own raw votes, which ends where nobody was asked further: a set then has
+    to hold one class under that branch. Rows whose walk ends at a class, of sources that ask all its questions, are
+    fitted by themselves too: the larger sets are kept, so that both kinds are covered.
+
+    Returns
+    -------
+    Conformal or None, int
+        None with fewer than 50 rows; the number of rows.
+    """
+    truth = leaves_by_votes(data.counts[rows])
+    voted = truth.any(1)
+    if voted.sum() < _LEAST_ROWS:
+        return _conformal(data, rows, probabilities), int(fine_rows(data, rows).sum())
+    found = fit_conformal(probabilities[voted], truth[voted])
+    unfinished = {data.source[row] for row in rows[truth.sum(1) > 1]}
+    whole = voted & np.array([data.source[row] not in unfinished for row in rows], dtype=bool)
+    if whole.sum() >= _LEAST_ROWS:
+        found = max(found, fit_conformal(probabilities[whole], truth[whole]), key=lambda sets: sets.threshold)
+    return found, int(voted.sum())
+
+
 def _unlike(trainer: Trainer, held_out: NDArray[np.float32]) -> Unlike | None:
-    """Fit the flag for strangers on galaxies; None with fewer than 100 held out, or too few to train."""
+    """Fit the out-of-distribution flag on galaxies; None with fewer than 100 held out, or too few to train."""
     data, rows = trainer.data, trainer.validation
+    of_votes = trainer.config.type == "votes"
     galaxies = _galaxies(data, rows)
-    train = data.indices("train")
+    train = data.indices("train", raw=of_votes)
     train = _sample(train[_galaxies(data, train)], trainer.seed)
-    if galaxies.sum() * _FALSE_ALARM < 1 or len(train) <= trainer.best.embedding_size:
+    fewest = _ALARM_TRAINED if of_votes else trainer.best.embedding_size
+    if galaxies.sum() * _FALSE_ALARM < 1 or len(train) <= fewest:
         return None
     _, _, seen = answers(trainer.best, data, train, trainer)
-    return fit_unlike(seen, held_out[galaxies], false_alarm=_FALSE_ALARM)
+    if not seen.std(axis=0).any():  # a layer whose units are all dead embeds everything alike
+        return None
+    return fit_unlike(seen, held_out[galaxies], false_alarm=_FALSE_ALARM, compact=of_votes)
 
 
 def fine_rows(data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -133,8 +179,10 @@ def fine_rows(data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _galaxies(data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which rows are not labelled as artifacts, (n,)."""
-    galaxies: NDArray[np.bool_] = ~data.leaves[rows, CLASSES.index("A")]
+    """Tell which rows are not artifacts by their label or their votes, (n,)."""
+    artifact = CLASSES.index("A")
+    by_votes = leaves_by_votes(data.counts[rows])
+    galaxies: NDArray[np.bool_] = ~(data.leaves[rows, artifact] | (by_votes[:, artifact] & (by_votes.sum(1) == 1)))
     return galaxies
 
 

@@ -15,7 +15,22 @@
 -- So is the search_path; the procedure, which commits and so may have no setting, sets it in each of its transactions.
 -- PARALLEL UNSAFE: asking the registry starts a subtransaction, which a parallel plan forbids even to its leader.
 -- To use more cores, run several connections.
+--
+-- Run it again after an update, in one transaction: owners and grants are kept, and if anything fails, what was there
+-- stands as before.
 CREATE EXTENSION IF NOT EXISTS plpython3u;
+
+CREATE TEMP TABLE galclass_before ON COMMIT DROP AS
+SELECT p.oid::pg_catalog.regprocedure::text AS routine, p.proname, p.prokind, p.proowner::pg_catalog.regrole::text AS owner,
+    a.grantee, a.is_grantable
+FROM pg_catalog.pg_proc p LEFT JOIN LATERAL pg_catalog.aclexplode(p.proacl) a ON a.grantee <> p.proowner
+WHERE p.pronamespace = '{{schema_literal}}'::pg_catalog.regnamespace AND p.prolang = (
+    SELECT oid FROM pg_catalog.pg_language WHERE lanname = 'plpython3u')
+AND p.proname IN ('predict_galaxy_class', 'predict_galaxy_group', 'predict_galaxy_json', 'predict_galaxies',
+    'predict_galaxy_class_batch');
+
+-- Only this one's result differs between versions; the others are replaced as they stand.
+DROP FUNCTION IF EXISTS {{schema}}.predict_galaxies(regclass, text);
 
 CREATE OR REPLACE FUNCTION {{schema}}.predict_galaxy_class(
     img bytea, model text DEFAULT '{{model}}', frame_px int DEFAULT NULL
@@ -46,7 +61,7 @@ CREATE OR REPLACE FUNCTION {{schema}}.predict_galaxies(
     source regclass DEFAULT '{{schema_literal}}.galaxy_images', model text DEFAULT '{{model}}'
 ) RETURNS TABLE (
     object_id text, model_name text, model_version int, predicted_class text, predicted_group text,
-    probabilities jsonb, prediction_set jsonb, flags jsonb, error text
+    probabilities jsonb, prediction_set jsonb, flags jsonb, error text, vote_fractions jsonb, raw_vote_fractions jsonb
 ) LANGUAGE plpython3u STABLE PARALLEL UNSAFE SECURITY INVOKER
     SET search_path = pg_catalog, pg_temp AS $galclass$
 {{prologue}}
@@ -66,3 +81,20 @@ REVOKE ALL ON FUNCTION {{schema}}.predict_galaxy_class, {{schema}}.predict_galax
     {{schema}}.predict_galaxy_json, {{schema}}.predict_galaxies FROM PUBLIC;
 
 REVOKE ALL ON PROCEDURE {{schema}}.predict_galaxy_class_batch FROM PUBLIC;
+
+DO $galclass$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN SELECT * FROM pg_temp.galclass_before LOOP
+        EXECUTE pg_catalog.format('ALTER ROUTINE %s OWNER TO %s', one.routine, one.owner);
+        IF one.grantee IS NOT NULL THEN
+            EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO %s%s', one.routine,
+                CASE WHEN one.grantee = 0 THEN 'PUBLIC' ELSE one.grantee::pg_catalog.regrole::text END,
+                CASE WHEN one.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+        END IF;
+    END LOOP;
+END
+$galclass$;
+
+DROP TABLE pg_temp.galclass_before;

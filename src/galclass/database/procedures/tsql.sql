@@ -43,13 +43,19 @@ BEGIN
         @language = N'Python',
         @script = N'
 import pandas
+from galclass.morphology import QUESTIONS
 from galclass.scoring import ROW_COLUMNS, Scorer
+from galclass.scoring.prediction import vote_columns_of
 
+stems = [stem for question in QUESTIONS.values() for stem in question.columns]
+columns = [*ROW_COLUMNS, *vote_columns_of(stems, "debiased"), *vote_columns_of(stems, "raw")]
 scorer = Scorer(model, name=model_id)
 frames = [None if value != value else int(value) for value in images["frame_px"].astype(float)]
 answers = scorer.score(list(images["img"]), object_ids=list(images["object_id"].astype(str)), frame_px=frames)
 rows = [answer.as_row() for answer in answers]
-predictions = pandas.DataFrame([[row[name] for name in ROW_COLUMNS] for row in rows], columns=list(ROW_COLUMNS))
+predictions = pandas.DataFrame([[row.get(name) for name in columns] for row in rows], columns=columns)
+votes = columns[len(ROW_COLUMNS):]
+predictions[votes] = predictions[votes].astype(float)
 ',
         @input_data_1 = @InputData,
         @input_data_1_name = N'images',
@@ -68,7 +74,8 @@ predictions = pandas.DataFrame([[row[name] for name in ROW_COLUMNS] for row in r
         model_name NVARCHAR(100),
         model_version INT,
         model_sha256 CHAR(64),
-        scored_at NVARCHAR(32)
+        scored_at NVARCHAR(32),
+{{vote_columns}}
     ));
 END;
 GO

@@ -43,13 +43,19 @@ function valuesOf(item) {
   for (const [answer, { fraction, low, high }] of Object.entries(record.vote_fractions ?? {})) {
     Object.assign(values, { [`${answer}_debiased`]: fraction, [`${answer}_debiased_low`]: low, [`${answer}_debiased_high`]: high });
   }
+  for (const [answer, { fraction, low, high }] of Object.entries(record.raw_vote_fractions ?? {})) {
+    Object.assign(values, { [`${answer}_raw`]: fraction, [`${answer}_raw_low`]: low, [`${answer}_raw_high`]: high });
+  }
   return values;
 }
+
+const isRaw = (column) => /_raw(_low|_high)?$/.test(column);
 
 /** The finished items as CSV text. */
 export function asCsv(items) {
   const rows = items.filter((item) => item.record || item.status === "rejected").map(valuesOf);
-  const columns = [...new Set([...COLUMNS, ...rows.flatMap(Object.keys)])];
+  const found = [...new Set([...COLUMNS, ...rows.flatMap(Object.keys)])];
+  const columns = [...found.filter((column) => !isRaw(column)), ...found.filter(isRaw)];
   const lines = rows.map((values) => columns.map((column) => field(values[column])).join(","));
   return `${[columns.map(field).join(","), ...lines].join("\r\n")}\r\n`;
 }
