@@ -72,7 +72,7 @@ def _start(ray: Any, address: str) -> None:
             "no cluster answers",
             where=address,
             got=str(error).splitlines()[0][:200],
-            advice='start one with `ray start --head`, or use "local"',
+            advice='start one with `ray start --head --disable-usage-stats`, or use "local"',
         ) from error
 
 
