@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from galclass.cli.options import cluster_option, on_cluster, resolve_config
-from galclass.pipeline import run as run_stages
 
 
 @click.command()
@@ -31,6 +30,8 @@ def run(
 
     Example: galclass run configs/demo.toml --until evaluate
     """
+    from galclass.pipeline import run as run_stages
+
     config = on_cluster(resolve_config(config_file, workspace, database, settings), cluster)
     for result in run_stages(config, first=first, last=last):
         click.echo(str(result.summary))

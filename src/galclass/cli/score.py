@@ -5,15 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from galclass.cli import FINISHED_WITH_REJECTS
 from galclass.cli.options import cluster_option, on_cluster, require_database, with_config
-from galclass.cli.tables import show as show_table
 from galclass.config import Config
-from galclass.database import open_database, run_sql, score_pending, score_stage
-from galclass.database.rows import check_suffix, write_rows
-from galclass.preprocess import SERVED
 
 
 @click.command()
@@ -40,6 +35,8 @@ def score(
 
     Example: galclass score --pending --watch
     """
+    from galclass.database import open_database, score_pending, score_stage
+
     config = on_cluster(config, cluster, images=images, output=output, catalog=catalog)
     if config.cluster.address is not None:
         ctx.exit(_score_survey(config, model, frame_px))
@@ -76,6 +73,11 @@ def sql(config: Config, statement: str, write: bool, limit: int, output: Path | 
 
     Example: galclass sql "select object_id, predict_galaxy_class(img) from galaxy_images limit 5"
     """
+    from galclass.cli.tables import Table, show_table
+    from galclass.database import open_database, run_sql
+    from galclass.database.rows import check_suffix, write_rows
+    from galclass.preprocess import SERVED
+
     if output:
         check_suffix(output)
     if not write:
