@@ -1,4 +1,4 @@
-"""What the help shows is what the code does: constants that the command line repeats, so as not to import a database."""
+"""What the help shows is what the code does: constants that the command line repeats, to import no database."""
 
 from __future__ import annotations
 
