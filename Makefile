@@ -24,7 +24,7 @@ $(VENV)/.installed-dev: $(STAMP)
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "not gpu and not network"
 
-# System packages some tests need: PostgreSQL with PL/Python, Chromium. Without them those tests are skipped.
+# System packages some tests need: PostgreSQL with PL/Python, Chromium, strace. Without them those tests are skipped.
 test-deps:
 	scripts/test-deps
 

@@ -12,7 +12,6 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -92,6 +91,8 @@ class Prototype:
     """The prototype's scoring: full decode and resize with Pillow, a batch of 64 through onnxruntime."""
 
     def __init__(self, model: bytes) -> None:
+        import onnxruntime  # after galclass, which switches its telemetry off
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

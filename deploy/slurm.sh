@@ -17,7 +17,7 @@ model=${3:-package}
 
 # shellcheck disable=SC1091  # the environment is the user's
 source "${GALCLASS_ENV:?the virtual environment of galclass}/bin/activate"
-export OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0
+export OMP_NUM_THREADS=1 ORT_DISABLE_TELEMETRY=1 RAY_USAGE_STATS_ENABLED=0
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
 RAY_AUTH_TOKEN=$(head -c 24 /dev/urandom | base64 | tr -d '+/=')  # other users of these nodes cannot join
 

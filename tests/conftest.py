@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import galclass  # noqa: F401  # before a test module imports onnxruntime: it switches the telemetry off
+
 # A shell that starts the tests in the background ignores Ctrl-C for them and their children, which test it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -59,6 +59,11 @@ def allowed_hosts_of(text: str) -> list[str]:
     return list(load_config(None, [f"serve.allowed_hosts={given}"]).serve.allowed_hosts)
 
 
+@pytest.mark.parametrize("name", ["Dockerfile", "kuberay.Dockerfile", "galclass.service", "slurm.sh"])
+def test_whoever_scores_has_telemetry_off_from_the_start(name: str) -> None:
+    assert re.search(r"(?<!\w)ORT_DISABLE_TELEMETRY=1(?!\w)", (DEPLOY / name).read_text())
+
+
 @pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml", "galclass.service"])
 def test_whoever_starts_the_server_names_its_hosts(name: str) -> None:
     text = (DEPLOY / name).read_text()

@@ -13,6 +13,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "galclass"
 
 _BASE = {
     "errors",
+    "extras",
     "morphology",
     "clean_samples",
     "config",
@@ -24,6 +25,7 @@ _BASE = {
 }
 ALLOWED = {
     "errors": set(),
+    "extras": {"errors"},
     "morphology": {"errors"},
     "clean_samples": set(),
     "image_names": set(),
@@ -82,6 +84,7 @@ def test_a_part_imports_only_what_it_may(part: str) -> None:
     ("module", "heavy"),
     [
         ("galclass", ["numpy", "torch", "pydantic", "fastapi", "onnxruntime", "sqlalchemy"]),
+        ("galclass.extras", ["numpy", "torch", "pydantic", "fastapi", "onnxruntime", "sqlalchemy"]),
         ("galclass.cli", ["numpy", "torch", "fastapi", "onnxruntime", "pyarrow"]),
         ("galclass.scoring", ["torch", "pydantic", "fastapi", "sqlalchemy", "matplotlib", "pyarrow"]),
         ("galclass.service", ["torch", "matplotlib"]),

@@ -68,6 +68,32 @@ class ConfigError(GalclassError):
     code = "config"
 
 
+class ExtraError(GalclassError):
+    """Something needs packages that `pip install galclass` alone does not bring.
+
+    Parameters
+    ----------
+    what : str
+        What needs them, as the subject of a sentence.
+    extras : list of str
+        The extras of galclass that bring them.
+    modules : list of str
+        The modules that were not found.
+    """
+
+    code = "extra"
+
+    def __init__(self, what: str, extras: list[str], modules: list[str]) -> None:
+        self.extras = extras
+        self.modules = modules
+        names = ",".join(extras)
+        super().__init__(
+            f"{what} needs the extra{'s' if len(extras) > 1 else ''} {names}",
+            got=f"no {', '.join(modules)}",
+            advice=f"install it with: pip install 'galclass[{names}]'",
+        )
+
+
 class DownloadError(GalclassError):
     """A source could not be fetched."""
 

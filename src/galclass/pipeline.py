@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from galclass.config import Config, config_to_toml
 from galclass.errors import ConfigError
+from galclass.extras import require
 
 
 def _download(config: Config, progress: bool) -> object:
@@ -79,6 +80,10 @@ STAGES: dict[str, Callable[[Config, bool], object]] = {
 """Stage name -> function of (config, progress); the order is the order of the workflow."""
 
 
+_EXTRAS = {"train": "train", "evaluate": "evaluate"}
+"""Extras that stages need; what is missing is said before the first stage, not after an hour of the second."""
+
+
 @dataclass(frozen=True)
 class StageResult:
     """A stage that has run and its summary."""
@@ -103,10 +108,14 @@ def run(
     ------
     ConfigError
         If a stage is unknown or `last` comes before `first`.
+    ExtraError
+        If a chosen stage needs packages that are not installed.
     GalclassError
         Whatever stops a stage; what was finished before stays and is skipped by the next run.
     """
     names = chosen_stages(first, last)
+    extras = [extra for stage, extra in _EXTRAS.items() if stage in names]
+    require(*extras, *(["cluster"] if config.cluster.address is not None else []), what="this run")
     folder = config.workspace_path
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(config_to_toml(config), encoding="utf-8")

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from galclass.cli import cli, main
-from galclass.cli.tables import show
+from galclass.cli.tables import show_table
 from galclass.database import Images, NewImage, open_database
 
 ID = "587729387686002878"
@@ -25,7 +25,7 @@ def shown(width: int, first: str) -> str:
     table = Table("object_id", "class", "what it is", "probability", "flags")
     table.add_row(first, "Sb", "a spiral galaxy [with] a bar " * 4, "0.123", "unlike_training_data")
     text = io.StringIO()
-    show(table, Console(file=text, width=width, markup=False))
+    show_table(table, Console(file=text, width=width, markup=False))
     return text.getvalue()
 
 

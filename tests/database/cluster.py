@@ -53,8 +53,9 @@ class Cluster:
     def _run(self, program: str, *arguments: str) -> None:
         command = as_server([str(self.programs / program), *arguments])
         log = self.folder.with_suffix(".log")
+        own = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}  # set by galclass
         with log.open("ab") as output:  # not a pipe: the server that pg_ctl leaves behind would hold it open
-            done = subprocess.run(command, stdout=output, stderr=output, cwd="/")
+            done = subprocess.run(command, stdout=output, stderr=output, cwd="/", env=own)
         if done.returncode:
             raise RuntimeError(f"{program}: {log.read_text()[-2000:]}")
 

@@ -14,6 +14,7 @@ import pytest
 from image_builders import empty_scans
 from sqlalchemy import text
 from tiny_model import tiny_model
+from traces import attached, read
 
 from galclass.database import Database, Images, NewImage, Registry, open_database, run_sql, score_pending
 from galclass.database.procedure import check_server, first_writable, install_procedure, procedure_sql
@@ -346,3 +347,18 @@ def test_text_that_is_no_image_has_its_reason_and_a_hint_is_shown(server: Databa
     assert (row[0][0], json.loads(row[0][1])["error"]["code"], row[0][2]) == (None, "empty", None)
     with pytest.raises(DatabaseError, match="NAME@VERSION"):
         run_sql(server, "SELECT predict_galaxy_class('text', 'no model!')")
+
+
+def test_a_back_end_that_scores_connects_to_nothing_and_writes_only_the_servers_files(
+    server: Database, cluster, tmp_path: Path
+) -> None:
+    with (
+        psycopg.connect(cluster.url("with_functions"), autocommit=True) as fresh,
+        attached(fresh.info.backend_pid, tmp_path / "log"),
+    ):
+        rows = fresh.execute("SELECT predict_galaxy_class(img) FROM galaxy_images LIMIT 3").fetchall()
+    trace = read(tmp_path / "log", cluster.data)
+    assert all(row[0] for row in rows)
+    assert "onnxruntime" in (tmp_path / "log").read_text()
+    assert trace.internet == ()
+    assert trace.outside(cluster.data) == []

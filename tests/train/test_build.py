@@ -10,7 +10,7 @@ import torch
 from drawn_galaxies import quick, write_prepared
 
 from galclass.config import TrainConfig
-from galclass.errors import TopologyError, TrainingError
+from galclass.errors import ExtraError, TopologyError, TrainingError
 from galclass.preprocess import Store
 from galclass.scoring import Scorer
 from galclass.train import train
@@ -70,7 +70,7 @@ def test_timm_without_the_extra_says_what_to_install() -> None:
     try:
         import timm  # noqa: F401  # only whether it is there
     except ImportError:
-        with pytest.raises(TrainingError, match="timm is not installed"):
+        with pytest.raises(ExtraError, match=r"galclass\[timm\]"):
             build(64, topology="timm:resnet18")
     else:
         with pytest.raises(TrainingError, match="timm has no such model"):

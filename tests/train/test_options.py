@@ -14,7 +14,7 @@ import torch
 from drawn_galaxies import quick, write_prepared
 
 from galclass.config import config_to_toml
-from galclass.errors import ConfigError, TrainingError
+from galclass.errors import ConfigError, ExtraError, TrainingError
 from galclass.preprocess import Store
 from galclass.scoring import Scorer
 from galclass.train import train
@@ -133,8 +133,8 @@ def test_gpu_that_is_not_there_is_an_error(workspace: Path, monkeypatch: pytest.
 
 
 def test_tensorboard_without_the_package_says_what_to_install(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(TrainingError, match="TensorBoard is not installed. Pip install tensorboard"):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(ExtraError, match=r"galclass\[tensorboard\]"):
         train(quick(workspace, tensorboard=True, num_iterations=1), progress=False)
 
 

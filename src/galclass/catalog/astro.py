@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from galclass.errors import CatalogError
+from galclass.extras import require
 
 
 @dataclass(frozen=True)
@@ -163,16 +164,28 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str | bytes | int | None) and not isinstance(value, bool)
 
 
-def write_astro(table: Any, path: Path, kind: str) -> None:
+def write_astro(table: Any, path: Path, kind: str, where: Path) -> None:
     """Write a FITS or VOTable file that astropy and TOPCAT read; nulls of text become empty, of floats NaN.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    path : Path
+        The file to write.
+    kind : str
+        "fits" or "votable".
+    where : Path
+        What an error calls the file, where `path` is a temporary one.
 
     Raises
     ------
+    ExtraError
+        If astropy is not installed.
     CatalogError
-        If astropy is not installed, or a text cannot stand in such a file.
+        If a text cannot stand in such a file.
     """
-    _require_astropy(path)
-    _check_texts(table, path, kind)
+    _require_astropy(where)
+    _check_texts(table, where, kind)
     from astropy.table import Table
     from astropy.units import Unit
 
@@ -213,12 +226,7 @@ _UNITS = {"ra": b"deg", "dec": b"deg", "petror90_r": b"arcsec"}
 
 
 def _require_astropy(path: Path) -> None:
-    from importlib.util import find_spec
-
-    if find_spec("astropy") is None:
-        raise CatalogError(
-            "FITS, VOTable and ECSV need astropy", where=str(path), advice="pip install 'galclass[astro]'"
-        )
+    require("astro", what=f"{path}: a FITS, VOTable or ECSV table")
 
 
 def _to_arrow(column: Any) -> Any:

@@ -240,7 +240,7 @@ def write_table(table: Any, path: Path | str) -> Path:
         else:
             from galclass.catalog.astro import write_astro
 
-            write_astro(flat_lists(table), temporary, kind)
+            write_astro(flat_lists(table), temporary, kind, where=path)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ import click
 
 from galclass import __version__
 from galclass.errors import GalclassError
+from galclass.extras import missing_extra
 
 FINISHED_WITH_REJECTS = 3
 INTERRUPTED = 130
@@ -85,6 +86,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except GalclassError as error:
         _fail(str(error))
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error, f"`galclass {command}`" if command else "this")
+        if missing is None:
+            raise
+        _fail(str(missing))
     except OSError as error:
         path = error.filename2 or error.filename
         _fail(f"{path}: {error.strerror}" if path and error.strerror else str(error))

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from galclass.cli.options import existing_database, require_database, with_config
+from galclass.cli.options import PRODUCTION_MODEL, existing_database, require_database, with_config
 from galclass.config import Config
-from galclass.database import open_database
-from galclass.database.connection import Database
-from galclass.database.doctor import examine
-from galclass.database.export import export_predictions
-from galclass.database.procedure import DEFAULT_MODEL, Finding, ProcedureDialect, check_server, procedure_sql
-from galclass.database.procedure import install_procedure as install
-from galclass.database.space import vacuum as rewrite
+
+if TYPE_CHECKING:
+    from galclass.database.procedure import Finding, ProcedureDialect
 
 
 @click.group()
@@ -33,6 +30,8 @@ def migrate(config: Config) -> None:
 
     Example: galclass db migrate --database postgresql://me@localhost/galaxies
     """
+    from galclass.database.connection import Database
+
     with Database(config.database_url) as database:
         steps = database.migrate()
         click.echo(f"{database.url}: applied {', '.join(steps)}" if steps else f"{database.url}: up to date")
@@ -42,7 +41,7 @@ def migrate(config: Config) -> None:
 @click.option("--dry-run", is_flag=True, help="Print the SQL and what is missing; change nothing.")
 @click.option("--dialect", type=click.Choice(["postgresql", "tsql"]), default="postgresql", show_default=True)
 @click.option(
-    "--model", default=DEFAULT_MODEL, show_default=True, help="The model that answers where a call names none."
+    "--model", default=PRODUCTION_MODEL, show_default=True, help="The model that answers where a call names none."
 )
 @with_config
 def install_procedure(config: Config, dry_run: bool, dialect: ProcedureDialect, model: str) -> None:
@@ -52,6 +51,10 @@ def install_procedure(config: Config, dry_run: bool, dialect: ProcedureDialect, 
 
     Example: galclass db install-procedure --dry-run
     """
+    from galclass.database import open_database
+    from galclass.database.procedure import check_server, procedure_sql
+    from galclass.database.procedure import install_procedure as install
+
     if dialect == "tsql":
         click.echo(procedure_sql("tsql", model=model))
         return
@@ -73,6 +76,8 @@ def export(config: Config, file: Path, model: str | None) -> None:
 
     Example: galclass db export predictions.parquet
     """
+    from galclass.database.export import export_predictions
+
     with existing_database(config) as database:
         click.echo(str(export_predictions(database, file, model=model)))
 
@@ -87,6 +92,8 @@ def vacuum(config: Config) -> None:
 
     Example: galclass db vacuum
     """
+    from galclass.database.space import vacuum as rewrite
+
     with existing_database(config) as database:
         before, after = rewrite(database)
         sizes = f"{before.size_bytes / 1e6:,.1f} MB before, {after.size_bytes / 1e6:,.1f} MB now"
@@ -101,6 +108,8 @@ def doctor(ctx: click.Context, config: Config) -> None:
 
     Example: galclass db doctor
     """
+    from galclass.database.doctor import examine
+
     require_database(config)
     findings = examine(config.database_url)
     show_findings(findings)

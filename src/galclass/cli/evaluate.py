@@ -7,8 +7,6 @@ import click
 from galclass.cli.options import with_config
 from galclass.cli.terminal import say
 from galclass.config import Config
-from galclass.evaluate import evaluate as evaluate_model
-from galclass.evaluate import tables_as_text
 
 
 @click.command()
@@ -21,6 +19,9 @@ def evaluate(config: Config) -> None:
 
     Example: galclass evaluate --workspace workspace
     """
+    from galclass.evaluate import evaluate as evaluate_model
+    from galclass.evaluate import tables_as_text
+
     summary = evaluate_model(config)
     click.echo(tables_as_text(summary.tables), nl=bool(summary.tables))
     say(summary)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
-from galclass.catalog import CatalogColumns, CatalogReport
 from galclass.cli import FINISHED_WITH_REJECTS
 from galclass.cli.options import existing_database, with_catalog_options, with_config
-from galclass.cli.tables import show as show_table
 from galclass.cli.terminal import say
 from galclass.config import Config
-from galclass.csv_cells import CsvRows
-from galclass.database import Database, Images, open_database
-from galclass.database.bulk import add_catalog, add_images, check_images
-from galclass.database.images import AddSummary
-from galclass.database.positions import CatalogRow, read_objects
-from galclass.preprocess import LOCAL
+
+if TYPE_CHECKING:
+    from galclass.catalog import CatalogReport
+    from galclass.database import Database
+    from galclass.database.images import AddSummary
+    from galclass.database.positions import CatalogRow
 
 SHOWN = 10
 """Rejects that are printed."""
@@ -78,6 +76,11 @@ def add(
 
     Example: galclass images add images_gz2.zip --catalog gz2_hart16.csv
     """
+    from galclass.catalog import CatalogReport
+    from galclass.database import open_database
+    from galclass.database.bulk import add_images, check_images
+    from galclass.preprocess import LOCAL
+
     report = CatalogReport()
     known = _read(catalog, mapping, config, report) if catalog else {}
     listings = check_images(paths, known)
@@ -96,6 +99,9 @@ def add(
 
 
 def _read(catalog: Path, mapping: Path | None, config: Config, report: CatalogReport) -> dict[str, CatalogRow]:
+    from galclass.catalog import CatalogColumns
+    from galclass.database.positions import read_objects
+
     settings = config.prepare
     columns = CatalogColumns.of(settings)
     return read_objects(catalog, mapping, format=settings.catalog_format, columns=columns, report=report)
@@ -110,6 +116,8 @@ def _show_added(added: AddSummary) -> None:
 
 
 def _write_rejects(added: AddSummary, path: Path) -> None:
+    from galclass.csv_cells import CsvRows
+
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = CsvRows(file, ("file", "code", "reason"))
         for reject in added.rejects:
@@ -118,6 +126,8 @@ def _write_rejects(added: AddSummary, path: Path) -> None:
 
 def _describe(database: Database, catalog: Path, known: Mapping[str, CatalogRow], report: CatalogReport) -> bool:
     """Add what the catalog says; tells whether every row of it has an image."""
+    from galclass.database.bulk import add_catalog
+
     summary = add_catalog(database, (row for first in known.values() for row in first.all), catalog.name)
     say(str(summary))
     for remark in report.remarks:
@@ -144,6 +154,9 @@ def list_(config: Config, limit: int, after: str, cone: tuple[float, float, floa
 
     Example: galclass images list --cone 180.0 0.5 60
     """
+    from galclass.cli.tables import Table, show_table
+    from galclass.database import Images
+
     table = Table("object_id", "bytes", "frame_px", "ra", "dec", "file")
     with existing_database(config) as database:
         store = Images(database)

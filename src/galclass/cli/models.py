@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
 from galclass.cli.options import existing_database, with_config
-from galclass.cli.tables import show as show_table
 from galclass.config import Config
-from galclass.database import ModelInfo, Registry, open_database, register_stage
-from galclass.scoring import IN_PACKAGE
-from galclass.scoring.checks import read_json
-from galclass.scoring.scorer import read_model
+
+if TYPE_CHECKING:
+    from galclass.database import ModelInfo, Registry
 
 
 def _registry(config: Config) -> Registry:
+    from galclass.database import Registry
+
     return Registry(existing_database(config))
 
 
@@ -34,6 +33,8 @@ def register(config: Config) -> None:
 
     Example: galclass register --workspace workspace
     """
+    from galclass.database import register_stage
+
     click.echo(str(register_stage(config)))
 
 
@@ -59,6 +60,11 @@ def register_file(config: Config, file: str, name: str, aliases: tuple[str, ...]
 
     Example: galclass models register workspace/training/model.onnx --alias candidate
     """
+    from galclass.database import Registry, open_database
+    from galclass.scoring import IN_PACKAGE
+    from galclass.scoring.checks import read_json
+    from galclass.scoring.scorer import read_model
+
     found = read_json(metrics.read(), "the file of metrics", where=metrics.name) if metrics else {}
     text = card.read() if card else ""
     value, _ = read_model(None if file == IN_PACKAGE else Path(file))
@@ -75,6 +81,8 @@ def list_(config: Config, name: str | None) -> None:
 
     Example: galclass models list galaxy
     """
+    from galclass.cli.tables import Table, show_table
+
     table = Table("model", "version", "aliases", "sha256", "registered", "by")
     for one in _registry(config).list(name):
         created = one.created_at.strftime("%Y-%m-%d %H:%M")

@@ -16,6 +16,11 @@ from galclass.errors import DatabaseError
 if TYPE_CHECKING:
     from galclass.database import Database
 
+LATEST = "latest"
+PRODUCTION_MODEL = "galaxy@production"
+ROLES = ("reader", "publisher", "admin")
+"""Defaults and choices as the help shows them, so that it imports no database; a test compares them with the code."""
+
 
 def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--config`, `--workspace`, `--database` and `--set`; it gets them as one `config: Config`."""

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from galclass.cli.options import existing_database
 from galclass.cli.tables import console as stdout_console
-from galclass.cli.tables import show as show_table
+from galclass.cli.tables import show_table
 from galclass.cli.terminal import printable
 from galclass.config import Config
 from galclass.errors import ModelError

@@ -6,7 +6,6 @@ import click
 
 from galclass.cli.options import cluster_option, on_cluster, resolve_config
 from galclass.cli.terminal import say
-from galclass.pipeline import run as run_stages
 
 
 @click.command()
@@ -32,6 +31,8 @@ def run(
 
     Example: galclass run configs/demo.toml --until evaluate
     """
+    from galclass.pipeline import run as run_stages
+
     config = on_cluster(resolve_config(config_file, workspace, database, settings), cluster)
     for result in run_stages(config, first=first, last=last):
         say(result.summary)

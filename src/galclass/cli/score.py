@@ -5,17 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from galclass.cli import FINISHED_WITH_REJECTS
 from galclass.cli.options import cluster_option, on_cluster, require_database, with_catalog_options, with_config
-from galclass.cli.tables import show as show_table
 from galclass.cli.terminal import say
 from galclass.config import Config
-from galclass.database import open_database, run_sql, score_pending, score_stage
-from galclass.database.rows import check_suffix, write_rows
-from galclass.database.sql import sql_rows
-from galclass.preprocess import LOCAL, SERVED
 
 
 @click.command()
@@ -43,6 +37,9 @@ def score(
 
     Example: galclass score --pending --watch
     """
+    from galclass.database import open_database, score_pending, score_stage
+    from galclass.preprocess import LOCAL
+
     config = on_cluster(config, cluster, images=images, output=output, catalog=catalog)
     if config.cluster.address is not None:
         ctx.exit(_score_survey(config, model, frame_px))
@@ -80,6 +77,12 @@ def sql(config: Config, statement: str, write: bool, limit: int, output: Path | 
 
     Example: galclass sql "select object_id, predict_galaxy_class(img) from galaxy_images limit 5"
     """
+    from galclass.cli.tables import Table, show_table
+    from galclass.database import open_database, run_sql
+    from galclass.database.rows import check_suffix, write_rows
+    from galclass.database.sql import sql_rows
+    from galclass.preprocess import SERVED
+
     if output:
         check_suffix(output)
     if not write:

@@ -12,8 +12,8 @@ import click
 
 from galclass.cli.options import with_config
 from galclass.config import Config
-from galclass.database import Services, open_database
 from galclass.errors import ServiceError
+from galclass.extras import require
 
 
 @click.command()
@@ -26,6 +26,8 @@ def serve(config: Config, host: str | None, port: int | None, workers: int | Non
 
     Example: galclass serve --port 8000 --workers 2
     """
+    require("serve", what="`galclass serve`")
+    from galclass.database import Services, open_database
     from galclass.service.gate import Hosts
     from galclass.service.server import addresses
     from galclass.service.server import serve as run_server

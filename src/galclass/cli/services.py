@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import click
-from rich.table import Table
+from typing import TYPE_CHECKING
 
-from galclass.cli.options import existing_database, with_config
-from galclass.cli.tables import show as show_table
+import click
+
+from galclass.cli.options import LATEST, existing_database, with_config
 from galclass.config import Config
-from galclass.database import Services, open_database
-from galclass.database.services import LATEST, ServiceRecord
-from galclass.service.publish import publish as publish_model
+
+if TYPE_CHECKING:
+    from galclass.database import Services
+    from galclass.database.services import ServiceRecord
 
 
 def _line(record: ServiceRecord) -> str:
@@ -19,6 +20,8 @@ def _line(record: ServiceRecord) -> str:
 
 
 def _services(config: Config) -> Services:
+    from galclass.database import Services
+
     return Services(existing_database(config))
 
 
@@ -35,6 +38,9 @@ def publish(config: Config, name: str, model: str, version: str, description: st
 
     Example: galclass publish galaxy-class --model galaxy@production --version 1.0
     """
+    from galclass.database import open_database
+    from galclass.service.publish import publish as publish_model
+
     click.echo(str(publish_model(open_database(config.database_url), name, model, version, description)))
 
 
@@ -54,6 +60,8 @@ def list_(config: Config, name: str | None) -> None:
 
     Example: galclass services list galaxy-class
     """
+    from galclass.cli.tables import Table, show_table
+
     table = Table("service", "version", "aliases", "model", "published", "by")
     for one in _services(config).list(name):
         published = one.created_at.strftime("%Y-%m-%d %H:%M")
@@ -90,6 +98,9 @@ def update(config: Config, name: str, model: str, version: str | None, descripti
 
     Example: galclass services update galaxy-class --model galaxy@2
     """
+    from galclass.database import Services
+    from galclass.service.publish import publish as publish_model
+
     database = existing_database(config)
     present = Services(database).get(name)
     text = description or present.description

@@ -9,6 +9,8 @@ from rich.table import Table
 
 from galclass.cli.terminal import printable
 
+__all__ = ["Table", "console", "show_table"]
+
 WIDTH_OF_A_PIPE = 1_000_000
 """So wide that no table is fitted to it."""
 
@@ -20,7 +22,7 @@ def console() -> Console:
     return Console(markup=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE)
 
 
-def show(table: Table, on: Console | None = None) -> None:
+def show_table(table: Table, on: Console | None = None) -> None:
     """Print a table of text; on a terminal long cells go on in the next line, and ids that are short stay in one.
 
     Parameters

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import click
-from rich.table import Table
 
-from galclass.cli.options import existing_database, with_config
-from galclass.cli.tables import show as show_table
+from galclass.cli.options import ROLES, existing_database, with_config
 from galclass.config import Config
-from galclass.database import Tokens, open_database
-from galclass.database.tokens import ROLES
 
 
 @click.group()
@@ -31,6 +27,8 @@ def create(config: Config, role: str, label: str) -> None:
 
     Example: galclass tokens create --role publisher --label alice
     """
+    from galclass.database import Tokens, open_database
+
     click.echo(Tokens(open_database(config.database_url)).create(role, label))
 
 
@@ -41,6 +39,9 @@ def list_(config: Config) -> None:
 
     Example: galclass tokens list
     """
+    from galclass.cli.tables import Table, show_table
+    from galclass.database import Tokens
+
     table = Table("id", "role", "label", "created", "revoked")
     for one in Tokens(existing_database(config)).list():
         revoked = one.revoked_at.strftime("%Y-%m-%d %H:%M") if one.revoked_at else ""
@@ -56,5 +57,7 @@ def revoke(config: Config, number: int) -> None:
 
     Example: galclass tokens revoke 3
     """
+    from galclass.database import Tokens
+
     info = Tokens(existing_database(config)).revoke(number)
     click.echo(f"token {info.id} ({info.role} {info.label}) is revoked")

@@ -9,8 +9,6 @@ from typing import Any
 
 import click
 
-from galclass.topology.check import load_topology
-
 
 @click.group()
 def topology() -> None:
@@ -43,6 +41,8 @@ def check(file_or_name: str, **sizes: Any) -> None:
 
     Example: galclass topology check my_network.net
     """
+    from galclass.topology.check import load_topology
+
     network = load_topology(file_or_name, **sizes)
     click.echo(
         f"{file_or_name}: ok, {len(network.layers)} layers, {network.weight_count:,} weights, "
@@ -58,7 +58,8 @@ def show(file_or_name: str, svg: Path | None, **sizes: Any) -> None:
 
     Example: galclass topology show original --svg original.svg
     """
-    from galclass.cli.tables import show as show_table
+    from galclass.cli.tables import show_table
+    from galclass.topology.check import load_topology
     from galclass.topology.draw import topology_svg, topology_table
 
     network = load_topology(file_or_name, **sizes)

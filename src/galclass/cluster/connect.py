@@ -16,6 +16,7 @@ from typing import Any
 
 from galclass import __version__
 from galclass.errors import ClusterError, GalclassError
+from galclass.extras import missing_extra
 
 LOCAL = "local"
 WAVE = 2048
@@ -42,15 +43,17 @@ def connected(address: str) -> Iterator[None]:
 
     Raises
     ------
+    ExtraError
+        If Ray is not installed.
     ClusterError
-        If Ray is not installed, or no cluster answers.
+        If no cluster answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
         import ray.data
-    except ImportError as error:
-        raise ClusterError("Ray is not installed", advice="pip install galclass[cluster]") from error
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "a cluster") or error from error
     if ray.is_initialized():
         yield
         return
@@ -72,7 +75,7 @@ def _start(ray: Any, address: str) -> None:
             "no cluster answers",
             where=address,
             got=str(error).splitlines()[0][:200],
-            advice='start one with `ray start --head`, or use "local"',
+            advice='start one with `ray start --head --disable-usage-stats`, or use "local"',
         ) from error
 
 

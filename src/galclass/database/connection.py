@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DataError, SQLAlchemyError
 from galclass.database.functions import SqlScoring
 from galclass.database.migrate import apply_migrations, check_version
 from galclass.errors import DatabaseError, DatabaseValueError
+from galclass.extras import missing_extra
 
 BUSY_TIMEOUT_S = 30.0
 """How long a SQLite connection waits for another's short write."""
@@ -224,6 +225,4 @@ def _postgresql_engine(url: URL) -> Engine:
     try:
         return create_engine(url, pool_pre_ping=True)
     except ModuleNotFoundError as error:
-        raise DatabaseError(
-            "PostgreSQL needs the driver psycopg", advice="install it with `pip install galclass[postgres]`"
-        ) from error
+        raise missing_extra(error, "PostgreSQL") or error from error

@@ -27,6 +27,7 @@ from galclass.database.files import replacing
 from galclass.database.registry import Registry
 from galclass.database.schema import images, models, predictions
 from galclass.errors import DatabaseError
+from galclass.extras import missing_extra
 from galclass.morphology import CLASSES, QUESTIONS
 from galclass.scoring import ModelId
 from galclass.scoring.prediction import SEPARATOR, vote_columns_of
@@ -203,8 +204,6 @@ def _healpix(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.in
         from astropy import units
         from astropy_healpix import lonlat_to_healpix
     except ModuleNotFoundError as error:
-        raise DatabaseError(
-            "HEALPix columns need astropy-healpix", advice="install it with `pip install galclass[astro]`"
-        ) from error
+        raise missing_extra(error, "a column of HEALPix numbers") or error from error
     indices: NDArray[np.int64] = lonlat_to_healpix(ra * units.deg, dec * units.deg, 2**HEALPIX_ORDER, order="nested")
     return indices

@@ -83,7 +83,7 @@ def _run(model: bytes, limits: RunLimits, where: str) -> float | None:
         "OPENBLAS_NUM_THREADS": "1",
     }
     environment |= {name: os.environ[name] for name in _KEPT if name in os.environ}
-    command = [sys.executable, "-I", "-c", _PROGRAM, json.dumps([path for path in sys.path if path])]
+    command = [sys.executable, "-I", "-B", "-c", _PROGRAM, json.dumps([path for path in sys.path if path])]
     try:
         done = subprocess.run(
             command, input=model, capture_output=True, env=environment, cwd="/", timeout=START_S + 2 * limits.seconds

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from galclass.config import TrainConfig
 from galclass.errors import TrainingError
+from galclass.extras import require
 from galclass.morphology import CLASSES
 from galclass.topology.network import FullBundle
 from galclass.train.export import PixelScale
@@ -82,12 +83,9 @@ def _body(config: TrainConfig, size_px: int) -> tuple[nn.Module, int, nn.Module 
 
 
 def _timm_body(name: str, size_px: int) -> tuple[nn.Module, int, nn.Module | None]:
-    try:
-        import timm
-    except ImportError as error:
-        raise TrainingError(
-            "timm is not installed", where="train.topology", got=_TIMM + name, advice="pip install timm"
-        ) from error
+    require("timm", what=f"train.topology = {_TIMM + name!r}")
+    import timm
+
     if name not in timm.list_models():
         raise TrainingError("timm has no such model", where="train.topology", got=name, advice="see timm.list_models()")
     sized: dict[str, Any] = {"img_size": size_px} if name.startswith(_TIMM_SIZED) else {}

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from galclass.errors import TrainingError
+from galclass.extras import require
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -77,17 +77,12 @@ def open_board(folder: Path) -> Any:
 
     Raises
     ------
-    TrainingError
+    ExtraError
         If the package is not installed.
     """
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise TrainingError(
-            "TensorBoard is not installed",
-            where="train.tensorboard",
-            advice="pip install tensorboard, or set it to false",
-        ) from error
+    require("tensorboard", what="train.tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
     return SummaryWriter(str(folder))
 
 

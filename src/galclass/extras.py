@@ -1,0 +1,61 @@
+"""What each extra of the package brings, so that whoever lacks one is told its name in one line.
+
+`pip install galclass` scores, prepares, registers and publishes; `galclass[serve]` and the like do the rest.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+from galclass.errors import ExtraError
+
+MODULES = {
+    "serve": (
+        "fastapi", "fastapi_offline", "httptools", "httpx2", "orjson", "prometheus_client", "python_multipart",
+        "uvicorn", "uvloop", "xxhash",
+    ),
+    "train": ("onnx", "torch"),
+    "evaluate": ("jinja2", "matplotlib", "scipy", "sklearn"),
+    "astro": ("astropy", "astropy_healpix"),
+    "postgres": ("psycopg",),
+    "cluster": ("ray",),
+    "timm": ("timm",),
+    "tensorboard": ("tensorboard",),
+}  # fmt: skip
+"""Extra -> modules that its distributions bring; a test compares them with pyproject.toml."""
+
+_NOT_ON_WINDOWS = {"uvloop"}
+
+
+def require(*extras: str, what: str) -> None:
+    """Check that extras are installed, before anything is begun.
+
+    Parameters
+    ----------
+    extras : str
+        Names in `MODULES`.
+    what : str
+        What needs them, as the subject of a sentence.
+
+    Raises
+    ------
+    ExtraError
+        If a module of one is not installed; names all extras that lack one.
+    """
+    lacking = {extra: [module for module in _modules(extra) if find_spec(module) is None] for extra in extras}
+    lacking = {extra: modules for extra, modules in lacking.items() if modules}
+    if lacking:
+        raise ExtraError(what, list(lacking), [name for modules in lacking.values() for name in modules])
+
+
+def missing_extra(error: ModuleNotFoundError, what: str) -> ExtraError | None:
+    """Return what to say of a module that could not be imported; None where no extra brings it."""
+    module = (error.name or "").partition(".")[0]
+    extras = [extra for extra, modules in MODULES.items() if module in modules]
+    return ExtraError(what, extras[:1], [module]) if extras else None
+
+
+def _modules(extra: str) -> tuple[str, ...]:
+    skipped = _NOT_ON_WINDOWS if sys.platform == "win32" else set()
+    return tuple(module for module in MODULES[extra] if module not in skipped)
