@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -23,6 +24,8 @@ from galclass.database import Database
 from galclass.database.schema import models
 from galclass.errors import DatabaseError
 from galclass.service import create_app
+from galclass.service.errors import RequestError, refusal_of
+from galclass.service.logs import Seldom
 from galclass.service.published import PublishedServices
 from galclass.service.state import ServiceState
 
@@ -193,3 +196,16 @@ def test_an_unexpected_error_tells_nothing_but_its_number(client: TestClient, mo
     assert answer.headers["content-security-policy"] == calm.headers["content-security-policy"]
     assert answer.headers["x-request-id"] in answer.json()["error"]["message"]
     assert answer.headers.get_list("x-request-id") == [answer.headers["x-request-id"]]
+
+
+def test_what_fails_with_every_request_is_told_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    now = [0.0]
+    seldom = Seldom(1.0, lambda: now[0])
+    assert [seldom.left_out("database") for _ in range(4)] == [0, None, None, None]
+    assert seldom.left_out("model") == 0
+    now[0] = 1.0
+    assert [seldom.left_out("database") for _ in range(2)] == [3, None]
+    with caplog.at_level(logging.INFO, "galclass.service"):
+        for code in ("overloaded", "storage_full", "not_ready"):
+            assert refusal_of(RequestError(code, "no room"), "/v1/x").status_code in (503, 507)
+    assert [record.levelname for record in caplog.records] == ["INFO"] * 3

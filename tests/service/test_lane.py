@@ -1,4 +1,4 @@
-"""Where images are scored: lone ones together, slow ones one at a time on the machine, none on the event loop."""
+"""Where images are scored: lone ones together, slow ones one at a time on the machine, only light ones on the loop."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import io
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from galclass.config import Config
 from galclass.preprocess import decode_seconds
 from galclass.scoring import Scorer
+from galclass.service import create_app, scoring
 from galclass.service import lane as lanes
 from galclass.service.errors import RequestError
-from galclass.service.lane import InTurn, SlowLane, is_quick
+from galclass.service.lane import InTurn, SlowLane, is_light, is_quick
 from galclass.service.together import Together, share
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -61,6 +64,46 @@ def test_lone_images_are_scored_in_the_quick_threads_and_slow_ones_in_the_lane(
     assert len(client.post(PATH, **several).json()["predictions"]) == 3
     assert client.post(PATH.replace("predict", "similar"), content=galaxy, headers=jpeg).status_code == 200
     assert [name.startswith("slow") for name in threads[:5]] == [True] * 5
+
+
+def test_light_images_are_scored_on_the_loop_of_a_process_with_one_core(
+    config: Config, galaxy: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+    score = Scorer.score
+
+    def noted(self: Scorer, *arguments, **options):
+        threads.append(threading.current_thread().name)
+        return score(self, *arguments, **options)
+
+    monkeypatch.setattr(Scorer, "score", noted)
+    png = io.BytesIO()
+    Image.open(io.BytesIO(galaxy)).resize((64, 64)).save(png, "PNG")
+    with TestClient(create_app(replace(config, serve=replace(config.serve, threads=1)))) as client:
+
+        def place_of(image: bytes) -> str:
+            assert client.post(PATH, content=image, headers={"Content-Type": "image/jpeg"}).status_code == 200
+            return threads[-1].split("-")[0]
+
+        assert [place_of(galaxy) for _ in range(3)][0] == "scoring"  # the model has to be loaded
+        assert threads[-1].startswith("asyncio")
+        assert place_of(png.getvalue()) == "quick"  # how long it is inflated shows only while it is
+        monkeypatch.setattr(lanes, "LIGHT_DECODE_S", 0.0)
+        assert place_of(galaxy) == "quick"
+        monkeypatch.undo()
+        monkeypatch.setattr(Scorer, "score", noted)
+        monkeypatch.setattr(scoring, "_STALLED_S", 0.0)
+        assert place_of(galaxy).startswith("asyncio")
+        assert place_of(galaxy) == "quick"  # a model that kept the loop once never does again
+
+
+def test_an_image_is_light_by_its_size_and_work(galaxy: bytes) -> None:
+    large = io.BytesIO()
+    Image.new("RGB", (1200, 1200)).save(large, "JPEG")
+    assert is_light(galaxy)
+    assert not is_light(galaxy + bytes(lanes.LIGHT_BYTES))
+    assert not is_light(large.getvalue())
+    assert not is_light(b"no image")
 
 
 def test_a_slow_image_keeps_its_place_among_quick_ones(galaxies: dict[str, bytes], monkeypatch) -> None:
@@ -169,6 +212,27 @@ def test_what_arrives_together_runs_together_and_keys_take_turns() -> None:
     mixed = [("a", n) for n in range(16)] + [("b", 16)]
     assert [key for key, _ in rounds_of(mixed)] == ["a", "b", "a"]
     assert [len(some) for _, some in rounds_of([("a", n) for n in range(16)], rounds=2)] == [8, 8]
+
+
+def test_a_round_waits_for_those_whose_clients_answer_at_once() -> None:
+    ran: list[int] = []
+
+    async def run(_: str, some: list[int]) -> list[int]:
+        ran.append(len(some))
+        return some
+
+    async def client(together: Together[str, int, int], turns: int) -> None:
+        for item in range(3):
+            for _ in range(turns):  # from the response to the next request
+                await asyncio.sleep(0)
+            await together.add("a", item)
+
+    async def scenario() -> None:
+        together: Together[str, int, int] = Together(run, lambda _: 8, 1, 1000)
+        await asyncio.gather(*(client(together, turns) for turns in (0, 1, 2, 2)))
+
+    asyncio.run(scenario())
+    assert ran == [4, 4, 4]
 
 
 def test_a_failed_round_fails_its_items_and_no_others() -> None:

@@ -185,6 +185,13 @@ LINES = {
     "authority of a tunnel": (line(b"CONNECT localhost:80 HTTP/1.1"), REFUSED),
     "path of a tunnel": (line(b"CONNECT /healthz HTTP/1.1"), REFUSED),
     "whole address": (line(b"GET http://localhost/healthz HTTP/1.1"), [OK, FOUND]),
+    "whole address in capitals": (line(b"GET http://LOCALHOST/healthz HTTP/1.1"), [OK, FOUND]),
+    "whole address of another host": (line(b"GET http://evil.example/healthz HTTP/1.1"), REFUSED),
+    "whole address of another port": (line(b"GET http://localhost:81/healthz HTTP/1.1"), REFUSED),
+    "whole address with a user": (line(b"GET http://a@localhost/healthz HTTP/1.1"), REFUSED),
+    "whole address without a host": (line(b"GET http:///healthz HTTP/1.1"), REFUSED),
+    "whole address in 1.0": (b"GET http://localhost/healthz HTTP/1.0\r\n\r\n", [OK]),
+    "whole address of another host in 1.0": (b"GET http://evil.example/healthz HTTP/1.0\r\n\r\n", [421]),
     "bare newline": (b"GET /healthz HTTP/1.1\n" + HOST + b"\r\n", REFUSED),
     "bare newlines": (b"GET /healthz HTTP/1.1\nHost: localhost\n\n", REFUSED),
 }

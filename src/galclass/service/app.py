@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
 from galclass import __version__
@@ -17,6 +18,7 @@ from galclass.service.connections import CONNECTIONS, Connections
 from galclass.service.docs_page import install_docs
 from galclass.service.errors import install_handlers
 from galclass.service.gate import Gate, Hosts
+from galclass.service.lean import LeanRoutes
 from galclass.service.metrics import FLUSH_S, Metrics
 from galclass.service.observe import Observe
 from galclass.service.sending import Responses
@@ -73,6 +75,7 @@ def create_app(config: Config) -> FastAPI:
     app.state.api_routes = [route for router in _ROUTERS for route in router.routes]
     app.router.routes.extend(app.state.api_routes)  # include_router would search twice for every request
     app.mount("/", StaticFiles(directory=web_folder(), html=True, check_dir=False), name="page")
+    app.add_middleware(LeanRoutes, routes=[route for route in predict.router.routes if isinstance(route, APIRoute)])
     app.add_middleware(Gate, hosts=Hosts(settings.host, settings.allowed_hosts))
     app.add_middleware(Observe, watch=state.watch, responses=Responses())
     return app

@@ -24,6 +24,9 @@ CONNECTIONS = "connections"
 REFUSAL = "refusal"
 """Key under which the state of a request holds code and message of its refusal."""
 
+TARGET = "target"
+"""Key under which the state of a request holds its target as it was sent: a path, or a whole URL."""
+
 MAX_HEADER_BYTES = 32 * 1024
 """Request line and headers together; browsers and proxies stay far below."""
 

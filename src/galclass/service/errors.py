@@ -17,6 +17,7 @@ from starlette.routing import Match
 
 from galclass.errors import CutoutError, DatabaseError, GalclassError, ServiceError
 from galclass.service.headers import security_headers
+from galclass.service.logs import Seldom
 
 log = logging.getLogger("galclass.service")
 
@@ -72,6 +73,12 @@ STATUS: Mapping[str, int] = {
 
 RETRY_AFTER_S = 1
 """Seconds after which a refused client may try again, for 429 and 503."""
+
+
+_EXPECTED = frozenset({"overloaded", "not_ready", "storage_full"})
+"""Codes of the server's own that say nothing new with each request."""
+
+_failures = Seldom(1.0)
 
 
 class RequestError(ServiceError):
@@ -148,12 +155,22 @@ def refusal_of(error: GalclassError, path: str) -> JSONResponse:
     """Give the response of an error of ours; what is the server's fault goes to the log."""
     status = status_of(error)
     if status >= 500:
-        log.error("request failed", extra={"code": error.code, "path": path, "reason": str(error)})
+        _log_failure(error, path)
     message = told(error) if error.code == DatabaseError.code else str(error)
     field = "img" if isinstance(error, CutoutError) else getattr(error, "field", None)
     response = error_response(error.code, message, field, status=status)
     response.headers.update(getattr(error, "headers", {}))
     return response
+
+
+def _log_failure(error: GalclassError, path: str) -> None:
+    if error.code in _EXPECTED:
+        log.info("request refused", extra={"code": error.code, "path": path, "reason": str(error)})
+        return
+    left_out = _failures.left_out(error.code)
+    if left_out is not None:
+        facts = {"code": error.code, "path": path, "reason": str(error), "left_out": left_out}
+        log.error("request failed", extra=facts)
 
 
 async def _invalid_request(_: Request, error: Exception) -> JSONResponse:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from galclass.errors import ServiceError
-from galclass.service.connections import MAX_HEADER_BYTES, REFUSAL
+from galclass.service.connections import MAX_HEADER_BYTES, REFUSAL, TARGET
 from galclass.service.errors import RequestError, refusal_of
 
 _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})
@@ -113,6 +113,11 @@ class Gate:
                 found[name] = value
         if size > MAX_HEADER_BYTES:
             return _last("headers_too_large", "the headers are too large")
+        target = scope.get("state", {}).get(TARGET, b"/")
+        if target[:1] not in b"/*":  # a whole URL names a host, as the header does
+            authority = _authority(target)
+            if found.setdefault(b"host", authority).lower() != authority:
+                return _last("bad_http", "the target and the host header name two hosts")
         return _framing(scope["http_version"], found) or self._host(scope, found) or self._origin(scope, found)
 
     def _host(self, scope: Scope, found: dict[bytes, bytes]) -> RequestError | None:
@@ -170,6 +175,11 @@ def _framing(version: str, found: dict[bytes, bytes]) -> RequestError | None:
     if coding.strip().lower() != b"chunked" or b"content-length" in found or version == "1.0":
         return _last("bad_http", "the length of the body is ambiguous")
     return None
+
+
+def _authority(target: bytes) -> bytes:
+    """Return host and port of a target that is a whole URL, in lower case."""
+    return target.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0].lower()
 
 
 def _last(code: str, message: str) -> RequestError:

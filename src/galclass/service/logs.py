@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from time import monotonic
 
 _FIELDS = (
     "request_id",
@@ -20,7 +23,35 @@ _FIELDS = (
     "job",
     "actor",
     "subject",
+    "left_out",
 )
+
+
+class Seldom:
+    """Lets one record of a kind through at a time, so that what fails with every request does not fill the log.
+
+    Parameters
+    ----------
+    seconds : float
+        Time in which no other of its kind passes.
+    clock : callable
+        Gives seconds.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._last: dict[str, tuple[float, int]] = {}
+
+    def left_out(self, kind: str) -> int | None:
+        """Return how many of a kind were left out since the last that passed, or None if this one is, too."""
+        now = self._clock()
+        passed_at, count = self._last.get(kind, (-math.inf, 0))
+        if now - passed_at < self._seconds:
+            self._last[kind] = passed_at, count + 1
+            return None
+        self._last[kind] = now, 0
+        return count
 
 
 class JsonFormatter(logging.Formatter):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Receive, Scope, Send
 
 from galclass.service.auth import READER
 from galclass.service.errors import RequestError
@@ -31,32 +28,10 @@ from galclass.service.outputs import (
 from galclass.service.schemas import Explanation, NeighbourList, PredictionList, PredictionRecord
 from galclass.service.state import state_of
 
-
-class LeanRoute(APIRoute):
-    """A route that is a plain ASGI app around its endpoint where there is no query to check.
-
-    Checking what is not there, and two exit stacks for dependencies that it does not have, take FastAPI longer than
-    everything else around the scorer. Its refusals are answered by the app's handlers, as everyone's.
-    """
-
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        super().__init__(path, endpoint, **options)
-        checked = self.app
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["query_string"]:
-                await checked(scope, receive, send)
-                return
-            response: Response = await endpoint(Request(scope, receive, send), **scope["path_params"])
-            await response(scope, receive, send)
-
-        self.app = app
-
-
 MAX_SALIENCY = 8
 """Images of one request that get a map: each takes 65 runs of the model."""
 
-router = APIRouter(tags=["predict"], route_class=LeanRoute)
+router = APIRouter(tags=["predict"])
 
 Name = Annotated[str, Path(description="Service name", max_length=64)]
 Version = Annotated[str, Path(description='Version such as "1.0", or an alias such as "latest"', max_length=64)]

@@ -11,7 +11,15 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from galclass.service.connections import CONNECTIONS, MAX_HEADER_BYTES, REFUSAL, Clock, Connections, PoliteTransport
+from galclass.service.connections import (
+    CONNECTIONS,
+    MAX_HEADER_BYTES,
+    REFUSAL,
+    TARGET,
+    Clock,
+    Connections,
+    PoliteTransport,
+)
 
 HEADER_TIMEOUT_S = 10.0
 """Longest time from the first byte of a request to the end of its headers, from connecting to that byte, and for the
@@ -120,6 +128,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self._switches:
             self._awaits_headers = False
             self._clock.stop()
+            self.scope["state"][TARGET] = self.url
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

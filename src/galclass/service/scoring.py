@@ -1,7 +1,8 @@
-"""Where a request's images are scored: never on the event loop.
+"""Where a request's images are scored.
 
-Lone images go through the threads of the quick pool, those that wait scored together; images of larger requests
-through the pool; an image whose decode is expected to take long through the slow lane.
+Lone images that wait are scored together: light ones for a quick model on the event loop, where the process has one
+core and a thread would only cost a hand-over; the others in the threads of the quick pool. Images of larger requests
+go through the pool, and an image whose decode is expected to take long through the slow lane.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 from galclass.scoring import Prediction
 from galclass.service.inputs import ImageInput
-from galclass.service.lane import SlowLane, is_quick
+from galclass.service.lane import SlowLane, is_light, is_quick
 from galclass.service.metrics import Metrics
 from galclass.service.models import LoadedModels
 from galclass.service.pool import ScoringPool
@@ -20,12 +21,15 @@ from galclass.service.published import PublishedService
 from galclass.service.together import Together
 
 QUICK_S = 0.006
-"""Mean processor time for one image up to which a model may use the quick pool."""
+"""Mean processor time for one image up to which a model may use the quick pool or the event loop."""
 
 _SMALL_BYTES = 256 * 1024
 _MOST_TOGETHER = 8
-_TOGETHER_S = 0.02
+_TOGETHER_S = 0.03
 """Images of waiting requests that are scored at one time, and the time that may take."""
+
+_STALLED_S = 0.1
+"""Processor time of a round on the event loop after which a model is never run there again: its runs are not alike."""
 
 _WEIGHT = 0.05
 """Weight of the newest time in the running mean."""
@@ -70,8 +74,12 @@ class ImageScoring:
         self._lane = lane
         self._metrics = metrics
         self._seconds: dict[str, float] = {}
+        self._one_core = quick.threads == 1
+        self._stalled: set[str] = set()
+        waiting = quick.max_waiting * _MOST_TOGETHER
+        self._here: Together[_Kind, ImageInput, Prediction] = Together(self._round_here, self._most, 1, waiting)
         self._together: Together[_Kind, ImageInput, Prediction | None] = Together(
-            self._round, self._most, quick.threads, quick.max_waiting * _MOST_TOGETHER
+            self._round, self._most, quick.threads, waiting
         )
 
     async def score(
@@ -86,7 +94,9 @@ class ImageScoring:
         """
         kind = _Kind(service, frame_px)
         partly: Partly = []
-        if len(images) == 1 and len(images[0].data) <= _SMALL_BYTES:
+        if len(images) == 1 and self._may_run_here(kind) and is_light(images[0].data):
+            partly.append(await self._here.add(kind, images[0]))
+        elif len(images) == 1 and len(images[0].data) <= _SMALL_BYTES:
             partly.append(await self._together.add(kind, images[0]))
         else:
             for start in range(0, len(images), _IMAGES_A_JOB):
@@ -99,6 +109,13 @@ class ImageScoring:
             self._metrics.count_image(service.record.name, prediction.error.code if prediction.error else "ok")
         return predictions
 
+    async def _round_here(self, kind: _Kind, images: list[ImageInput]) -> list[Prediction]:
+        started = thread_time()
+        predictions = self._job(kind, images)
+        if thread_time() - started > _STALLED_S:
+            self._stalled.add(kind.service.model.sha256)
+        return predictions
+
     async def _round(self, kind: _Kind, images: list[ImageInput]) -> Partly:
         pool = self._quick if self._is_quick(kind) else self._pool
         return await pool.run(self._quick_ones, kind, images)
@@ -106,6 +123,9 @@ class ImageScoring:
     def _most(self, kind: _Kind) -> int:
         """Return how many images may be scored at one time."""
         return max(1, min(_MOST_TOGETHER, int(_TOGETHER_S / self._mean(kind))))
+
+    def _may_run_here(self, kind: _Kind) -> bool:
+        return self._one_core and self._is_quick(kind) and kind.service.model.sha256 not in self._stalled
 
     def _is_quick(self, kind: _Kind) -> bool:
         return self._mean(kind) <= QUICK_S and self._models.has(kind.service.model)

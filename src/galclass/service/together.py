@@ -17,6 +17,10 @@ Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_TURNS = 3
+"""Turns of the event loop before a round begins. In one a response is sent, in the next what its client sends now is
+read, in the third its request comes here: begun at once, rounds were half as large and a third slower an image."""
+
 
 class Together(Generic[Key, Item, Result]):
     """Forms rounds of items of one key; belongs to one event loop.
@@ -45,6 +49,7 @@ class Together(Generic[Key, Item, Result]):
         self._free = rounds
         self._max_waiting = max_waiting
         self._count = 0
+        self._starts = False
         self._waiting: dict[Key, deque[tuple[Item, asyncio.Future[Result]]]] = {}  # in the order of their turns
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -60,11 +65,23 @@ class Together(Generic[Key, Item, Result]):
             raise RequestError("overloaded", "the server has as much work as it takes", advice="try again shortly")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        if not self._waiting:
-            loop.call_soon(self._start)  # after the other requests that arrived with this one
+        self._soon(loop)
         self._waiting.setdefault(key, deque()).append((item, future))
         self._count += 1
         return await future
+
+    def _soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin rounds once the requests that have arrived by now are here, too."""
+        if not self._starts:
+            self._starts = True
+            loop.call_soon(self._turn, loop, _TURNS)
+
+    def _turn(self, loop: asyncio.AbstractEventLoop, left: int) -> None:
+        if left:
+            loop.call_soon(self._turn, loop, left - 1)
+        else:
+            self._starts = False
+            self._start()
 
     def _start(self) -> None:
         """Begin as many rounds as may run."""
@@ -97,7 +114,8 @@ class Together(Generic[Key, Item, Result]):
                 raise
         finally:
             self._free += 1
-            self._start()
+            if self._waiting:
+                self._soon(asyncio.get_running_loop())
 
 
 def share(waiting: int, most: int) -> int:
