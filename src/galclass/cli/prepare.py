@@ -22,7 +22,7 @@ from galclass.config import Config
 @cluster_option
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
 @click.pass_context
-def prepare(ctx: click.Context, config: Config, cluster: str | None, progress: bool, **named: str | None) -> None:
+def prepare(ctx: click.Context, /, config: Config, cluster: str | None, progress: bool, **named: str | None) -> None:
     """Cut every image of the sources, split the objects, and write the prepared/ folder of the workspace.
 
     A second run does nothing; an interrupted one goes on where it stopped. Files and catalog rows that
