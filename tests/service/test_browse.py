@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from galclass.config import Config
 from galclass.database import Database, Images, NewImage, score_pending
+from galclass.service.label_words import classes_of, label_words
 
 
 def test_an_image_comes_back_as_it_was_added(client: TestClient, galaxies: dict[str, bytes]) -> None:
@@ -41,22 +42,70 @@ def test_without_a_prepared_workspace_there_are_no_examples(client: TestClient) 
     assert client.get("/v1/examples").json() == {"examples": []}
 
 
-def test_examples_take_turns_over_the_classes_and_carry_votes(config: Config, galaxies, client: TestClient) -> None:
+def write_index(config: Config, **columns: list[object]) -> None:
     folder = Path(config.workspace) / "prepared"
     folder.mkdir()
+    pyarrow.parquet.write_table(pyarrow.table(columns), folder / "index.parquet")
+
+
+def test_examples_are_drawn_in_the_proportions_of_the_test_split(config: Config, galaxies, client: TestClient) -> None:
     keys = list(galaxies)
-    rows = {
-        "object_id": [*keys, "not stored"],
-        "label": ["Sb"] * 5 + ["Er"] * 5 + ["A"],
-        "split": ["test"] * 8 + ["train"] * 2 + ["test"],
-        "t01_smooth_or_features_a01_smooth_debiased": [0.25] * 10 + [0.5],
-        "t01_smooth_or_features_a02_features_or_disk_debiased": [float("nan")] * 11,
-    }
-    pyarrow.parquet.write_table(pyarrow.table(rows), folder / "index.parquet")
-    examples = client.get("/v1/examples").json()["examples"]
-    assert [example["label"] for example in examples] == ["Er", "Sb", "Er", "Sb", "Er", "Sb", "Sb", "Sb"]
-    assert examples[0]["votes"] == {"t01_smooth_or_features_a01_smooth": 0.25}
-    assert client.get("/" + examples[0]["image"]).status_code == 200
+    write_index(
+        config,
+        object_id=[*keys, "not stored"],
+        label=["Sb2m"] * 2 + ["Sb"] * 4 + ["Er"] * 3 + ["merger", "A"],
+        split=["test"] * 9 + ["train", "test"],
+        t01_smooth_or_features_a01_smooth_debiased=[0.25] * 11,
+        t01_smooth_or_features_a02_features_or_disk_debiased=[float("nan")] * 11,
+        t07_rounded_a16_completely_round_debiased=[0.0] * 11,
+        t07_rounded_a17_in_between_debiased=[0.0] * 11,
+        t02_edgeon_a04_yes_debiased=[0.0] * 11,
+        t02_edgeon_a05_no_debiased=[1.0] * 11,
+    )
+    draws = [client.get("/v1/examples", params={"draw": n, "count": 3}).json()["examples"] for n in (0, 1, 2, 0)]
+    assert [sorted(one["classes"][0] for one in examples) for examples in draws] == [["Er", "Sb", "Sb"]] * 4
+    assert draws[0] == draws[3]
+    assert len({tuple(one["object_id"] for one in examples) for examples in draws}) > 1
+    every = client.get("/v1/examples").json()["examples"]
+    assert sorted(one["object_id"] for one in every) == sorted(keys[:9])
+    texts = {one["label"]: one["text"] for one in every}
+    assert texts["Sb2m"] == "spiral with obvious bulge, 2 arms, medium winding"
+    assert client.get("/" + every[0]["image"]).status_code == 200
+
+
+def test_questions_that_were_put_to_nobody_have_no_votes(config: Config, galaxies, client: TestClient) -> None:
+    write_index(
+        config,
+        object_id=list(galaxies)[:1],
+        label=["Sb"],
+        split=["test"],
+        t01_smooth_or_features_a01_smooth_debiased=[0.25],
+        t01_smooth_or_features_a02_features_or_disk_debiased=[float("nan")],
+        t07_rounded_a16_completely_round_debiased=[0.0],
+        t07_rounded_a17_in_between_debiased=[0.0],
+        t02_edgeon_a04_yes_debiased=[0.0],
+        t02_edgeon_a05_no_debiased=[1.0],
+    )
+    (example,) = client.get("/v1/examples").json()["examples"]
+    answered = {"t01_smooth_or_features_a01_smooth": 0.25, "t02_edgeon_a04_yes": 0.0, "t02_edgeon_a05_no": 1.0}
+    assert example["votes"] == answered
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "classes"),
+    [
+        ("SBc1t(r)", "barred spiral with just noticeable bulge, 1 arm, tight winding, ring", ["SBc"]),
+        ("Ser", "edge-on disk, rounded bulge", ["Se"]),
+        ("Sc+l", "spiral with just noticeable bulge, more than 4 arms, loose winding", ["Sc"]),
+        ("Ei(m)", "in-between smooth, merger", ["Ei"]),
+        ("smooth", "smooth", ["Er", "Ei", "Ec"]),
+        ("star_or_artifact", "star or artifact", ["A"]),
+        ("merger", "merger", []),
+        ("strange thing", "strange thing", []),
+    ],
+)
+def test_labels_are_put_in_words(label: str, text: str, classes: list[str]) -> None:
+    assert (label_words(label), list(classes_of(label))) == (text, classes)
 
 
 def test_predictions_are_paged_and_sorted(client: TestClient, galaxies: dict[str, bytes]) -> None:

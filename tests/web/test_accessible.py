@@ -30,6 +30,19 @@ def test_axe_finds_nothing_serious(browser: Any, site: Any, scheme: str, width: 
     page.locator(".card .open").first.click()
     page.locator(".explain .views img").nth(7).wait_for()
     assert axe_faults(page) == []
+    for name in ("Votes", "Similar", "Facts"):
+        page.get_by_role("tab", name=name).click()
+        page.locator(".detail:not(:has([aria-busy]))").wait_for()
+        assert axe_faults(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Grid").click()
+    page.keyboard.press("?")
+    page.locator("dialog.help").wait_for()
+    assert axe_faults(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Clear", exact=True).click()
+    page.locator(".notice").wait_for()
+    assert axe_faults(page) == []
     page.context.close()
 
 
@@ -51,9 +64,9 @@ def test_a_keyboard_alone_opens_walks_and_closes_the_details(page: Any, site: An
         if page.evaluate("() => document.activeElement.classList.contains('open')"):
             break
     page.keyboard.press("Enter")
-    first = page.locator(".detail .facts").text_content()
+    assert page.locator(".detail .position").text_content() == "1 of 3"
     page.keyboard.press("ArrowRight")
-    assert page.locator(".detail .facts").text_content() != first
+    assert page.locator(".detail .position").text_content() == "2 of 3"
     page.keyboard.press("Escape")
     assert page.locator(".detail").is_hidden()
     assert page.evaluate("() => document.activeElement.classList.contains('open')")

@@ -54,8 +54,9 @@ def test_object_ids_are_never_markup(page: Any) -> None:
     page.on("dialog", lambda dialog: pytest.fail("a script ran"))
     open_view(page, "Catalog")
     page.get_by_role("button", name=HOSTILE_ID).click()
-    assert page.locator(".detail .facts").text_content().count(HOSTILE_ID) == 1
     page.locator(".explain .views img").nth(7).wait_for()
+    page.get_by_role("tab", name="Facts").click()
+    assert HOSTILE_ID in page.locator(".detail .facts").text_content()
     assert page.locator("img[onerror]").count() == 0
 
 
@@ -90,14 +91,6 @@ def test_a_label_by_hand_is_stored_with_a_token_alone(page: Any, site: Any) -> N
     answer = page.request.get(f"{site.url}v1/labels?object_id={object_id}").json()
     assert answer[0]["label"] == "Sb"
     assert answer[0]["labelled_by"] == "admin-of-test"
-
-
-def test_the_details_explain_the_answer(page: Any) -> None:
-    open_view(page, "Catalog")
-    page.locator(".listing .as-link").first.click()
-    page.locator(".explain .views img").nth(7).wait_for()
-    assert "eight turned and mirrored views" in page.locator(".explain").text_content()
-    assert page.locator(".heat").evaluate("image => image.complete && image.naturalWidth > 0")
 
 
 def test_a_model_shows_its_matrix_card_and_hash(page: Any) -> None:

@@ -18,6 +18,7 @@ from galclass.service import schemas
 from galclass.service.access import Publisher, Reader
 from galclass.service.catalog import HUMAN, MAX_PAGE_SIZE, VOTES, CatalogQuery, find_predictions, parse_cone
 from galclass.service.errors import RequestError
+from galclass.service.examples import MAX_COUNT
 from galclass.service.json_body import LabelBody, described
 from galclass.service.openapi import responses
 from galclass.service.outputs import JSON, choose_media_type, matches, table_response
@@ -39,10 +40,16 @@ _COLUMNS = (
 _A_DAY = "private, max-age=86400"
 
 
-@router.get("/v1/examples", summary="Galaxies to try", responses=responses(401, 429, 503))
-def list_examples(request: Request, _: Reader) -> schemas.ExampleList:
-    """Give galaxies of the prepared test split with the volunteers' votes, one class after another."""
-    return schemas.ExampleList(examples=[schemas.Example(**one) for one in state_of(request).examples.all()])
+@router.get("/v1/examples", summary="Galaxies to try", responses=responses(401, 422, 429, 503))
+def list_examples(
+    request: Request,
+    _: Reader,
+    draw: Annotated[int, Query(ge=0, le=1_000_000, description="Which draw; each is the same every time")] = 0,
+    count: Annotated[int, Query(ge=1, le=MAX_COUNT)] = 24,
+) -> schemas.ExampleList:
+    """Return a random draw of the prepared test split, every class in proportion, with the volunteers' votes."""
+    examples = state_of(request).examples.draw(draw, count)
+    return schemas.ExampleList(examples=[schemas.Example(**one) for one in examples])
 
 
 @router.get(

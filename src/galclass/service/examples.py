@@ -1,10 +1,11 @@
-"""Galaxies to try: some of the prepared test split, one class after another, with the volunteers' votes.
+"""Galaxies to try: a stratified random draw of the prepared test split, with the volunteers' votes.
 
 Takes the workspace's prepared/index.parquet and the images in the database, gives examples.
 """
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 from math import isfinite
 from pathlib import Path
@@ -14,15 +15,17 @@ from sqlalchemy import select
 
 from galclass.database import Database
 from galclass.database.schema import images
-from galclass.morphology import CLASSES, QUESTIONS
+from galclass.morphology import QUESTIONS
+from galclass.service.label_words import classes_of, label_words
 
-COUNT = 24
-"""Examples in all."""
+MAX_COUNT = 100
+"""Examples in one draw, at most."""
 
 _SPLIT = "test"
-_ANSWERS = tuple(column for question in QUESTIONS.values() for column in question.columns)
 _SUFFIXES = ("_debiased", "_weighted_fraction", "_fraction")
 _DIGITS = 4
+
+Row = dict[str, Any]
 
 
 class Examples:
@@ -39,16 +42,27 @@ class Examples:
         self._database = database
         self._index = index
         self._read_at: float | None = None
-        self._examples: list[dict[str, Any]] = []
+        self._rows: list[Row] = []
         self._labels: dict[str, str] = {}
 
-    def all(self) -> list[dict[str, Any]]:
-        """Give the examples that have an image in the database."""
+    def draw(self, number: int, count: int) -> list[dict[str, Any]]:
+        """Return examples that have an image in the database, in random order.
+
+        Every class of the test split takes part in proportion to its objects (the largest remainders fill up), so
+        that a model agrees with the volunteers on the examples about as often as on the whole split.
+
+        Parameters
+        ----------
+        number : int
+            Which draw; each is the same every time.
+        count : int
+            Examples; fewer where the split has fewer.
+        """
         self._refresh()
-        return self._examples
+        return [_example(row) for row in stratified(self._stored_rows(), count, seed=number)]
 
     def labels(self) -> dict[str, str]:
-        """Give what the volunteers said of each object of the test split."""
+        """Return what the volunteers said of each object of the test split."""
         self._refresh()
         return self._labels
 
@@ -57,34 +71,46 @@ class Examples:
             changed_at = self._index.stat().st_mtime
         except OSError:
             return
-        if changed_at != self._read_at or not self._examples:
-            rows = _read_index(self._index)
-            self._labels = {row["object_id"]: row["label"] for row in rows if row["label"]}
-            self._examples = self._choose(rows)
+        if changed_at != self._read_at:
+            self._rows = _read_index(self._index)
+            self._labels = {row["object_id"]: row["label"] for row in self._rows if row["label"]}
             self._read_at = changed_at
 
-    def _choose(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        stored = self._stored([row["object_id"] for row in rows])
-        by_label: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for row in rows:
-            if row["object_id"] in stored:
-                by_label[row["label"]].append(row)
-        ordered = [by_label[label] for label in sorted(by_label, key=_class_order)]
-        turns = max((len(group) for group in ordered), default=0)
-        chosen = [group[turn] for turn in range(turns) for group in ordered if turn < len(group)]
-        return [_example(row) for row in chosen[:COUNT]]
-
-    def _stored(self, object_ids: list[str]) -> set[str]:
+    def _stored_rows(self) -> list[Row]:
+        if not self._rows:
+            return []
         with self._database.read() as connection:
             with_bytes = select(images.c.object_id).where(images.c.img.is_not(None))
-            return set(connection.execute(with_bytes).scalars()) & set(object_ids)
+            stored = set(connection.execute(with_bytes).scalars())
+        return [row for row in self._rows if row["object_id"] in stored]
 
 
-def _class_order(label: str) -> tuple[int, str]:
-    return (CLASSES.index(label) if label in CLASSES else len(CLASSES), label)
+def stratified(rows: list[Row], count: int, *, seed: int) -> list[Row]:
+    """Draw rows at random, every class in proportion to its rows.
+
+    Parameters
+    ----------
+    rows : list of dict
+        With `label`; rows whose label stands for the same classes are one stratum.
+    count : int
+    seed : int
+    """
+    chosen = random.Random(seed)  # noqa: S311  # a draw that can be repeated, not a secret
+    strata: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        strata[classes_of(row["label"])].append(row)
+    count = min(count, len(rows))
+    shares = {key: count * len(members) / len(rows) for key, members in strata.items()}
+    sizes = {key: int(share) for key, share in shares.items()}
+    remainders = sorted(shares, key=lambda key: (sizes[key] - shares[key], key))
+    for key in remainders[: count - sum(sizes.values())]:
+        sizes[key] += 1
+    drawn = [row for key, members in strata.items() for row in chosen.sample(members, sizes[key])]
+    chosen.shuffle(drawn)
+    return drawn
 
 
-def _read_index(path: Path) -> list[dict[str, Any]]:
+def _read_index(path: Path) -> list[Row]:
     import pyarrow.compute
     import pyarrow.parquet
 
@@ -93,25 +119,34 @@ def _read_index(path: Path) -> list[dict[str, Any]]:
     table = pyarrow.parquet.read_table(path, columns=[name for name in columns if name in known])
     if "split" in known:
         table = table.filter(pyarrow.compute.equal(table["split"], _SPLIT))
-    rows: list[dict[str, Any]] = table.sort_by("object_id").to_pylist()
+    rows: list[Row] = table.sort_by("object_id").to_pylist()
     return [{**row, "label": str(row.get("label") or "")} for row in rows]
 
 
-def _example(row: dict[str, Any]) -> dict[str, Any]:
+def _example(row: Row) -> dict[str, Any]:
     return {
         "object_id": row["object_id"],
         "label": row["label"] or None,
+        "text": label_words(row["label"]),
+        "classes": list(classes_of(row["label"])),
         "image": f"v1/images/{row['object_id']}",
         "votes": _votes(row),
     }
 
 
-def _votes(row: dict[str, Any]) -> dict[str, float]:
-    votes = {}
-    for answer in _ANSWERS:
-        for suffix in _SUFFIXES:
-            value = row.get(answer + suffix)
-            if value is not None and isfinite(value):
-                votes[answer] = round(float(value), _DIGITS)
-                break
+def _votes(row: Row) -> dict[str, float]:
+    """Return the fractions of the questions that somebody answered; a question of zeros was put to nobody."""
+    votes: dict[str, float] = {}
+    for question in QUESTIONS.values():
+        told = {answer: _fraction(row, answer) for answer in question.columns}
+        if any(told.values()):
+            votes |= {answer: round(value, _DIGITS) for answer, value in told.items() if value is not None}
     return votes
+
+
+def _fraction(row: Row, answer: str) -> float | None:
+    for suffix in _SUFFIXES:
+        value = row.get(answer + suffix)
+        if value is not None and isfinite(value):
+            return float(value)
+    return None

@@ -1,4 +1,4 @@
-"""One image explained: the cutout the model sees, where it looked, and its answer to the eight views."""
+"""One image explained: the cutout the model sees, where it looked, and its answers to that image turned and changed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from galclass.morphology import CLASSES
 from galclass.preprocess import cutout
 from galclass.scoring import Scorer
 from galclass.service.saliency import Pixels, Probabilities, cutout_png, eight_views, heat_png, occlusion_map
+from galclass.service.variations import variations
 
 _DIGITS = 6
+_SAME = 1e-4
+"""Largest difference of probabilities between views that arithmetic alone makes."""
 
 
 def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -> dict[str, Any]:
@@ -35,12 +38,17 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
     """
     pixels = cutout(data, scorer.parameters, frame_px=frame_px, limits=scorer.limits)
     views = eight_views(pixels)
-    outputs = scorer.score_cutouts(np.stack([view for _, _, view in views]))
+    changed = variations(data, scorer.parameters, frame_px, scorer.limits)
+    outputs = scorer.score_cutouts(np.stack([view for _, _, view in views] + [one.pixels for one in changed]))
+    answers = outputs.probabilities
     positions = scorer.classes_of(outputs)
     classes = [CLASSES[position] for position in positions]
+    turned = answers[: len(views)]
+    (prediction,) = scorer.score([data], object_ids=[object_id], frame_px=frame_px)
     return {
         "object_id": object_id,
         "predicted_class": classes[0],
+        "prediction": prediction.as_json(),
         "cutout": _text(cutout_png(pixels)),
         "saliency": _text(heat_png(occlusion_map(pixels, _score_of(scorer), int(positions[0])))),
         "views": [
@@ -48,13 +56,22 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
                 "angle_deg": angle_deg,
                 "mirrored": mirrored,
                 "png": _text(cutout_png(view, 96)),
-                "predicted_class": cls,
-                "probabilities": dict(zip(CLASSES, answer.round(_DIGITS).tolist(), strict=True)),
+                **_answer(answer, cls),
             }
-            for (angle_deg, mirrored, view), answer, cls in zip(views, outputs.probabilities, classes, strict=True)
+            for (angle_deg, mirrored, view), answer, cls in zip(views, turned, classes, strict=False)
+        ],
+        "turning_changes": bool(np.abs(turned - turned[0]).max() > _SAME),
+        "variations": [
+            {"kind": one.kind, "text": one.text, "png": _text(cutout_png(one.pixels, 96)), **_answer(answer, cls)}
+            for one, answer, cls in zip(changed, answers[len(views) :], classes[len(views) :], strict=True)
         ],
         "model": {"name": scorer.model.name, "version": scorer.model.version, "sha256": scorer.model.sha256},
     }
+
+
+def _answer(probabilities: Probabilities, cls: str) -> dict[str, Any]:
+    rounded = probabilities.round(_DIGITS).tolist()
+    return {"predicted_class": cls, "probabilities": dict(zip(CLASSES, rounded, strict=True))}
 
 
 def saliency_png(scorer: Scorer, data: bytes, frame_px: int | None) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from galclass.database.model_figures import Accuracy, accuracies, accuracy_of
 from galclass.database.models import ModelInfo
 from galclass.database.references import Reference
 from galclass.database.services import LATEST, ServiceRecord
@@ -168,8 +169,12 @@ def service_openapi(request: Request, _: Reader, name: Name, version: Version) -
 @router.get("/v1/models", summary="List models", responses=responses(401, 429, 503))
 def list_models(request: Request, _: Reader) -> schemas.ModelList:
     """Give every version of every model."""
-    infos = state_of(request).registry.list()
-    return schemas.ModelList(models=[schemas.ModelSummary(**_summary(info)) for info in infos])
+    state = state_of(request)
+    measured = accuracies(state.database)
+    infos = state.registry.list()
+    return schemas.ModelList(
+        models=[schemas.ModelSummary(**_summary(info, measured.get((info.name, info.version)))) for info in infos]
+    )
 
 
 @router.get(
@@ -185,7 +190,7 @@ def show_model(request: Request, _: Reader, name: Name, version: Version) -> Res
         record = state.registry.get(f"{name}@{version}")
     moves = [vars(move) for move in state.registry.log(name)]
     detail = schemas.ModelDetail(
-        **_summary(record),
+        **_summary(record, accuracy_of(record.metrics)),
         metrics=dict(record.metrics),
         card=record.card,
         signature=record.signature.to_dict() if record.signature else {},
@@ -221,9 +226,10 @@ def service_record(state: ServiceState, record: ServiceRecord) -> schemas.Servic
     )
 
 
-def _summary(info: ModelInfo) -> dict[str, Any]:
+def _summary(info: ModelInfo, measured: Accuracy | None) -> dict[str, Any]:
     names = ("name", "version", "sha256", "created_at", "created_by")
-    return {**{name: getattr(info, name) for name in names}, "aliases": list(info.aliases)}
+    accuracy = schemas.MeasuredAccuracy(**measured._asdict()) if measured else None
+    return {**{name: getattr(info, name) for name in names}, "aliases": list(info.aliases), "accuracy": accuracy}
 
 
 def _changed(state: ServiceState, actor: Actor, action: str, record: ServiceRecord) -> ServiceRecord:

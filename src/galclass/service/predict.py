@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -12,6 +13,7 @@ from galclass.service.auth import READER
 from galclass.service.errors import RequestError
 from galclass.service.explain import explain, saliency_png
 from galclass.service.inputs import ImageInput, Inputs, too_many
+from galclass.service.label_words import label_words
 from galclass.service.openapi import IMAGE_BODY, responses
 from galclass.service.outputs import (
     JSON,
@@ -26,6 +28,7 @@ from galclass.service.outputs import (
     table_response,
 )
 from galclass.service.schemas import Explanation, NeighbourList, PredictionList, PredictionRecord
+from galclass.service.similar import Found, Neighbour
 from galclass.service.state import state_of
 
 MAX_SALIENCY = 8
@@ -151,12 +154,28 @@ async def similar(
     service = await state.resolve(name, version)
     async with state.bodies.hold(request) as body:
         image = only_image(await state.inputs(body, request.headers.get("content-type", ""), None))
+        labels = await run_in_threadpool(state.examples.labels)
         found = await state.run_on(
-            image.data, lambda: state.similar.find(state.models.get(service.model), image.data, frame_px, count)
+            image.data, lambda: state.similar.find(state.models.get(service.model), image.data, frame_px, count, labels)
         )
-    labels = await run_in_threadpool(state.examples.labels)
-    places = [{**vars(one), "label": labels.get(one.object_id), "image": f"v1/images/{one.object_id}"} for one in found]
-    return JSONResponse({"similar": places})
+    return JSONResponse(neighbours(found, labels))
+
+
+def neighbours(found: Found, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the body of an answer with similar galaxies."""
+
+    def shown(one: Neighbour) -> dict[str, Any]:
+        label = labels.get(one.object_id)
+        words = label_words(label) if label else None
+        return {**vars(one), "label": label, "text": words, "image": f"v1/images/{one.object_id}"}
+
+    return {
+        "similar": [shown(one) for one in found.nearest],
+        "contrast": [
+            {"predicted_class": leaf, "nearest": [shown(one) for one in nearest]}
+            for leaf, nearest in found.by_class.items()
+        ],
+    }
 
 
 def only_image(inputs: Inputs) -> ImageInput:

@@ -170,6 +170,16 @@ class Capabilities(BaseModel):
     signature: dict[str, Any]
 
 
+class MeasuredAccuracy(BaseModel):
+    """Share of right classes on a test set, with its 95 % interval."""
+
+    table: str = Field(description='What was counted as right, such as "13 classes"')
+    count: int = Field(description="Objects of the test set")
+    accuracy: float
+    low: float
+    high: float
+
+
 class ModelSummary(BaseModel):
     """A registered version of a model."""
 
@@ -179,6 +189,7 @@ class ModelSummary(BaseModel):
     aliases: list[str]
     created_at: datetime
     created_by: str
+    accuracy: MeasuredAccuracy | None = Field(description="null where the version has no evaluation")
 
 
 class ModelList(BaseModel):
@@ -211,8 +222,10 @@ class Example(BaseModel):
 
     object_id: str
     label: str | None
+    text: str = Field(description="The label in words")
+    classes: list[str] = Field(description="Classes that agree with the label; none where it says nothing about them")
     image: str = Field(description="path of the JPEG")
-    votes: dict[str, float]
+    votes: dict[str, float] = Field(description="Fractions of the questions that somebody answered")
 
 
 class ExampleList(BaseModel):
@@ -283,14 +296,27 @@ class View(BaseModel):
     probabilities: dict[str, Probability]
 
 
+class Variation(BaseModel):
+    """A changed cutout with the model's answer to it."""
+
+    kind: Literal["shift", "zoom", "blur", "noise", "neighbours"]
+    text: str = Field(description="What was changed, in words")
+    png: str = Field(description="PNG in base64")
+    predicted_class: str
+    probabilities: dict[str, Probability]
+
+
 class Explanation(BaseModel):
     """Why the model answers as it does; pictures are PNGs in base64."""
 
     object_id: str
     predicted_class: str
+    prediction: PredictionRecord
     cutout: str
     saliency: str
     views: list[View]
+    turning_changes: bool = Field(description="Whether the answers to the eight views differ at all")
+    variations: list[Variation]
     model: ModelRef
 
 
@@ -301,13 +327,22 @@ class Neighbour(BaseModel):
     similarity: float = Field(description="Cosine of the embeddings, in [-1, 1]")
     predicted_class: str
     label: str | None = Field(description="What the volunteers said, where known")
+    text: str | None = Field(description="The label in words")
     image: str
 
 
+class ClassNeighbours(BaseModel):
+    """The most similar galaxies of one class: by the volunteers' label where there is one, else by the model."""
+
+    predicted_class: str
+    nearest: list[Neighbour]
+
+
 class NeighbourList(BaseModel):
-    """The most similar galaxies, nearest first."""
+    """The most similar galaxies, nearest first; then those of the two most probable classes."""
 
     similar: list[Neighbour]
+    contrast: list[ClassNeighbours]
 
 
 class JobRecord(BaseModel):

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from galclass.database.schema import images
 from galclass.errors import CutoutError
 from galclass.scoring import Prediction, Scorer
 from galclass.scoring.similar import directions
+from galclass.service.label_words import classes_of
 
 MAX_OBJECTS = 2000
 """Stored images that are compared; the first by object id."""
@@ -45,6 +48,13 @@ class _Index:
     directions: NDArray[np.float32]
 
 
+class Found(NamedTuple):
+    """The nearest galaxies, and the nearest of each of the two most probable classes."""
+
+    nearest: list[Neighbour]
+    by_class: dict[str, list[Neighbour]]
+
+
 class SimilarGalaxies:
     """Finds neighbours among the stored images; the index of a model is made anew once other images are stored."""
 
@@ -53,8 +63,21 @@ class SimilarGalaxies:
         self._lock = threading.Lock()
         self._indexes: OrderedDict[str, _Index] = OrderedDict()
 
-    def find(self, scorer: Scorer, data: bytes, frame_px: int | None, count: int) -> list[Neighbour]:
-        """Give the most similar stored galaxies, nearest first; the image itself is left out.
+    def find(
+        self, scorer: Scorer, data: bytes, frame_px: int | None, count: int, labels: Mapping[str, str] | None = None
+    ) -> Found:
+        """Return the most similar stored galaxies, nearest first; the image itself is left out.
+
+        Parameters
+        ----------
+        scorer : Scorer
+        data : bytes
+            JPEG, PNG or BMP file.
+        frame_px : int or None
+        count : int
+            Neighbours in all, and of each of the two most probable classes.
+        labels : mapping, optional
+            What is known of objects by id; a galaxy's class is that of its label, or else the model's.
 
         Raises
         ------
@@ -66,11 +89,15 @@ class SimilarGalaxies:
             raise CutoutError(prediction.error.code, prediction.error.message)
         index = self._index(scorer)
         if not index.object_ids:
-            return []
+            return Found([], {})
         cosines = index.directions @ _directions([prediction])[0]
         own = hashlib.sha256(data).hexdigest()
-        nearest = [row for row in np.argsort(-cosines, kind="stable") if index.sha256s[row] != own][:count]
-        return [Neighbour(index.object_ids[row], round(float(cosines[row]), 6), index.classes[row]) for row in nearest]
+        ranked = [row for row in np.argsort(-cosines, kind="stable") if index.sha256s[row] != own]
+        all_of = [Neighbour(index.object_ids[row], round(float(cosines[row]), 6), index.classes[row]) for row in ranked]
+        by_class = prediction.by_class or {}
+        first = str(prediction.predicted_class)
+        second = max((leaf for leaf in by_class if leaf != first), key=lambda leaf: by_class[leaf])
+        return Found(all_of[:count], {leaf: _of_class(all_of, leaf, labels or {}, count) for leaf in (first, second)})
 
     def _index(self, scorer: Scorer) -> _Index:
         with self._lock:
@@ -110,3 +137,14 @@ class SimilarGalaxies:
 def _directions(predictions: list[Prediction]) -> NDArray[np.float32]:
     vectors = [one.embedding for one in predictions if one.embedding is not None]
     return directions(np.stack(vectors)) if vectors else np.zeros((0, 1), np.float32)
+
+
+def _of_class(ranked: list[Neighbour], leaf: str, labels: Mapping[str, str], count: int) -> list[Neighbour]:
+    found = []
+    for one in ranked:
+        known = classes_of(labels[one.object_id]) if one.object_id in labels else ()
+        if (known or (one.predicted_class,)) == (leaf,):
+            found.append(one)
+            if len(found) == count:
+                break
+    return found

@@ -1,6 +1,7 @@
 /** The public HTTP API as functions; every failure is an ApiError (said by the server) or a ServerLost (no answer). */
 
-import { askForToken, currentToken } from "./token.js";
+import { notify } from "./notices.js";
+import { askForToken, currentToken, forgetToken } from "./token.js";
 
 /** The server refused: `message` is its own sentence. */
 export class ApiError extends Error {
@@ -20,21 +21,29 @@ export class ServerLost extends Error {
 
 const COME_BACK = new Set([429, 502, 503, 504]);
 
-/** Fetch a path below the page's own address and give the response, or throw. */
+/** Fetch a path below the page's own address and return the response, or throw. A token that is refused is forgotten. */
 export async function request(path, options = {}) {
   const token = currentToken();
-  const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
-  let response;
-  try {
-    response = await fetch(new URL(path, document.baseURI), { ...options, headers });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new ServerLost();
+  let response = await send(path, options, token);
+  if (response.status === 401 && token) {
+    forgetToken(token);
+    notify("The access token was not accepted and has been forgotten.", { key: "token" });
+    response = await send(path, options, currentToken());
   }
   if (response.ok) return response;
   if (COME_BACK.has(response.status)) throw new ServerLost(Number(response.headers.get("Retry-After")) || null);
   const body = await response.json().catch(() => ({}));
   throw new ApiError(response.status, body.error ?? {});
+}
+
+async function send(path, options, token) {
+  const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+  try {
+    return await fetch(new URL(path, document.baseURI), { ...options, headers });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServerLost();
+  }
 }
 
 /** Fetch JSON. */

@@ -14,20 +14,22 @@ export function columns(probabilities, predicted) {
   return h("div", { class: "columns", role: "img", "aria-label": `Probabilities: ${spreadInWords(probabilities)}` }, bars);
 }
 
-/** A table with one row a class; `beside` may give a second value a class, e.g. the volunteers' share. */
-export function rows(probabilities, predicted, set = [], beside = null) {
-  const body = CLASSES.map((cls) =>
+const SHOWN = 0.01; // least probability of a class that is listed before the others are asked for
+
+/** A table with one row a class; classes under 1 % that are in no set come below a fold. */
+export function rows(probabilities, predicted, set = []) {
+  const likely = CLASSES.filter((cls) => probabilities[cls] >= SHOWN || set.includes(cls) || cls === predicted);
+  const others = CLASSES.filter((cls) => !likely.includes(cls));
+  const line = (cls) =>
     h(
       "tr",
       { class: `group-${groupOf(cls)}${cls === predicted ? " chosen" : ""}` },
       h("th", { scope: "row" }, cls),
       h("td", { class: "name" }, CLASS_NAMES[cls], set.includes(cls) && h("span", { class: "in-set" }, "in set")),
-      h("td", { class: "meter", "aria-hidden": "true" },
-        h("span", { class: "bar", style: { width: `${100 * probabilities[cls]}%` } }),
-        beside && h("span", { class: "mark", style: { left: `${100 * (beside[cls] ?? 0)}%` } })),
+      h("td", { class: "meter", "aria-hidden": "true" }, h("span", { class: "bar", style: { width: `${100 * probabilities[cls]}%` } })),
       h("td", { class: "value" }, percent(probabilities[cls])),
-    ),
-  );
+    );
   const head = h("tr", {}, ["Class", "Name", "", "Probability"].map((text) => (text ? h("th", { scope: "col" }, text) : h("td"))));
-  return h("table", { class: "spread" }, h("caption", { class: "visually-hidden" }, "Probability of each class"), h("thead", {}, head), h("tbody", {}, body));
+  const table = (classes, caption) => h("table", { class: "spread" }, h("caption", { class: "visually-hidden" }, caption), h("thead", {}, head.cloneNode(true)), h("tbody", {}, classes.map(line)));
+  return [table(likely, "Probability of each class"), others.length > 0 && h("details", {}, h("summary", {}, `${others.length} classes under 1 %`), table(others, "Probability of the other classes"))];
 }

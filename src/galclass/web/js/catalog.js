@@ -4,7 +4,6 @@ import { getJson, pathOf, request } from "./api.js";
 import { Detail } from "./detail.js";
 import { h, labelled } from "./dom.js";
 import { save } from "./downloads.js";
-import { explainSections } from "./explain.js";
 import { labelSection } from "./label.js";
 import { fill, patiently } from "./loading.js";
 import { CLASSES, CLASS_NAMES, flagText, groupOf, GROUPS, GROUP_NAMES, percent } from "./morphology.js";
@@ -104,7 +103,7 @@ export function catalogView(signal) {
   let query = readAddress();
   let items = [];
   const results = h("div", { class: "results" });
-  const detail = new Detail(() => items, (item) => [labelSection(item, () => afterLabel(item)), ...explainSections(item)]);
+  const detail = new Detail(() => items, { sections: (item) => [labelSection(item, () => afterLabel(item))] });
   const afterLabel = (item) => {
     const rest = items.filter((other) => other.record && !other.label);
     if (query.unlabelled && rest.length) detail.open(rest[0]);

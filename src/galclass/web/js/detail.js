@@ -1,100 +1,117 @@
-/** Everything about one image in a dialog; arrow keys walk through the images shown. */
+/** Everything about one image in a dialog with tabs; arrow keys walk through the images shown, from anywhere in it. */
 
 import { rows } from "./bars.js";
-import { picture, remarks } from "./card.js";
+import { remarks, volunteers } from "./card.js";
 import { h } from "./dom.js";
+import { ask, lazily, similarSections, whySections } from "./explain.js";
+import { factsPanel } from "./facts.js";
 import { smallFork } from "./fork.js";
-import { CLASS_NAMES, GROUP_NAMES, percent, voteRows } from "./morphology.js";
+import { CLASS_NAMES, groupOf, GROUP_NAMES, percent } from "./morphology.js";
+import { Viewer } from "./viewer.js";
+import { votesPanel } from "./votes.js";
 
-/** Vote fractions with their 90 % intervals, grouped by question. */
-function voteTable(votes, volunteers) {
-  const given = voteRows(votes);
-  if (!given.length) return null;
-  const questions = grouped(given);
-  const tables = [...questions].map(([question, answers]) =>
-    h("table", { class: "votes" }, h("caption", {}, question), h("tbody", {}, answers.map((row) => voteRow(row, volunteers)))),
-  );
-  return h("section", {}, h("h3", {}, "Vote fractions"),
-    h("p", { class: "note" }, "Predicted debiased fractions with their 90 % interval.", volunteers ? " The tick is what the volunteers said." : ""),
-    h("div", { class: "vote-blocks" }, tables));
-}
+const TABS = ["Why", "Votes", "Similar", "Facts"];
 
-function grouped(given) {
-  const groups = new Map();
-  for (const row of given) groups.set(row.question, [...(groups.get(row.question) ?? []), row]);
-  return groups;
-}
-
-function voteRow({ stem, answer, fraction, low, high }, volunteers) {
-  const hasRange = Number.isFinite(low) && Number.isFinite(high);
-  const told = volunteers?.[stem];
-  const range = hasRange && h("span", { class: "range", style: { left: `${100 * low}%`, width: `${100 * (high - low)}%` } });
-  return h("tr", {}, h("th", { scope: "row", class: "name" }, answer),
-    h("td", { class: "meter", "aria-hidden": "true" }, range,
-      h("span", { class: "dot", style: { left: `${100 * fraction}%` } }),
-      Number.isFinite(told) && h("span", { class: "mark", style: { left: `${100 * told}%` } })),
-    h("td", { class: "value" }, percent(fraction), hasRange && h("span", { class: "interval" }, ` ${Math.round(100 * low)}–${Math.round(100 * high)}`)));
-}
-
-function facts(item) {
-  const { record } = item;
-  const model = record.model ?? {};
-  const pairs = [
-    ["File", item.name !== item.objectId && item.name],
-    ["Object", record.object_id],
-    ["Prediction set", (record.prediction_set ?? []).join(", ")],
-    ["Model", model.name && `${model.name}, version ${model.version}`],
-    ["Model sha256", model.sha256],
-    ["Volunteers", item.votes?.cls && `${item.votes.cls}${item.votes.text ? ` (${item.votes.text})` : ""}`],
-  ];
-  return h("dl", { class: "facts" }, pairs.filter(([, value]) => value).map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));
-}
+let tab = "Why"; // stays while the reader goes from image to image
 
 export class Detail {
   #item = null;
 
-  /** `neighbours()` gives the items that are shown; `extras(item)` more sections as nodes. */
-  constructor(neighbours, extras) {
+  /** `neighbours()` gives the items that are shown; `options` are {sections(item), closed(item), openId(objectId), pictureOf(item)}. */
+  constructor(neighbours, options = {}) {
     this.neighbours = neighbours;
-    this.extras = extras;
-    this.content = h("div", { class: "sheet-content" });
-    this.element = h("dialog", { class: "detail", "aria-labelledby": "detail-title" }, this.content);
-    this.element.addEventListener("keydown", (event) => this.#walk(event));
+    this.options = options;
+    this.viewer = new Viewer();
+    this.title = h("h2", { id: "detail-title", class: "class" });
+    this.position = h("span", { class: "note position" });
+    const button = (text, label, run, extra = {}) => h("button", { type: "button", class: "quiet", "aria-label": label, title: label, onclick: run, ...extra }, text);
+    this.back = button("←", "Previous image (←)", () => this.#step(-1));
+    this.on = button("→", "Next image (→)", () => this.#step(1));
+    this.tabs = TABS.map((name, index) => h("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "detail-panel", title: `${name} (${index + 1})`, onclick: () => this.#choose(name) }, name));
+    this.panel = h("div", { id: "detail-panel", role: "tabpanel", tabindex: 0 });
+    this.left = h("div", { class: "about" });
+    this.head = h("header", { class: "detail-head" }, this.title,
+      h("div", { class: "controls" }, this.position, this.back, this.on, h("button", { type: "button", class: "quiet", autofocus: true, onclick: () => this.element.close() }, "Close")),
+      h("div", { class: "tabs", role: "tablist", "aria-label": "About this image" }, this.tabs));
+    this.element = h("dialog", { class: "detail", "aria-labelledby": "detail-title" }, this.head,
+      h("div", { class: "sheet-content halves" }, h("div", { class: "left" }, this.viewer.element, this.left), this.panel));
+    this.element.addEventListener("keydown", (event) => this.#key(event));
     this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());
+    this.element.addEventListener("close", () => this.#item && options.closed?.(this.#item));
+  }
+
+  /** The item that is shown. */
+  get item() {
+    return this.#item;
   }
 
   open(item) {
-    this.#show(item);
     if (!this.element.open) this.element.showModal();
+    this.#show(item);
     this.element.scrollTop = 0;
   }
 
-  #walk(event) {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!step || event.target.matches("input, select, textarea")) return;
+  #key(event) {
+    if (event.target.matches("input:not([type=checkbox]), textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const { key } = event;
+    if (event.target.matches("select") && key.startsWith("Arrow")) return;
+    const run = {
+      ArrowLeft: () => this.#step(-1), ArrowRight: () => this.#step(1), "+": () => this.viewer.zoom(1), "-": () => this.viewer.zoom(-1),
+      i: () => this.viewer.toggleInvert(), s: () => this.viewer.nextStretch(),
+      ...Object.fromEntries(TABS.map((name, index) => [String(index + 1), () => this.#choose(name)])),
+    }[key.length === 1 ? key.toLowerCase() : key];
+    if (!run) return;
     event.preventDefault();
-    this.#step(step);
+    run();
   }
 
   #step(step) {
     const items = this.neighbours().filter((item) => item.record);
-    const next = items[items.indexOf(this.#item) + step];
+    const next = items[items.findIndex(({ key }) => key === this.#item.key) + step];
     if (next) this.#show(next);
+  }
+
+  #choose(name) {
+    tab = name;
+    this.#fillPanel();
+  }
+
+  /** Draw the shown item anew, after it changed. */
+  refresh() {
+    this.#show(this.#item);
   }
 
   #show(item) {
     this.#item = item;
     const { record } = item;
     const cls = record.predicted_class;
-    const title = h("h2", { id: "detail-title", class: `class group-${record.predicted_group}` },
-      h("span", { class: "code" }, cls), h("span", { class: "name" }, `${CLASS_NAMES[cls] ?? cls}, ${percent(record.probabilities[cls])}`));
-    const controls = h("div", { class: "controls" },
-      h("button", { type: "button", class: "quiet", onclick: () => this.#step(-1), "aria-label": "Previous image" }, "←"),
-      h("button", { type: "button", class: "quiet", onclick: () => this.#step(1), "aria-label": "Next image" }, "→"),
-      h("button", { type: "button", class: "quiet", autofocus: true, onclick: () => this.element.close() }, "Close"));
-    const left = h("div", { class: "left" }, picture(item, 424), h("p", { class: "group-line" }, `Group: ${GROUP_NAMES[record.predicted_group] ?? record.predicted_group}`), remarks(record), facts(item));
-    const right = h("div", { class: "right" }, smallFork(record.probabilities, cls), rows(record.probabilities, cls, record.prediction_set ?? []));
-    const parts = [h("header", {}, title, controls), h("div", { class: "halves" }, left, right), voteTable(record.vote_fractions, item.votes?.fractions), h("div", { class: "more" }, this.extras(item))];
-    this.content.replaceChildren(...parts.filter(Boolean));
+    this.title.className = `class group-${groupOf(cls)}`;
+    this.title.replaceChildren(h("span", { class: "code" }, cls), " ", h("span", { class: "name" }, `${CLASS_NAMES[cls] ?? cls}, ${percent(record.probabilities[cls])}`));
+    const items = this.neighbours().filter((one) => one.record);
+    const index = items.findIndex(({ key }) => key === item.key);
+    this.position.textContent = index < 0 ? "" : `${index + 1} of ${items.length}`;
+    for (const [button, there] of [[this.back, index > 0], [this.on, index >= 0 && index < items.length - 1]]) button.setAttribute("aria-disabled", String(!there)); // disabled buttons would lose the focus
+    this.viewer.show(null, "");
+    Promise.resolve(this.options.pictureOf?.(item) ?? item.url).then((url) => this.#item === item && this.viewer.show(url, `Picture of ${item.name}`));
+    this.left.replaceChildren(...[h("p", { class: "group-line" }, `Group: ${GROUP_NAMES[record.predicted_group] ?? record.predicted_group}`), volunteers(item), remarks(record), ...(this.options.sections?.(item) ?? [])].filter(Boolean));
+    this.#fillPanel();
+  }
+
+  #fillPanel() {
+    const hadFocus = this.panel.contains(document.activeElement);
+    this.tabs.forEach((button, index) => button.setAttribute("aria-selected", String(TABS[index] === tab)));
+    this.panel.setAttribute("aria-labelledby", `tab-${tab}`);
+    this.panel.dataset.tab = tab;
+    this.panel.replaceChildren(...this.#content().flat(Infinity).filter(Boolean));
+    if (hadFocus) this.panel.focus({ preventScroll: true });
+  }
+
+  #content() {
+    const item = this.#item;
+    const { record } = item;
+    if (tab === "Votes") return item.file ? votesPanel(record, item.votes?.fractions) : [lazily("stored-votes", async () => votesPanel(Object.keys(record.vote_fractions ?? {}).length ? record : (await ask(item, "explain")).prediction, item.votes?.fractions))];
+    if (tab === "Similar") return similarSections(item, this.options.openId);
+    if (tab === "Facts") return [factsPanel(item)];
+    return [h("div", { class: "spread-block" }, smallFork(record.probabilities, record.predicted_class), rows(record.probabilities, record.predicted_class, record.prediction_set ?? [])), ...whySections(item, this.options.openId)];
   }
 }

@@ -1,27 +1,32 @@
-/** Bundled sample galaxies: one click classifies them, with what the volunteers said beside. */
+/** Sample galaxies that the model never saw: one click classifies a dozen, with what the volunteers said beside. */
 
-import { ApiError, getJson, request } from "./api.js";
+import { ApiError, getJson, inWords, request } from "./api.js";
 import { h } from "./dom.js";
+import { patiently } from "./loading.js";
+import { notify } from "./notices.js";
 
 const SHOWN = 12; // examples of one click
 
-async function load({ object_id: name, label, image, votes }) {
+let draw = 0; // each click draws others
+
+async function load({ object_id: name, image, ...votes }) {
   const file = await (await request(image.replace(/^\//, ""))).blob();
-  return { file, name, framePx: null, votes: { cls: label, fractions: votes } }; // stored images are whole frames
+  return { file, name, framePx: null, votes: { text: votes.text, classes: votes.classes, fractions: votes.votes } }; // stored images are whole frames
 }
 
-/** A button that classifies the examples; it hides itself where the server has none. */
+/** A button that classifies examples: a random draw in the proportions of the test split. */
 export function exampleButton(take) {
   const button = h("button", { type: "button" }, "Try examples");
   button.addEventListener("click", async () => {
     button.disabled = true;
     try {
-      const { examples } = await getJson("v1/examples");
-      button.hidden = examples.length === 0;
-      take(await Promise.all(examples.slice(0, SHOWN).map(load)));
+      const { examples } = await patiently(() => getJson(`v1/examples?draw=${draw}&count=${SHOWN}`));
+      draw += 1;
+      if (!examples.length) notify("This server has no prepared test split to draw examples from.", { key: "examples" });
+      take(await patiently(() => Promise.all(examples.map(load))));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      button.hidden = true;
+      notify(inWords(error), { key: "examples" });
     } finally {
       button.disabled = false;
     }

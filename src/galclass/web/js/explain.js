@@ -1,16 +1,34 @@
-/** Sections of the detail view that ask the service more: where the model looked, the eight views, similar galaxies. */
+/** The tabs "Why" and "Similar": where the model looked, what changes its class, the nearest galaxies of two classes. */
 
-import { ApiError, askService, storedImage } from "./api.js";
+import { ApiError, askService, getJson, pathOf, storedImage } from "./api.js";
 import { h } from "./dom.js";
 import { fill, patiently } from "./loading.js";
 import { CLASS_NAMES, groupOf, percent } from "./morphology.js";
+import { storedPicture } from "./pictures.js";
 import { currentService } from "./service.js";
 
-async function ask(item, end) {
+const SETTLE_MS = 250; // who walks through images with the arrow keys asks for the last one alone
+const NEIGHBOURS = 8;
+
+/** Ask the model that gave the item its class: the service's version for an upload, the row's model for a stored object. */
+export async function ask(item, end) {
   item.answers ??= {};
-  item.file ??= await storedImage(item.objectId);
-  item.answers[end] ??= await askService(await currentService(), end, item);
+  item.answers[end] ??= await (item.file ? askService(item.service ?? (await currentService()), end, item) : getJson(storedPath(item, end)));
   return item.answers[end];
+}
+
+function storedPath({ objectId, record }, end) {
+  const model = `${record.model.name}@${record.model.version}`;
+  return `${pathOf("images", objectId, end)}?${new URLSearchParams({ model, ...(end === "similar" && { count: NEIGHBOURS }) })}`;
+}
+
+const models = new Map();
+
+/** A registered model with its figures; null where it is gone. */
+function modelOf({ name, version }) {
+  const path = pathOf("models", name, version);
+  if (!models.has(path)) models.set(path, patiently(() => getJson(path)).catch((error) => (error instanceof ApiError ? null : Promise.reject(error))));
+  return models.get(path);
 }
 
 const png = (text) => `data:image/png;base64,${text}`;
@@ -23,62 +41,106 @@ function cutoutFigure({ cutout, saliency }) {
     h("figcaption", {}, h("label", {}, toggle, " Show where hiding a patch lowers the probability")));
 }
 
-function viewFigure({ png: picture, predicted_class: cls, probabilities, angle_deg: angle, mirrored }) {
-  const turn = `${mirrored ? "mirrored, " : ""}${angle}°`;
-  return h("figure", { class: `turned group-${groupOf(cls)}` },
-    h("img", { src: png(picture), alt: `View turned: ${turn}`, width: 96, height: 96, loading: "lazy" }),
-    h("figcaption", {}, h("b", {}, cls), ` ${percent(probabilities[cls])}`, h("span", { class: "turn" }, turn)));
+function answerFigure({ png: picture, predicted_class: cls, probabilities }, words, first) {
+  const other = cls !== first;
+  return h("figure", { class: `turned group-${groupOf(cls)}${other ? " other" : ""}` },
+    h("img", { src: png(picture), alt: `The cutout ${words}`, width: 96, height: 96, loading: "lazy" }),
+    h("figcaption", {}, h("b", {}, cls), ` ${percent(probabilities[cls])}`, h("span", { class: "turn" }, words)));
 }
 
-function agreement(views) {
+const turn = ({ angle_deg: angle, mirrored }) => `${mirrored ? "mirrored, " : ""}turned ${angle}°`;
+
+function changesText({ predicted_class: first, variations }) {
+  const changing = variations.filter(({ predicted_class: cls }) => cls !== first);
+  if (!changing.length) return `Still ${first}, ${CLASS_NAMES[first]}, under each of ${variations.length} small changes of the picture.`;
+  return `${changing.length} of ${variations.length} small changes of the picture give another class: ${changing.map(({ text, predicted_class: cls }) => `${text} ${cls}`).join(", ")}.`;
+}
+
+function turnsText({ views, turning_changes: changes }) {
+  if (!changes) return "Turning or mirroring the picture cannot change this model’s probabilities: it is built that way.";
   const counts = new Map();
   for (const { predicted_class: cls } of views) counts.set(cls, (counts.get(cls) ?? 0) + 1);
-  const [[first]] = counts;
-  if (counts.size === 1) return `All eight turned and mirrored views give ${first}, ${CLASS_NAMES[first]}.`;
-  return `The eight turned and mirrored views differ: ${[...counts].map(([cls, count]) => `${count} give ${cls}`).join(", ")}.`;
+  return `Turned and mirrored, eight views: ${[...counts].map(([cls, count]) => `${count} ${cls}`).join(", ")}.`;
 }
 
-async function explanation(item) {
+function sensitivity(answer) {
+  const { predicted_class: first, variations, views } = answer;
+  const ordered = [...variations].sort((a, b) => (a.predicted_class === first) - (b.predicted_class === first));
+  return h("div", {}, h("p", {}, changesText(answer)), h("div", { class: "views" }, ordered.map((one) => answerFigure(one, one.text, first))),
+    h("p", { class: "note" }, turnsText(answer)),
+    answer.turning_changes && h("div", { class: "views" }, views.map((one) => answerFigure(one, turn(one), first))));
+}
+
+/** How often the model was right when it gave this class, from the confusion matrix of its evaluation. */
+export function trackRecord(metrics, cls) {
+  const table = metrics?.tables?.["13 classes"];
+  const column = table?.names?.indexOf(cls) ?? -1;
+  if (column < 0 || !table.confusion) return null;
+  const given = table.confusion.reduce((sum, row) => sum + row[column], 0);
+  return given ? `Of ${given} test galax${given === 1 ? "y" : "ies"} that this model called ${cls}, ${table.confusion[column][column]} ${table.confusion[column][column] === 1 ? "was" : "were"} ${cls} to the volunteers.` : `This model called none of its ${table.count} test galaxies ${cls}.`;
+}
+
+async function why(item) {
   const answer = await ask(item, "explain");
+  const model = await modelOf(answer.model);
+  const before = item.record.predicted_class;
+  const right = trackRecord(model?.metrics, before);
   return [
-    h("h3", {}, "What the model sees"),
-    h("div", { class: "explained" }, cutoutFigure(answer),
-      h("div", {}, h("p", {}, agreement(answer.views)), h("div", { class: "views" }, answer.views.map(viewFigure)))),
+    answer.predicted_class !== before && h("p", { class: "fault" }, `Classified anew, this image is ${answer.predicted_class}; ${before} was stored.`),
+    h("p", {}, `By ${answer.model.name}, version ${answer.model.version}. `, right),
+    h("h3", {}, "Where the model looked, and what changes the class"),
+    h("div", { class: "explained" }, cutoutFigure(answer), sensitivity(answer)),
   ];
 }
 
-function neighbourFigure({ object_id: objectId, label, similarity }, picture) {
-  return h("figure", { class: "turned" }, h("img", { src: picture, alt: "", width: 96, height: 96 }),
-    h("figcaption", {}, h("b", {}, label ?? "no label"), ` ${similarity.toFixed(2)}`, h("span", { class: "turn" }, objectId)));
+function neighbourFigure({ object_id: objectId, predicted_class: cls, label, text, similarity }, open) {
+  const name = label ?? cls;
+  const picture = storedPicture(objectId, 96);
+  return h("figure", { class: "turned" }, open ? h("button", { type: "button", class: "neighbour", "aria-label": `Open ${objectId}`, onclick: () => open(objectId) }, picture) : picture,
+    h("figcaption", {}, h("b", { title: text }, name), ` ${similarity.toFixed(2)}`, h("span", { class: "turn" }, text ? `volunteers: ${text}` : "by the model"), h("span", { class: "turn" }, objectId)));
 }
 
-async function neighbours(item) {
-  const { similar } = await ask(item, "similar");
-  const pictures = await Promise.all(similar.map(async ({ object_id: id }) => URL.createObjectURL(await storedImage(id))));
-  return [h("h3", {}, "Most similar galaxies of the sample"), h("div", { class: "views" }, similar.map((one, index) => neighbourFigure(one, pictures[index])))];
-}
-
-async function neighboursIfKnown(item) {
+/** A load that gives nothing where this model has no stored images to compare with. */
+async function ifKnown(load) {
   try {
-    return await patiently(() => neighbours(item));
+    return await load();
   } catch (error) {
-    if (error instanceof ApiError && [404, 405].includes(error.status)) return null; // this model has no index of the sample
+    if (error instanceof ApiError && [404, 405].includes(error.status)) return null;
     throw error;
   }
 }
 
-const SETTLE_MS = 250; // who walks through images with the arrow keys asks for the last one alone
-
-async function whenSettled(section, load) {
-  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-  return section.isConnected ? load() : [];
+async function contrast(item, open) {
+  const sides = (await ask(item, "similar")).contrast.filter(({ nearest }) => nearest.length);
+  if (!sides.length) return null;
+  return [h("h3", {}, "Nearest stored galaxies of the two most probable classes"),
+    h("div", { class: "sides" }, sides.map(({ predicted_class: cls, nearest }) => h("div", { class: `side group-${groupOf(cls)}` },
+      h("h4", {}, h("b", {}, cls), ` ${CLASS_NAMES[cls]}, ${percent(item.record.probabilities[cls])}`),
+      h("div", { class: "views" }, nearest.slice(0, 4).map((one) => neighbourFigure(one, open))))))];
 }
 
-/** Both sections of an item; they fill themselves. */
-export function explainSections(item) {
-  const first = h("section", { class: "explain" });
-  const second = h("section", { class: "similar" });
-  fill(first, () => whenSettled(first, () => explanation(item)));
-  fill(second, () => whenSettled(second, () => neighboursIfKnown(item)));
-  return [first, second];
+async function similar(item, open) {
+  const { similar: found } = await ask(item, "similar");
+  if (!found.length) return h("p", { class: "note" }, "No other stored galaxy to compare with.");
+  return [h("h3", {}, "Most similar stored galaxies"), h("div", { class: "views" }, found.map((one) => neighbourFigure(one, open)))];
+}
+
+/** A section that fills itself once the reader stays. */
+export function lazily(kind, load, signal = null) {
+  const section = h("section", { class: kind });
+  fill(section, async () => {
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    return section.isConnected ? load() : [];
+  }, signal);
+  return section;
+}
+
+/** The sections of the tab "Why"; `open(objectId)` shows a neighbour where there is a place to. */
+export function whySections(item, open = null) {
+  return [lazily("explain", () => why(item)), lazily("contrast", () => ifKnown(() => contrast(item, open)))];
+}
+
+/** The section of the tab "Similar". */
+export function similarSections(item, open = null) {
+  return [lazily("similar", () => ifKnown(() => similar(item, open)).then((nodes) => nodes ?? h("p", { class: "note" }, "This model cannot compare images.")))];
 }

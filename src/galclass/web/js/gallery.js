@@ -2,19 +2,22 @@
 
 import { h } from "./dom.js";
 
-const CARD_WIDTH = 300; // smallest width in px
-const CARD_HEIGHT = 428; // px, as in style.css
-const GAP = 16; // px
-const MARGIN_ROWS = 2; // rows kept above and below the window
+/** Sizes in px of what is drawn: the smallest width, the height as in the style sheet, the gap between two. */
+export const SIZES = { cards: { width: 300, height: 428, gap: 16 }, grid: { width: 104, height: 134, gap: 8 } };
+
+const MARGIN_PX = 900; // kept above and below the window
 
 export class Gallery {
   #items = [];
   #drawn = new Map();
 
-  constructor(drawCard, signal) {
-    this.drawCard = drawCard;
+  /** `draw(item, mode)` makes the node of an item; `mode` is a key of `SIZES`. */
+  constructor(draw, mode, signal) {
+    this.draw = draw;
+    this.mode = mode;
     this.element = h("ul", { class: "gallery" });
     window.addEventListener("scroll", () => this.#layOut(), { passive: true, signal });
+    window.addEventListener("resize", () => this.#layOut(), { signal });
     this.watch = new ResizeObserver(() => this.#layOut());
     this.watch.observe(this.element);
     signal.addEventListener("abort", () => this.watch.disconnect());
@@ -26,31 +29,52 @@ export class Gallery {
     this.#layOut();
   }
 
-  #layOut() {
-    const width = this.element.clientWidth;
-    if (!width) return;
-    const across = Math.max(1, Math.floor((width + GAP) / (CARD_WIDTH + GAP)));
-    const cardWidth = (width - GAP * (across - 1)) / across;
-    const step = CARD_HEIGHT + GAP;
-    const rows = Math.ceil(this.#items.length / across);
-    this.element.style.height = `${Math.max(0, rows * step - GAP)}px`;
-    const top = -this.element.getBoundingClientRect().top;
-    const firstRow = Math.max(0, Math.floor(top / step) - MARGIN_ROWS);
-    const lastRow = Math.min(rows, Math.ceil((top + window.innerHeight) / step) + MARGIN_ROWS);
-    this.#draw(firstRow * across, Math.min(this.#items.length, lastRow * across), (index) => ({
-      x: (index % across) * (cardWidth + GAP),
-      y: Math.floor(index / across) * step,
-      width: cardWidth,
-    }));
+  /** Draw cards or a grid. */
+  setMode(mode) {
+    this.mode = mode;
+    for (const drawn of this.#drawn.values()) drawn.version = -1;
+    this.#layOut();
   }
 
-  #draw(first, end, place) {
+  /** Bring an item into view, if it is not, and put the focus on it. */
+  reveal(key) {
+    const index = this.#items.findIndex((item) => item.key === key);
+    if (index < 0) return;
+    const { y, height } = this.#spot(index);
+    const top = this.element.getBoundingClientRect().top + y;
+    const covered = document.querySelector(".instrument.working")?.getBoundingClientRect().bottom ?? 0;
+    if (top < covered || top + height > window.innerHeight) window.scrollBy(0, top - Math.max(covered + 12, window.innerHeight / 3));
+    this.#layOut();
+    this.#drawn.get(key)?.node.querySelector("button")?.focus({ preventScroll: true });
+  }
+
+  #spot(index) {
+    const { width: smallest, height, gap } = SIZES[this.mode];
+    const across = Math.max(1, Math.floor((this.element.clientWidth + gap) / (smallest + gap)));
+    const width = (this.element.clientWidth - gap * (across - 1)) / across;
+    return { across, width, height, x: (index % across) * (width + gap), y: Math.floor(index / across) * (height + gap) };
+  }
+
+  #layOut() {
+    if (!this.element.clientWidth) return;
+    const { across, height } = this.#spot(0);
+    const { gap } = SIZES[this.mode];
+    const step = height + gap;
+    const rows = Math.ceil(this.#items.length / across);
+    this.element.style.height = `${Math.max(0, rows * step - gap)}px`;
+    const top = -this.element.getBoundingClientRect().top;
+    const firstRow = Math.max(0, Math.floor((top - MARGIN_PX) / step));
+    const lastRow = Math.min(rows, Math.ceil((top + window.innerHeight + MARGIN_PX) / step));
+    this.#place(firstRow * across, Math.min(this.#items.length, lastRow * across));
+  }
+
+  #place(first, end) {
     const wanted = new Set();
     const focused = document.activeElement?.closest?.(".gallery > li")?.dataset.key;
     this.#items.forEach((item, index) => {
       if ((index < first || index >= end) && item.key !== focused) return;
       wanted.add(item.key);
-      this.#put(item, index, place(index));
+      this.#put(item, index, this.#spot(index));
     });
     for (const [key, { node }] of this.#drawn) {
       if (wanted.has(key)) continue;
@@ -75,7 +99,7 @@ export class Gallery {
 
   #redraw(drawn, item) {
     const hadFocus = drawn.node.contains(document.activeElement);
-    drawn.node.replaceChildren(this.drawCard(item));
+    drawn.node.replaceChildren(this.draw(item, this.mode));
     drawn.version = item.version;
     if (hadFocus) drawn.node.querySelector("button")?.focus({ preventScroll: true });
   }

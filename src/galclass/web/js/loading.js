@@ -19,10 +19,16 @@ export async function fill(place, load, signal = null) {
   } catch (error) {
     if (error.name === "AbortError") return; // the view was left
     if (!(error instanceof ApiError)) throw error;
-    if (mayFill()) place.replaceChildren(h("p", { class: "fault", role: "alert" }, inWords(error)));
+    if (mayFill()) place.replaceChildren(faultLine(error, () => fill(place, load, signal)));
   } finally {
     if (mayFill()) place.removeAttribute("aria-busy");
   }
+}
+
+/** What went wrong in words; what may pass can be tried again. */
+function faultLine(error, again) {
+  const mayPass = error.status >= 500 || [401, 403, 408].includes(error.status);
+  return h("p", { class: "fault", role: "alert" }, inWords(error), " ", mayPass && h("button", { type: "button", class: "quiet", onclick: again }, "Try again"));
 }
 
 /** Run a request until the server answers. */

@@ -1,20 +1,36 @@
 /** Start of the page: glyphs, colours, and the view that the address names. */
 
-import { classifyView, sayService } from "./classify.js";
+import { ApiError, inWords } from "./api.js";
+import { classifyView } from "./classify.js";
+import { untilBack } from "./connection.js";
 import { h } from "./dom.js";
 import { prepareSmallFork } from "./fork.js";
 import { glyphSheet } from "./glyphs.js";
-import { serviceLine } from "./service.js";
+import { startHelp } from "./help.js";
+import { showService } from "./service.js";
 import { startTheme } from "./theme.js";
+import { stretchSheet } from "./viewer.js";
 
 const VIEWS = {
-  classify: async () => classifyView,
-  catalog: async () => (await import("./catalog.js")).catalogView,
-  models: async () => (await import("./models.js")).modelsView,
-  services: async () => (await import("./services.js")).servicesView,
+  classify: { title: "Classify", load: async () => classifyView },
+  catalog: { title: "Catalog", load: async () => (await import("./catalog.js")).catalogView },
+  models: { title: "Models", load: async () => (await import("./models.js")).modelsView },
+  services: { title: "Services", load: async () => (await import("./services.js")).servicesView },
 };
 
 let ending = null;
+
+/** Load the code of a view; a server that is away is waited for, with the banner that says so. */
+async function loaded(name) {
+  for (;;) {
+    try {
+      return await VIEWS[name].load();
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // what import() throws where no answer comes
+      await untilBack();
+    }
+  }
+}
 
 async function show() {
   const [name] = location.hash.replace(/^#\//, "").split(/[/?]/);
@@ -22,24 +38,38 @@ async function show() {
   ending?.abort();
   ending = new AbortController();
   const { signal } = ending;
+  document.title = `${VIEWS[known].title} · galclass`;
   for (const link of document.querySelectorAll(".masthead nav a")) {
     if (link.hash === `#/${known}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const view = await VIEWS[known]();
-  if (signal.aborted) return;
   const main = document.getElementById("view");
+  main.setAttribute("aria-busy", "true");
+  const view = await loaded(known);
+  if (signal.aborted) return;
   main.className = `view-${known}`;
+  main.removeAttribute("aria-busy");
   main.replaceChildren(...[await view(signal)].flat().filter(Boolean));
 }
 
-document.body.append(glyphSheet(), h("div", { class: "drop-here", "aria-hidden": "true" }, h("p", {}, "Drop to classify")));
+async function sayService(place) {
+  try {
+    await showService(place);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    place.textContent = inWords(error);
+  }
+}
+
+document.body.append(glyphSheet(), stretchSheet(), h("div", { class: "drop-here", "aria-hidden": "true" }, h("p", {}, "Drop to classify")));
 prepareSmallFork();
 startTheme(document.getElementById("theme"));
+startHelp(document.getElementById("help"));
 window.addEventListener("hashchange", async () => {
   await show();
   document.getElementById("view").focus({ preventScroll: true });
   window.scrollTo(0, 0);
 });
 await show();
-await sayService(document.getElementById("in-use"), serviceLine);
+await sayService(document.getElementById("in-use"));
+for (const { load } of Object.values(VIEWS)) load().catch(() => {}); // fetched ahead, so that tabs switch while the server is away; a failure is met when the view is opened

@@ -1,12 +1,22 @@
 /** Sends waiting images to the service, a few at a time; waits out a lost server and keeps every image. */
 
-import { ApiError, askService, inWords, ServerLost } from "./api.js";
+import { ApiError, askService, inWords, ServerLost, withToken } from "./api.js";
 import { untilBack } from "./connection.js";
+import { forgetService } from "./service.js";
+import { sendable, UnreadableFile } from "./formats.js";
 
 const SIDE_BY_SIDE = 4; // requests at a time; a browser opens six connections, two stay free for the page
+const RETRY_AFTER_S = [1, 3]; // after a fault of the server (500); then the image waits for the reader to retry
 
 /** Largest file that is sent, in bytes; a survey cutout has 0.02 MB. */
 export const LARGEST_FILE_BYTES = 32 * 1024 * 1024;
+
+/** Whether sending the image again may help: a fault of the server, or a token that is missing. */
+function isPassing(error) {
+  return error instanceof ApiError && (error.status >= 500 || [401, 403, 408].includes(error.status));
+}
+
+const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 export class Queue {
   #waiting = [];
@@ -21,11 +31,16 @@ export class Queue {
   /** Send items when there is room. */
   push(items) {
     for (const item of items) {
-      if (item.file.size > LARGEST_FILE_BYTES) this.#reject(item, "The file is larger than 32 MB.");
-      else if (item.file.size === 0) this.#reject(item, "The file is empty.");
+      if (item.file.size === 0) this.#reject(item, "The file is empty.");
       else this.#waiting.push(item);
     }
     while (this.#running < SIDE_BY_SIDE && this.#waiting.length) this.#work();
+  }
+
+  /** Send again what the server failed on. */
+  retry(items) {
+    for (const item of items) this.store.update(item, { status: "waiting", reason: "" });
+    this.push(items);
   }
 
   /** Drop what waits and what is on its way. */
@@ -47,16 +62,39 @@ export class Queue {
 
   async #classify(item, signal) {
     this.store.update(item, { status: "sending" });
-    for (;;) {
+    try {
+      if (!(await this.#prepare(item))) return;
+      const { service, record } = await this.#ask(item, signal);
+      if (signal.aborted || !record) return;
+      if (record.error) return this.#reject(item, inWords({ message: String(record.error.message ?? record.error) }));
+      const { name, version } = service;
+      this.store.update(item, { status: "done", record, service: { name, version }, scoredAt: new Date().toISOString() });
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (isPassing(error)) this.store.update(item, { status: "failed", reason: error.status >= 500 ? "The server failed on this image." : inWords(error) });
+      else this.#reject(item, error instanceof ApiError || error instanceof UnreadableFile ? inWords(error) : `The file cannot be read: ${error.message}.`);
+    }
+  }
+
+  /** Make the file one that the service reads; false where it was rejected. */
+  async #prepare(item) {
+    const { file, converted } = await sendable(item.file);
+    if (file.size > LARGEST_FILE_BYTES) return this.#reject(item, "The file is larger than 32 MB."), false;
+    if (converted) this.store.replaceFile(item, file, converted);
+    return true;
+  }
+
+  async #ask(item, signal) {
+    for (let failures = 0; ; ) {
       try {
-        const record = await askService(await this.findService(), "predict", { ...item, signal });
-        if (signal.aborted) return;
-        if (record.error) return this.#reject(item, inWords({ message: String(record.error.message ?? record.error) }));
-        return this.store.update(item, { status: "done", record, scoredAt: new Date().toISOString() });
+        const service = await this.findService();
+        return { service, record: await withToken(() => askService(service, "predict", { ...item, signal })) };
       } catch (error) {
-        if (error.name === "AbortError") return;
         if (error instanceof ServerLost) await untilBack(error.afterS);
-        else return this.#reject(item, error instanceof ApiError ? inWords(error) : `The file cannot be read: ${error.message}.`);
+        else if (error instanceof ApiError && error.code === "unknown_service" && failures === 0) (forgetService(), (failures += 1)); // it was deleted while this page was open
+        else if (error instanceof ApiError && error.status >= 500 && failures < RETRY_AFTER_S.length) await sleep(RETRY_AFTER_S[failures++]);
+        else throw error;
+        if (signal.aborted) return { record: null };
       }
     }
   }

@@ -1,32 +1,85 @@
-/** Which service classifies: the published ones, the newest first; asked for once and kept while the page is open. */
+/** Which service classifies: the reader's choice, or the one whose model was measured to be right most often. */
 
 import { ApiError, getJson } from "./api.js";
+import { h } from "./dom.js";
 import { patiently } from "./loading.js";
+import { percent } from "./morphology.js";
 
-let chosen = null;
+const KEY = "galclass-service";
 
-function newestFirst(a, b) {
-  return String(b.version).localeCompare(String(a.version), undefined, { numeric: true });
+let asked = null; // the promise of the list, so that all ask once
+let wanted = remembered();
+
+function remembered() {
+  try {
+    return localStorage.getItem(KEY);
+  } catch {
+    return null; // storage is closed to this page; a choice then lasts as long as the page
+  }
 }
 
-async function choose() {
-  const { services } = await patiently(() => getJson("v1/services"));
+function remember(name) {
+  wanted = name;
+  try {
+    localStorage.setItem(KEY, name);
+  } catch {
+    return; // as above
+  }
+}
+
+const accuracyOf = ({ model }) => model.accuracy?.accuracy ?? -1;
+
+/** The services that an alias "latest" stands for, the most accurate first. */
+async function latestServices() {
+  const [{ services }, { models }] = await patiently(() => Promise.all([getJson("v1/services"), getJson("v1/models")]));
   if (!services.length) throw new ApiError(404, { code: "unknown_service", message: "no service is published yet; run galclass publish" });
-  return services.find((service) => service.aliases.includes("latest")) ?? services.sort(newestFirst)[0];
+  const latest = services.filter(({ aliases }) => aliases.includes("latest"));
+  const measured = (latest.length ? latest : services).map((service) => {
+    const known = models.find(({ name, version }) => name === service.model.name && version === service.model.version);
+    return { ...service, model: { ...service.model, accuracy: known?.accuracy ?? null } };
+  });
+  return measured.sort((a, b) => accuracyOf(b) - accuracyOf(a) || String(b.created_at).localeCompare(String(a.created_at)));
+}
+
+function known() {
+  asked ??= latestServices().catch((error) => {
+    asked = null;
+    throw error;
+  });
+  return asked;
 }
 
 /** The service that classifies; waits for a lost server. */
 export async function currentService() {
-  return (chosen ??= await choose());
+  const services = await known();
+  return services.find(({ name }) => name === wanted) ?? services[0];
 }
 
-/** Forget the service, so that the next image asks which is current. */
+/** Forget the services, so that the next image asks which is current. */
 export function forgetService() {
-  chosen = null;
+  asked = null;
 }
 
-/** A service and its model in one line. */
-export function serviceLine(service) {
-  const { name, version, model } = service;
+/** How often a model is right, in words; empty where nobody measured. */
+export function accuracyText(accuracy) {
+  if (!accuracy) return "";
+  return `right on ${percent(accuracy.accuracy)} of ${accuracy.count} test galaxies (${accuracy.table})`;
+}
+
+function serviceLine({ name, version, model }) {
   return `${name} ${version}, model ${model.name} ${model.version}`;
+}
+
+/** Fill the place that says which service classifies; where there are several, the reader may choose. */
+export async function showService(place) {
+  const [services, current] = [await known(), await currentService()];
+  const told = h("span", { title: accuracyText(current.model.accuracy) }, serviceLine(current));
+  if (services.length < 2) return place.replaceChildren(told);
+  const options = services.map((service, index) => h("option", { value: service.name, selected: service.name === current.name },
+    `${serviceLine(service)}${service.model.accuracy ? ` (${percent(service.model.accuracy.accuracy)} right)` : ""}${index === 0 && service.model.accuracy ? ", the most accurate" : ""}`));
+  const select = h("select", { "aria-label": "Service that classifies", title: accuracyText(current.model.accuracy), onchange: () => {
+    remember(select.value);
+    showService(place);
+  } }, options);
+  place.replaceChildren(select);
 }

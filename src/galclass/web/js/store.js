@@ -1,32 +1,6 @@
-/** The images of this visit and what is known of them; says "change" at most once a frame. */
+/** The images of this visit and what is known of them; says "change" at most once a frame, at once when the reader acts. */
 
-import { CLASSES } from "./morphology.js";
-
-/** Ways to put the images in order, by name. */
-export const ORDERS = {
-  added: { label: "Order added", compare: (a, b) => a.number - b.number },
-  certain: { label: "Most certain first", compare: (a, b) => certainty(b) - certainty(a) },
-  uncertain: { label: "Least certain first", compare: (a, b) => certainty(a, 2) - certainty(b, 2) },
-  class: { label: "Class", compare: (a, b) => rank(a) - rank(b) },
-  name: { label: "File name", compare: (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }) },
-};
-
-/** Ways to filter by the largest probability. */
-export const CERTAINTIES = {
-  any: { label: "Any certainty", keep: () => true },
-  sure: { label: "80 % and more", keep: (item) => certainty(item) >= 0.8 },
-  fair: { label: "50 % and more", keep: (item) => certainty(item) >= 0.5 },
-  unsure: { label: "Under 50 %", keep: (item) => item.status === "done" && certainty(item) < 0.5 },
-  rejected: { label: "Rejected files", keep: (item) => item.status === "rejected" },
-};
-
-function certainty(item, missing = -1) {
-  return item.record ? item.record.probabilities[item.record.predicted_class] : missing;
-}
-
-function rank(item) {
-  return item.record ? CLASSES.indexOf(item.record.predicted_class) : CLASSES.length;
-}
+import { EVERYTHING, ORDERS, passes } from "./filters.js";
 
 /** The object id of a file, by the service's own rule: its name without folders and without the suffix of an image. */
 export function idOfFile(name) {
@@ -35,74 +9,119 @@ export function idOfFile(name) {
   return id.normalize("NFC") || "image";
 }
 
+/** States that an image does not leave by itself. */
+export const FINISHED = new Set(["done", "rejected", "failed"]);
+
 export class Store extends EventTarget {
   items = [];
+  cleared = [];
   order = "added";
-  certainty = "any";
-  chosenClass = null;
+  filter = { ...EVERYTHING };
+  #next = 0;
   #frame = null;
 
   /** Take in files (or anything with the same fields) as waiting items and give the items. */
   add(entries) {
-    const first = this.items.length;
-    const added = entries.map(({ file, name, url = null, votes = null, framePx = null }, index) => ({
-      number: first + index,
-      key: `image-${first + index}`,
-      file,
-      name,
-      objectId: idOfFile(name),
-      votes,
-      framePx,
-      url: url ?? URL.createObjectURL(file),
-      status: "waiting",
-      version: 0,
-      record: null,
-      reason: "",
-    }));
+    const added = entries.map(({ file, name, url = null, votes = null, framePx = null }) => this.#item({ file, name, url, votes, framePx }));
     this.items.push(...added);
+    this.#say("add", { items: added });
     this.changed();
     return added;
+  }
+
+  #item({ file, name, number = this.#next, url = null, ...known }) {
+    this.#next = Math.max(this.#next, number + 1);
+    return {
+      number, key: `image-${number}`, file, name, objectId: idOfFile(name), url: url ?? URL.createObjectURL(file),
+      votes: null, framePx: null, status: "waiting", version: 0, record: null, reason: "", service: null, scoredAt: null, converted: null, ...known,
+    };
+  }
+
+  /** Bring back kept images, as they were; `cleared` are those that can still be brought back by undo. */
+  restore(items, cleared) {
+    this.items = items.map((item) => this.#item(item));
+    this.cleared = cleared.map((item) => this.#item(item));
+    this.changed();
   }
 
   /** Change an item and say so. */
   update(item, changes) {
     Object.assign(item, changes);
     item.version += 1;
+    if (FINISHED.has(item.status)) this.#say("finish", { items: [item] });
     this.changed();
   }
 
-  /** Forget all images. */
+  /** Put a converted file in the place of the one that was given. */
+  replaceFile(item, file, converted) {
+    URL.revokeObjectURL(item.url);
+    Object.assign(item, { file, converted, url: URL.createObjectURL(file) });
+    item.version += 1;
+    this.#say("convert", { items: [item] });
+    this.changed();
+  }
+
+  /** Put all images aside; `undoClear` brings them back until the next time. */
   clear() {
-    for (const item of this.items) if (item.url.startsWith("blob:")) URL.revokeObjectURL(item.url);
+    for (const { url } of this.cleared) URL.revokeObjectURL(url);
+    const gone = this.cleared;
+    this.cleared = this.items;
     this.items = [];
-    this.chosenClass = null;
-    this.certainty = "any";
-    this.changed();
+    this.filter = { ...EVERYTHING };
+    this.#say("clear", { items: this.cleared, gone });
+    this.announceChange();
   }
 
-  /** Set order, certainty or chosenClass. */
+  /** Bring back what was cleared last; gives the images that are not finished. */
+  undoClear() {
+    const back = this.cleared;
+    this.items = [...back, ...this.items];
+    this.cleared = [];
+    this.#say("undo", { items: back });
+    this.announceChange();
+    return back.filter(({ status }) => !FINISHED.has(status));
+  }
+
+  /** Set the order. */
+  sort(order) {
+    this.order = order;
+    this.announceChange();
+  }
+
+  /** Set some of the filters. */
   show(changes) {
-    Object.assign(this, changes);
-    this.changed();
+    this.filter = { ...this.filter, ...changes };
+    this.announceChange();
+  }
+
+  #say(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
   changed() {
-    this.#frame ??= requestAnimationFrame(() => {
-      this.#frame = null;
-      this.dispatchEvent(new Event("change"));
-    });
+    this.#frame ??= requestAnimationFrame(() => this.announceChange());
+  }
+
+  announceChange() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = null;
+    this.#say("change", {});
+  }
+
+  /** Whether any filter is set. */
+  get filtered() {
+    return Object.entries(EVERYTHING).some(([key, value]) => this.filter[key] !== value);
   }
 
   /** The items that pass the filters, in order. */
   visible() {
-    const { keep } = CERTAINTIES[this.certainty];
-    const kept = this.items.filter((item) => keep(item) && (!this.chosenClass || item.record?.predicted_class === this.chosenClass));
+    const kept = this.items.filter((item) => passes(item, this.filter));
     return kept.sort((a, b) => ORDERS[this.order].compare(a, b) || a.number - b.number);
   }
 
   /** How many images are in each state, and in each class. */
   counts() {
-    const states = { waiting: 0, sending: 0, done: 0, rejected: 0 };
+    const states = { waiting: 0, sending: 0, done: 0, rejected: 0, failed: 0 };
     const classes = {};
     for (const item of this.items) {
       states[item.status] += 1;

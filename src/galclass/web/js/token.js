@@ -1,9 +1,10 @@
-/** The access token of this visit: kept for the browser tab alone, sent with every request. */
+/** The access token of this visit: kept for the browser tab alone, sent with every request, forgotten once it is refused. */
 
 import { h } from "./dom.js";
 
 const KEY = "galclass-token";
 let token = read();
+let asking = null;
 
 function read() {
   try {
@@ -28,14 +29,26 @@ function keep(text) {
   }
 }
 
-/** Ask for a token; gives whether one was given. */
+/** Forget the token that the server refused; a newer one stays. */
+export function forgetToken(refused) {
+  if (token === refused) keep(null);
+}
+
+/** Ask for a token; gives whether one was given. Requests that fail together share one dialog. */
 export function askForToken(reason) {
+  asking ??= showDialog(reason).finally(() => (asking = null));
+  return asking;
+}
+
+function showDialog(reason) {
   return new Promise((resolve) => {
+    const before = document.activeElement;
     const field = h("input", { type: "password", id: "token-field", autocomplete: "off", spellcheck: "false", value: token ?? "" });
     const done = (given) => {
       if (given) keep(field.value.trim());
       dialog.close();
       dialog.remove();
+      if (before?.isConnected) before.focus({ preventScroll: true });
       resolve(given && Boolean(token));
     };
     const form = h("form", { onsubmit: (event) => (event.preventDefault(), done(true)) },

@@ -1,0 +1,56 @@
+"""How often registered models are right, read from the metrics that were registered with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+
+from galclass.database.connection import Database
+from galclass.database.schema import models
+
+TABLES = ("13 classes", "4 groups")
+"""Tables of an evaluation that are looked for, in this order; then the first there is."""
+
+
+class Accuracy(NamedTuple):
+    """A measured share of right classes, in [0, 1], with its 95 % interval.
+
+    Attributes
+    ----------
+    table : str
+        What was counted as right, such as "13 classes".
+    count : int
+        Objects that it was measured on.
+    accuracy, low, high : float
+    """
+
+    table: str
+    count: int
+    accuracy: float
+    low: float
+    high: float
+
+
+def accuracies(database: Database) -> dict[tuple[str, int], Accuracy]:
+    """Return the accuracy of every registered model version that has an evaluation, by name and version."""
+    query = select(models.c.name, models.c.version, models.c.metrics)
+    with database.read() as connection:
+        found = {(row.name, row.version): accuracy_of(row.metrics) for row in connection.execute(query)}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def accuracy_of(metrics: Mapping[str, Any]) -> Accuracy | None:
+    """Return the accuracy that an evaluation states; None where it states none."""
+    tables = metrics.get("tables")
+    if not isinstance(tables, Mapping):
+        return None
+    for name in (*TABLES, *tables):
+        table = tables.get(name)
+        try:
+            value, low, high = (float(part) for part in table["accuracy"])
+            return Accuracy(name, int(table["count"]), value, low, high)
+        except (TypeError, KeyError, ValueError):
+            continue  # metrics are free: what is none of ours states no accuracy
+    return None

@@ -1,0 +1,28 @@
+/** Notices that everyone sees: a line of text at the foot of the window, with a button to undo or retry where there is one. */
+
+import { h } from "./dom.js";
+
+const shown = new Map();
+
+function region() {
+  return document.getElementById("notices");
+}
+
+/** Take a notice away. */
+export function withdraw(key) {
+  shown.get(key)?.remove();
+  shown.delete(key);
+}
+
+/**
+ * Show a notice until it is dismissed or replaced by one of the same key.
+ * `action` is {label, run}: a button beside the text that also takes the notice away.
+ */
+export function notify(text, { key = text, action = null } = {}) {
+  withdraw(key);
+  const act = action && h("button", { type: "button", class: "quiet", onclick: () => (withdraw(key), action.run()) }, action.label);
+  const node = h("div", { class: "notice", "data-key": key }, h("p", {}, text), act,
+    h("button", { type: "button", class: "quiet dismiss", "aria-label": "Dismiss", onclick: () => withdraw(key) }, "×"));
+  shown.set(key, node);
+  region().append(node);
+}

@@ -1,0 +1,174 @@
+/** Keeps the images of a visit in this browser (IndexedDB), so that Back, reload and a closed window lose nothing. */
+
+import { notify } from "./notices.js";
+
+const NAME = "galclass";
+const KEY = "galclass-session";
+const KEPT = 3; // visits; older ones are dropped
+const WRITE_MS = 250; // changes are gathered this long
+const FIELDS = ["number", "name", "objectId", "votes", "framePx", "status", "record", "reason", "service", "scoredAt", "converted"];
+
+const done = (request) => new Promise((resolve, reject) => {
+  request.onsuccess = () => resolve(request.result);
+  request.onerror = () => reject(request.error);
+});
+const finished = (transaction) => new Promise((resolve, reject) => {
+  transaction.oncomplete = resolve;
+  transaction.onerror = transaction.onabort = () => reject(transaction.error);
+});
+
+function open() {
+  const request = indexedDB.open(NAME, 1);
+  request.onupgradeneeded = () => {
+    request.result.createObjectStore("sessions", { keyPath: "id" });
+    request.result.createObjectStore("items", { keyPath: ["session", "number"] });
+    request.result.createObjectStore("files", { keyPath: ["session", "number"] });
+  };
+  return done(request);
+}
+
+const rangeOf = (id) => IDBKeyRange.bound([id, 0], [id, Infinity]);
+
+/** Hold a session for this window alone; false if another window has it. */
+function hold(id) {
+  if (!navigator.locks) return Promise.resolve(true); // only pages of secure addresses have locks
+  return new Promise((resolve) => {
+    navigator.locks.request(`galclass ${id}`, { ifAvailable: true }, (lock) => {
+      resolve(Boolean(lock));
+      return lock && new Promise(() => {}); // until the window closes
+    });
+  });
+}
+
+function remembered() {
+  try {
+    return sessionStorage.getItem(KEY);
+  } catch {
+    return null; // storage is closed to this page
+  }
+}
+
+function remember(id) {
+  try {
+    sessionStorage.setItem(KEY, id);
+  } catch {
+    return; // as above
+  }
+}
+
+export class Session {
+  #database = null;
+  #id = null;
+  #clearedNumbers = new Set();
+  #dirty = new Map();
+  #files = new Map();
+  #gone = [];
+  #timer = null;
+  #broken = false;
+
+  constructor(store) {
+    this.store = store;
+  }
+
+  /** Bring back what was kept and keep what comes; gives the images that were not finished. */
+  async start() {
+    try {
+      this.#database = await open();
+      await this.#choose();
+      await this.#restore();
+    } catch (error) {
+      this.#fail(error);
+    }
+    const keepFiles = ({ detail }) => detail.items.forEach((item) => this.#files.set(item.number, item.file));
+    const on = (names, listener) => names.forEach((name) => this.store.addEventListener(name, listener));
+    on(["add", "convert"], keepFiles);
+    on(["add", "convert", "finish"], ({ detail }) => this.#mark(detail.items));
+    on(["clear"], ({ detail }) => this.#onClear(detail));
+    on(["undo"], () => this.#onUndo());
+    window.addEventListener("pagehide", () => this.#write());
+    window.addEventListener("beforeunload", (event) => this.#broken && this.store.items.length && event.preventDefault());
+    return this.store.items.filter(({ status }) => status === "waiting");
+  }
+
+  async #choose() {
+    const all = (await done(this.#database.transaction("sessions").objectStore("sessions").getAll())).sort((a, b) => b.savedAt - a.savedAt);
+    const own = remembered();
+    const candidates = own ? [own] : all.map(({ id }) => id);
+    for (const id of candidates) {
+      if (await hold(id)) {
+        this.#id = id;
+        break;
+      }
+    }
+    if (!this.#id) {
+      this.#id = crypto.getRandomValues(new Uint32Array(2)).join("-");
+      await hold(this.#id);
+    }
+    remember(this.#id);
+    for (const { id } of all.filter(({ id }) => id !== this.#id).slice(KEPT - 1)) if (await hold(id)) await this.#drop(id);
+  }
+
+  async #drop(id) {
+    const transaction = this.#database.transaction(["sessions", "items", "files"], "readwrite");
+    transaction.objectStore("sessions").delete(id);
+    transaction.objectStore("items").delete(rangeOf(id));
+    transaction.objectStore("files").delete(rangeOf(id));
+    await finished(transaction);
+  }
+
+  async #restore() {
+    const transaction = this.#database.transaction(["sessions", "items", "files"]);
+    const [about, rows, files] = await Promise.all([
+      done(transaction.objectStore("sessions").get(this.#id)), done(transaction.objectStore("items").getAll(rangeOf(this.#id))), done(transaction.objectStore("files").getAll(rangeOf(this.#id))),
+    ]);
+    const blobs = new Map(files.map(({ number, file }) => [number, file]));
+    this.#clearedNumbers = new Set(about?.cleared ?? []);
+    const whole = rows.filter(({ number }) => blobs.has(number)).map(({ session, ...item }) => ({ ...item, file: blobs.get(item.number) }));
+    for (const item of whole) if (item.status === "sending") item.status = "waiting";
+    this.store.restore(whole.filter(({ number }) => !this.#clearedNumbers.has(number)), whole.filter(({ number }) => this.#clearedNumbers.has(number)));
+  }
+
+  #onClear({ items, gone }) {
+    this.#gone.push(...gone.map(({ number }) => number));
+    this.#clearedNumbers = new Set(items.map(({ number }) => number));
+    this.#mark(items);
+    this.#write();
+  }
+
+  #onUndo() {
+    this.#clearedNumbers = new Set();
+    this.#write();
+  }
+
+  #mark(items) {
+    for (const item of items) this.#dirty.set(item.number, item);
+    this.#timer ??= setTimeout(() => this.#write(), WRITE_MS);
+  }
+
+  /** Write what changed; a transaction that has begun ends even if the window closes. */
+  #write() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    if (!this.#database || this.#broken) return;
+    const session = this.#id;
+    try {
+      const transaction = this.#database.transaction(["sessions", "items", "files"], "readwrite", { durability: "relaxed" });
+      transaction.objectStore("sessions").put({ id: session, savedAt: Date.now(), cleared: [...this.#clearedNumbers] });
+      for (const [number, file] of this.#files) transaction.objectStore("files").put({ session, number, file });
+      for (const item of this.#dirty.values()) transaction.objectStore("items").put({ session, ...Object.fromEntries(FIELDS.map((name) => [name, item[name]])) });
+      for (const number of this.#gone) for (const name of ["items", "files"]) transaction.objectStore(name).delete([session, number]);
+      finished(transaction).catch((error) => this.#fail(error));
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#files.clear();
+    this.#dirty.clear();
+    this.#gone = [];
+  }
+
+  #fail(error) {
+    if (this.#broken) return;
+    this.#broken = true;
+    notify(`This browser cannot keep your images (${error?.name ?? "no storage"}): a reload loses them. Download the results before you leave.`, { key: "session" });
+  }
+}
