@@ -1,17 +1,24 @@
-"""Explanations of stored objects by the model that scored them, and what may change an answer."""
+"""Stored objects: explained by the model that scored them, searched, exported whole, and on the sky."""
 
 from __future__ import annotations
 
 import base64
 import io
+from datetime import UTC, datetime
+from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+from tiny_model import tiny_model
 
-from galclass.database import Database, Images, NewImage
+from galclass.catalog import read_table
+from galclass.database import Database, Images, NewImage, Registry, score_pending
+from galclass.database.schema import labels
+from galclass.database.statements import upsert
 from galclass.service.variations import masked_neighbours
 
 URL = "/v1/services/galaxy-class/1.0/"
@@ -88,3 +95,107 @@ def test_neighbours_are_masked_and_the_galaxy_in_the_middle_is_not() -> None:
     assert (masked[20:44, 20:44] == both[20:44, 20:44]).all()
     assert masked_neighbours(alone) is None
     assert masked_neighbours(np.clip(sky, 0, 255).astype(np.uint8)) is None
+
+
+SKY = "/v1/predictions/sky"
+EXPORT = "/v1/predictions/export"
+
+
+def read_export(client: TestClient, kind: str, tmp_path: Path, **params: object) -> pyarrow.Table:
+    answer = client.get(EXPORT, params={"format": kind, **params})
+    assert answer.status_code == 200, answer.text
+    suffix = {"csv": ".csv", "parquet": ".parquet", "fits": ".fits", "votable": ".vot"}[kind]
+    assert answer.headers["content-disposition"] == f'attachment; filename="catalog{suffix}"'
+    path = tmp_path / f"catalog{suffix}"
+    path.write_bytes(answer.content)
+    table = read_table(path)
+    assert answer.headers["x-total-count"] == str(table.num_rows)
+    return table
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "fits", "votable"])
+def test_every_filtered_row_is_exported_with_label_author_and_time(
+    client: TestClient, tokens, galaxies: dict[str, bytes], tmp_path: Path, kind: str
+) -> None:
+    key = next(iter(galaxies))
+    client.post("/v1/labels", json={"object_id": key, "label": "Sb"}, headers=tokens["publisher"])
+    whole = read_export(client, kind, tmp_path, sort="-ra").to_pylist()
+    page = client.get("/v1/predictions", params={"sort": "-ra"}).json()["predictions"]
+    assert [str(row["object_id"]) for row in whole] == [row["object_id"] for row in page]
+    labelled = {str(row["object_id"]): row for row in whole}[key]
+    assert (labelled["human_label"], labelled["labelled_by"]) == ("Sb", "publisher-of-test")
+    assert str(labelled["labelled_at"]).startswith("20")
+    assert whole[0]["probability"] == pytest.approx(page[0]["probability"])
+    leaf = page[0]["predicted_class"]
+    some = read_export(client, kind, tmp_path, **{"class": leaf})
+    assert set(some["predicted_class"].to_pylist()) == {leaf}
+    assert read_export(client, kind, tmp_path, search="nothing has this").num_rows == 0
+
+
+def test_an_export_of_more_rows_than_a_page_is_whole(client: TestClient, database: Database, galaxy: bytes) -> None:
+    Images(database).add(NewImage(f"many-{n:03}", galaxy) for n in range(560))
+    score_pending(database, "galaxy@1")
+    text = client.get(EXPORT, params={"search": "MANY-"}).text
+    assert len(text.splitlines()) == 561
+    assert client.get(EXPORT, params={"search": "y_0"}).text.count("\n") == 1  # a sign of LIKE is a sign
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"format": "xls"}, "format"),
+        ({"class": "X"}, "class"),
+        ({"sort": "separation"}, "sort"),
+        ({"cone": "x"}, "cone"),
+    ],
+)
+def test_a_wrong_export_names_the_parameter(client: TestClient, params: dict[str, str], field: str) -> None:
+    for end in (EXPORT, SKY) if "format" not in params else (EXPORT,):
+        answer = client.get(end, params=params)
+        assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
+
+
+def test_a_cone_is_sorted_by_separation_and_says_it(client: TestClient) -> None:
+    rows = client.get("/v1/predictions", params={"cone": "02:00:00 +15:00:00 20 deg"}).json()["predictions"]
+    distances = [row["separation_arcsec"] for row in rows]
+    assert len(rows) == 3
+    assert distances == sorted(distances)
+    assert rows[0]["separation_arcsec"] == pytest.approx(0, abs=1)
+    assert client.get("/v1/predictions").json()["predictions"][0]["separation_arcsec"] is None
+
+
+def test_object_ids_are_searched_by_any_part(client: TestClient, galaxies: dict[str, bytes]) -> None:
+    key = next(iter(galaxies))
+    found = client.get("/v1/predictions", params={"search": key[1:]}).json()["predictions"]
+    assert key in [row["object_id"] for row in found]
+    assert all(key[1:] in row["object_id"] for row in found)
+
+
+def test_two_labels_of_the_same_moment_are_one_row(client: TestClient, database: Database, galaxies) -> None:
+    key = next(iter(galaxies))
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    with database.write() as connection:
+        for name, label in (("ann", "Sb"), ("ben", "Sc")):
+            row = {"object_id": key, "source": "human", "label": {"class": label}}
+            connection.execute(upsert(connection, labels, {**row, "labelled_by": name, "labelled_at": moment}))
+    page = client.get("/v1/predictions").json()
+    assert page["total"] == len(page["predictions"]) == len(galaxies)
+
+
+def test_the_sky_map_has_the_positions_of_the_filtered_rows(client: TestClient, galaxies: dict[str, bytes]) -> None:
+    sky = client.get(SKY).json()
+    assert sorted(sky["object_id"]) == sorted(galaxies)
+    assert sorted(sky["ra"]) == [10.0 * n for n in range(len(galaxies))]
+    near = client.get(SKY, params={"cone": "20 10 1 deg"}).json()
+    assert (near["ra"], near["dec"]) == ([20.0], [10.0])
+    assert len(client.get(SKY, params={"limit": 3}).json()["ra"]) == 3
+
+
+def test_models_state_their_accuracy(client: TestClient, database: Database) -> None:
+    metrics = {"tables": {"4 groups": {"count": 30, "accuracy": [0.6, 0.5, 0.7]}, "other": {"accuracy": "?"}}}
+    Registry(database).register(tiny_model(2), name="measured", metrics=metrics)
+    models = {(one["name"], one["version"]): one["accuracy"] for one in client.get("/v1/models").json()["models"]}
+    stated = {"table": "4 groups", "count": 30, "accuracy": 0.6, "low": 0.5, "high": 0.7}
+    assert models["measured", 1] == stated
+    assert models["galaxy", 1] is None
+    assert client.get("/v1/models/measured/1").json()["accuracy"] == stated

@@ -1,4 +1,4 @@
-"""The details of one image: which model speaks, what can change its class, votes as a tree, the picture's tools, facts."""
+"""The details of one image: which model speaks, what can change its class, votes as a tree, tools, facts."""
 
 from __future__ import annotations
 

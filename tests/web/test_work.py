@@ -1,4 +1,4 @@
-"""A day's work in Classify: keys pressed again and again, Back, reload, Clear, windows that grow, a server that fails."""
+"""A day's work in Classify: keys pressed often, Back, reload, Clear, windows that grow, a server that fails."""
 
 from __future__ import annotations
 
@@ -119,16 +119,15 @@ def test_a_closed_window_is_gone_on_with_in_the_next(page: Any, site: Any, three
 
 def test_cards_fill_a_window_that_grows_and_shrinks(page: Any, site: Any) -> None:
     choose(page, *sorted(site.pictures.glob("*.jpg"))[:50])
-    lowest = "() => Math.max(...[...document.querySelectorAll('.gallery > li')].map((one) => one.getBoundingClientRect().bottom))"
-    widest = "() => Math.max(...[...document.querySelectorAll('.gallery > li')].map((one) => one.getBoundingClientRect().right))"
+    edge = "(side) => Math.max(...[...document.querySelectorAll('.gallery > li')].map((one) => one.getBoundingClientRect()[side]))"  # noqa: E501
     for mode in ("Cards", "Grid"):
         page.get_by_role("button", name=mode).click()
         for width, height in ((1280, 400), (1280, 3000), (390, 3000), (1900, 700), (390, 600)):
             page.set_viewport_size({"width": width, "height": height})
             page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
             all_of = page.evaluate("() => document.querySelector('.gallery').getBoundingClientRect().bottom")
-            assert page.evaluate(lowest) >= min(height, all_of) - 1, (mode, width, height)
-            assert page.evaluate(widest) <= width, (mode, width, height)
+            assert page.evaluate(edge, "bottom") >= min(height, all_of) - 1, (mode, width, height)
+            assert page.evaluate(edge, "right") <= width, (mode, width, height)
 
 
 @pytest.mark.parametrize("size", SIZES)

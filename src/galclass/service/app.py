@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 
 from galclass import __version__
 from galclass.config import Config
-from galclass.service import batches, browse, health, manage, predict, stored
+from galclass.service import batches, browse, catalog_files, health, manage, predict, stored
 from galclass.service.connections import CONNECTIONS, Connections
 from galclass.service.docs_page import install_docs
 from galclass.service.errors import install_handlers
@@ -29,7 +29,7 @@ _DESCRIPTION = """Galaxy morphology from survey images: versioned services that 
 
 Every refusal is `{"error": {"code", "message", "field"}}`. Versions never change; aliases such as `latest` move."""
 
-_ROUTERS = tuple(module.router for module in (predict, batches, manage, browse, stored, health))
+_ROUTERS = tuple(module.router for module in (predict, batches, manage, browse, catalog_files, stored, health))
 
 
 def create_app(config: Config) -> FastAPI:

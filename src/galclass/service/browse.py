@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy import select
 
-from galclass.database.references import PRODUCTION
 from galclass.database.schema import images, labels
 from galclass.database.statements import upsert
 from galclass.database.types import now
@@ -16,13 +16,14 @@ from galclass.scoring.output import vote_fraction_columns
 from galclass.scoring.prediction import flat_votes, read_votes
 from galclass.service import schemas
 from galclass.service.access import Publisher, Reader
-from galclass.service.catalog import HUMAN, MAX_PAGE_SIZE, VOTES, CatalogQuery, find_predictions, parse_cone
+from galclass.service.catalog import HUMAN, MAX_PAGE_SIZE, VOTES, CatalogQuery, find_predictions
+from galclass.service.catalog_export import time_text
+from galclass.service.catalog_filters import catalog_query
 from galclass.service.errors import RequestError
 from galclass.service.examples import MAX_COUNT
 from galclass.service.json_body import LabelBody, described
 from galclass.service.openapi import responses
 from galclass.service.outputs import JSON, choose_media_type, matches, table_response
-from galclass.service.published import refused_as
 from galclass.service.state import ServiceState, state_of
 
 router = APIRouter(tags=["catalog"])
@@ -32,7 +33,8 @@ ObjectId = Annotated[str, Path(min_length=1, max_length=200)]
 _MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n": "image/png", b"BM": "image/bmp"}
 _COLUMNS = (
     *("object_id", "predicted_class", "predicted_group", "probability"),
-    *("prediction_set", "flags", "error", "model_name", "model_version", "scored_at", "ra", "dec", "human_label"),
+    *("prediction_set", "flags", "error", "model_name", "model_version", "scored_at", "ra", "dec"),
+    *("human_label", "labelled_by", "labelled_at", "separation_arcsec"),
     *(f"predicted_{leaf}" for leaf in CLASSES),
 )
 """Columns of the catalog as a table."""
@@ -81,6 +83,9 @@ def _kind_of(data: bytes) -> str:
     return kinds[0] if kinds else "application/octet-stream"
 
 
+Filters = Annotated[CatalogQuery, Depends(catalog_query)]
+
+
 @router.get(
     "/v1/predictions",
     summary="Browse stored predictions",
@@ -91,34 +96,14 @@ def _kind_of(data: bytes) -> str:
 def list_predictions(
     request: Request,
     _: Reader,
-    model: Annotated[str, Query(pattern=schemas.REFERENCE)] = f"galaxy@{PRODUCTION}",
-    predicted_class: Annotated[str | None, Query(alias="class")] = None,
-    group: str | None = None,
-    min_probability: Annotated[float, Query(ge=0, le=1)] = 0.0,
-    cone: Annotated[str | None, Query(description="RA,DEC,RADIUS in degrees", max_length=100)] = None,
-    unlabelled: bool = False,
-    sort: Annotated[str, Query(description="A column; a minus in front turns the order round")] = "object_id",
+    filters: Filters,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
     votes: Annotated[bool, Query(description="Add the vote fractions, debiased and raw")] = False,
 ) -> Any:
-    """Give a page of the predictions of one model version, sorted and filtered; CSV and Parquet by Accept."""
+    """Return a page of the predictions of one model version, sorted and filtered; CSV and Parquet by Accept."""
+    query = replace(filters, page=page, page_size=page_size, votes=votes)
     state = state_of(request)
-    with refused_as("unknown_model", "model"):
-        info = state.registry.resolve(model)
-    query = CatalogQuery(
-        info.name,
-        info.version,
-        predicted_class,
-        group,
-        min_probability,
-        parse_cone(cone) if cone is not None else None,
-        unlabelled,
-        sort,
-        page,
-        page_size,
-        votes,
-    )
     media_type = choose_media_type(request.headers.get("accept"))
     rows, total = find_predictions(state.database, query)
     if media_type != JSON:
@@ -132,9 +117,9 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     probabilities = row["probabilities"] or {}
     plain = {name: value for name, value in row.items() if name not in ("probabilities", "image", *VOTES)}
     sets = {name: "|".join(row[name]) for name in ("prediction_set", "flags")}
-    scored_at = row["scored_at"].isoformat(timespec="seconds").replace("+00:00", "Z")
+    times = {name: time_text(row[name]) for name in ("scored_at", "labelled_at")}
     leaves = {f"predicted_{leaf}": probabilities.get(leaf) for leaf in CLASSES}
-    flat = {**plain, **leaves, **sets, "scored_at": scored_at}
+    flat = {**plain, **leaves, **sets, **times}
     for name, kind in zip(VOTES, ("debiased", "raw"), strict=True):
         flat |= flat_votes(read_votes(row.get(name)), kind)
     return flat

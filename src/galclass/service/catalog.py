@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cos, radians
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+import numpy as np
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 
 from galclass.database import Database
+from galclass.database.cones import Cone, haversine, inside, read_cone
+from galclass.database.positions import separation_arcsec
 from galclass.database.schema import images, labels, predictions
 from galclass.morphology import CLASSES, GROUPS
 from galclass.scoring.prediction import plain_votes
@@ -17,20 +19,13 @@ from galclass.service.errors import RequestError
 HUMAN = "human"
 """Source of the labels people give on the page."""
 
-SORTS = ("object_id", "class", "group", "probability", "uncertainty", "scored_at", "ra", "dec")
-"""Orders of a page; a minus in front turns one round. "uncertainty" puts first what is most worth labelling."""
+SORTS = ("object_id", "class", "group", "probability", "uncertainty", "scored_at", "ra", "dec", "separation")
+"""Orders of a page; a minus in front turns one round; "separation" needs a cone.
+
+"uncertainty" puts first what is most worth labelling."""
 
 MAX_PAGE_SIZE = 500
 VOTES = ("vote_fractions", "raw_vote_fractions")
-
-
-@dataclass(frozen=True)
-class Cone:
-    """A circle on the sky: centre and radius in degrees."""
-
-    ra: float
-    dec: float
-    radius_deg: float
 
 
 @dataclass(frozen=True)
@@ -47,8 +42,10 @@ class CatalogQuery:
     cone : Cone or None
     unlabelled : bool
         Only objects without a human label.
-    sort : str
-        One of `SORTS`, with a minus in front for falling order.
+    search : str or None
+        Text that is in the object id, in upper or lower case.
+    sort : str or None
+        One of `SORTS`, with a minus in front for falling order; None: by separation in a cone, else by object id.
     page : int
         From 1.
     page_size : int
@@ -63,34 +60,25 @@ class CatalogQuery:
     min_probability: float = 0.0
     cone: Cone | None = None
     unlabelled: bool = False
-    sort: str = "object_id"
+    search: str | None = None
+    sort: str | None = None
     page: int = 1
     page_size: int = 50
     votes: bool = False
 
 
 def parse_cone(text: str) -> Cone:
-    """Read "RA,DEC,RADIUS" in degrees.
+    """Read a cone as people type it (`galclass.database.cones`).
 
     Raises
     ------
     RequestError
-        `invalid`, if it is anything else or out of range.
+        `invalid`, with the part that is wrong.
     """
-    parts = text.split(",")
     try:
-        ra, dec, radius_deg = (float(part) for part in parts)
+        return read_cone(text)
     except ValueError as error:
-        raise _bad_cone() from error
-    if not (0 <= ra < 360 and -90 <= dec <= 90 and 0 < radius_deg <= 180):
-        raise _bad_cone()
-    return Cone(ra, dec, radius_deg)
-
-
-def _bad_cone() -> RequestError:
-    return RequestError(
-        "invalid", "not a cone", expected="RA,DEC,RADIUS in degrees, 0 <= RA < 360, -90 <= DEC <= 90", field="cone"
-    )
+        raise RequestError("invalid", str(error), field="cone") from error
 
 
 def find_predictions(database: Database, query: CatalogQuery) -> tuple[list[dict[str, Any]], int]:
@@ -101,26 +89,37 @@ def find_predictions(database: Database, query: CatalogQuery) -> tuple[list[dict
     RequestError
         `invalid`, for an unknown sort, class or group.
     """
-    chosen = _select(database, query)
-    statement = chosen.order_by(*_order(database, query.sort))
+    chosen = selected(database, query)
+    statement = chosen.order_by(*ordered_by(query))
     offset = (query.page - 1) * query.page_size
     with database.read() as connection:
         total = connection.execute(select(func.count()).select_from(chosen.subquery())).scalar_one()
         found = connection.execute(statement.limit(query.page_size).offset(offset)).mappings().all()
-    return [_row(row) | (_votes(row) if query.votes else {}) for row in found], total
+    return [_row(row, query.cone) | (_votes(row) if query.votes else {}) for row in found], total
 
 
-def _select(database: Database, query: CatalogQuery) -> Select[Any]:
+def selected(database: Database, query: CatalogQuery) -> Select[Any]:
+    """Return the rows of stored predictions that pass the filters, each with its position and newest human label.
+
+    Raises
+    ------
+    RequestError
+        `invalid`, for an unknown class or group.
+    """
     human = and_(labels.c.object_id == predictions.c.object_id, labels.c.source == HUMAN)
     other = labels.alias()
-    newer = other.c.labelled_at > labels.c.labelled_at
+    newer = or_(
+        other.c.labelled_at > labels.c.labelled_at,
+        and_(other.c.labelled_at == labels.c.labelled_at, other.c.labelled_by > labels.c.labelled_by),
+    )
     same = and_(other.c.object_id == labels.c.object_id, other.c.source == HUMAN, newer)
     superseded = select(other.c.object_id).where(same).correlate(labels).exists()
     joined = predictions.outerjoin(images, images.c.object_id == predictions.c.object_id).outerjoin(
         labels, and_(human, ~superseded)
     )
     own = [column for column in predictions.c if query.votes or column.name not in VOTES]
-    columns = [*own, images.c.ra, images.c.dec, labels.c.label, _top(database).label("probability")]
+    label = [labels.c.label, labels.c.labelled_by, labels.c.labelled_at]
+    columns = [*own, images.c.ra, images.c.dec, *label, _of_class().label("probability")]
     return select(*columns).select_from(joined).where(and_(*_conditions(database, query)))
 
 
@@ -136,11 +135,13 @@ def _conditions(database: Database, query: CatalogQuery) -> list[ColumnElement[b
         _known(query.predicted_group, tuple(GROUPS), "group")
         conditions.append(predictions.c.predicted_group == query.predicted_group)
     if query.min_probability > 0:
-        conditions.append(_top(database) >= query.min_probability)
+        conditions.append(_of_class() >= query.min_probability)
     if query.unlabelled:
         conditions.append(labels.c.label.is_(None))
+    if query.search:
+        conditions.append(func.lower(predictions.c.object_id).contains(query.search.lower(), autoescape=True))
     if query.cone is not None:
-        conditions += _inside(query.cone)
+        conditions += inside(query.cone)
     return conditions
 
 
@@ -149,44 +150,49 @@ def _known(value: str, known: tuple[str, ...], field: str) -> None:
         raise RequestError("invalid", f"unknown {field} {value[:40]!r}", expected=" ".join(known), field=field)
 
 
-def _top(database: Database) -> ColumnElement[float]:
-    """Give the largest of the 13 stored probabilities."""
-    values = [predictions.c.probabilities[leaf].as_float() for leaf in CLASSES]
-    largest = func.max if database.dialect == "sqlite" else func.greatest
-    top: ColumnElement[float] = largest(*values)
-    return top
+def _of_class() -> ColumnElement[float]:
+    """Return the stored probability of the predicted class; the walk may end at one that is not the most probable."""
+    found: ColumnElement[float] = case(
+        *((predictions.c.predicted_class == leaf, predictions.c.probabilities[leaf].as_float()) for leaf in CLASSES)
+    )
+    return found
 
 
-def _inside(cone: Cone) -> list[ColumnElement[bool]]:
-    """Give a box in declination for speed, then the exact distance by the haversine formula."""
-    dec, ra = func.radians(images.c.dec), func.radians(images.c.ra)
-    half_dec = func.sin((dec - radians(cone.dec)) / 2)
-    half_ra = func.sin((ra - radians(cone.ra)) / 2)
-    haversine = half_dec * half_dec + func.cos(dec) * cos(radians(cone.dec)) * half_ra * half_ra
-    limit = (1 - cos(radians(cone.radius_deg))) / 2
-    return [images.c.dec.between(cone.dec - cone.radius_deg, cone.dec + cone.radius_deg), haversine <= limit]
+def ordered_by(query: CatalogQuery) -> list[ColumnElement[Any]]:
+    """Return what the rows are ordered by; what failed comes last, either way round.
 
-
-def _order(database: Database, sort: str) -> list[ColumnElement[Any]]:
+    Raises
+    ------
+    RequestError
+        `invalid`, for an unknown order, and for one by separation without a cone.
+    """
+    sort = query.sort or ("separation" if query.cone else "object_id")
     name = sort.removeprefix("-")
     if name not in SORTS:
         raise RequestError("invalid", f"unknown order {sort[:40]!r}", expected=", ".join(SORTS), field="sort")
+    if name == "separation" and query.cone is None:
+        raise RequestError("invalid", "separation from what", advice="give a cone", field="sort")
     columns: dict[str, ColumnElement[Any]] = {
         "object_id": predictions.c.object_id,
         "class": predictions.c.predicted_class,
         "group": predictions.c.predicted_group,
-        "probability": _top(database),
-        "uncertainty": _top(database),
+        "probability": _of_class(),
+        "uncertainty": _of_class(),
         "scored_at": predictions.c.scored_at,
         "ra": images.c.ra,
         "dec": images.c.dec,
+        **({"separation": haversine(query.cone)} if query.cone else {}),
     }
     column = columns[name]
     ordered = column.desc() if sort.startswith("-") else column.asc()
-    return [ordered.nulls_last(), predictions.c.object_id]  # what failed comes last, either way round
+    return [ordered.nulls_last(), predictions.c.object_id]
 
 
-def _row(row: Any) -> dict[str, Any]:
+def _row(row: Any, cone: Cone | None) -> dict[str, Any]:
+    separation = None
+    if cone is not None:
+        position = np.array([row["ra"]]), np.array([row["dec"]])
+        separation = round(float(separation_arcsec(*position, cone.ra, cone.dec)[0]), 3)
     return {
         **{name: row[name] for name in ("object_id", "predicted_class", "predicted_group", "probability")},
         "probabilities": row["probabilities"],
@@ -194,7 +200,10 @@ def _row(row: Any) -> dict[str, Any]:
         "flags": row["flags"] or [],
         **{name: row[name] for name in ("error", "model_name", "model_version", "scored_at", "ra", "dec")},
         "image": f"v1/images/{row['object_id']}",
-        "human_label": _label_text(row["label"]),
+        "human_label": label_text(row["label"]),
+        "labelled_by": row["labelled_by"],
+        "labelled_at": row["labelled_at"],
+        "separation_arcsec": separation,
     }
 
 
@@ -202,7 +211,8 @@ def _votes(row: Any) -> dict[str, Any]:
     return {name: None if row[name] is None else plain_votes(row[name]) for name in VOTES}
 
 
-def _label_text(label: Any) -> str | None:
+def label_text(label: Any) -> str | None:
+    """Return the class of a stored label."""
     if isinstance(label, dict):
         value = label.get("class") or label.get("label")
         return str(value) if value else None

@@ -1,4 +1,4 @@
-"""What a label says in words: "SBc2m(r)" is "barred spiral with just noticeable bulge, 2 arms, medium winding, ring"."""
+"""What a label says in words: "Sb2m(r)" is "spiral with obvious bulge, 2 arms, medium winding, ring"."""
 
 from __future__ import annotations
 

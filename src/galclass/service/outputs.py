@@ -22,7 +22,7 @@ from galclass.service.inputs import Inputs
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
 MEDIA_TYPES = (JSON, CSV, PARQUET)
 
-_TEXTS = ("human_label",)
+_TEXTS = ("human_label", "labelled_by", "labelled_at")
 """Text columns of our tables that no file of predictions has."""
 
 REVALIDATE = "private, no-cache"

@@ -252,6 +252,9 @@ class CatalogRow(BaseModel):
     dec: float | None
     image: str
     human_label: str | None
+    labelled_by: str | None
+    labelled_at: datetime | None
+    separation_arcsec: float | None = Field(description="Distance from the centre of the cone, where one was given")
     vote_fractions: dict[str, VoteFraction] | None = Field(
         None, description="Debiased; only with votes=true, null for predictions without them"
     )
@@ -265,6 +268,15 @@ class CatalogPage(BaseModel):
     page: int
     page_size: int
     total: int
+
+
+class SkyPositions(BaseModel):
+    """Objects on the sky as columns of one length; degrees, J2000."""
+
+    object_id: list[str]
+    predicted_class: list[str | None]
+    ra: list[float]
+    dec: list[float]
 
 
 class LabelBody(BaseModel):

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from galclass.database.stored import ImageBytes, image_bytes
 from galclass.database.references import PRODUCTION
+from galclass.database.stored import ImageBytes, image_bytes
 from galclass.scoring import Scorer
 from galclass.service import schemas
 from galclass.service.access import Reader

@@ -4,20 +4,22 @@ import { ApiError, pathOf, ServerLost, storedImage } from "./api.js";
 import { h } from "./dom.js";
 import { currentToken } from "./token.js";
 
-async function withTheToken(image, objectId) {
+/** The address of the picture of a stored object; null where the token does not help. */
+export async function pictureUrl(objectId) {
+  if (!currentToken()) return pathOf("images", objectId);
   try {
-    image.src = URL.createObjectURL(await storedImage(objectId));
+    return URL.createObjectURL(await storedImage(objectId));
   } catch (error) {
     if (!(error instanceof ApiError || error instanceof ServerLost)) throw error;
-    image.dispatchEvent(new Event("error"));
+    return null;
   }
 }
 
 /** The picture of a stored object on a plate; an empty plate where there is none. */
 export function storedPicture(objectId, size) {
   const image = h("img", { alt: "", width: size, height: size, loading: "lazy", decoding: "async" });
-  image.addEventListener("error", () => image.replaceWith(h("span", { class: "no-picture" })));
-  if (currentToken()) withTheToken(image, objectId);
-  else image.src = pathOf("images", objectId);
+  const empty = () => image.replaceWith(h("span", { class: "no-picture" }));
+  image.addEventListener("error", empty);
+  pictureUrl(objectId).then((url) => (url ? (image.src = url) : empty()));
   return h("div", { class: "plate" }, image);
 }

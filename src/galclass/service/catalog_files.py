@@ -1,0 +1,86 @@
+"""Routes of the catalog as a whole: a file of every filtered row, and where the objects are on the sky."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
+
+from galclass.service import schemas
+from galclass.service.access import Reader
+from galclass.service.catalog import CatalogQuery
+from galclass.service.catalog_export import FORMATS, positions, write_catalog
+from galclass.service.catalog_filters import catalog_query
+from galclass.service.errors import RequestError
+from galclass.service.openapi import responses
+from galclass.service.state import state_of
+
+router = APIRouter(tags=["catalog"])
+
+Filters = Annotated[CatalogQuery, Depends(catalog_query)]
+
+MAX_POSITIONS = 20_000
+"""Objects on a sky map."""
+
+_exporting = threading.Semaphore(1)  # one at a time in a process: FITS and VOTable are held in memory
+
+
+@router.get(
+    "/v1/predictions/export",
+    summary="Every filtered row as a file",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for _, kind in FORMATS.values()}},
+        **responses(401, 404, 422, 429, 503),
+    },
+)
+def export_predictions(
+    request: Request,
+    _: Reader,
+    filters: Filters,
+    format: Annotated[Literal["csv", "parquet", "fits", "votable"], Query(description="Kind of the file")] = "csv",
+) -> FileResponse:
+    """Return all predictions that pass the filters as one file, with the newest label by hand, its author and time."""
+    suffix, media_type = FORMATS[format]
+    with _one_at_a_time():
+        folder = tempfile.TemporaryDirectory(prefix="galclass-export-")
+        path = Path(folder.name) / f"catalog{suffix}"
+        try:
+            rows = write_catalog(state_of(request).database, filters, path)
+        except BaseException:
+            folder.cleanup()
+            raise
+    headers = {"X-Total-Count": str(rows), "Cache-Control": "no-store"}
+    return FileResponse(
+        path, media_type=media_type, filename=path.name, headers=headers, background=BackgroundTask(folder.cleanup)
+    )
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    if not _exporting.acquire(timeout=10):
+        raise RequestError("overloaded", "another export is being written", advice="try again shortly")
+    try:
+        yield
+    finally:
+        _exporting.release()
+
+
+@router.get("/v1/predictions/sky", summary="Where the objects are", responses=responses(401, 404, 422, 429, 503))
+def sky(
+    request: Request,
+    _: Reader,
+    filters: Filters,
+    limit: Annotated[int, Query(ge=1, le=MAX_POSITIONS)] = MAX_POSITIONS,
+) -> schemas.SkyPositions:
+    """Return id, class and position, as columns, of the predictions that pass the filters and have a position."""
+    found = list(positions(state_of(request).database, filters, limit))
+    ids, classes, ra, dec = ([row[column] for row in found] for column in range(4))
+    return schemas.SkyPositions(object_id=ids, predicted_class=classes, ra=ra, dec=dec)

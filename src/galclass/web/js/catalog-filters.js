@@ -1,0 +1,48 @@
+/** The filters over stored predictions: a form, and the parameters of the API. */
+
+import { h, labelled } from "./dom.js";
+import { CLASSES, CLASS_NAMES, GROUPS, GROUP_NAMES } from "./morphology.js";
+
+const SORTS = {
+  "": "By id; in a cone by distance",
+  object_id: "Object id",
+  "-probability": "Most certain first",
+  uncertainty: "Least certain first",
+  class: "Class",
+  ra: "Right ascension",
+  dec: "Declination",
+  separation: "Distance from the cone",
+  "-scored_at": "Newest first",
+};
+
+const SENT = ["search", "model", "class", "group", "min_probability", "cone", "unlabelled", "sort", "page", "page_size", "format"];
+
+/** What is set, as parameters of the API. */
+export function toParameters(query) {
+  return new URLSearchParams(Object.entries(query).filter(([key, value]) => SENT.includes(key) && value !== "" && value !== undefined));
+}
+
+function select(label, name, choices, query, change) {
+  const options = Object.entries(choices).map(([value, text]) => h("option", { value, selected: query[name] === value }, text));
+  return labelled(label, h("select", { name, onchange: (event) => change({ [name]: event.target.value }) }, options));
+}
+
+function text(label, name, hint, query, change, type = "text") {
+  const onchange = (event) => change({ [name]: event.target.value.trim() });
+  return labelled(label, h("input", { type, name, value: query[name], placeholder: hint, onchange, spellcheck: "false", autocomplete: "off" }));
+}
+
+/** The form; `change(changes)` is called with what the reader sets. */
+export function filterForm(query, models, change) {
+  const classes = { "": "All", ...Object.fromEntries(CLASSES.map((cls) => [cls, `${cls}: ${CLASS_NAMES[cls]}`])) };
+  const groups = { "": "All", ...Object.fromEntries(Object.keys(GROUPS).map((group) => [group, GROUP_NAMES[group]])) };
+  const least = { "": "Any", 0.5: "50 % and more", 0.8: "80 % and more", 0.95: "95 % and more" };
+  const references = { "": "production", ...Object.fromEntries(models.map(({ name, version }) => [`${name}@${version}`, `${name}, version ${version}`])) };
+  const byHand = { "": "All", true: "Not labelled by hand" };
+  return h("form", { class: "filters", "aria-label": "Filters", onsubmit: (event) => event.preventDefault() },
+    text("Object id contains", "search", "5877", query, change, "search"),
+    text("Cone: RA Dec radius", "cone", "10:00:28.6 +02:12:21 30 arcsec", query, change),
+    select("Class", "class", classes, query, change), select("Group", "group", groups, query, change),
+    select("Probability", "min_probability", least, query, change), select("Labels", "unlabelled", byHand, query, change),
+    select("Order", "sort", SORTS, query, change), select("Model", "model", references, query, change));
+}
