@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from site_of_test import GALAXIES, HOSTILE_ID
+
+from galclass.catalog import read_table
+from galclass.morphology import CLASSES
 
 
 def give_token(page: Any, token: str) -> None:
@@ -21,12 +23,128 @@ def open_view(page: Any, name: str) -> None:
     page.get_by_role("heading", name=name, exact=True).wait_for()
 
 
-def test_a_malformed_cone_is_refused_in_words(page: Any) -> None:
-    open_view(page, "Catalog")
+def set_cone(page: Any, text: str) -> None:
     field = page.get_by_label("Cone")
-    field.fill("north")
+    field.fill(text)
     field.press("Tab")
-    assert "cone" in page.get_by_role("alert").text_content().lower()
+
+
+def test_a_malformed_cone_is_refused_with_the_part_that_is_wrong(page: Any) -> None:
+    open_view(page, "Catalog")
+    for text, part in (
+        ("north", "the radius is missing"),
+        ("10:00:28.6 +95:12:21 30 arcsec", "the declination +95:12:21 is outside"),
+        ("10:00:28.6 +02:12:21 30 parsec", "the unit of the radius"),
+    ):
+        set_cone(page, text)
+        page.get_by_role("alert").filter(has_text=part).wait_for()
+    assert page.get_by_label("Cone").input_value() == "10:00:28.6 +02:12:21 30 parsec"
+
+
+@pytest.mark.parametrize("text", ["01:00:00 +00:30:00 90 arcmin", "15.0 0.5 1.5", "15.0, 0.5, 1.5 deg"])
+def test_a_cone_is_taken_as_typed_and_sorted_by_distance(page: Any, text: str) -> None:
+    open_view(page, "Catalog")
+    set_cone(page, text)
+    page.get_by_text("3 galaxies").wait_for()
+    distances = page.locator(".separation").all_text_contents()
+    assert distances[0] == "0.0\u2033"
+    assert len(distances) == 3
+    page.go_back()
+    page.get_by_text(f"{GALAXIES} galaxies").first.wait_for()
+    assert page.get_by_label("Cone").input_value() == ""
+
+
+def test_an_object_is_found_by_part_of_its_id(page: Any) -> None:
+    open_view(page, "Catalog")
+    object_id = page.locator(".listing .as-link").nth(3).text_content()
+    page.keyboard.press("/")
+    page.keyboard.type(object_id[1:])
+    page.keyboard.press("Enter")
+    page.locator(".results:not([aria-busy])").wait_for()
+    page.get_by_role("button", name=object_id, exact=True).wait_for()
+    assert all(object_id[1:] in text for text in page.locator(".listing .as-link").all_text_contents())
+
+
+@pytest.mark.parametrize("kind", ["CSV", "Parquet", "FITS", "VOTable"])
+def test_every_filtered_row_is_downloaded(page: Any, tmp_path: Path, kind: str) -> None:
+    open_view(page, "Catalog")
+    page.get_by_text("Page 1 of 2").first.wait_for()
+    with page.expect_download() as started:
+        page.get_by_role("button", name=f"All rows as {kind}").click()
+    path = tmp_path / started.value.suggested_filename
+    started.value.save_as(path)
+    table = read_table(path)
+    assert table.num_rows == GALAXIES
+    assert {"human_label", "labelled_by", "labelled_at", "ra", "dec"} <= set(table.column_names)
+    page.locator(".notice", has_text=f"{GALAXIES} rows written").wait_for()
+
+
+def test_the_sky_map_shows_the_objects_and_opens_them_by_key(page: Any) -> None:
+    open_view(page, "Catalog")
+    page.get_by_role("button", name="Sky map").click()
+    canvas = page.get_by_role("img", name=f"Sky map of {GALAXIES} galaxies")
+    canvas.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    told = page.locator(".sky-place .note").text_content()
+    page.keyboard.press("Enter")
+    page.locator(".detail[open]").wait_for()
+    page.get_by_role("tab", name="Facts").click()
+    assert told.split(":")[0] in page.locator(".detail .facts").text_content()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="List those about it").click()
+    page.locator(".separation").first.wait_for()
+    assert page.locator(".listing .as-link").first.text_content() == told.split(":")[0]
+
+
+def test_a_neighbour_opens_from_the_details(page: Any) -> None:
+    open_view(page, "Catalog")
+    page.locator(".listing .as-link").first.click()
+    page.get_by_role("tab", name="Similar").click()
+    neighbour = page.locator(".similar .neighbour").first
+    object_id = neighbour.get_attribute("aria-label").removeprefix("Open ")
+    neighbour.click()
+    page.get_by_role("tab", name="Facts").click()
+    page.locator(".detail .facts", has_text=object_id).wait_for()
+
+
+def test_a_version_that_is_not_there_is_said(page: Any, site: Any) -> None:
+    for address, told in (
+        ("models/galaxy/99", "No version 99 of a model galaxy is registered"),
+        ("models/nothing/1", "No version 1 of a model nothing is registered"),
+    ):
+        page.goto(f"{site.url}#/{address}")
+        page.get_by_role("alert").filter(has_text=told).wait_for()
+        assert page.get_by_role("heading", level=2).count() == 0
+    page.goto(f"{site.url}#/models/galaxy/2")
+    page.get_by_role("heading", name="galaxy, version 2").wait_for()
+
+
+def test_models_are_listed_with_accuracy_and_interval(page: Any) -> None:
+    open_view(page, "Models")
+    cells = page.locator(".listing .measured").all_text_contents()
+    assert cells[0] == "0.600 0.500 to 0.700, 4 groups, 30 galaxies"
+    assert "not evaluated" in cells
+
+
+def test_the_title_names_the_view_and_help_opens_from_everywhere(page: Any) -> None:
+    for key, name in (("k", "Catalog"), ("m", "Models"), ("s", "Services"), ("c", "Classify")):
+        page.keyboard.press("g")
+        page.keyboard.press(key)
+        page.wait_for_function("(title) => document.title === title", arg=f"{name} \u00b7 galclass")
+        for _ in range(5):
+            page.keyboard.press("?")
+            page.locator("dialog.help[open]").wait_for()
+            assert page.locator("dialog.help").count() == 1
+            page.keyboard.press("Escape")
+            assert page.locator("dialog.help").count() == 0
+
+
+def test_help_has_the_key_to_every_class(page: Any) -> None:
+    page.get_by_role("button", name="Help").click()
+    assert page.locator(".class-key li b").all_text_contents() == list(CLASSES)
+    page.get_by_role("button", name="Close").click()
+    assert page.evaluate("() => document.activeElement.id") == "help"
 
 
 def test_the_catalog_pages_through_all_galaxies(page: Any) -> None:
@@ -58,24 +176,6 @@ def test_object_ids_are_never_markup(page: Any) -> None:
     page.get_by_role("tab", name="Facts").click()
     assert HOSTILE_ID in page.locator(".detail .facts").text_content()
     assert page.locator("img[onerror]").count() == 0
-
-
-def test_a_cone_finds_the_galaxies_inside(page: Any) -> None:
-    open_view(page, "Catalog")
-    field = page.get_by_label("Cone")
-    field.fill("15.0, 0.5, 1.5")
-    field.press("Tab")
-    page.get_by_text("3 galaxies").wait_for()
-
-
-def test_the_catalog_downloads_as_parquet(page: Any) -> None:
-    open_view(page, "Catalog")
-    page.get_by_text("Page 1 of 2").first.wait_for()
-    with page.expect_download() as started:
-        page.get_by_role("button", name="Page as Parquet").click()
-    table = pq.read_table(Path(started.value.path()))
-    assert table.num_rows == 50
-    assert table["object_id"].type == "string"
 
 
 def test_a_label_by_hand_is_stored_with_a_token_alone(page: Any, site: Any) -> None:
@@ -127,4 +227,7 @@ def test_no_view_is_wider_than_a_phone(browser: Any, site: Any, view: str) -> No
     page.goto(f"{site.url}#/{view.lower()}")
     page.locator(".listing").first.wait_for()
     assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+    if view == "Catalog":
+        overflow = page.locator(".scroller").evaluate("one => one.scrollWidth - one.clientWidth")
+        assert overflow <= 0
     page.close()

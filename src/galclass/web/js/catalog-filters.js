@@ -4,7 +4,7 @@ import { h, labelled } from "./dom.js";
 import { CLASSES, CLASS_NAMES, GROUPS, GROUP_NAMES } from "./morphology.js";
 
 const SORTS = {
-  "": "By id; in a cone by distance",
+  "": "Usual",
   object_id: "Object id",
   "-probability": "Most certain first",
   uncertainty: "Least certain first",

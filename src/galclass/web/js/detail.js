@@ -76,9 +76,9 @@ export class Detail {
     this.#fillPanel();
   }
 
-  /** Draw the shown item anew, after it changed. */
-  refresh() {
-    this.#show(this.#item);
+  /** Say that an item changed: the parts that may show it are drawn anew, the focus stays. */
+  refresh(item) {
+    if (this.#item === item && tab === "Facts") this.#fillPanel();
   }
 
   #show(item) {

@@ -19,12 +19,19 @@ function versionRow(model, chosen) {
   const address = `#/models/${encodeURIComponent(model.name)}/${model.version}`;
   const current = chosen?.name === model.name && chosen?.version === model.version;
   return h("tr", {}, h("th", { scope: "row" }, h("a", { href: address, "aria-current": current ? "true" : null }, `${model.name} ${model.version}`)),
-    h("td", {}, aliasChips(model.aliases)), h("td", {}, timeText(model.created_at)), h("td", {}, model.created_by),
+    h("td", {}, aliasChips(model.aliases)), h("td", { class: "measured" }, measured(model.accuracy)), h("td", {}, timeText(model.created_at)), h("td", {}, model.created_by),
     h("td", { class: "hash" }, model.sha256.slice(0, 12)));
 }
 
+/** Accuracy with its 95 % interval and what it was measured on. */
+function measured(accuracy) {
+  if (!accuracy) return h("span", { class: "note" }, "not evaluated");
+  const { accuracy: value, low, high, count, table } = accuracy;
+  return [h("b", {}, value.toFixed(3)), h("span", { class: "interval" }, ` ${low.toFixed(3)} to ${high.toFixed(3)}, ${table}, ${count.toLocaleString("en")} galaxies`)];
+}
+
 function versions(models, chosen) {
-  const heads = ["Version", "Aliases", "Registered", "By", "sha256"];
+  const heads = ["Version", "Aliases", "Accuracy (95 %)", "Registered", "By", "sha256"];
   return h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Versions of models" }, h("table", { class: "listing" },
     h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))),
     h("tbody", {}, models.map((model) => versionRow(model, chosen)))));
@@ -61,10 +68,16 @@ function description(model) {
     aliasLog(model.alias_log));
 }
 
+/** The version that the address names, which may be none of those there are; without one, production. */
 function chosenOf(models) {
   const [, name, version] = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
-  return models.find((model) => model.name === name && String(model.version) === version)
-    ?? models.find((model) => model.aliases.includes("production")) ?? models.at(-1);
+  if (name) return models.find((model) => model.name === name && (!version || String(model.version) === version || model.aliases.includes(version)));
+  return models.find((model) => model.aliases.includes("production")) ?? models.at(-1);
+}
+
+function notThere() {
+  const [, name, version] = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
+  return h("p", { class: "fault", role: "alert" }, version ? `No version ${version} of a model ${name} is registered. Choose one of those above.` : `No model ${name} is registered. Choose one of those above.`);
 }
 
 /** Build the view. */
@@ -75,6 +88,10 @@ export function modelsView(signal) {
     const { models } = await getJson("v1/models", { signal });
     if (!models.length) return h("p", { class: "nothing" }, "No model is registered. galclass register puts the trained one into the registry.");
     const chosen = chosenOf(models);
+    if (!chosen) {
+      one.replaceChildren(notThere());
+      return versions(models, null);
+    }
     fill(one, async () => description(await getJson(pathOf("models", chosen.name, chosen.version), { signal })), signal);
     return versions(models, chosen);
   }, signal);
