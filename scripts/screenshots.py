@@ -23,6 +23,8 @@ LOOKS = {
     "desktop-light": ({"width": 1280, "height": 900}, "light"),
     "desktop-dark": ({"width": 1280, "height": 900}, "dark"),
     "phone-light": ({"width": 390, "height": 844}, "light"),
+    "tablet-light": ({"width": 768, "height": 1024}, "light"),
+    "wide-dark": ({"width": 1920, "height": 1080}, "dark"),
     "phone-dark": ({"width": 390, "height": 844}, "dark"),
     "tall-light": ({"width": 1280, "height": 1150}, "light"),
 }
@@ -62,15 +64,25 @@ def views(page: Page, url: str) -> Iterator[tuple[str, Page]]:
     page.goto(url)
     page.get_by_role("button", name="Try examples").click()
     page.locator(".toolbar:not(.asleep)").wait_for()
-    page.locator("progress.idle").wait_for(state="attached")
+    page.locator(".tally", has_text="12 classified").wait_for()
     yield "classify", page
-    page.evaluate("() => window.scrollBy(0, document.querySelector('.toolbar').getBoundingClientRect().top - 12)")
+    page.mouse.wheel(0, 200)
     yield "cards", page
+    page.get_by_role("button", name="Grid").click()
+    yield "grid", page
+    page.get_by_role("button", name="Cards").click()
     page.locator(".card .open").first.click()
     page.locator(".explain .views img").nth(7).wait_for()
     yield "detail", page
     page.locator(".explain").scroll_into_view_if_needed()
     yield "explain", page
+    for name in ("Votes", "Similar", "Facts"):
+        page.get_by_role("tab", name=name).click()
+        page.locator(".detail:not(:has([aria-busy]))").wait_for()
+        yield name.lower(), page
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    yield "help", page
     page.keyboard.press("Escape")
     for view in ("catalog", "models", "services"):
         page.goto(f"{url}#/{view}")

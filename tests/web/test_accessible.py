@@ -47,12 +47,12 @@ def test_axe_finds_nothing_serious(browser: Any, site: Any, scheme: str, width: 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("view", ["catalog", "models", "services"])
+@pytest.mark.parametrize("view", ["catalog", "catalog?view=sky", "models", "models/galaxy/99", "services"])
 def test_axe_finds_nothing_serious_in_the_other_views(browser: Any, site: Any, scheme: str, view: str) -> None:
     page = open_unguarded(browser, site, scheme, 1280)
     page.goto(f"{site.url}#/{view}")
-    page.locator(".listing").first.wait_for()
-    page.wait_for_timeout(300)
+    page.locator(".listing, .sky").first.wait_for()
+    page.locator("main:not(:has([aria-busy]))").wait_for()
     assert axe_faults(page) == []
     page.context.close()
 
