@@ -6,12 +6,12 @@ import { CLASSES, CLASS_NAMES, groupOf } from "./morphology.js";
 
 const SHORTCUTS = [
   ["?", "this help"],
-  ["G then C, K, M or S", "go to Classify, Catalog, Models or Services"],
+  ["G then C K M S", "go to Classify, Catalog, Models or Services"],
   ["/", "search: by name in Classify, by object id in the Catalog"],
   ["← →", "in the details: previous and next image"],
   ["1 2 3 4", "in the details: Why, Votes, Similar, Facts"],
   ["+ −", "in the details: zoom the picture; drag moves it"],
-  ["I, S", "in the details: invert, change the stretch"],
+  ["I S", "in the details: invert, change the stretch"],
   ["Esc", "close what is open"],
 ];
 

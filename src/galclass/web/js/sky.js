@@ -102,7 +102,10 @@ export async function skyMap(parameters, open, search) {
   });
   canvas.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (event.key === "Enter" && chosen >= 0) open(sky.object_id[chosen]);
+    if (event.key === "Enter" && chosen >= 0) {
+      event.preventDefault(); // else the same press would close what it opens
+      open(sky.object_id[chosen]);
+    }
     if (!step) return;
     event.preventDefault();
     choose((chosen + step + count) % count);
