@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 
@@ -14,7 +15,8 @@ TABLES = ("13 classes", "4 groups")
 """Tables of an evaluation that are looked for, in this order; then the first there is."""
 
 
-class Accuracy(NamedTuple):
+@dataclass(frozen=True)
+class Accuracy:
     """A measured share of right classes, in [0, 1], with its 95 % interval.
 
     Attributes
@@ -47,8 +49,8 @@ def accuracy_of(metrics: Mapping[str, Any]) -> Accuracy | None:
     if not isinstance(tables, Mapping):
         return None
     for name in (*TABLES, *tables):
-        table = tables.get(name)
         try:
+            table = tables[name]
             value, low, high = (float(part) for part in table["accuracy"])
             return Accuracy(name, int(table["count"]), value, low, high)
         except (TypeError, KeyError, ValueError):

@@ -82,5 +82,9 @@ def sky(
 ) -> schemas.SkyPositions:
     """Return id, class and position, as columns, of the predictions that pass the filters and have a position."""
     found = list(positions(state_of(request).database, filters, limit))
-    ids, classes, ra, dec = ([row[column] for row in found] for column in range(4))
-    return schemas.SkyPositions(object_id=ids, predicted_class=classes, ra=ra, dec=dec)
+    return schemas.SkyPositions(
+        object_id=[object_id for object_id, _, _, _ in found],
+        predicted_class=[leaf for _, leaf, _, _ in found],
+        ra=[ra for _, _, ra, _ in found],
+        dec=[dec for _, _, _, dec in found],
+    )

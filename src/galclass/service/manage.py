@@ -228,7 +228,7 @@ def service_record(state: ServiceState, record: ServiceRecord) -> schemas.Servic
 
 def _summary(info: ModelInfo, measured: Accuracy | None) -> dict[str, Any]:
     names = ("name", "version", "sha256", "created_at", "created_by")
-    accuracy = schemas.MeasuredAccuracy(**measured._asdict()) if measured else None
+    accuracy = schemas.MeasuredAccuracy(**vars(measured)) if measured else None
     return {**{name: getattr(info, name) for name in names}, "aliases": list(info.aliases), "accuracy": accuracy}
 
 

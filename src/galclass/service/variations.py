@@ -75,7 +75,7 @@ def variations(
     found = [Variation("shift", f"moved {percent} {way}", _crop(wide, size, x, y)) for way, (x, y) in moves.items()]
     found.append(Variation("zoom", f"zoomed in {_ZOOM:.2f} ×", _zoomed(wide, size, 1 / _ZOOM)))
     found.append(Variation("zoom", f"zoomed out {_ZOOM:.2f} ×", _zoomed(wide, size, _ZOOM)))
-    found.append(Variation("blur", "blurred", cv2.GaussianBlur(plain, (0, 0), _BLUR * size)))
+    found.append(Variation("blur", "blurred", np.asarray(cv2.GaussianBlur(plain, (0, 0), _BLUR * size), np.uint8)))
     found.append(Variation("noise", "noise added", _noisy(plain)))
     masked = masked_neighbours(plain)
     if masked is not None:
