@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
-from galclass.catalog import write_table
-from galclass.csv_cells import guarded_table
 from galclass.database import Database
+from galclass.database.table_file import write_batches
 from galclass.morphology import CLASSES
 from galclass.scoring.prediction import SEPARATOR
 from galclass.service.catalog import CatalogQuery, label_text, ordered_by, selected
@@ -56,26 +53,9 @@ def write_catalog(database: Database, query: CatalogQuery, path: Path) -> int:
         `invalid`, for an unknown class, group or order.
     """
     statement = selected(database, query).order_by(*ordered_by(query))
-    rows = 0
     with database.read() as connection:
         result = connection.execution_options(yield_per=_ROWS).execute(statement)
-        batches = (_batch(part) for part in result.mappings().partitions())
-        if path.suffix in (".fits", ".vot"):
-            table = pa.Table.from_batches(batches, SCHEMA)
-            write_table(table, path)
-            return int(table.num_rows)
-        with _writer(path) as writer:
-            for batch in batches:
-                table = pa.Table.from_batches([batch])
-                writer.write_table(guarded_table(table) if path.suffix == ".csv" else table)
-                rows += batch.num_rows
-    return rows
-
-
-def _writer(path: Path) -> Any:
-    if path.suffix == ".csv":
-        return pyarrow.csv.CSVWriter(path, SCHEMA)
-    return pyarrow.parquet.ParquetWriter(path, SCHEMA, compression="zstd")
+        return write_batches((_batch(part) for part in result.mappings().partitions()), SCHEMA, path)
 
 
 def _batch(rows: Any) -> pa.RecordBatch:
