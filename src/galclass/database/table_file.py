@@ -23,7 +23,7 @@ def write_batches(batches: Iterator[pa.RecordBatch], schema: pa.Schema, path: Pa
     schema : pyarrow.Schema
         Of every batch, and of a file without rows.
     path : Path
-        .csv or .parquet (streamed), .fits or .vot (held in memory). Text in a CSV file is never a spreadsheet's formula.
+        .csv or .parquet (streamed), .fits or .vot (held in memory). No text in a CSV file is a spreadsheet's formula.
     """
     if path.suffix in (".fits", ".vot"):
         table = pa.Table.from_batches(batches, schema)
