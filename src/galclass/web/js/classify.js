@@ -83,6 +83,7 @@ export function classifyView(signal) {
     instrument.classList.toggle("working", counts.total > 0);
     fork.update(counts.classes, store.filter.cls);
     const busy = toolbar.update(counts, shown);
+    instrument.classList.toggle("busy", busy);
     undo.hidden = Boolean(counts.total) || !store.cleared.length;
     undo.textContent = `Bring back ${store.cleared.length} cleared`;
     nothing.hidden = !(store.filtered && counts.total && !shown.length);

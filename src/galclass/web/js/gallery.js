@@ -7,6 +7,11 @@ export const SIZES = { cards: { width: 300, height: 428, gap: 16 }, grid: { widt
 
 const MARGIN_PX = 900; // kept above and below the window
 
+/** Where the item at an index stands. */
+function spot(index, { across, width, height, gap }) {
+  return { width, height, x: (index % across) * (width + gap), y: Math.floor(index / across) * (height + gap) };
+}
+
 export class Gallery {
   #items = [];
   #drawn = new Map();
@@ -40,7 +45,7 @@ export class Gallery {
   reveal(key) {
     const index = this.#items.findIndex((item) => item.key === key);
     if (index < 0) return;
-    const { y, height } = this.#spot(index);
+    const { y, height } = spot(index, this.#measure());
     const top = this.element.getBoundingClientRect().top + y;
     const covered = document.querySelector(".instrument.working")?.getBoundingClientRect().bottom ?? 0;
     if (top < covered || top + height > window.innerHeight) window.scrollBy(0, top - Math.max(covered + 12, window.innerHeight / 3));
@@ -48,33 +53,33 @@ export class Gallery {
     this.#drawn.get(key)?.node.querySelector("button")?.focus({ preventScroll: true });
   }
 
-  #spot(index) {
+  /** Read the width once: reading it between two writes would lay the page out for every card. */
+  #measure() {
     const { width: smallest, height, gap } = SIZES[this.mode];
     const across = Math.max(1, Math.floor((this.element.clientWidth + gap) / (smallest + gap)));
-    const width = (this.element.clientWidth - gap * (across - 1)) / across;
-    return { across, width, height, x: (index % across) * (width + gap), y: Math.floor(index / across) * (height + gap) };
+    return { across, height, gap, width: (this.element.clientWidth - gap * (across - 1)) / across };
   }
 
   #layOut() {
     if (!this.element.clientWidth) return;
-    const { across, height } = this.#spot(0);
-    const { gap } = SIZES[this.mode];
+    const layout = this.#measure();
+    const { across, height, gap } = layout;
     const step = height + gap;
     const rows = Math.ceil(this.#items.length / across);
     this.element.style.height = `${Math.max(0, rows * step - gap)}px`;
     const top = -this.element.getBoundingClientRect().top;
     const firstRow = Math.max(0, Math.floor((top - MARGIN_PX) / step));
     const lastRow = Math.min(rows, Math.ceil((top + window.innerHeight + MARGIN_PX) / step));
-    this.#place(firstRow * across, Math.min(this.#items.length, lastRow * across));
+    this.#place(firstRow * across, Math.min(this.#items.length, lastRow * across), layout);
   }
 
-  #place(first, end) {
+  #place(first, end, layout) {
     const wanted = new Set();
     const focused = document.activeElement?.closest?.(".gallery > li")?.dataset.key;
     this.#items.forEach((item, index) => {
       if ((index < first || index >= end) && item.key !== focused) return;
       wanted.add(item.key);
-      this.#put(item, index, this.#spot(index));
+      this.#put(item, index, spot(index, layout));
     });
     for (const [key, { node }] of this.#drawn) {
       if (wanted.has(key)) continue;

@@ -1,4 +1,4 @@
-/** The images of this visit and what is known of them; says "change" at most once a frame, at once when the reader acts. */
+/** The images of this visit and what is known of them; says "change" a few times a second, at once when the reader acts. */
 
 import { EVERYTHING, ORDERS, passes } from "./filters.js";
 
@@ -9,6 +9,8 @@ export function idOfFile(name) {
   return id.normalize("NFC") || "image";
 }
 
+const LEAST_MS = 200; // between two changes that nobody asked for
+
 /** States that an image does not leave by itself. */
 export const FINISHED = new Set(["done", "rejected", "failed"]);
 
@@ -18,7 +20,8 @@ export class Store extends EventTarget {
   order = "added";
   filter = { ...EVERYTHING };
   #next = 0;
-  #frame = null;
+  #timer = null;
+  #toldAt = -Infinity;
 
   /** Take in files (or anything with the same fields) as waiting items and give the items. */
   add(entries) {
@@ -98,13 +101,16 @@ export class Store extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
+  /** Say "change" soon: results that stream in are drawn a few times a second. */
   changed() {
-    this.#frame ??= requestAnimationFrame(() => this.announceChange());
+    const wait = Math.max(0, this.#toldAt + LEAST_MS - performance.now());
+    this.#timer ??= setTimeout(() => this.announceChange(), wait);
   }
 
   announceChange() {
-    cancelAnimationFrame(this.#frame);
-    this.#frame = null;
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#toldAt = performance.now();
     this.#say("change", {});
   }
 
