@@ -107,6 +107,7 @@ def list_predictions(
     media_type = choose_media_type(request.headers.get("accept"))
     rows, total = find_predictions(state.database, query)
     if media_type != JSON:
+        info = state.registry.resolve(f"{query.model_name}@{query.model_version}")
         columns = (*_COLUMNS, *vote_fraction_columns(state.models.get(info.model).signature if votes else None))
         return table_response([_flat(row) for row in rows], columns, media_type, {"X-Total-Count": str(total)})
     found = [schemas.CatalogRow(**row) for row in rows]
