@@ -225,3 +225,18 @@ def test_ids_can_be_copied_and_positions_lead_to_the_surveys(page: Any, site: An
 def test_positions_are_written_in_hours_and_degrees(page: Any, ra: float, dec: float, text: str) -> None:
     made = page.evaluate("async ([ra, dec]) => (await import('./js/facts.js')).sexagesimal(ra, dec)", [ra, dec])
     assert made == text
+
+
+def test_raw_votes_stand_beside_the_debiased_ones_and_draw_the_tree(page: Any, site: Any) -> None:
+    def with_raw(route: Any) -> None:
+        record = route.fetch().json()
+        half = {"fraction": 0.5, "low": 0.4, "high": 0.6}
+        route.fulfill(json={**record, "raw_vote_fractions": {name: half for name in VOTES[:2]}})
+
+    page.route(re.compile(r"/predict\?"), with_raw)
+    open_first(page, site)
+    panel = tab(page, "Votes")
+    assert panel.locator(".ring").count() == 2
+    assert panel.get_by_text("raw 50 %").count() == 2
+    widths = panel.locator(".segment").evaluate_all("all => all.map((one) => Number(one.getAttribute('width')))")
+    assert widths[0] == widths[1]
