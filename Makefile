@@ -22,7 +22,7 @@ $(VENV)/.installed-dev: $(STAMP)
 	touch $@
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not gpu and not network"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations 10 -m "not gpu and not network"
 
 # System packages some tests need: PostgreSQL with PL/Python, Chromium, strace. Without them those tests are skipped.
 test-deps:
