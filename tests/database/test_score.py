@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+import re
 import threading
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from tiny_model import tiny_model
 
 from galclass.database import Database, Images, NewImage, Registry, score_pending
@@ -45,6 +48,32 @@ def test_a_second_run_does_nothing(filled: Database) -> None:
     assert summary.scored == 0
     assert "nothing to do" in str(summary)
     assert rows(filled) == before
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)  # SQLite locks no rows
+def test_what_is_taken_off_the_queue_is_looked_up_once(filled: Database) -> None:
+    plans: list[str] = []
+
+    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
+        if "DELETE FROM galaxy_score_queue" in statement and "SKIP LOCKED" in statement:
+            cursor.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")  # the unlucky plan
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+            plans.append(json.dumps(cursor.fetchone()[0]))
+
+    with filled.read() as connection:
+        engine = connection.engine
+    event.listen(engine, "before_cursor_execute", explain)
+    score_pending(filled)
+    with filled.write() as connection:
+        keys = connection.scalars(select(images.c.object_id)).all()
+        own = {"model_name": "galaxy", "model_version": 1}
+        connection.execute(score_queue.insert(), [{**own, "object_id": key} for key in keys])
+    score_pending(filled)
+    event.remove(engine, "before_cursor_execute", explain)
+    assert plans
+    for plan in plans:
+        locks = re.findall(r'"Node Type": "LockRows".*?"Actual Loops": (\d+)', plan)
+        assert locks == ["1"], plan
 
 
 def test_what_was_scored_past_the_queue_is_taken_off_it(filled: Database) -> None:

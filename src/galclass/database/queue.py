@@ -145,8 +145,10 @@ class ScoreQueue:
         free = or_(_Q.claimed_until.is_(None), _Q.claimed_until < now())
         done = select(_Q.object_id).where(self._mine, _Q.object_id > after, _Q.object_id <= last, free, scored)
         # SKIP LOCKED (SQLite has no locks on rows): workers that start together do not wait for each other.
-        taken = done.with_for_update(skip_locked=True, of=score_queue)
-        connection.execute(score_queue.delete().where(self._mine, _Q.object_id.in_(taken)))
+        taken = done.with_for_update(skip_locked=True, of=score_queue).cte("taken")
+        # Without statistics PostgreSQL would find, and lock, all of them again for every row of the queue.
+        once = taken.prefix_with("MATERIALIZED", dialect="postgresql")
+        connection.execute(score_queue.delete().where(self._mine, _Q.object_id.in_(select(once.c.object_id))))
 
     def count(self) -> int:
         """Count what waits, claimed or not."""
