@@ -10,7 +10,7 @@ from galclass.topology.expressions import Evaluator
 from galclass.topology.faults import Faults
 from galclass.topology.tree import Attribute, Bundle, BundleKind, Layer
 
-_LARGEST_WEIGHT = 3.4028234663852886e38  # float32
+_LARGEST_WEIGHT = 3.40282356e38  # just below what float32 rounds to infinity
 _GEOMETRY = ("InputShape", "KernelShape", "Stride", "Padding", "LowerPad", "UpperPad")
 ALLOWED_ATTRIBUTES: dict[BundleKind, tuple[str, ...]] = {
     "all": ("Weights",),
