@@ -13,7 +13,7 @@ from galclass.topology.tree import Binary, Bundle, Constant, Layer, Number, Posi
     [
         ("input A [3", 1, 11, "']'", "the end of the text"),
         ("input A [3];\nhidden B [4] fom A all;", 2, 18, "'from'", "'A'"),
-        ("input A 3;", 1, 9, "'['", "'3'"),
+        ("input A -3;", 1, 9, "'['", "'-'"),
         ("hidden B [4] from A where (s, d) > s[0] == d[0];", 1, 34, "'=>'", "'>'"),
         ("hidden B [4] from A convolve { KernelShape = [1] Stride = [1] }", 1, 50, "';'", "'Stride'"),
         ("hidden B [4] from A sideways;", 1, 21, "'all'", "'sideways'"),

@@ -88,3 +88,13 @@ def test_a_compact_flag_has_a_distance_beyond_few_training_galaxies() -> None:
     fresh = generator.normal(size=(500, 300)).astype(np.float32)
     assert Distance(unlike).above(fresh).mean() < 0.06
     assert Distance(unlike).above(fresh * 3).all()
+
+
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize("value", [0.0, 3e4])
+def test_a_layer_whose_units_all_died_leaves_finite_numbers(compact: bool, value: float) -> None:
+    same = np.full((300, 8), value, dtype=np.float32)
+    unlike = fit_unlike(same, same, components=6, compact=compact)
+    assert np.isfinite([*unlike.mean, *np.ravel(unlike.whitening), unlike.threshold, unlike.rest or 0]).all()
+    assert not Distance(unlike).above(same).any()
+    assert Distance(unlike).above(same + 1 + value).all()

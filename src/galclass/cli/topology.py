@@ -71,3 +71,21 @@ def show(file_or_name: str, svg: Path | None, **sizes: Any) -> None:
     show_table(topology_table(network))
     if svg is not None:
         click.echo(f"drew {svg}")
+
+
+@topology.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Net# file to write.")
+@click.option("--topology", "file_or_name", help="Net# file or name, for a checkpoint of an older version.")
+def export(checkpoint: Path, output: Path, file_or_name: str | None) -> None:
+    """Write a trained network as Net# with its weights, from the checkpoint.pt of its training.
+
+    Example: galclass topology export workspace/training/checkpoint.pt --output trained.ns
+    """
+    from galclass.extras import require
+
+    require("train", what="`galclass topology export`")
+    from galclass.train.netsharp import export_netsharp
+
+    count = export_netsharp(checkpoint, output, file_or_name)
+    click.echo(f"wrote {output}: {count:,} weights")

@@ -8,11 +8,12 @@ from typing import Any
 from galclass.errors import TopologyError
 from galclass.topology.expressions import Evaluator
 from galclass.topology.faults import Faults
-from galclass.topology.tree import Attribute, Bundle, BundleKind
+from galclass.topology.tree import Attribute, Bundle, BundleKind, Layer
 
+_LARGEST_WEIGHT = 3.40282356e38  # just below what float32 rounds to infinity
 _GEOMETRY = ("InputShape", "KernelShape", "Stride", "Padding", "LowerPad", "UpperPad")
 ALLOWED_ATTRIBUTES: dict[BundleKind, tuple[str, ...]] = {
-    "all": (),
+    "all": ("Weights",),
     "where": ("Weights",),
     "convolve": (*_GEOMETRY, "Sharing", "MapCount", "Weights"),
     "max pool": _GEOMETRY,
@@ -34,18 +35,22 @@ class BundleAttributes:
         for attribute in bundle.attributes:
             name = canonical.get(attribute.name.lower())
             if name is None:
-                raise self._unknown(attribute, allowed)
-            if name in self._found:
-                raise faults.at(attribute, f"attribute {name} is given twice")
-            self._found[name] = attribute
+                faults.add(self._unknown(attribute, allowed))
+            elif name in self._found:
+                faults.add(faults.at(attribute, f"attribute {name} is given twice"))
+            else:
+                self._found[name] = attribute
 
     def _unknown(self, attribute: Attribute, allowed: tuple[str, ...]) -> TopologyError:
         near = get_close_matches(attribute.name, allowed, 1)
+        advice = f"perhaps '{near[0]}' is meant" if near else None
+        if attribute.name.lower() == "biases":
+            advice = "biases belong to the layer: LAYER { Biases = ...; from ... }"
         return self.faults.at(
             attribute,
             f"a '{self.bundle.kind}' bundle has no attribute '{attribute.name}'",
             expected=", ".join(allowed),
-            advice=f"perhaps '{near[0]}' is meant" if near else None,
+            advice=advice,
         )
 
     def has(self, name: str) -> bool:
@@ -125,12 +130,60 @@ class BundleAttributes:
         """Return Weights, None where they are not given; `rule` says what the number of them follows from."""
         if "Weights" not in self._found:
             return None
-        value = self._value("Weights")
-        if not isinstance(value, tuple) or not all(type(item) in (int, float) for item in value):
-            raise self.fault("Weights", "Weights has a wrong value", expected="a tuple of numbers")
-        if len(value) != count:
-            raise self.fault("Weights", "Weights has a wrong number of values", expected=rule, got=len(value))
-        return tuple(float(item) for item in value)
+        return given_numbers("Weights", self._found["Weights"], count, rule, self._evaluator, self.faults)
+
+
+def biases_attribute(layer: Layer, faults: Faults) -> Attribute | None:
+    """Return a layer's `Biases`, None where they are not given; other attributes of a layer are collected as faults."""
+    found: Attribute | None = None
+    for attribute in layer.attributes:
+        if attribute.name.lower() != "biases":
+            what = f"a layer has no attribute '{attribute.name}'"
+            advice = "attributes of a bundle stand in the bundle's own braces"
+            faults.add(faults.at(attribute, what, expected="Biases", advice=advice))
+        elif found is not None:
+            faults.add(faults.at(attribute, "attribute Biases is given twice"))
+        else:
+            found = attribute
+    return found
+
+
+def given_numbers(
+    name: str, attribute: Attribute, count: int, rule: str, evaluator: Evaluator, faults: Faults
+) -> tuple[float, ...]:
+    """Return the values of `Weights` or `Biases`.
+
+    Parameters
+    ----------
+    name : str
+        The attribute, as messages write it.
+    attribute : Attribute
+        Where the values stand.
+    count : int
+        How many there must be.
+    rule : str
+        What `count` follows from.
+    evaluator : Evaluator
+        Knows the constants.
+    faults : Faults
+        Makes the errors.
+
+    Raises
+    ------
+    TopologyError
+        If the value is no tuple of finite numbers (as float32), or their number is another.
+    """
+    value = evaluator.value(attribute.value)
+    if not isinstance(value, tuple) or not all(type(item) in (int, float) for item in value):
+        got = "something else in the tuple" if isinstance(value, tuple) else value_text(value)
+        raise faults.at(attribute, f"{name} has a wrong value", expected="a tuple of numbers", got=got)
+    if len(value) != count:
+        raise faults.at(attribute, f"{name} has a wrong number of values", expected=rule, got=len(value))
+    for number, item in enumerate(value):
+        if not abs(item) <= _LARGEST_WEIGHT:
+            what = f"{name}[{number}] does not fit a float32"
+            raise faults.at(attribute, what, expected=f"at most {_LARGEST_WEIGHT:.8g} in size", got=item)
+    return tuple(float(item) for item in value)
 
 
 def value_text(value: Any) -> str:

@@ -36,6 +36,8 @@ def resolve_bundle(
     shape: tuple[int, ...],
     evaluator: Evaluator,
     faults: Faults,
+    *,
+    has_biases: bool = False,
 ) -> BundleResult:
     """Return a bundle with all sizes known.
 
@@ -49,6 +51,8 @@ def resolve_bundle(
         Knows the constants.
     faults : Faults
         Makes the errors.
+    has_biases : bool
+        Whether the layer has `Biases`: a convolution's `Weights` then hold none.
 
     Raises
     ------
@@ -58,10 +62,12 @@ def resolve_bundle(
     attributes = BundleAttributes(bundle, evaluator, faults)
     nodes, source_nodes = prod(shape), prod(source_shape)
     if bundle.kind == "all":
-        return BundleResult(FullBundle(bundle.source, source_nodes, nodes))
+        rule = f"one for each of {nodes} x {source_nodes} pairs of nodes"
+        given = attributes.weights(nodes * source_nodes, rule)
+        return BundleResult(FullBundle(bundle.source, source_nodes, nodes), given)
     if bundle.kind == "where":
         return _filtered(bundle, source_shape, shape, evaluator, attributes)
-    result = _windowed(bundle, source_shape, attributes)
+    result = _windowed(bundle, source_shape, attributes, has_biases)
     _check_output(result.bundle, shape, bundle, faults)
     return result
 
@@ -78,10 +84,12 @@ def windowed_shape(bundle: Bundle, source_shape: tuple[int, ...], faults: Faults
     return result.output_shape if isinstance(result, ConvBundle | PoolBundle | NormBundle) else ()
 
 
-def _windowed(bundle: Bundle, source_shape: tuple[int, ...], attributes: BundleAttributes) -> BundleResult:
+def _windowed(
+    bundle: Bundle, source_shape: tuple[int, ...], attributes: BundleAttributes, has_biases: bool = False
+) -> BundleResult:
     geometry = _geometry(attributes, source_shape)
     if bundle.kind == "convolve":
-        return _convolution(bundle, geometry, attributes)
+        return _convolution(bundle, geometry, attributes, has_biases)
     if bundle.kind == "response norm":
         return BundleResult(_norm(bundle, geometry, attributes))
     return BundleResult(PoolBundle(bundle.source, geometry, "max" if bundle.kind == "max pool" else "mean"))
@@ -109,13 +117,14 @@ def _filtered(
     return BundleResult(FilteredBundle(bundle.source, prod(source_shape), prod(shape), edges), given)
 
 
-def _convolution(bundle: Bundle, geometry: Geometry, attributes: BundleAttributes) -> BundleResult:
+def _convolution(bundle: Bundle, geometry: Geometry, attributes: BundleAttributes, has_biases: bool) -> BundleResult:
     arity = len(geometry.axes)
     sharing = attributes.truths("Sharing", arity, default=True)
     map_count = attributes.map_count(arity)
     resolved = ConvBundle(bundle.source, geometry, sharing, map_count)
-    per_kernel = 1 + geometry.kernel_nodes
-    rule = f"{resolved.kernels} kernels of 1 + {geometry.kernel_nodes} weights = {resolved.kernels * per_kernel}"
+    per_kernel = geometry.kernel_nodes + (not has_biases)
+    parts = f"{geometry.kernel_nodes}, as the layer has Biases," if has_biases else f"1 + {geometry.kernel_nodes}"
+    rule = f"{resolved.kernels} kernels of {parts} weights = {resolved.kernels * per_kernel}"
     return BundleResult(resolved, attributes.weights(resolved.kernels * per_kernel, rule))
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from difflib import get_close_matches
 from math import prod
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from galclass.errors import TopologyError
+from galclass.topology.attributes import biases_attribute, given_numbers
 from galclass.topology.bundles import BundleResult, resolve_bundle
 from galclass.topology.expressions import Evaluator
 from galclass.topology.faults import Faults
-from galclass.topology.named import TOPOLOGY_NAMES, TORCH_MODULES, named_topology
+from galclass.topology.named import topology_text
 from galclass.topology.network import (
     ACTIVATIONS,
     Activation,
@@ -21,8 +23,8 @@ from galclass.topology.network import (
     Network,
     ResolvedLayer,
 )
-from galclass.topology.parameters import assign_parameters
-from galclass.topology.parse import parse
+from galclass.topology.parameters import assign_parameters, bias_count
+from galclass.topology.reading import read
 from galclass.topology.tree import Bundle, Constant, Layer, Program, Share
 
 Task: TypeAlias = Literal["multi_class", "binary", "regression"]
@@ -51,38 +53,16 @@ def load_topology(
     TopologyError
         If there is no such file or name, or the text is wrong.
     """
-    text, where = _text_of(topology)
+    text, where = topology_text(topology)
     try:
-        return check(parse(text), input_nodes=input_nodes, hidden_nodes=hidden_nodes, task=task, n_classes=n_classes)
+        reading = read(text)
+        sizes = _Sizes(input_nodes, hidden_nodes, _known_task(task), n_classes)
+        return _Checker(reading.program, sizes, reading.faults, reading.unread).network()
     except TopologyError as error:
         if where is not None:
             error.args = (f"{where}: {error}",)
             error.where = where
         raise
-
-
-def _text_of(topology: str | Path) -> tuple[str, str | None]:
-    if isinstance(topology, str) and any(sign in topology for sign in ";{\n"):
-        return topology, None
-    if str(topology) in TOPOLOGY_NAMES:
-        return named_topology(str(topology)), None
-    path = Path(topology)
-    if not path.is_file():
-        if str(topology) in TORCH_MODULES:
-            raise TopologyError(
-                f"{topology} is a torch module, not Net#",
-                expected=f"a Net# file or one of {', '.join(TOPOLOGY_NAMES)}",
-            )
-        near = get_close_matches(str(topology), TOPOLOGY_NAMES, 1)
-        raise TopologyError(
-            f"no topology '{topology}'",
-            expected=f"a Net# file or one of {', '.join(TOPOLOGY_NAMES)}",
-            advice=f"perhaps '{near[0]}' is meant" if near else None,
-        )
-    try:
-        return path.read_text(encoding="utf-8"), str(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise TopologyError("the file cannot be read as UTF-8 text", where=str(path), got=error) from None
 
 
 def check(
@@ -118,37 +98,66 @@ def check(
     TopologyError
         On any fault; several are listed in one error, each with line, column and caret.
     """
+    return _Checker(program, _Sizes(input_nodes, hidden_nodes, _known_task(task), n_classes)).network()
+
+
+def _known_task(task: Task) -> Task:
     if task not in ("multi_class", "binary", "regression"):
         raise TopologyError("unknown task", expected="multi_class, binary or regression", got=task)
-    return _Checker(program, input_nodes, hidden_nodes, task, n_classes).network()
+    return task
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """What sizes `auto` layers, as `check` takes it."""
+
+    input_nodes: int | None
+    hidden_nodes: int
+    task: Task
+    n_classes: int | None
 
 
 class _Checker:
-    """The passes of `check`; each collects its faults and stops the next one where going on makes no sense."""
+    """The passes of `check`; each collects its faults, and what follows from them is left out of the next ones.
+
+    Parameters
+    ----------
+    program, sizes
+        As `check` takes them.
+    syntax_faults : tuple of TopologyError
+        What could not be read of the text.
+    unread : frozenset of str
+        Names in declarations that could not be read.
+    """
 
     def __init__(
-        self, program: Program, input_nodes: int | None, hidden_nodes: int, task: Task, n_classes: int | None
+        self,
+        program: Program,
+        sizes: _Sizes,
+        syntax_faults: tuple[TopologyError, ...] = (),
+        unread: frozenset[str] = frozenset(),
     ) -> None:
         self.program = program
-        self.input_nodes = input_nodes
-        self.hidden_nodes = hidden_nodes
-        self.task = task
-        self.n_classes = n_classes
+        self.input_nodes, self.hidden_nodes = sizes.input_nodes, sizes.hidden_nodes
+        self.task, self.n_classes = sizes.task, sizes.n_classes
         self.faults = Faults(program.text)
+        self.faults.found.extend(syntax_faults)
+        self.unread = unread
         self.layers: dict[str, Layer] = {}
         self.shapes: dict[str, Shape] = {}
 
     def network(self) -> Network:
         constants = self._declarations()
         self._check_links()
-        self.faults.raise_if_any()
-        evaluator = Evaluator(constants, self.faults)
+        evaluator = Evaluator(constants, self.faults, self.unread)
         self._resolve_shapes(evaluator)
         results = {layer.name: self._resolve_bundles(layer, evaluator) for layer in self.layers.values()}
-        order = [self._resolved(self.layers[name], results[name]) for name in self._order()]
+        biases = {layer.name: self._biases(layer, results[layer.name], evaluator) for layer in self.layers.values()}
+        activations = {layer.name: self._activation(layer, results[layer.name]) for layer in self.layers.values()}
         self.faults.raise_if_any()
+        order = [self._resolved(self.layers[name], results[name], activations[name]) for name in self._order()]
         shares = [statement for statement in self.program.statements if isinstance(statement, Share)]
-        layers, parameters = assign_parameters(order, results, shares, self.faults)
+        layers, parameters = assign_parameters(order, results, biases, shares, self.faults)
         self.faults.raise_if_any()
         return Network(layers, parameters)
 
@@ -166,6 +175,8 @@ class _Checker:
         outputs = [layer for layer in self.layers.values() if layer.kind == "output"]
         for extra in outputs[1:]:
             self.faults.add(self.faults.at(extra, "a network has exactly one output layer", got=f"'{extra.name}' too"))
+        if self.faults.found and self.unread:
+            return constants  # what seems to be missing may stand where the text could not be read
         if not outputs:
             self.faults.add(self.faults.at(self.program, "there is no output layer", expected="exactly one"))
         if not any(layer.kind == "input" for layer in self.layers.values()):
@@ -183,6 +194,8 @@ class _Checker:
 
     def _check_link(self, layer: Layer, bundle: Bundle) -> None:
         source = self.layers.get(bundle.source)
+        if source is None and bundle.source in self.unread:
+            return
         if source is None:
             near = get_close_matches(bundle.source, self.layers, 1)
             self.faults.add(
@@ -224,13 +237,14 @@ class _Checker:
                 self.shapes[layer.name] = self._shape(layer, evaluator)
             except TopologyError as error:
                 self.faults.add(error)
-        self.faults.raise_if_any()
-        total = sum(prod(self.shapes[layer.name]) for layer in self.layers.values() if layer.kind == "input")
-        first = next(layer for layer in self.layers.values() if layer.kind == "input")
-        if self.input_nodes is not None and total != self.input_nodes:
+        inputs = [layer for layer in self.layers.values() if layer.kind == "input"]
+        output = next((layer for layer in self.layers.values() if layer.kind == "output"), None)
+        if self.unread or output is None or any(layer.name not in self.shapes for layer in (*inputs, output)):
+            return
+        total = sum(prod(self.shapes[layer.name]) for layer in inputs)
+        if inputs and self.input_nodes is not None and total != self.input_nodes:
             what = "the input layers do not fit the data"
-            self.faults.add(self.faults.at(first, what, expected=f"{self.input_nodes} nodes", got=f"{total} nodes"))
-        output = next(layer for layer in self.layers.values() if layer.kind == "output")
+            self.faults.add(self.faults.at(inputs[0], what, expected=f"{self.input_nodes} nodes", got=f"{total} nodes"))
         nodes = prod(self.shapes[output.name])
         if self.n_classes is not None and nodes != self.n_classes:
             what = f"the output layer '{output.name}' does not fit the classes"
@@ -268,17 +282,32 @@ class _Checker:
 
     def _resolve_bundles(self, layer: Layer, evaluator: Evaluator) -> list[BundleResult]:
         results = []
+        has_biases = any(attribute.name.lower() == "biases" for attribute in layer.attributes)
         for bundle in layer.bundles:
-            source, shape = self.shapes[bundle.source], self.shapes[layer.name]
+            source, shape = self.shapes.get(bundle.source), self.shapes.get(layer.name)
+            if source is None or shape is None:
+                continue
             try:
-                results.append(resolve_bundle(bundle, source, shape, evaluator, self.faults))
+                results.append(resolve_bundle(bundle, source, shape, evaluator, self.faults, has_biases=has_biases))
             except TopologyError as error:
                 self.faults.add(error)
         return results
 
-    def _resolved(self, layer: Layer, results: list[BundleResult]) -> ResolvedLayer:
+    def _biases(self, layer: Layer, results: list[BundleResult], evaluator: Evaluator) -> tuple[float, ...] | None:
+        """Return the layer's `Biases`, None where they are not given."""
+        found = biases_attribute(layer, self.faults)
+        if found is None or len(results) != len(layer.bundles) or layer.name not in self.shapes:
+            return None
+        count, rule = bias_count([result.bundle for result in results], prod(self.shapes[layer.name]))
+        try:
+            return given_numbers("Biases", found, count, rule, evaluator, self.faults)
+        except TopologyError as error:
+            self.faults.add(error)
+            return None
+
+    def _resolved(self, layer: Layer, results: list[BundleResult], activation: Activation) -> ResolvedLayer:
         bundles = tuple(result.bundle for result in results)
-        return ResolvedLayer(layer.kind, layer.name, self.shapes[layer.name], self._activation(layer, results), bundles)
+        return ResolvedLayer(layer.kind, layer.name, self.shapes[layer.name], activation, bundles)
 
     def _activation(self, layer: Layer, results: list[BundleResult]) -> Activation:
         if layer.activation is None:

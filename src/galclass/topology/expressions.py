@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from galclass.topology.faults import Faults
+from galclass.topology.faults import Faults, FollowingFault
 from galclass.topology.tree import (
     Binary,
     Boolean,
@@ -27,6 +27,15 @@ from galclass.topology.tree import (
     Tuple,
     Unary,
 )
+
+_LARGEST_INTEGER = 2**62
+
+
+class IndexTuple(tuple[Any, ...]):
+    """The index of a node inside a predicate; of one dimension it also counts as a number: `(s, d) => s < 50`."""
+
+    __slots__ = ()
+
 
 IntArray: TypeAlias = NDArray[np.int64]
 # a number, truth value, tuple of values, or the flat array of one of them per candidate edge
@@ -53,9 +62,12 @@ class Evaluator:
         The program's constants.
     faults : Faults
         Makes the errors; nothing is collected here, errors are raised.
+    unread : frozenset of str
+        Names that stand in declarations which could not be read: they are not called unknown.
     """
 
-    def __init__(self, constants: Mapping[str, Constant], faults: Faults) -> None:
+    def __init__(self, constants: Mapping[str, Constant], faults: Faults, unread: frozenset[str] = frozenset()) -> None:
+        self._unread = unread
         self._constants = constants
         self._faults = faults
         self._known: dict[str, Value] = {}
@@ -91,6 +103,8 @@ class Evaluator:
     def _constant(self, node: Name) -> Value:
         if node.name in self._known:
             return self._known[node.name]
+        if node.name not in self._constants and node.name in self._unread:
+            raise FollowingFault(f"'{node.name}' could not be read")
         if node.name not in self._constants:
             known = ", ".join(sorted(self._constants)) or "none"
             raise self._faults.at(node, f"unknown constant '{node.name}'", expected=f"a declared one: {known}")
@@ -127,6 +141,8 @@ class Evaluator:
         if node.operator in ("==", "!="):
             return self._equality(node, left, right)
         left, right = self._number(node.left, left), self._number(node.right, right)
+        if node.operator == "^":
+            return self._power(node, left, right)
         if node.operator in _COMPARE:
             return _COMPARE[node.operator](left, right)
         if node.operator == "+":
@@ -139,7 +155,21 @@ class Evaluator:
             raise self._faults.at(node.right, "division by zero")
         return _divide(left, right) if node.operator == "/" else left - right * _truncated(left, right)
 
+    def _power(self, node: Binary, base: Value, exponent: Value) -> Value:
+        """Return base ^ exponent: an integer of integers where the exponent is 0 or more, else a real number."""
+        with np.errstate(all="ignore"):
+            estimate = np.asarray(np.power(np.asarray(base, dtype=float), np.asarray(exponent, dtype=float)))
+        if not np.all(np.isfinite(estimate)):
+            raise self._faults.at(node, "the power is no finite number")
+        if not (_is_integer(base) and _is_integer(exponent) and np.all(np.asarray(exponent) >= 0)):
+            return estimate if estimate.ndim else float(estimate)
+        if np.any(np.abs(estimate) > _LARGEST_INTEGER):
+            raise self._faults.at(node, "the power is too large an integer", expected="at most 2^62")
+        return np.power(base, exponent) if estimate.ndim else base**exponent
+
     def _equality(self, node: Binary, left: Value, right: Value) -> Value:
+        if isinstance(left, tuple) != isinstance(right, tuple):
+            left, right = _as_number(left), _as_number(right)
         if isinstance(left, tuple) != isinstance(right, tuple) or _is_truth(left) != _is_truth(right):
             raise self._faults.at(node, f"'{node.operator}' compares {_kind(left)} with {_kind(right)}")
         if not isinstance(left, tuple):
@@ -168,10 +198,11 @@ class Evaluator:
         return abs(self._number(node.arguments[0], self.value(node.arguments[0], scope)))
 
     def _number(self, node: Expression, value: Value) -> Value:
+        value = _as_number(value)
         if isinstance(value, tuple) or _is_truth(value):
-            raise self._faults.at(
-                node, "arithmetic on something that is no number", expected="a number", got=_kind(value)
-            )
+            advice = "index it, as in s[0]" if isinstance(value, IndexTuple) else None
+            what = "arithmetic on something that is no number"
+            raise self._faults.at(node, what, expected="a number", got=_kind(value), advice=advice)
         return value
 
     def _truth(self, node: Expression, value: Value) -> Value:
@@ -209,8 +240,8 @@ def edges_of(
         destination = np.repeat(np.arange(first, min(first + rows, nodes), dtype=np.int64), sources)
         source = np.tile(np.arange(sources, dtype=np.int64), len(destination) // sources)
         scope = {
-            predicate.source: np.unravel_index(source, source_shape),
-            predicate.destination: np.unravel_index(destination, shape),
+            predicate.source: IndexTuple(np.unravel_index(source, source_shape)),
+            predicate.destination: IndexTuple(np.unravel_index(destination, shape)),
         }
         truth = evaluator.value(predicate.condition, scope)
         evaluator._truth(predicate.condition, truth)
@@ -220,7 +251,11 @@ def edges_of(
 
 
 def _take(value: Value, keep: NDArray[np.bool_]) -> Value:
-    return tuple(index[keep] for index in value)
+    return IndexTuple(index[keep] for index in value)
+
+
+def _as_number(value: Value) -> Value:
+    return value[0] if isinstance(value, IndexTuple) and len(value) == 1 else value
 
 
 def _truncated(left: Value, right: Value) -> Value:

@@ -10,6 +10,11 @@ import re
 from galclass.errors import TopologyError
 from galclass.topology.tree import Node, Position
 
+MOST_LISTED = 100
+"""Faults that one message lists."""
+
+_MOST_COMPARED = 200
+
 
 def fault_at(
     text: str,
@@ -46,6 +51,10 @@ def fault_at(
     )
 
 
+class FollowingFault(TopologyError):
+    """What is wrong only because a declaration that the rest needs could not be read: never listed."""
+
+
 class Faults:
     """Collect the faults of one text and raise them as one error.
 
@@ -72,8 +81,10 @@ class Faults:
         return fault_at(self.text, node.position, what, expected=expected, got=got, advice=advice)
 
     def add(self, error: TopologyError) -> None:
-        """Collect an error."""
-        self.found.append(error)
+        """Collect an error, unless it only follows from another one or is the same as one collected before."""
+        known = {(other.line, other.column, str(other)) for other in self.found[-_MOST_COMPARED:]}
+        if not isinstance(error, FollowingFault) and (error.line, error.column, str(error)) not in known:
+            self.found.append(error)
 
     def raise_if_any(self) -> None:
         """Raise what was collected, in the order of the text: alone if it is one, else as one error that lists all.
@@ -88,7 +99,9 @@ class Faults:
         ordered = sorted(self.found, key=lambda error: (error.line or 0, error.column or 0))
         if len(ordered) == 1:
             raise ordered[0]
-        listed = "\n".join(str(error) for error in ordered)
+        listed = "\n".join(str(error) for error in ordered[:MOST_LISTED])
+        if len(ordered) > MOST_LISTED:
+            listed += f"\nand {len(ordered) - MOST_LISTED} more"
         joined = TopologyError(f"{len(ordered)} faults in the topology:\n{listed}")
         joined.line, joined.column = ordered[0].line, ordered[0].column
         joined.source_line = ordered[0].source_line

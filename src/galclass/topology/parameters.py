@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -11,7 +11,7 @@ import numpy as np
 from galclass.errors import TopologyError
 from galclass.topology.bundles import BundleResult
 from galclass.topology.faults import Faults
-from galclass.topology.network import ConvBundle, FilteredBundle, FullBundle, Parameter, ResolvedLayer
+from galclass.topology.network import ConvBundle, FilteredBundle, FullBundle, Parameter, ResolvedBundle, ResolvedLayer
 from galclass.topology.tree import Share, ShareMember
 
 _TRAINABLE = (FullBundle, FilteredBundle, ConvBundle)
@@ -43,6 +43,7 @@ class _Slots:
 def assign_parameters(
     layers: list[ResolvedLayer],
     results: dict[str, list[BundleResult]],
+    biases: dict[str, tuple[float, ...] | None],
     shares: list[Share],
     faults: Faults,
 ) -> tuple[tuple[ResolvedLayer, ...], tuple[Parameter, ...]]:
@@ -54,6 +55,8 @@ def assign_parameters(
         In topological order, without keys.
     results : dict of str to list of BundleResult
         The bundles of each layer that has any.
+    biases : dict of str to tuple of float or None
+        The `Biases` of each layer that has them.
     shares : list of Share
         The program's share statements.
     faults : Faults
@@ -61,7 +64,7 @@ def assign_parameters(
     """
     slots = _Slots()
     for layer in layers:
-        _open_slots(slots, layer, results.get(layer.name, []))
+        _open_slots(slots, layer, results.get(layer.name, []), biases.get(layer.name))
     by_name = {layer.name: layer for layer in layers}
     for share in shares:
         try:
@@ -83,7 +86,18 @@ def _in_layer_order(slots: _Slots, layers: list[ResolvedLayer]) -> Iterable[_Slo
             yield slots.biases[layer.name]
 
 
-def _open_slots(slots: _Slots, layer: ResolvedLayer, results: list[BundleResult]) -> None:
+def bias_count(bundles: Sequence[ResolvedBundle], nodes: int) -> tuple[int, str]:
+    """Return how many biases a layer of these bundles and this many nodes has, and what that follows from."""
+    if not any(isinstance(bundle, _TRAINABLE) for bundle in bundles):
+        return 0, "none: a layer of pools and response norms has no biases"
+    if len(bundles) == 1 and isinstance(bundles[0], ConvBundle):
+        return bundles[0].kernels, f"one for each of {bundles[0].kernels} kernels"
+    return nodes, f"one for each of {nodes} nodes"
+
+
+def _open_slots(
+    slots: _Slots, layer: ResolvedLayer, results: list[BundleResult], given: tuple[float, ...] | None
+) -> None:
     trainable = [bundle for bundle in layer.bundles if isinstance(bundle, _TRAINABLE)]
     if not trainable:
         return
@@ -92,13 +106,13 @@ def _open_slots(slots: _Slots, layer: ResolvedLayer, results: list[BundleResult]
         if not isinstance(result.bundle, _TRAINABLE):
             continue
         key = f"{layer.name}/{number}/weights"
-        initial = _given_weights(result)
+        initial = result.given if given is not None else _given_weights(result)
         parameter = Parameter(key, result.bundle.weight_shape, fan_in, initial)
         label = f"{result.bundle.source} => {layer.name}"
         slots.weights[layer.name, number] = _Slot(key, label, _signature(result.bundle), parameter)
     key = f"{layer.name}/bias"
-    biases = trainable[0].kernels if _per_kernel(layer) and isinstance(trainable[0], ConvBundle) else layer.nodes
-    parameter = Parameter(key, (biases,), 0, _given_biases(layer, results))
+    biases, _ = bias_count(layer.bundles, layer.nodes)
+    parameter = Parameter(key, (biases,), 0, given if given is not None else _given_biases(layer, results))
     slots.biases[layer.name] = _Slot(key, f"1 => {layer.name}", (biases, _per_kernel(layer)), parameter)
 
 
@@ -205,7 +219,7 @@ def _join(one: _Slot, two: _Slot, member: ShareMember, faults: Faults) -> None:
         return
     given, other = first.parameter.initial, second.parameter.initial
     if given is not None and other is not None and given != other:
-        raise faults.at(member, f"'{one.label}' and '{two.label}' are shared but have different Weights")
+        raise faults.at(member, f"'{one.label}' and '{two.label}' are shared but have different Weights or Biases")
     first.parameter = replace(first.parameter, initial=given if given is not None else other)
     second.root = first
 

@@ -50,7 +50,8 @@ _TERMINAL_TEXT = {
     "EQUAL": "'='",
     "$END": "the end of the text",
 }
-_OPERATORS = {"OR", "AND", "EQUALITY", "RELATION", "PLUS", "MINUS", "TIMES", "NOT"}
+_MAX_DIGITS = 300
+_OPERATORS = {"OR", "AND", "EQUALITY", "RELATION", "PLUS", "MINUS", "TIMES", "POWER", "NOT"}
 
 
 def parse(text: str) -> Program:
@@ -156,7 +157,7 @@ class _TreeBuilder(Transformer[Token, "tuple[Statement, ...]"]):
         return [_fed_layer("output", *child) for child in children[1:]]
 
     def input_layer(self, meta: Any, children: list[Any]) -> Layer:
-        return Layer("input", str(children[0]), children[1], position=_position(meta))
+        return Layer("input", str(children[0]), _shape(children[1]), position=_position(meta))
 
     def plain_layer(self, meta: Any, children: list[Any]) -> tuple[Position, list[Any]]:
         return _position(meta), children
@@ -218,12 +219,13 @@ class _TreeBuilder(Transformer[Token, "tuple[Statement, ...]"]):
         return Call(str(children[0]), tuple(children[1:]), position=_position(meta))
 
     def tuple(self, meta: Any, children: list[Any]) -> Tuple:
+        if len(children) == 1 and isinstance(children[0], Token):
+            return Tuple(_numbers(children[0]), position=_position(meta))
         return Tuple(tuple_of(children), position=_position(meta))
 
     def number(self, meta: Any, children: list[Token]) -> Number:
         token = children[0]
-        value = int(token) if token.type == "INTEGER" else float(token)
-        return Number(value, position=_position(meta))
+        return Number(_number(token), position=_position(meta))
 
     def boolean(self, meta: Any, children: list[Token]) -> Boolean:
         return Boolean(children[0].lower() == "true", position=_position(meta))
@@ -244,7 +246,30 @@ def _is_arrow(child: object) -> bool:
 def _fed_layer(kind: LayerKind, position: Position, children: list[Any]) -> Layer:
     name, shape, *rest = children
     activation = str(rest.pop(0)) if rest and isinstance(rest[0], Token) else None
-    return Layer(kind, str(name), shape, activation, tuple(rest), position=position)
+    bundles = tuple(item for item in rest if isinstance(item, Bundle))
+    attributes = tuple(item for item in rest if isinstance(item, Attribute))
+    return Layer(kind, str(name), _shape(shape), activation, bundles, attributes, position=position)
+
+
+def _shape(shape: Tuple | Number | Name | None) -> Tuple | None:
+    """Return a shape as a tuple: a bare number of nodes, as training logs write it, is a tuple of one."""
+    return Tuple((shape,), position=shape.position) if isinstance(shape, Number | Name) else shape
+
+
+def _number(text: str) -> int | float:
+    """Return a literal's value; an integer of more digits than any size or weight has is taken as a real number."""
+    return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else float(text)
+
+
+def _numbers(token: Token) -> tuple[Expression, ...]:
+    """Return the items of a long list of numbers, each at the list's own position."""
+    position = _token_position(token)
+    items: list[Expression] = []
+    for text in token[1:-1].split(","):
+        word = text.strip()
+        number = Number(_number(word.lstrip("+-")), position=position)
+        items.append(Unary(word[0], number, position=position) if word[0] in "+-" else number)
+    return tuple(items)
 
 
 def _bundle(kind: BundleKind, meta: Any, children: list[Any]) -> Bundle:

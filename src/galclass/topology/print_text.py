@@ -35,8 +35,9 @@ _PRECEDENCE = {
     "*": 6,
     "/": 6,
     "%": 6,
+    "^": 8,
 }
-_UNARY, _POSTFIX = 7, 8
+_UNARY, _POSTFIX = 7, 9
 
 
 def print_text(program: Program) -> str:
@@ -74,7 +75,8 @@ def print_expression(expression: Expression, within: int = 0) -> str:
             return _enclosed(f"{operator}{print_expression(operand, _UNARY)}", _UNARY, within)
         case Binary(operator=operator, left=left, right=right):
             binds = _PRECEDENCE[operator]
-            text = f"{print_expression(left, binds)} {operator} {print_expression(right, binds + 1)}"
+            sides = (_POSTFIX, _UNARY) if operator == "^" else (binds, binds + 1)
+            text = f"{print_expression(left, sides[0])} {operator} {print_expression(right, sides[1])}"
             return _enclosed(text, binds, within)
 
 
@@ -103,10 +105,11 @@ def _layer(layer: Layer) -> str:
         head += f" {layer.activation}"
     if layer.kind == "input":
         return f"{head};"
-    if len(layer.bundles) == 1:
+    if len(layer.bundles) == 1 and not layer.attributes:
         return f"{head} {_bundle(layer.bundles[0], '')}"
-    bundles = "\n".join(f"  {_bundle(bundle, '  ')}" for bundle in layer.bundles)
-    return f"{head} {{\n{bundles}\n}}"
+    items = [f"  {attribute.name} = {print_expression(attribute.value)};" for attribute in layer.attributes]
+    items += [f"  {_bundle(bundle, '  ')}" for bundle in layer.bundles]
+    return "\n".join([f"{head} {{", *items, "}"])
 
 
 def _bundle(bundle: Bundle, indent: str) -> str:
@@ -114,7 +117,7 @@ def _bundle(bundle: Bundle, indent: str) -> str:
     if bundle.predicate is not None:
         predicate = bundle.predicate
         text += f" ({predicate.source}, {predicate.destination}) => {print_expression(predicate.condition)}"
-    if bundle.kind == "all" or (bundle.kind == "where" and not bundle.attributes):
+    if bundle.kind in ("all", "where") and not bundle.attributes:
         return f"{text};"
     lines = [f"{indent}  {a.name} = {print_expression(a.value)};\n" for a in bundle.attributes]
     return f"{text} {{\n{''.join(lines)}{indent}}}"

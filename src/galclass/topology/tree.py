@@ -135,13 +135,17 @@ LayerKind: TypeAlias = Literal["input", "hidden", "output"]
 
 @dataclass(frozen=True)
 class Layer(Node):
-    """A layer declaration; `shape` is None for `auto`, `activation` is None where none is written."""
+    """A layer declaration; `shape` is None for `auto`, `activation` is None where none is written.
+
+    `attributes` are those inside the layer's own braces (`Biases`), in the order of the text.
+    """
 
     kind: LayerKind
     name: str
     shape: Tuple | None
     activation: str | None = None
     bundles: tuple[Bundle, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
 
 
 @dataclass(frozen=True)

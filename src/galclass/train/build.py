@@ -16,6 +16,7 @@ from galclass.errors import TrainingError
 from galclass.extras import require
 from galclass.morphology import CLASSES
 from galclass.topology.network import FullBundle
+from galclass.topology.network import Network as Topology
 from galclass.train.export import PixelScale
 from galclass.train.lite import Lite0Body
 from galclass.train.networks import RESIDUAL_SIZES, Network, ResidualBody, check_strides
@@ -54,6 +55,8 @@ def build_network(config: TrainConfig, size_px: int, *, seed: int, vote_head: bo
         debiased_head=bool(config.debiased_sources) and config.type != "votes",
         raw_head=config.type == "votes",
     )
+    if classes is not None:
+        network.netsharp = _netsharp_text(config, size_px)
     if config.init_wts_diameter > 0 and classes is None:
         _uniform_weights(network, config.init_wts_diameter)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's annotation
@@ -96,15 +99,9 @@ def _timm_body(name: str, size_px: int) -> tuple[nn.Module, int, nn.Module | Non
 
 
 def _netsharp_body(config: TrainConfig, size_px: int) -> tuple[nn.Module, int, nn.Module | None]:
-    from galclass.topology.check import load_topology
     from galclass.topology.compile import compile_network, initialise
 
-    network = load_topology(
-        config.topology,
-        input_nodes=3 * size_px**2,
-        hidden_nodes=config.num_hidden_nodes,
-        n_classes=len(CLASSES),
-    )
+    network = _checked_topology(config, size_px)
     shapes = [layer.shape for layer in network.inputs]
     if shapes not in ([(3, size_px, size_px)], [(3 * size_px**2,)]):
         raise TrainingError(
@@ -116,6 +113,27 @@ def _netsharp_body(config: TrainConfig, size_px: int) -> tuple[nn.Module, int, n
     module = compile_network(network)
     initialise(module, config.init_wts_diameter or None)
     return cut_before_output(module)
+
+
+def _checked_topology(config: TrainConfig, size_px: int) -> Topology:
+    from galclass.topology.check import load_topology
+
+    return load_topology(
+        config.topology,
+        input_nodes=3 * size_px**2,
+        hidden_nodes=config.num_hidden_nodes,
+        n_classes=len(CLASSES),
+    )
+
+
+def _netsharp_text(config: TrainConfig, size_px: int) -> str:
+    from galclass.topology.named import topology_text
+    from galclass.topology.parse import parse
+    from galclass.topology.print_text import print_text
+    from galclass.topology.saved import resolved
+
+    text, _ = topology_text(config.topology)
+    return print_text(resolved(parse(text), _checked_topology(config, size_px)))
 
 
 def cut_before_output(module: NetworkModule) -> tuple[nn.Module, int, nn.Module | None]:

@@ -107,10 +107,24 @@ def load_best_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, to
     """
     if not path.is_file():
         raise TrainingError("there is no such checkpoint", where=str(path), advice="see train.initial_weights")
+    state = load_state_of_any_run(path)
+    return state["best"], state["observation"] or {}
+
+
+def load_state_of_any_run(path: Path) -> dict[str, Any]:
+    """Read a checkpoint whatever the data and options of its run.
+
+    Raises
+    ------
+    TrainingError
+        If there is no such file, it is damaged, or no checkpoint of this format.
+    """
+    if not path.is_file():
+        raise TrainingError("there is no such checkpoint", where=str(path))
     state = _read(path)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise TrainingError("the checkpoint has another format", where=str(path))
-    return state["best"], state["observation"] or {}
+    return state
 
 
 def weights_path(text: str) -> Path:

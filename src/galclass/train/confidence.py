@@ -16,6 +16,9 @@ from galclass.scoring.signature_parts import Conformal, Unlike
 _ROUNDING = 1e-6
 """Above the rounding of float32 sums: "at most the quantile" becomes "below the threshold"."""
 
+_LEAST_SPREAD = 1e-6
+"""Least spread of an embedding beside its size, about that of float32 rounding: nothing is divided by zero."""
+
 _FEWEST = 20
 """Objects below which a quantile near 90 % means nothing."""
 
@@ -97,7 +100,9 @@ def fit_unlike(
     mean = training.mean(axis=0)
     _, singular, directions = np.linalg.svd(training - mean, full_matrices=False)
     spread = singular / math.sqrt(len(training) - 1)
-    rest = max(float(np.sqrt((spread[components:] ** 2).mean())) if len(spread) > components else 0.0, 1e-3 * spread[0])
+    others = float(np.sqrt((spread[components:] ** 2).mean())) if len(spread) > components else 0.0
+    # a layer whose units all died gives every galaxy the same embedding: then rounding is the only spread
+    rest = max(others, 1e-3 * float(spread[0]), _LEAST_SPREAD * max(1.0, float(np.abs(mean).max())))
     scale = np.where(np.arange(len(spread)) < components, np.maximum(spread, rest), rest)
     whitening = directions / scale[:, None]
     away = held_out - mean

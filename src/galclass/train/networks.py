@@ -84,6 +84,7 @@ class Network(nn.Module):
         super().__init__()
         self.body = body
         self.embedding_size = embedding_size
+        self.netsharp: str | None = None  # the text of a body made from Net#, sizes and activations written out
         self.views = 1 if invariant else views
         self.dropout = nn.Dropout(dropout)
         self.classes: nn.Module = classes or nn.Linear(embedding_size, len(CLASSES))

@@ -260,6 +260,8 @@ class Trainer:
             "network": self.network.state_dict(),
             "answering": self.answering.state_dict(),
             "best": self.best.state_dict(),
+            "netsharp": self.best.netsharp,
+            "pixel_scale": str(self.scale),
             "observation": None if self.observation is None else self.observation.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state(),

@@ -1,0 +1,99 @@
+"""Net# text in, every syntax fault out: after a fault the reading goes on at the next declaration.
+
+`parse` stops at the first fault. Here the text is then cut where a line, or what follows `;` or `}`, begins with a
+keyword of a declaration, and each piece is read by itself at its own place in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+from galclass.errors import TopologyError
+from galclass.topology.faults import MOST_LISTED, fault_at
+from galclass.topology.parse import parse
+from galclass.topology.tree import Position, Program, Statement
+
+_KEYWORDS = "const|input|hidden|output|share"
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|\*\*\*[^\n]*|(?P<hash>#[^\n]*)", re.DOTALL)
+_DECLARATION = re.compile(rf"(?:^|[;}}])\s*\b(?P<start>(?:{_KEYWORDS})\b)(?!\s*[=\[,)}}])", re.I | re.M)
+_NAME = re.compile(r"[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What could be read of a text.
+
+    Parameters
+    ----------
+    program : Program
+        The declarations that could be read.
+    faults : tuple of TopologyError
+        What could not, each with its line and column: the first fault of each declaration.
+    unread : frozenset of str
+        Every name that stands in a declaration with a fault.
+    """
+
+    program: Program
+    faults: tuple[TopologyError, ...] = ()
+    unread: frozenset[str] = frozenset()
+
+
+def read(text: str) -> Reading:
+    """Read Net# text, going on after faults.
+
+    Parameters
+    ----------
+    text : str
+        The whole program.
+    """
+    try:
+        return Reading(parse(text))
+    except TopologyError as error:
+        first = error
+    plain, faults = _without_comments(text)
+    statements: list[Statement] = []
+    unread: set[str] = set()
+    for start, end in _pieces(plain):
+        if len(faults) > MOST_LISTED:
+            break
+        try:
+            statements.extend(parse(_in_place(plain, start, end)).statements)
+        except TopologyError as error:
+            faults.append(_in_text(text, error, ends=end == len(plain)))
+            unread.update(_NAME.findall(plain, start, end))
+    return Reading(Program(tuple(statements), text=text), tuple(faults or [first]), frozenset(unread))
+
+
+def _without_comments(text: str) -> tuple[str, list[TopologyError]]:
+    """Return the text with blanks for its comments, and a fault for each comment that begins with `#`."""
+    faults = []
+    for match in _COMMENT.finditer(text):
+        if match["hash"] and len(faults) <= MOST_LISTED:
+            position = _position(text, match.start())
+            advice = "comments begin with // or stand between /* and */"
+            faults.append(fault_at(text, position, "'#' begins no comment in Net#", got="'#'", advice=advice))
+    return _COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text), faults
+
+
+def _pieces(plain: str) -> list[tuple[int, int]]:
+    starts = [match.start("start") for match in _DECLARATION.finditer(plain)]
+    return list(pairwise([0, *[start for start in starts if start], len(plain)]))
+
+
+def _in_place(plain: str, start: int, end: int) -> str:
+    """Return one piece behind the lines and blanks before it, so that places are counted as in the text."""
+    position = _position(plain, start)
+    return "\n" * (position.line - 1) + " " * (position.column - 1) + plain[start:end]
+
+
+def _position(text: str, offset: int) -> Position:
+    return Position(text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
+
+
+def _in_text(text: str, error: TopologyError, *, ends: bool) -> TopologyError:
+    """Return the fault of a piece (the text's last one if `ends`) with the source line of the whole text."""
+    position = Position(error.line or 1, error.column or 1)
+    got = "the end of the declaration" if error.got == "the end of the text" and not ends else error.got
+    return fault_at(text, position, error.what, expected=error.expected, got=got, advice=error.advice)
