@@ -41,7 +41,17 @@ def show_table(table: Table, on: Console | None = None) -> None:
 
 
 def _printable(table: Table) -> Table:
-    shown = Table(*(printable(str(column.header)) for column in table.columns))
-    for cells in zip(*(column.cells for column in table.columns), strict=True):
-        shown.add_row(*(printable(str(cell)) for cell in cells))
+    """Return the table with the same frame, and every text in it shown as it is."""
+    shown = Table(
+        title=table.title,
+        caption=None if table.caption is None else printable(str(table.caption)),
+        box=table.box,
+        show_header=table.show_header,
+        show_footer=table.show_footer,
+    )
+    for column in table.columns:
+        header, footer = printable(str(column.header)), printable(str(column.footer))
+        shown.add_column(header, footer, justify=column.justify, style=column.style)
+    for row, cells in zip(table.rows, zip(*(column.cells for column in table.columns), strict=True), strict=True):
+        shown.add_row(*(printable(str(cell)) for cell in cells), end_section=row.end_section)
     return shown
