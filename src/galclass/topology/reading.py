@@ -68,7 +68,7 @@ def read(text: str) -> Reading:
 
 def _without_comments(text: str) -> tuple[str, list[TopologyError]]:
     """Return the text with blanks for its comments, and a fault for each comment that begins with `#`."""
-    faults = []
+    faults: list[TopologyError] = []
     for match in _COMMENT.finditer(text):
         if match["hash"] and len(faults) <= MOST_LISTED:
             position = _position(text, match.start())

@@ -109,7 +109,7 @@ class _Writer:
             self._bundle(bundle, layer.name, number, key, facts.bias_key if together else None)
             for number, (bundle, key) in enumerate(zip(layer.bundles, facts.weight_keys, strict=True))
         ]
-        attributes = ()
+        attributes: tuple[Attribute, ...] = ()
         if facts.bias_key is not None and not together:
             attributes = (Attribute("Biases", self._constant(f"{layer.name}_biases", self._arrays[facts.bias_key])),)
         self._written.update(facts.keys)
@@ -139,7 +139,8 @@ class _Writer:
 def _exact(values: NDArray[np.float32]) -> list[float]:
     """Return the shortest numbers that are these float32 when read as float64 and rounded."""
     short = np.array([str(value) for value in values], dtype=np.float64)
-    return np.where(short.astype(np.float32) == values, short, values.astype(np.float64)).tolist()
+    exact: list[float] = np.where(short.astype(np.float32) == values, short, values.astype(np.float64)).tolist()
+    return exact
 
 
 def _number(value: float) -> Expression:

@@ -71,7 +71,8 @@ def _arrays(best: dict[str, Any], output_keys: tuple[str, ...], checkpoint: Path
                 where=str(checkpoint),
                 expected='a training with train.type = "multiClass"',
             )
-        arrays |= {key: best[f"classes.{key.rpartition('/')[2].removesuffix('s')}"].numpy() for key in output_keys}
+        parts = {"weights": "classes.weight", "bias": "classes.bias"}
+        arrays |= {key: best[parts[key.rpartition("/")[2]]].numpy() for key in output_keys}
     return arrays
 
 
