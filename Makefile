@@ -21,8 +21,11 @@ $(VENV)/.installed-dev: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
+# The browser's event loop stays in its process, where no other test could start one: tests/web runs by itself.
+SPREAD := -n auto --maxprocesses 4 --dist loadfile --durations 10
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations 10 -m "not gpu and not network"
+	$(BIN)/python -m pytest $(SPREAD) -m "not gpu and not network" --ignore tests/web
+	$(BIN)/python -m pytest $(SPREAD) -m "not gpu and not network" tests/web
 
 # System packages some tests need: PostgreSQL with PL/Python, Chromium, strace. Without them those tests are skipped.
 test-deps:
