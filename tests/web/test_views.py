@@ -137,7 +137,7 @@ def test_the_title_names_the_view_and_help_opens_from_everywhere(page: Any) -> N
             page.locator("dialog.help[open]").wait_for()
             assert page.locator("dialog.help").count() == 1
             page.keyboard.press("Escape")
-            assert page.locator("dialog.help").count() == 0
+            page.locator("dialog.help").wait_for(state="detached", timeout=5000)
 
 
 def test_help_has_the_key_to_every_class(page: Any) -> None:
