@@ -166,7 +166,7 @@ def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
 ) -> None:
     for name in ("whole", "halves"):
         write_prepared(tmp_path / name / "prepared", ["Er", "Sen"] * 24, votes=True, sources=("drawn", "seen"))
-    options = {"num_iterations": 3, "mini_batch_size": 8, "observation_sources": ("seen",)}
+    options = {"num_iterations": 3, "mini_batch_size": 8, "observation_sources": ("seen",), "survey_share": 0.5}
     train(quick(tmp_path / "whole", **options), progress=False)
 
     count = 0

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galclass.config import TrainConfig
-from galclass.train.augment import Draws, corner_matrices
+from galclass.train.augment import Draws, corner_matrices, warp
 
 _BORDER_PX = 3
 """Width of the frame of pixels that the sky is measured on."""
@@ -44,6 +44,13 @@ class Imaging:
     saturation: NDArray[np.float32]
     seed: NDArray[np.uint32]
 
+    @property
+    def usual(self) -> NDArray[np.bool_]:
+        """Which cutouts keep their scale, PSF, noise and stretch, (n,)."""
+        found: NDArray[np.bool_] = (self.scale == 1) & (self.gamma == 1) & (self.saturation == 1)
+        found &= (self.blur_px == 0) & (self.noise == 0)
+        return found
+
     def part(self, chosen: slice) -> Imaging:
         """Return the draws of a part of the batch."""
         return Imaging(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
@@ -70,7 +77,7 @@ def draw_imaging(rng: np.random.Generator, count: int, config: TrainConfig) -> I
 
 
 def imaged(squares: NDArray[np.uint8], draws: Draws, imaging: Imaging, size_px: int) -> NDArray[np.uint8]:
-    """Resample each square once, as `augment.warp` does, at its scale, and image it.
+    """Resample each square once, at its scale, and image it; what keeps its usual imaging is left to `augment.warp`.
 
     Parameters
     ----------
@@ -91,7 +98,10 @@ def imaged(squares: NDArray[np.uint8], draws: Draws, imaging: Imaging, size_px: 
     matrix[:, :, :2] /= imaging.scale[:, None, None]
     to_corner = corner_matrices(matrix, squares.shape[1], size_px)
     output = np.empty((len(squares), size_px, size_px, 3), dtype=np.uint8)
-    for position, square in enumerate(squares):
+    usual = imaging.usual
+    output[usual] = warp(squares[usual], Draws(draws.matrix[usual], draws.gain[usual]), size_px)
+    for position in np.flatnonzero(~usual).tolist():
+        square = squares[position]
         rng = np.random.default_rng(int(imaging.seed[position]))
         step = float(np.sqrt(abs(np.linalg.det(matrix[position, :, :2]))))
         cutout = _resampled(square, to_corner[position], step, size_px, rng)
