@@ -3,9 +3,9 @@
     GALCLASS_DATA=... python scripts/measure_scales.py workspace/teacher --config configs/teacher.toml
         [--model model.onnx] [--sources votes votes_clean5] [--limit 400] [--output figures.json]
 
-Frames of 424 px are made from the sources' files with the galaxy at 0.5, 0.7, 1.4 and 2 times its size and scored as a
-user's files are. What a smaller galaxy leaves free is sky like that at the border of its file. A galaxy is clear if its
-largest probability at the usual scale is at least 0.8.
+Whole frames (of a source's `frame_px`) are made from the files with the galaxy at 0.5, 0.7, 1.4 and 2 times its size,
+and scored as a user's files are. What a smaller galaxy leaves free is sky like that at the border of its file. A galaxy
+is clear if its largest probability at the usual scale is at least 0.8.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -28,26 +28,39 @@ from galclass.train.augment import fixed
 from galclass.train.imaging import Imaging, imaged
 
 SCALES = (0.5, 0.7, 1.0, 1.4, 2.0)
-FRAME_PX = 424
 CLEAR = 0.8
 RESAMPLES = 2000
 
 
-def frame(square: NDArray[np.uint8], scale: float) -> bytes:
+class Picture(NamedTuple):
+    """The pixels of a file, (side, side, 3) RGB, and the side of the whole frame that it is the centre of."""
+
+    pixels: NDArray[np.uint8]
+    frame_px: int
+
+
+def frame(picture: Picture, scale: float) -> bytes:
     """Return a PNG of a whole frame with the galaxy at a scale."""
     one = np.ones(1, np.float32)
     imaging = Imaging(np.array([scale]), 0 * one, 0 * one, one, one, np.zeros(1, np.uint32))
-    pixels = imaged(square[None], fixed(np.zeros(1)), imaging, FRAME_PX)[0]
+    pixels = imaged(picture.pixels[None], fixed(np.zeros(1)), imaging, picture.frame_px)[0]
     return bytes(cv2.imencode(".png", pixels[:, :, ::-1])[1])
 
 
-def squares(store: Store, config: Config, rows: list[int]) -> list[NDArray[np.uint8]]:
-    """Read the files of some index rows, (side, side, 3) RGB each."""
+def pictures_of(store: Store, config: Config, rows: list[int]) -> list[Picture]:
+    """Read the files of some index rows."""
     places = pq.read_table(store.folder / "places.parquet", columns=["source", "file"]).to_pydict()
     own = store.index["row"].to_numpy()[rows]
-    folders = {source.name: os.path.expandvars(source.images) for source in config.prepare.sources}
-    paths = [Path(folders[places["source"][place]]) / places["file"][place] for place in own]
-    return [cv2.imread(str(path))[:, :, ::-1] for path in paths]
+    sources = {source.name: source for source in config.prepare.sources}
+    found = []
+    for place in own:
+        source = sources[places["source"][place]]
+        path = Path(os.path.expandvars(source.images)) / places["file"][place]
+        pixels = cv2.imread(str(path))
+        if pixels is None:
+            raise SystemExit(f"{path} cannot be read; the folder was prepared from a file of this name")
+        found.append(Picture(pixels[:, :, ::-1].astype(np.uint8), source.frame_px or len(pixels)))
+    return found
 
 
 def measured(at: dict[float, list[Prediction]]) -> dict[str, Any]:
@@ -84,7 +97,7 @@ def main() -> None:
     table = store.index.select(["split", "source"]).to_pydict()
     pairs = zip(table["split"], table["source"], strict=True)
     rows = [i for i, (split, source) in enumerate(pairs) if split == options.split and source in options.sources]
-    pictures = squares(store, config, rows[: options.limit])
+    pictures = pictures_of(store, config, rows[: options.limit])
     scorer = Scorer(options.model)
     at = {scale: scorer.score([frame(one, scale) for one in pictures]) for scale in SCALES}
     text = json.dumps(measured(at), indent=1)
