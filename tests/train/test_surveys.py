@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from test_votes import OPTIONS, data, outputs  # noqa: F401  (the fixture is used by name)
+from drawn_galaxies import quick
+from test_votes import OPTIONS, data, write_votes  # noqa: F401  (the fixture is used by name)
 
 from galclass.config import TrainConfig
 from galclass.morphology import CLASSES, COARSE_LABELS
-from galclass.train.dataset import TrainingData
+from galclass.train import train
+from galclass.train.dataset import TrainingData, open_training_data
 from galclass.train.likelihood import vote_targets
 from galclass.train.surveys import SurveyReading
+from galclass.train.trainer import Trainer
 
 LABELS = (("gz1", "elliptical"), ("gz1", "spiral"), ("ngc", "E"), ("ngc", "Sa"), ("ngc", "Sc"), ("ngc", "SBc"))
 
@@ -85,4 +89,23 @@ def test_words_of_another_source_say_nothing(data: TrainingData) -> None:  # noq
     words[row] = "SABbc"
     targets, _ = vote_targets(replace(data, survey_class=tuple(words)), TrainConfig(**OPTIONS))  # type: ignore[arg-type]
     assert targets.survey[row] == -1
-    assert outputs(1).raw is not None
+
+
+def test_another_surveys_transition_is_not_taken(tmp_path: Path) -> None:
+    write_votes(tmp_path / "first")
+    train(quick(tmp_path / "first", **OPTIONS, num_iterations=1), progress=False)
+    checkpoint = tmp_path / "first" / "training" / "checkpoint.pt"
+    state = torch.load(checkpoint, weights_only=True)
+    assert state["observed"] == ["survey: edge_on", "survey: elliptical"]
+    found = {}
+    for name, words in {"same": ("", ""), "other": ("Irr", "S0")}.items():
+        write_votes(tmp_path / name)
+        told = open_training_data(tmp_path / name / "prepared")
+        kinds = {"edge_on": words[0], "elliptical": words[1]}
+        classes = tuple(kinds.get(label, "") for label in told.label)
+        config = TrainConfig(**OPTIONS, initial_weights=str(checkpoint), vote_weight=0.0)  # type: ignore[arg-type]
+        trainer = Trainer(replace(told, survey_class=classes), replace(config, topology="residual"), seed=1)
+        assert trainer.observation is not None
+        found[name] = trainer.observation.logits.detach()
+    assert torch.equal(found["same"], state["observation"]["logits"])
+    assert not torch.equal(found["other"], state["observation"]["logits"])

@@ -12,7 +12,7 @@ import os
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -97,8 +97,16 @@ def load_checkpoint(path: Path, inputs_sha256: str, *, must_match: bool) -> dict
     return dict(state)
 
 
-def load_best_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """Read the best weights and the observation matrix (empty where there is none) of any run's checkpoint.
+class StartingWeights(NamedTuple):
+    """What training starts from: the network's tensors, what was learned of surveys, and the labels that is of."""
+
+    network: dict[str, torch.Tensor]
+    observation: dict[str, torch.Tensor]
+    observed: list[str]
+
+
+def load_best_weights(path: Path) -> StartingWeights:
+    """Read the best weights, and what was learned of surveys (empty where nothing was), of any run's checkpoint.
 
     Raises
     ------
@@ -108,7 +116,7 @@ def load_best_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, to
     if not path.is_file():
         raise TrainingError("there is no such checkpoint", where=str(path), advice="see train.initial_weights")
     state = load_state_of_any_run(path)
-    return state["best"], state["observation"] or {}
+    return StartingWeights(state["best"], state["observation"] or {}, state.get("observed") or [])
 
 
 def load_state_of_any_run(path: Path) -> dict[str, Any]:
@@ -132,7 +140,7 @@ def weights_path(text: str) -> Path:
     return Path(os.path.expandvars(text)).expanduser()
 
 
-def load_starting_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+def load_starting_weights(path: Path) -> StartingWeights:
     """Read weights to start from: the best ones of any run's checkpoint, or a state dict of an encoder alone.
 
     A state dict's names become those of the network's body: without underscores in front of their parts.
@@ -148,7 +156,7 @@ def load_starting_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise TrainingError("no weights", where=str(path), expected="a checkpoint, or a state dict of tensors by name")
     plain = {".".join(part.lstrip("_") for part in key.split(".")): value for key, value in state.items()}
-    return {f"body.{key.removeprefix('body.')}": value for key, value in plain.items()}, {}
+    return StartingWeights({f"body.{key.removeprefix('body.')}": value for key, value in plain.items()}, {}, [])
 
 
 def _read(path: Path) -> Any:

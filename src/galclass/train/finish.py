@@ -220,8 +220,7 @@ def _observations(trainer: Trainer, temperature: float) -> list[dict[str, Any]]:
     found = []
     if isinstance(trainer.observation, Observation):
         matrix = trainer.observation.matrix().detach().cpu().numpy()
-        labels = ["|".join(CLASSES[leaf] for leaf in kind) for kind in trainer.observation.kinds]
-        found.append(_described(trainer.config.observation_sources, labels, matrix))
+        found.append(_described(trainer.config.observation_sources, trainer.observation.names, matrix))
     if trainer.config.type == "votes":  # gz2_class is read off the debiased fractions
         return found
     data, sources = trainer.data, trainer.config.debiased_sources

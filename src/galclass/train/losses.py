@@ -116,6 +116,11 @@ class Observation(nn.Module):
         self.logits = nn.Parameter(start)
         self.register_buffer("row_of_class", torch.tensor(row_of_class), persistent=False)
 
+    @property
+    def names(self) -> list[str]:
+        """What each column stands for, by which a checkpoint knows whether the matrix is the one it has."""
+        return ["|".join(CLASSES[position] for position in kind) for kind in self.kinds]
+
     def matrix(self) -> Tensor:
         """Give P(survey says column | true class), (13, k)."""
         return torch.softmax(self.logits, 1)[self.row_of_class]

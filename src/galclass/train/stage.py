@@ -148,6 +148,8 @@ def inputs_sha256(data: TrainingData, config: Config, *, seeds: int = 1) -> str:
         options["teacher"] = hashlib.sha256(asked.read_bytes()).hexdigest()
     if config.train.type == "votes":
         options["raw_votes"] = data.raw_sha256()
+        if config.train.observation_sources:
+            options["transition"] = 2  # one for each source: a checkpoint of the one for all cannot go on
     text = json.dumps([data.sha256(), options, config.seed, __version__], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -65,6 +65,11 @@ class SurveyReading(nn.Module):
         return torch.cat([torch.log_softmax(part, 1) for part in torch.split(scores, self.sizes, 1)], 1)
 
     @property
+    def names(self) -> list[str]:
+        """What each row of the exponents stands for, by which a checkpoint knows whether they are the ones it has."""
+        return [f"{source}: {label}" for source, label in self.labels]
+
+    @property
     def choices(self) -> Tensor:
         """How many labels the source of each label has, (labels,)."""
         return torch.tensor([size for size in self.sizes for _ in range(size)], device=self.bias.device)

@@ -123,14 +123,14 @@ class Trainer:
 
     def _start_from(self, path: Path) -> None:
         own = self.network.state_dict()
-        weights, observed = load_starting_weights(path)
+        weights, observed, names = load_starting_weights(path)
         fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
         body = [key for key in own if key.startswith("body.")]
         if any(key not in fitting for key in body):
             raise TrainingError("the checkpoint is of another topology", where=str(path), expected=self.config.topology)
         self.network.load_state_dict(fitting, strict=False)
-        if self.observation is not None and observed and observed["logits"].shape == self.observation.logits.shape:
-            self.observation.load_state_dict(observed, strict=False)
+        if self.observation is not None and names == self.observation.names:
+            self.observation.load_state_dict(observed)
 
     @property
     def finished(self) -> bool:
@@ -263,6 +263,7 @@ class Trainer:
             "netsharp": self.best.netsharp,
             "pixel_scale": str(self.scale),
             "observation": None if self.observation is None else self.observation.state_dict(),
+            "observed": None if self.observation is None else self.observation.names,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state(),
             "position": vars(self.at),
