@@ -48,6 +48,7 @@ WITHOUT_EXTRAS: list[tuple[str, int | str]] = [
     ("similar my_images/{image} --count 2", 0),
     ("topology check original", 0),
     ("topology show original --svg original.svg", 0),
+    ("topology export checkpoint.pt --output trained.ns", "train"),
     ("train", "train"),
     ("train --images-from database", 1),
     ("evaluate", "evaluate"),
