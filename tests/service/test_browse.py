@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from galclass.config import Config
 from galclass.database import Database, Images, NewImage, score_pending
+from galclass.database.schema import images
 from galclass.service.label_words import classes_of, label_words
 
 
@@ -48,7 +49,9 @@ def write_index(config: Config, **columns: list[object]) -> None:
     pyarrow.parquet.write_table(pyarrow.table(columns), folder / "index.parquet")
 
 
-def test_examples_are_drawn_in_the_proportions_of_the_test_split(config: Config, galaxies, client: TestClient) -> None:
+def test_examples_are_drawn_in_the_proportions_of_the_test_split(
+    config: Config, galaxies, client: TestClient, database: Database
+) -> None:
     keys = list(galaxies)
     write_index(
         config,
@@ -67,6 +70,11 @@ def test_examples_are_drawn_in_the_proportions_of_the_test_split(config: Config,
     assert draws[0] == draws[3]
     assert len({tuple(one["object_id"] for one in examples) for examples in draws}) > 1
     every = client.get("/v1/examples").json()["examples"]
+    assert {one["frame_px"] for one in every} == {None}
+    with database.write() as connection:
+        connection.execute(images.update().where(images.c.object_id == keys[0]).values(frame_px=700))
+    frames = {one["object_id"]: one["frame_px"] for one in client.get("/v1/examples").json()["examples"]}
+    assert {key for key, frame in frames.items() if frame == 700} == {keys[0]}
     assert sorted(one["object_id"] for one in every) == sorted(keys[:9])
     texts = {one["label"]: one["text"] for one in every}
     assert texts["Sb2m"] == "spiral with obvious bulge, 2 arms, medium winding"

@@ -19,6 +19,7 @@ from galclass.catalog import read_table
 from galclass.database import Database, Images, NewImage, Registry, score_pending
 from galclass.database.schema import labels
 from galclass.database.statements import upsert
+from galclass.service import catalog_export, catalog_files
 from galclass.service.variations import masked_neighbours
 
 URL = "/v1/services/galaxy-class/1.0/"
@@ -70,6 +71,7 @@ def test_similar_galaxies_of_a_stored_one_leave_it_out_and_set_two_classes_again
     assert first["predicted_class"] != second["predicted_class"]
     for side in (first, second):
         assert {one["predicted_class"] for one in side["nearest"]} <= {side["predicted_class"]}
+    assert first["nearest"] or second["nearest"]
 
 
 def test_the_variations_change_the_picture_and_are_answered(client: TestClient, galaxies: dict[str, bytes]) -> None:
@@ -164,6 +166,13 @@ def test_a_cone_is_sorted_by_separation_and_says_it(client: TestClient) -> None:
     assert client.get("/v1/predictions").json()["predictions"][0]["separation_arcsec"] is None
 
 
+def test_an_id_is_found_by_its_own_text_in_any_script(client: TestClient, database: Database, galaxy: bytes) -> None:
+    Images(database).add([NewImage("\u00c9TOILE-1", galaxy)])
+    score_pending(database, "galaxy@1")
+    for text in ("\u00c9TOILE", "toile-1", "\u00c9toile"):
+        assert client.get("/v1/predictions", params={"search": text}).json()["total"] == 1, text
+
+
 def test_object_ids_are_searched_by_any_part(client: TestClient, galaxies: dict[str, bytes]) -> None:
     key = next(iter(galaxies))
     found = client.get("/v1/predictions", params={"search": key[1:]}).json()["predictions"]
@@ -180,6 +189,8 @@ def test_two_labels_of_the_same_moment_are_one_row(client: TestClient, database:
             connection.execute(upsert(connection, labels, {**row, "labelled_by": name, "labelled_at": moment}))
     page = client.get("/v1/predictions").json()
     assert page["total"] == len(page["predictions"]) == len(galaxies)
+    (row,) = client.get("/v1/predictions", params={"object_id": key}).json()["predictions"]
+    assert (row["object_id"], row["human_label"], row["labelled_by"]) == (key, "Sc", "ben")
 
 
 def test_the_sky_map_has_the_positions_of_the_filtered_rows(client: TestClient, galaxies: dict[str, bytes]) -> None:
@@ -188,7 +199,33 @@ def test_the_sky_map_has_the_positions_of_the_filtered_rows(client: TestClient, 
     assert sorted(sky["ra"]) == [10.0 * n for n in range(len(galaxies))]
     near = client.get(SKY, params={"cone": "20 10 1 deg"}).json()
     assert (near["ra"], near["dec"]) == ([20.0], [10.0])
-    assert len(client.get(SKY, params={"limit": 3}).json()["ra"]) == 3
+    some = client.get(SKY, params={"limit": 3}).json()
+    assert (len(some["ra"]), some["total"]) == (3, len(galaxies))
+
+
+def test_a_cone_of_milliarcseconds_has_its_centre_alone(client: TestClient) -> None:
+    near = {
+        part: client.get(SKY, params={"cone": f"20 {10 + part / 3.6e6:.10f} 0.003 arcsec"}).json() for part in (2, 4)
+    }
+    assert (near[2]["total"], near[4]["total"]) == (1, 0)
+
+
+def test_an_export_beside_another_is_refused_at_once(client: TestClient) -> None:
+    with catalog_files._exporting:
+        answer = client.get(EXPORT)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "overloaded")
+    assert client.get(EXPORT).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["fits", "votable"])
+def test_a_format_that_is_held_in_memory_has_a_limit(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(catalog_export, "MAX_HELD", 5)
+    answer = client.get(EXPORT, params={"format": kind})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "format")
+    assert "CSV or Parquet" in answer.json()["error"]["message"]
+    assert client.get(EXPORT, params={"format": "csv"}).status_code == 200
 
 
 def test_models_state_their_accuracy(client: TestClient, database: Database) -> None:

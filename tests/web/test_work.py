@@ -96,7 +96,15 @@ def test_images_cleared_on_their_way_are_classified_after_undo(page: Any, three:
     page.locator(".tally", has_text="3 classified").wait_for()
 
 
-def test_two_windows_keep_their_own_images(page: Any, site: Any, three: list[Path]) -> None:
+WITHOUT_LOCKS = "Object.defineProperty(Navigator.prototype, 'locks', { value: undefined })"
+"""What a page of a plain address other than this machine's finds."""
+
+
+@pytest.mark.parametrize("script", ["", WITHOUT_LOCKS], ids=["locks", "no locks"])
+def test_two_windows_keep_their_own_images(page: Any, site: Any, three: list[Path], script: str) -> None:
+    if script:
+        page.context.add_init_script(script)
+        page.reload()
     choose(page, *three)
     saved(page, 3)
     other = page.context.new_page()
@@ -108,7 +116,11 @@ def test_two_windows_keep_their_own_images(page: Any, site: Any, three: list[Pat
     page.locator(".tally", has_text="3 classified").wait_for()
 
 
-def test_a_closed_window_is_gone_on_with_in_the_next(page: Any, site: Any, three: list[Path]) -> None:
+@pytest.mark.parametrize("script", ["", WITHOUT_LOCKS], ids=["locks", "no locks"])
+def test_a_closed_window_is_gone_on_with_in_the_next(page: Any, site: Any, three: list[Path], script: str) -> None:
+    if script:
+        page.context.add_init_script(script)
+        page.reload()
     choose(page, *three)
     saved(page, 3)
     other = page.context.new_page()

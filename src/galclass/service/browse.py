@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy import select
 
 from galclass.database.schema import images, labels
@@ -16,9 +16,9 @@ from galclass.scoring.output import vote_fraction_columns
 from galclass.scoring.prediction import flat_votes, read_votes
 from galclass.service import schemas
 from galclass.service.access import Publisher, Reader
-from galclass.service.catalog import HUMAN, MAX_PAGE_SIZE, VOTES, CatalogQuery, find_predictions
+from galclass.service.catalog import HUMAN, MAX_PAGE_SIZE, VOTES, find_predictions
 from galclass.service.catalog_export import time_text
-from galclass.service.catalog_filters import catalog_query
+from galclass.service.catalog_filters import Filters
 from galclass.service.errors import RequestError
 from galclass.service.examples import MAX_COUNT
 from galclass.service.json_body import LabelBody, described
@@ -81,9 +81,6 @@ def _kind_of(data: bytes) -> str:
     """Name the type by the first bytes; anything else is never shown as a document."""
     kinds = [kind for magic, kind in _MAGIC.items() if data.startswith(magic)]
     return kinds[0] if kinds else "application/octet-stream"
-
-
-Filters = Annotated[CatalogQuery, Depends(catalog_query)]
 
 
 @router.get(

@@ -42,8 +42,10 @@ class CatalogQuery:
     cone : Cone or None
     unlabelled : bool
         Only objects without a human label.
+    object_id : str or None
+        The one object that is wanted.
     search : str or None
-        Text that is in the object id, in upper or lower case.
+        Text that is in the object id; A to Z also in the other case.
     sort : str or None
         One of `SORTS`, with a minus in front for falling order; None: by separation in a cone, else by object id.
     page : int
@@ -60,6 +62,7 @@ class CatalogQuery:
     min_probability: float = 0.0
     cone: Cone | None = None
     unlabelled: bool = False
+    object_id: str | None = None
     search: str | None = None
     sort: str | None = None
     page: int = 1
@@ -138,8 +141,12 @@ def _conditions(database: Database, query: CatalogQuery) -> list[ColumnElement[b
         conditions.append(_of_class() >= query.min_probability)
     if query.unlabelled:
         conditions.append(labels.c.label.is_(None))
+    if query.object_id is not None:
+        conditions.append(predictions.c.object_id == query.object_id)
     if query.search:
-        conditions.append(func.lower(predictions.c.object_id).contains(query.search.lower(), autoescape=True))
+        part = "".join(f"/{one}" if one in "/%_" else one for one in query.search)
+        # Both by the database: SQLite knows the two cases of A to Z alone.
+        conditions.append(func.lower(predictions.c.object_id).like(func.lower(f"%{part}%"), escape="/"))
     if query.cone is not None:
         conditions += inside(query.cone)
     return conditions

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from sqlalchemy import func, select
 
 from galclass.database import Database
+from galclass.database.schema import images, predictions
 from galclass.database.table_file import write_batches
 from galclass.morphology import CLASSES
 from galclass.scoring.prediction import SEPARATOR
 from galclass.service.catalog import CatalogQuery, label_text, ordered_by, selected
+from galclass.service.errors import RequestError
 
 FORMATS = {
     "csv": (".csv", "text/csv"),
@@ -25,6 +27,9 @@ FORMATS = {
 
 _ROWS = 5000
 """Rows held at a time; FITS and VOTable are held whole."""
+
+MAX_HELD = 300_000
+"""Most rows of a FITS or VOTable file."""
 
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("object_id", "predicted_class", "predicted_group")]
@@ -50,12 +55,26 @@ def write_catalog(database: Database, query: CatalogQuery, path: Path) -> int:
     Raises
     ------
     RequestError
-        `invalid`, for an unknown class, group or order.
+        `invalid`, for an unknown class, group or order, and for more rows of FITS or VOTable than `MAX_HELD`.
     """
     statement = selected(database, query).order_by(*ordered_by(query))
     with database.read() as connection:
+        if path.suffix in (".fits", ".vot"):
+            _check_count(connection.execute(select(func.count()).select_from(statement.subquery())).scalar_one())
         result = connection.execution_options(yield_per=_ROWS).execute(statement)
         return write_batches((_batch(part) for part in result.mappings().partitions()), SCHEMA, path)
+
+
+def _check_count(rows: int) -> None:
+    if rows > MAX_HELD:
+        raise RequestError(
+            "invalid",
+            "there are too many rows for a format that is held in memory",
+            expected=f"at most {MAX_HELD:,}",
+            got=f"{rows:,}",
+            advice="filter, or take CSV or Parquet",
+            field="format",
+        )
 
 
 def _batch(rows: Any) -> pa.RecordBatch:
@@ -73,18 +92,24 @@ def _values(row: Any) -> dict[str, Any]:
     }
 
 
-def positions(database: Database, query: CatalogQuery, limit: int) -> Iterator[tuple[str, str | None, float, float]]:
-    """Yield object id, class, right ascension and declination (deg) of up to `limit` rows that have a position."""
-    statement = selected(database, query).order_by(*ordered_by(query))
+def positions(
+    database: Database, query: CatalogQuery, limit: int
+) -> tuple[list[tuple[str, str | None, float, float]], int]:
+    """Return object id, class, right ascension and declination (deg) of the first rows that have a position.
+
+    Returns
+    -------
+    list of tuple
+        `limit` at most, in the order of the query.
+    int
+        How many there are in all.
+    """
+    placed = selected(database, query).where(images.c.ra.is_not(None), images.c.dec.is_not(None))
+    columns = (predictions.c.object_id, predictions.c.predicted_class, images.c.ra, images.c.dec)
+    first = placed.with_only_columns(*columns).order_by(*ordered_by(query)).limit(limit)
     with database.read() as connection:
-        found = 0
-        for row in connection.execution_options(yield_per=_ROWS).execute(statement).mappings():
-            if row["ra"] is None or row["dec"] is None:
-                continue
-            yield row["object_id"], row["predicted_class"], row["ra"], row["dec"]
-            found += 1
-            if found == limit:
-                return
+        total = connection.execute(placed.with_only_columns(func.count())).scalar_one()
+        return [(row.object_id, row.predicted_class, row.ra, row.dec) for row in connection.execute(first)], total
 
 
 def time_text(moment: datetime | None) -> str | None:

@@ -9,27 +9,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from galclass.service import schemas
 from galclass.service.access import Reader
-from galclass.service.catalog import CatalogQuery
 from galclass.service.catalog_export import FORMATS, positions, write_catalog
-from galclass.service.catalog_filters import catalog_query
+from galclass.service.catalog_filters import Filters
 from galclass.service.errors import RequestError
 from galclass.service.openapi import responses
 from galclass.service.state import state_of
 
 router = APIRouter(tags=["catalog"])
 
-Filters = Annotated[CatalogQuery, Depends(catalog_query)]
-
 MAX_POSITIONS = 20_000
 """Objects on a sky map."""
 
-_exporting = threading.Semaphore(1)  # one at a time in a process: FITS and VOTable are held in memory
+_exporting = threading.Semaphore(1)  # one is written at a time in a process; others are refused at once
 
 
 @router.get(
@@ -49,11 +46,13 @@ def export_predictions(
 ) -> FileResponse:
     """Return all predictions that pass the filters as one file, with the newest label by hand, its author and time."""
     suffix, media_type = FORMATS[format]
+    state = state_of(request)
+    state.jobs.quotas.check_disk()
     with _one_at_a_time():
         folder = tempfile.TemporaryDirectory(prefix="galclass-export-")
         path = Path(folder.name) / f"catalog{suffix}"
         try:
-            rows = write_catalog(state_of(request).database, filters, path)
+            rows = write_catalog(state.database, filters, path)
         except BaseException:
             folder.cleanup()
             raise
@@ -65,7 +64,7 @@ def export_predictions(
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    if not _exporting.acquire(timeout=10):
+    if not _exporting.acquire(blocking=False):  # waiting would hold a thread that other routes need
         raise RequestError("overloaded", "another export is being written", advice="try again shortly")
     try:
         yield
@@ -80,9 +79,10 @@ def sky(
     filters: Filters,
     limit: Annotated[int, Query(ge=1, le=MAX_POSITIONS)] = MAX_POSITIONS,
 ) -> schemas.SkyPositions:
-    """Return id, class and position, as columns, of the predictions that pass the filters and have a position."""
-    found = list(positions(state_of(request).database, filters, limit))
+    """Return id, class and position, as columns, of the first predictions that pass and have one, and how many have."""
+    found, total = positions(state_of(request).database, filters, limit)
     return schemas.SkyPositions(
+        total=total,
         object_id=[object_id for object_id, _, _, _ in found],
         predicted_class=[leaf for _, leaf, _, _ in found],
         ra=[ra for _, _, ra, _ in found],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 
 from galclass.database.references import PRODUCTION
 from galclass.service import schemas
@@ -26,6 +26,7 @@ def catalog_query(
     min_probability: Annotated[float, Query(ge=0, le=1)] = 0.0,
     cone: Annotated[str | None, Query(description=_CONE, max_length=100)] = None,
     unlabelled: bool = False,
+    object_id: Annotated[str | None, Query(description="This object alone", max_length=200)] = None,
     search: Annotated[str | None, Query(description="Text in the object id", max_length=200)] = None,
     sort: Annotated[
         str | None,
@@ -43,6 +44,11 @@ def catalog_query(
         min_probability,
         parse_cone(cone) if cone is not None else None,
         unlabelled,
+        object_id,
         search,
         sort,
     )
+
+
+Filters = Annotated[CatalogQuery, Depends(catalog_query)]
+"""The filters of a request, as a parameter of a route."""

@@ -75,7 +75,7 @@ RETRY_AFTER_S = 1
 """Seconds after which a refused client may try again, for 429 and 503."""
 
 
-_EXPECTED = frozenset({"overloaded", "not_ready", "storage_full"})
+_EXPECTED = frozenset({"overloaded", "not_ready"})
 """Codes of the server's own that say nothing new with each request."""
 
 _failures = Seldom(1.0)

@@ -11,10 +11,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-
 from galclass.database import Database
-from galclass.database.schema import images
+from galclass.database.stored import frames_of, stored_ids
 from galclass.morphology import QUESTIONS
 from galclass.service.label_words import classes_of, label_words
 
@@ -59,7 +57,13 @@ class Examples:
             Examples; fewer where the split has fewer.
         """
         self._refresh()
-        return [_example(row) for row in stratified(self._stored_rows(), count, seed=number)]
+        drawn = stratified(self._rows, count, seed=number)
+        frames = self._frames(drawn)
+        if len(frames) < len(drawn):  # some have no image: draw among those that have
+            stored = stored_ids(self._database)
+            drawn = stratified([row for row in self._rows if row["object_id"] in stored], count, seed=number)
+            frames = self._frames(drawn)
+        return [_example(row, frames[row["object_id"]]) for row in drawn if row["object_id"] in frames]
 
     def labels(self) -> dict[str, str]:
         """Return what the volunteers said of each object of the test split."""
@@ -76,13 +80,8 @@ class Examples:
             self._labels = {row["object_id"]: row["label"] for row in self._rows if row["label"]}
             self._read_at = changed_at
 
-    def _stored_rows(self) -> list[Row]:
-        if not self._rows:
-            return []
-        with self._database.read() as connection:
-            with_bytes = select(images.c.object_id).where(images.c.img.is_not(None))
-            stored = set(connection.execute(with_bytes).scalars())
-        return [row for row in self._rows if row["object_id"] in stored]
+    def _frames(self, rows: list[Row]) -> dict[str, int | None]:
+        return frames_of(self._database, [row["object_id"] for row in rows])
 
 
 def stratified(rows: list[Row], count: int, *, seed: int) -> list[Row]:
@@ -123,13 +122,14 @@ def _read_index(path: Path) -> list[Row]:
     return [{**row, "label": str(row.get("label") or "")} for row in rows]
 
 
-def _example(row: Row) -> dict[str, Any]:
+def _example(row: Row, frame_px: int | None) -> dict[str, Any]:
     return {
         "object_id": row["object_id"],
         "label": row["label"] or None,
         "text": label_words(row["label"]),
         "classes": list(classes_of(row["label"])),
         "image": f"v1/images/{row['object_id']}",
+        "frame_px": frame_px,
         "votes": _votes(row),
     }
 

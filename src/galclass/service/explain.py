@@ -58,7 +58,7 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
                 "png": _text(cutout_png(view, 96)),
                 **_answer(answer, cls),
             }
-            for (angle_deg, mirrored, view), answer, cls in zip(views, turned, classes, strict=False)
+            for (angle_deg, mirrored, view), answer, cls in zip(views, turned, classes[: len(views)], strict=True)
         ],
         "turning_changes": bool(np.abs(turned - turned[0]).max() > _SAME),
         "variations": [

@@ -225,6 +225,7 @@ class Example(BaseModel):
     text: str = Field(description="The label in words")
     classes: list[str] = Field(description="Classes that agree with the label; none where it says nothing about them")
     image: str = Field(description="path of the JPEG")
+    frame_px: int | None = Field(description="Side of the survey's frame where the image holds only its centre")
     votes: dict[str, float] = Field(description="Fractions of the questions that somebody answered")
 
 
@@ -273,6 +274,7 @@ class CatalogPage(BaseModel):
 class SkyPositions(BaseModel):
     """Objects on the sky as columns of one length; degrees, J2000."""
 
+    total: int = Field(description="Objects with a position; the columns hold the first of them")
     object_id: list[str]
     predicted_class: list[str | None]
     ra: list[float]

@@ -15,7 +15,7 @@ const SORTS = {
   "-scored_at": "Newest first",
 };
 
-const SENT = ["search", "model", "class", "group", "min_probability", "cone", "unlabelled", "sort", "page", "page_size", "format"];
+const SENT = ["object_id", "search", "model", "class", "group", "min_probability", "cone", "unlabelled", "sort", "page", "page_size", "format"];
 
 /** What is set, as parameters of the API. */
 export function toParameters(query) {

@@ -7,7 +7,8 @@ import { Detail } from "./detail.js";
 import { h } from "./dom.js";
 import { exportButtons } from "./exports.js";
 import { labelSection } from "./label.js";
-import { fill } from "./loading.js";
+import { fill, patiently } from "./loading.js";
+import { notify } from "./notices.js";
 import { pictureUrl } from "./pictures.js";
 import { skyMap } from "./sky.js";
 
@@ -60,9 +61,10 @@ export function catalogView(signal) {
   const openId = async (objectId) => {
     const known = items.find(({ key, record }) => key === objectId && record);
     if (known) return detail.open(known);
-    const { predictions } = await getJson(`v1/predictions?${toParameters({ model: query.model || modelOf(detail.item), search: objectId, page_size: 500 })}`, { signal });
-    const row = predictions.find(({ object_id: id, predicted_class: cls }) => id === objectId && cls);
-    if (row) detail.open(asItem(row));
+    const path = `v1/predictions?${toParameters({ model: query.model || modelOf(detail.item), object_id: objectId })}`;
+    const { predictions: [row] } = await patiently(() => getJson(path, { signal }));
+    if (row?.predicted_class) return detail.open(asItem(row));
+    notify(`${objectId} has no class by this model.`, { key: "object" });
   };
   const modelOf = (item) => (item ? `${item.record.model.name}@${item.record.model.version}` : "");
   const change = (changes, { turnBack = false } = {}) => {

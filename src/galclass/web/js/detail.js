@@ -67,8 +67,9 @@ export class Detail {
 
   #step(step) {
     const items = this.neighbours().filter((item) => item.record);
-    const next = items[items.findIndex(({ key }) => key === this.#item.key) + step];
-    if (next) this.#show(next);
+    const index = items.findIndex(({ key }) => key === this.#item.key);
+    const next = items[index + step];
+    if (index >= 0 && next) this.#show(next); // an object from elsewhere has no neighbours here
   }
 
   #choose(name) {

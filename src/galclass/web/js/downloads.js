@@ -67,9 +67,11 @@ export function save(content, name, type) {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
-/** The classified items as Parquet: the service answers once more for all of them, in its own types. */
+/** The classified items as Parquet: the service that classified them answers once more for all, in its own types. */
 async function asParquet(items) {
-  const service = await currentService();
+  const services = new Map(items.filter(({ service }) => service).map(({ service }) => [`${service.name} ${service.version}`, service]));
+  if (services.size > 1) throw new ApiError(422, { message: `these images were classified by ${[...services.keys()].join(" and ")}; Parquet takes one service at a time` });
+  const service = [...services.values()][0] ?? (await currentService());
   const frames = new Set(items.map(({ framePx }) => framePx));
   if (frames.size > 1) throw new ApiError(422, { message: "these images have frames of different sizes; Parquet takes one size at a time" });
   const form = new FormData();

@@ -9,9 +9,9 @@ const SHOWN = 12; // examples of one click
 
 let draw = 0; // each click draws others
 
-async function load({ object_id: name, image, ...votes }) {
+async function load({ object_id: name, image, frame_px: framePx, ...votes }) {
   const file = await (await request(image.replace(/^\//, ""))).blob();
-  return { file, name, framePx: null, votes: { text: votes.text, classes: votes.classes, fractions: votes.votes } }; // stored images are whole frames
+  return { file, name, framePx, votes: { text: votes.text, classes: votes.classes, fractions: votes.votes } };
 }
 
 /** A button that classifies examples: a random draw in the proportions of the test split. */

@@ -27,7 +27,16 @@ function remember(name) {
   }
 }
 
+/** What was counted as right, finest first: shares of different tables say nothing of each other. */
+const TABLES = ["13 classes", "4 groups"];
+
 const accuracyOf = ({ model }) => model.accuracy?.accuracy ?? -1;
+
+function rankOf({ model }) {
+  if (!model.accuracy) return TABLES.length + 1;
+  const rank = TABLES.indexOf(model.accuracy.table);
+  return rank < 0 ? TABLES.length : rank;
+}
 
 /** The services that an alias "latest" stands for, the most accurate first. */
 async function latestServices() {
@@ -38,7 +47,7 @@ async function latestServices() {
     const known = models.find(({ name, version }) => name === service.model.name && version === service.model.version);
     return { ...service, model: { ...service.model, accuracy: known?.accuracy ?? null } };
   });
-  return measured.sort((a, b) => accuracyOf(b) - accuracyOf(a) || String(b.created_at).localeCompare(String(a.created_at)));
+  return measured.sort((a, b) => rankOf(a) - rankOf(b) || accuracyOf(b) - accuracyOf(a) || String(b.created_at).localeCompare(String(a.created_at)));
 }
 
 function known() {
@@ -75,8 +84,11 @@ export async function showService(place) {
   const [services, current] = [await known(), await currentService()];
   const told = h("span", { title: accuracyText(current.model.accuracy) }, serviceLine(current));
   if (services.length < 2) return place.replaceChildren(told);
-  const options = services.map((service, index) => h("option", { value: service.name, selected: service.name === current.name },
-    `${serviceLine(service)}${service.model.accuracy ? ` (${percent(service.model.accuracy.accuracy)} right)` : ""}${index === 0 && service.model.accuracy ? ", the most accurate" : ""}`));
+  const [first, ...others] = services;
+  const compared = rankOf(first) < TABLES.length && others.some((other) => rankOf(other) === rankOf(first));
+  const measure = ({ model: { accuracy } }) => (accuracy ? ` (${percent(accuracy.accuracy)} right, ${accuracy.table})` : "");
+  const options = services.map((service) => h("option", { value: service.name, selected: service.name === current.name },
+    `${serviceLine(service)}${measure(service)}${compared && service === first ? ", the most accurate" : ""}`));
   const select = h("select", { "aria-label": "Service that classifies", title: accuracyText(current.model.accuracy), onchange: () => {
     remember(select.value);
     showService(place);

@@ -6,6 +6,8 @@ const NAME = "galclass";
 const KEY = "galclass-session";
 const KEPT = 3; // visits; older ones are dropped
 const WRITE_MS = 250; // changes are gathered this long
+const BEAT_MS = 5_000;
+const STALE_MS = 90_000; // a hidden window's timers run once a minute
 const FIELDS = ["number", "name", "objectId", "votes", "framePx", "status", "record", "reason", "service", "scoredAt", "converted"];
 
 const done = (request) => new Promise((resolve, reject) => {
@@ -29,9 +31,25 @@ function open() {
 
 const rangeOf = (id) => IDBKeyRange.bound([id, 0], [id, Infinity]);
 
+/** Hold a session by a sign of life in localStorage; what a window leaves without a goodbye is free after a while. */
+function lease(id) {
+  const key = `${KEY} ${id}`;
+  try {
+    if (Date.now() - Number(localStorage.getItem(key)) < STALE_MS) return false;
+    const beat = () => localStorage.setItem(key, Date.now());
+    beat();
+    setInterval(beat, BEAT_MS);
+    window.addEventListener("pagehide", () => localStorage.removeItem(key));
+    window.addEventListener("pageshow", ({ persisted }) => persisted && beat());
+    return true;
+  } catch {
+    return false; // storage is closed to this page: a session of its own
+  }
+}
+
 /** Hold a session for this window alone; false if another window has it. */
 function hold(id) {
-  if (!navigator.locks) return Promise.resolve(true); // only pages of secure addresses have locks
+  if (!navigator.locks) return Promise.resolve(lease(id)); // only pages of secure addresses have locks
   return new Promise((resolve) => {
     navigator.locks.request(`galclass ${id}`, { ifAvailable: true }, (lock) => {
       resolve(Boolean(lock));

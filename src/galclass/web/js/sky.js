@@ -1,4 +1,4 @@
-/** Where the filtered objects are: the whole sky in a Hammer projection (equal areas), or the part that holds them all. */
+/** Where the filtered objects are: the whole sky in a Hammer projection (equal areas). */
 
 import { getJson } from "./api.js";
 import { h } from "./dom.js";
@@ -30,7 +30,7 @@ function wholeSky() {
   for (const dec of range(-60, 60, STEP_DEG)) lines.push(range(0.001, 359.999, 359.998 / 90).map((ra) => project(ra, dec)));
   for (const ra of [0.001, ...range(STEP_DEG, 330, STEP_DEG), 359.999]) lines.push(range(-90, 90, 5).map((dec) => project(ra, dec)));
   const labels = [...range(60, 300, 60).map((ra) => [`${ra}°`, ...project(ra, 3)]), ...[-60, -30, 30, 60].map((dec) => [`${dec > 0 ? "+" : ""}${dec}°`, ...project(180, dec + 3)])];
-  return { project, lines, labels, scale: 90 / (TALL * 0.47) };
+  return { project, lines, labels };
 }
 
 function colours(node) {
@@ -81,16 +81,17 @@ export async function skyMap(parameters, open, search) {
   const sky = await getJson(`v1/predictions/sky?${parameters}`);
   const count = sky.object_id.length;
   if (!count) return h("p", { class: "nothing" }, "None of these galaxies has a position. galclass images add takes a catalog with right ascension and declination.");
+  const counted = sky.total > count ? `the first ${count.toLocaleString("en")} of ${sky.total.toLocaleString("en")} galaxies with a position` : `${count.toLocaleString("en")} galaxies`;
   const frame = wholeSky();
   const spots = sky.ra.map((ra, index) => frame.project(ra, sky.dec[index]));
   let chosen = -1;
   const told = h("p", { class: "note", "aria-live": "polite" });
-  const canvas = h("canvas", { class: "sky", width: WIDE, height: TALL, tabindex: 0, role: "img", "aria-label": `Sky map of ${count} galaxies. Arrow keys choose one, Enter opens it.` });
+  const canvas = h("canvas", { class: "sky", width: WIDE, height: TALL, tabindex: 0, role: "img", "aria-label": `Sky map of ${counted}. Arrow keys choose one, Enter opens it.` });
   const choose = (index) => {
     chosen = index;
     paint(canvas, sky, frame, spots, chosen);
     const at = (ra, dec) => `${ra.toFixed(4)}, ${dec >= 0 ? "+" : ""}${dec.toFixed(4)}`;
-    told.replaceChildren(...(chosen < 0 ? [`${count.toLocaleString("en")} galaxies. Choose one, or use the table.`] : [
+    told.replaceChildren(...(chosen < 0 ? [`${counted[0].toUpperCase()}${counted.slice(1)}. Choose one, or use the table.`] : [
       `${sky.object_id[chosen]}: ${sky.predicted_class[chosen] ?? "no class"}, ${at(sky.ra[chosen], sky.dec[chosen])} `,
       h("button", { type: "button", class: "quiet", onclick: () => open(sky.object_id[chosen]) }, "Open"), " ",
       h("button", { type: "button", class: "quiet", onclick: () => search(`${sky.ra[chosen].toFixed(6)} ${sky.dec[chosen].toFixed(6)} ${(180 * CONE_SHARE).toFixed(1)} deg`) }, "List those about it"),

@@ -113,7 +113,9 @@ export class Viewer {
       this.#apply();
     };
     this.plate.setPointerCapture(event.pointerId);
-    this.plate.addEventListener("pointermove", move);
-    this.plate.addEventListener("pointerup", () => this.plate.removeEventListener("pointermove", move), { once: true });
+    const ended = new AbortController();
+    const listen = (name, listener) => this.plate.addEventListener(name, listener, { signal: ended.signal });
+    listen("pointermove", move);
+    for (const name of ["pointerup", "pointercancel"]) listen(name, () => ended.abort());
   }
 }
