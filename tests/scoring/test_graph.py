@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from onnx import (
     AttributeProto,
     ModelProto,
+    NodeProto,
     TensorProto,
     TrainingInfoProto,
     defs,
@@ -104,6 +105,85 @@ def convolution(side: int | None) -> Callable[[ModelProto], None]:
     return change
 
 
+SMALL = np.ones((1, 3, 3, 3), np.float32)
+
+
+def initializer(graph: ModelProto, name: str, value: np.ndarray) -> None:
+    graph.graph.initializer.append(numpy_helper.from_array(value, name))
+
+
+def constant(output: str, value: np.ndarray, inner: str = "inner") -> NodeProto:
+    return helper.make_node("Constant", [], [output], value=numpy_helper.from_array(value, inner))
+
+
+def enlarged(graph: ModelProto, output: str) -> NodeProto:
+    """A node that makes weights with windows of 300 x 300 from one number."""
+    initializer(graph, "sides", np.array([1, 3, 300, 300]))
+    initializer(graph, "number", np.ones((1, 1, 1, 1), np.float32))
+    return helper.make_node("Expand", ["number", "sides"], [output])
+
+
+def convolve(graph: ModelProto, *nodes: NodeProto, weights: str = "kernel") -> None:
+    graph.graph.node.extend([*nodes, helper.make_node("Conv", ["scaled", weights], ["convolved"])])
+
+
+def named_by_an_attribute(graph: ModelProto) -> None:
+    """The attack that worked: onnxruntime knows no tensor by the name it has inside an attribute."""
+    convolve(graph, constant("unused", SMALL, "kernel"), enlarged(graph, "kernel"))
+
+
+def also_an_output(graph: ModelProto) -> None:
+    initializer(graph, "kernel", SMALL)
+    convolve(graph, enlarged(graph, "kernel"))
+
+
+def two_initializers(graph: ModelProto) -> None:
+    initializer(graph, "kernel", SMALL)
+    initializer(graph, "kernel", SMALL)
+    convolve(graph)
+
+
+def shadowed(graph: ModelProto) -> None:
+    initializer(graph, "kernel", SMALL)
+    nodes = conditional(enlarged(graph, "unused"))
+    for attribute in nodes[-1].attribute:
+        attribute.g.node[0].output[0] = "kernel"
+        attribute.g.node.append(helper.make_node("Conv", ["scaled", "kernel"], ["unused"]))
+    graph.graph.node.extend(nodes)
+
+
+def shadowed_by_an_input(graph: ModelProto) -> None:
+    shadowed(graph)
+    for attribute in graph.graph.node[-1].attribute:
+        del attribute.g.node[0]
+        attribute.g.input.add(name="kernel")
+
+
+def the_images(graph: ModelProto) -> None:
+    initializer(graph, "cutouts", SMALL)
+    convolve(graph, weights="cutouts")
+
+
+def two_constants_in_one(graph: ModelProto) -> None:
+    node = constant("kernel", SMALL)
+    node.attribute.append(node.attribute[0])
+    convolve(graph, node)
+
+
+def dequantized(source: str, *before: NodeProto) -> Callable[[ModelProto], None]:
+    def change(graph: ModelProto) -> None:
+        initializer(graph, "whole", SMALL.astype(np.int8))
+        initializer(graph, "scale", np.array(0.5, np.float32))
+        convolve(graph, *before, helper.make_node("DequantizeLinear", [source, "scale"], ["kernel"]))
+
+    return change
+
+
+def computed_then_dequantized(graph: ModelProto) -> None:
+    initializer(graph, "wide", np.array([1, 3, 300, 300]))
+    dequantized("large", helper.make_node("Expand", ["whole", "wide"], ["large"]))(graph)
+
+
 def operator(name: str, **attributes: object) -> Callable[[ModelProto], None]:
     return lambda g: g.graph.node.append(helper.make_node(name, ["mean"], ["unused"], **attributes))
 
@@ -146,6 +226,20 @@ REFUSED = {
     "steps backwards": (pool(kernel_shape=[1000, 1000], strides=[-1, -1]), "MaxPool with windows of 1000 x 1000"),
     "a large kernel": (convolution(200), "Conv with windows of 200 x 200"),
     "a computed kernel": (convolution(None), "Conv whose window is not known"),
+    "a kernel named by an attribute": (named_by_an_attribute, "Conv whose window is not known"),
+    "a kernel that is also an output": (also_an_output, "Conv whose window is not known"),
+    "two kernels of one name": (two_initializers, "Conv whose window is not known"),
+    "a kernel shadowed in an If": (shadowed, "Conv whose window is not known"),
+    "a kernel shadowed by an input": (shadowed_by_an_input, "Conv whose window is not known"),
+    "images as a kernel": (the_images, "Conv whose window is not known"),
+    "two constant kernels in one": (two_constants_in_one, "Conv whose window is not known"),
+    "a kernel computed, then dequantized": (computed_then_dequantized, "Conv whose window is not known"),
+    "a large constant kernel": (
+        lambda g: convolve(g, constant("kernel", np.ones((1, 3, 200, 200), np.float32))), "windows of 200 x 200",
+    ),
+    "a constant text": (
+        lambda g: g.graph.node.append(helper.make_node("Constant", [], ["unused"], value_string="a")), "of texts",
+    ),
     "a Cast to texts": (operator("Cast", to=TensorProto.STRING), "a Cast to texts"),
     "texts": (
         lambda g: g.graph.initializer.append(numpy_helper.from_array(np.array(["a"], object), "text")), "of texts",
@@ -182,6 +276,30 @@ def test_an_honest_conditional_passes() -> None:
 )
 def test_honest_windows_pass(change: Callable[[ModelProto], None]) -> None:
     check_graph(model(change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda g: convolve(g, constant("kernel", SMALL)),
+        lambda g: convolve(g, constant("kernel", SMALL, "kernel")),
+        dequantized("whole"),
+        dequantized("constant", constant("constant", SMALL.astype(np.int8))),
+        lambda g: g.graph.node.append(helper.make_node("CastLike", ["mean", "scaled"], ["unused"])),
+    ],
+    ids=["constant", "constant of the same name", "dequantized", "dequantized constant", "CastLike"],
+)
+def test_honest_weights_and_casts_pass(change: Callable[[ModelProto], None]) -> None:
+    Scorer(model(change))
+
+
+def test_weights_listed_as_inputs_pass() -> None:
+    """Files before the fourth version of ONNX's format name every initialiser there."""
+    graph = ModelProto()
+    initializer(graph, "kernel", SMALL)
+    graph.graph.input.add(name="kernel")
+    convolve(graph)
+    check_graph(graph.SerializeToString())
 
 
 def test_every_operator_on_the_list_is_onnxs_own() -> None:
@@ -221,6 +339,19 @@ def test_a_graph_in_two_pieces_is_checked_in_both() -> None:
     extra.graph.initializer.append(external(some_tensor()))
     with pytest.raises(ModelError, match="external data"):
         check_graph(extra.SerializeToString() + tiny_model())
+
+
+def test_a_constant_in_two_pieces_has_no_known_window() -> None:
+    """Protobuf merges them: the dimensions of the second come after those of the first."""
+    node = NodeProto(op_type="Constant", output=["kernel"]).SerializeToString()
+    value = constant("kernel", np.ones((1, 3, 1, 1), np.int8)).attribute[0].SerializeToString()
+    more = AttributeProto(t=TensorProto(dims=[2], raw_data=b"abc")).SerializeToString()
+    for tag, inner in ((b"\x2a", value + more), (b"\x0a", None), (b"\x3a", None)):  # attribute, node, graph
+        node = (node if inner is not None else b"") + tag + bytes([len(inner or node)]) + (inner or node)
+    data = node + model(convolve)
+    assert [one for one in load_from_string(data).graph.node if one.output[0] == "kernel"][0].attribute[0].t.dims[4:]
+    with pytest.raises(ModelError, match="Conv whose window is not known"):
+        check_graph(data)
 
 
 def test_more_than_the_limits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

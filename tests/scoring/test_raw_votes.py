@@ -110,6 +110,19 @@ def test_the_first_of_equal_answers_wins(largest: dict[str, float], leaf: str) -
     assert CLASSES[VoteWalk(STEMS).classes(np.round(votes, 7))[0]] == leaf
 
 
+def test_open_classes_end_at_the_class_unless_a_question_was_not_asked() -> None:
+    votes, _ = drawn(300)
+    walk_down = VoteWalk(STEMS)
+    open_classes = walk_down.open_classes(votes)
+    assert (open_classes.sum(axis=1) == 1).all()
+    assert (open_classes.argmax(axis=1) == walk_down.classes(votes)).all()
+    unasked = votes.copy()
+    unasked[:, [STEMS.index(column) for column in QUESTIONS["t03_bar"].columns]] = 0
+    wider = walk_down.open_classes(unasked)
+    assert (wider >= open_classes).all()
+    assert set(wider.sum(axis=1)) == {1, 2}
+
+
 def test_class_and_group_follow_from_the_raw_votes(raw_scorer: Scorer, galaxies: dict[str, bytes]) -> None:
     differ = 0
     for one in raw_scorer.score(list(galaxies.values())):

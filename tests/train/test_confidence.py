@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from galclass.errors import TrainingError
+from galclass.scoring.checks import Checker
 from galclass.scoring.confidence import Distance, prediction_set
+from galclass.scoring.signature_parts import plain_part, read_unlike
 from galclass.train.confidence import fit_conformal, fit_unlike
 
 
@@ -88,6 +92,39 @@ def test_a_compact_flag_has_a_distance_beyond_few_training_galaxies() -> None:
     fresh = generator.normal(size=(500, 300)).astype(np.float32)
     assert Distance(unlike).above(fresh).mean() < 0.06
     assert Distance(unlike).above(fresh * 3).all()
+
+
+@pytest.mark.parametrize(("count", "size"), [(300, 8), (120, 300), (600, 2048)])
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 1e4])
+def test_a_signature_may_hold_every_compact_flag(count: int, size: int, scale: float) -> None:
+    generator = np.random.default_rng(6)
+    drawn = generator.normal(size=(count, size)) * np.geomspace(1, 1e-6, size) * scale + scale
+    unlike = fit_unlike(drawn.astype(np.float32), drawn.astype(np.float32), compact=True)
+    check = Checker()
+    values = json.loads(json.dumps(plain_part(unlike)))
+    assert read_unlike(values, size, 2, check) == unlike
+    assert not check.faults
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([[1.0, 0.0, 0.0], [1.0, 0.001, 0.0]], "orthogonal"),
+        ([[1e-200, 0.0, 0.0], [1e-200, 1e-203, 0.0]], "orthogonal"),
+        ([[1.0, 0.0, 0.0], [2e-4, 1.0, 0.0]], "orthogonal"),
+        ([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 1.0, 1.0]], "orthogonal"),
+        ([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], "row of zeros"),
+        ([[1.0, 0.0, 0.0]] * 257, "more than 256 rows"),
+    ],
+)
+def test_rows_that_hide_what_is_outside_of_them_are_refused(rows: list[list[float]], told: str) -> None:
+    values = {"mean": [0.0] * 3, "whitening": rows, "threshold": 5.0, "false_alarm": 0.01}
+    check = Checker()
+    read_unlike(values | {"rest": 0.001}, 3, 2, check)
+    assert [told in fault for fault in check.faults] == [True]
+    check = Checker()
+    read_unlike(values | {"rest": None}, 3, 2, check)  # the score is then the norm in these rows alone
+    assert not check.faults
 
 
 @pytest.mark.parametrize("compact", [False, True])

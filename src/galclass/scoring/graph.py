@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from types import MappingProxyType
 
 from galclass.errors import ModelError
+from galclass.scoring.kernels import Kernels, Place
+from galclass.scoring.labels import INPUT_NAME
 from galclass.scoring.operators import Node, fault_of
 
 MAX_MODEL_BYTES = 512 << 20
@@ -29,6 +31,7 @@ _LARGEST_DIMENSION = 1 << 40
 _MAX_RANK = 64
 _LONGEST_LIST = 640  # bytes of an attribute's numbers; longer ones are shapes of nothing that is checked
 _TEXT = 8
+_ATTRIBUTE_TENSOR = 5
 _ELEMENTS_PER_BYTE = 4  # of the narrowest type, two bits wide
 
 _WIRES = MappingProxyType({"int": {_VARINT, _BYTES}, "float": {_FIXED32, _BYTES}, "double": {_FIXED64, _BYTES}})
@@ -44,12 +47,12 @@ _MESSAGES = MappingProxyType({
     "opset": {1: "domain", 2: "one int"},
     "metadata": {1: "bytes", 2: "bytes"},
     "graph": {
-        1: "node", 5: "tensor", 15: "!sparse initialisers",
-        **dict.fromkeys((2, 10, 11, 12, 13, 14, 16), "bytes"),
+        1: "node", 5: "initializer", 11: "value", 15: "!sparse initialisers",
+        **dict.fromkeys((2, 10, 12, 13, 14, 16), "bytes"),
     },
     "node": {
-        **dict.fromkeys((2, 3, 6, 8, 9), "bytes"),
-        1: "input", 4: "operator", 5: "attribute", 7: "domain", 10: "!device configurations",
+        **dict.fromkeys((3, 6, 8, 9), "bytes"),
+        1: "input", 2: "output", 4: "operator", 5: "attribute", 7: "domain", 10: "!device configurations",
     },
     "attribute": {
         **dict.fromkeys((1, 4, 9, 13, 14, 15, 21), "bytes"),
@@ -110,7 +113,7 @@ class _Walk:
         self._fields_left = MAX_FIELDS
         self._nodes = 0
         self._metadata: dict[str, str] = {}
-        self._kernels: dict[bytes, list[tuple[int, ...]]] = {}
+        self._kernels = Kernels(self._constant_shape)
         self._convolutions: list[Node] = []
         self._waiting: list[tuple[str, int, int, int]] = []
 
@@ -127,6 +130,8 @@ class _Walk:
                 self._read_entry(start, end)
             elif kind == "tensor":
                 self._check_tensor(start, end)
+            elif kind == "initializer":
+                self._kernels.add_initializer(*self._check_tensor(start, end))
             elif kind == "node":
                 self._check_node(start, end, depth)
             else:
@@ -134,12 +139,12 @@ class _Walk:
         if not graphs:
             raise _damaged(self._where, "it has no graph")
         for node in self._convolutions:  # of weights that may stand in any graph, before or behind it
-            self._check_operator(node, self._kernels.get(node.weights, [()]))
+            self._check_operator(node, self._kernels.window(node.weights))
         return self._metadata
 
     def _visit(self, kind: str, start: int, end: int, depth: int) -> None:
         for rule, low, high in self._checked_fields(kind, start, end):
-            if rule in _MESSAGES:
+            if rule in _MESSAGES or rule == "initializer":
                 self._waiting.append((rule, low, high, depth + (rule == "graph")))
                 if rule == "node":
                     self._nodes += 1
@@ -147,13 +152,22 @@ class _Walk:
                         raise self._refused(f"more than {MAX_NODES:,} operators")
             elif rule == "domain":
                 self._check_domain(low, high)
+            elif rule == "value":
+                self._note_input(low, high, depth)
+
+    def _note_input(self, start: int, end: int, depth: int) -> None:
+        """Note what is fed; other inputs of the outer graph are names of initialisers, as old files list them."""
+        for number, wire, low, high in self._fields(start, end):
+            if number == 1 and wire == _BYTES and (depth > 1 or self._model[low:high] == INPUT_NAME.encode()):
+                self._kernels.add_input(self._model[low:high])
 
     def _check_domain(self, low: int, high: int) -> None:
         if self._model[low:high] not in _DOMAINS:
             raise self._refused(f"operators of the domain {_shown(self._model[low:high])}")
 
     def _check_node(self, start: int, end: int, depth: int) -> None:
-        operator, inputs, attributes = "", [], []
+        operator, attributes = "", []
+        names: dict[str, list[bytes]] = {"input": [], "output": []}
         for rule, low, high in self._checked_fields("node", start, end):
             if rule == "attribute":
                 attributes.append((low, high))
@@ -162,19 +176,32 @@ class _Walk:
                 self._check_domain(low, high)
             elif rule == "operator":
                 operator = self._model[low:high].decode(errors="replace")
-            elif rule == "input":
-                inputs.append(self._model[low:high])
-        node = Node(operator, tuple(inputs), dict(self._numbers(*place) for place in attributes))
+            elif rule in names:
+                names[rule].append(self._model[low:high])
+        numbers = dict(self._numbers(*place) for place in attributes)
+        node = Node(operator, tuple(names["input"]), tuple(names["output"]), numbers)
+        self._kernels.add_node(node, tuple(attributes))
         if node.is_convolution and not node.kernel:
             self._convolutions.append(node)
         else:
-            self._check_operator(node, [node.kernel])
+            self._check_operator(node, node.kernel)
 
-    def _check_operator(self, node: Node, kernels: list[tuple[int, ...]]) -> None:
-        for kernel in kernels:
-            fault = fault_of(node, kernel)
-            if fault is not None:
-                raise self._refused(fault)
+    def _check_operator(self, node: Node, kernel: tuple[int, ...]) -> None:
+        fault = fault_of(node, kernel)
+        if fault is not None:
+            raise self._refused(fault)
+
+    def _constant_shape(self, attributes: tuple[Place, ...]) -> tuple[int, ...] | None:
+        """Read the shape of a Constant's tensor, already checked; None unless it is one tensor in one piece."""
+        tensors = [field for place in attributes for field in self._fields(*place) if field[0] == _ATTRIBUTE_TENSOR]
+        if len(attributes) != 1 or len(tensors) != 1:
+            return None
+        _, _, start, end = tensors[0]
+        shape: list[int] = []
+        for number, _, low, high in self._fields(start, end):
+            if number == 1:
+                shape += [low] if high < 0 else self._packed(low, high)
+        return tuple(shape)
 
     def _numbers(self, start: int, end: int) -> tuple[str, tuple[int, ...]]:
         """Read the name of an attribute, and its whole numbers if they are few."""
@@ -188,7 +215,8 @@ class _Walk:
                 numbers += self._packed(low, high)
         return name, tuple(numbers)
 
-    def _check_tensor(self, start: int, end: int) -> None:
+    def _check_tensor(self, start: int, end: int) -> tuple[bytes, tuple[int, ...]]:
+        """Check a tensor and return its name and shape."""
         elements, payload, name = 1, 0, b""
         shape: list[int] = []
         for rule, low, high in self._checked_fields("tensor", start, end):
@@ -208,9 +236,9 @@ class _Walk:
                     shape.append(length)
                     if len(shape) > _MAX_RANK:
                         raise self._refused(f"a tensor of more than {_MAX_RANK} dimensions")
-        self._kernels.setdefault(name, []).append(tuple(shape[2:]))
         if elements > _ELEMENTS_PER_BYTE * payload:
             raise self._refused("a tensor that is larger than its data")
+        return name, tuple(shape)
 
     def _packed(self, low: int, high: int) -> Iterator[int]:
         while low < high:

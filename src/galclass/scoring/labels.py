@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from galclass.morphology import CLASSES, GROUPS, QUESTIONS, Answer, Question
+from galclass.morphology import CLASSES, GROUPS, Answer, Question
 from galclass.scoring.checks import Checker
 
 INPUT_NAME = "cutouts"
@@ -67,7 +67,7 @@ def plain_questions(questions: Sequence[Question]) -> list[dict[str, Any]]:
 
 
 class _Labels(Protocol):
-    """What `plain_votes` needs of a signature."""
+    """What `plain_vote_labels` needs of a signature."""
 
     @property
     def questions(self) -> tuple[Question, ...]: ...
@@ -85,7 +85,7 @@ class _Labels(Protocol):
     def debiased_concentrations(self) -> tuple[float, ...]: ...
 
 
-def plain_votes(labels: _Labels) -> dict[str, Any] | None:
+def plain_vote_labels(labels: _Labels) -> dict[str, Any] | None:
     """Return what a signature says of its votes as JSON; None: it has none."""
     if not labels.questions:
         return None
@@ -210,11 +210,6 @@ def in_order(questions: Sequence[Question]) -> list[Question]:
         ordered += free
         waiting = [question for question in waiting if question.name in led_to]
     return ordered
-
-
-def is_our_tree(questions: Sequence[Question]) -> bool:
-    """Whether these are the questions of Galaxy Zoo 2, all of them and in our order."""
-    return tuple(questions) == tuple(QUESTIONS.values())
 
 
 def _parts(name: str, values: Any, keys: Sequence[str], most: int, check: Checker) -> list[dict[str, Any]]:

@@ -21,11 +21,12 @@ _CONVOLUTIONS = frozenset({"Conv", "ConvInteger", "ConvTranspose"})
 _WEIGHTS_AT = {"QLinearConv": 3}
 _LARGEST_STEP = 1 << 31
 _TEXT = 8
+_CONSTANT_TEXTS = frozenset({"value_string", "value_strings"})
 
 OPERATORS = _WINDOWS | frozenset({
     "Abs", "Acos", "Acosh", "Add", "And", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh",
-    "BatchNormalization", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast", "Ceil", "Celu",
-    "CenterCropPad", "Clip", "Compress", "Concat", "Constant", "ConstantOfShape", "Cos", "Cosh", "CumProd",
+    "BatchNormalization", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast", "CastLike", "Ceil",
+    "Celu", "CenterCropPad", "Clip", "Compress", "Concat", "Constant", "ConstantOfShape", "Cos", "Cosh", "CumProd",
     "CumSum", "DepthToSpace", "DequantizeLinear", "Div", "Dropout", "DynamicQuantizeLinear", "Einsum", "Elu",
     "Equal", "Erf", "Exp", "Expand", "EyeLike", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Gelu",
     "Gemm", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "Greater", "GreaterOrEqual", "GridSample",
@@ -51,12 +52,15 @@ class Node(NamedTuple):
     operator : str
     inputs : tuple of bytes
         Names of its inputs.
+    outputs : tuple of bytes
+        Names of its outputs.
     numbers : mapping of str to tuple of int
-        Its attributes that are whole numbers.
+        Its attributes; those that are whole numbers with these.
     """
 
     operator: str
     inputs: tuple[bytes, ...]
+    outputs: tuple[bytes, ...]
     numbers: Mapping[str, tuple[int, ...]]
 
     @property
@@ -89,6 +93,8 @@ def fault_of(node: Node, kernel: tuple[int, ...]) -> str | None:
         return f"the operator {node.operator[:40]!r}"
     if node.operator == "Cast" and node.numbers.get("to") == (_TEXT,):
         return "a Cast to texts"
+    if node.operator == "Constant" and not _CONSTANT_TEXTS.isdisjoint(node.numbers):
+        return "a Constant of texts"  # CastLike could make texts of anything after it
     if node.operator not in _WINDOWS:
         return None
     if not kernel:

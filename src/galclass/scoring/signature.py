@@ -26,7 +26,7 @@ from galclass.scoring.labels import (
     VOTERS,
     Groups,
     plain_groups,
-    plain_votes,
+    plain_vote_labels,
     question_columns,
     read_labels,
 )
@@ -160,7 +160,7 @@ class Signature:
             if shared["unlike"] is not None:
                 del shared["unlike"]["rest"]
             return shared | {"groups": {group: list(leaves) for group, leaves in (self.groups or {}).items()}}
-        return shared | {"groups": plain_groups(self.groups), "votes": plain_votes(self)}
+        return shared | {"groups": plain_groups(self.groups), "votes": plain_vote_labels(self)}
 
     def _plain_outputs(self) -> dict[str, Any]:
         if self.format == 1:

@@ -8,7 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from galclass.scoring.checks import LARGEST, SMALLEST, Checker
+
+_MAX_ROWS = 256  # of a whitening with a rest, so that comparing each with each stays cheap
+_RIGHT_ANGLE = 1e-4  # largest cosine between two rows; float32 and six digits leave about 1e-6
 
 _UNLIKE_KEYS = ("mean", "whitening", "threshold", "false_alarm")
 
@@ -89,8 +94,8 @@ def read_unlike(values: Any, size: Any, format: int, check: Checker) -> Unlike |
         check.faults.append("unlike.whitening must be a list of rows")
         rows = []
     whitening = tuple(check.numbers(f"unlike.whitening[{number}]", row, size) for number, row in enumerate(rows))
-    if rest is not None and not all(map(any, whitening)):
-        check.faults.append("unlike.whitening has a row of zeros")
+    if rest is not None:
+        _check_orthogonal(whitening, size, check)
     return Unlike(
         mean,
         whitening,
@@ -98,6 +103,20 @@ def read_unlike(values: Any, size: Any, format: int, check: Checker) -> Unlike |
         check.number("unlike.false_alarm", values.get("false_alarm"), 0.0, 1.0),
         None if rest is None else check.number("unlike.rest", rest, SMALLEST, LARGEST),
     )
+
+
+def _check_orthogonal(whitening: tuple[tuple[float, ...], ...], size: Any, check: Checker) -> None:
+    """Note rows that are not orthogonal: what lies outside of them would be measured wrongly."""
+    if len(whitening) > _MAX_ROWS:
+        check.faults.append(f"unlike.whitening has more than {_MAX_ROWS} rows beside a rest")
+    elif not all(map(any, whitening)):
+        check.faults.append("unlike.whitening has a row of zeros")
+    elif whitening and all(len(row) == size for row in whitening):
+        rows = np.array(whitening, dtype=np.float64)
+        rows /= np.abs(rows).max(axis=1, keepdims=True)  # squares of tiny numbers would vanish
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        if np.abs(rows @ rows.T - np.eye(len(rows))).max() > _RIGHT_ANGLE:
+            check.faults.append("unlike.whitening must have orthogonal rows beside a rest")
 
 
 def read_probe(values: Any, classes: int, check: Checker) -> Probe | None:

@@ -19,9 +19,6 @@ from galclass.morphology import CLASSES, GROUPS, QUESTIONS
 DECIMALS = 7
 """Digits after the point that a probability keeps in every output, and with which the walk compares."""
 
-WALKED = ("t01_smooth_or_features", "t02_edgeon", "t03_bar", "t05_bulge_prominence", "t07_rounded")
-"""Questions of the walk."""
-
 WALK_BRANCHES: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType(
     {
         "t01_smooth_or_features": (
@@ -94,12 +91,15 @@ class VoteWalk:
     """
 
     def __init__(self, columns: Sequence[str]) -> None:
-        self._columns = [[columns.index(column) for column in QUESTIONS[name].columns] for name in WALKED]
+        self._questions = [
+            ([columns.index(column) for column in QUESTIONS[name].columns], _under(branches))
+            for name, branches in WALK_BRANCHES.items()
+        ]
 
     @staticmethod
     def possible(columns: Sequence[str]) -> bool:
         """Whether the votes have all questions of the walk."""
-        return all(column in columns for name in WALKED for column in QUESTIONS[name].columns)
+        return all(column in columns for name in WALK_BRANCHES for column in QUESTIONS[name].columns)
 
     def classes(self, votes: NDArray[np.floating]) -> NDArray[np.int64]:
         """Return the class at which the walk ends.
@@ -115,13 +115,42 @@ class VoteWalk:
             Positions in `CLASSES`.
         """
         units = _units(votes)
-        first, edge_on, bar, bulge, rounded = (units[:, columns].argmax(axis=1) for columns in self._columns)
-        face_on = np.where(bar == 0, np.take(_BARRED, bulge), np.take(_UNBARRED, bulge))
-        featured = np.where(edge_on == 0, _EDGE_ON, face_on)
-        found: NDArray[np.int64] = np.choose(
-            first, [np.take(_SMOOTH, rounded), featured, np.full(len(units), _ARTIFACT)]
-        ).astype(np.int64)
+        found: NDArray[np.int64] = self._walk(units, [np.ones(len(units), dtype=bool)] * len(self._questions)).argmax(1)
         return found
+
+    def open_classes(self, counts: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Return the classes that the walk leaves open where some questions were not asked.
+
+        Parameters
+        ----------
+        counts : float, (n, answers), 0 or above
+            Votes, compared as they are; a question without any was not asked.
+
+        Returns
+        -------
+        bool, (n, 13)
+            One class where the walk ends at one; all classes under a branch where nobody was asked further; none
+            without votes on the first question.
+        """
+        counts = np.asarray(counts, dtype=np.float64)
+        asked = [counts[:, columns].sum(axis=1) > 0 for columns, _ in self._questions]
+        found: NDArray[np.bool_] = self._walk(counts, asked) & asked[0][:, None]
+        return found
+
+    def _walk(
+        self, votes: NDArray[np.floating] | NDArray[np.int64], asked: Sequence[NDArray[np.bool_]]
+    ) -> NDArray[np.bool_]:
+        """Leave of all classes those under the largest answer of each question that was asked, (n, 13)."""
+        found = np.ones((len(votes), len(CLASSES)), dtype=bool)
+        for (columns, under), was_asked in zip(self._questions, asked, strict=True):
+            kept = under[votes[:, columns].argmax(axis=1)] | ~under.any(axis=0)
+            found &= kept | ~was_asked[:, None]
+        return found
+
+
+def _under(branches: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+    """Return which classes are under each answer, (answers, 13)."""
+    return np.array([[leaf in branch for leaf in CLASSES] for branch in branches])
 
 
 def _units(fractions: NDArray[np.floating]) -> NDArray[np.int64]:

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from galclass.morphology import CLASSES, QUESTIONS
-from galclass.scoring.walk import WALK_BRANCHES
+from galclass.morphology import QUESTIONS
+from galclass.scoring.walk import VoteWalk
 from galclass.train.events import LARGEST, VOTERS
 
 if TYPE_CHECKING:
@@ -62,17 +62,7 @@ def leaves_by_votes(counts: NDArray[np.floating]) -> NDArray[np.bool_]:
 
     One class where it ends at one; all classes under a branch where nobody was asked further; none without votes.
     """
-    counts = np.asarray(counts, dtype=np.float64)
-    found = np.ones((len(counts), len(CLASSES)), dtype=bool)
-    for name, branches in WALK_BRANCHES.items():
-        start = STEMS.index(QUESTIONS[name].columns[0])
-        own = counts[:, start : start + len(branches)]
-        kept = np.array([[leaf in branch for leaf in CLASSES] for branch in branches])
-        asked = (own.sum(1) > 0) & (found & kept.any(0)).any(1)
-        found &= np.where(asked[:, None], kept[own.argmax(1)] | ~kept.any(0), True)
-    first = STEMS.index(QUESTIONS["t01_smooth_or_features"].columns[0])
-    found[counts[:, first : first + 3].sum(1) <= 0] = False
-    return found
+    return VoteWalk(STEMS).open_classes(counts)
 
 
 def _fraction(table: pa.Table, stem: str) -> NDArray[np.float64]:
