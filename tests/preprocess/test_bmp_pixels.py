@@ -152,6 +152,19 @@ def test_rows_begin_behind_the_header_where_the_file_does_not_say() -> None:
     assert code_of(data[:10] + bytes([20, 0, 0, 0]) + data[14:]) == "corrupt"
 
 
+@pytest.mark.parametrize(("bits", "entry"), [(1, 3), (4, 4), (8, 4)])
+def test_rows_of_a_palette_without_a_palette_are_refused(bits: int, entry: int) -> None:
+    """Pillow takes rows that begin at the end of the header for rows behind a whole palette."""
+    header = {3: 12, 4: 40}[entry]
+    start = 14 + header
+    palette = bytes(range(40, 40 + (entry << bits))) if bits < 8 else bytes(1020) + b"\xff\xff\xff\0"
+    data = bmp(bytes([255]) * 40 * 40, 40, 40, bits, header=header, palette=palette)
+    decode(data)
+    for inside in (start, start + entry - 1):
+        assert code_of(data[:10] + inside.to_bytes(4, "little") + data[14:]) == "corrupt"
+    decode(data[:10] + (start + entry).to_bytes(4, "little") + data[14:])
+
+
 def with_palette(indices: np.ndarray) -> bytes:
     table = np.arange(1024, dtype=np.uint32).astype(np.uint8).tobytes()
     return bmp(filled(indices[::-1]), indices.shape[1], len(indices), 8, palette=table)

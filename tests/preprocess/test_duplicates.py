@@ -283,21 +283,18 @@ def test_pictures_compressed_again_are_counted_and_others_are_not(tmp_path: Path
     assert [0 < pair["rms"] < 2.5 for pair in pairs] == [True, True]
 
 
-@pytest.mark.parametrize("spread", [0.5, 4.0, 30.0])
-def test_close_pairs_are_those_that_plain_arithmetic_finds(spread: float) -> None:
+@pytest.mark.parametrize(("spread", "count"), [(0.5, 400), (4.0, 1500), (30.0, 1500)])
+def test_close_pairs_are_those_that_plain_arithmetic_finds(spread: float, count: int) -> None:
     """In one cell and in many, in clumps and with a component that is wide."""
     chance = np.random.default_rng(1)
-    points = chance.normal(0, spread, (1500, 64)) / np.arange(1, 65) ** 0.5
+    points = chance.normal(0, spread, (count, 64)) / np.arange(1, 65) ** 0.5
     points[:60] = points[60:120] + chance.normal(0, 0.5, (60, 64))
     points = points.astype(np.float32)
-    apart = np.concatenate([((points[at] - points[at + 1 :]) ** 2).sum(axis=1) for at in range(1500)])
-    one, other = np.triu_indices(1500, 1)
+    apart = np.concatenate([((points[at] - points[at + 1 :]) ** 2).sum(axis=1) for at in range(count)])
+    one, other = np.triu_indices(count, 1)
     near = apart <= 36
-    assert near.sum() >= 50
+    assert 50 <= near.sum() <= 100_000
     found, whole = close_pairs(points)
-    if near.sum() > 100_000:
-        assert not whole
-        return
     assert whole
     np.testing.assert_array_equal(found, np.stack([one[near], other[near]], axis=1))
 

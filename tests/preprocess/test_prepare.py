@@ -25,6 +25,7 @@ from galclass.errors import CatalogError, ConfigError, StoreError
 from galclass.preprocess import CutoutParameters, Store, cutout, filling
 from galclass.preprocess import prepare as stage
 from galclass.preprocess.prepare import prepare
+from galclass.preprocess.tables import join_sources
 
 LABELS = ["Er", "Ei", "Sb", "SBc"]
 
@@ -281,11 +282,20 @@ def test_columns_of_two_catalogs_that_cannot_be_one_become_text(make, tmp_path) 
         pq.write_table(table.append_column("z", pa.array([1] * len(table))), folder / "labels.parquet")
         sources.append({"name": folder.name, "images": str(folder), "catalog": str(folder / "labels.parquet")})
     config = load_config(None, {"workspace": str(tmp_path / "ws"), "prepare.sources": sources, "prepare.size_px": 32})
-    assert prepare(config, progress=False).objects == 20
+    for _ in range(2):
+        summary = prepare(config, progress=False)
+        assert summary.objects == 20
+        assert "of different kinds in the catalogs, now text: size, remark" in str(summary)
     index = Store.open(tmp_path / "ws/prepared").index
     assert set(index["size"].to_pylist()) == {"1152921504606846977", "0.5"}
     assert set(index["remark"].to_pylist()) == {"5", "n/k"}
     assert index["z"].type == pa.int64()
+
+
+@pytest.mark.parametrize("values", [pa.array([[0.5, 1.0]]), pa.array([{"a": 1}])])
+def test_columns_that_cannot_be_text_are_refused(values) -> None:
+    with pytest.raises(StoreError, match=r"prepare.sources: the catalogs have columns 'profile' of kinds"):
+        join_sources([pa.table({"profile": values}), pa.table({"profile": ["n/k"]})])
 
 
 def test_named_objects_stay_in_their_splits(make, tmp_path) -> None:

@@ -7,6 +7,7 @@ from galclass.topology.parse import parse
 from galclass.topology.print_text import print_text
 from galclass.topology.reference import evaluate_reference
 from galclass.topology.saved import resolved, with_weights
+from galclass.topology.tree import Constant
 
 EVERY_KIND = """
 const { hid_biases = 3; Old = [1, 2]; }
@@ -81,6 +82,40 @@ def test_the_written_network_gives_the_same_outputs():
     expected = evaluate_reference(network, arrays, x)
     assert np.ptp(expected) > 0.1
     assert np.array_equal(evaluate_reference(again, values, x), expected)
+
+
+SHARING = """
+input A [6];
+input B [6];
+hidden C [5] from A convolve { KernelShape = [2]; }
+hidden D [5] from B convolve { KernelShape = [2]; }
+hidden E [5] tanh from A convolve { KernelShape = [2]; }
+output Z [4] { from C all; from D all; from E all; }
+"""
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        "share { C, D }",
+        "share { A => C, B => D } share { 1 => C, 1 => D }",
+        "share { 1 => C, 1 => D }",
+        "share { C, D, E }",
+        "share { A => C, B => D }",
+        "share { A => C, A => E } share { 1 => C, 1 => D, 1 => E }",
+        "",
+    ],
+)
+def test_every_array_is_written_once(shares):
+    network = network_of(SHARING + shares)
+    arrays = drawn(network)
+    program = with_weights(parse(SHARING + shares), network, arrays)
+    numbers = sum(len(s.value.items) for s in program.statements if isinstance(s, Constant))
+    assert numbers == network.weight_count
+    again = load_topology(print_text(program))
+    assert {spec.key for spec in again.parameters} == set(arrays)
+    for spec in again.parameters:
+        assert np.array_equal(np.array(spec.initial, np.float32).reshape(spec.shape), arrays[spec.key]), spec.key
 
 
 def test_written_out_sizes_and_activations_need_no_options():

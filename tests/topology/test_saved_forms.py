@@ -56,6 +56,17 @@ def initial(text):
         ("input A [4, 4]; output Z [4] from A where (s, d) => s < 2;", r"a tuple of 2\). Index it, as in s\[0\]"),
         ("input A [4, 4]; output Z [4] from A where (s, d) => s == 2;", "compares a tuple of 2 with an integer"),
         ("const T = [3]; input A [T + 1]; output Z [1] from A all;", "arithmetic on something that is no number"),
+        ("const H = 100 *** 2; input A [H]; output Z [1] from A all;", r"line 1, column 16: syntax error.*got '\*'"),
+        ("input A [4]; *** output Z [1] from A all;", r"line 1, column 14: syntax error.*got '\*'"),
+        ("input A [2]; /*\n*/ *** b\noutput Z [1] from A all;", r"line 2, column 4: syntax error.*got '\*'"),
+        (
+            """input A [1, 4, 4];
+            hidden C [4, 4, 4] from A convolve {
+              KernelShape = [1, 2, 2]; Stride = [1, 1, 1]; *** Sharing = [false, true, true]; MapCount = 4;
+            }
+            output Z [1] from C all;""",
+            r"line 3, column 60: syntax error.*got '\*'",
+        ),
         ("# net\ninput A [2]; output Z [1] from A all;", f"line 1, column 1: {HASH}.*Comments begin with //"),
         ("input A [2]; # two\noutput Z [1] from A all;", f"line 1, column 14: {HASH}"),
     ],
@@ -137,9 +148,10 @@ def test_the_forms_of_logs_and_of_people_in_a_hurry_are_read():
   }
 ***** End net definition *****
 """
-    network = load_topology(text)
-    assert [layer.shape for layer in network.layers] == [(10,), (20,), (100,), (3,)]
-    assert parse(print_text(parse(text))) == parse(text)
+    for logged in (text, text.replace("*****", "\n \t *** "), text.replace("\n", "\r\n")):
+        network = load_topology(logged)
+        assert [layer.shape for layer in network.layers] == [(10,), (20,), (100,), (3,)]
+        assert parse(print_text(parse(logged))) == parse(logged)
 
 
 def test_every_fault_of_a_file_is_listed_with_its_place():

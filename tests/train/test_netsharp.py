@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from galclass.cli.topology import topology as command
 from galclass.config import TrainConfig
 from galclass.errors import TrainingError
+from galclass.morphology import CLASSES
 from galclass.topology.check import load_topology
 from galclass.topology.compile import compile_network
 from galclass.train.build import build_network
@@ -22,6 +23,12 @@ hidden conv [4, 10, 10] rlinear from pixels convolve { KernelShape = [3, 6, 6]; 
 hidden hid auto rlinear from conv all;
 output Class auto softmax from hid all;
 """
+SHARED_OUTPUTS = [
+    FULL_OUTPUT.replace("hid auto", f"hid [{len(CLASSES)}]").replace(
+        "from hid all;", f"from last all;\nhidden last [{len(CLASSES)}] rlinear from hid all;\nshare {{ {members} }}"
+    )
+    for members in ("last, Class", "hid => last, last => Class", "1 => last, 1 => Class")
+]
 OWN_OUTPUT = FULL_OUTPUT.replace("from hid all;", "{ from hid all; from conv where (s, d) => s[0] == d % 4; }")
 
 
@@ -59,7 +66,7 @@ def test_a_residual_network_has_no_text() -> None:
     assert build_network(TrainConfig(), 64, seed=1, vote_head=False).netsharp is None
 
 
-@pytest.mark.parametrize("text", [FULL_OUTPUT, OWN_OUTPUT])
+@pytest.mark.parametrize("text", [FULL_OUTPUT, OWN_OUTPUT, *SHARED_OUTPUTS])
 def test_the_text_gives_the_outputs_of_the_network(tmp_path: Path, text: str) -> None:
     network = checkpoint_of(tmp_path / "checkpoint.pt", text=text)
     output = tmp_path / "out.ns"

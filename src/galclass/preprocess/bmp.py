@@ -106,6 +106,9 @@ def parse(data: bytes) -> Bmp:
     start = _number(data, 10, 4) or after + in_palette * entry  # 0: some writers leave it to the reader
     if start < after:
         raise CutoutError("corrupt", "a BMP whose rows begin inside its header", expected=f">= {after}", got=start)
+    if bits <= 8 and start < after + entry:
+        what = "a BMP whose rows begin where its palette should be"
+        raise CutoutError("corrupt", what, expected=f"> {after}", got=start)
     if bits <= 8:
         most = min(in_palette, (start - after) // entry)
         table = data[after : after + most * entry]

@@ -82,7 +82,7 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
     if facts is not None and facts.get("inputs_sha256") == inputs_sha256:
         return _summary(folder, facts, 0, begin)
     inputs = [_read_rows(part, config.prepare) for part in inputs]
-    rows = _chosen_rows(config, inputs)
+    rows, as_text = _chosen_rows(config, inputs)
     plan = plan_of(inputs, rows)
     pixels_sha256 = pixels_sha256_of(parameters, inputs, plan, config.images.max_decode_s)
     own = {
@@ -91,7 +91,7 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
         "without_image": sum(part.without_image for part in inputs),
         "sources": [part.config.name for part in inputs],
         "columns": list(dict.fromkeys(name for part in inputs for name in part.columns)),
-        "remarks": [remark for part in inputs for remark in part.remarks],
+        "remarks": [*(remark for part in inputs for remark in part.remarks), *_text_remarks(as_text)],
         "seed": config.seed,
         "split": fractions_of(config.prepare),
     }
@@ -226,15 +226,19 @@ def _faulty_files(table: pa.Table, keys: list[str | None], part: Input) -> list[
     return rejects
 
 
-def _chosen_rows(config: Config, inputs: list[Input]) -> pa.Table:
-    """Join the sources' rows, keep at most `limit` of them, and split by object."""
-    rows = join_sources([part.rows for part in inputs])
+def _text_remarks(names: list[str]) -> list[str]:
+    return [f"of different kinds in the catalogs, now text: {', '.join(names)}"] if names else []
+
+
+def _chosen_rows(config: Config, inputs: list[Input]) -> tuple[pa.Table, list[str]]:
+    """Join the sources' rows, keep at most `limit` of them, and split by object; name the columns that became text."""
+    rows, as_text = join_sources([part.rows for part in inputs])
     limit = config.prepare.limit
     if limit is not None and limit < len(rows):
         ids = rows["object_id"].to_pylist()
         order = sorted(range(len(ids)), key=lambda k: hashlib.sha256(f"{config.seed}:limit:{ids[k]}".encode()).digest())
         rows = rows.take(sorted(order[:limit]))
-    return _split_each_source(rows, [part.config for part in inputs], config)
+    return _split_each_source(rows, [part.config for part in inputs], config), as_text
 
 
 def _split_each_source(rows: pa.Table, sources: list[SourceConfig], config: Config) -> pa.Table:

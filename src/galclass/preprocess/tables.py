@@ -162,16 +162,25 @@ def rejects_table(rejects: Iterable[Mapping[str, str | None]]) -> pa.Table:
     return pa.Table.from_pylist([dict(reject) for reject in rejects], schema=REJECTS_SCHEMA)
 
 
-def join_sources(tables: list[pa.Table]) -> pa.Table:
+def join_sources(tables: list[pa.Table]) -> tuple[pa.Table, list[str]]:
     """Put the rows of several sources under each other; a column that a source lacks is null there.
 
-    Columns of one name that cannot be one column (numbers in one catalog, words in another) become text.
+    Returns
+    -------
+    pyarrow.Table
+        The rows of all.
+    list of str
+        Columns that became text, since they cannot be one column otherwise: numbers in one catalog, words in another.
+
+    Raises
+    ------
+    StoreError
+        If such a column holds lists or other values that cannot be text.
     """
     names = dict.fromkeys(name for table in tables for name in table.column_names)
-    as_text = {name for name in names if not _go_together(name, tables)}
-    return pa.concat_tables(
-        [_with_text(table, as_text) for table in tables], promote_options="permissive"
-    ).combine_chunks()
+    as_text = [name for name in names if not _go_together(name, tables)]
+    texts = [_with_text(table, as_text) for table in tables]
+    return pa.concat_tables(texts, promote_options="permissive").combine_chunks(), as_text
 
 
 def _go_together(name: str, tables: list[pa.Table]) -> bool:
@@ -180,16 +189,29 @@ def _go_together(name: str, tables: list[pa.Table]) -> bool:
         return True
     try:
         pa.concat_tables(parts, promote_options="permissive")
-    except (pa.ArrowTypeError, pa.ArrowInvalid):  # by type, or by a value that the wider type does not hold
+    except pa.ArrowException:  # by type, or by a value that the wider type does not hold
         return False
     return True
 
 
-def _with_text(table: pa.Table, names: set[str]) -> pa.Table:
+def _with_text(table: pa.Table, names: list[str]) -> pa.Table:
     for place, name in enumerate(table.column_names):
         if name in names:
-            table = table.set_column(place, name, pc.cast(table[name], pa.string()))
+            table = table.set_column(place, name, _text(table[name], name))
     return table
+
+
+def _text(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    try:
+        return pc.cast(column, pa.string())
+    except pa.ArrowException as error:
+        raise StoreError(
+            f"the catalogs have columns '{name}' of kinds that do not go together",
+            where="prepare.sources",
+            expected="numbers or text",
+            got=column.type,
+            advice="rename the column in one of the catalogs, or leave it out",
+        ) from error
 
 
 def reasons(rejects: pa.Table) -> str:

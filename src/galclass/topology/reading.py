@@ -16,7 +16,7 @@ from galclass.topology.parse import parse
 from galclass.topology.tree import Position, Program, Statement
 
 _KEYWORDS = "const|input|hidden|output|share"
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|\*\*\*[^\n]*|(?P<hash>#[^\n]*)", re.DOTALL)
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|^[ \t]*\*\*\*[^\n]*|(?P<hash>#[^\n]*)", re.DOTALL | re.M)
 _DECLARATION = re.compile(rf"(?:^|[;}}])\s*\b(?P<start>(?:{_KEYWORDS})\b)(?!\s*[=\[,)}}])", re.I | re.M)
 _NAME = re.compile(r"[A-Za-z_]\w*")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -56,7 +57,7 @@ def with_weights(program: Program, network: Network, arrays: Mapping[str, ArrayL
         If an array is missing, has another shape than its parameter, or holds infinity or NaN.
     """
     checked = {spec.key: _checked(arrays, spec.key, spec.shape) for spec in network.parameters}
-    writer = _Writer(program, checked)
+    writer = _Writer(program, network, checked)
     layers = {
         statement.name: writer.layer(statement, network.by_name[statement.name])
         for statement in resolved(program, network).statements
@@ -86,12 +87,17 @@ def _checked(arrays: Mapping[str, ArrayLike], key: str, shape: tuple[int, ...]) 
 
 
 class _Writer:
-    """Write each array once, where it is met first: layers that share it get it from there."""
+    """Write each array once, where it is met first: layers that share it get it from there.
 
-    def __init__(self, program: Program, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+    Shared biases have a constant of their own, which every layer names: one with other weights cannot do without.
+    """
+
+    def __init__(self, program: Program, network: Network, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         self.constants: list[Constant] = []
         self._arrays = arrays
         self._written: set[str] = set()
+        self._biases: dict[str, Name] = {}
+        self._layers_of = Counter(layer.bias_key for layer in network.layers)
         self._taken = {s.name for s in program.statements if isinstance(s, Constant | Layer)}
         for statement in program.statements:
             for bundle in statement.bundles if isinstance(statement, Layer) else ():
@@ -103,6 +109,7 @@ class _Writer:
         together = (
             facts.bias_per_kernel
             and isinstance(facts.bundles[0], ConvBundle)
+            and self._layers_of[facts.bias_key] == 1
             and not self._written.intersection(facts.keys)
         )
         bundles = [
@@ -111,9 +118,14 @@ class _Writer:
         ]
         attributes: tuple[Attribute, ...] = ()
         if facts.bias_key is not None and not together:
-            attributes = (Attribute("Biases", self._constant(f"{layer.name}_biases", self._arrays[facts.bias_key])),)
+            attributes = (Attribute("Biases", self._biases_of(facts.bias_key, layer.name)),)
         self._written.update(facts.keys)
         return replace(layer, bundles=tuple(bundles), attributes=attributes)
+
+    def _biases_of(self, key: str, layer: str) -> Name:
+        if key not in self._biases:
+            self._biases[key] = self._constant(f"{layer}_biases", self._arrays[key])
+        return self._biases[key]
 
     def _bundle(self, bundle: Bundle, layer: str, number: int, key: str | None, bias_key: str | None) -> Bundle:
         kept = tuple(attribute for attribute in bundle.attributes if attribute.name.lower() != "weights")

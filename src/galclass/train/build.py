@@ -139,10 +139,12 @@ def _netsharp_text(config: TrainConfig, size_px: int) -> str:
 def cut_before_output(module: NetworkModule) -> tuple[nn.Module, int, nn.Module | None]:
     """Split a compiled network into the part up to the last hidden layer, its width, and the output layer.
 
-    An output layer that is not one full bundle stays in the body: then the embedding is the logits.
+    An output layer that is not one full bundle, or that shares weights or biases with a hidden layer, stays in the
+    body: then the embedding is the logits.
     """
     output = module.network.output
-    if len(output.bundles) != 1 or not isinstance(output.bundles[0], FullBundle):
+    shared = any(set(layer.keys) & set(output.keys) for layer in module.network.layers if layer is not output)
+    if shared or len(output.bundles) != 1 or not isinstance(output.bundles[0], FullBundle):
         return module, len(CLASSES), nn.Identity()
     linear = nn.Linear(output.bundles[0].source_nodes, output.nodes)
     linear.weight = module.arrays.pop(str(output.weight_keys[0]))
