@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from importlib.util import find_spec
 
 from galclass.errors import ExtraError
@@ -28,7 +29,7 @@ MODULES = {
 _NOT_ON_WINDOWS = {"uvloop"}
 
 
-def require(*extras: str, what: str) -> None:
+def require(*extras: str, what: str, modules: Collection[str] | None = None) -> None:
     """Check that extras are installed, before anything is begun.
 
     Parameters
@@ -37,16 +38,19 @@ def require(*extras: str, what: str) -> None:
         Names in `MODULES`.
     what : str
         What needs them, as the subject of a sentence.
+    modules : collection of str, optional
+        Those of their modules that it needs; left out, all.
 
     Raises
     ------
     ExtraError
         If a module of one is not installed; names all extras that lack one.
     """
-    lacking = {extra: [module for module in _modules(extra) if find_spec(module) is None] for extra in extras}
-    lacking = {extra: modules for extra, modules in lacking.items() if modules}
+    wanted = {extra: [one for one in _modules(extra) if modules is None or one in modules] for extra in extras}
+    lacking = {extra: [one for one in own if find_spec(one) is None] for extra, own in wanted.items()}
+    lacking = {extra: own for extra, own in lacking.items() if own}
     if lacking:
-        raise ExtraError(what, list(lacking), [name for modules in lacking.values() for name in modules])
+        raise ExtraError(what, list(lacking), [name for own in lacking.values() for name in own])
 
 
 def missing_extra(error: ModuleNotFoundError, what: str) -> ExtraError | None:

@@ -14,8 +14,9 @@ from astropy.io.votable import from_table
 from astropy.io.votable.tree import VOTableFile
 from astropy.table import MaskedColumn, Table
 
-from galclass.catalog import CatalogColumns, CatalogReport, read_catalog
-from galclass.errors import CatalogError
+from galclass import extras
+from galclass.catalog import CatalogColumns, CatalogReport, read_catalog, read_table, write_table
+from galclass.errors import CatalogError, ExtraError
 
 STARS = Table({"hip": [1, 2, 3], "vmag": [1.0, 2.0, 3.0]})
 GALAXIES = Table({"objid": [587722981741363294, 2], "label": ["Er", "Sb"]})
@@ -225,3 +226,14 @@ def test_a_table_of_a_votable_is_chosen_by_its_id_too(tmp_path) -> None:
     for wanted in ("t2", "odd name 2", "2"):
         table = read_catalog(tmp_path / "c.vot", columns=CatalogColumns(table=wanted))
         assert table["object_id"].to_pylist() == ["2"]
+
+
+def test_tables_need_astropy_and_no_healpix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.fits"
+    write_table(pa.table({"object_id": ["1"], "label": ["Er"]}), path)
+    found = extras.find_spec
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "astropy_healpix" else found(name))
+    assert read_table(path).num_rows == 1
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "astropy" else found(name))
+    with pytest.raises(ExtraError, match=r"needs the extra astro .got no astropy."):
+        read_table(path)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from tiny_model import tiny_model
 
 from galclass.cli import cli
-from galclass.database import Images, open_database
+from galclass.database import Images, Registry, Services, open_database
 from galclass.database.labels import count_labels
 from galclass.preprocess import decode
 
@@ -244,3 +245,28 @@ def test_another_comment_is_the_same_picture_as_a_stored_one(add, folder: Path, 
     assert f"rejected {new}/9.jpg: duplicate_image: the same picture as 0 (0.jpg)" in done.output
     assert "files: 2 seen = 0 added + 1 already there + 1 rejected + 0 skipped" in done.output
     assert stored(tmp_path) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("line", "flags"),
+    [
+        ("score --pending --id-column nr --table 2", "--id-column, --table: only with --cluster"),
+        ("score --images x", "--images: only with --cluster"),
+        ("images add . --label-column kind", "--label-column: only with --catalog"),
+    ],
+)
+def test_a_flag_that_would_be_passed_over_is_refused(tmp_path: Path, line: str, flags: str) -> None:
+    done = CliRunner().invoke(cli, [*line.split(), "--workspace", str(tmp_path)])
+    assert done.exit_code == 2
+    assert flags in done.output
+
+
+def test_texts_of_a_shared_database_steer_no_terminal(tmp_path: Path) -> None:
+    steering = "a\x1b[2Jb"
+    with open_database(f"sqlite:///{tmp_path}/galclass.db", migrate=True) as database:
+        Registry(database).register(tiny_model(), card=steering)
+        Services(database).publish("galaxies", "1.0", "galaxy", 1, description=steering)
+    for line in ("models show galaxy", "services show galaxies 1.0"):
+        done = CliRunner().invoke(cli, [*line.split(), "--database", f"sqlite:///{tmp_path}/galclass.db"])
+        assert (done.exit_code, "\x1b" in done.output) == (0, False), done.output
+        assert "a\\x1b[2Jb" in done.output

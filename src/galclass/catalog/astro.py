@@ -226,7 +226,7 @@ _UNITS = {"ra": b"deg", "dec": b"deg", "petror90_r": b"arcsec"}
 
 
 def _require_astropy(path: Path) -> None:
-    require("astro", what=f"{path}: a FITS, VOTable or ECSV table")
+    require("astro", what=f"{path}: a FITS, VOTable or ECSV table", modules=("astropy",))
 
 
 def _to_arrow(column: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import existing_database, with_catalog_options, with_config
+from galclass.cli.options import catalog_options_given, existing_database, flags_of, with_catalog_options, with_config
 from galclass.cli.terminal import say
 from galclass.config import Config
 
@@ -81,6 +81,8 @@ def add(
     from galclass.database.bulk import add_images, check_images
     from galclass.preprocess import LOCAL
 
+    if not catalog and (given := catalog_options_given()):
+        raise click.UsageError(f"{flags_of(given)}: only with --catalog")
     report = CatalogReport()
     known = _read(catalog, mapping, config, report) if catalog else {}
     listings = check_images(paths, known)

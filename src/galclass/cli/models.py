@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from galclass.cli.options import existing_database, with_config
+from galclass.cli.terminal import say
 from galclass.config import Config
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ def show(config: Config, reference: str) -> None:
     if record.metrics:
         click.echo(json.dumps(record.metrics, indent=2))
     for move in registry.log(record.name):
-        click.echo(f"{move.set_at:%Y-%m-%d %H:%M} {move.alias or 'deleted'}: {move.old} -> {move.new} by {move.set_by}")
-    click.echo(record.card)
+        say(f"{move.set_at:%Y-%m-%d %H:%M} {move.alias or 'deleted'}: {move.old} -> {move.new} by {move.set_by}")
+    say(record.card)
 
 
 @models.command()

@@ -45,6 +45,7 @@ def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+_GIVEN = "galclass.catalog_options"
 _CATALOG_OPTIONS = {
     "id_column": ("--id-column", "Column of object ids (default: the usual names)."),
     "label_column": ("--label-column", "Column of labels (default: the usual names)."),
@@ -63,7 +64,7 @@ def with_catalog_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(config: Config, **arguments: Any) -> Any:
         named = {name: arguments.pop(name) for name in _CATALOG_OPTIONS}
         given = {name: value for name, value in named.items() if value is not None}
-        refuse_with_sources(command.__name__, config, given)
+        click.get_current_context().meta[_GIVEN] = given
         return command(config=replace(config, prepare=replace(config.prepare, **given)), **arguments)
 
     for name, (flag, text) in reversed(_CATALOG_OPTIONS.items()):
@@ -71,7 +72,17 @@ def with_catalog_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def refuse_with_sources(command: str, config: Config, given: Mapping[str, Any]) -> None:
+def catalog_options_given() -> dict[str, Any]:
+    """Return the options of `with_catalog_options` that the command line has, by their names."""
+    return dict(click.get_current_context().meta.get(_GIVEN, {}))
+
+
+def flags_of(given: Mapping[str, Any]) -> str:
+    """Return options as they are written, in one line."""
+    return ", ".join("--" + name.replace("_", "-") for name in given)
+
+
+def refuse_with_sources(config: Config, given: Mapping[str, Any]) -> None:
     """Refuse flags for the one catalog of `prepare` where the configuration names several sources.
 
     Raises
@@ -79,10 +90,9 @@ def refuse_with_sources(command: str, config: Config, given: Mapping[str, Any]) 
     click.UsageError
         With the flags that would be passed over.
     """
-    if command == "prepare" and given and config.prepare.sources:
-        flags = ", ".join("--" + name.replace("_", "-") for name in given)
+    if given and config.prepare.sources:
         raise click.UsageError(
-            f"{flags}: for one catalog only; the configuration has its own for each of prepare.sources"
+            f"{flags_of(given)}: for one catalog only; the configuration has its own for each of prepare.sources"
         )
 
 

@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import cluster_option, on_cluster, refuse_with_sources, with_catalog_options, with_config
+from galclass.cli.options import (
+    catalog_options_given,
+    cluster_option,
+    on_cluster,
+    refuse_with_sources,
+    with_catalog_options,
+    with_config,
+)
 from galclass.cli.terminal import say
 from galclass.config import Config
 
@@ -32,7 +39,7 @@ def prepare(ctx: click.Context, /, config: Config, cluster: str | None, progress
     Example: galclass prepare --images my_images/ --catalog my.csv
     """
     given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-    refuse_with_sources("prepare", config, given)
+    refuse_with_sources(config, given | catalog_options_given())
     config = on_cluster(replace(config, prepare=replace(config.prepare, **given)), cluster)
     if config.cluster.address is not None:
         from galclass.cluster.stages import prepare_stage

@@ -7,7 +7,15 @@ from pathlib import Path
 import click
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import cluster_option, on_cluster, require_database, with_catalog_options, with_config
+from galclass.cli.options import (
+    catalog_options_given,
+    cluster_option,
+    flags_of,
+    on_cluster,
+    require_database,
+    with_catalog_options,
+    with_config,
+)
 from galclass.cli.terminal import say
 from galclass.config import Config
 
@@ -43,8 +51,10 @@ def score(
     config = on_cluster(config, cluster, images=images, output=output, catalog=catalog)
     if config.cluster.address is not None:
         ctx.exit(_score_survey(config, model, frame_px))
-    if images or output or catalog or frame_px:
-        raise click.UsageError("--images, --output, --catalog and --frame-px go with --cluster")
+    survey = {"images": images, "output": output, "catalog": catalog, "frame_px": frame_px} | catalog_options_given()
+    named = {name: value for name, value in survey.items() if value is not None}
+    if named:
+        raise click.UsageError(f"{flags_of(named)}: only with --cluster")
     name = model or config.score.model or config.register.reference
     if not (pending or watch or model):
         summary = score_stage(config, progress=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from galclass.cli.options import LATEST, existing_database, with_config
+from galclass.cli.terminal import say
 from galclass.config import Config
 
 if TYPE_CHECKING:
@@ -81,10 +82,10 @@ def show(config: Config, name: str, version: str) -> None:
     found = _services(config)
     record = found.get(name, version)
     click.echo(_line(record))
-    click.echo(record.description)
+    say(record.description)
     for event in found.log(name):
         moved = f" {event.alias}: {event.old_version or '-'} ->" if event.alias else ""
-        click.echo(f"{event.at:%Y-%m-%d %H:%M:%S} {event.by} {event.action}{moved} {event.version}")
+        say(f"{event.at:%Y-%m-%d %H:%M:%S} {event.by} {event.action}{moved} {event.version}")
 
 
 @services.command()

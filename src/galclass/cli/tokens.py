@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from galclass.cli.options import ROLES, existing_database, with_config
+from galclass.cli.terminal import say
 from galclass.config import Config
 
 
@@ -60,4 +61,4 @@ def revoke(config: Config, number: int) -> None:
     from galclass.database import Tokens
 
     info = Tokens(existing_database(config)).revoke(number)
-    click.echo(f"token {info.id} ({info.role} {info.label}) is revoked")
+    say(f"token {info.id} ({info.role} {info.label}) is revoked")

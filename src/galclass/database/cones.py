@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func
 
 from galclass.catalog.positions import degrees_of
+from galclass.database.positions import ARCSEC_PER_DEG, box_round
 from galclass.database.schema import images
 
 UNITS = {"deg": 1.0, "arcmin": 60.0, "arcsec": 3600.0}
@@ -27,6 +28,7 @@ _RADIUS = re.compile(
     r"(?P<position>.*?)(?:\s*,\s*|\s+)(?P<number>[+\-\u2212]?[0-9.]+(?:[eE][+-]?\d+)?)\s*(?P<unit>[^\s\d,]*)"
 )
 _SIGN = re.compile(r"(?<=[\s\d.hmsd\"'\u00b0])[+\-\u2212\u2013]")
+_NUMBER = re.compile(r"[0-9.]+")
 _EXAMPLES = '"10:00:28.6 +02:12:21 30 arcsec" or "150.119, 2.206, 0.01" (degrees)'
 
 
@@ -77,6 +79,9 @@ def _position(text: str) -> tuple[str, str]:
             raise ValueError(f"a right ascension, a declination and a radius are needed: expected {_EXAMPLES}")
     if len(parts) != 2 or not all(parts):
         raise ValueError(f"it is not clear where the right ascension ends in {text[:60]!r}: put a comma after it")
+    ra, dec = (len(_NUMBER.findall(part)) for part in parts)
+    if ra != dec and any(re.search(r"\s", part) for part in parts):  # its last number was taken for the radius
+        raise ValueError(f"the radius is missing, or the position {text[:60]!r} is not whole: expected {_EXAMPLES}")
     return parts[0], parts[1]
 
 
@@ -114,7 +119,7 @@ def haversine(cone: Cone) -> ColumnElement[float]:
 
 
 def inside(cone: Cone) -> list[ColumnElement[bool]]:
-    """Return a box in declination for speed, then the exact distance by the haversine formula."""
+    """Return a box for speed, then the exact distance by the haversine formula."""
+    box = box_round(cone.ra, cone.dec, cone.radius_deg * ARCSEC_PER_DEG)
     limit = sin(radians(cone.radius_deg) / 2) ** 2  # not by a cosine, which has no digits left at milliarcseconds
-    box = images.c.dec.between(cone.dec - cone.radius_deg, cone.dec + cone.radius_deg)
     return [box, haversine(cone) <= limit]
