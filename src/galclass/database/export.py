@@ -11,21 +11,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Row, Select, and_, select
 
-from galclass.catalog import write_table
-from galclass.csv_cells import guarded_table
 from galclass.database.connection import Database
-from galclass.database.files import replacing
 from galclass.database.registry import Registry
 from galclass.database.schema import images, models, predictions
+from galclass.database.table_file import STREAMED, WHOLE, write_batches
 from galclass.errors import DatabaseError
 from galclass.extras import missing_extra
 from galclass.morphology import CLASSES, QUESTIONS
@@ -36,8 +32,6 @@ ROWS = 10_000
 """Rows held at a time, and a Parquet row group."""
 
 HEALPIX_ORDER = 29
-STREAMED = (".parquet", ".csv")
-WHOLE = (".fits", ".vot", ".votable", ".xml")
 
 _STEMS = tuple(column for question in QUESTIONS.values() for column in question.columns)
 _VOTES = {"debiased": "vote_fractions", "raw": "raw_vote_fractions"}
@@ -81,29 +75,14 @@ def export_predictions(database: Database, path: Path, *, model: str | None = No
     DatabaseError
         If the suffix is another one.
     """
-    started, suffix = time.perf_counter(), path.suffix.lower()
-    if suffix not in STREAMED + WHOLE:
+    started = time.perf_counter()
+    if path.suffix.lower() not in STREAMED + WHOLE:
         raise DatabaseError("no such format", where=str(path), expected=", ".join(STREAMED + WHOLE))
     only = None if model is None else Registry(database).resolve(model).model
     votes = {kind: _stems(database, predictions.c[name], only) for kind, name in _VOTES.items()}
     schema = _schema(votes)
-    batches = _batches(database, only, votes)
-    if suffix in WHOLE:
-        table = pa.Table.from_batches(batches, schema)
-        write_table(table, path)
-        return ExportSummary(path, table.num_rows, time.perf_counter() - started)
-    rows = 0
-    with replacing(path) as temporary, _writer(suffix, temporary, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-            rows += batch.num_rows
+    rows = write_batches(_batches(database, only, votes), schema, path)
     return ExportSummary(path, rows, time.perf_counter() - started)
-
-
-def _writer(suffix: str, path: Path, schema: pa.Schema) -> Any:
-    if suffix == ".csv":
-        return _CsvWriter(path, schema)
-    return pyarrow.parquet.ParquetWriter(path, schema, compression="zstd")
 
 
 def _schema(votes: Mapping[str, Sequence[str]]) -> pa.Schema:
@@ -127,22 +106,6 @@ def _stems(database: Database, votes: Any, only: ModelId | None) -> list[str]:
 
 def _of(only: ModelId | None) -> tuple[ColumnElement[bool], ...]:
     return () if only is None else (predictions.c.model_name == only.name, predictions.c.model_version == only.version)
-
-
-class _CsvWriter:
-    """Writes batches as CSV whose text no spreadsheet takes for a formula."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._writer = pyarrow.csv.CSVWriter(path, schema)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._writer.close()
-
-    def write_batch(self, batch: pa.RecordBatch) -> None:
-        self._writer.write_table(guarded_table(pa.Table.from_batches([batch])))
 
 
 def _batches(database: Database, only: ModelId | None, votes: Mapping[str, Sequence[str]]) -> Iterator[pa.RecordBatch]:
