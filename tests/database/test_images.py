@@ -8,10 +8,14 @@ import pytest
 from sqlalchemy import select
 
 from galclass.database import Database, Images, NewImage
+from galclass.database import content as content_module
+from galclass.database.bulk import add_images
+from galclass.database.content import NO_CUTOUT
 from galclass.database.positions import read_objects, separation_arcsec
 from galclass.database.schema import images as images_table
 from galclass.database.types import now
 from galclass.errors import DatabaseError
+from galclass.preprocess import LOCAL
 
 
 def test_images_are_added_once(database: Database, galaxies: dict[str, bytes]) -> None:
@@ -125,5 +129,52 @@ def test_equal_pixels_are_one_picture_and_what_has_no_cutout_is_compared_by_byte
         ("c", "the same picture as broken (broken.jpg)"),
     ]
     with database.read() as connection:
-        query = select(images_table.c.object_id).where(images_table.c.pixels_sha256.is_(None))
+        query = select(images_table.c.object_id).where(images_table.c.pixels_sha256 == NO_CUTOUT)
         assert sorted(connection.scalars(query)) == ["broken", "d"]
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The images whose cutout was asked for, in order."""
+    asked: list[bytes] = []
+    cut = content_module.flagged_cutout
+
+    def flagged_cutout(data: bytes, *rest: object, **options: object) -> object:
+        asked.append(data)
+        return cut(data, *rest, **options)
+
+    monkeypatch.setattr(content_module, "flagged_cutout", flagged_cutout)
+    return asked
+
+
+def test_an_image_without_a_cutout_is_decoded_once(
+    database: Database, galaxies: dict[str, bytes], tmp_path: Path, tried: list[bytes]
+) -> None:
+    whole, other = list(galaxies.values())[:2]
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    assert add_images(database, [tmp_path / "cut.jpg"], {}).added == 1
+    assert tried == [whole[: len(whole) // 2]]
+    Images(database).add([NewImage("by hand", b"x")])
+    for number in range(2):
+        assert Images(database).add([NewImage(f"{number}", other + bytes(number))], keep_duplicates=False)
+    assert tried[1:] == [b"x", other, other + b"\0"]
+
+
+def test_stored_images_are_decoded_within_the_limits_of_the_call(
+    database: Database, galaxies: dict[str, bytes], tmp_path: Path
+) -> None:
+    (key, data), (_, other) = list(galaxies.items())[:2]
+    images = Images(database)
+    images.add([NewImage(key, data)])
+    (tmp_path / "other.jpg").write_bytes(other)
+    strict = LOCAL.with_seconds(1e-6)
+    assert [one.code for one in add_images(database, [tmp_path / "other.jpg"], {}, limits=strict).rejects] == [
+        "too_costly"
+    ]
+    assert images.add([NewImage("new", other)], keep_duplicates=False, limits=strict).added == 1
+    query = select(images_table.c.pixels_sha256)
+    with database.read() as connection:
+        assert list(connection.scalars(query)) == [None, None]
+    add_images(database, [tmp_path / "other.jpg"], {})
+    with database.read() as connection:
+        assert {len(value) for value in connection.scalars(query)} == {64}

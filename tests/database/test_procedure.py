@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -300,6 +301,14 @@ def test_installing_again_replaces_the_functions(server: Database, packages: Pat
     assert all(finding.ok for finding in install_procedure(server, packages=packages))
     with server.read() as connection:
         assert connection.scalar(text("SELECT count(*) FROM pg_proc WHERE proname LIKE 'predict_galax%'")) == 5
+
+
+def test_all_that_is_kept_of_the_routines_before_is_used() -> None:
+    sql = procedure_sql()
+    (columns,) = re.findall(r"CREATE TEMP TABLE galclass_before .*?SELECT (.*?)\nFROM", sql, re.DOTALL)
+    names = [re.findall(r"\w+", column)[-1] for column in columns.split(",")]
+    assert "owner" in names
+    assert [name for name in names if f"one.{name}" not in sql] == []
 
 
 def test_the_t_sql_text_is_the_one_that_was_reviewed() -> None:

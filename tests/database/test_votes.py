@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from database.cluster import as_server
-from sqlalchemy import text
+from sqlalchemy import event, text
 from tiny_model import tiny_model, tiny_raw_model
 
 from galclass.catalog import read_table
@@ -98,6 +98,63 @@ def test_an_export_of_one_model_has_only_its_columns(mixed: Database, tmp_path: 
         connection.execute(text("DELETE FROM galaxy_predictions WHERE object_id <> 'broken'"))
     export_predictions(mixed, tmp_path / "none.parquet")
     assert pq.read_table(tmp_path / "none.parquet").column_names[-1] == "_healpix_29"
+
+
+RAW_VOTES_OF_ONE = (
+    "UPDATE galaxy_predictions SET raw_vote_fractions = :votes WHERE object_id = :key AND model_version = 2"
+)
+
+
+def change(database: Database, sql: str, **values: object) -> None:
+    with database.write() as connection:
+        connection.execute(text(sql), values)
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_an_export_has_all_votes_though_some_rows_have_fewer(
+    mixed: Database, galaxies: dict[str, bytes], tmp_path: Path, registered: bool
+) -> None:
+    few = json.dumps({FIRST: [0.5, 0.4, 0.6]})
+    for key in sorted(galaxies)[:3:2]:  # whichever end is read first
+        change(mixed, RAW_VOTES_OF_ONE, votes=few, key=key)
+    if not registered:
+        change(mixed, "UPDATE galaxy_predictions SET model_name = 'gone'")
+    export_predictions(mixed, tmp_path / "p.parquet")
+    table = pq.read_table(tmp_path / "p.parquet")
+    assert table.column_names[-222:] == [*DEBIASED, *RAW]
+    assert [table[name].null_count for name in (f"{FIRST}_raw", f"{STEMS[1]}_raw")] == [8 - 3, 8 - 1]
+
+
+def test_votes_that_no_column_is_for_are_an_error_and_not_left_out(
+    mixed: Database, galaxies: dict[str, bytes], tmp_path: Path
+) -> None:
+    votes = json.dumps({FIRST: [0.5, 0.4, 0.6], "t99_other_a99_answer": [0.5, 0.4, 0.6]})
+    key = sorted(galaxies)[1]
+    change(mixed, RAW_VOTES_OF_ONE, votes=votes, key=key)
+    for suffix in (".parquet", ".fits"):
+        with pytest.raises(DatabaseError, match=f"object_id {key}.*t99_other_a99_answer"):
+            export_predictions(mixed, tmp_path / f"p{suffix}")
+    assert [name for name in os.listdir(tmp_path) if "p." in name] == []
+
+
+def test_columns_and_rows_of_an_export_are_of_one_moment(
+    database: Database, galaxies: dict[str, bytes], tmp_path: Path
+) -> None:
+    Images(database).add([NewImage(key, galaxies[key]) for key in sorted(galaxies)[:3]])
+    Registry(database).register(tiny_model())
+    score_pending(database)
+    with open_database(database.full_url) as other:
+
+        def score_meanwhile(_1: object, _2: object, statement: str, *_: object) -> None:
+            if "galaxy_predictions.probabilities" in statement and len(Registry(other).list("galaxy")) == 1:
+                Registry(other).register(tiny_raw_model())
+                score_pending(other)
+
+        event.listen(database.engine, "before_cursor_execute", score_meanwhile)
+        assert export_predictions(database, tmp_path / "one.parquet").rows == 3
+        event.remove(database.engine, "before_cursor_execute", score_meanwhile)
+    assert export_predictions(database, tmp_path / "two.parquet").rows == 6
+    assert pq.read_table(tmp_path / "two.parquet").column_names[-222:] == [*DEBIASED, *RAW]
 
 
 def test_functions_of_sqlite_give_raw_votes(tmp_path: Path, galaxies: dict[str, bytes]) -> None:

@@ -152,17 +152,31 @@ def test_rows_begin_behind_the_header_where_the_file_does_not_say() -> None:
     assert code_of(data[:10] + bytes([20, 0, 0, 0]) + data[14:]) == "corrupt"
 
 
-@pytest.mark.parametrize(("bits", "entry"), [(1, 3), (4, 4), (8, 4)])
-def test_rows_of_a_palette_without_a_palette_are_refused(bits: int, entry: int) -> None:
-    """Pillow takes rows that begin at the end of the header for rows behind a whole palette."""
-    header = {3: 12, 4: 40}[entry]
-    start = 14 + header
-    palette = bytes(range(40, 40 + (entry << bits))) if bits < 8 else bytes(1020) + b"\xff\xff\xff\0"
-    data = bmp(bytes([255]) * 40 * 40, 40, 40, bits, header=header, palette=palette)
-    decode(data)
-    for inside in (start, start + entry - 1):
-        assert code_of(data[:10] + inside.to_bytes(4, "little") + data[14:]) == "corrupt"
-    decode(data[:10] + (start + entry).to_bytes(4, "little") + data[14:])
+@pytest.mark.parametrize(("bits", "header"), [(1, 12), (4, 12), (8, 12), (1, 40), (4, 40), (8, 40), (8, 124)])
+def test_rows_said_to_begin_behind_the_header_begin_behind_the_palette(bits: int, header: int) -> None:
+    entry = 3 if header == 12 else 4
+    palette = CHANCE.integers(0, 256, entry << bits).astype(np.uint8).tobytes()
+    rows = CHANCE.integers(0, 256, (40, (40 * bits + 31) // 32 * 4)).astype(np.uint8).tobytes()
+    data = bmp(rows, 40, 40, bits, header=header, palette=palette)
+    said = starting_at(14 + header, data)
+    np.testing.assert_array_equal(decode(said).pixels, decode(data).pixels)
+    np.testing.assert_array_equal(decode(said).pixels, np.asarray(Image.open(BytesIO(said)).convert("RGB")))
+    for inside in (14 + header - 1, 14 + header + 1, 14 + header + entry - 1):
+        assert code_of(starting_at(inside, data)) == "corrupt"
+    decode(starting_at(14 + header + entry, data))
+    assert code_of(said[:-4]) == "truncated"
+
+
+@pytest.mark.parametrize("start", [0, 54])
+def test_a_palette_of_more_colours_than_the_bits_can_name_is_passed_over_whole(start: int) -> None:
+    palette = CHANCE.integers(0, 256, 4 * 32).astype(np.uint8).tobytes()
+    data = bmp(CHANCE.integers(0, 256, 40 * 20).astype(np.uint8).tobytes(), 40, 40, 4, palette=palette)
+    said = starting_at(start, data[:46] + bytes([32, 0, 0, 0]) + data[50:])
+    np.testing.assert_array_equal(decode(said).pixels, np.asarray(Image.open(BytesIO(said)).convert("RGB")))
+
+
+def starting_at(start: int, data: bytes) -> bytes:
+    return data[:10] + start.to_bytes(4, "little") + data[14:]
 
 
 def with_palette(indices: np.ndarray) -> bytes:

@@ -115,7 +115,7 @@ def add_images(
     duplicates = {} if keep_duplicates else _duplicates(listings, known, frame_px, pixels, limits)
     new = _new_images(listings, known, rejects, duplicates, (frame_px, stored_px), keep_duplicates, limits)
     new = (replace(image, pixels_sha256=pixels.get(image.file or "")) for image in new)
-    summary = Images(database).add(new, keep_duplicates=keep_duplicates)
+    summary = Images(database).add(new, keep_duplicates=keep_duplicates, limits=limits)
     shared = sum(
         len(row.others) for listing in listings for entry in listing if (row := known.get(file_key(entry.name)))
     )

@@ -20,6 +20,9 @@ from galclass.preprocess import LOCAL, CutoutParameters, DecodeLimits, flagged_c
 _C = images.c
 _PARAMETERS = CutoutParameters()
 
+NO_CUTOUT = ""
+"""Stands for the hash of the pixels where an image was tried and gives no cutout, so that it is not tried again."""
+
 
 class Content(NamedTuple):
     """What two files of one picture have in common.
@@ -29,7 +32,7 @@ class Content(NamedTuple):
     sha256 : str or None
         Of the file's bytes.
     pixels_sha256 : str or None
-        Of its 64 px cutout's pixels; None where there is no cutout, or nobody asked.
+        Of its 64 px cutout's pixels; `NO_CUTOUT` where there is none, None where it has not been tried.
     """
 
     sha256: str | None
@@ -42,7 +45,7 @@ class Content(NamedTuple):
     def known(self) -> set[tuple[str, str]]:
         """Return what is known, each with its kind."""
         both = {("bytes", self.sha256), ("pixels", self.pixels_sha256)}
-        return {(kind, value) for kind, value in both if value is not None}
+        return {(kind, value) for kind, value in both if value}
 
 
 def sha256_of(img: bytes) -> str:
@@ -51,24 +54,32 @@ def sha256_of(img: bytes) -> str:
 
 
 def pixels_sha256_of(img: bytes, frame_px: int | None, limits: DecodeLimits = LOCAL) -> str | None:
-    """Hash the pixels of an image file's cutout; None where it has no cutout."""
+    """Hash the pixels of an image file's cutout.
+
+    Returns
+    -------
+    str or None
+        `NO_CUTOUT` where the image gives none; None where these limits forbid trying, as others may not.
+    """
     try:
         made = flagged_cutout(img, _PARAMETERS, frame_px=frame_px, limits=limits)
         return hashlib.sha256(made.pixels.tobytes()).hexdigest()
-    except CutoutError:
-        return None
+    except CutoutError as error:
+        return None if error.code == "too_costly" else NO_CUTOUT
 
 
-def fill_in_missing(database: Database, rows: int) -> None:
+def fill_in_missing(database: Database, rows: int, limits: DecodeLimits = LOCAL) -> None:
     """Fill in hashes that stored images lack: rows inserted by hand, by an older version, or kept as duplicates.
 
-    An image that has no cutout keeps NULL and is tried again the next time.
+    An image that gives no cutout gets `NO_CUTOUT`; one that the limits forbid to decode keeps NULL.
 
     Parameters
     ----------
     database : Database
     rows : int
         Images in memory, and in a transaction, at a time.
+    limits : DecodeLimits
+        How long an image may take to decode.
     """
     after = ""
     lacking = or_(_C.sha256.is_(None), _C.pixels_sha256.is_(None))
@@ -80,10 +91,10 @@ def fill_in_missing(database: Database, rows: int) -> None:
             found = connection.execute(query.order_by(_C.object_id).limit(rows)).all()
         if not found:
             return
-        hashes = [
-            {"key": key, "new_sha256": sha256_of(bytes(img)), "new_pixels": pixels_sha256_of(bytes(img), frame_px)}
-            for key, img, frame_px in found
-        ]
+        hashes = []
+        for key, img, frame_px in found:
+            pixels = pixels_sha256_of(bytes(img), frame_px, limits)
+            hashes.append({"key": key, "new_sha256": sha256_of(bytes(img)), "new_pixels": pixels})
         with database.write() as connection:
             connection.execute(update, hashes)
         after = found[-1].object_id

@@ -8,36 +8,31 @@ Then the votes that any of the exported predictions has, debiased before raw; th
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Row, Select, and_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, cast, select
 
-from galclass.catalog import write_table
-from galclass.csv_cells import guarded_table
 from galclass.database.connection import Database
-from galclass.database.files import replacing
 from galclass.database.registry import Registry
 from galclass.database.schema import images, models, predictions
-from galclass.errors import DatabaseError
+from galclass.database.table_file import STREAMED, WHOLE, write_batches
+from galclass.errors import DatabaseError, ModelError
 from galclass.extras import missing_extra
 from galclass.morphology import CLASSES, QUESTIONS
-from galclass.scoring import ModelId
+from galclass.scoring import ModelId, Signature
 from galclass.scoring.prediction import SEPARATOR, vote_columns_of
 
 ROWS = 10_000
 """Rows held at a time, and a Parquet row group."""
 
 HEALPIX_ORDER = 29
-STREAMED = (".parquet", ".csv")
-WHOLE = (".fits", ".vot", ".votable", ".xml")
 
 _STEMS = tuple(column for question in QUESTIONS.values() for column in question.columns)
 _VOTES = {"debiased": "vote_fractions", "raw": "raw_vote_fractions"}
@@ -79,31 +74,17 @@ def export_predictions(database: Database, path: Path, *, model: str | None = No
     Raises
     ------
     DatabaseError
-        If the suffix is another one.
+        If the suffix is another one, or a prediction has votes for an answer that its model does not have.
     """
-    started, suffix = time.perf_counter(), path.suffix.lower()
-    if suffix not in STREAMED + WHOLE:
+    started = time.perf_counter()
+    if path.suffix.lower() not in STREAMED + WHOLE:
         raise DatabaseError("no such format", where=str(path), expected=", ".join(STREAMED + WHOLE))
     only = None if model is None else Registry(database).resolve(model).model
-    votes = {kind: _stems(database, predictions.c[name], only) for kind, name in _VOTES.items()}
-    schema = _schema(votes)
-    batches = _batches(database, only, votes)
-    if suffix in WHOLE:
-        table = pa.Table.from_batches(batches, schema)
-        write_table(table, path)
-        return ExportSummary(path, table.num_rows, time.perf_counter() - started)
-    rows = 0
-    with replacing(path) as temporary, _writer(suffix, temporary, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-            rows += batch.num_rows
+    with database.snapshot() as connection:
+        votes = {kind: _stems(connection, kind, only) for kind in _VOTES}
+        with closing(_batches(connection, only, votes)) as batches:
+            rows = write_batches(batches, _schema(votes), path)
     return ExportSummary(path, rows, time.perf_counter() - started)
-
-
-def _writer(suffix: str, path: Path, schema: pa.Schema) -> Any:
-    if suffix == ".csv":
-        return _CsvWriter(path, schema)
-    return pyarrow.parquet.ParquetWriter(path, schema, compression="zstd")
 
 
 def _schema(votes: Mapping[str, Sequence[str]]) -> pa.Schema:
@@ -112,43 +93,42 @@ def _schema(votes: Mapping[str, Sequence[str]]) -> pa.Schema:
     return pa.schema([*SCHEMA, *(pa.field(column, pa.float64()) for column in columns)])
 
 
-def _stems(database: Database, votes: Any, only: ModelId | None) -> list[str]:
-    """Return the answers with votes in the order of the questions; a model has the same ones in all predictions."""
-    p = predictions.c
+def _stems(connection: Connection, kind: str, only: ModelId | None) -> list[str]:
+    """Return the answers with votes, in the order of the questions."""
+    p, votes = predictions.c, predictions.c[_VOTES[kind]]
     versions = select(p.model_name, p.model_version).where(*_of(only), votes.is_not(None)).distinct()
-    with database.read() as connection:
-        found: set[str] = set()
-        for name, version in connection.execute(versions).all():
-            one = select(votes).where(p.model_name == name, p.model_version == version, votes.is_not(None)).limit(1)
-            found |= (connection.execute(one).scalar_one() or {}).keys()
+    found: set[str] = set()
+    for name, version in connection.execute(versions).all():
+        found |= _stems_of(connection, kind, name, version)
     order = {stem: number for number, stem in enumerate(_STEMS)}
     return sorted(found, key=lambda stem: (order.get(stem, len(order)), stem))
+
+
+def _stems_of(connection: Connection, kind: str, name: str, version: int) -> set[str]:
+    """Return the answers of a version by its signature; by all of its predictions where no signature can be read."""
+    text = select(cast(models.c.signature, Text)).where(models.c.name == name, models.c.version == version)
+    stored = connection.execute(text).scalar_one_or_none()
+    if stored is not None:
+        with suppress(ModelError):
+            signature = Signature.from_json(stored, where=f"{name}@{version}")
+            return set(signature.raw_columns if kind == "raw" else signature.vote_columns)
+    p, votes = predictions.c, predictions.c[_VOTES[kind]]
+    rows = select(votes).where(p.model_name == name, p.model_version == version, votes.is_not(None))
+    found: set[str] = set()
+    for row in connection.execute(rows.execution_options(yield_per=ROWS)).scalars():
+        found.update(row or ())
+    return found
 
 
 def _of(only: ModelId | None) -> tuple[ColumnElement[bool], ...]:
     return () if only is None else (predictions.c.model_name == only.name, predictions.c.model_version == only.version)
 
 
-class _CsvWriter:
-    """Writes batches as CSV whose text no spreadsheet takes for a formula."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._writer = pyarrow.csv.CSVWriter(path, schema)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._writer.close()
-
-    def write_batch(self, batch: pa.RecordBatch) -> None:
-        self._writer.write_table(guarded_table(pa.Table.from_batches([batch])))
-
-
-def _batches(database: Database, only: ModelId | None, votes: Mapping[str, Sequence[str]]) -> Iterator[pa.RecordBatch]:
-    query = _query().where(*_of(only))
-    with database.read() as connection:
-        result = connection.execution_options(yield_per=ROWS).execute(query)
+def _batches(
+    connection: Connection, only: ModelId | None, votes: Mapping[str, Sequence[str]]
+) -> Generator[pa.RecordBatch, None, None]:
+    query = _query().where(*_of(only)).execution_options(yield_per=ROWS)
+    with connection.execute(query) as result:
         for rows in result.partitions():
             yield _batch(rows, votes)
 
@@ -173,6 +153,7 @@ def _batch(rows: Sequence[Row[Any]], votes: Mapping[str, Sequence[str]]) -> pa.R
     ]
     columns["_healpix_29"] = healpix_column(columns["ra"], columns["dec"])
     for kind, stems in votes.items():
+        _check_stems(columns["object_id"], columns[_VOTES[kind]], stems)
         for stem in stems:
             triples = [(row or {}).get(stem) or (None,) * 3 for row in columns[_VOTES[kind]]]
             columns |= dict(zip(vote_columns_of([stem], kind), zip(*triples, strict=True), strict=True))
@@ -180,6 +161,16 @@ def _batch(rows: Sequence[Row[Any]], votes: Mapping[str, Sequence[str]]) -> pa.R
     return pa.RecordBatch.from_arrays(
         [pa.array(columns[field.name], field.type, from_pandas=False) for field in schema], schema=schema
     )
+
+
+def _check_stems(object_ids: Sequence[str], rows: Sequence[Any], stems: Sequence[str]) -> None:
+    """Refuse rows with votes that no column is for, rather than leave them out."""
+    known = frozenset(stems)
+    for object_id, row in zip(object_ids, rows, strict=True):
+        if row and not known.issuperset(row):
+            other = sorted(set(row) - known)[0]
+            what = "a stored prediction has votes for an answer that its model does not have"
+            raise DatabaseError(what, where=f"object_id {object_id}", got=other)
 
 
 def healpix_column(ra: Sequence[float | None], dec: Sequence[float | None]) -> list[int | None]:

@@ -26,6 +26,7 @@ from galclass.database.schema import images
 from galclass.database.statements import chunked, insert_new
 from galclass.database.types import now
 from galclass.image_files import Skipped
+from galclass.preprocess import LOCAL, DecodeLimits
 
 _C = images.c
 _NOTHING = Content(None, None)
@@ -39,7 +40,7 @@ class NewImage:
     """An image to add.
 
     `ra` and `dec` in degrees (J2000) where known, `file` for messages (it is not stored), `pixels_sha256` the hash of
-    the cutout's pixels where somebody has made it already.
+    the cutout's pixels where somebody has made it already, `content.NO_CUTOUT` where it was tried in vain.
     """
 
     object_id: str
@@ -137,7 +138,7 @@ class Images:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, new: Iterable[NewImage], *, keep_duplicates: bool = True) -> AddSummary:
+    def add(self, new: Iterable[NewImage], *, keep_duplicates: bool = True, limits: DecodeLimits = LOCAL) -> AddSummary:
         """Insert a stream of images; what is there already stays, and another image under its object_id is a reject.
 
         Rows are committed in chunks: an interrupted call leaves whole chunks, and calling it again goes on.
@@ -148,13 +149,15 @@ class Images:
         keep_duplicates : bool
             False: a picture (bytes, or a cutout's pixels) that is there under another object_id is a reject that names
             it. The stream is read once, so the first of two in it is added; `bulk.add_images` leaves both out.
+        limits : DecodeLimits
+            How long an image may take to decode, where pixels are compared.
         """
         if not keep_duplicates:
-            fill_in_missing(self._database, CHUNK)
+            fill_in_missing(self._database, CHUNK, limits)
         added = seen = 0
         rejects: list[ImageReject] = []
         for chunk in chunked(new, CHUNK):
-            contents = [_content(image, decode=not keep_duplicates) for image in chunk]
+            contents = [_content(image, None if keep_duplicates else limits) for image in chunk]
             with self._database.write() as connection:
                 same = {} if keep_duplicates else _twins(connection, chunk, contents)
                 rows: dict[str, dict[str, object]] = {}
@@ -224,10 +227,11 @@ class Images:
         return bytes(value) if value is not None else None
 
 
-def _content(image: NewImage, *, decode: bool) -> Content:
+def _content(image: NewImage, limits: DecodeLimits | None) -> Content:
+    """Hash an image; its pixels only where limits are given and nobody has tried."""
     pixels = image.pixels_sha256
-    if pixels is None and decode:
-        pixels = pixels_sha256_of(image.img, image.frame_px)
+    if pixels is None and limits is not None:
+        pixels = pixels_sha256_of(image.img, image.frame_px, limits)
     return Content(sha256_of(image.img), pixels)
 
 

@@ -12,10 +12,15 @@ import pyarrow.parquet
 
 from galclass.catalog import write_table
 from galclass.csv_cells import guarded_table
+from galclass.database.files import replacing
+
+STREAMED = (".parquet", ".csv")
+WHOLE = (".fits", ".vot", ".votable", ".xml")
+"""Suffixes, in any case, of files that are streamed and of those that are held in memory."""
 
 
 def write_batches(batches: Iterator[pa.RecordBatch], schema: pa.Schema, path: Path) -> int:
-    """Write batches to a file and return how many rows they have.
+    """Write batches to a file that appears whole or not at all, and return how many rows they have.
 
     Parameters
     ----------
@@ -23,22 +28,23 @@ def write_batches(batches: Iterator[pa.RecordBatch], schema: pa.Schema, path: Pa
     schema : pyarrow.Schema
         Of every batch, and of a file without rows.
     path : Path
-        .csv or .parquet (streamed), .fits or .vot (held in memory). No text in a CSV file is a spreadsheet's formula.
+        Its suffix is one of `STREAMED` or `WHOLE`. No text in a CSV file is a spreadsheet's formula.
     """
-    if path.suffix in (".fits", ".vot"):
+    suffix = path.suffix.lower()
+    if suffix in WHOLE:
         table = pa.Table.from_batches(batches, schema)
         write_table(table, path)
         return int(table.num_rows)
     rows = 0
-    with _writer(path, schema) as writer:
+    with replacing(path) as temporary, _writer(suffix, temporary, schema) as writer:
         for batch in batches:
             table = pa.Table.from_batches([batch])
-            writer.write_table(guarded_table(table) if path.suffix == ".csv" else table)
+            writer.write_table(guarded_table(table) if suffix == ".csv" else table)
             rows += batch.num_rows
     return rows
 
 
-def _writer(path: Path, schema: pa.Schema) -> Any:
-    if path.suffix == ".csv":
+def _writer(suffix: str, path: Path, schema: pa.Schema) -> Any:
+    if suffix == ".csv":
         return pyarrow.csv.CSVWriter(path, schema)
     return pyarrow.parquet.ParquetWriter(path, schema, compression="zstd")

@@ -103,12 +103,14 @@ def parse(data: bytes) -> Bmp:
             raise CutoutError("unsupported", "a BMP of 24 bits under other masks than the usual is not read")
     palette = np.zeros((0, 3), np.uint8)
     in_palette = min(colours or 1 << bits, 1 << bits) if bits <= 8 else 0
-    start = _number(data, 10, 4) or after + in_palette * entry  # 0: some writers leave it to the reader
+    start = _number(data, 10, 4)
+    if start == 0 or (bits <= 8 and start == after):  # some writers leave it, or the palette, to the reader
+        start = after + ((colours or 1 << bits) * entry if bits <= 8 else 0)
     if start < after:
         raise CutoutError("corrupt", "a BMP whose rows begin inside its header", expected=f">= {after}", got=start)
     if bits <= 8 and start < after + entry:
-        what = "a BMP whose rows begin where its palette should be"
-        raise CutoutError("corrupt", what, expected=f"> {after}", got=start)
+        what = "a BMP whose rows begin inside its palette's first colour"
+        raise CutoutError("corrupt", what, expected=f"{after} or >= {after + entry}", got=start)
     if bits <= 8:
         most = min(in_palette, (start - after) // entry)
         table = data[after : after + most * entry]

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from galclass.database import Database
 from galclass.database.schema import images, predictions
-from galclass.database.table_file import write_batches
+from galclass.database.table_file import WHOLE, write_batches
 from galclass.morphology import CLASSES
 from galclass.scoring.prediction import SEPARATOR
 from galclass.service.catalog import CatalogQuery, label_text, ordered_by, selected
@@ -59,7 +59,7 @@ def write_catalog(database: Database, query: CatalogQuery, path: Path) -> int:
     """
     statement = selected(database, query).order_by(*ordered_by(query))
     with database.read() as connection:
-        if path.suffix in (".fits", ".vot"):
+        if path.suffix in WHOLE:
             _check_count(connection.execute(select(func.count()).select_from(statement.subquery())).scalar_one())
         result = connection.execution_options(yield_per=_ROWS).execute(statement)
         return write_batches((_batch(part) for part in result.mappings().partitions()), SCHEMA, path)

@@ -21,7 +21,7 @@
 CREATE EXTENSION IF NOT EXISTS plpython3u;
 
 CREATE TEMP TABLE galclass_before ON COMMIT DROP AS
-SELECT p.oid::pg_catalog.regprocedure::text AS routine, p.proname, p.prokind, p.proowner::pg_catalog.regrole::text AS owner,
+SELECT p.oid::pg_catalog.regprocedure::text AS routine, p.proowner::pg_catalog.regrole::text AS owner,
     a.grantee, a.is_grantable
 FROM pg_catalog.pg_proc p LEFT JOIN LATERAL pg_catalog.aclexplode(p.proacl) a ON a.grantee <> p.proowner
 WHERE p.pronamespace = '{{schema_literal}}'::pg_catalog.regnamespace AND p.prolang = (
