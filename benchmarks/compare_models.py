@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from galclass.evaluate import THIRTEEN, coarse_labelling
-from galclass.preprocess import Store
+from galclass.prepare.store import Store
 from galclass.scoring import Scorer
 
 ROOT = Path(__file__).resolve().parent.parent

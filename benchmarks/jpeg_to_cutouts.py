@@ -29,8 +29,8 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from galclass.preprocess import CutoutParameters, views
-from galclass.preprocess.geometry import reduction_for
+from galclass.cutouts import CutoutParameters, views
+from galclass.cutouts.geometry import reduction_for
 
 ROOT = Path(__file__).resolve().parent.parent
 ANGLES = (0, 45, 90)

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from galclass.preprocess import Store
+from galclass.prepare.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = ("Er", "Ei", "Ec", "Se", "Sc", "Sb", "SBc", "SBb")

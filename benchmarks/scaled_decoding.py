@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from galclass.cutouts import CutoutParameters, decode, views
 from galclass.errors import GalclassError
 from galclass.morphology import parse_gz2_class
-from galclass.preprocess import CutoutParameters, decode, views
 from galclass.scoring import Scorer
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data/sample"

@@ -15,7 +15,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from galclass.preprocess import CutoutParameters
+from galclass.cutouts import CutoutParameters
 from galclass.scoring import METADATA_KEY, Signature
 
 SIZE_PX = 50

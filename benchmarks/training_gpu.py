@@ -20,8 +20,8 @@ import pyarrow as pa
 import torch
 
 from galclass.config import TrainConfig, load_config
+from galclass.cutouts import CutoutParameters
 from galclass.morphology import CLASSES
-from galclass.preprocess import CutoutParameters
 from galclass.train.dataset import training_data
 from galclass.train.trainer import Trainer
 
@@ -33,7 +33,7 @@ ACTIVATIONS = 64 * 23 * 23 + 2 * 64 * 12 * 12 + 128 * 5 * 5 + 2 * 128 * 3 * 3
 
 @dataclass(frozen=True)
 class RandomStore:
-    """Squares of noise with the interface of `galclass.preprocess.Store`."""
+    """Squares of noise with the interface of `galclass.prepare.store.Store`."""
 
     index: pa.Table
     parameters: CutoutParameters

@@ -24,17 +24,17 @@ from numpy.typing import NDArray
 from galclass.config import Config, load_config
 from galclass.evaluate.labellings import FOUR, THIRTEEN
 from galclass.evaluate.metrics import classification
+from galclass.evaluate.reliability import artifacts_found, calibration
 from galclass.evaluate.tables import Evaluated, as_surveys_label
-from galclass.evaluate.trust import artifacts_found, calibration
 from galclass.evaluate.votes import SMOOTH, classes_from_votes
 from galclass.morphology import CLASSES, leaves_of
 from galclass.scoring import Prediction, Scorer
 from galclass.train.answers import answers, softmax
+from galclass.train.calibrated import calibrated_model
 from galclass.train.checkpoint import save_checkpoint
 from galclass.train.dataset import TrainingData, open_training_data, require_trainable
 from galclass.train.device import prepared_machine
 from galclass.train.export import export_onnx
-from galclass.train.finish import finished_model
 from galclass.train.progress import Reporter
 from galclass.train.trainer import Trainer
 
@@ -81,7 +81,7 @@ def train_fold(data: TrainingData, config: Config, folder: Path) -> None:
         with reporter.run(trainer):
             while not trainer.finished:
                 reporter.iteration(trainer.run_iteration(reporter.step))
-        module, signature = finished_model(trainer, config)
+        module, signature = calibrated_model(trainer, config)
         held_out = data.indices("test")
         _, _, embedding = answers(trainer.best, data, held_out, trainer)
         learned = {data.source[row] for row in data.indices("train")} & set(config.train.debiased_sources)

@@ -17,14 +17,14 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from galclass.config import load_config
-from galclass.preprocess import CutoutParameters
+from galclass.cutouts import CutoutParameters
 from galclass.scoring.probe import make_probe
 from galclass.scoring.signature import Signature
+from galclass.train.calibrated import calibrated_model
 from galclass.train.checkpoint import replace_file
 from galclass.train.dataset import open_training_data
 from galclass.train.device import prepared_machine
 from galclass.train.export import export_onnx, with_signature
-from galclass.train.finish import finished_model
 from galclass.train.trainer import Trainer
 
 LEAST_NUMBERS = 256
@@ -66,7 +66,7 @@ def main() -> None:
         trainer.load_state(state)
         trainer.renew_answering()
         trainer.best.load_state_dict(trainer.answering.state_dict())
-        module, signature = finished_model(trainer, config)
+        module, signature = calibrated_model(trainer, config)
     content = export_onnx(module, signature, options.output)
     if options.half:
         content = halved(content)

@@ -144,8 +144,8 @@ def child(first: int, last: int, seed: int, memory_mb: int) -> None:
     """Run files `first` to `last`, one line before each and one after."""
     import warnings
 
+    from galclass.cutouts import CutoutParameters, views
     from galclass.errors import CutoutError
-    from galclass.preprocess import CutoutParameters, views
 
     warnings.simplefilter("error")
     _limit_memory(memory_mb)

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from galclass.config import Config, load_config
-from galclass.preprocess import Store
+from galclass.prepare.store import Store
 from galclass.scoring import Prediction, Scorer
 from galclass.train.augment import fixed
 from galclass.train.imaging import Imaging, imaged

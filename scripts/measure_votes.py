@@ -23,14 +23,15 @@ from numpy.typing import NDArray
 
 from galclass.clean_samples import CLEAN_LABELS
 from galclass.config import Config, load_config
+from galclass.cutouts import CutoutParameters
+from galclass.cutouts.extract import cutout
 from galclass.evaluate.labellings import FOUR, THIRTEEN
 from galclass.evaluate.metrics import classification, natural_accuracy
-from galclass.evaluate.trust import artifacts_found
+from galclass.evaluate.reliability import artifacts_found
 from galclass.evaluate.unselected import COLUMNS, clean_stratum, draw_weights, measure_unselected
 from galclass.evaluate.vote_likelihood import vote_likelihoods
 from galclass.morphology import CLASSES, COARSE_LABELS, GROUPS, QUESTIONS, gz2_class_from_fractions, parse_gz2_class
-from galclass.preprocess import CutoutParameters, Store
-from galclass.preprocess.cutouts import cutout
+from galclass.prepare.store import Store
 from galclass.scoring.session import open_session, read_signature
 from galclass.train.events import VOTERS, clean_probabilities
 from galclass.train.raw_votes import raw_counts

@@ -23,7 +23,7 @@ import numpy as np
 from galclass.config import Config, load_config
 from galclass.evaluate import THIRTEEN, coarse_labelling
 from galclass.evaluate.metrics import Classification, classification, natural_accuracy
-from galclass.preprocess.prepare import prepare
+from galclass.prepare.stage import prepare
 from galclass.scoring import Scorer
 from galclass.train import train
 from galclass.train.dataset import TrainingData, open_training_data

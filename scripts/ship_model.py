@@ -17,7 +17,7 @@ from pathlib import Path
 
 from galclass.errors import ModelError
 from galclass.evaluate.card import model_card
-from galclass.preprocess import Store
+from galclass.prepare.store import Store
 from galclass.scoring import Scorer
 from galclass.scoring.probe import check_probe
 

@@ -23,9 +23,9 @@ from typing import Any
 
 import cv2
 
+from galclass.cutouts import LOCAL, SERVED, CutoutParameters, DecodeLimits, cutout, read_header
+from galclass.cutouts.limits import SMALL_BYTES
 from galclass.errors import CutoutError
-from galclass.preprocess import LOCAL, SERVED, CutoutParameters, DecodeLimits, cutout, read_header
-from galclass.preprocess.limits import SMALL_BYTES
 
 Genes = dict[str, Any]
 SIDES = (32, 64, 200, 424, 1000, 2000, 3000, 4000, 5000, 20_000, 65_500, 781_250)

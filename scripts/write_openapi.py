@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from galclass.config import load_config
-from galclass.service import create_app
+from galclass.service.server.app import create_app
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
 

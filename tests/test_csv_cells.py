@@ -21,7 +21,7 @@ from galclass.database.rows import write_rows
 from galclass.database.score import score_pending
 from galclass.scoring import ImageFault, ModelId, Prediction
 from galclass.scoring.output import PredictionFile
-from galclass.service.outputs import csv_bytes
+from galclass.service.http.outputs import csv_bytes
 
 FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "\u00a0=1", "\ufeff=1"]
 FORMULAS += ["'=1", "''=1", "-e1", "＝1", "-", "--", "=", "-1-2", "\tx", "-12:30:00=1"]  # noqa: RUF001

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from galclass.config import load_config
-from galclass.service.gate import Hosts
+from galclass.service.http.gate import Hosts
 
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
 TOOLS = Path(sys.executable).parent

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from galclass.config import load_config
-from galclass.preprocess.prepare import prepare
+from galclass.prepare.stage import prepare
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

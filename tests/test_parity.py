@@ -96,7 +96,7 @@ def test_http_gives_the_same_however_the_image_is_sent(config: Config, images, f
 
     from fastapi.testclient import TestClient
 
-    from galclass.service import create_app
+    from galclass.service.server.app import create_app
 
     url = "/v1/services/galaxy-class/1.0/predict"
     raw, coded, form = {}, {}, {}
@@ -114,9 +114,9 @@ def test_http_gives_the_same_however_the_image_is_sent(config: Config, images, f
 def test_http_and_python_find_the_same_similar_galaxies(config: Config, images, tmp_path: Path) -> None:
     from fastapi.testclient import TestClient
 
-    from galclass.preprocess.prepare import prepare
-    from galclass.scoring.similar import find_similar
-    from galclass.service import create_app
+    from galclass.prepare.stage import prepare
+    from galclass.service.server.app import create_app
+    from galclass.similar import find_similar
 
     for object_id, data in images.items():
         (tmp_path / f"{object_id}.jpg").write_bytes(data)

@@ -126,7 +126,7 @@ def _post(server: subprocess.Popen[bytes], url: str, image: bytes) -> httpx2.Res
 
 
 def test_the_switch_is_set_before_any_part_can_import_onnxruntime(home: Path) -> None:
-    code = f"import os, galclass.scoring.backend, galclass.cluster; print(os.environ[{SWITCH!r}])"
+    code = f"import os, galclass.scoring.plpython, galclass.cluster; print(os.environ[{SWITCH!r}])"
     done = subprocess.run([sys.executable, "-c", code], env=environment(home), capture_output=True, text=True)
     assert (done.stdout.strip(), list(home.iterdir())) == ("1", []), done.stderr
 

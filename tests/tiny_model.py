@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from galclass.cutouts import CutoutParameters
 from galclass.morphology import QUESTIONS
-from galclass.preprocess import CutoutParameters
 from galclass.scoring import METADATA_KEY, Signature, make_probe
 
 SIZE_PX = 32

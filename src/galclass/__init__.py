@@ -13,6 +13,8 @@ import warnings
 from importlib import import_module
 from typing import Any
 
+from galclass import moved
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -22,12 +24,14 @@ _HOMES = {
     "Config": "galclass.config",
     "load_config": "galclass.config",
     "run": "galclass.pipeline",
-    "cutout": "galclass.preprocess",
-    "CutoutParameters": "galclass.preprocess",
+    "cutout": "galclass.cutouts",
+    "CutoutParameters": "galclass.cutouts",
     "Scorer": "galclass.scoring",
     "Prediction": "galclass.scoring",
     "open_database": "galclass.database",
 }
+
+moved.install()
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604  # the keys are the public names
 

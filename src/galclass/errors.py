@@ -6,6 +6,9 @@ what went wrong, where (file, row, field, url), what was expected, what was got,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class GalclassError(Exception):
     """Base of all errors that a user can mend.
@@ -209,3 +212,29 @@ class ServiceError(GalclassError):
     """A service, version or request is wrong; `code` goes into the error body."""
 
     code = "service"
+
+
+class RequestError(ServiceError):
+    """A request that is refused: `code` says why, `field` names what to mend.
+
+    Parameters
+    ----------
+    code : str
+        Key of the table of HTTP statuses in `service/http/errors.py`.
+    what : str
+        What is wrong, as one clause.
+    field : str or None
+        Header, parameter, part or JSON key that is wrong.
+    headers : mapping, optional
+        More headers of the response.
+    facts
+        `where`, `expected`, `got`, `advice` of `GalclassError`.
+    """
+
+    def __init__(
+        self, code: str, what: str, *, field: str | None = None, headers: Mapping[str, str] | None = None, **facts: Any
+    ) -> None:
+        self.code = code
+        self.field = field
+        self.headers = dict(headers or {})
+        super().__init__(what, **facts)

@@ -25,7 +25,7 @@ def _prepare(config: Config, progress: bool) -> object:
         from galclass.cluster.stages import prepare_stage
 
         return prepare_stage(config, progress=progress)
-    from galclass.preprocess.prepare import prepare
+    from galclass.prepare.stage import prepare
 
     return prepare(config, progress=progress)
 
@@ -47,7 +47,7 @@ def _evaluate(config: Config, progress: bool) -> object:
 
 
 def _register(config: Config, progress: bool) -> object:
-    from galclass.database import register_stage
+    from galclass.database.stages import register_stage
 
     return register_stage(config)
 
@@ -57,13 +57,13 @@ def _score(config: Config, progress: bool) -> object:
         from galclass.cluster.stages import score_stage as score_on_cluster
 
         return score_on_cluster(config, progress=progress)
-    from galclass.database import score_stage
+    from galclass.database.stages import score_stage
 
     return score_stage(config, progress=progress)
 
 
 def _publish(config: Config, progress: bool) -> object:
-    from galclass.service import publish_stage
+    from galclass.database.publish import publish_stage
 
     return publish_stage(config)
 

@@ -13,7 +13,7 @@ from galclass.catalog import read_catalog, split_by_object_id
 from galclass.config import load_config
 from galclass.errors import CatalogError
 from galclass.morphology import leaves_of
-from galclass.preprocess.inputs import fractions_of
+from galclass.prepare.plan import fractions_of
 
 FRACTIONS = {"train": 0.7, "validation": 0.15, "test": 0.15}
 

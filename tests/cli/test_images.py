@@ -12,9 +12,9 @@ from PIL import Image
 from tiny_model import tiny_model
 
 from galclass.cli import cli
+from galclass.cutouts import decode
 from galclass.database import Images, Registry, Services, open_database
 from galclass.database.labels import count_labels
-from galclass.preprocess import decode
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def test_a_server_without_a_service_says_so(tmp_path: Path, monkeypatch, publish
         with open_database(tmp_path / "galclass.db") as database:
             Registry(database).register(tiny_model())
             Services(database).publish("galaxy-class", "1.0", "galaxy", 1)
-    monkeypatch.setattr("galclass.service.server.serve", lambda config: None)
+    monkeypatch.setattr("galclass.service.server.run.serve", lambda config: None)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]

@@ -12,7 +12,7 @@ import pytest
 from galclass.cluster.connect import LOCAL
 from galclass.cluster.stages import prepare_stage
 from galclass.config import Config, load_config
-from galclass.preprocess.prepare import prepare
+from galclass.prepare.stage import prepare
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 

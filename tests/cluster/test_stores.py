@@ -24,8 +24,8 @@ from galclass import __version__
 from galclass.cluster.connect import _answered
 from galclass.cluster.folder import Folder
 from galclass.cluster.inputs import work_chunks
-from galclass.cluster.patience import patiently
 from galclass.cluster.reading import read_items
+from galclass.cluster.retry import patiently
 from galclass.errors import ClusterError
 from galclass.image_files import find_images
 

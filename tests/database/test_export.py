@@ -10,7 +10,8 @@ from tiny_model import tiny_model
 
 from galclass.catalog import read_table
 from galclass.database import Database, Images, NewImage, Registry, score_pending
-from galclass.database.export import export_predictions, healpix_column
+from galclass.database.export import export_predictions
+from galclass.database.sky import healpix_column
 from galclass.errors import DatabaseError
 from galclass.scoring import ROW_COLUMNS
 

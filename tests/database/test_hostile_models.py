@@ -14,12 +14,12 @@ from tiny_model import tiny_model, tiny_signature
 
 from galclass.database import Database, Images, NewImage, Registry, Services, open_database, score_pending
 from galclass.database.doctor import examine
-from galclass.database.functions import SqlScoring
 from galclass.database.procedure import check_server, install_procedure
+from galclass.database.publish import publish
 from galclass.database.schema import model_aliases, models
+from galclass.database.sqlite_functions import SqlScoring
 from galclass.database.types import now
 from galclass.errors import ModelError
-from galclass.service.publish import publish
 
 
 def insert_past_register(database: Database, name: str, value: bytes, sha256: str | None = None) -> None:

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from galclass.cutouts import LOCAL
 from galclass.database import Database, Images, NewImage
 from galclass.database import content as content_module
 from galclass.database.bulk import add_images
 from galclass.database.content import NO_CUTOUT
-from galclass.database.positions import read_objects, separation_arcsec
+from galclass.database.positions import read_objects
 from galclass.database.schema import images as images_table
+from galclass.database.sky import separation_arcsec
 from galclass.database.types import now
 from galclass.errors import DatabaseError
-from galclass.preprocess import LOCAL
 
 
 def test_images_are_added_once(database: Database, galaxies: dict[str, bytes]) -> None:

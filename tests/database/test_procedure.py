@@ -85,6 +85,17 @@ def test_the_functions_give_the_scorers_answers(session, galaxies: dict[str, byt
         np.testing.assert_allclose(values, answer.probabilities, atol=1e-5)
 
 
+def test_functions_installed_by_an_earlier_version_give_the_same(session, packages: Path) -> None:
+    query = "SELECT object_id, predict_galaxy_json(img)::jsonb - 'scored_at' FROM galaxy_images ORDER BY 1 LIMIT 3"
+    expected = session.execute(query).fetchall()
+    older = procedure_sql(packages=packages).replace("galclass.scoring.plpython", "galclass.scoring.backend")
+    with session.transaction(force_rollback=True):
+        session.execute(older)
+        (text,) = session.execute("SELECT prosrc FROM pg_proc WHERE proname = 'predict_galaxy_json'").fetchone()
+        assert "from galclass.scoring.backend import" in text
+        assert session.execute(query).fetchall() == expected
+
+
 def test_null_gives_null_and_a_bad_image_its_reason(session) -> None:
     row = session.execute(
         "SELECT predict_galaxy_class(NULL), predict_galaxy_group(NULL), predict_galaxy_json(NULL), "

@@ -8,8 +8,8 @@ from tiny_model import tiny_model
 
 from galclass.database import Database, Registry, Services, Tokens
 from galclass.database.migrate import known_migrations, split_statements
+from galclass.database.publish import publish
 from galclass.errors import DatabaseError, RegistryError
-from galclass.service.publish import publish
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import pytest
 from image_builders import bmp, empty_scans
 from tiny_model import tiny_model
 
+from galclass.cutouts import LOCAL
 from galclass.database import Database, Images, NewImage, Registry, open_database, rows, run_sql, score_pending
 from galclass.database.rows import write_rows
 from galclass.database.sql import sql_rows
 from galclass.errors import DatabaseError, RegistryError
 from galclass.morphology import CLASSES
-from galclass.preprocess import LOCAL
 from galclass.scoring import Scorer
 
 

@@ -9,10 +9,11 @@ import pytest
 from tiny_model import tiny_model
 
 from galclass.config import Config, load_config
-from galclass.database import Images, Registry, open_database, register_stage, score_stage
+from galclass.database import Images, Registry, open_database
+from galclass.database.stages import register_stage, score_stage
 from galclass.download import download
 from galclass.errors import DatabaseError, RegistryError
-from galclass.preprocess.prepare import prepare
+from galclass.prepare.stage import prepare
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from galclass.download import CutoutRequest, download_cutouts, iter_images, open
 from galclass.download.services import SERVICES, Cutout
 from galclass.errors import CatalogError, DownloadError
 from galclass.image_names import object_id_of
-from galclass.preprocess.prepare import prepare
+from galclass.prepare.stage import prepare
 
 
 def catalog(folder: Path, rows: str, header: str = "object_id,ra,dec,petroR90_r") -> Path:

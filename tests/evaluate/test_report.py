@@ -10,8 +10,8 @@ import numpy as np
 
 from galclass.evaluate.card import model_card
 from galclass.evaluate.metrics import Classification, Interval
+from galclass.evaluate.reliability import Trust
 from galclass.evaluate.report import ReportContent, write_report
-from galclass.evaluate.trust import Trust
 from galclass.morphology import CLASSES
 from galclass.scoring import ModelId, Prediction
 from galclass.scoring.signature import Signature

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from galclass.errors import EvaluationError
+from galclass.evaluate.reliability import measure_trust
 from galclass.evaluate.tables import Evaluated, Sampling, as_surveys_label, measure
-from galclass.evaluate.trust import measure_trust
 from galclass.evaluate.votes import SMOOTH, vote_errors
 from galclass.morphology import CLASSES, QUESTIONS
 from galclass.scoring import ModelId, Prediction

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from galclass.cutouts.headers import MAX_BYTES
 from galclass.image_files import ZipPlace, list_images, read_member
-from galclass.preprocess.headers import MAX_BYTES
 
 LONG = "a/" * 90 + "x.jpg"
 

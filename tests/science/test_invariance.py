@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from galclass.preprocess import cutout
+from galclass.cutouts import cutout
 from galclass.scoring import ModelOutputs, Scorer
 
 COUNT = 20

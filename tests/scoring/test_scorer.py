@@ -9,9 +9,9 @@ from image_builders import empty_scans
 from PIL import Image
 from tiny_model import EMBEDDING, SIZE_PX, signed, tiny_graph, tiny_model, tiny_signature
 
+from galclass.cutouts import LOCAL, SERVED, TRUNCATED
 from galclass.errors import ModelError
 from galclass.morphology import CLASSES, group_of
-from galclass.preprocess import LOCAL, SERVED, TRUNCATED
 from galclass.scoring import Conformal, Scorer, Unlike
 from galclass.scoring.confidence import prediction_set
 from galclass.scoring.prediction import UNLIKE_TRAINING_DATA

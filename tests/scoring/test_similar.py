@@ -9,16 +9,16 @@ import pytest
 from tiny_model import SIZE_PX, tiny_model
 
 from galclass.errors import ModelError
-from galclass.preprocess import Store
+from galclass.prepare.store import Store
 from galclass.scoring import Scorer
-from galclass.scoring.similar import embeddings, find_similar
+from galclass.similar import embeddings, find_similar
 
 
 @pytest.fixture
 def prepared(tmp_path: Path, galaxies: dict[str, bytes]) -> Path:
     """A prepared folder of seventy galaxies."""
     from galclass.config import load_config
-    from galclass.preprocess.prepare import prepare
+    from galclass.prepare.stage import prepare
 
     images = tmp_path / "images"
     images.mkdir()

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from galclass.config import Config, load_config
 from galclass.database import Database, Images, NewImage, Registry, Services, Tokens, open_database, score_pending
-from galclass.service import create_app
+from galclass.service.server.app import create_app
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 

@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from galclass.errors import RequestError
 from galclass.image_names import object_id_of
-from galclass.service.archives import ArchiveImages, read_zip
-from galclass.service.errors import RequestError
+from galclass.service.http.archives import ArchiveImages, read_zip
 
 BATCHES = "/v1/services/galaxy-class/latest/batches"
 

@@ -22,18 +22,18 @@ from tiny_model import tiny_model
 
 from galclass.config import Config
 from galclass.database import Database, Registry, Services
+from galclass.database.jobs.queue import LOST_S, JobQueue
+from galclass.database.jobs.quotas import JobLimits
+from galclass.database.jobs.rows import JobImage
+from galclass.database.jobs.submit import Jobs
 from galclass.database.schema import job_items
 from galclass.database.schema import jobs as job_table
 from galclass.database.types import now
-from galclass.errors import DatabaseError
+from galclass.errors import DatabaseError, RequestError
 from galclass.scoring import ROW_COLUMNS, Scorer
-from galclass.service import create_app, json_images
-from galclass.service.archives import read_zip
-from galclass.service.errors import RequestError
-from galclass.service.job_queue import LOST_S, JobQueue
-from galclass.service.job_rows import JobImage
-from galclass.service.jobs import Jobs
-from galclass.service.quotas import JobLimits
+from galclass.service.http import json_images
+from galclass.service.http.archives import read_zip
+from galclass.service.server.app import create_app
 
 URL = "/v1/services/galaxy-class/latest/batches"
 ZIP = {"Content-Type": "application/zip"}

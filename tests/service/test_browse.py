@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from galclass.config import Config
 from galclass.database import Database, Images, NewImage, score_pending
 from galclass.database.schema import images
-from galclass.service.label_words import classes_of, label_words
+from galclass.label_words import classes_of, label_words
 
 
 def test_an_image_comes_back_as_it_was_added(client: TestClient, galaxies: dict[str, bytes]) -> None:
@@ -236,7 +236,7 @@ def test_the_page_loads_only_its_own_files(client: TestClient) -> None:
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert client.get("/..%2Fservice%2Fapp.py").status_code == 404
-    assert client.get("/../service/app.py").status_code == 404
+    assert client.get("/../service/server/app.py").status_code == 404
 
 
 def test_the_docs_need_no_other_host(client: TestClient) -> None:

@@ -12,11 +12,10 @@ from click.testing import CliRunner
 from galclass.cli import cli
 from galclass.config import Config
 from galclass.database import Database, Registry, Services, Tokens
+from galclass.database.publish import publish_stage, raised
 from galclass.errors import RegistryError
-from galclass.service import publish_stage
-from galclass.service.logs import JsonFormatter
-from galclass.service.publish import raised
-from galclass.service.server import addresses, server_options
+from galclass.service.http.logs import JsonFormatter
+from galclass.service.server.run import addresses, server_options
 
 
 def run(config: Config, *arguments: str) -> str:
@@ -105,7 +104,7 @@ def test_no_character_of_a_request_ends_a_log_line_early() -> None:
 
 def test_a_database_that_cannot_be_opened_is_told_before_any_process_starts(config: Config) -> None:
     from galclass.errors import DatabaseError
-    from galclass.service import serve
+    from galclass.service.server.run import serve
 
     with pytest.raises(DatabaseError, match="is no database URL"):
         serve(replace(config, database="://nothing", serve=replace(config.serve, workers=2)))

@@ -17,8 +17,8 @@ import httpx2
 import pytest
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from galclass.service.connections import REFUSAL, Connections, client_network
-from galclass.service.sending import SLICE_BYTES, Responses
+from galclass.service.http.connections import REFUSAL, Connections, client_network
+from galclass.service.http.sending import SLICE_BYTES, Responses
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -28,7 +28,8 @@ HOST = b"Host: localhost\r\n"
 LARGE = "/docs/assets/swagger-ui-bundle.js"
 
 SHORTER = """
-from galclass.service import connections, protocol, server
+from galclass.service.http import connections
+from galclass.service.server import protocol, run as server
 connections.LINGER_S = 0.2
 server._KEEP_ALIVE_S = 1
 protocol.WRITE_TIMEOUT_S, protocol.HEADER_TIMEOUT_S = 0.8, 1.0

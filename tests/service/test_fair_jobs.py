@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 import pytest
 from tiny_model import tiny_model
 
+from galclass.cutouts.headers import decode_seconds
 from galclass.database import Database
+from galclass.database.jobs import queue as job_queue
+from galclass.database.jobs.queue import LOST_S, MAX_TAKEOVERS, MAX_TRIES, Claim, JobItem, JobQueue
+from galclass.database.jobs.quotas import client_of
+from galclass.database.jobs.rows import CHUNK, JobImage
+from galclass.database.jobs.submit import Jobs
 from galclass.database.types import now
-from galclass.preprocess.headers import decode_seconds
 from galclass.scoring import ImageFault, Prediction, Scorer
-from galclass.service import job_queue
-from galclass.service.job_queue import LOST_S, MAX_TAKEOVERS, MAX_TRIES, Claim, JobItem, JobQueue
-from galclass.service.job_rows import CHUNK, JobImage
-from galclass.service.jobs import Jobs
-from galclass.service.quotas import client_of
 
 MODEL = Scorer(tiny_model(0)).model
 

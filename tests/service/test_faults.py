@@ -22,12 +22,12 @@ from sqlalchemy import text
 from galclass.config import Config
 from galclass.database import Database
 from galclass.database.schema import models
-from galclass.errors import DatabaseError
-from galclass.service import create_app
-from galclass.service.errors import RequestError, refusal_of
-from galclass.service.logs import Seldom
-from galclass.service.published import PublishedServices
-from galclass.service.state import ServiceState
+from galclass.errors import DatabaseError, RequestError
+from galclass.service.engine.published import PublishedServices
+from galclass.service.engine.state import ServiceState
+from galclass.service.http.errors import refusal_of
+from galclass.service.http.logs import Seldom
+from galclass.service.server.app import create_app
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 

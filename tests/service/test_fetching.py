@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from galclass.service.addresses import is_public
-from galclass.service.errors import RequestError
-from galclass.service.fetching import UrlFetcher, resolve
-from galclass.service.inputs import ImageInput
+from galclass.errors import RequestError
+from galclass.service.http.addresses import is_public
+from galclass.service.http.fetching import UrlFetcher, resolve
+from galclass.service.http.inputs import ImageInput
 
 HOST = "cutouts.example.org"
 PUBLIC = "93.184.215.14"

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from galclass.cli import cli
 from galclass.config import Config
 from galclass.errors import ServiceError
-from galclass.service import create_app
-from galclass.service.gate import Hosts
+from galclass.service.http.gate import Hosts
+from galclass.service.server.app import create_app
 
 PATH = "/v1/services/galaxy-class/1.0"
 
@@ -138,7 +138,7 @@ def test_a_proxy_may_name_another_host_than_the_page_was_read_from(config: Confi
 
 
 def test_a_server_on_all_addresses_warns_unless_its_hosts_are_named(config: Config, monkeypatch) -> None:
-    monkeypatch.setattr("galclass.service.server.serve", lambda _: None)
+    monkeypatch.setattr("galclass.service.server.run.serve", lambda _: None)
 
     def said(*options: str) -> str:
         return CliRunner().invoke(cli, ["serve", "--workspace", config.workspace, *options]).output

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galclass.errors import ServiceError
-from galclass.service.errors import RequestError
-from galclass.service.inputs import Inputs, parse_inputs
-from galclass.uploads import with_ids
+from galclass.client.uploads import with_ids
+from galclass.errors import RequestError, ServiceError
+from galclass.service.http.inputs import Inputs, parse_inputs
 
 JPEG = b"\xff\xd8\xff\xfb\xef\xbe 0123456789"
 

@@ -16,13 +16,14 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from galclass.config import Config
-from galclass.preprocess import decode_seconds
+from galclass.cutouts import decode_seconds
+from galclass.errors import RequestError
 from galclass.scoring import Scorer
-from galclass.service import create_app, scoring
-from galclass.service import lane as lanes
-from galclass.service.errors import RequestError
-from galclass.service.lane import InTurn, SlowLane, is_light, is_quick
-from galclass.service.together import Together, share
+from galclass.service.engine import lane as lanes
+from galclass.service.engine import scheduling as scoring
+from galclass.service.engine.lane import InTurn, SlowLane, is_light, is_quick
+from galclass.service.engine.together import Together, share
+from galclass.service.server.app import create_app
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -124,7 +125,7 @@ def test_a_slow_image_keeps_its_place_among_quick_ones(galaxies: dict[str, bytes
 HOLDS = """
 import sys
 from pathlib import Path
-from galclass.service.lane import SlowLane
+from galclass.service.engine.lane import SlowLane
 with SlowLane(Path(sys.argv[1])).turn():
     print("held", flush=True)
     sys.stdin.readline()

@@ -164,7 +164,7 @@ def test_capabilities_and_openapi_of_one_service(client: TestClient) -> None:
 def test_with_closed_reading_even_a_prediction_needs_a_token(config, database: Database, galaxy: bytes) -> None:
     from dataclasses import replace
 
-    from galclass.service import create_app
+    from galclass.service.server.app import create_app
 
     closed = replace(config, serve=replace(config.serve, open_reading=False))
     headers = {"Content-Type": "image/jpeg"}
@@ -180,7 +180,7 @@ def test_with_closed_reading_even_a_prediction_needs_a_token(config, database: D
 def test_too_many_requests_are_told_to_wait(config) -> None:
     from dataclasses import replace
 
-    from galclass.service import create_app
+    from galclass.service.server.app import create_app
 
     limited = replace(config, serve=replace(config.serve, requests_per_minute=3))
     with TestClient(create_app(limited)) as client:
@@ -193,7 +193,7 @@ def test_too_many_requests_are_told_to_wait(config) -> None:
 def test_unknown_tokens_are_limited_by_address_and_those_who_have_one_are_not(config, tokens, monkeypatch) -> None:
     from dataclasses import replace
 
-    from galclass.service import create_app
+    from galclass.service.server.app import create_app
 
     readings: list[float] = []
     valid = Tokens.valid

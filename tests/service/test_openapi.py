@@ -15,7 +15,7 @@ from openapi_spec_validator import validate
 
 from galclass.config import load_config
 from galclass.database import Tokens, open_database
-from galclass.service import create_app
+from galclass.service.server.app import create_app
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 

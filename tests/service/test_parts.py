@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from galclass.service.errors import STATUS, RequestError, status_of
-from galclass.service.limits import RateLimit
-from galclass.service.outputs import CSV, JSON, PARQUET, choose_media_type, csv_bytes, etag_of, matches
-from galclass.service.pool import ScoringPool
-from galclass.service.saliency import eight_views, heat_png, occlusion_map
+from galclass.errors import RequestError
+from galclass.scoring.saliency import eight_views, heat_png, occlusion_map
+from galclass.service.engine.pool import ScoringPool
+from galclass.service.http.errors import STATUS, status_of
+from galclass.service.http.limits import RateLimit
+from galclass.service.http.outputs import CSV, JSON, PARQUET, choose_media_type, csv_bytes, etag_of, matches
 
 
 def test_beyond_its_queue_the_pool_refuses_and_recovers() -> None:
@@ -57,7 +58,7 @@ def test_a_cancelled_request_frees_its_place() -> None:
 
 def test_a_rate_refills_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr("galclass.service.limits.monotonic", lambda: clock[0])
+    monkeypatch.setattr("galclass.service.http.limits.monotonic", lambda: clock[0])
     rate = RateLimit(60)
     assert all(rate.allows("a") for _ in range(60))
     assert not rate.allows("a")
@@ -139,8 +140,8 @@ def test_the_eight_views_are_all_different_and_begin_with_the_cutout() -> None:
 
 
 def test_requests_that_come_together_read_the_service_once(config, monkeypatch: pytest.MonkeyPatch) -> None:
-    from galclass.service.published import PublishedServices
-    from galclass.service.state import ServiceState
+    from galclass.service.engine.published import PublishedServices
+    from galclass.service.engine.state import ServiceState
 
     state = ServiceState(config)
     reads = []

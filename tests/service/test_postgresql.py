@@ -15,11 +15,11 @@ from tiny_model import tiny_model
 
 from galclass.config import Config, load_config
 from galclass.database import Registry, Services, open_database
-from galclass.service import create_app
-from galclass.service import job_queue as queue_module
-from galclass.service.job_queue import JobQueue
-from galclass.service.job_rows import Job, JobImage
-from galclass.service.jobs import Jobs
+from galclass.database.jobs import queue as queue_module
+from galclass.database.jobs.queue import JobQueue
+from galclass.database.jobs.rows import Job, JobImage
+from galclass.database.jobs.submit import Jobs
+from galclass.service.server.app import create_app
 
 URL = "/v1/services/galaxy-class/latest/batches"
 
@@ -126,7 +126,7 @@ def side_by_side(first: Callable[[], object], second: Callable[[], Job]) -> Job:
 @pytest.fixture
 def slow_adding(monkeypatch: pytest.MonkeyPatch) -> None:
     """Additions that dawdle between reading their job and writing its images."""
-    monkeypatch.setattr("galclass.service.jobs._check_stored", lambda *_: time.sleep(0.5))
+    monkeypatch.setattr("galclass.database.jobs.submit._check_stored", lambda *_: time.sleep(0.5))
 
 
 @pytest.mark.usefixtures("slow_adding")

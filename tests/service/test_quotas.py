@@ -15,16 +15,15 @@ from tiny_model import tiny_model
 
 from galclass.config import Config, load_config
 from galclass.database import Database
+from galclass.database.jobs.queue import JobQueue
+from galclass.database.jobs.quotas import JobLimits
+from galclass.database.jobs.rows import CHUNK, ITEM_BYTES, JobImage
+from galclass.database.jobs.submit import Jobs
 from galclass.database.schema import job_items
 from galclass.database.schema import jobs as job_table
-from galclass.errors import ConfigError
+from galclass.errors import ConfigError, RequestError
 from galclass.scoring import Scorer
-from galclass.service import create_app
-from galclass.service.errors import RequestError
-from galclass.service.job_queue import JobQueue
-from galclass.service.job_rows import CHUNK, ITEM_BYTES, JobImage
-from galclass.service.jobs import Jobs
-from galclass.service.quotas import JobLimits
+from galclass.service.server.app import create_app
 
 URL = "/v1/services/galaxy-class/latest/batches"
 ZIP = {"Content-Type": "application/zip"}

@@ -15,7 +15,7 @@ from galclass.database import Database, Registry, score_pending
 from galclass.database.services import Services
 from galclass.morphology import QUESTIONS
 from galclass.scoring import ROW_COLUMNS, Scorer
-from galclass.service import schemas
+from galclass.service.routes import schemas
 
 STEMS = tuple(column for question in QUESTIONS.values() for column in question.columns)
 COLUMNS = [f"{stem}_{kind}{bound}" for kind in ("debiased", "raw") for stem in STEMS for bound in ("", "_low", "_high")]

@@ -24,8 +24,9 @@ JPEG = {"Content-Type": "image/jpeg"}
 STUCK = """
 import time
 from galclass.scoring.scorer import Scorer
-from galclass.service import server, state
-server.GRACE_S, state.CLOSE_S, server._LEAVE_S = 1, 1.0, 0.2
+from galclass.service.engine import state
+from galclass.service.server import app, run
+run.GRACE_S, state.CLOSE_S, app._LEAVE_S = 1, 1.0, 0.2
 
 def stuck(*_, **__):
     print("stuck", flush=True)
@@ -80,6 +81,7 @@ def test_sigterm_ends_the_server_beside_a_job_and_a_request_in_an_endless_decode
 
 
 def test_the_times_of_a_shutdown_stay_below_twenty_seconds() -> None:
-    from galclass.service import server, state
+    from galclass.service.engine import state
+    from galclass.service.server import app, run
 
-    assert server.GRACE_S + state.CLOSE_S + server._LEAVE_S < 19
+    assert run.GRACE_S + state.CLOSE_S + app._LEAVE_S < 19

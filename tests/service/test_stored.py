@@ -16,11 +16,11 @@ from PIL import Image
 from tiny_model import tiny_model
 
 from galclass.catalog import read_table
-from galclass.database import Database, Images, NewImage, Registry, score_pending
+from galclass.database import Database, Images, NewImage, Registry, catalog_export, score_pending
 from galclass.database.schema import labels
 from galclass.database.statements import upsert
-from galclass.service import catalog_export, catalog_files
-from galclass.service.variations import masked_neighbours
+from galclass.scoring.variations import masked_neighbours
+from galclass.service.routes import catalog_files
 
 URL = "/v1/services/galaxy-class/1.0/"
 

@@ -12,6 +12,11 @@ from sqlalchemy import func, select, text
 from tiny_model import tiny_model
 
 from galclass.database import Database, open_database
+from galclass.database.jobs import rows as job_rows
+from galclass.database.jobs.queue import JobQueue
+from galclass.database.jobs.rows import JobImage
+from galclass.database.jobs.submit import Jobs
+from galclass.database.jobs.sweep import Sweeper
 from galclass.database.migrate import known_migrations, split_statements
 from galclass.database.schema import job_clients, job_items
 from galclass.database.schema import jobs as job_table
@@ -19,11 +24,6 @@ from galclass.database.space import give_back_pages, space_of, vacuum
 from galclass.database.types import now
 from galclass.errors import DatabaseError
 from galclass.scoring import Scorer
-from galclass.service import job_rows
-from galclass.service.job_queue import JobQueue
-from galclass.service.job_rows import JobImage
-from galclass.service.jobs import Jobs
-from galclass.service.sweep import Sweeper
 
 
 def swept(database: Database, days: float = 0) -> int:
@@ -51,7 +51,7 @@ def submit(database: Database, images: int = 5, size: int = 1000, client: str = 
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_rows, "_STEP_ROWS", 2)
-    monkeypatch.setattr("galclass.service.jobs._STEPS_AT_ONCE", 1)
+    monkeypatch.setattr("galclass.database.jobs.submit._STEPS_AT_ONCE", 1)
 
 
 @pytest.mark.usefixtures("small_steps")
@@ -101,7 +101,7 @@ def test_a_deleted_job_is_gone_at_once_and_its_rows_soon(either: Database) -> No
 
 def test_large_images_are_freed_few_at_a_time(either: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_rows, "_STEP_BYTES", 2500)
-    monkeypatch.setattr("galclass.service.jobs._STEPS_AT_ONCE", 1)
+    monkeypatch.setattr("galclass.database.jobs.submit._STEPS_AT_ONCE", 1)
     Jobs(either, 7).cancel(submit(either, 5))
     assert images_of(either) == 3
 

@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from uploads_of_clients import CLIENTS
 
-from galclass import uploads
+from galclass.client import uploads
+from galclass.errors import RequestError
 from galclass.image_names import object_id_of
-from galclass.service.errors import STATUS, RequestError
-from galclass.service.image_inputs import UPLOAD_SUFFIX, id_of_file
-from galclass.service.inputs import parse_inputs
+from galclass.service.http.errors import STATUS
+from galclass.service.http.image_inputs import UPLOAD_SUFFIX, id_of_file
+from galclass.service.http.inputs import parse_inputs
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 

@@ -16,17 +16,17 @@ from tiny_model import tiny_model
 
 from galclass.config import Config
 from galclass.database import Database
+from galclass.database.jobs.queue import LOST_S, MAX_TRIES, JobQueue
+from galclass.database.jobs.rows import JobImage
+from galclass.database.jobs.submit import Jobs
+from galclass.database.jobs.sweep import Sweeper
 from galclass.database.schema import jobs as job_table
 from galclass.database.types import now
 from galclass.errors import DatabaseError, ModelError
 from galclass.scoring import Scorer
-from galclass.service import create_app
-from galclass.service.job_queue import LOST_S, MAX_TRIES, JobQueue
-from galclass.service.job_rows import JobImage
-from galclass.service.jobs import Jobs
-from galclass.service.models import LoadedModels
-from galclass.service.sweep import Sweeper
-from galclass.service.worker import JobWorker
+from galclass.service.engine.models import LoadedModels
+from galclass.service.engine.worker import JobWorker
+from galclass.service.server.app import create_app
 
 
 def queued(jobs: Jobs, galaxy: bytes) -> str:
@@ -184,7 +184,7 @@ def test_signs_of_life_do_not_wait_for_the_work_but_end_where_it_hangs(
     later[0] = 2 * LOST_S
     worker.beat_once()
     assert other.claim() is None
-    monkeypatch.setattr("galclass.service.worker.HUNG_S", 0.0)
+    monkeypatch.setattr("galclass.service.engine.worker.HUNG_S", 0.0)
     worker.beat_once()
     later[0] += 2 * LOST_S
     assert other.claim() is not None

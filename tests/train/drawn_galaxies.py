@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from galclass.config import Config, TrainConfig
+from galclass.cutouts import CutoutParameters, stored_cutout
 from galclass.morphology import QUESTIONS
-from galclass.preprocess import CutoutParameters, stored_cutout
 
 SIZE_PX = 24
 SPLITS = ("train", "train", "train", "train", "validation", "test")

@@ -11,7 +11,7 @@ from drawn_galaxies import quick, write_prepared
 
 from galclass.config import TrainConfig
 from galclass.errors import ExtraError, TopologyError, TrainingError
-from galclass.preprocess import Store
+from galclass.prepare.store import Store
 from galclass.scoring import Scorer
 from galclass.train import train
 from galclass.train.build import build_network, pixel_scale

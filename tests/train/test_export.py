@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
-from galclass.preprocess import CutoutParameters
+from galclass.cutouts import CutoutParameters
 from galclass.scoring.signature import METADATA_KEY, Signature
 from galclass.train import export_onnx
 from galclass.train.calibrate import VoteAnswers, fit_temperature, mean_loss, vote_concentrations

@@ -15,7 +15,7 @@ from drawn_galaxies import quick, write_prepared
 
 from galclass.config import config_to_toml
 from galclass.errors import ConfigError, ExtraError, TrainingError
-from galclass.preprocess import Store
+from galclass.prepare.store import Store
 from galclass.scoring import Scorer
 from galclass.train import train
 

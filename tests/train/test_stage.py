@@ -17,7 +17,7 @@ import torch
 from drawn_galaxies import quick, write_prepared
 
 from galclass.errors import ConfigError, TrainingError
-from galclass.preprocess import Store
+from galclass.prepare.store import Store
 from galclass.scoring import Scorer
 from galclass.train import train
 from galclass.train.progress import Reporter

@@ -77,9 +77,9 @@ def add(
     Example: galclass images add images_gz2.zip --catalog gz2_hart16.csv
     """
     from galclass.catalog import CatalogReport
+    from galclass.cutouts import LOCAL
     from galclass.database import open_database
     from galclass.database.bulk import add_images, check_images
-    from galclass.preprocess import LOCAL
 
     if not catalog and (given := catalog_options_given()):
         raise click.UsageError(f"{flags_of(given)}: only with --catalog")

@@ -34,7 +34,7 @@ def register(config: Config) -> None:
 
     Example: galclass register --workspace workspace
     """
-    from galclass.database import register_stage
+    from galclass.database.stages import register_stage
 
     click.echo(str(register_stage(config)))
 

@@ -60,7 +60,7 @@ def similar(config: Config, image: Path, model: str | None, count: int, frame_px
     Example: galclass similar my_galaxy.jpg --workspace workspace
     """
     from galclass.cli.predictions import load_scorer, show_neighbours
-    from galclass.scoring.similar import find_similar
+    from galclass.similar import find_similar
 
     scorer = load_scorer(config, model)
     show_neighbours(find_similar(image, scorer, config.workspace_path / "prepared", count=count, frame_px=frame_px))

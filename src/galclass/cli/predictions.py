@@ -15,14 +15,14 @@ from galclass.cli.tables import console as stdout_console
 from galclass.cli.tables import show_table
 from galclass.cli.terminal import printable
 from galclass.config import Config
+from galclass.cutouts import LOCAL
 from galclass.errors import ModelError
 from galclass.image_files import ImageFile, Skipped, find_images
 from galclass.morphology import CLASS_NAMES
-from galclass.preprocess import LOCAL
 from galclass.scoring import IN_PACKAGE, Prediction, Scorer
 from galclass.scoring.files import repeated_ids
 from galclass.scoring.predict import PredictSummary, predict_to
-from galclass.scoring.similar import Neighbour
+from galclass.similar import Neighbour
 
 REPEATS_SHOWN = 3
 """Pairs of files of one object_id that are named."""

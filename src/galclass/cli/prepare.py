@@ -46,7 +46,7 @@ def prepare(ctx: click.Context, /, config: Config, cluster: str | None, progress
 
         summary = prepare_stage(config, progress=progress)
     else:
-        from galclass.preprocess.prepare import prepare as prepare_here
+        from galclass.prepare.stage import prepare as prepare_here
 
         summary = prepare_here(config, progress=progress)
     say(summary)

@@ -45,8 +45,9 @@ def score(
 
     Example: galclass score --pending --watch
     """
-    from galclass.database import open_database, score_pending, score_stage
-    from galclass.preprocess import LOCAL
+    from galclass.cutouts import LOCAL
+    from galclass.database import open_database, score_pending
+    from galclass.database.stages import score_stage
 
     config = on_cluster(config, cluster, images=images, output=output, catalog=catalog)
     if config.cluster.address is not None:
@@ -88,10 +89,10 @@ def sql(config: Config, statement: str, write: bool, limit: int, output: Path | 
     Example: galclass sql "select object_id, predict_galaxy_class(img) from galaxy_images limit 5"
     """
     from galclass.cli.tables import Table, show_table
+    from galclass.cutouts import SERVED
     from galclass.database import open_database, run_sql
     from galclass.database.rows import check_suffix, write_rows
     from galclass.database.sql import sql_rows
-    from galclass.preprocess import SERVED
 
     if output:
         check_suffix(output)

@@ -28,9 +28,9 @@ def serve(config: Config, host: str | None, port: int | None, workers: int | Non
     """
     require("serve", what="`galclass serve`")
     from galclass.database import Services, open_database
-    from galclass.service.gate import Hosts
-    from galclass.service.server import addresses
-    from galclass.service.server import serve as run_server
+    from galclass.service.http.gate import Hosts
+    from galclass.service.server.run import addresses
+    from galclass.service.server.run import serve as run_server
 
     given = config.serve
     settings = replace(given, host=host or given.host, port=port or given.port, workers=workers or given.workers)

@@ -40,7 +40,7 @@ def publish(config: Config, name: str, model: str, version: str, description: st
     Example: galclass publish galaxy-class --model galaxy@production --version 1.0
     """
     from galclass.database import open_database
-    from galclass.service.publish import publish as publish_model
+    from galclass.database.publish import publish as publish_model
 
     click.echo(str(publish_model(open_database(config.database_url), name, model, version, description)))
 
@@ -100,7 +100,7 @@ def update(config: Config, name: str, model: str, version: str | None, descripti
     Example: galclass services update galaxy-class --model galaxy@2
     """
     from galclass.database import Services
-    from galclass.service.publish import publish as publish_model
+    from galclass.database.publish import publish as publish_model
 
     database = existing_database(config)
     present = Services(database).get(name)

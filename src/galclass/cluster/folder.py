@@ -17,7 +17,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
-from galclass.cluster.patience import patiently
+from galclass.cluster.retry import patiently
 from galclass.download.stores import Stores
 
 if TYPE_CHECKING:

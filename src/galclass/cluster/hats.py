@@ -18,7 +18,7 @@ from galclass import __version__
 from galclass.cluster.folder import Folder
 from galclass.cluster.partitions import Partition
 from galclass.cluster.parts import HEALPIX
-from galclass.database.export import HEALPIX_ORDER
+from galclass.database.sky import HEALPIX_ORDER
 
 HATS_VERSION = "v1.0"
 _SPHERE_PIXELS = 12

@@ -20,11 +20,11 @@ from galclass.cluster.folder import Folder, is_url
 from galclass.errors import ArchiveError, ClusterError
 from galclass.image_files import DEFAULT_LIMITS, Skipped, shown
 from galclass.image_files.folders import walk
+from galclass.image_files.keys import file_key
 from galclass.image_files.listing import file_stamp
 from galclass.image_files.names import Kind, kind_of
 from galclass.image_files.zips import zip_contents
 from galclass.image_names import suffix_of
-from galclass.preprocess.images import file_key
 
 ARCHIVES: Mapping[str, Literal["zip", "tar", "parquet"]] = {
     ".zip": "zip",

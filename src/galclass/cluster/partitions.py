@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from galclass.cluster.connect import Work, map_work, shared
 from galclass.cluster.folder import Folder, sha256_of
 from galclass.cluster.parts import DENSEST_ORDER, HEALPIX, part_path, read_counts, read_rows, read_unplaced
-from galclass.database.export import HEALPIX_ORDER
+from galclass.database.sky import HEALPIX_ORDER
 
 UNPLACED = "unplaced"
 _FOOTERS = 64

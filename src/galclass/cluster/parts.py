@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from galclass.database.export import HEALPIX_ORDER, healpix_column
+from galclass.database.sky import HEALPIX_ORDER, healpix_column
 from galclass.scoring import Signature
 from galclass.scoring.output import debiased_columns, parquet_schema, raw_columns
 from galclass.scoring.prediction import ROW_COLUMNS

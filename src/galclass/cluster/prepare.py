@@ -1,6 +1,6 @@
 """The prepare stage's work on a cluster: nodes cut, the driver writes.
 
-Takes the chunks of a store and its writer, as `preprocess.filling.fill` does, and leaves the same bytes: one writer,
+Takes the chunks of a store and its writer, as `prepare.filling.fill` does, and leaves the same bytes: one writer,
 since a shared disk keeps no promise about two machines that write into one file.
 """
 
@@ -14,21 +14,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from galclass.cluster.attempts import CrashFinder, begin_attempt, end_attempts
 from galclass.cluster.connect import Work, map_work, shared
+from galclass.cluster.crash_isolation import CrashFinder, begin_attempt, end_attempts
 from galclass.cluster.folder import Folder
-from galclass.cluster.patience import patiently
 from galclass.cluster.reading import read_local
+from galclass.cluster.retry import patiently
+from galclass.cutouts.extract import CutoutParameters
+from galclass.cutouts.headers import MAX_BYTES
 from galclass.errors import StoreError
 from galclass.image_files import ImageFile, read_image
 from galclass.image_files.reading import READ_ERRORS
 from galclass.image_files.zips import is_zip
-from galclass.preprocess.chunks import Chunk, Reject, fill_chunk
-from galclass.preprocess.cutouts import CutoutParameters
-from galclass.preprocess.filling import Fill, check_disk, chunks_with_bytes, files_bar
-from galclass.preprocess.headers import MAX_BYTES
-from galclass.preprocess.pool import Items
-from galclass.preprocess.store import StoreWriter
+from galclass.prepare.chunks import Chunk, Reject, fill_chunk
+from galclass.prepare.filling import Fill, check_disk, chunks_with_bytes, files_bar
+from galclass.prepare.pool import Items
+from galclass.prepare.store import StoreWriter
 
 _STREAMED_WAVE = 32
 """Chunks at a time where their bytes travel with them: about 100 MB."""
@@ -44,7 +44,7 @@ class CutJob:
 
 
 def fill_on_cluster(patience_s: float) -> Fill:
-    """Give a function like `preprocess.filling.fill` that works on the cluster that is connected."""
+    """Give a function like `prepare.filling.fill` that works on the cluster that is connected."""
     return partial(_fill, patience_s=patience_s)
 
 

@@ -23,14 +23,14 @@ from galclass.bounded_tar import open_tar
 from galclass.bounded_zip import BoundedZip
 from galclass.cluster.folder import Folder, is_url
 from galclass.cluster.inputs import WorkChunk, label_of
-from galclass.cluster.patience import patiently
+from galclass.cluster.retry import patiently
+from galclass.cutouts.headers import MAX_BYTES
 from galclass.errors import ArchiveError
 from galclass.image_files import DEFAULT_LIMITS, shown
+from galclass.image_files.keys import file_key
 from galclass.image_files.names import Kind, kind_of
 from galclass.image_files.zips import zip_contents
 from galclass.image_names import suffix_of
-from galclass.preprocess.headers import MAX_BYTES
-from galclass.preprocess.images import file_key
 from galclass.scoring import CHUNK
 from galclass.scoring.prediction import ImageFault
 

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from galclass import __version__
-from galclass.cluster.attempts import ATTEMPTS
 from galclass.cluster.connect import Work, connected, map_work, nodes, shared
+from galclass.cluster.crash_isolation import ATTEMPTS
 from galclass.cluster.folder import Folder
 from galclass.cluster.hats import write_hats
 from galclass.cluster.inputs import Place, chunk_name, work_chunks

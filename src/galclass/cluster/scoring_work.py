@@ -10,12 +10,12 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from galclass.cluster.attempts import CrashFinder, begin_attempt, end_attempts
+from galclass.cluster.crash_isolation import CrashFinder, begin_attempt, end_attempts
 from galclass.cluster.folder import Folder
 from galclass.cluster.inputs import WorkChunk
 from galclass.cluster.parts import part_bytes, part_path
 from galclass.cluster.reading import Item, in_batches, read_items
-from galclass.preprocess import DecodeLimits
+from galclass.cutouts import DecodeLimits
 from galclass.scoring import CHUNK, ImageFault, ModelId, Prediction, Scorer
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from galclass.cluster.inputs import Place
 from galclass.config import Config
+from galclass.cutouts import LOCAL
 from galclass.errors import ClusterError
-from galclass.preprocess import LOCAL
 
 if TYPE_CHECKING:
     from galclass.cluster.score import ClusterScoreSummary
-    from galclass.preprocess.summary import PrepareSummary
+    from galclass.prepare.summary import PrepareSummary
     from galclass.scoring import Scorer
     from galclass.train.stage import TrainSummary
 
@@ -22,7 +22,7 @@ def prepare_stage(config: Config, *, progress: bool = True) -> PrepareSummary:
     """Fill the prepared folder, byte for byte as one machine does."""
     from galclass.cluster.connect import connected
     from galclass.cluster.prepare import fill_on_cluster
-    from galclass.preprocess.prepare import prepare
+    from galclass.prepare.stage import prepare
 
     with connected(config.cluster.address or "local"):
         return prepare(config, progress, fill=fill_on_cluster(config.cluster.patience_s))

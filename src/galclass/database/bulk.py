@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from galclass.cutouts import LOCAL, DecodeLimits, read_header
 from galclass.database.connection import Database
 from galclass.database.content import pixels_sha256_of, sha256_of
 from galclass.database.images import AddSummary, ImageReject, Images, NewImage
@@ -14,8 +15,7 @@ from galclass.database.positions import CatalogRow
 from galclass.database.statements import chunked
 from galclass.errors import ArchiveError, CatalogError, CutoutError
 from galclass.image_files import FileFault, Listing, Skipped, iter_images, list_images, shown
-from galclass.preprocess import LOCAL, DecodeLimits, read_header
-from galclass.preprocess.images import file_key
+from galclass.image_files.keys import file_key
 
 CHUNK = 1000
 """Catalog rows a transaction."""

@@ -1,4 +1,4 @@
-"""Cones on the sky: read from what people type, and as conditions over stored positions.
+"""Cones on the sky, read from what people type.
 
 Angles are in degrees (J2000) unless a unit says otherwise.
 """
@@ -7,14 +7,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from math import cos, radians, sin
-from typing import Any
-
-from sqlalchemy import ColumnElement, func
 
 from galclass.catalog.positions import degrees_of
-from galclass.database.positions import ARCSEC_PER_DEG, box_round
-from galclass.database.schema import images
 
 UNITS = {"deg": 1.0, "arcmin": 60.0, "arcsec": 3600.0}
 """Units of a radius by how many make a degree."""
@@ -107,19 +101,3 @@ def _radius(number: str, unit: str) -> float:
     if not 0 < radius <= 180:
         raise ValueError(f"the radius {number} {known} is not above 0 and at most 180 degrees")
     return radius
-
-
-def haversine(cone: Cone) -> ColumnElement[float]:
-    """Return what grows with the distance of a stored position from the centre of a cone."""
-    dec, ra = func.radians(images.c.dec), func.radians(images.c.ra)
-    half_dec = func.sin((dec - radians(cone.dec)) / 2)
-    half_ra = func.sin((ra - radians(cone.ra)) / 2)
-    value: ColumnElement[Any] = half_dec * half_dec + func.cos(dec) * cos(radians(cone.dec)) * half_ra * half_ra
-    return value
-
-
-def inside(cone: Cone) -> list[ColumnElement[bool]]:
-    """Return a box for speed, then the exact distance by the haversine formula."""
-    box = box_round(cone.ra, cone.dec, cone.radius_deg * ARCSEC_PER_DEG)
-    limit = sin(radians(cone.radius_deg) / 2) ** 2  # not by a cosine, which has no digits left at milliarcseconds
-    return [box, haversine(cone) <= limit]

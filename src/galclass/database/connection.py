@@ -17,8 +17,8 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DataError, SQLAlchemyError
 
-from galclass.database.functions import SqlScoring
 from galclass.database.migrate import apply_migrations, check_version
+from galclass.database.sqlite_functions import SqlScoring
 from galclass.errors import DatabaseError, DatabaseValueError
 from galclass.extras import missing_extra
 

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, or_, select
 
+from galclass.cutouts import LOCAL, CutoutParameters, DecodeLimits, flagged_cutout
 from galclass.database.connection import Database
 from galclass.database.schema import images
 from galclass.database.statements import lock_table
 from galclass.errors import CutoutError
-from galclass.preprocess import LOCAL, CutoutParameters, DecodeLimits, flagged_cutout
 
 _C = images.c
 _PARAMETERS = CutoutParameters()

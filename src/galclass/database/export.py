@@ -14,17 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, cast, select
 
 from galclass.database.connection import Database
 from galclass.database.registry import Registry
 from galclass.database.schema import images, models, predictions
+from galclass.database.sky import healpix_column
 from galclass.database.table_file import STREAMED, WHOLE, write_batches
 from galclass.errors import DatabaseError, ModelError
-from galclass.extras import missing_extra
 from galclass.morphology import CLASSES, QUESTIONS
 from galclass.scoring import ModelId, Signature
 from galclass.scoring.prediction import SEPARATOR, vote_columns_of
@@ -32,7 +30,6 @@ from galclass.scoring.prediction import SEPARATOR, vote_columns_of
 ROWS = 10_000
 """Rows held at a time, and a Parquet row group."""
 
-HEALPIX_ORDER = 29
 
 _STEMS = tuple(column for question in QUESTIONS.values() for column in question.columns)
 _VOTES = {"debiased": "vote_fractions", "raw": "raw_vote_fractions"}
@@ -171,30 +168,3 @@ def _check_stems(object_ids: Sequence[str], rows: Sequence[Any], stems: Sequence
             other = sorted(set(row) - known)[0]
             what = "a stored prediction has votes for an answer that its model does not have"
             raise DatabaseError(what, where=f"object_id {object_id}", got=other)
-
-
-def healpix_column(ra: Sequence[float | None], dec: Sequence[float | None]) -> list[int | None]:
-    """Give the nested HEALPix index at order 29 of positions in degrees; None where one is unknown.
-
-    Raises
-    ------
-    DatabaseError
-        If there are positions but astropy-healpix is not installed.
-    """
-    known = [number for number, position in enumerate(zip(ra, dec, strict=True)) if None not in position]
-    found: list[int | None] = [None] * len(ra)
-    if known:
-        indices = _healpix(np.array([ra[n] for n in known], float), np.array([dec[n] for n in known], float))
-        for number, index in zip(known, indices, strict=True):
-            found[number] = int(index)
-    return found
-
-
-def _healpix(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int64]:
-    try:
-        from astropy import units
-        from astropy_healpix import lonlat_to_healpix
-    except ModuleNotFoundError as error:
-        raise missing_extra(error, "a column of HEALPix numbers") or error from error
-    indices: NDArray[np.int64] = lonlat_to_healpix(ra * units.deg, dec * units.deg, 2**HEALPIX_ORDER, order="nested")
-    return indices

@@ -12,6 +12,7 @@ from datetime import datetime
 import numpy as np
 from sqlalchemy import Connection, bindparam, func, select
 
+from galclass.cutouts import LOCAL, DecodeLimits
 from galclass.database.connection import Database
 from galclass.database.content import (
     Content,
@@ -21,12 +22,11 @@ from galclass.database.content import (
     stored_contents,
     twins,
 )
-from galclass.database.positions import box_round, separation_arcsec
 from galclass.database.schema import images
+from galclass.database.sky import box_round, separation_arcsec
 from galclass.database.statements import chunked, insert_new
 from galclass.database.types import now
 from galclass.image_files import Skipped
-from galclass.preprocess import LOCAL, DecodeLimits
 
 _C = images.c
 _NOTHING = Content(None, None)
@@ -225,6 +225,13 @@ class Images:
         with self._database.read() as connection:
             value = connection.scalar(select(images.c.img).where(images.c.object_id == object_id))
         return bytes(value) if value is not None else None
+
+    def get_with_sha256(self, object_id: str) -> tuple[bytes, str | None] | None:
+        """Return the bytes of an image and their hash; None where there is none."""
+        query = select(images.c.img, images.c.sha256).where(images.c.object_id == object_id)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None or row.img is None else (bytes(row.img), row.sha256)
 
 
 def _content(image: NewImage, limits: DecodeLimits | None) -> Content:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import func, select
 
 from galclass.database.connection import Database
-from galclass.database.schema import labels
-from galclass.database.statements import chunked, insert_for
+from galclass.database.schema import images, labels
+from galclass.database.statements import chunked, insert_for, upsert
 from galclass.database.types import now
 
 CHUNK = 1000
+
+HUMAN = "human"
+"""Source of the labels people give on the page."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,37 @@ class NewLabel:
     source: str
     votes: Mapping[str, float] = field(default_factory=dict)
     labelled_by: str = "catalog"
+
+
+@dataclass(frozen=True)
+class HumanLabel:
+    """A class given by a person, with who and when (UTC)."""
+
+    object_id: str
+    label: str
+    labelled_by: str
+    labelled_at: datetime
+
+
+def add_human_label(database: Database, object_id: str, label: str, by: str) -> HumanLabel | None:
+    """Store a class given by a person, in place of their last one; None where no image is stored for the object."""
+    given = HumanLabel(object_id, label, by, now())
+    row = {"object_id": object_id, "source": HUMAN, "label": {"class": label}}
+    with database.write() as connection:
+        if connection.scalar(select(images.c.object_id).where(images.c.object_id == object_id)) is None:
+            return None
+        connection.execute(upsert(connection, labels, {**row, "labelled_by": by, "labelled_at": given.labelled_at}))
+    return given
+
+
+def human_labels(database: Database, object_id: str | None = None) -> list[HumanLabel]:
+    """Return the labels given by people, newest first, of all objects or one."""
+    columns = (labels.c.object_id, labels.c.label, labels.c.labelled_by, labels.c.labelled_at)
+    query = select(*columns).where(labels.c.source == HUMAN).order_by(labels.c.labelled_at.desc())
+    if object_id is not None:
+        query = query.where(labels.c.object_id == object_id)
+    with database.read() as connection:
+        return [HumanLabel(row[0], row[1]["class"], row[2], row[3]) for row in connection.execute(query)]
 
 
 def add_labels(database: Database, new: Iterable[NewLabel]) -> int:

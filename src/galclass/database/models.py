@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from galclass.preprocess import LOCAL, DecodeLimits
+from galclass.cutouts import LOCAL, DecodeLimits
 from galclass.scoring import ModelId, Scorer, Signature
 
 

@@ -18,12 +18,12 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from galclass import __version__
+from galclass.cutouts import SERVED
 from galclass.database.connection import Database
 from galclass.database.references import PRODUCTION, parse_reference
 from galclass.database.statements import as_written
 from galclass.errors import DatabaseError
 from galclass.morphology import CLASSES, QUESTIONS
-from galclass.preprocess import SERVED
 from galclass.scoring.prediction import vote_columns_of
 
 ProcedureDialect = Literal["postgresql", "tsql"]
@@ -32,11 +32,11 @@ DEFAULT_MODEL = f"galaxy@{PRODUCTION}"
 
 _PROLOGUE = """\
 import sys
-if "galclass.scoring.backend" not in sys.modules:
+if "galclass.scoring.plpython" not in sys.modules:
     import os, site
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     site.addsitedir({path!r})
-from galclass.scoring.backend import BackEnd"""
+from galclass.scoring.plpython import BackEnd"""
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeRemainingColumn
 
+from galclass.cutouts import LOCAL, DecodeLimits
 from galclass.database.connection import Database
 from galclass.database.images import AddSummary
 from galclass.database.listen import Waker
 from galclass.database.queue import ScoreQueue
 from galclass.database.references import Reference, parse_reference
 from galclass.database.registry import Registry
-from galclass.preprocess import LOCAL, DecodeLimits
 from galclass.scoring import CHUNK, ModelId, Scorer
 
 DEFAULT_MODEL = "galaxy"

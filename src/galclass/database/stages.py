@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select
 
 from galclass.config import Config
+from galclass.cutouts import LOCAL
 from galclass.database.connection import Database, open_database
 from galclass.database.images import AddSummary, ImageReject, Images, NewImage
 from galclass.database.models import ModelInfo
@@ -21,8 +22,7 @@ from galclass.database.score import ScoreSummary, score_pending
 from galclass.download import open_source
 from galclass.errors import DatabaseError, RegistryError
 from galclass.image_files import FileFault, iter_images, shown
-from galclass.preprocess import LOCAL
-from galclass.preprocess.images import file_key, row_key
+from galclass.image_files.keys import file_key, row_key
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from jinja2 import Environment, PackageLoader
 from numpy.typing import NDArray
 
 from galclass import __version__
-from galclass.evaluate.honesty import Honesty
+from galclass.evaluate.human_baseline import Honesty
 from galclass.evaluate.labellings import THIRTEEN
 from galclass.evaluate.metrics import Classification, Interval, Reliability
 from galclass.evaluate.plots import confusion_svg, reliability_svg
-from galclass.evaluate.trust import Trust
+from galclass.evaluate.reliability import Trust
 from galclass.evaluate.votes import VoteErrors
 from galclass.morphology import CLASS_NAMES, leaves_of
 from galclass.scoring import Prediction

@@ -16,15 +16,15 @@ from galclass.config import Config
 from galclass.errors import EvaluationError
 from galclass.evaluate.card import model_card
 from galclass.evaluate.ceiling import VOTE_COLUMNS
-from galclass.evaluate.honesty import Honesty, compare_with_volunteers
+from galclass.evaluate.human_baseline import Honesty, compare_with_volunteers
 from galclass.evaluate.labellings import THIRTEEN
 from galclass.evaluate.metrics import Classification, Interval, Reliability, reliability
+from galclass.evaluate.reliability import Trust, measure_trust
 from galclass.evaluate.report import ReportContent, write_report
 from galclass.evaluate.seeds import SeedSpread, seed_models, spread_over_seeds
 from galclass.evaluate.tables import Evaluated, Sampling, measure, natural_figures
-from galclass.evaluate.trust import Trust, measure_trust
 from galclass.evaluate.votes import SMOOTH, VoteErrors, vote_errors
-from galclass.preprocess import Store
+from galclass.prepare.store import Store
 from galclass.scoring import Prediction, Scorer
 
 _CHUNK = 256

@@ -12,10 +12,10 @@ from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
 
+from galclass.cutouts import DecodeLimits
+from galclass.cutouts.headers import MAX_BYTES
 from galclass.image_files import ImageFile, read_image, with_bytes
 from galclass.image_files.reading import READ_ERRORS
-from galclass.preprocess import DecodeLimits
-from galclass.preprocess.headers import MAX_BYTES
 from galclass.scoring.prediction import ImageFault, Prediction
 from galclass.scoring.scorer import CHUNK, Scorer
 

@@ -6,8 +6,8 @@ import hashlib
 
 import numpy as np
 
+from galclass.cutouts import CutoutParameters, cutout
 from galclass.errors import ModelError
-from galclass.preprocess import CutoutParameters, cutout
 from galclass.scoring.labels import PROBABILITIES
 from galclass.scoring.scorer import Scorer
 from galclass.scoring.session import open_session

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from galclass.cutouts import LOCAL, CutoutParameters, DecodeLimits, flagged_cutout, has_content
+from galclass.cutouts.extract import no_content
 from galclass.errors import CutoutError, ModelError
 from galclass.morphology import CLASSES
-from galclass.preprocess import LOCAL, CutoutParameters, DecodeLimits, flagged_cutout, has_content
-from galclass.preprocess.cutouts import no_content
 from galclass.scoring.confidence import Distance, prediction_set
 from galclass.scoring.graph import MAX_MODEL_BYTES, too_large
 from galclass.scoring.labels import EMBEDDING, PROBABILITIES, RAW_CONCENTRATIONS, RAW_VOTES, VOTE_FRACTIONS

@@ -11,9 +11,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
+from galclass.cutouts import CutoutParameters
 from galclass.errors import ModelError
 from galclass.morphology import CLASSES
-from galclass.preprocess import CutoutParameters
 from galclass.scoring.graph import check_graph
 from galclass.scoring.labels import INPUT_NAME, our_classes_and_groups
 from galclass.scoring.limits import MEMORY_VARIABLE, SECONDS_VARIABLE, RunLimits, run_limits

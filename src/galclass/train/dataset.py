@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,32 +18,11 @@ from numpy.typing import NDArray
 from galclass.config import TrainConfig
 from galclass.errors import ConfigError, MorphologyError, TrainingError
 from galclass.morphology import CLASSES, QUESTIONS, leaves_of
+from galclass.prepare.store import Store
 from galclass.train.raw_votes import largest_kind, raw_counts
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-class CutoutStore(Protocol):
-    """The part of `galclass.preprocess.Store` that training reads."""
-
-    @property
-    def index(self) -> pa.Table:
-        """One row an object."""
-
-    @property
-    def side_px(self) -> int:
-        """Side of the stored squares, larger than the model's input."""
-
-    @property
-    def parameters(self) -> Any:
-        """Parameters of the cutouts: size_px, crop_fraction, sha256."""
-
-    def cutouts(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Stored squares, (n, side, side, 3)."""
-
-    def central(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The model's input squares, (n, size, size, 3)."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +31,7 @@ class TrainingData:
 
     Attributes
     ----------
-    store : CutoutStore
+    store : Store
         Where the pixels are; its rows are the index rows.
     object_id, label, source, split : tuple of str
         As in the index; an absent label is "".
@@ -68,7 +47,7 @@ class TrainingData:
         What an observation source calls the object, in its own words; "" where it does not.
     """
 
-    store: CutoutStore
+    store: Store
     object_id: tuple[str, ...]
     label: tuple[str, ...]
     source: tuple[str, ...]
@@ -130,12 +109,10 @@ def open_training_data(prepared: Path) -> TrainingData:
     """
     if not (prepared / "index.parquet").is_file():
         raise TrainingError("nothing is prepared here", where=str(prepared), advice="run `galclass prepare` first")
-    from galclass.preprocess import Store
-
     return training_data(Store.open(prepared), where=str(prepared))
 
 
-def training_data(store: CutoutStore, *, where: str = "index") -> TrainingData:
+def training_data(store: Store, *, where: str = "index") -> TrainingData:
     """Align a store's index with targets, checking labels and splits."""
     table = store.index
     if table.num_rows == 0:
@@ -189,7 +166,7 @@ def require_trainable(data: TrainingData, where: str, *, raw: bool = False) -> N
 
 
 def _no_labels(data: TrainingData, where: str) -> TrainingError:
-    from galclass.preprocess.tables import LEADING_COLUMNS
+    from galclass.prepare.tables import LEADING_COLUMNS
 
     others = [name for name in data.store.index.column_names if name not in LEADING_COLUMNS]
     return TrainingError(

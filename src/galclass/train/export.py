@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
-from galclass.preprocess import CutoutParameters
+from galclass.cutouts import CutoutParameters
 from galclass.scoring.labels import RAW_CONCENTRATIONS, RAW_VOTES
 from galclass.scoring.probe import make_probe
 from galclass.scoring.signature import METADATA_KEY, Signature

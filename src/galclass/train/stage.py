@@ -21,6 +21,7 @@ import numpy as np
 from galclass import __version__
 from galclass.config import Config, TrainConfig, config_to_toml
 from galclass.errors import ConfigError
+from galclass.train.calibrated import calibrated_model
 from galclass.train.checkpoint import (
     load_checkpoint,
     read_json,
@@ -33,7 +34,6 @@ from galclass.train.checkpoint import (
 from galclass.train.dataset import TrainingData, open_training_data, require_trainable
 from galclass.train.device import Workers, prepared_machine
 from galclass.train.export import export_onnx
-from galclass.train.finish import finished_model
 from galclass.train.progress import Reporter, add_row, open_board
 from galclass.train.teacher import answers_of
 from galclass.train.trainer import Trainer
@@ -168,7 +168,7 @@ def _train_seed(
         _Saver(trainer, folder, fingerprint, reporter, interrupted).run()
     row = trainer.at.history[trainer.at.best_iteration - 1]
     if workers.leads:
-        module, signature = finished_model(trainer, config)
+        module, signature = calibrated_model(trainer, config)
         export_onnx(module, signature, folder / "model.onnx")
     return TrainSummary(
         objects=len(np.unique(trainer.goal.rows)),

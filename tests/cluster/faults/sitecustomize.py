@@ -14,7 +14,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-TARGET = "galclass.preprocess.decode"
+TARGET = "galclass.cutouts.decode"
 
 
 def _first(folder: Path, name: str) -> bool:

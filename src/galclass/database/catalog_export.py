@@ -1,0 +1,117 @@
+"""Every stored prediction that passes the filters as one file: CSV, Parquet, FITS or VOTable, with labels by hand."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import func, select
+
+from galclass.database import Database
+from galclass.database.catalog import CatalogQuery, label_text, ordered_by, selected
+from galclass.database.schema import images, predictions
+from galclass.database.table_file import WHOLE, write_batches
+from galclass.errors import RequestError
+from galclass.morphology import CLASSES
+from galclass.scoring.prediction import SEPARATOR
+
+FORMATS = {
+    "csv": (".csv", "text/csv"),
+    "parquet": (".parquet", "application/vnd.apache.parquet"),
+    "fits": (".fits", "application/fits"),
+    "votable": (".vot", "application/x-votable+xml"),
+}
+"""Suffix and media type of each format."""
+
+_ROWS = 5000
+"""Rows held at a time; FITS and VOTable are held whole."""
+
+MAX_HELD = 300_000
+"""Most rows of a FITS or VOTable file."""
+
+SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("object_id", "predicted_class", "predicted_group")]
+    + [("probability", pa.float64())]
+    + [(f"predicted_{leaf}", pa.float64()) for leaf in CLASSES]
+    + [(name, pa.string()) for name in ("prediction_set", "flags", "error", "model_name")]
+    + [("model_version", pa.int32()), ("scored_at", pa.string()), ("ra", pa.float64()), ("dec", pa.float64())]
+    + [(name, pa.string()) for name in ("human_label", "labelled_by", "labelled_at")]
+)
+
+
+def write_catalog(database: Database, query: CatalogQuery, path: Path) -> int:
+    """Write the rows that pass the filters, in their order; returns how many.
+
+    Parameters
+    ----------
+    database : Database
+    query : CatalogQuery
+        Its page is not looked at.
+    path : Path
+        Its suffix is one of `FORMATS`.
+
+    Raises
+    ------
+    RequestError
+        `invalid`, for an unknown class, group or order, and for more rows of FITS or VOTable than `MAX_HELD`.
+    """
+    statement = selected(database, query).order_by(*ordered_by(query))
+    with database.read() as connection:
+        if path.suffix in WHOLE:
+            _check_count(connection.execute(select(func.count()).select_from(statement.subquery())).scalar_one())
+        result = connection.execution_options(yield_per=_ROWS).execute(statement)
+        return write_batches((_batch(part) for part in result.mappings().partitions()), SCHEMA, path)
+
+
+def _check_count(rows: int) -> None:
+    if rows > MAX_HELD:
+        raise RequestError(
+            "invalid",
+            "there are too many rows for a format that is held in memory",
+            expected=f"at most {MAX_HELD:,}",
+            got=f"{rows:,}",
+            advice="filter, or take CSV or Parquet",
+            field="format",
+        )
+
+
+def _batch(rows: Any) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([_values(row) for row in rows], schema=SCHEMA)
+
+
+def _values(row: Any) -> dict[str, Any]:
+    probabilities = row["probabilities"] or {}
+    return {
+        **{name: row[name] for name in SCHEMA.names if name in row},
+        **{f"predicted_{leaf}": probabilities.get(leaf) for leaf in CLASSES},
+        **{name: SEPARATOR.join(row[name] or []) for name in ("prediction_set", "flags")},
+        **{name: time_text(row[name]) for name in ("scored_at", "labelled_at")},
+        "human_label": label_text(row["label"]),
+    }
+
+
+def positions(
+    database: Database, query: CatalogQuery, limit: int
+) -> tuple[list[tuple[str, str | None, float, float]], int]:
+    """Return object id, class, right ascension and declination (deg) of the first rows that have a position.
+
+    Returns
+    -------
+    list of tuple
+        `limit` at most, in the order of the query.
+    int
+        How many there are in all.
+    """
+    placed = selected(database, query).where(images.c.ra.is_not(None), images.c.dec.is_not(None))
+    columns = (predictions.c.object_id, predictions.c.predicted_class, images.c.ra, images.c.dec)
+    first = placed.with_only_columns(*columns).order_by(*ordered_by(query)).limit(limit)
+    with database.read() as connection:
+        total = connection.execute(placed.with_only_columns(func.count())).scalar_one()
+        return [(row.object_id, row.predicted_class, row.ra, row.dec) for row in connection.execute(first)], total
+
+
+def time_text(moment: datetime | None) -> str | None:
+    """Return a time in UTC to the second, as all our tables have it."""
+    return None if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")

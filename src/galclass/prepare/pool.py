@@ -1,0 +1,160 @@
+"""Worker processes that fill a pixel file chunk by chunk.
+
+Takes chunks (with their bytes or without), gives hashes and rejects as each is done, in any order.
+The workers are plain subprocesses that speak JSON: no fork of a process with threads, no pickle, no
+`if __name__ == "__main__"` in the caller; and one that a hostile image brings down costs that image only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import galclass
+from galclass.cutouts.extract import CutoutParameters
+from galclass.errors import StoreError
+from galclass.prepare.chunks import Chunk, Reject
+
+Items = Sequence[tuple[str, bytes]]
+
+_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "67108864", "MALLOC_MMAP_THRESHOLD_": "67108864"}
+"""For glibc: else pictures over 128 KiB may come from the system page by page, anew for each file."""
+
+
+@dataclass(frozen=True)
+class ChunkResult:
+    """A chunk whose pixels are in the file: the sha256 of each source file (None: not read), and rejects."""
+
+    chunk: Chunk
+    sha256s: list[str | None]
+    rejects: list[Reject]
+
+
+class _WorkerDied(Exception):
+    """The worker process ended in the middle of a chunk."""
+
+
+class _Worker:
+    """One worker process and the pipe to it."""
+
+    def __init__(self, path: Path, parameters: CutoutParameters) -> None:
+        self._path, self._parameters = path, parameters
+        self._process = self._start()
+
+    def fill(self, chunk: Chunk, items: Items | None) -> ChunkResult:
+        """Have a chunk made; where that brings the worker down, have its files made one by one."""
+        try:
+            return self._ask(chunk, items)
+        except _WorkerDied:
+            self.end()
+            self._process = self._start()
+        if len(chunk.names) == 1:
+            reject = Reject(chunk.names[0], "crashed", "the decoder crashed on this file")
+            return ChunkResult(chunk, [None], [reject])
+        singles = [
+            self.fill(chunk.part(k, k + 1), items[k : k + 1] if items else None) for k in range(len(chunk.names))
+        ]
+        return ChunkResult(chunk, [s.sha256s[0] for s in singles], [r for s in singles for r in s.rejects])
+
+    def end(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        root = str(Path(galclass.__file__).resolve().parent.parent)
+        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        return subprocess.Popen(
+            [sys.executable, "-m", "galclass.prepare.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **_KEEP_MEMORY, "PYTHONPATH": path},
+        )
+
+    def _ask(self, chunk: Chunk, items: Items | None) -> ChunkResult:
+        request = {
+            "path": str(self._path),
+            "chunk": chunk.as_json(),
+            "parameters": asdict(self._parameters),
+            "lengths": [len(data) for _, data in items] if items is not None else None,
+        }
+        answer = self._exchange(json.dumps(request).encode() + b"\n", items or ())
+        if "error" in answer:
+            raise StoreError(f"the cutouts cannot be written: {answer['error']}", where=str(self._path))
+        return ChunkResult(chunk, answer["sha256"], [Reject(*reject) for reject in answer["rejects"]])
+
+    def _exchange(self, line: bytes, items: Items) -> dict[str, Any]:
+        requests, answers = self._process.stdin, self._process.stdout
+        if requests is None or answers is None:
+            raise StoreError("a worker process has no pipes")
+        try:
+            requests.write(line)
+            requests.writelines(data for _, data in items)
+            requests.flush()
+        except BrokenPipeError as error:
+            raise _WorkerDied from error
+        reply = answers.readline()
+        if not reply:
+            raise _WorkerDied
+        answer: dict[str, Any] = json.loads(reply)
+        return answer
+
+
+def fill_chunks(
+    chunks: Iterable[tuple[Chunk, Items | None]], path: Path, parameters: CutoutParameters, processes: int
+) -> Generator[ChunkResult, None, None]:
+    """Fill a pixel file with all chunks, by so many worker processes.
+
+    Parameters
+    ----------
+    chunks : iterable of (Chunk, items or None)
+        Taken as workers become free; at most two per worker are waiting.
+    path : Path
+        The pixel file.
+    parameters : CutoutParameters
+    processes : int
+        Number of workers, at least 1.
+
+    Yields
+    ------
+    ChunkResult
+        As each chunk is done, in any order.
+    """
+    workers: SimpleQueue[_Worker] = SimpleQueue()
+    for _ in range(processes):
+        workers.put(_Worker(path, parameters))
+
+    def fill(chunk: Chunk, items: Items | None) -> ChunkResult:
+        worker = workers.get()
+        try:
+            return worker.fill(chunk, items)
+        finally:
+            workers.put(worker)
+
+    with ThreadPoolExecutor(processes, "prepare") as threads:
+        try:
+            yield from _as_completed(threads, fill, chunks, 2 * processes)
+        finally:
+            threads.shutdown(cancel_futures=True)
+            for _ in range(processes):
+                workers.get().end()
+
+
+def _as_completed(threads: ThreadPoolExecutor, fill: Any, chunks: Iterable[Any], most: int) -> Iterator[ChunkResult]:
+    running: set[Future[ChunkResult]] = set()
+    for chunk, items in chunks:
+        running.add(threads.submit(fill, chunk, items))
+        if len(running) >= most:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    while running:
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        yield from (future.result() for future in done)

@@ -1,0 +1,110 @@
+"""Published services as a server sees them: read from the database, remembered for less than a second.
+
+Takes a database, gives `PublishedService`s. A switch or deletion is seen within `TTL_S`; while the
+database is away, what was known last is served for `STALE_S`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+
+from galclass.database import Database, Registry, Services
+from galclass.database.services import ServiceRecord
+from galclass.errors import DatabaseError, RegistryError, RequestError
+from galclass.scoring import ModelId
+
+log = logging.getLogger("galclass.service")
+
+TTL_S = 0.8
+"""Age up to which an answer of the database is used again."""
+
+_RENEW_S = 0.5
+"""Age from which it is read anew, beside the requests that still use it."""
+
+STALE_S = 300.0
+"""Age up to which it is used while the database cannot be reached."""
+
+_MAX_KEPT = 1000
+
+
+@dataclass(frozen=True)
+class PublishedService:
+    """A version of a service with the exact model that answers."""
+
+    record: ServiceRecord
+    model: ModelId
+
+
+@contextmanager
+def refused_as(code: str, field: str | None = None) -> Iterator[None]:
+    """Answer what the registry refuses with this code; a database that is away stays what it is."""
+    try:
+        yield
+    except RegistryError as error:
+        raise RequestError(
+            code,
+            error.what,
+            field=field,
+            where=error.where,
+            expected=error.expected,
+            got=error.got,
+            advice=error.advice,
+        ) from error
+
+
+class PublishedServices:
+    """Looks services up by name and version or alias."""
+
+    def __init__(self, database: Database) -> None:
+        self._services = Services(database)
+        self._registry = Registry(database)
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str], tuple[float, PublishedService]] = {}
+
+    def recent(self, name: str, version: str) -> tuple[PublishedService | None, bool]:
+        """Give what was read less than `TTL_S` ago, and whether it is time to read it anew; never asks the database."""
+        known = self._known.get((name, version))
+        age = monotonic() - known[0] if known else TTL_S
+        return (known[1] if known and age < TTL_S else None), age > _RENEW_S
+
+    def look_up(self, name: str, version: str) -> PublishedService:
+        """Read a service from the database.
+
+        Raises
+        ------
+        RequestError
+            `unknown_service`.
+        DatabaseError
+            If the database is away and the service was not seen lately.
+        """
+        key = (name, version)
+        try:
+            found = self._read(name, version)
+        except RequestError:
+            self._known.pop(key, None)
+            raise
+        except DatabaseError as error:
+            known = self._known.get(key)
+            if known is None or monotonic() - known[0] > STALE_S:
+                raise
+            log.warning("serving what was known last", extra={"service": f"{name}@{version}", "reason": str(error)})
+            return known[1]
+        with self._lock:
+            if len(self._known) >= _MAX_KEPT:
+                self._known.clear()
+            self._known[key] = (monotonic(), found)
+        return found
+
+    def _read(self, name: str, version: str) -> PublishedService:
+        with refused_as("unknown_service"):
+            record = self._services.get(name, version)
+            return PublishedService(record, self._registry.resolve(record.model).model)
+
+    def forget(self) -> None:
+        """Read everything anew; after a change made in this process."""
+        self._known.clear()

@@ -1,0 +1,142 @@
+"""Read a request's body within limits: bytes, time, and the sum of all bodies being read.
+
+Takes a request, gives its bytes; refuses before it keeps anything that is over a limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from galclass.errors import RequestError
+
+
+class BodyReader:
+    """Reads bodies for one process.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Largest body.
+    timeout_s : float
+        Longest time from the first to the last byte of a body.
+    max_held_bytes : int
+        Largest sum of the bodies being read or scored at one time, with what they unpack to or have fetched.
+    """
+
+    def __init__(self, max_bytes: int, timeout_s: float, max_held_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.timeout_s = timeout_s
+        self.max_held_bytes = max(max_held_bytes, max_bytes)
+        self.held_bytes = 0
+        self._lock = threading.Lock()
+
+    def change_held(self, count: int) -> None:
+        """Count bytes as held, or as given back where `count` is negative."""
+        with self._lock:
+            self.held_bytes += count
+
+    @asynccontextmanager
+    async def hold(self, request: Request, *, max_bytes: int | None = None) -> AsyncIterator[HeldBody]:
+        """Read the whole body and count it as held until the block ends.
+
+        Parameters
+        ----------
+        request : Request
+        max_bytes : int, optional
+            A limit below that of all bodies.
+
+        Raises
+        ------
+        RequestError
+            `body_too_large`, `slow_body`, `incomplete_body`, `unsupported_type` (an encoded body), `overloaded`.
+        """
+        held = HeldBody(self, min(max_bytes or self.max_bytes, self.max_bytes))
+        self._check_headers(request, held.most)
+        try:
+            held.data = await self._read(request, held)
+            yield held
+        finally:
+            held.release()
+
+    async def _read(self, request: Request, held: HeldBody) -> bytes:
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await self._collect(request, held)
+        except TimeoutError as error:
+            raise RequestError(
+                "slow_body", "the body took too long to arrive", expected=f"at most {self.timeout_s:g} s", field="body"
+            ) from error
+        except ClientDisconnect as error:
+            raise RequestError("incomplete_body", "the body ended early", field="body") from error
+
+    def _check_headers(self, request: Request, most: int) -> None:
+        declared = request.headers.get("content-length")
+        if declared is not None and declared.isdecimal() and int(declared) > most:
+            raise self._too_large(most)
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding != "identity":
+            raise RequestError(
+                "unsupported_type", "encoded bodies are not taken", got=repr(encoding[:40]), field="Content-Encoding"
+            )
+
+    async def _collect(self, request: Request, held: HeldBody) -> bytes:
+        chunks: list[bytes] = []
+        async for chunk in request.stream():
+            if held.size + len(chunk) > held.most:
+                raise self._too_large(held.most)
+            held.add(len(chunk))
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _too_large(self, most: int) -> RequestError:
+        return RequestError(
+            "body_too_large",
+            "the body is too large",
+            expected=f"at most {most} bytes",
+            advice="send fewer images in one request, or a batch" if most == self.max_bytes else None,
+            field="body",
+        )
+
+
+class HeldBody:
+    """The body of one request, and the bytes that are held for it.
+
+    Attributes
+    ----------
+    data : bytes
+        The whole body.
+    size : int
+        What counts as held: the body, and what was added since.
+    most : int
+        Largest body.
+    """
+
+    def __init__(self, reader: BodyReader, most: int) -> None:
+        self.data = b""
+        self.size = 0
+        self.most = most
+        self._reader = reader
+
+    def add(self, count: int) -> None:
+        """Count bytes that are read, unpacked or fetched for this request, before they are there; from any thread.
+
+        Raises
+        ------
+        RequestError
+            `overloaded`, if all requests together hold too much.
+        """
+        self.size += count
+        self._reader.change_held(count)
+        if self._reader.held_bytes > self._reader.max_held_bytes:
+            raise RequestError("overloaded", "too many large bodies at one time", advice="try again shortly")
+
+    def release(self) -> None:
+        """Give back what is held."""
+        self._reader.change_held(-self.size)
+        self.size = 0

@@ -1,0 +1,118 @@
+"""What the images of a request are, and which object ids they may have."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from galclass.errors import RequestError
+from galclass.image_names import base_name, object_id_of
+
+UNNAMED = "image"
+"""The object_id of a raw body that names none."""
+
+UPLOAD_SUFFIX = ".img"
+"""What our clients put behind an id to make a file name of it; the id is all that stands before."""
+
+MAX_ID_CHARACTERS = 200
+
+_KINDS: Mapping[type, str] = {
+    type(None): "null",
+    bool: "true or false",
+    int: "a number",
+    float: "a number with a decimal point or an exponent",
+    str: "text",
+    list: "a list",
+    dict: "an object",
+}
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """One image of a request: encoded bytes and the id it is answered under.
+
+    Attributes
+    ----------
+    url : str or None
+        Where the bytes are to be fetched from.
+    stored : bool
+        Whether it stands for the stored image of its object id; then it has no bytes.
+    """
+
+    object_id: str
+    data: bytes
+    url: str | None = None
+    stored: bool = False
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The images of a request; `many` says whether the answer is a list."""
+
+    images: tuple[ImageInput, ...]
+    many: bool
+
+
+def too_many(max_images: int) -> RequestError:
+    """Return the refusal of a request with more images than it may hold."""
+    return RequestError(
+        "too_many_images",
+        "too many images in one request",
+        expected=f"at most {max_images}",
+        advice="send them in several requests, or as a batch",
+        field="body",
+    )
+
+
+def kind_of(value: object) -> str:
+    """Say in words what a JSON value is; the value itself goes into no message."""
+    return _KINDS.get(type(value), type(value).__name__)
+
+
+def fault_of_id(text: str) -> str | None:
+    """Say what is wrong with a text as an object id; None where it is one."""
+    if not text:
+        return "it is empty"
+    if len(text) > MAX_ID_CHARACTERS:
+        return f"it has {len(text)} characters, and {MAX_ID_CHARACTERS} are the most"
+    for place, sign in enumerate(text, 1):
+        if not sign.isprintable() and unicodedata.category(sign) != "Zs":
+            return f"character {place} is U+{ord(sign):04X}, which is not printable"
+    return None
+
+
+def check_object_id(value: object, field: str) -> str:
+    """Check an object id: text of 1 to 200 printable characters.
+
+    Raises
+    ------
+    RequestError
+        `invalid`, if it is anything else. Numbers are refused, also integers: JavaScript and others have rounded an id
+        of 18 digits before it is sent, and nobody can tell.
+    """
+    if not isinstance(value, str):
+        advice = "put its digits in quotes: numbers lose digits on the way" if type(value) in (int, float) else None
+        raise RequestError(
+            "invalid", "not an object id", expected="text", got=kind_of(value), advice=advice, field=field
+        )
+    fault = fault_of_id(value)
+    if fault is not None:
+        expected = f"text of 1 to {MAX_ID_CHARACTERS} printable characters"
+        raise RequestError("invalid", f"not an object id: {fault}", expected=expected, field=field)
+    return value
+
+
+def id_of_file(filename: str, place: int) -> str:
+    """Return the object id of a file name: without folders and image suffix, or "image-N" where no name is left.
+
+    Parameters
+    ----------
+    filename : str
+        As the client or an archive gives it.
+    place : int
+        Position of the image, from 0.
+    """
+    base = base_name(filename)
+    name = base.removesuffix(UPLOAD_SUFFIX) if base.endswith(UPLOAD_SUFFIX) else object_id_of(base)
+    return name or f"{UNNAMED}-{place + 1}"

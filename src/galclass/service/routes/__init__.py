@@ -1,0 +1,4 @@
+"""The routes, their schemas and the OpenAPI document: one module a subject.
+
+Takes requests, calls the engine, returns responses.
+"""

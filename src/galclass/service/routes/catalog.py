@@ -1,0 +1,150 @@
+"""Routes over what the database holds: example galaxies, images, stored predictions and human labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from galclass.database.catalog import MAX_PAGE_SIZE, VOTES, find_predictions
+from galclass.database.catalog_export import time_text
+from galclass.database.examples import MAX_COUNT
+from galclass.database.labels import HUMAN, HumanLabel, add_human_label, human_labels
+from galclass.errors import RequestError
+from galclass.morphology import CLASSES
+from galclass.scoring.output import vote_fraction_columns
+from galclass.scoring.prediction import flat_votes, read_votes
+from galclass.service.engine.state import state_of
+from galclass.service.http.outputs import JSON, choose_media_type, matches, table_response
+from galclass.service.routes import schemas
+from galclass.service.routes.access import Publisher, Reader
+from galclass.service.routes.catalog_filters import Filters
+from galclass.service.routes.json_body import LabelBody, described
+from galclass.service.routes.openapi import responses
+
+router = APIRouter(tags=["catalog"])
+
+ObjectId = Annotated[str, Path(min_length=1, max_length=200)]
+
+_MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n": "image/png", b"BM": "image/bmp"}
+_COLUMNS = (
+    *("object_id", "predicted_class", "predicted_group", "probability"),
+    *("prediction_set", "flags", "error", "model_name", "model_version", "scored_at", "ra", "dec"),
+    *("human_label", "labelled_by", "labelled_at", "separation_arcsec"),
+    *(f"predicted_{leaf}" for leaf in CLASSES),
+)
+"""Columns of the catalog as a table."""
+
+_A_DAY = "private, max-age=86400"
+
+
+@router.get("/v1/examples", summary="Galaxies to try", responses=responses(401, 422, 429, 503))
+def list_examples(
+    request: Request,
+    _: Reader,
+    draw: Annotated[int, Query(ge=0, le=1_000_000, description="Which draw; each is the same every time")] = 0,
+    count: Annotated[int, Query(ge=1, le=MAX_COUNT)] = 24,
+) -> schemas.ExampleList:
+    """Return a random draw of the prepared test split, every class in proportion, with the volunteers' votes."""
+    examples = state_of(request).examples.draw(draw, count)
+    return schemas.ExampleList(examples=[schemas.Example(**one) for one in examples])
+
+
+@router.get(
+    "/v1/images/{object_id}",
+    summary="One stored image",
+    response_class=Response,
+    responses={
+        200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _MAGIC.values()}},
+        304: {"description": "The image is the one you have"},
+        **responses(401, 404, 422, 429, 503),
+    },
+)
+def get_image(request: Request, _: Reader, object_id: ObjectId) -> Response:
+    """Give the bytes of a stored image as they were added."""
+    stored = state_of(request).images.get_with_sha256(object_id)
+    if stored is None:
+        raise RequestError("unknown_object", "no image is stored for this object", field="object_id")
+    img, sha256 = stored
+    headers = {"ETag": f'"{sha256}"', "Cache-Control": _A_DAY}
+    if matches(request.headers.get("if-none-match"), headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(img, media_type=_kind_of(img), headers=headers)
+
+
+def _kind_of(data: bytes) -> str:
+    """Name the type by the first bytes; anything else is never shown as a document."""
+    kinds = [kind for magic, kind in _MAGIC.items() if data.startswith(magic)]
+    return kinds[0] if kinds else "application/octet-stream"
+
+
+@router.get(
+    "/v1/predictions",
+    summary="Browse stored predictions",
+    response_model=schemas.CatalogPage,
+    response_model_exclude_unset=True,
+    responses=responses(401, 404, 406, 422, 429, 503),
+)
+def list_predictions(
+    request: Request,
+    _: Reader,
+    filters: Filters,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 50,
+    votes: Annotated[bool, Query(description="Add the vote fractions, debiased and raw")] = False,
+) -> Any:
+    """Return a page of the predictions of one model version, sorted and filtered; CSV and Parquet by Accept."""
+    query = replace(filters, page=page, page_size=page_size, votes=votes)
+    state = state_of(request)
+    media_type = choose_media_type(request.headers.get("accept"))
+    rows, total = find_predictions(state.database, query)
+    if media_type != JSON:
+        info = state.registry.resolve(f"{query.model_name}@{query.model_version}")
+        columns = (*_COLUMNS, *vote_fraction_columns(state.models.get(info.model).signature if votes else None))
+        return table_response([_flat(row) for row in rows], columns, media_type, {"X-Total-Count": str(total)})
+    found = [schemas.CatalogRow(**row) for row in rows]
+    return schemas.CatalogPage(predictions=found, page=page, page_size=page_size, total=total)
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    probabilities = row["probabilities"] or {}
+    plain = {name: value for name, value in row.items() if name not in ("probabilities", "image", *VOTES)}
+    sets = {name: "|".join(row[name]) for name in ("prediction_set", "flags")}
+    times = {name: time_text(row[name]) for name in ("scored_at", "labelled_at")}
+    leaves = {f"predicted_{leaf}": probabilities.get(leaf) for leaf in CLASSES}
+    flat = {**plain, **leaves, **sets, **times}
+    for name, kind in zip(VOTES, ("debiased", "raw"), strict=True):
+        flat |= flat_votes(read_votes(row.get(name)), kind)
+    return flat
+
+
+@router.post(
+    "/v1/labels",
+    summary="Label a galaxy",
+    status_code=201,
+    openapi_extra=described(schemas.LabelBody),
+    responses=responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 503, 507),
+)
+def add_label(request: Request, actor: Publisher, body: LabelBody) -> schemas.LabelRecord:
+    """Store a class given by a person, with who and when; the same person's next label replaces it."""
+    state = state_of(request)
+    if body.label not in CLASSES:
+        raise RequestError("invalid", "unknown class", expected=" ".join(CLASSES), field="label")
+    state.jobs.quotas.check_disk()
+    label = add_human_label(state.database, body.object_id, body.label, actor.name)
+    if label is None:
+        raise RequestError("unknown_object", "no image is stored for this object", field="object_id")
+    return _label_record(label)
+
+
+@router.get("/v1/labels", summary="Labels given by people", responses=responses(401, 422, 429, 503))
+def list_labels(
+    request: Request, _: Reader, object_id: Annotated[str | None, Query(max_length=200)] = None
+) -> list[schemas.LabelRecord]:
+    """Give human labels, newest first, for all objects or one; what `train` can learn from."""
+    return [_label_record(label) for label in human_labels(state_of(request).database, object_id)]
+
+
+def _label_record(label: HumanLabel) -> schemas.LabelRecord:
+    return schemas.LabelRecord(source=HUMAN, **vars(label))

@@ -1,0 +1,193 @@
+"""Routes that answer for images: predict and explain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from galclass.database.similar import Found, Neighbour
+from galclass.errors import RequestError
+from galclass.label_words import label_words
+from galclass.scoring.explain import explain, saliency_png
+from galclass.service.engine.auth import READER
+from galclass.service.engine.state import state_of
+from galclass.service.http.inputs import ImageInput, Inputs, too_many
+from galclass.service.http.outputs import (
+    JSON,
+    MEDIA_TYPES,
+    cache_headers,
+    choose_media_type,
+    json_bytes,
+    prediction_columns,
+    raise_fault,
+    raise_if_known,
+    record_of,
+    table_response,
+)
+from galclass.service.routes.openapi import IMAGE_BODY, responses
+from galclass.service.routes.schemas import Explanation, NeighbourList, PredictionList, PredictionRecord
+
+MAX_SALIENCY = 8
+"""Images of one request that get a map: each takes 65 runs of the model."""
+
+router = APIRouter(tags=["predict"])
+
+Name = Annotated[str, Path(description="Service name", max_length=64)]
+Version = Annotated[str, Path(description='Version such as "1.0", or an alias such as "latest"', max_length=64)]
+FramePx = Annotated[
+    int | None,
+    Query(ge=1, le=65536, description="Side of the survey's full frame in px; left out: the file is a full frame"),
+]
+ObjectId = Annotated[
+    str | None, Query(min_length=1, max_length=200, description="Id of a raw body; other bodies name their own")
+]
+Embedding = Annotated[bool, Query(description="Add the model's embedding to each JSON record")]
+Saliency = Annotated[
+    bool, Query(description=f"Add a map of where the model looked, a PNG in base64; up to {MAX_SALIENCY} images")
+]
+
+_PREDICTED = {"model": PredictionRecord | PredictionList, "description": "One record, or a list for several images"}
+_TABLES: dict[str, Any] = {
+    media_type: {"schema": {"type": "string"}} for media_type in MEDIA_TYPES if media_type != JSON
+}
+_FAULTS = (400, 401, 404, 406, 408, 412, 413, 415, 422, 429, 503)
+
+
+@router.post(
+    "/v1/services/{name}/{version}/predict",
+    summary="Classify one image or several",
+    openapi_extra=IMAGE_BODY,
+    responses={200: {**_PREDICTED, "content": _TABLES}, **responses(*_FAULTS)},
+    response_model=None,
+)
+async def predict(
+    request: Request,
+    name: Name,
+    version: Version,
+    frame_px: FramePx = None,
+    object_id: ObjectId = None,
+    embedding: Embedding = False,
+    saliency: Saliency = False,
+) -> Response:
+    """Classify the images of a body: a raw image, a multipart upload of one or many, or JSON.
+
+    One image gives its record; several give {"predictions": [...]}, where a faulty one has `error`.
+    Accept chooses JSON, CSV or Parquet. The ETag depends on image bytes, model and options alone; a POST with
+    a matching If-None-Match is answered 412 without scoring. The map of `saliency` shows where hiding a part of the
+    cutout lowers the answer (occlusion); to be laid over the cutout.
+    """
+    state = state_of(request)
+    await state.admit(request, READER)
+    service = await state.resolve(name, version)
+    media_type = choose_media_type(request.headers.get("accept"))
+    async with state.bodies.hold(request) as body:
+        inputs = await state.inputs(body, request.headers.get("content-type", ""), object_id)
+        options = {"frame_px": frame_px, "embedding": embedding, "saliency": saliency}
+        headers = cache_headers(service.model, inputs, media_type, options)
+        raise_if_known(request.headers.get("if-none-match"), headers)
+        if saliency and len(inputs.images) > MAX_SALIENCY:
+            raise too_many(MAX_SALIENCY)
+        predictions = await state.scoring.score(service, inputs.images, frame_px)
+        if media_type != JSON:
+            scorer = await state.pool.run(state.models.get, service.model)
+            columns = prediction_columns(scorer.signature)
+            rows = [prediction.as_row() for prediction in predictions]
+            return await state.pool.run(table_response, rows, columns, media_type, headers)
+        if not inputs.many:
+            raise_fault(predictions[0])
+        records = [record_of(prediction, embedding=embedding) for prediction in predictions]
+        if saliency:
+            scorer = await state.pool.run(state.models.get, service.model)
+            for image, record in zip(inputs.images, records, strict=True):
+                if "error" not in record:
+                    record["saliency"] = await state.run_on(image.data, saliency_png, scorer, image.data, frame_px)
+    if not inputs.many:
+        return Response(json_bytes(records[0]), media_type=JSON, headers=headers)
+    written = await run_in_threadpool(json_bytes, {"predictions": records})
+    return Response(written, media_type=JSON, headers=headers)
+
+
+@router.post(
+    "/v1/services/{name}/{version}/explain",
+    summary="Explain the answer for one image",
+    openapi_extra=IMAGE_BODY,
+    responses={200: {"model": Explanation}, **responses(400, 401, 404, 408, 413, 415, 422, 429, 503)},
+    response_model=None,
+)
+async def explain_one(
+    request: Request, name: Name, version: Version, frame_px: FramePx = None, object_id: ObjectId = None
+) -> Response:
+    """Show the cutout as the model sees it, where it looked (occlusion), and its answers to the eight views."""
+    state = state_of(request)
+    await state.admit(request, READER)
+    service = await state.resolve(name, version)
+    async with state.bodies.hold(request) as body:
+        image = only_image(await state.inputs(body, request.headers.get("content-type", ""), object_id))
+        return JSONResponse(
+            await state.run_on(
+                image.data, lambda: explain(state.models.get(service.model), image.data, image.object_id, frame_px)
+            )
+        )
+
+
+@router.post(
+    "/v1/services/{name}/{version}/similar",
+    summary="Find similar galaxies",
+    openapi_extra=IMAGE_BODY,
+    responses={200: {"model": NeighbourList}, **responses(400, 401, 404, 408, 413, 415, 422, 429, 503)},
+    response_model=None,
+)
+async def similar(
+    request: Request,
+    name: Name,
+    version: Version,
+    frame_px: FramePx = None,
+    count: Annotated[int, Query(ge=1, le=100, description="Neighbours to give")] = 8,
+) -> Response:
+    """Give the stored galaxies that the model sees as most similar, nearest first."""
+    state = state_of(request)
+    await state.admit(request, READER)
+    service = await state.resolve(name, version)
+    async with state.bodies.hold(request) as body:
+        image = only_image(await state.inputs(body, request.headers.get("content-type", ""), None))
+        labels = await run_in_threadpool(state.examples.labels)
+        found = await state.run_on(
+            image.data, lambda: state.similar.find(state.models.get(service.model), image.data, frame_px, count, labels)
+        )
+    return JSONResponse(neighbours(found, labels))
+
+
+def neighbours(found: Found, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the body of an answer with similar galaxies."""
+
+    def shown(one: Neighbour) -> dict[str, Any]:
+        label = labels.get(one.object_id)
+        words = label_words(label) if label else None
+        return {**vars(one), "label": label, "text": words, "image": f"v1/images/{one.object_id}"}
+
+    return {
+        "similar": [shown(one) for one in found.nearest],
+        "contrast": [
+            {"predicted_class": leaf, "nearest": [shown(one) for one in nearest]}
+            for leaf, nearest in found.by_class.items()
+        ],
+    }
+
+
+def only_image(inputs: Inputs) -> ImageInput:
+    """Give the one image of a request.
+
+    Raises
+    ------
+    RequestError
+        `too_many_images`, if there are several.
+    """
+    if len(inputs.images) != 1:
+        raise RequestError(
+            "too_many_images", "this takes one image", expected="1", got=len(inputs.images), field="body"
+        )
+    return inputs.images[0]

@@ -1,0 +1,237 @@
+"""Routes that list and manage services and models; every change needs a token and is logged in the database."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from galclass.database.model_figures import Accuracy, accuracies, accuracy_of
+from galclass.database.models import ModelInfo
+from galclass.database.references import Reference
+from galclass.database.services import LATEST, ServiceRecord
+from galclass.errors import ModelError, RequestError
+from galclass.morphology import CLASS_NAMES, GROUPS
+from galclass.service.engine.auth import Actor
+from galclass.service.engine.published import refused_as
+from galclass.service.engine.state import ServiceState, state_of
+from galclass.service.http.outputs import MEDIA_TYPES, REVALIDATE, etag_of, matches
+from galclass.service.routes import schemas
+from galclass.service.routes.access import Admin, Publisher, Reader
+from galclass.service.routes.json_body import AliasBody, ServiceBody, described
+from galclass.service.routes.openapi import one_service, responses
+
+log = logging.getLogger("galclass.audit")
+
+router = APIRouter(tags=["services and models"])
+
+Name = Annotated[str, Path(max_length=64)]
+Version = Annotated[str, Path(description='Version such as "1.0", or an alias such as "latest"', max_length=64)]
+
+
+@router.get("/v1/services", summary="List services", responses=responses(401, 429, 503))
+def list_services(
+    request: Request, _: Reader, name: Annotated[str | None, Query(max_length=64)] = None
+) -> schemas.ServiceList:
+    """Give every version of every service, or of one."""
+    state = state_of(request)
+    return schemas.ServiceList(services=[service_record(state, record) for record in state.services.list(name)])
+
+
+@router.post(
+    "/v1/services",
+    summary="Publish",
+    status_code=201,
+    openapi_extra=described(schemas.ServiceBody),
+    responses=responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507),
+)
+def publish(request: Request, actor: Publisher, body: ServiceBody) -> schemas.ServiceRecord:
+    """Publish a model under a new version and move `latest` to it; the same again changes nothing.
+
+    The model is tried first, as when it is registered.
+    """
+    state = state_of(request)
+    state.jobs.quotas.check_disk()
+    with refused_as("unknown_model", "model"):
+        model = state.registry.resolve(body.model)
+        _check_sound(state, model)
+    with refused_as("conflict", "version"):
+        record = state.services.publish(
+            body.name, body.version, model.name, model.version, body.description, by=actor.name
+        )
+    return service_record(state, _changed(state, actor, "publish", record))
+
+
+@router.get("/v1/services/{name}/log", summary="Show the log of a service", responses=responses(401, 422, 429, 503))
+def service_log(request: Request, _: Reader, name: Name) -> schemas.ServiceLog:
+    """Give every publish, alias move and delete of a service, oldest first."""
+    events = state_of(request).services.log(name)
+    return schemas.ServiceLog(events=[schemas.ServiceEventRecord(**vars(event)) for event in events])
+
+
+@router.get("/v1/services/{name}/{version}", summary="Show a service", responses=responses(401, 404, 422, 429, 503))
+def show_service(request: Request, _: Reader, name: Name, version: Version) -> schemas.ServiceRecord:
+    """Give one version, or the one an alias stands for."""
+    state = state_of(request)
+    return service_record(state, state.published.look_up(name, version).record)
+
+
+@router.delete(
+    "/v1/services/{name}/{version}",
+    summary="Delete a version",
+    responses=responses(401, 403, 404, 409, 422, 429, 503),
+)
+def delete_service(request: Request, actor: Admin, name: Name, version: Version) -> schemas.ServiceRecord:
+    """Delete a version that no alias stands for, or the last one of a service."""
+    state = state_of(request)
+    shown = service_record(state, state.published.look_up(name, version).record)
+    with refused_as("conflict", "version"):
+        _changed(state, actor, "delete", state.services.delete(name, version, by=actor.name))
+    return shown
+
+
+@router.put(
+    "/v1/services/{name}/aliases/{alias}",
+    summary="Move an alias",
+    openapi_extra=described(schemas.AliasBody),
+    responses=responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507),
+)
+def move_alias(
+    request: Request,
+    actor: Publisher,
+    name: Name,
+    alias: Annotated[str, Path(pattern=schemas.NAME)],
+    body: AliasBody,
+) -> schemas.ServiceRecord:
+    """Let an alias stand for another version, from the next request on."""
+    state = state_of(request)
+    state.jobs.quotas.check_disk()
+    state.published.look_up(name, body.version)
+    with refused_as("conflict", "alias"):
+        record = state.services.alias(name, alias, body.version, by=actor.name)
+    return service_record(state, _changed(state, actor, "alias", record))
+
+
+@router.post(
+    "/v1/services/{name}/rollback", summary="Roll back", responses=responses(401, 403, 404, 409, 422, 429, 503)
+)
+def rollback(
+    request: Request,
+    actor: Publisher,
+    name: Name,
+    alias: Annotated[str, Query(pattern=schemas.NAME)] = LATEST,
+) -> schemas.ServiceRecord:
+    """Let an alias stand for the version it stood for before."""
+    state = state_of(request)
+    state.published.look_up(name, alias)
+    with refused_as("conflict", "alias"):
+        record = state.services.rollback(name, alias, by=actor.name)
+    return service_record(state, _changed(state, actor, "rollback", record))
+
+
+@router.get(
+    "/v1/services/{name}/{version}/capabilities",
+    summary="What a service takes and gives",
+    responses=responses(401, 404, 422, 429, 503),
+)
+def capabilities(request: Request, _: Reader, name: Name, version: Version) -> schemas.Capabilities:
+    """Give inputs, outputs, classes, limits and the model's signature."""
+    state = state_of(request)
+    service = state.published.look_up(name, version)
+    signature = state.models.get(service.model).signature
+    settings = state.config.serve
+    return schemas.Capabilities(
+        service=service_record(state, service.record),
+        inputs=["image/*", "application/octet-stream", "multipart/form-data", "application/json"],
+        outputs=list(MEDIA_TYPES),
+        classes=dict(CLASS_NAMES),
+        groups={group: list(leaves) for group, leaves in GROUPS.items()},
+        max_body_bytes=settings.max_body_bytes,
+        max_images=settings.max_images,
+        signature=signature.to_dict(),
+    )
+
+
+@router.get(
+    "/v1/services/{name}/{version}/openapi.json",
+    summary="OpenAPI document of one service",
+    responses=responses(401, 404, 422, 429, 503),
+)
+def service_openapi(request: Request, _: Reader, name: Name, version: Version) -> dict[str, Any]:
+    """Give the part of the API that this service answers, with its name and version filled in."""
+    state = state_of(request)
+    record = state.published.look_up(name, version).record
+    return one_service(request.app.openapi(), record.name, record.version, record.description)
+
+
+@router.get("/v1/models", summary="List models", responses=responses(401, 429, 503))
+def list_models(request: Request, _: Reader) -> schemas.ModelList:
+    """Give every version of every model."""
+    state = state_of(request)
+    measured = accuracies(state.database)
+    infos = state.registry.list()
+    return schemas.ModelList(
+        models=[schemas.ModelSummary(**_summary(info, measured.get((info.name, info.version)))) for info in infos]
+    )
+
+
+@router.get(
+    "/v1/models/{name}/{version}",
+    summary="Show a model",
+    response_model=schemas.ModelDetail,
+    responses={304: {"description": "The answer is the one you have"}, **responses(401, 404, 422, 429, 503)},
+)
+def show_model(request: Request, _: Reader, name: Name, version: Version) -> Response:
+    """Give metrics, model card, signature and alias history of a version or alias."""
+    state = state_of(request)
+    with refused_as("unknown_model", "version"):
+        record = state.registry.get(f"{name}@{version}")
+    moves = [vars(move) for move in state.registry.log(name)]
+    detail = schemas.ModelDetail(
+        **_summary(record, accuracy_of(record.metrics)),
+        metrics=dict(record.metrics),
+        card=record.card,
+        signature=record.signature.to_dict() if record.signature else {},
+        alias_log=[schemas.AliasMoveRecord(**{key: move[key] for key in move if key != "name"}) for move in moves],
+    )
+    text = detail.model_dump_json()
+    etag = etag_of(text)
+    headers = {"ETag": etag, "Cache-Control": REVALIDATE, "Vary": "Authorization"}
+    if matches(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers=headers)
+    return Response(text, media_type="application/json", headers=headers)
+
+
+def _check_sound(state: ServiceState, model: ModelInfo) -> None:
+    """Try a model in a process of limited time and memory: a row inserted with SQL was never tried."""
+    try:
+        state.registry.verify(Reference(model.name, version=model.version))
+    except ModelError as error:
+        raise RequestError("unsound_model", f"the model is refused: {error.what}", field="model") from error
+
+
+def service_record(state: ServiceState, record: ServiceRecord) -> schemas.ServiceRecord:
+    """Give a service as the API shows it."""
+    model = state.published.look_up(record.name, record.version).model
+    return schemas.ServiceRecord(
+        name=record.name,
+        version=record.version,
+        description=record.description,
+        model=schemas.ModelRef(name=model.name, version=model.version, sha256=model.sha256),
+        aliases=list(record.aliases),
+        created_at=record.created_at,
+        created_by=record.created_by,
+    )
+
+
+def _summary(info: ModelInfo, measured: Accuracy | None) -> dict[str, Any]:
+    names = ("name", "version", "sha256", "created_at", "created_by")
+    accuracy = schemas.MeasuredAccuracy(**vars(measured)) if measured else None
+    return {**{name: getattr(info, name) for name in names}, "aliases": list(info.aliases), "accuracy": accuracy}
+
+
+def _changed(state: ServiceState, actor: Actor, action: str, record: ServiceRecord) -> ServiceRecord:
+    state.published.forget()
+    log.info(action, extra={"actor": actor.name, "subject": f"{record.name}@{record.version}"})
+    return record

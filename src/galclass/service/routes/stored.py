@@ -1,0 +1,70 @@
+"""Routes that explain stored objects: by a registered model, at the frame the object was stored with."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from galclass.database.references import PRODUCTION
+from galclass.database.stored import ImageBytes, image_bytes
+from galclass.errors import RequestError
+from galclass.scoring import Scorer
+from galclass.scoring.explain import explain
+from galclass.service.engine.published import refused_as
+from galclass.service.engine.state import ServiceState, state_of
+from galclass.service.routes import schemas
+from galclass.service.routes.access import Reader
+from galclass.service.routes.openapi import responses
+from galclass.service.routes.predict import neighbours
+
+router = APIRouter(tags=["catalog"])
+
+ObjectId = Annotated[str, Path(min_length=1, max_length=200)]
+Model = Annotated[str, Query(pattern=schemas.REFERENCE, description="NAME, NAME@VERSION or NAME@ALIAS")]
+_DEFAULT = f"galaxy@{PRODUCTION}"
+
+
+@router.get(
+    "/v1/images/{object_id}/explain",
+    summary="Explain the answer for a stored image",
+    response_model=schemas.Explanation,
+    responses=responses(401, 404, 422, 429, 503),
+)
+async def explain_stored(request: Request, _: Reader, object_id: ObjectId, model: Model = _DEFAULT) -> JSONResponse:
+    """Show what a registered model sees in a stored image, as the service's `explain` does for an upload."""
+    state = state_of(request)
+    image, scorer = await _loaded(state, object_id, model)
+    return JSONResponse(await state.run_on(image.data, explain, scorer, image.data, object_id, image.frame_px))
+
+
+@router.get(
+    "/v1/images/{object_id}/similar",
+    summary="Find galaxies similar to a stored image",
+    response_model=schemas.NeighbourList,
+    responses=responses(401, 404, 422, 429, 503),
+)
+async def similar_to_stored(
+    request: Request,
+    _: Reader,
+    object_id: ObjectId,
+    model: Model = _DEFAULT,
+    count: Annotated[int, Query(ge=1, le=100)] = 8,
+) -> JSONResponse:
+    """Return the stored galaxies that a registered model sees as most similar to a stored one, nearest first."""
+    state = state_of(request)
+    image, scorer = await _loaded(state, object_id, model)
+    labels = await run_in_threadpool(state.examples.labels)
+    found = await state.run_on(image.data, state.similar.find, scorer, image.data, image.frame_px, count, labels)
+    return JSONResponse(neighbours(found, labels))
+
+
+async def _loaded(state: ServiceState, object_id: str, model: str) -> tuple[ImageBytes, Scorer]:
+    image = await run_in_threadpool(image_bytes, state.database, object_id)
+    if image is None:
+        raise RequestError("unknown_object", "no image is stored for this object", field="object_id")
+    with refused_as("unknown_model", "model"):
+        info = await run_in_threadpool(state.registry.resolve, model)
+    return image, await state.pool.run(state.models.get, info.model)

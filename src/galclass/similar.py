@@ -1,0 +1,88 @@
+"""The prepared galaxies most similar to an image: exact, offline, by the cosine of the embeddings.
+
+The embeddings of a prepared folder are computed once per model and kept beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galclass.cutouts.headers import MAX_BYTES
+from galclass.errors import ModelError
+from galclass.image_files import ImageFile, read_image
+from galclass.prepare.store import Store
+from galclass.scoring.embeddings import directions
+from galclass.scoring.scorer import Scorer
+
+_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A prepared galaxy and how similar it is: the cosine of the embeddings, in [-1, 1]."""
+
+    object_id: str
+    asset_id: str
+    label: str
+    split: str
+    similarity: float
+
+
+def find_similar(
+    image: Path, scorer: Scorer, prepared: Path, *, count: int = 8, frame_px: int | None = None
+) -> list[Neighbour]:
+    """Give the prepared galaxies most similar to an image, nearest first; the image itself is left out.
+
+    Raises
+    ------
+    ModelError
+        If the image is faulty or the folder was prepared for another cutout.
+    StoreError
+        If the folder is not whole.
+    """
+    store = Store.open(prepared)
+    if store.parameters != scorer.parameters:
+        raise ModelError("the folder was prepared for another model", where=str(prepared), expected=scorer.parameters)
+    data = _read(image)
+    (answer,) = scorer.score([data], frame_px=frame_px)
+    if answer.embedding is None:
+        raise ModelError("it is no image to compare with", where=str(image), got=answer.error)
+    cosines = directions(embeddings(store, scorer, prepared)) @ directions(answer.embedding[np.newaxis])[0]
+    own = hashlib.sha256(data).hexdigest()
+    others = np.array([sha256 != own for sha256 in store.index["sha256"].to_pylist()], dtype=bool)
+    ranked = np.argsort(-cosines, kind="stable")
+    nearest = ranked[others[ranked]][:count]
+    rows = store.index.select(["object_id", "asset_id", "label", "split"]).take(nearest).to_pylist()
+    return [
+        Neighbour(**{name: str(value) for name, value in row.items()}, similarity=float(cosine))
+        for row, cosine in zip(rows, cosines[nearest], strict=True)
+    ]
+
+
+def embeddings(store: Store, scorer: Scorer, prepared: Path) -> NDArray[np.float32]:
+    """Give the embeddings of all prepared objects, (n, d), from the file beside them or computed and kept."""
+    path = prepared / f"embeddings-{scorer.sha256[:16]}.npy"
+    newest = (prepared / "prepared.json").stat().st_mtime
+    if path.is_file() and path.stat().st_mtime > newest:
+        kept: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        return kept
+    starts = range(0, len(store), _ROWS)
+    parts = [scorer.score_cutouts(store.central(slice(at, at + _ROWS))).embedding for at in starts]
+    made = np.concatenate(parts)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npy")
+    np.save(temporary, made, allow_pickle=False)
+    os.replace(temporary, path)
+    return made
+
+
+def _read(image: Path) -> bytes:
+    try:
+        return read_image(ImageFile("", str(image)), MAX_BYTES)
+    except OSError as error:
+        raise ModelError("it cannot be read", where=str(image), got=error.strerror) from error
