@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from galclass.config import Config, load_config
 from galclass.evaluate.labellings import FOUR, THIRTEEN
 from galclass.evaluate.metrics import classification
-from galclass.evaluate.reliability import artifacts_found, calibration
+from galclass.evaluate.reliability_checks import artifacts_found, calibration
 from galclass.evaluate.tables import Evaluated, as_surveys_label
 from galclass.evaluate.votes import SMOOTH, classes_from_votes
 from galclass.morphology import CLASSES, leaves_of

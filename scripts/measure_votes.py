@@ -27,7 +27,7 @@ from galclass.cutouts import CutoutParameters
 from galclass.cutouts.extract import cutout
 from galclass.evaluate.labellings import FOUR, THIRTEEN
 from galclass.evaluate.metrics import classification, natural_accuracy
-from galclass.evaluate.reliability import artifacts_found
+from galclass.evaluate.reliability_checks import artifacts_found
 from galclass.evaluate.unselected import COLUMNS, clean_stratum, draw_weights, measure_unselected
 from galclass.evaluate.vote_likelihood import vote_likelihoods
 from galclass.morphology import CLASSES, COARSE_LABELS, GROUPS, QUESTIONS, gz2_class_from_fractions, parse_gz2_class

@@ -163,3 +163,18 @@ def test_importing_a_part_does_not_load_heavy_libraries(module: str, heavy: list
     code = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_module_hides_a_name_that_its_package_hands_on() -> None:
+    """A submodule imported later would take the place of a function of the same name."""
+    for package, path in MODULES.items():
+        if path.name == "__init__.py" and path.parent != SOURCE:
+            tree = ast.parse(path.read_text())
+            taken = [
+                (node.module, alias.name)
+                for node in tree.body
+                if isinstance(node, ast.ImportFrom)
+                for alias in node.names
+            ]
+            hidden = [name for home, name in taken if f"{package}.{name}" in MODULES and home != f"{package}.{name}"]
+            assert hidden == [], package

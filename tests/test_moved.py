@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,13 @@ def test_an_unknown_name_of_an_old_package_is_an_attribute_error() -> None:
         _ = import_module("galclass.preprocess").nothing
     with pytest.raises(AttributeError, match=r"module 'galclass.service' has no attribute 'nothing'"):
         _ = OLD_PACKAGES["galclass.service"].nothing
+
+
+def test_an_empty_folder_left_by_an_update_does_not_hide_an_old_path(tmp_path: Path) -> None:
+    (tmp_path / "preprocess" / "__pycache__").mkdir(parents=True)
+    code = f"import galclass; galclass.__path__.append({str(tmp_path)!r}); from galclass.preprocess import cutout"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_installing_twice_changes_nothing() -> None:

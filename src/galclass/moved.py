@@ -1,7 +1,7 @@
 """Old import paths: each still works for one release, with a DeprecationWarning that names the new one.
 
 Pickles, user scripts and the PL/Python functions that an earlier version installed in a database name modules by
-their path. `install` puts a finder behind Python's own, so it is asked only for names that no longer exist.
+their path. `install` puts a finder before Python's own, which would find empty folders that an update leaves behind.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
     | _room("service", "service.server", "app protocol")
     | _room("scoring", "scoring", "backend>plpython")
     | _room("database", "database", "functions>sqlite_functions")
-    | _room("evaluate", "evaluate", "honesty>human_baseline trust>reliability")
+    | _room("evaluate", "evaluate", "honesty>human_baseline trust>reliability_checks")
     | _room("cluster", "cluster", "patience>retry attempts>crash_isolation")
     | {"galclass.uploads": "galclass.client.uploads", "galclass.scoring.similar": "galclass.similar"}
     | {"galclass.train.finish": "galclass.train.calibrated"}
@@ -65,7 +65,7 @@ PACKAGES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 def install() -> None:
     """Let old paths be imported; a second call changes nothing."""
     if not any(isinstance(finder, _OldPaths) for finder in sys.meta_path):
-        sys.meta_path.append(_OldPaths())
+        sys.meta_path.insert(0, _OldPaths())
 
 
 def old_names(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:

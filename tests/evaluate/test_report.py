@@ -10,7 +10,7 @@ import numpy as np
 
 from galclass.evaluate.card import model_card
 from galclass.evaluate.metrics import Classification, Interval
-from galclass.evaluate.reliability import Trust
+from galclass.evaluate.reliability_checks import Trust
 from galclass.evaluate.report import ReportContent, write_report
 from galclass.morphology import CLASSES
 from galclass.scoring import ModelId, Prediction

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from galclass.errors import EvaluationError
-from galclass.evaluate.reliability import measure_trust
+from galclass.evaluate.reliability_checks import measure_trust
 from galclass.evaluate.tables import Evaluated, Sampling, as_surveys_label, measure
 from galclass.evaluate.votes import SMOOTH, vote_errors
 from galclass.morphology import CLASSES, QUESTIONS

@@ -8,7 +8,7 @@ import pytest
 from galclass.errors import EvaluationError
 from galclass.evaluate import classification, coarse_labelling
 from galclass.evaluate.metrics import natural_accuracy
-from galclass.evaluate.reliability import artifacts_found, calibration, coverage
+from galclass.evaluate.reliability_checks import artifacts_found, calibration, coverage
 from galclass.evaluate.tables import Sampling, natural_figures, observed_matrix
 from galclass.morphology import CLASSES
 

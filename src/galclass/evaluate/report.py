@@ -17,7 +17,7 @@ from galclass.evaluate.human_baseline import Honesty
 from galclass.evaluate.labellings import THIRTEEN
 from galclass.evaluate.metrics import Classification, Interval, Reliability
 from galclass.evaluate.plots import confusion_svg, reliability_svg
-from galclass.evaluate.reliability import Trust
+from galclass.evaluate.reliability_checks import Trust
 from galclass.evaluate.votes import VoteErrors
 from galclass.morphology import CLASS_NAMES, leaves_of
 from galclass.scoring import Prediction

@@ -19,7 +19,7 @@ from galclass.evaluate.ceiling import VOTE_COLUMNS
 from galclass.evaluate.human_baseline import Honesty, compare_with_volunteers
 from galclass.evaluate.labellings import THIRTEEN
 from galclass.evaluate.metrics import Classification, Interval, Reliability, reliability
-from galclass.evaluate.reliability import Trust, measure_trust
+from galclass.evaluate.reliability_checks import Trust, measure_trust
 from galclass.evaluate.report import ReportContent, write_report
 from galclass.evaluate.seeds import SeedSpread, seed_models, spread_over_seeds
 from galclass.evaluate.tables import Evaluated, Sampling, measure, natural_figures
