@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,11 @@ import galclass  # noqa: F401  # before a test module imports onnxruntime: it sw
 
 # A shell that starts the tests in the background ignores Ctrl-C for them and their children, which test it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_CACHE = None
+if "GALCLASS_CACHE" not in os.environ:  # what this user's own cache says decides no test
+    _CACHE = tempfile.mkdtemp(prefix="galclass-tests-")
+    os.environ["GALCLASS_CACHE"] = _CACHE
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,6 +31,8 @@ def sample_folder() -> Path:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run when a test was skipped although everything must run (`GALCLASS_REQUIRE_ALL=1`, as in CI)."""
+    if _CACHE is not None:
+        shutil.rmtree(_CACHE, ignore_errors=True)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
     if os.environ.get("GALCLASS_REQUIRE_ALL") == "1" and skipped and session.exitstatus == 0:

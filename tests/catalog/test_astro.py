@@ -174,6 +174,19 @@ def test_campaigns_of_the_hub_side_by_side(tmp_path) -> None:
     assert table["t01_smooth_or_features_a01_smooth_count"].to_pylist() == [9, 1]
 
 
+def test_each_galaxy_of_mixed_campaigns_is_counted_by_its_own_campaign(tmp_path) -> None:
+    first = ["smooth-or-featured-{}_smooth", "smooth-or-featured-{}_featured-or-disk", "smooth-or-featured-{}_artifact"]
+    rows: list[dict[str, object]] = []
+    for name, gz2, dr5 in (("decals", 0, (9, 1, 0)), ("unclean gz2", 3, (0, 0, 0)), ("nobody", 0, (0, 0, 0))):
+        votes = {name.format("gz2"): gz2 for name in first} | {"how-rounded-gz2_round": gz2, "disk-edge-on-gz2_yes": 0}
+        rows.append({"id_str": name} | votes | dict(zip([one.format("dr5") for one in first], dr5, strict=True)))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "c.parquet")
+    report = CatalogReport()
+    assert read_catalog(tmp_path / "c.parquet", report=report)["label"].to_pylist() == ["smooth", None, None]
+    assert report.stopped == {"t01_smooth_or_features": 1, "t07_rounded": 1}
+    assert report.notes["no_clean_class"] == 1
+
+
 @pytest.mark.parametrize("form", ["tabledata", "binary2"])
 def test_texts_of_a_votable_that_are_missing_are_none(form, tmp_path) -> None:
     table = Table(

@@ -229,3 +229,14 @@ def test_vote_columns_are_float32_and_nan_free(tmp_path) -> None:
     table = read_catalog(path)
     assert table["t02_edgeon_a04_yes_fraction"].type == pa.float32()
     assert not np.isnan(table["t02_edgeon_a04_yes_fraction"].to_numpy()).any()
+
+
+def test_a_row_with_a_bad_position_does_not_take_its_twin_along(tmp_path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text("objid,label,ra,dec\n1,Er,900,1\n1,Er,10,1\n2,Er,1,1\n3,Er,1,1\n")
+    report = CatalogReport()
+    table = read_catalog(path, report=report)
+    assert table.select(["object_id", "ra"]).to_pylist() == [
+        {"object_id": "1", "ra": 10.0}, {"object_id": "2", "ra": 1.0}, {"object_id": "3", "ra": 1.0}
+    ]  # fmt: skip
+    assert [(fault.code, fault.row) for fault in report.rejects] == [("bad_position", 1)]

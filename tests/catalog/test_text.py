@@ -45,6 +45,8 @@ def write(folder: Path, data: str | bytes, name: str = "c.csv") -> Path:
         ("c.csv", "objid,label\r007,Er\r1234e507,Sb\r"),
         ("c.csv", "objid,label\n007,Er\nobjid,label\n1234e507,Sb\n"),
         ("c.csv", '"objid","label"\n"007","Er"\n"1234e507","Sb"\n'),
+        ("c.csv", "objid,label\n007,Er\n   \n\t\n1234e507,Sb\n \n"),
+        ("c.tsv", "objid\tlabel\n007\tEr\n   \n1234e507\tSb\n"),
         ("c.csv", " objid , label \n 007 , Er \n 1234e507 , Sb \n"),
     ],
 )
@@ -88,6 +90,17 @@ def test_a_byte_order_mark_says_the_encoding(encoding, tmp_path) -> None:
         (b"PK\3\4" + bytes(40), "a zip archive or a spreadsheet"),
         (b"<!DOCTYPE html><p>gone", "a web page"),
         (b"PAR1" + bytes(40), "a Parquet file"),
+        (b"PAR1\x15\x04\x15\x0a", "a Parquet file"),
+        (b"ARROW1\0\0", "an Arrow file"),
+        (b"SIMPLE  =                    T / FITS", "a FITS file"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        (b"SQLite format 3\0", "an SQLite database"),
+        (b"BZh91AY&SY", "a packed file"),
+        (b"%PDF-1.7\n", "a PDF file"),
+        (b"\xd0\xcf\x11\xe0", "a spreadsheet"),
+        (b"\xef\xbb\xbf<html>", "a web page"),
+        (b' [\n {"objid": 1}]', "this is JSON"),
+        (b"\x1f\x8b\x08" + bytes(7) + b"\xff" * 9, "cannot be unpacked"),
         (b'{"objid": 1}\n', "this is JSON"),
         (b"objid,label,label\n1,Er,Er\n", "columns come twice: label"),
         (b"objid;label,a\n1;Er,a\n", None),
@@ -106,6 +119,15 @@ def test_what_is_wrong_is_named_with_its_line(data, words, tmp_path) -> None:
     assert str(path) in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "name", ["par1", "PAR1_flux", "arrow1", "FEA1", "SIMPLE  =", "{a}", "<html", "BZh9", "[OIII]", "<?xmlid", "%PDF-"]
+)
+def test_a_column_may_be_called_as_another_kind_of_file_begins(name, tmp_path) -> None:
+    table = read_catalog(write(tmp_path, f"{name},objid,label\n5,007,Er\n6,8,Sb\n"))
+    assert table[name].to_pylist() == [5, 6]
+    assert table["object_id"].to_pylist() == ["007", "8"]
+
+
 def test_comments_and_repeated_headers_among_the_rows_are_counted(tmp_path) -> None:
     report = CatalogReport()
     text = "objid,label\n1,Er\n# a, b\n#Table2\nobjid,label\n2,Er\n"
@@ -119,6 +141,12 @@ def test_a_line_break_in_quotes_is_part_of_its_cell(tmp_path) -> None:
     table = read_catalog(write(tmp_path, 'objid,label,"a\nremark"\n' + remarks))
     assert table.num_rows == 50_000
     assert table["a\nremark"][49_999].as_py() == "one\n#two 49999"
+
+
+@pytest.mark.parametrize("between", ["\n", "  \n", "# a note\n", "\n# a note\n \n"])
+def test_quotes_in_the_middle_of_a_cell_are_kept_whatever_stands_between_rows(between, tmp_path) -> None:
+    text = f'objid,label,size\n1,Er,5" wide\n{between}2,Er,"a"b\n{between}3,Er,"c\n\n#d"\n'
+    assert read_catalog(write(tmp_path, text))["size"].to_pylist() == ['5" wide', "ab", "c\n\n#d"]
 
 
 def test_quotes_in_the_middle_of_a_cell_are_kept(tmp_path) -> None:

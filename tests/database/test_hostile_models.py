@@ -16,7 +16,7 @@ from galclass.database import Database, Images, NewImage, Registry, Services, op
 from galclass.database.doctor import examine
 from galclass.database.procedure import check_server, install_procedure
 from galclass.database.publish import publish
-from galclass.database.schema import model_aliases, models
+from galclass.database.schema import model_alias_log, model_aliases, models
 from galclass.database.sqlite_functions import SqlScoring
 from galclass.database.types import now
 from galclass.errors import ModelError
@@ -65,6 +65,34 @@ def test_what_was_inserted_past_register_is_tried_before_it_is_published(filled:
         Registry(filled).alias("rude", "candidate", 1)
     assert Services(filled).list("rude") == []
     assert Registry(filled).points_at("rude", "candidate") is None
+
+
+def test_no_alias_goes_back_to_a_model_that_is_older_than_the_checks(filled: Database) -> None:
+    insert_past_register(filled, "rude", model(scaled("probabilities", 900)))
+    services, registry = Services(filled), Registry(filled)
+    services.publish("rude", "1.0", "rude", 1)
+    with filled.write() as connection:  # as it was moved when nothing was checked
+        connection.execute(
+            model_alias_log.insert().values(name="rude", alias="production", new_version=1, set_at=now(), set_by="x")
+        )
+    registry.register(tiny_model(), name="rude")
+    services.publish("rude", "1.1", "rude", 2)
+    for move in (
+        lambda: registry.rollback("rude"),
+        lambda: services.rollback("rude"),
+        lambda: services.alias("rude", "latest", "1.0"),
+        lambda: services.alias("rude", "stable", "1.0"),
+    ):
+        with pytest.raises(ModelError, match="no probabilities"):
+            move()
+    assert registry.points_at("rude", "production") == 2
+    assert services.get("rude").version == "1.1"
+
+
+def test_a_model_that_was_never_tried_is_tried_when_it_is_opened(filled: Database) -> None:
+    insert_past_register(filled, "rude", model(scaled("probabilities", 900)))
+    with pytest.raises(ModelError, match="rude@1: it gives values that are not finite or no probabilities"):
+        Registry(filled).get("rude").scorer()
 
 
 def test_a_signature_row_nested_too_deeply_is_an_error(database: Database) -> None:

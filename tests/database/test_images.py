@@ -1,22 +1,31 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
+from threading import Barrier
+from typing import TypeVar
 
 import numpy as np
 import pytest
 from sqlalchemy import select
 
 from galclass.cutouts import LOCAL
-from galclass.database import Database, Images, NewImage
+from galclass.database import Database, Images, NewImage, open_database
 from galclass.database import content as content_module
 from galclass.database.bulk import add_images
 from galclass.database.content import NO_CUTOUT
+from galclass.database.images import AddSummary
+from galclass.database.labels import NewLabel, add_labels, count_labels
 from galclass.database.positions import read_objects
 from galclass.database.schema import images as images_table
 from galclass.database.sky import separation_arcsec
 from galclass.database.types import now
 from galclass.errors import DatabaseError
+
+Result = TypeVar("Result")
 
 
 def test_images_are_added_once(database: Database, galaxies: dict[str, bytes]) -> None:
@@ -179,3 +188,53 @@ def test_stored_images_are_decoded_within_the_limits_of_the_call(
     add_images(database, [tmp_path / "other.jpg"], {})
     with database.read() as connection:
         assert {len(value) for value in connection.scalars(query)} == {64}
+
+
+def at_once(url: str, work: Callable[[Database, int], Result]) -> list[Result]:
+    """Run a function in four connections that begin together."""
+    barrier = Barrier(4)
+
+    def one(number: int) -> Result:
+        with open_database(url) as database:
+            barrier.wait(60)
+            return work(database, number)
+
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(one, range(4)))
+
+
+def shuffled(seed: int) -> list[str]:
+    return Random(seed).sample([f"{number:03}" for number in range(200)], 200)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("kind", ["one image of each id", "one id of each image", "another image of each id"])
+def test_those_who_add_the_same_at_once_count_each_image_once(
+    database: Database, url: str, kind: str, keep: bool
+) -> None:
+    def add(own: Database, number: int) -> AddSummary:
+        prefix = f"{number}-" if kind == "one id of each image" else ""
+        ending = str(number) if kind == "another image of each id" else ""
+        new = [NewImage(f"{prefix}{key}", f"{key}{ending}".encode()) for key in shuffled(number)]
+        return Images(own).add(new, keep_duplicates=keep)
+
+    done = at_once(url, add)
+    left = {"one image of each id": (600, 0), "one id of each image": (0, 600), "another image of each id": (0, 600)}
+    added, there, rejects = 200, *left[kind]
+    if kind == "one id of each image" and keep:
+        added, rejects = 800, 0
+    assert sum(one.added for one in done) == Images(database).count() == added
+    assert (sum(one.already_there for one in done), sum(len(one.rejects) for one in done)) == (there, rejects)
+
+
+def test_those_who_write_the_same_positions_and_labels_at_once_do_not_wait_for_each_other(
+    database: Database, url: str
+) -> None:
+    Images(database).add([NewImage(key, key.encode()) for key in shuffled(0)])
+
+    def write(own: Database, number: int) -> int:
+        Images(own).place([(key, 10.0, 20.0) for key in shuffled(number)])
+        return add_labels(own, [NewLabel(key, "Er", "c.csv") for key in shuffled(number)])
+
+    assert at_once(url, write) == [200] * 4
+    assert count_labels(database) == 200

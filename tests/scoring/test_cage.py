@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +16,11 @@ from tiny_model import SIZE_PX, signed, tiny_graph, tiny_model, tiny_signature
 
 from galclass.errors import ModelError
 from galclass.morphology import QUESTIONS
-from galclass.scoring import Scorer, check_probe
+from galclass.scoring import Scorer, cage, check_probe
 from galclass.scoring.cage import try_model
 from galclass.scoring.limits import MEMORY_VARIABLE, SECONDS_VARIABLE
 from galclass.scoring.trial import try_outputs
+from galclass.scoring.verdicts import FOLDER_VARIABLE, Verdict, keep, recall, verdict_path
 from galclass.scoring.watchdog import Watchdog
 
 
@@ -82,6 +87,77 @@ def test_an_honest_model_passes_with_and_without_a_probe() -> None:
 def test_the_process_tells_what_is_wrong() -> None:
     with pytest.raises(ModelError, match=r"galaxy@2: it gives values that are not finite or no probabilities"):
         try_model(model(scaled("probabilities", 900)), where="galaxy@2")
+
+
+class _Trials:
+    """Counts the processes that are started, and starts them or fails."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.count = 0
+        monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
+        monkeypatch.setattr(cage, "_tried", OrderedDict())
+        self._run = subprocess.run
+        monkeypatch.setattr(cage.subprocess, "run", self.run)
+
+    def run(self, *arguments: Any, **options: Any) -> Any:
+        self.count += 1
+        return self._run(*arguments, **options)
+
+
+@pytest.fixture
+def trials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> _Trials:
+    return _Trials(monkeypatch, tmp_path / "cache")
+
+
+def test_a_machine_tries_a_sound_model_once(trials: _Trials) -> None:
+    for _ in range(2):
+        assert try_model(tiny_model()).difference == pytest.approx(0, abs=1e-6)
+        cage._tried.clear()  # as in another process
+    assert trials.count == 1
+
+
+@pytest.mark.parametrize("spoil", ["others may write", "a link", "no JSON", "nested", "of another model", "a text"])
+def test_a_verdict_that_cannot_be_trusted_counts_for_nothing(
+    spoil: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    facts = {"sha256": "0f", "seconds": 30.0}
+    keep(facts, Verdict(0.25))
+    assert recall(facts) == Verdict(0.25)
+    assert recall({**facts, "seconds": 29.0}) is None
+    path = verdict_path(facts)
+    if spoil == "others may write":
+        path.parent.chmod(0o777)
+    elif spoil == "a link":
+        path.rename(tmp_path / "elsewhere.json")
+        path.symlink_to(tmp_path / "elsewhere.json")
+    else:
+        written = path.read_text()
+        texts = {"no JSON": "{", "nested": "[" * 4000, "of another model": written.replace("0f", "1f")}
+        path.write_text(texts.get(spoil, written.replace("0.25", '"much"')))
+    assert recall(facts) is None
+
+
+def test_without_a_folder_for_verdicts_models_are_tried_all_the_same(
+    trials: _Trials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "file"))
+    assert try_model(tiny_model()).difference == pytest.approx(0, abs=1e-6)
+    assert trials.count == 1
+
+
+def test_a_refusal_holds_for_a_while_under_the_name_that_is_asked_for(
+    trials: _Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(cage, "monotonic", lambda: clock[0])
+    loud = model(scaled("probabilities", 900))
+    for name, seconds, count in (("galaxy@1", 0, 1), ("galaxy@2", 590, 1), ("galaxy@3", 20, 2)):
+        clock[0] += seconds
+        with pytest.raises(ModelError, match=f"{name}: it gives values"):
+            try_model(loud, where=name)
+        assert trials.count == count
 
 
 def test_a_tampered_probe_is_found_in_the_process() -> None:

@@ -66,17 +66,36 @@ def test_a_wrong_publication_names_the_field(client: TestClient, tokens, change,
     assert (answer.status_code, answer.json()["error"]["field"]) == (status, field)
 
 
-def test_a_model_that_was_never_tried_is_tried_when_it_is_published(client: TestClient, database, tokens) -> None:
+@pytest.fixture
+def rude(database) -> None:
+    """A model inserted past the checks, rude@1, whose probabilities are of up to 900."""
     value = model(scaled("probabilities", 900))
     row = {"value": value, "sha256": hashlib.sha256(value).hexdigest(), "metrics": {}, "card": "", "created_by": "x"}
     with database.write() as connection:
         row["signature"] = tiny_signature().to_dict()
         connection.execute(models.insert().values(name="rude", version=1, created_at=now(), **row))
+
+
+def test_a_model_that_was_never_tried_is_tried_when_it_is_published(client: TestClient, rude, tokens) -> None:
     answer = client.post("/v1/services", json={**NEW, "model": "rude@1"}, headers=tokens["publisher"])
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["field"]) == (422, "unsound_model", "model")
-    assert "no probabilities" in error["message"]
-    assert [one["version"] for one in client.get("/v1/services").json()["services"]] == ["1.0"]
+
+
+def test_a_model_that_was_never_tried_is_not_made_live(client: TestClient, rude, database, tokens, galaxy) -> None:
+    Services(database).publish("galaxy-class", "0.9", "rude", 1, aliases=("old",))
+    Services(database).publish("galaxy-class", "1.1", "rude", 1)  # as it was done before the checks: latest moves
+    Services(database).publish("galaxy-class", "1.2", "galaxy", 2)
+    for answer in (
+        client.put("/v1/services/galaxy-class/aliases/new", json={"version": "0.9"}, headers=tokens["publisher"]),
+        client.post("/v1/services/galaxy-class/rollback", headers=tokens["publisher"]),
+    ):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "unsound_model")
+    assert client.get("/v1/services/galaxy-class/latest").json()["version"] == "1.2"
+    headers = {"Content-Type": "image/jpeg"}
+    refused = client.post("/v1/services/galaxy-class/old/predict", content=galaxy, headers=headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model")
+    assert client.post("/v1/services/galaxy-class/latest/predict", content=galaxy, headers=headers).status_code == 200
 
 
 def test_publish_move_and_roll_back_take_effect_at_once_and_are_logged(client: TestClient, tokens, galaxy) -> None:

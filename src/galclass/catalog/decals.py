@@ -96,15 +96,33 @@ def read_gz_hub(columns: Columns, report: CatalogReport) -> Any:
     name = columns.first("gz2_class", "label")
     if name is not None:
         label = as_labels(columns.get(name), name, columns.where)
-    elif gz2 and not decals:
-        label = clean_labels(votes, count, report)
     else:
-        of_decals = _votes(columns, decals, count)
-        label = label_by_votes(of_decals, ("debiased", "fraction", "count"), count, report)
-        if gz2:
-            label = pc.coalesce(label, clean_labels(_votes(columns, gz2, count), count, report))
+        label = _labels_by_campaign(_votes(columns, gz2, count), _votes(columns, decals, count), count, report)
     data = {ROW: columns.get(ROW), "object_id": ids, "asset_id": ids, "label": label}
     return pa.table({**data, **_positions(columns), **votes})
+
+
+def _labels_by_campaign(gz2: Mapping[str, Any], decals: Mapping[str, Any], count: int, report: CatalogReport) -> Any:
+    """Return the label of each galaxy by the rule of the campaign it is in; those in none count as unanswered once."""
+    kinds = [kind for kind, _ in reversed(_KINDS)]
+    in_decals = np.zeros(count, dtype=bool)
+    for stem in QUESTIONS["t01_smooth_or_features"].columns:
+        for name in (f"{stem}_{kind}" for kind in kinds):
+            if name in decals:
+                in_decals |= np.asarray(decals[name], dtype=np.float64) > 0
+    if not gz2:
+        in_decals[:] = True
+    labels: list[str | None] = [None] * count
+    for mask, votes in ((in_decals, decals), (~in_decals, gz2)):
+        places = np.flatnonzero(mask)
+        few = {name: pc.take(column, pa.array(places)) for name, column in votes.items()}
+        if votes is decals:
+            found = label_by_votes(few, kinds, len(places), report, places.tolist())
+        else:
+            found = clean_labels(few, len(places), report, places.tolist())
+        for place, label in zip(places, found.to_pylist(), strict=True):
+            labels[place] = label
+    return pa.array(labels, pa.string())
 
 
 def _campaigns(columns: Columns, suffixes: Sequence[str]) -> list[str]:

@@ -94,8 +94,10 @@ def read_catalog(
     table = check_votes(table, where, findings)
     if not any_label:
         table = check_labels(table, findings)
-    table = check_ids(table, findings)
     table = with_positions(table, where, units, (chosen.ra, chosen.dec), findings)
+    table = check_ids(
+        table, findings
+    )  # last: of two rows of an object one that is faulty otherwise is not the one kept
     findings.settle(dict(zip(table[ROW].to_pylist(), table["label"].to_pylist(), strict=True)))
     if report is None:
         findings.raise_rejects(where)

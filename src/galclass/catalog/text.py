@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
+from galclass.catalog.foreign import kind_of
 from galclass.catalog.header import Layout, decoded, find_layout, split_at_spaces
 from galclass.catalog.identifiers import ID_COLUMNS
 from galclass.errors import CatalogError
@@ -26,6 +28,8 @@ LABEL_COLUMNS = ("label", "class_name", "gz2_class", "gz2class", "class", "morph
 _TEXT_COLUMNS = ID_COLUMNS | set(LABEL_COLUMNS)
 _GZ2_VOTES = re.compile(r"^t\d\d_.*_(count|weight|flag|fraction|debiased)$")  # published with float32's digits
 _VOTES = re.compile(r"_(fraction|debiased|debiased_low|debiased_high)$|^class\d+\.\d+$", re.IGNORECASE)
+_BLANK_LINE = re.compile(rb"(?:^|\n)[ \t\v\f]+\r?(?=\n|\Z)")
+_FULL_LINE = re.compile(rb"[^\r\n]+")
 _BOMS = {
     b"\xff\xfe\0\0": "utf-32",
     b"\0\0\xfe\xff": "utf-32",
@@ -33,19 +37,6 @@ _BOMS = {
     b"\xfe\xff": "utf-16",
     b"\xef\xbb\xbf": "utf-8-sig",
 }
-
-_NO_TEXT = (
-    (b"pk\3\4", "a zip archive or a spreadsheet", "unpack it, or save it as CSV in UTF-8"),
-    (b"par1", "a Parquet file", "name it .parquet"),
-    (b"arrow1", "an Arrow file", "name it .arrow"),
-    (b"simple  =", "a FITS file", "name it .fits"),
-    (b"\x89hdf", "an HDF5 file", "save it as Parquet or CSV"),
-    (b"<!doctype html", "a web page", "look at it in a browser: it may say what went wrong"),
-    (b"<html", "a web page", "look at it in a browser: it may say what went wrong"),
-    (b"<?xml", "XML", "name a VOTable .vot"),
-    (b"{", "JSON", "save it as CSV or Parquet"),
-)
-"""How files of other kinds begin, in lower case, what they are, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -102,19 +93,11 @@ def _bytes_of(path: Path) -> bytes:
     if data[:2] == b"\x1f\x8b":
         try:
             data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise CatalogError(f"cannot be unpacked: {error}", where=str(path)) from error
-    encoding = next((name for mark, name in _BOMS.items() if data.startswith(mark)), None)
-    if encoding == "utf-8-sig":
-        return data[3:]
-    if encoding is not None:
-        try:
-            return data.decode(encoding).encode()
-        except UnicodeError as error:
-            raise CatalogError(f"damaged {encoding.upper()}: {error}", where=str(path)) from error
-    for begin, what, advice in _NO_TEXT:
-        if data[:64].lstrip().lower().startswith(begin):
-            raise CatalogError(f"this is {what}, not a table of text", where=str(path), advice=advice)
+    data = _in_utf8(data, path)
+    if foreign := kind_of(data):
+        raise CatalogError(f"this is {foreign.what}, not a table of text", where=str(path), advice=foreign.advice)
     if max(data[:200:2].count(0), data[1:200:2].count(0)) > min(20, len(data[:200]) // 4):
         raise CatalogError(
             "this looks like UTF-16 without a byte order mark", where=f"{path}, line 1", advice="save it as UTF-8"
@@ -122,34 +105,70 @@ def _bytes_of(path: Path) -> bytes:
     return data if b"\n" in data else data.replace(b"\r", b"\n")
 
 
+def _in_utf8(data: bytes, path: Path) -> bytes:
+    """Return text in UTF-8 if a byte order mark says its encoding, without the mark; else the bytes as they are."""
+    encoding = next((name for mark, name in _BOMS.items() if data.startswith(mark)), None)
+    if encoding is None:
+        return data
+    if encoding == "utf-8-sig":
+        return data[3:]
+    try:
+        return data.decode(encoding).encode()
+    except UnicodeError as error:
+        raise CatalogError(f"damaged {encoding.upper()}: {error}", where=str(path)) from error
+
+
 def _has_more_than_rows(data: bytes, layout: Layout) -> bool:
-    """Say whether there may be comments or the header again among the rows."""
-    if data.find(b"\n#", max(0, layout.start - 1)) >= 0:
+    """Say whether there may be comments, lines of blanks or the header again among the rows."""
+    start = max(0, layout.start - 1)
+    if data.find(b"\n#", start) >= 0:
         return True
-    return len(layout.names) > 1 and data.find(b"\n" + layout.header.encode(), max(0, layout.start - 1)) >= 0
+    if len(layout.names) == 1:
+        return False
+    return data.find(b"\n" + layout.header.encode(), start) >= 0 or _BLANK_LINE.search(data, start) is not None
 
 
 def _rows_alone(data: bytes, layout: Layout) -> tuple[bytes, int, int]:
     """Return the rows; lines that start with "#" and repetitions of the header are left out and counted."""
-    header = layout.header.encode()
+    header, delimiter = layout.header.encode(), layout.delimiter.encode()
+    several = len(layout.names) > 1
     kept: list[bytes] = []
     comments = headers = 0
-    for line, starts_row in _lines(data[layout.start :]):
-        if starts_row and len(layout.names) > 1 and line.rstrip(b"\r\n") == header:
+    for line, starts_row in _lines(data[layout.start :], delimiter):
+        if starts_row and several and line.rstrip(b"\r\n") == header:
             headers += 1
         elif starts_row and line.startswith(b"#"):
             comments += 1
-        else:
+        elif not (starts_row and several and delimiter not in line and not line.strip()):
             kept.append(line)
     return b"".join(kept), comments, headers
 
 
-def _lines(rows: bytes) -> Iterator[tuple[bytes, bool]]:
+def _lines(rows: bytes, delimiter: bytes) -> Iterator[tuple[bytes, bool]]:
     """Yield each line and whether it begins a row, that is, lies in no quotes that an earlier line opened."""
     inside = False
     for line in rows.splitlines(keepends=True):
         yield line, not inside
-        inside ^= line.count(b'"') % 2 == 1
+        if b'"' in line:
+            inside = _ends_inside_quotes(line, delimiter, inside)
+
+
+def _ends_inside_quotes(line: bytes, delimiter: bytes, inside: bool) -> bool:
+    """Say whether a cell goes on after a line; only at the start of a cell does a quote open one."""
+    place, starts_cell = 0, not inside
+    while True:
+        if inside:
+            quote = line.find(b'"', place)
+            if quote < 0:
+                return True
+            inside = line.startswith(b'""', quote)
+            place, starts_cell = quote + (2 if inside else 1), False
+        elif starts_cell and line.startswith(b'"', place):
+            inside, place = True, place + 1
+        else:
+            place, starts_cell = line.find(delimiter, place) + 1, True
+            if not place:
+                return False
 
 
 def _between_spaces(data: bytes, layout: Layout, path: Path) -> bytes:
@@ -186,7 +205,7 @@ def _parsed(data: bytes, start: int, layout: Layout, path: Path, text_columns: f
         convert = pyarrow.csv.ConvertOptions(column_types=chosen, strings_can_be_null=True)
         try:
             table = pyarrow.csv.read_csv(pa.BufferReader(pa.py_buffer(data)[start:]), read, parse, convert)
-            if quotes and len(table) < data.count(b"\n", start):  # some cell has a line break
+            if quotes and len(table) < len(_FULL_LINE.findall(data, start)):  # some cell has a line break
                 _check_quotes(data[start:], layout, path)
             return table
         except pa.ArrowInvalid as failure:
@@ -202,27 +221,40 @@ def _comma_for_spaces(layout: Layout) -> str:
 
 
 def _check_quotes(rows: bytes, layout: Layout, path: Path) -> None:
-    """Find a quote that is never closed, or closed in the middle of a cell: it would swallow the rows after it."""
+    """Find a quote that is never closed, or closed in the middle of a cell after it swallowed lines.
+
+    A cell of one line such as "a"b is read as it stands.
+    """
     reader = csv.reader(io.StringIO(rows.decode(), newline=""), delimiter=_comma_for_spaces(layout), strict=True)
-    begin = 0
-    try:
-        for _ in reader:
-            begin = reader.line_num
-    except csv.Error as error:
-        raise CatalogError(
-            f"a quoted cell does not end: {error}",
-            where=f"{path}, line {layout.lines + begin + 1}",
-            advice='write a quote inside of quotes twice: "5"" dish"',
-        ) from error
+    while True:
+        begin = reader.line_num
+        try:
+            next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if "field larger" in str(error):
+                return
+            if reader.line_num - begin > 1 or "unexpected end" in str(error):
+                raise CatalogError(
+                    f"a quoted cell does not end: {error}",
+                    where=f"{path}, line {layout.lines + begin + 1}",
+                    advice='write a quote inside of quotes twice: "5"" dish"',
+                ) from error
 
 
 def _check_lengths(rows: bytes, layout: Layout, path: Path) -> None:
     reader = csv.reader(io.StringIO(rows.decode(), newline=""), delimiter=_comma_for_spaces(layout))
-    begin = 0
-    for cells in reader:
+    while True:
+        begin = reader.line_num
+        try:
+            cells = next(reader, None)
+        except csv.Error:  # a cell too long for this reader: which row is wrong remains unknown
+            return
+        if cells is None:
+            return
         if cells and len(cells) != len(layout.names):
             raise _ragged(path, layout.lines + begin + 1, layout, len(cells))
-        begin = reader.line_num
 
 
 def _ragged(path: Path, line: int, layout: Layout, got: int) -> CatalogError:

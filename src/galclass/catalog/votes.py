@@ -126,7 +126,9 @@ def filled_labels(labels: Any, votes: Mapping[str, Any], kinds: Sequence[str], r
     return pa.array(values, pa.string())
 
 
-def clean_labels(votes: Mapping[str, Any], count: int, report: CatalogReport) -> Any:
+def clean_labels(
+    votes: Mapping[str, Any], count: int, report: CatalogReport, places: Sequence[int] | None = None
+) -> Any:
     """Return the clean class (one of five) of each row by raw votes, null where they are clean for none.
 
     Parameters
@@ -137,15 +139,17 @@ def clean_labels(votes: Mapping[str, Any], count: int, report: CatalogReport) ->
         Number of rows.
     report : CatalogReport
         Gets the rows that have no class although somebody voted, and those on which nobody did.
+    places : sequence of int, optional
+        Places of the rows in the table, from 0; left out, the rows are the whole table.
     """
     found = (_fractions(votes, kind, count) for kind in RAW_KINDS)
     matrix = next((one for one in found if one is not None), np.full((count, len(STEMS)), np.nan))
     kinds = clean_kind(dict(zip(STEMS, matrix.T, strict=True)))
-    note_unclean(kinds, matrix[:, : len(QUESTIONS[CLASS_QUESTIONS[0]].answers)], report)
+    note_unclean(kinds, matrix[:, : len(QUESTIONS[CLASS_QUESTIONS[0]].answers)], report, places)
     return pa.array([CLEAN_LABELS[kind] if kind >= 0 else None for kind in kinds], pa.string())
 
 
-def note_unclean(kinds: Any, first: Any, report: CatalogReport) -> None:
+def note_unclean(kinds: Any, first: Any, report: CatalogReport, places: Sequence[int] | None = None) -> None:
     """Count the rows without a clean class: those with votes, and those on which nobody voted.
 
     Parameters
@@ -156,7 +160,10 @@ def note_unclean(kinds: Any, first: Any, report: CatalogReport) -> None:
         Fractions or shares of the first question, NaN where unknown.
     report : CatalogReport
         Gets them.
+    places : sequence of int, optional
+        As for `clean_labels`.
     """
+    rows = np.arange(1, len(kinds) + 1) if places is None else np.asarray(places, dtype=np.int64) + 1
     voted = np.nansum(first, axis=1) > 0
-    report.note_rows("no_clean_class", (np.flatnonzero((kinds < 0) & voted) + 1).tolist())
-    report.end_early(dict.fromkeys((np.flatnonzero((kinds < 0) & ~voted) + 1).tolist(), CLASS_QUESTIONS[0]))
+    report.note_rows("no_clean_class", rows[(kinds < 0) & voted].tolist())
+    report.end_early(dict.fromkeys(rows[(kinds < 0) & ~voted].tolist(), CLASS_QUESTIONS[0]))

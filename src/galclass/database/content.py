@@ -14,7 +14,6 @@ from sqlalchemy import Connection, bindparam, case, or_, select
 from galclass.cutouts import LOCAL, CutoutParameters, DecodeLimits, flagged_cutout
 from galclass.database.connection import Database
 from galclass.database.schema import images
-from galclass.database.statements import lock_table
 from galclass.errors import CutoutError
 
 _C = images.c
@@ -108,7 +107,7 @@ def twins(
     Parameters
     ----------
     connection : Connection
-        Of a transaction that writes; the table is locked until it ends.
+        Of a transaction that has locked the table.
     ids, names : sequence of str
         Object ids, and the files that they come from, for messages.
     contents : sequence of Content
@@ -118,7 +117,6 @@ def twins(
     dict of int to (object id, uri)
         By number: the other image. Images that are stored under their own object id are not in it.
     """
-    lock_table(connection, images)
     same = or_(
         _C.sha256.in_({one.sha256 for one in contents}),
         _C.pixels_sha256.in_({one.pixels_sha256 for one in contents if one.pixels_sha256}),

@@ -24,7 +24,7 @@ from galclass.database.content import (
 )
 from galclass.database.schema import images
 from galclass.database.sky import box_round, separation_arcsec
-from galclass.database.statements import chunked, insert_new
+from galclass.database.statements import chunked, insert_new, lock_table
 from galclass.database.types import now
 from galclass.image_files import Skipped
 
@@ -159,6 +159,7 @@ class Images:
         for chunk in chunked(new, CHUNK):
             contents = [_content(image, None if keep_duplicates else limits) for image in chunk]
             with self._database.write() as connection:
+                lock_table(connection, images)  # two who add at once would each count a row, or wait for each other
                 same = {} if keep_duplicates else _twins(connection, chunk, contents)
                 rows: dict[str, dict[str, object]] = {}
                 for number, (image, content) in enumerate(zip(chunk, contents, strict=True)):
@@ -185,7 +186,8 @@ class Images:
 
     def place(self, positions: Iterable[tuple[str, float, float]]) -> None:
         """Set ra and dec (deg, J2000) by object_id where an image has no position yet."""
-        rows = [{"key": object_id, "new_ra": ra, "new_dec": dec} for object_id, ra, dec in positions]
+        in_order = sorted(positions)  # two who write the same rows in different orders would wait for each other
+        rows = [{"key": object_id, "new_ra": ra, "new_dec": dec} for object_id, ra, dec in in_order]
         unplaced = (_C.object_id == bindparam("key"), _C.ra.is_(None), _C.dec.is_(None))
         if rows:
             with self._database.write() as connection:

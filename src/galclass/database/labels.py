@@ -92,7 +92,8 @@ def add_labels(database: Database, new: Iterable[NewLabel]) -> int:
             insert = insert_for(connection, labels)
             new_values = {"label": insert.excluded.label, "labelled_at": insert.excluded.labelled_at}
             keys = ["object_id", "source", "labelled_by"]
-            connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=new_values), list(rows.values()))
+            in_order = [rows[key] for key in sorted(rows)]  # of two who add at once neither waits for the other's rows
+            connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=new_values), in_order)
         written += len(rows)
     return written
 

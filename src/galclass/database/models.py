@@ -9,6 +9,7 @@ from typing import Any
 
 from galclass.cutouts import LOCAL, DecodeLimits
 from galclass.scoring import ModelId, Scorer, Signature
+from galclass.scoring.cage import try_model
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,14 @@ class ModelRecord(ModelInfo):
     card: str = ""
 
     def scorer(self, *, threads: int = 1, limits: DecodeLimits = LOCAL) -> Scorer:
-        """Load the model; its predictions carry the registered name and version."""
+        """Load the model; its predictions carry the registered name and version.
+
+        Raises
+        ------
+        ModelError
+            If `try_model` finds that it is not sound: a row inserted with SQL, or before the checks, was never tried.
+        """
+        try_model(self.value, where=str(self.model))
         return Scorer(self.value, name=self.name, version=self.version, threads=threads, limits=limits)
 
 

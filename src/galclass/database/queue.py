@@ -127,9 +127,11 @@ class ScoreQueue:
             predictions.c.model_name == self._model.name,
             predictions.c.model_version == self._model.version,
         )
-        waiting = select(literal(self._model.name), literal(self._model.version), images.c.object_id).where(
-            images.c.object_id > after, images.c.object_id <= last, ~scored
-        )
+        waiting = (
+            select(literal(self._model.name), literal(self._model.version), images.c.object_id)
+            .where(images.c.object_id > after, images.c.object_id <= last, ~scored)
+            .order_by(images.c.object_id)
+        )  # workers that fill at once wait for each other in one order
         insert = insert_new(connection, score_queue)
         connection.execute(insert.from_select(["model_name", "model_version", "object_id"], waiting))
         self._remove_scored(connection, after, last)

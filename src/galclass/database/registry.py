@@ -150,25 +150,37 @@ class Registry:
             return _info(connection, name, found.version)
 
     def rollback(self, name: str, alias: str = PRODUCTION, *, by: str | None = None) -> ModelInfo:
-        """Point an alias at the version it had before; twice goes back two steps.
+        """Point an alias at the version it had before, if `verify` finds that sound; twice goes back two steps.
 
         Raises
         ------
         RegistryError
             If the alias never pointed anywhere else.
+        ModelError
+            If the version is not sound: it may be older than the checks.
         """
+        with self._database.read() as connection:
+            before = self._before(connection, name, alias)
+        self.verify(Reference(name, version=before))
         with self._database.write() as connection:
-            resolve(connection, Reference(name, alias=alias))
-            log = model_alias_log
-            moves = connection.scalars(
-                select(log.c.new_version).where(log.c.name == name, log.c.alias == alias).order_by(log.c.id)
-            ).all()
-            existing = set(connection.scalars(select(models.c.version).where(models.c.name == name)))
-            version = previous_version(moves, existing)
-            if version is None:
-                raise RegistryError("there is no earlier version to go back to", where=f"{name}@{alias}")
+            version = self._before(connection, name, alias)
+            if version != before:
+                raise RegistryError("the alias was moved meanwhile", where=f"{name}@{alias}", advice="try again")
             _move(connection, name, alias, version, by or current_user())
             return _info(connection, name, version)
+
+    @staticmethod
+    def _before(connection: Connection, name: str, alias: str) -> int:
+        resolve(connection, Reference(name, alias=alias))
+        log = model_alias_log
+        moves = connection.scalars(
+            select(log.c.new_version).where(log.c.name == name, log.c.alias == alias).order_by(log.c.id)
+        ).all()
+        existing = set(connection.scalars(select(models.c.version).where(models.c.name == name)))
+        version = previous_version(moves, existing)
+        if version is None:
+            raise RegistryError("there is no earlier version to go back to", where=f"{name}@{alias}")
+        return version
 
     def export(self, reference: str, path: Path) -> ModelRecord:
         """Write the ONNX file (with its signature inside); a half-written file never stands there."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, select
 from galclass.database.connection import Database
 from galclass.database.history import previous_version
 from galclass.database.references import Reference, check_name, current_user
-from galclass.database.registry import resolve
+from galclass.database.registry import Registry, resolve
 from galclass.database.schema import service_aliases, service_log, services
 from galclass.database.statements import lock_table, upsert
 from galclass.database.types import now
@@ -138,14 +138,17 @@ class Services:
             return _resolve(connection, name, version)
 
     def alias(self, name: str, alias: str, version: str, *, by: str | None = None) -> ServiceRecord:
-        """Point an alias at a version.
+        """Point an alias at a version whose model `Registry.verify` finds sound.
 
         Raises
         ------
         RegistryError
             If there is no such version, or the alias is no name or could be a version.
+        ModelError
+            If the model is not sound: it may be older than the checks, or a row inserted with SQL.
         """
         _check_alias(alias)
+        self._check_sound(self.get(name, version))
         with self._database.write() as connection:
             lock_table(connection, services)
             found = _resolve(connection, name, version)
@@ -153,26 +156,28 @@ class Services:
             return _record(connection, name, found.version)
 
     def rollback(self, name: str, alias: str = LATEST, *, by: str | None = None) -> ServiceRecord:
-        """Point an alias at the version it had before.
+        """Point an alias at the version it had before, if `Registry.verify` finds the model of that sound.
 
         Raises
         ------
         RegistryError
             If the alias never pointed anywhere else.
+        ModelError
+            If the model is not sound: it may be older than the checks.
         """
+        with self._database.read() as connection:
+            before = _before(connection, name, alias)
+        self._check_sound(self.get(name, before))
         with self._database.write() as connection:
             lock_table(connection, services)
-            _resolve(connection, name, alias)
-            log = service_log
-            moves = connection.scalars(
-                select(log.c.version).where(log.c.name == name, log.c.alias == alias).order_by(log.c.id)
-            ).all()
-            existing = set(connection.scalars(select(services.c.version).where(services.c.name == name)))
-            version = previous_version(moves, existing)
-            if version is None:
-                raise RegistryError("there is no earlier version to go back to", where=f"{name}@{alias}")
+            version = _before(connection, name, alias)
+            if version != before:
+                raise RegistryError("the alias was moved meanwhile", where=f"{name}@{alias}", advice="try again")
             _move(connection, name, alias, version, by or current_user(), "rollback")
             return _record(connection, name, version)
+
+    def _check_sound(self, record: ServiceRecord) -> None:
+        Registry(self._database).verify(record.model)
 
     def delete(self, name: str, version: str, *, by: str | None = None) -> ServiceRecord:
         """Delete a version that no alias points at, or the last version of a service with its aliases.
@@ -208,6 +213,19 @@ class Services:
         with self._database.read() as connection:
             rows = connection.execute(query if name is None else query.where(log.name == name))
             return [ServiceEvent(*row) for row in rows]
+
+
+def _before(connection: Connection, name: str, alias: str) -> str:
+    _resolve(connection, name, alias)
+    log = service_log
+    moves = connection.scalars(
+        select(log.c.version).where(log.c.name == name, log.c.alias == alias).order_by(log.c.id)
+    ).all()
+    existing = set(connection.scalars(select(services.c.version).where(services.c.name == name)))
+    version: str | None = previous_version(moves, existing)
+    if version is None:
+        raise RegistryError("there is no earlier version to go back to", where=f"{name}@{alias}")
+    return version
 
 
 def _check_alias(alias: str) -> None:

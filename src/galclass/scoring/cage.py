@@ -1,7 +1,8 @@
 """Try a model in a process of limited time and memory before it is registered, and see that it gives predictions.
 
 The process gets the bytes on its standard input, no database and no password; it cannot write files. What it prints is
-one line of JSON. It costs about half a second, so a process remembers which bytes it has tried.
+one line of JSON. It costs about a second, so the machine remembers which bytes were found sound (`verdicts`), and a
+process for some minutes which were not.
 """
 
 from __future__ import annotations
@@ -14,22 +15,42 @@ import sys
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from time import monotonic
+from typing import NamedTuple
 
+import onnxruntime
+
+from galclass import __version__
 from galclass.errors import ModelError
 from galclass.scoring.checks import read_json
 from galclass.scoring.graph import check_graph
 from galclass.scoring.limits import MEMORY_VARIABLE, SECONDS_VARIABLE, RunLimits, run_limits
 from galclass.scoring.session import signature_of
 from galclass.scoring.signature import Signature
+from galclass.scoring.verdicts import Verdict, keep, recall
 
 START_S = 30.0
 """Added to the time of the process: starting it on a busy machine."""
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 _REMEMBERED = 64
+_REFUSED_S = 600.0
+_CHECKS = 1  # raised when a model that was found sound has to be tried again by new checks
 _ADVICE = "use a model that gives probabilities for every image, in time"
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from galclass.scoring.trial import main; main()"
+_Key = tuple[str, RunLimits]
+
+
+class _Outcome(NamedTuple):
+    """What a trial ended with, and when: a verdict or an error."""
+
+    verdict: Verdict | None
+    error: ModelError | None
+    at: float
+
+
 _one_at_a_time = threading.Lock()
-_tried: OrderedDict[tuple[str, RunLimits], float | None] = OrderedDict()
+_lock = threading.Lock()
+_tried: OrderedDict[_Key, _Outcome] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -68,12 +89,45 @@ def try_model(model: bytes, *, where: str = "model") -> TriedModel:
     signature = signature_of(check_graph(model, where=where), where=where)
     sha256, limits = hashlib.sha256(model).hexdigest(), run_limits()
     key = (sha256, limits)
-    with _one_at_a_time:
-        if key not in _tried:
-            _tried[key] = _run(model, limits, where)
-            while len(_tried) > _REMEMBERED:
-                _tried.popitem(last=False)
-        return TriedModel(sha256, signature, _tried[key])
+    outcome = _known(key)
+    if outcome is None:
+        with _one_at_a_time:
+            outcome = _known(key) or _remember(key, _outcome(model, key, where))
+    if outcome.verdict is None:
+        assert outcome.error is not None
+        error = outcome.error
+        raise ModelError(error.what, where=where, expected=error.expected, got=error.got, advice=error.advice)
+    return TriedModel(sha256, signature, outcome.verdict.difference)
+
+
+def _known(key: _Key) -> _Outcome | None:
+    with _lock:
+        outcome = _tried.get(key)
+    if outcome is not None and outcome.error is not None and monotonic() - outcome.at > _REFUSED_S:
+        return None  # a busy machine may have been the reason
+    return outcome
+
+
+def _remember(key: _Key, outcome: _Outcome) -> _Outcome:
+    with _lock:
+        _tried[key] = outcome
+        while len(_tried) > _REMEMBERED:
+            _tried.popitem(last=False)
+    return outcome
+
+
+def _outcome(model: bytes, key: _Key, where: str) -> _Outcome:
+    sha256, limits = key
+    facts = {"sha256": sha256, "seconds": limits.seconds, "memory_bytes": limits.memory_bytes, "checks": _CHECKS}
+    facts |= {"galclass": __version__, "onnxruntime": onnxruntime.__version__}
+    verdict = recall(facts)
+    if verdict is None:
+        try:
+            verdict = Verdict(_run(model, limits, where))
+        except ModelError as error:
+            return _Outcome(None, error, monotonic())
+        keep(facts, verdict)
+    return _Outcome(verdict, None, monotonic())
 
 
 def _run(model: bytes, limits: RunLimits, where: str) -> float | None:

@@ -9,11 +9,23 @@ operators may stand in a graph is said by `operators`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import MappingProxyType
 
 from galclass.errors import ModelError
 from galclass.scoring.kernels import Kernels, Place
 from galclass.scoring.labels import INPUT_NAME
+from galclass.scoring.onnx_fields import (
+    BYTES,
+    FIXED32,
+    FIXED64,
+    LARGEST_TYPE,
+    MESSAGES,
+    ONCE,
+    REFUSED,
+    TEXT_TYPE,
+    VARINT,
+    fault_of_attribute,
+    wires_of,
+)
 from galclass.scoring.operators import Node, fault_of
 
 MAX_MODEL_BYTES = 512 << 20
@@ -25,47 +37,12 @@ MAX_NODES = 20_000
 MAX_DEPTH = 8
 """Deepest nesting of graphs inside attributes."""
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DOMAINS = frozenset({b"", b"ai.onnx"})
 _LARGEST_DIMENSION = 1 << 40
 _MAX_RANK = 64
 _LONGEST_LIST = 640  # bytes of an attribute's numbers; longer ones are shapes of nothing that is checked
-_TEXT = 8
 _ATTRIBUTE_TENSOR = 5
 _ELEMENTS_PER_BYTE = 4  # of the narrowest type, two bits wide
-
-_WIRES = MappingProxyType({"int": {_VARINT, _BYTES}, "float": {_FIXED32, _BYTES}, "double": {_FIXED64, _BYTES}})
-_SCALARS = MappingProxyType({"one int": {_VARINT}, "one float": {_FIXED32}, "bytes": {_BYTES}} | dict(_WIRES))
-_REFUSED = "!"
-
-_MESSAGES = MappingProxyType({
-    "model": {
-        **dict.fromkeys((1, 5), "one int"), **dict.fromkeys((2, 3, 4, 6), "bytes"),
-        7: "graph", 8: "opset", 14: "metadata",
-        20: "!training information", 25: "!functions of its own", 26: "!device configurations",
-    },
-    "opset": {1: "domain", 2: "one int"},
-    "metadata": {1: "bytes", 2: "bytes"},
-    "graph": {
-        1: "node", 5: "initializer", 11: "value", 15: "!sparse initialisers",
-        **dict.fromkeys((2, 10, 12, 13, 14, 16), "bytes"),
-    },
-    "node": {
-        **dict.fromkeys((3, 6, 8, 9), "bytes"),
-        1: "input", 2: "output", 4: "operator", 5: "attribute", 7: "domain", 10: "!device configurations",
-    },
-    "attribute": {
-        **dict.fromkeys((1, 4, 9, 13, 14, 15, 21), "bytes"),
-        2: "one float", 3: "one int", 20: "one int", 7: "float", 8: "int",
-        5: "tensor", 10: "tensor", 6: "graph", 11: "graph", 22: "!sparse tensors", 23: "!sparse tensors",
-    },
-    "tensor": {
-        1: "dimensions", 2: "type", 3: "!tensors in segments", 8: "name", 12: "bytes", 16: "bytes",
-        4: "data", 5: "data", 6: "data", 7: "data", 9: "data", 10: "data", 11: "data",
-        13: "!external data (tensors in other files)", 14: "location",
-    },
-})  # fmt: skip
-"""What may stand in each message: field number -> how it is checked; "!" before what is refused, and why."""
 
 
 def check_graph(model: bytes, *, where: str = "model") -> dict[str, str]:
@@ -116,6 +93,7 @@ class _Walk:
         self._kernels = Kernels(self._constant_shape)
         self._convolutions: list[Node] = []
         self._waiting: list[tuple[str, int, int, int]] = []
+        self._opsets = 0
 
     def metadata(self) -> dict[str, str]:
         """Visit everything and return the metadata."""
@@ -143,8 +121,11 @@ class _Walk:
         return self._metadata
 
     def _visit(self, kind: str, start: int, end: int, depth: int) -> None:
+        names: set[bytes] = set()
         for rule, low, high in self._checked_fields(kind, start, end):
-            if rule in _MESSAGES or rule == "initializer":
+            if rule == "initializer":
+                self._check_name(low, high, names)
+            if rule in MESSAGES or rule == "initializer":
                 self._waiting.append((rule, low, high, depth + (rule == "graph")))
                 if rule == "node":
                     self._nodes += 1
@@ -154,12 +135,22 @@ class _Walk:
                 self._check_domain(low, high)
             elif rule == "value":
                 self._note_input(low, high, depth)
+        self._opsets += kind == "opset"
+        if self._opsets > 1:  # there is one domain, of two names
+            raise self._refused("two versions of ONNX's operators")
 
     def _note_input(self, start: int, end: int, depth: int) -> None:
         """Note what is fed; other inputs of the outer graph are names of initialisers, as old files list them."""
         for number, wire, low, high in self._fields(start, end):
-            if number == 1 and wire == _BYTES and (depth > 1 or self._model[low:high] == INPUT_NAME.encode()):
+            if number == 1 and wire == BYTES and (depth > 1 or self._model[low:high] == INPUT_NAME.encode()):
                 self._kernels.add_input(self._model[low:high])
+
+    def _check_name(self, start: int, end: int, names: set[bytes]) -> None:
+        """Refuse a second initialiser of the same name in a graph."""
+        name = next((self._model[low:high] for number, _, low, high in self._fields(start, end) if number == 8), b"")
+        if name in names:
+            raise self._refused(f"two initialisers called {_shown(name)}")
+        names.add(name)
 
     def _check_domain(self, low: int, high: int) -> None:
         if self._model[low:high] not in _DOMAINS:
@@ -179,6 +170,8 @@ class _Walk:
             elif rule in names:
                 names[rule].append(self._model[low:high])
         numbers = dict(self._numbers(*place) for place in attributes)
+        if len(numbers) < len(attributes):
+            raise self._refused("two attributes of one name")
         node = Node(operator, tuple(names["input"]), tuple(names["output"]), numbers)
         self._kernels.add_node(node, tuple(attributes))
         if node.is_convolution and not node.kernel:
@@ -205,27 +198,37 @@ class _Walk:
 
     def _numbers(self, start: int, end: int) -> tuple[str, tuple[int, ...]]:
         """Read the name of an attribute, and its whole numbers if they are few."""
-        name, numbers = "", []
+        name, numbers, kind, fields = "", [], None, set()
         for number, wire, low, high in self._fields(start, end):
-            if number == 1 and wire == _BYTES:
+            fields.add(number)
+            if number == 1 and wire == BYTES:
                 name = self._model[low:high].decode(errors="replace")
-            elif number in (3, 8) and wire == _VARINT:
+            elif number in (3, 8) and wire == VARINT:
                 numbers.append(low)
-            elif number == 8 and wire == _BYTES and high - low <= _LONGEST_LIST:
+            elif number == 8 and wire == BYTES and high - low <= _LONGEST_LIST:
                 numbers += self._packed(low, high)
+            elif number == 20:
+                kind = low
+        fault = fault_of_attribute(fields, kind)
+        if fault is not None:
+            raise self._refused(fault)
         return name, tuple(numbers)
 
     def _check_tensor(self, start: int, end: int) -> tuple[bytes, tuple[int, ...]]:
         """Check a tensor and return its name and shape."""
         elements, payload, name = 1, 0, b""
+        kinds: set[str] = set()
         shape: list[int] = []
         for rule, low, high in self._checked_fields("tensor", start, end):
-            if rule == "data":
+            if rule.endswith(" data"):
+                kinds.add(rule)
                 payload += high - low + 1 if high >= 0 else 8
             elif rule == "location" and low != 0:
                 raise self._refused("external data (tensors in other files)")
-            elif rule == "type" and low == _TEXT:
+            elif rule == "type" and low == TEXT_TYPE:
                 raise self._refused("a tensor of texts")
+            elif rule == "type" and low > LARGEST_TYPE:
+                raise self._refused("a tensor of an impossible type")
             elif rule == "name":
                 name = self._model[low:high]
             elif rule == "dimensions":
@@ -236,6 +239,8 @@ class _Walk:
                     shape.append(length)
                     if len(shape) > _MAX_RANK:
                         raise self._refused(f"a tensor of more than {_MAX_RANK} dimensions")
+        if len(kinds) > 1:
+            raise self._refused("a tensor with data of several kinds")
         if elements > _ELEMENTS_PER_BYTE * payload:
             raise self._refused("a tensor that is larger than its data")
         return name, tuple(shape)
@@ -251,6 +256,8 @@ class _Walk:
         for number, _, low, high in self._fields(start, end):
             if number not in (1, 2) or high < 0:
                 raise self._refused(f"the unknown field {number} of metadata")
+            if entry[number - 1]:
+                raise self._refused(f"field {number} of metadata twice")
             entry[number - 1] = self._model[low:high]
         try:
             key, value = entry[0].decode(), entry[1].decode()
@@ -261,15 +268,20 @@ class _Walk:
         self._metadata[key] = value
 
     def _checked_fields(self, kind: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
-        known = _MESSAGES[kind]
+        known, once = MESSAGES[kind], ONCE[kind]
+        seen: set[int] = set()
         for number, wire, low, high in self._fields(start, end):
             rule = known.get(number)
             if rule is None:
                 raise self._refused(f"the unknown field {number} of a {kind}")
-            if rule.startswith(_REFUSED):
+            if rule.startswith(REFUSED):
                 raise self._refused(rule[1:])
-            if wire not in _wires_of(rule):
+            if wire not in wires_of(rule):
                 raise _damaged(self._where, f"field {number} of a {kind} has another type")
+            if number in once:
+                if number in seen:
+                    raise self._refused(f"field {number} of one {kind} twice")
+                seen.add(number)
             yield rule, low, high
 
     def _fields(self, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
@@ -280,14 +292,14 @@ class _Walk:
             number, wire = tag >> 3, tag & 7
             if not 0 < number < 1 << 29:
                 raise _damaged(self._where, f"field {number}")
-            if wire == _VARINT:
+            if wire == VARINT:
                 value, at = self._varint(at, end)
                 yield number, wire, value, -1
                 continue
-            if wire == _BYTES:
+            if wire == BYTES:
                 length, at = self._varint(at, end)
-            elif wire in (_FIXED32, _FIXED64):
-                length = 4 if wire == _FIXED32 else 8
+            elif wire in (FIXED32, FIXED64):
+                length = 4 if wire == FIXED32 else 8
             else:
                 raise _damaged(self._where, f"wire type {wire}")
             if length > end - at:
@@ -306,25 +318,18 @@ class _Walk:
             byte = self._model[at]
             at += 1
             value |= (byte & 127) << shift
+            if value >> 64:
+                break
             if byte < 128:
                 return value, at
             shift += 7
-        raise _damaged(self._where, "it ends too early" if at >= end else "a number of more than 64 bits")
+        too_long = value >> 64 or shift >= 64
+        raise _damaged(self._where, "a number of more than 64 bits" if too_long else "it ends too early")
 
     def _refused(self, what: str) -> ModelError:
         return ModelError(
             f"it has {what}, which models may not have", where=self._where, advice="export it as one plain ONNX file"
         )
-
-
-def _wires_of(rule: str) -> set[int]:
-    if rule in _SCALARS:
-        return _SCALARS[rule]
-    if rule == "dimensions":
-        return _WIRES["int"]
-    if rule in ("location", "type"):
-        return {_VARINT}
-    return {_VARINT, _FIXED64, _BYTES, _FIXED32} if rule == "data" else {_BYTES}
 
 
 def _damaged(where: str, got: str) -> ModelError:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from itertools import zip_longest
 from typing import NamedTuple
 
+from galclass.scoring.onnx_fields import LARGEST_TYPE, TEXT_TYPE
+
 MAX_OVERLAP = 128 * 128
 """Most windows of a pooling or convolution that cover one value."""
 
@@ -20,7 +22,6 @@ _WINDOWS = frozenset({"AveragePool", "LpPool", "MaxPool", "Conv", "ConvInteger",
 _CONVOLUTIONS = frozenset({"Conv", "ConvInteger", "ConvTranspose"})
 _WEIGHTS_AT = {"QLinearConv": 3}
 _LARGEST_STEP = 1 << 31
-_TEXT = 8
 _CONSTANT_TEXTS = frozenset({"value_string", "value_strings"})
 
 OPERATORS = _WINDOWS | frozenset({
@@ -80,6 +81,11 @@ class Node(NamedTuple):
         return self.operator in _CONVOLUTIONS or self.operator in _WEIGHTS_AT
 
 
+def _is_number(element_type: int) -> bool:
+    """Say whether a type of elements is one of numbers; onnxruntime cuts larger ones to 32 bits."""
+    return 0 < element_type <= LARGEST_TYPE and element_type != TEXT_TYPE
+
+
 def fault_of(node: Node, kernel: tuple[int, ...]) -> str | None:
     """Return why an operator is refused, as "it has ..." goes on; None where it is harmless.
 
@@ -91,7 +97,7 @@ def fault_of(node: Node, kernel: tuple[int, ...]) -> str | None:
     """
     if node.operator not in OPERATORS:
         return f"the operator {node.operator[:40]!r}"
-    if node.operator == "Cast" and node.numbers.get("to") == (_TEXT,):
+    if node.operator == "Cast" and not all(_is_number(to) for to in node.numbers.get("to", ())):
         return "a Cast to texts"
     if node.operator == "Constant" and not _CONSTANT_TEXTS.isdisjoint(node.numbers):
         return "a Constant of texts"  # CastLike could make texts of anything after it

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from galclass.cutouts import SERVED, DecodeLimits
 from galclass.scoring import Scorer
+from galclass.scoring.cage import try_model
 from galclass.scoring.prediction import ModelId
 
 MAX_LOADED = 4
@@ -53,7 +54,9 @@ class LoadedModels:
         with loading:
             scorer = self._loaded(model)
             if scorer is None:
-                scorer = Scorer(self._read(model), name=model.name, version=model.version, limits=self._limits)
+                value = self._read(model)
+                try_model(value, where=str(model))  # a row inserted with SQL, or before the checks, was never tried
+                scorer = Scorer(value, name=model.name, version=model.version, limits=self._limits)
                 self._keep(model, scorer)
         return scorer
 

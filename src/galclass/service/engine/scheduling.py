@@ -61,14 +61,23 @@ class ImageScoring:
         For all that is not known to be quick.
     quick : ScoringPool
         For lone small images.
+    loading : ScoringPool
+        In which models are tried and loaded: one that takes long keeps no images of other models waiting.
     lane : SlowLane
     metrics : Metrics
     """
 
     def __init__(
-        self, models: LoadedModels, pool: ScoringPool, quick: ScoringPool, lane: SlowLane, metrics: Metrics
+        self,
+        models: LoadedModels,
+        pool: ScoringPool,
+        quick: ScoringPool,
+        loading: ScoringPool,
+        lane: SlowLane,
+        metrics: Metrics,
     ) -> None:
         self._models = models
+        self._loading = loading
         self._pool = pool
         self._quick = quick
         self._lane = lane
@@ -93,6 +102,8 @@ class ImageScoring:
             `overloaded`.
         """
         kind = _Kind(service, frame_px)
+        if not self._models.has(service.model):
+            await self._loading.run(self._models.get, service.model)
         partly: Partly = []
         if len(images) == 1 and self._may_run_here(kind) and is_light(images[0].data):
             partly.append(await self._here.add(kind, images[0]))

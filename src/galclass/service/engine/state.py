@@ -84,6 +84,7 @@ class ServiceState:
         threads = settings.threads or threads_of(settings.workers)
         self.pool = ScoringPool(threads, settings.max_waiting)
         self.quick = ScoringPool(threads, settings.max_waiting, name="quick")
+        self.loading = ScoringPool(1, settings.max_waiting, name="loading")
         self.lane = SlowLane()
         self.bodies = BodyReader(
             settings.max_body_bytes, settings.body_timeout_s, HELD_BODIES * settings.max_body_bytes
@@ -95,7 +96,7 @@ class ServiceState:
         self.rate = RateLimit(settings.requests_per_minute, *shared_rates())
         self.metrics = Metrics()
         self.watch = Watch(self.metrics)
-        self.scoring = ImageScoring(self.models, self.pool, self.quick, self.lane, self.metrics)
+        self.scoring = ImageScoring(self.models, self.pool, self.quick, self.loading, self.lane, self.metrics)
         limits = JobLimits(**{field.name: getattr(settings, field.name) for field in fields(JobLimits)})
         self.jobs = Jobs(self.database, settings.job_days, limits)
         self._beats = Database(config.database_url)
@@ -219,7 +220,7 @@ class ServiceState:
         idle: list[bool] = []
         stopping = threading.Thread(target=lambda: idle.append(self.worker.stop()), name="stopping", daemon=True)
         stopping.start()
-        pools = (self.pool, self.quick, self.lane)
+        pools = (self.pool, self.quick, self.loading, self.lane)
         ended = [pool.close(max(0.0, until - monotonic())) for pool in pools]
         stopping.join(max(0.0, until - monotonic()))
         self._beats.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -55,7 +57,8 @@ def publish(request: Request, actor: Publisher, body: ServiceBody) -> schemas.Se
     state.jobs.quotas.check_disk()
     with refused_as("unknown_model", "model"):
         model = state.registry.resolve(body.model)
-        _check_sound(state, model)
+        with _sound():
+            state.registry.verify(Reference(model.name, version=model.version))
     with refused_as("conflict", "version"):
         record = state.services.publish(
             body.name, body.version, model.name, model.version, body.description, by=actor.name
@@ -108,7 +111,7 @@ def move_alias(
     state = state_of(request)
     state.jobs.quotas.check_disk()
     state.published.look_up(name, body.version)
-    with refused_as("conflict", "alias"):
+    with refused_as("conflict", "alias"), _sound():
         record = state.services.alias(name, alias, body.version, by=actor.name)
     return service_record(state, _changed(state, actor, "alias", record))
 
@@ -125,7 +128,7 @@ def rollback(
     """Let an alias stand for the version it stood for before."""
     state = state_of(request)
     state.published.look_up(name, alias)
-    with refused_as("conflict", "alias"):
+    with refused_as("conflict", "alias"), _sound():
         record = state.services.rollback(name, alias, by=actor.name)
     return service_record(state, _changed(state, actor, "rollback", record))
 
@@ -203,10 +206,11 @@ def show_model(request: Request, _: Reader, name: Name, version: Version) -> Res
     return Response(text, media_type="application/json", headers=headers)
 
 
-def _check_sound(state: ServiceState, model: ModelInfo) -> None:
-    """Try a model in a process of limited time and memory: a row inserted with SQL was never tried."""
+@contextmanager
+def _sound() -> Iterator[None]:
+    """Refuse a model that is not sound when it is tried: a row inserted with SQL or before the checks never was."""
     try:
-        state.registry.verify(Reference(model.name, version=model.version))
+        yield
     except ModelError as error:
         raise RequestError("unsound_model", f"the model is refused: {error.what}", field="model") from error
 
