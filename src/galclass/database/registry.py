@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, cast, func, select, text, union_all
 
+from galclass.atomic_files import write_bytes
 from galclass.database.connection import Database
-from galclass.database.files import write_file
 from galclass.database.history import previous_version
 from galclass.database.models import AliasMove, ModelInfo, ModelRecord
 from galclass.database.references import PRODUCTION, Reference, check_name, current_user, parse_reference
@@ -173,7 +173,7 @@ class Registry:
     def export(self, reference: str, path: Path) -> ModelRecord:
         """Write the ONNX file (with its signature inside); a half-written file never stands there."""
         record = self.get(reference)
-        write_file(Path(path), record.value)
+        write_bytes(Path(path), record.value)
         return record
 
     def verify(self, reference: str | Reference) -> float | None:

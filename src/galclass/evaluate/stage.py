@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from galclass.atomic_files import replacing, write_text
 from galclass.config import Config
 from galclass.errors import EvaluationError
 from galclass.evaluate.card import model_card
@@ -219,11 +220,10 @@ def _write(
         "seeds": results.seeds.as_dict() if results.seeds else None,
     }
     card = model_card(scorer.signature, scorer.sha256, metrics, config.evaluate.split)
-    _move_into_place(folder / "card.md", lambda path: path.write_text(card, encoding="utf-8"))
-    _move_into_place(folder / "metrics.json", lambda path: path.write_text(json.dumps(metrics, indent=1)))
+    write_text(folder / "card.md", card)
+    write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
 
 
 def _move_into_place(target: Path, write: Any) -> None:
-    temporary = target.with_name(f".{target.name}.part")
-    write(temporary)
-    temporary.replace(target)
+    with replacing(target) as temporary:
+        write(temporary)

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from galclass.atomic_files import replacing, write_text
 from galclass.cutouts.extract import CutoutParameters
 from galclass.errors import StoreError
 from galclass.prepare.chunks import Chunk, Reject, fill_chunk
@@ -211,17 +212,14 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
 
 
 def write_facts(folder: Path, facts: dict[str, Any]) -> None:
-    """Write `prepared.json` by a temporary file."""
-    temporary = folder / (FACTS + ".tmp")
-    temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(folder / FACTS)
+    """Write `prepared.json`."""
+    write_text(folder / FACTS, json.dumps(facts, indent=1) + "\n")
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write a table by a temporary file."""
-    temporary = path.with_suffix(".parquet.tmp")
-    pq.write_table(table, temporary)
-    temporary.replace(path)
+    """Write a table."""
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary)
 
 
 def _map_pixels(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
