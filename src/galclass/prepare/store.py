@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from galclass.atomic_files import replacing, write_text
 from galclass.cutouts.extract import CutoutParameters
 from galclass.errors import StoreError
-from galclass.prepare.chunks import Chunk, Reject, fill_chunk
+from galclass.prepare.chunks import Reject
 from galclass.prepare.journal import Journal, read_lines, write_lines
 
 PIXELS, INDEX, REJECTS, FACTS = "store.u8", "index.parquet", "rejects.parquet", "prepared.json"
@@ -147,11 +147,6 @@ class StoreWriter:
         line = {"first": first, "sha256": list(sha256s), "rejects": [[r.key, r.code, r.reason] for r in rejects]}
         self.done[first] = line
         self._journal.add(line)
-
-    def write_chunk(self, first: int, items: Sequence[tuple[str, bytes]], *, frame_px: int | None = None) -> None:
-        """Make the cutouts of a chunk in this process, write and record them."""
-        chunk = Chunk(first, "", tuple(key for key, _ in items), frame_px)
-        self.record(first, *fill_chunk(self.partial, chunk, self.parameters, items))
 
     def finish(self, tables: Mapping[str, pa.Table], facts: Mapping[str, Any]) -> None:
         """Move everything into place, `prepared.json` last: a folder with it is a whole store.
