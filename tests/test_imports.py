@@ -13,8 +13,9 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "galclass"
 
 _GROUND = {"errors", "extras", "morphology", "clean_samples", "config", "image_names", "image_files", "csv_cells"}
-_GROUND |= {"bounded_tar", "bounded_zip", "moved"}
-ALLOWED = {
+_GROUND |= {"atomic_files", "bounded_tar", "bounded_zip", "moved"}
+ALLOWED: dict[str, set[str]] = {
+    "atomic_files": set(),
     "errors": set(),
     "extras": {"errors"},
     "label_words": {"errors", "morphology"},
@@ -22,7 +23,7 @@ ALLOWED = {
     "morphology": {"errors"},
     "clean_samples": set(),
     "image_names": set(),
-    "image_files": {"errors", "image_names", "bounded_tar", "bounded_zip"},
+    "image_files": {"atomic_files", "errors", "image_names", "bounded_tar", "bounded_zip"},
     "csv_cells": set(),
     "bounded_tar": set(),
     "bounded_zip": set(),
@@ -31,9 +32,9 @@ ALLOWED = {
     "catalog": _GROUND,
     "download": _GROUND | {"catalog"},
     "prepare": _GROUND | {"cutouts", "catalog", "download"},
-    "topology": {"errors"},
-    "scoring": {"errors", "extras", "morphology", "image_names", "image_files", "csv_cells", "cutouts"},
-    "similar": {"errors", "image_files", "cutouts", "prepare", "scoring"},
+    "topology": {"atomic_files", "errors"},
+    "scoring": {"atomic_files", "errors", "extras", "morphology", "image_names", "image_files", "csv_cells", "cutouts"},
+    "similar": {"atomic_files", "errors", "image_files", "cutouts", "prepare", "scoring"},
     "train": _GROUND | {"cutouts", "prepare", "catalog", "topology", "scoring"},
     "evaluate": _GROUND | {"scoring", "catalog", "cutouts", "prepare"},
     "database": _GROUND | {"label_words", "scoring", "catalog", "cutouts", "download"},

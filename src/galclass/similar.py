@@ -6,13 +6,13 @@ The embeddings of a prepared folder are computed once per model and kept beside 
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from galclass.atomic_files import replacing
 from galclass.cutouts.headers import MAX_BYTES
 from galclass.errors import ModelError
 from galclass.image_files import ImageFile, read_image
@@ -75,9 +75,8 @@ def embeddings(store: Store, scorer: Scorer, prepared: Path) -> NDArray[np.float
     starts = range(0, len(store), _ROWS)
     parts = [scorer.score_cutouts(store.central(slice(at, at + _ROWS))).embedding for at in starts]
     made = np.concatenate(parts)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npy")
-    np.save(temporary, made, allow_pickle=False)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        np.save(temporary, made, allow_pickle=False)
     return made
 
 

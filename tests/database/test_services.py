@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from tiny_model import tiny_model
 
 from galclass.database import Database, Registry, Services, Tokens
@@ -146,3 +146,24 @@ def test_an_unknown_role_or_number_is_an_error(database: Database) -> None:
         Tokens(database).create("emperor")
     with pytest.raises(DatabaseError, match="no token 7"):
         Tokens(database).revoke(7)
+
+
+def test_listing_takes_one_statement_however_many_versions_there_are(services: Services, database: Database) -> None:
+    for minor in range(4):
+        services.publish("galaxy-class", f"1.{minor}", "galaxy", 1 + minor % 2)
+    services.alias("galaxy-class", "stable", "1.3")
+    statements: list[str] = []
+
+    def count(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", count)
+    records, infos = services.list(), Registry(database).list()
+    event.remove(database.engine, "before_cursor_execute", count)
+    assert len([one for one in statements if one.lstrip().startswith("SELECT")]) == 2, statements
+    assert [(one.version, one.aliases) for one in records] == [
+        *(("1.0", ()), ("1.1", ()), ("1.2", ())),
+        ("1.3", ("latest", "stable")),
+    ]
+    assert [(one.version, one.aliases) for one in infos] == [(1, ()), (2, ("production",))]
+    assert [one.model_sha256 for one in records] == [infos[n % 2].sha256 for n in range(4)]

@@ -10,6 +10,7 @@ from tiny_model import tiny_model
 
 from galclass.config import Config, load_config
 from galclass.database import Images, Registry, open_database
+from galclass.database.publish import publish_stage
 from galclass.database.stages import register_stage, score_stage
 from galclass.download import download
 from galclass.errors import DatabaseError, RegistryError
@@ -53,6 +54,21 @@ def test_register_and_score_do_their_work_once(prepared: Config) -> None:
         page = Images(database).list()
     assert {one.frame_px for one in page} == {424}
     assert all(len(one.object_id) == 18 for one in page)
+
+
+def test_a_model_without_aliases_is_scored_and_published(prepared: Config, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "model.onnx").write_bytes(tiny_model())
+    config = load_config(None, {"workspace": str(tmp_path), "register.aliases": (), "score.images": "none"})
+    register_stage(config)
+    assert score_stage(config).scored == 0
+    published = publish_stage(config).service
+    assert (published.model_name, published.model_version) == ("galaxy", 1)
+    nothing = replace(config, register=replace(config.register, name="other"))
+    with pytest.raises(RegistryError, match="no such model"):
+        publish_stage(nothing)
 
 
 def test_all_prepared_images_can_be_scored(prepared: Config) -> None:

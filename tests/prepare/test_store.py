@@ -10,7 +10,7 @@ import pytest
 
 from galclass.cutouts import CutoutParameters, cutout, stored_cutout
 from galclass.errors import StoreError
-from galclass.prepare.chunks import cutouts_of_chunk
+from galclass.prepare.chunks import Chunk, cutouts_of_chunk, fill_chunk
 from galclass.prepare.store import Store, StoreWriter
 
 PARAMETERS = CutoutParameters(50)
@@ -22,6 +22,12 @@ def items(galaxy) -> list[tuple[str, bytes]]:
     return [("a", good[0]), ("empty", b""), ("b", good[1]), ("cut", good[0][:5000]), ("c", good[2])]
 
 
+def write_chunk(writer: StoreWriter, first: int, items: list[tuple[str, bytes]]) -> None:
+    """Fill and record one chunk in this process."""
+    chunk = Chunk(first, "", tuple(key for key, _ in items), None)
+    writer.record(first, *fill_chunk(writer.partial, chunk, writer.parameters, items))
+
+
 def finish(writer: StoreWriter) -> None:
     rows = [0, 2, 4]
     writer.finish({"index.parquet": pa.table({"object_id": ["a", "b", "c"], "row": rows})}, {"note": "x"})
@@ -29,8 +35,8 @@ def finish(writer: StoreWriter) -> None:
 
 def written(folder, items) -> Store:
     writer = StoreWriter(folder, PARAMETERS, len(items), "inputs")
-    writer.write_chunk(0, items[:3])
-    writer.write_chunk(3, items[3:])
+    write_chunk(writer, 0, items[:3])
+    write_chunk(writer, 3, items[3:])
     finish(writer)
     return Store.open(folder)
 
@@ -39,7 +45,7 @@ def test_an_unfinished_folder_is_no_store(tmp_path, items) -> None:
     with pytest.raises(StoreError, match="no finished store"):
         Store.open(tmp_path)
     writer = StoreWriter(tmp_path, PARAMETERS, len(items), "inputs")
-    writer.write_chunk(0, items[:3])
+    write_chunk(writer, 0, items[:3])
     writer.close()
     with pytest.raises(StoreError, match="no finished store"):
         Store.open(tmp_path)
@@ -98,13 +104,13 @@ def test_what_is_read_can_be_changed_without_changing_the_store(tmp_path, items)
 
 def test_a_stopped_writer_goes_on_after_its_last_whole_chunk(tmp_path, items) -> None:
     writer = StoreWriter(tmp_path, PARAMETERS, len(items), "inputs")
-    writer.write_chunk(0, items[:3])
+    write_chunk(writer, 0, items[:3])
     writer.close()
     journal = tmp_path / "journal.jsonl"
     journal.write_text(journal.read_text() + '{"first": 3, "sha256": ["ab')  # killed while writing a line
     again = StoreWriter(tmp_path, PARAMETERS, len(items), "inputs")
     assert sorted(again.done) == [0]
-    again.write_chunk(3, items[3:])
+    write_chunk(again, 3, items[3:])
     finish(again)
     np.testing.assert_array_equal(Store.open(tmp_path).central([0])[0], cutout(items[0][1], PARAMETERS))
 
@@ -112,7 +118,7 @@ def test_a_stopped_writer_goes_on_after_its_last_whole_chunk(tmp_path, items) ->
 @pytest.mark.parametrize("change", ["inputs", "places", "no pixels"])
 def test_the_journal_of_other_inputs_is_not_resumed(tmp_path, items, change: str) -> None:
     writer = StoreWriter(tmp_path, PARAMETERS, len(items), "inputs")
-    writer.write_chunk(0, items[:3])
+    write_chunk(writer, 0, items[:3])
     writer.close()
     if change == "no pixels":
         (tmp_path / "store.u8.partial").unlink()
@@ -126,7 +132,7 @@ def test_a_finished_store_stays_until_the_new_one_is_whole(tmp_path, items) -> N
     store = written(tmp_path, items)
     before = store.cutouts([0])
     writer = StoreWriter(tmp_path, CutoutParameters(64), len(items), "new")
-    writer.write_chunk(0, items)
+    write_chunk(writer, 0, items)
     writer.close()
     np.testing.assert_array_equal(Store.open(tmp_path).cutouts([0]), before)
     finish(writer := StoreWriter(tmp_path, CutoutParameters(64), len(items), "new"))

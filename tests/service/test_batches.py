@@ -258,7 +258,7 @@ def test_an_unknown_job_is_not_found(client: TestClient) -> None:
 
 def test_a_cancelled_job_stops_and_stays_readable(database: Database, galaxies) -> None:
     jobs, queue = Jobs(database, 7), JobQueue(database)
-    job = jobs.create("galaxy-class", "1.0", "test")
+    job = jobs.submit("galaxy-class", "1.0", "test", (), start=False)
     jobs.add(job.id, [JobImage(key, b"") for key in galaxies] * 4)
     jobs.start(job.id)
     first = queue.claim()
@@ -275,7 +275,7 @@ def test_a_cancelled_job_stops_and_stays_readable(database: Database, galaxies) 
 
 def test_a_job_whose_worker_died_is_taken_over(config: Config, database: Database, galaxies) -> None:
     jobs, queue = Jobs(database, 7), JobQueue(database)
-    job = jobs.create("galaxy-class", "1.0", "test")
+    job = jobs.submit("galaxy-class", "1.0", "test", (), start=False)
     jobs.add(job.id, [JobImage(key, b"") for key in galaxies])
     jobs.start(job.id)
     assert queue.claim().job.id == job.id
@@ -288,7 +288,7 @@ def test_a_job_whose_worker_died_is_taken_over(config: Config, database: Databas
 
 def test_a_job_of_a_deleted_service_fails_with_the_reason(config: Config, database: Database, galaxies) -> None:
     jobs = Jobs(database, 7)
-    job = jobs.create("galaxy-class", "1.0", "test")
+    job = jobs.submit("galaxy-class", "1.0", "test", (), start=False)
     jobs.add(job.id, [JobImage(next(iter(galaxies)), b"")])
     jobs.start(job.id)
     Services(database).delete("galaxy-class", "1.0")
@@ -299,8 +299,8 @@ def test_a_job_of_a_deleted_service_fails_with_the_reason(config: Config, databa
 def test_an_expired_job_is_gone(database: Database) -> None:
     jobs = Jobs(database, -1)
     with pytest.raises(Exception, match="no such job"):
-        jobs.create("galaxy-class", "1.0", "test")
-    kept = Jobs(database, 7).create("galaxy-class", "1.0", "test")
+        jobs.submit("galaxy-class", "1.0", "test", (), start=False)
+    kept = Jobs(database, 7).submit("galaxy-class", "1.0", "test", (), start=False)
     with database.write() as connection:
         connection.execute(update(job_table).values(expires_at=now() - timedelta(seconds=1)))
     with pytest.raises(Exception, match="no such job"):
@@ -314,7 +314,7 @@ def test_open_jobs_keep_nobody_out_and_are_gone_after_an_hour(client: TestClient
     most = JobLimits().max_jobs
     jobs = Jobs(database, 7)
     for number in range(most):
-        jobs.create("galaxy-class", "1.0", "test", client=f"client {number}")
+        jobs.submit("galaxy-class", "1.0", "test", (), start=False, client=f"client {number}")
     assert ask(start=False) == 503
     assert ask() == 202
     with database.write() as connection:
@@ -327,7 +327,7 @@ def test_open_jobs_keep_nobody_out_and_are_gone_after_an_hour(client: TestClient
 
 def test_each_addition_keeps_an_open_job_and_its_start_gives_it_days(database: Database) -> None:
     jobs = Jobs(database, 7)
-    job = jobs.create("galaxy-class", "1.0", "test")
+    job = jobs.submit("galaxy-class", "1.0", "test", (), start=False)
     with database.write() as connection:
         connection.execute(update(job_table).values(expires_at=now() + timedelta(seconds=5)))
     assert jobs.add(job.id, [JobImage("a", b"x")]).expires_at > now() + timedelta(minutes=59)

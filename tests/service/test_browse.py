@@ -222,6 +222,20 @@ def test_a_label_is_stored_with_who_and_when_and_replaced_by_the_next(client: Te
     assert client.get("/v1/predictions", params={"unlabelled": True}).json()["total"] == 9
 
 
+def test_labels_come_in_pages_that_say_how_many_there_are(client: TestClient, tokens, galaxies) -> None:
+    for key in list(galaxies)[:3]:
+        client.post("/v1/labels", json={"object_id": key, "label": "Sb"}, headers=tokens["publisher"])
+    every = client.get("/v1/labels")
+    pages = [client.get("/v1/labels", params={"limit": 2, "offset": offset}) for offset in (0, 2)]
+    total = len(every.json())
+    assert total >= 3
+    assert {one.headers["x-total-count"] for one in (every, *pages)} == {str(total)}
+    assert [len(page.json()) for page in pages] == [2, min(2, total - 2)]
+    assert pages[0].json() + pages[1].json() == every.json()[:4]
+    for wrong in ({"limit": 0}, {"limit": 10_001}, {"offset": -1}, {"offset": 2**40}):
+        assert client.get("/v1/labels", params=wrong).status_code == 422
+
+
 def test_a_label_must_be_a_class_of_a_stored_object(client: TestClient, tokens, galaxies) -> None:
     wrong = client.post("/v1/labels", json={"object_id": next(iter(galaxies)), "label": "X"}, headers=tokens["admin"])
     assert (wrong.status_code, wrong.json()["error"]["field"]) == (422, "label")

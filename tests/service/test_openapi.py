@@ -44,6 +44,22 @@ def test_every_route_has_a_summary_a_description_and_its_refusals(client: TestCl
                 assert {"401", "429", "503"} <= set(operation["responses"]), (method, path)
 
 
+def test_tokens_are_described_and_only_changes_require_one(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"  # so /docs shows Authorize
+    optional, required = [{"token": []}, {}], [{"token": []}]
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if not path.startswith("/v1/"):
+                assert "security" not in operation
+            else:
+                text = client.request(method, path.replace("{", "").replace("}", "")).text
+                assert (operation["security"] == required) == ("this needs a token" in text), (method, path)
+                assert operation["security"] in (optional, required)
+    one = client.get("/v1/services/galaxy-class/1.0/openapi.json").json()
+    assert one["components"]["securitySchemes"] == document["components"]["securitySchemes"]
+
+
 @pytest.mark.slow
 def test_no_answer_to_generated_requests_breaks_the_contract(workspace: Path, tmp_path: Path) -> None:
     folder = tmp_path / "workspace"

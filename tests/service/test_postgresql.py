@@ -91,7 +91,7 @@ def test_a_cancelled_batch_stays_cancelled(postgresql: Config, galaxies: dict[st
 def test_each_of_many_jobs_goes_to_one_worker(postgresql: Config, galaxy: bytes) -> None:
     with open_database(postgresql.database_url) as database:
         jobs, queue = Jobs(database, 7), JobQueue(database)
-        made = [jobs.create("galaxy-class", "1.0", "test", client=str(n % 3)).id for n in range(20)]
+        made = [jobs.submit("galaxy-class", "1.0", "test", (), start=False, client=str(n % 3)).id for n in range(20)]
         for job_id in made:
             jobs.add(job_id, [JobImage("a", galaxy)])
             jobs.start(job_id)
@@ -131,7 +131,7 @@ def slow_adding(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("slow_adding")
 def test_two_additions_at_one_time_keep_the_images_of_both(jobs: Jobs, queue: JobQueue) -> None:
-    job = jobs.create("galaxy-class", "1.0", "test")
+    job = jobs.submit("galaxy-class", "1.0", "test", (), start=False)
     add = [partial(jobs.add, job.id, [JobImage(name, b"x")]) for name in ("a", "b")]
     assert side_by_side(*add).total == 2
     jobs.start(job.id)
@@ -143,7 +143,7 @@ def test_two_additions_at_one_time_keep_the_images_of_both(jobs: Jobs, queue: Jo
 
 @pytest.mark.usefixtures("slow_adding")
 def test_a_start_waits_for_the_addition_before_it(jobs: Jobs) -> None:
-    job = jobs.create("galaxy-class", "1.0", "test")
+    job = jobs.submit("galaxy-class", "1.0", "test", (), start=False)
     started = side_by_side(lambda: jobs.add(job.id, [JobImage("a", b"x")]), lambda: jobs.start(job.id))
     assert (started.state, started.total) == ("queued", 1)
     jobs.cancel(job.id)

@@ -68,7 +68,7 @@ def test_one_client_may_have_so_many_images_waiting_and_bytes_stored(either: Dat
 
 def test_additions_count_as_well(either: Database) -> None:
     jobs = Jobs(either, 7, JobLimits(client_images=10))
-    job_id = jobs.create("galaxy-class", "1.0", "a").id
+    job_id = jobs.submit("galaxy-class", "1.0", "a", (), start=False).id
     jobs.add(job_id, [JobImage("a", b"x")] * 10)
     with pytest.raises(RequestError, match="images that wait") as caught:
         jobs.add(job_id, [JobImage("a", b"x")])

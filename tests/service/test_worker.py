@@ -30,7 +30,7 @@ from galclass.service.server.app import create_app
 
 
 def queued(jobs: Jobs, galaxy: bytes) -> str:
-    job = jobs.create("galaxy-class", "1.0", "test")
+    job = jobs.submit("galaxy-class", "1.0", "test", (), start=False)
     jobs.add(job.id, [JobImage("a", galaxy)])
     return jobs.start(job.id).id
 

@@ -5,7 +5,6 @@ Takes a path, gives a `pyarrow.Table` and the reverse; a file is written under a
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from galclass.atomic_files import replacing
 from galclass.catalog.identifiers import ID_COLUMNS
 from galclass.catalog.text import LABEL_COLUMNS, read_text
 from galclass.csv_cells import guarded_table, unguarded_table
@@ -228,9 +228,7 @@ def write_table(table: Any, path: Path | str) -> Path:
     if _suffix(path) not in _WRITTEN:
         expected = ".parquet, .csv, .fits or .vot"
         raise CatalogError("tables are not written in this kind", where=str(path), expected=expected)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with replacing(path) as temporary:
         if kind == "parquet":
             import pyarrow.parquet
 
@@ -241,9 +239,6 @@ def write_table(table: Any, path: Path | str) -> Path:
             from galclass.catalog.astro import write_astro
 
             write_astro(flat_lists(table), temporary, kind, where=path)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

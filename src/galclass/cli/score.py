@@ -47,7 +47,7 @@ def score(
     """
     from galclass.cutouts import LOCAL
     from galclass.database import open_database, score_pending
-    from galclass.database.stages import score_stage
+    from galclass.database.stages import registered_model, score_stage
 
     config = on_cluster(config, cluster, images=images, output=output, catalog=catalog)
     if config.cluster.address is not None:
@@ -56,11 +56,11 @@ def score(
     named = {name: value for name, value in survey.items() if value is not None}
     if named:
         raise click.UsageError(f"{flags_of(named)}: only with --cluster")
-    name = model or config.score.model or config.register.reference
     if not (pending or watch or model):
         summary = score_stage(config, progress=True)
     else:
         with open_database(config.database_url) as database:
+            name = model or config.score.model or registered_model(database, config)
             limits = LOCAL.with_seconds(config.images.max_decode_s)
             summary = score_pending(database, name, watch=watch, progress=True, limits=limits)
     say(summary)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from galclass.atomic_files import write_text
 
 
 @click.group()
@@ -64,10 +65,7 @@ def show(file_or_name: str, svg: Path | None, **sizes: Any) -> None:
 
     network = load_topology(file_or_name, **sizes)
     if svg is not None:
-        svg.parent.mkdir(parents=True, exist_ok=True)
-        part = svg.with_name(f"{svg.name}.part")
-        part.write_text(topology_svg(network, file_or_name), encoding="utf-8")
-        os.replace(part, svg)
+        write_text(svg, topology_svg(network, file_or_name))
     show_table(topology_table(network))
     if svg is not None:
         click.echo(f"drew {svg}")

@@ -56,7 +56,7 @@ def score_stage(
 
     images, frame = _images(config)
     output = config.cluster.output or str(config.workspace_path / "scored")
-    scorer = _scorer(config, model or config.score.model or config.register.reference)
+    scorer = _scorer(config, model or config.score.model)
     return score_on_cluster(
         images,
         output,
@@ -98,15 +98,16 @@ def _objects(config: Config) -> Mapping[str, Place] | None:
     return {key: (row.object_id, row.ra, row.dec) for key, row in rows.items()}
 
 
-def _scorer(config: Config, model: str) -> Scorer:
+def _scorer(config: Config, model: str | None) -> Scorer:
     from galclass.scoring import IN_PACKAGE, Scorer
 
     limits = LOCAL.with_seconds(config.images.max_decode_s)
     if model == IN_PACKAGE:
         return Scorer(limits=limits)
-    if model.endswith(".onnx"):
+    if model is not None and model.endswith(".onnx"):
         return Scorer(Path(model), limits=limits)
     from galclass.database import Registry, open_database
+    from galclass.database.stages import registered_model
 
     with open_database(config.database_url) as database:
-        return Registry(database).get(model).scorer(limits=limits)
+        return Registry(database).get(model or registered_model(database, config)).scorer(limits=limits)

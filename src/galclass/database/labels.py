@@ -63,18 +63,34 @@ def add_human_label(database: Database, object_id: str, label: str, by: str) -> 
     return given
 
 
-def human_labels(database: Database, object_id: str | None = None) -> list[HumanLabel]:
-    """Return the labels given by people, newest first, of all objects or one."""
-    columns = (labels.c.object_id, labels.c.label, labels.c.labelled_by, labels.c.labelled_at)
-    query = select(*columns).where(labels.c.source == HUMAN).order_by(labels.c.labelled_at.desc())
+def human_labels(
+    database: Database, object_id: str | None = None, *, limit: int | None = None, offset: int = 0
+) -> tuple[list[HumanLabel], int]:
+    """Return the labels given by people, newest first, of all objects or one, and how many there are in all.
+
+    Parameters
+    ----------
+    database : Database
+    object_id : str, optional
+    limit : int, optional
+        Most labels to return; None: all.
+    offset : int
+        Labels to pass over.
+    """
+    where = [labels.c.source == HUMAN]
     if object_id is not None:
-        query = query.where(labels.c.object_id == object_id)
+        where.append(labels.c.object_id == object_id)
+    columns = (labels.c.object_id, labels.c.label, labels.c.labelled_by, labels.c.labelled_at)
+    order = (labels.c.labelled_at.desc(), labels.c.object_id, labels.c.labelled_by)
+    query = select(*columns).where(*where).order_by(*order).limit(limit).offset(offset)
     with database.read() as connection:
-        return [HumanLabel(row[0], row[1]["class"], row[2], row[3]) for row in connection.execute(query)]
+        found = [HumanLabel(row[0], row[1]["class"], row[2], row[3]) for row in connection.execute(query)]
+        total = connection.scalar(select(func.count()).select_from(labels).where(*where)) or 0
+    return found, total
 
 
 def add_labels(database: Database, new: Iterable[NewLabel]) -> int:
-    """Insert labels; a label by the same source and person is replaced. Gives how many were written."""
+    """Insert labels; a label by the same source and person is replaced. Return how many were written."""
     written = 0
     for chunk in chunked(new, CHUNK):
         moment = now()
@@ -96,9 +112,3 @@ def add_labels(database: Database, new: Iterable[NewLabel]) -> int:
             connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=new_values), in_order)
         written += len(rows)
     return written
-
-
-def count_labels(database: Database) -> int:
-    """Count the labels of all sources."""
-    with database.read() as connection:
-        return connection.scalar(select(func.count()).select_from(labels)) or 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from galclass.config import Config
 from galclass.database import Database, Registry, ServiceRecord, Services, open_database
 from galclass.database.references import Reference
+from galclass.database.stages import registered_model
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def publish_stage(config: Config) -> PublishSummary:
     """
     database = open_database(config.database_url, migrate=True)
     try:
-        model = config.score.model or f"{config.register.name}@{config.register.aliases[0]}"
+        model = config.score.model or registered_model(database, config)
         settings = config.publish
         return publish(database, settings.name, model, settings.version, settings.description, next_version=True)
     finally:
@@ -92,6 +93,6 @@ def publish(
 
 
 def raised(version: str) -> str:
-    """Give the version with its last number raised by one: 1.0 becomes 1.1."""
+    """Return the version with its last number raised by one: 1.0 becomes 1.1."""
     head, dot, last = version.rpartition(".")
     return f"{head}{dot}{int(last) + 1}" if last.isdecimal() else f"{version}.1"

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Text, cast, func, select, text, union_all
+from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, select, text, union_all
 
+from galclass.atomic_files import write_bytes
+from galclass.database.aliases import Aliases
 from galclass.database.connection import Database
-from galclass.database.files import write_file
-from galclass.database.history import previous_version
 from galclass.database.models import AliasMove, ModelInfo, ModelRecord
 from galclass.database.references import PRODUCTION, Reference, check_name, current_user, parse_reference
 from galclass.database.schema import model_alias_log, model_aliases, models, score_queue, services
-from galclass.database.statements import lock_table, upsert
+from galclass.database.statements import lock_table
 from galclass.database.types import now
 from galclass.errors import ModelError, RegistryError
 from galclass.scoring import Signature
@@ -33,6 +34,10 @@ _CONTENT = (
 )  # fmt: skip
 """JSON as text: what stands there may be nested too deeply for the driver."""
 _ABOUT = (models.c.name, models.c.version, models.c.sha256, models.c.created_at, models.c.created_by)
+_POINTED_AT = models.outerjoin(
+    model_aliases, and_(model_aliases.c.name == models.c.name, model_aliases.c.version == models.c.version)
+)
+_ALIASES: Aliases[int] = Aliases(models, model_aliases, model_alias_log, "new_version")
 
 
 class Registry:
@@ -116,11 +121,9 @@ class Registry:
             return load_model(connection, resolve(connection, reference))
 
     def list(self, name: str | None = None) -> list[ModelInfo]:
-        """Give all versions, by name and version."""
-        query = select(models.c.name, models.c.version).order_by(models.c.name, models.c.version)
+        """Return all versions, or those of one model, by name and version."""
         with self._database.read() as connection:
-            rows = connection.execute(query if name is None else query.where(models.c.name == name)).all()
-            return [_info(connection, row.name, row.version) for row in rows]
+            return _infos(connection) if name is None else _infos(connection, models.c.name == name)
 
     def log(self, name: str) -> Sequence[AliasMove]:
         """Give every move of every alias of a model, oldest first."""
@@ -172,20 +175,12 @@ class Registry:
     @staticmethod
     def _before(connection: Connection, name: str, alias: str) -> int:
         resolve(connection, Reference(name, alias=alias))
-        log = model_alias_log
-        moves = connection.scalars(
-            select(log.c.new_version).where(log.c.name == name, log.c.alias == alias).order_by(log.c.id)
-        ).all()
-        existing = set(connection.scalars(select(models.c.version).where(models.c.name == name)))
-        version = previous_version(moves, existing)
-        if version is None:
-            raise RegistryError("there is no earlier version to go back to", where=f"{name}@{alias}")
-        return version
+        return _ALIASES.previous(connection, name, alias)
 
     def export(self, reference: str, path: Path) -> ModelRecord:
         """Write the ONNX file (with its signature inside); a half-written file never stands there."""
         record = self.get(reference)
-        write_file(Path(path), record.value)
+        write_bytes(Path(path), record.value)
         return record
 
     def verify(self, reference: str | Reference) -> float | None:
@@ -249,12 +244,11 @@ def resolve(connection: Connection, reference: str | Reference) -> ModelInfo:
     wanted = parse_reference(reference) if isinstance(reference, str) else reference
     version = wanted.version
     if version is None:
-        where = (model_aliases.c.name == wanted.name, model_aliases.c.alias == wanted.alias)
-        version = connection.scalar(select(model_aliases.c.version).where(*where))
-    where = (models.c.name == wanted.name, models.c.version == version)
-    if version is None or connection.scalar(select(models.c.version).where(*where)) is None:
+        version = _ALIASES.target(connection, wanted.name, wanted.alias or PRODUCTION)
+    found = _infos(connection, models.c.name == wanted.name, models.c.version == version)
+    if not found:
         raise _unknown(connection, wanted)
-    return _info(connection, wanted.name, version)
+    return found[0]
 
 
 def load_model(connection: Connection, info: ModelInfo) -> ModelRecord:
@@ -278,10 +272,20 @@ def load_model(connection: Connection, info: ModelInfo) -> ModelRecord:
 
 
 def _info(connection: Connection, name: str, version: int) -> ModelInfo:
-    row = connection.execute(select(*_ABOUT).where(models.c.name == name, models.c.version == version)).one()
-    where = (model_aliases.c.name == name, model_aliases.c.version == version)
-    aliases = connection.scalars(select(model_aliases.c.alias).where(*where).order_by(model_aliases.c.alias)).all()
-    return ModelInfo(*row, tuple(aliases))
+    (info,) = _infos(connection, models.c.name == name, models.c.version == version)
+    return info
+
+
+def _infos(connection: Connection, *where: ColumnElement[bool]) -> list[ModelInfo]:
+    """Read versions and their aliases with one statement."""
+    order = (models.c.name, models.c.version, model_aliases.c.alias)
+    rows = connection.execute(
+        select(*_ABOUT, model_aliases.c.alias).select_from(_POINTED_AT).where(*where).order_by(*order)
+    )
+    return [
+        ModelInfo(*about, aliases=tuple(row.alias for row in group if row.alias is not None))
+        for about, group in groupby(rows, lambda row: tuple(row[:-1]))
+    ]
 
 
 def _unknown(connection: Connection, wanted: Reference) -> RegistryError:
@@ -305,13 +309,7 @@ def _unknown(connection: Connection, wanted: Reference) -> RegistryError:
 
 
 def _move(connection: Connection, name: str, alias: str, version: int, by: str) -> None:
-    where = (model_aliases.c.name == name, model_aliases.c.alias == alias)
-    old = connection.scalar(select(model_aliases.c.version).where(*where))
-    if old == version:
-        return
-    row = {"name": name, "alias": alias, "version": version, "set_at": now(), "set_by": by}
-    connection.execute(upsert(connection, model_aliases, row))
-    _log(connection, name, alias, old, version, by)
+    _ALIASES.move(connection, name, alias, version, by, lambda old: _log(connection, name, alias, old, version, by))
 
 
 def _log(connection: Connection, name: str, alias: str, old: int | None, new: int | None, by: str) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from galclass.atomic_files import replacing
 from galclass.csv_cells import CsvRows
-from galclass.database.files import replacing
 from galclass.errors import DatabaseError
 
 SUFFIXES = (".csv", ".parquet")

@@ -6,15 +6,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, and_, select
 
+from galclass.database.aliases import Aliases
 from galclass.database.connection import Database
-from galclass.database.history import previous_version
 from galclass.database.references import Reference, check_name, current_user
 from galclass.database.registry import Registry, resolve
-from galclass.database.schema import service_aliases, service_log, services
-from galclass.database.statements import lock_table, upsert
+from galclass.database.schema import models, service_aliases, service_log, services
+from galclass.database.statements import lock_table
 from galclass.database.types import now
 from galclass.errors import RegistryError
 
@@ -22,6 +23,18 @@ LATEST = "latest"
 """The alias that is meant where no version is said; publishing moves it."""
 
 _VERSION = re.compile(r"[0-9][A-Za-z0-9_.+-]{0,31}")
+
+_ABOUT = (
+    *(services.c.name, services.c.version, services.c.model_name, services.c.model_version),
+    *(services.c.description, services.c.created_at, services.c.created_by, models.c.sha256),
+)
+_JOINED = services.join(
+    models, and_(models.c.name == services.c.model_name, models.c.version == services.c.model_version)
+).outerjoin(
+    service_aliases,
+    and_(service_aliases.c.name == services.c.name, service_aliases.c.version == services.c.version),
+)
+_ALIASES: Aliases[str] = Aliases(services, service_aliases, service_log, "version")
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,7 @@ class ServiceRecord:
     description: str
     created_at: datetime
     created_by: str
+    model_sha256: str
     aliases: tuple[str, ...] = ()
 
     @property
@@ -120,11 +134,9 @@ class Services:
             return _published(connection, name)
 
     def list(self, name: str | None = None) -> list[ServiceRecord]:
-        """Give all versions of all services (or of one), by name and age."""
-        query = select(services.c.name, services.c.version).order_by(services.c.name, services.c.created_at)
+        """Return all versions of all services, or of one, by name and age."""
         with self._database.read() as connection:
-            rows = connection.execute(query if name is None else query.where(services.c.name == name)).all()
-            return [_record(connection, row.name, row.version) for row in rows]
+            return _records(connection) if name is None else _records(connection, services.c.name == name)
 
     def get(self, name: str, version: str = LATEST) -> ServiceRecord:
         """Find a version by its text or an alias.
@@ -217,15 +229,7 @@ class Services:
 
 def _before(connection: Connection, name: str, alias: str) -> str:
     _resolve(connection, name, alias)
-    log = service_log
-    moves = connection.scalars(
-        select(log.c.version).where(log.c.name == name, log.c.alias == alias).order_by(log.c.id)
-    ).all()
-    existing = set(connection.scalars(select(services.c.version).where(services.c.name == name)))
-    version: str | None = previous_version(moves, existing)
-    if version is None:
-        raise RegistryError("there is no earlier version to go back to", where=f"{name}@{alias}")
-    return version
+    return _ALIASES.previous(connection, name, alias)
 
 
 def _check_alias(alias: str) -> None:
@@ -254,16 +258,16 @@ def _check_never_another(connection: Connection, name: str, version: str, sha256
         )
 
 
-def _find(connection: Connection, name: str, version: str) -> Row[tuple[object, ...]] | None:
-    where = (services.c.name == name, services.c.version == version)
-    return connection.execute(select(services).where(*where)).one_or_none()
+def _find(connection: Connection, name: str, version: str) -> ServiceRecord | None:
+    found = _records(connection, services.c.name == name, services.c.version == version)
+    return found[0] if found else None
 
 
 def _resolve(connection: Connection, name: str, version: str) -> ServiceRecord:
-    if _find(connection, name, version) is not None:
-        return _record(connection, name, version)
-    aliases = service_aliases.c
-    target = connection.scalar(select(aliases.version).where(aliases.name == name, aliases.alias == version))
+    found = _find(connection, name, version)
+    if found is not None:
+        return found
+    target = _ALIASES.target(connection, name, version)
     if target is not None:
         return _record(connection, name, target)
     known = connection.scalars(select(services.c.version).where(services.c.name == name)).all()
@@ -276,20 +280,29 @@ def _resolve(connection: Connection, name: str, version: str) -> ServiceRecord:
 
 
 def _record(connection: Connection, name: str, version: str) -> ServiceRecord:
-    row = connection.execute(select(services).where(services.c.name == name, services.c.version == version)).one()
-    where = (service_aliases.c.name == name, service_aliases.c.version == version)
-    aliases = connection.scalars(select(service_aliases.c.alias).where(*where).order_by(service_aliases.c.alias)).all()
-    return ServiceRecord(**row._mapping, aliases=tuple(aliases))
+    (record,) = _records(connection, services.c.name == name, services.c.version == version)
+    return record
+
+
+def _records(connection: Connection, *where: ColumnElement[bool]) -> list[ServiceRecord]:
+    """Read versions, the sha256 of their models and their aliases with one statement."""
+    order = (services.c.name, services.c.created_at, services.c.version, service_aliases.c.alias)
+    query = select(*_ABOUT, service_aliases.c.alias).select_from(_JOINED).where(*where).order_by(*order)
+    return [
+        ServiceRecord(*about, aliases=tuple(row.alias for row in group if row.alias is not None))
+        for about, group in groupby(connection.execute(query), lambda row: tuple(row[:-1]))
+    ]
 
 
 def _move(connection: Connection, name: str, alias: str, version: str, by: str, action: str) -> None:
-    where = (service_aliases.c.name == name, service_aliases.c.alias == alias)
-    old = connection.scalar(select(service_aliases.c.version).where(*where))
-    if old == version:
-        return
-    row = {"name": name, "alias": alias, "version": version, "set_at": now(), "set_by": by}
-    connection.execute(upsert(connection, service_aliases, row))
-    _log(connection, name, action, by, version=version, alias=alias, old_version=old)
+    _ALIASES.move(
+        connection,
+        name,
+        alias,
+        version,
+        by,
+        lambda old: _log(connection, name, action, by, version=version, alias=alias, old_version=old),
+    )
 
 
 def _log(connection: Connection, name: str, action: str, by: str, **facts: str | None) -> None:

@@ -78,15 +78,15 @@ def score_stage(config: Config, progress: bool = False) -> ScoreSummary:
     """
     database = open_database(config.database_url, migrate=True)
     added = add_prepared_images(database, config) if config.score.images != "none" else None
-    model = config.score.model or _registered(database, config)
+    model = config.score.model or registered_model(database, config)
     limits = LOCAL.with_seconds(config.images.max_decode_s)
     summary = score_pending(database, model, progress=progress, limits=limits)
     database.close()
     return replace(summary, images=added)
 
 
-def _registered(database: Database, config: Config) -> str:
-    """Give the model that the stage `register` made: by its first alias, or its newest version if it has none."""
+def registered_model(database: Database, config: Config) -> str:
+    """Return the model of the stage `register`: its first alias, or its newest version without one."""
     name = config.register.name
     if config.register.aliases:
         return config.register.reference

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from galclass.atomic_files import replacing
 from galclass.catalog import write_table
 from galclass.csv_cells import guarded_table
-from galclass.database.files import replacing
 
 STREAMED = (".parquet", ".csv")
 WHOLE = (".fits", ".vot", ".votable", ".xml")

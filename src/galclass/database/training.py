@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet
 from sqlalchemy import Connection, select
 
+from galclass.atomic_files import replacing, write_bytes
 from galclass.config import Config, SourceConfig
 from galclass.database.connection import Database
-from galclass.database.files import replacing, write_file
 from galclass.database.schema import images, labels
 from galclass.database.statements import chunked
 from galclass.errors import DatabaseError
@@ -79,7 +79,7 @@ def _write(database: Database, folder: Path, sizes: tuple[int | None, int | None
         digest.unlink(missing_ok=True)
         _write_archive(database, archive, sorted(rows))
         _write_catalog(catalog, rows)
-        write_file(digest, wanted.encode())
+        write_bytes(digest, wanted.encode())
     return SourceConfig(name, str(archive), str(catalog), frame_px=sizes[0], stored_px=sizes[1])
 
 

@@ -8,7 +8,6 @@ which file: the cache) and `download.json`.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
+from galclass.atomic_files import write_bytes, write_text
 from galclass.catalog import CatalogColumns, CatalogReport, read_catalog, write_table
 from galclass.config import Config
 from galclass.download.images import ImageReader, check_image
@@ -249,10 +249,7 @@ def _reject(object_id: str | None, code: str, reason: str, row: int | None = Non
 
 
 def _keep(item: _Item, data: bytes, folder: Path, journal: IO[str]) -> None:
-    path = _path(item, folder)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    write_bytes(_path(item, folder), data)
     record = {"asset_id": item.stem, "url": item.url, "bytes": len(data), "sha256": sha256(data).hexdigest()}
     journal.write(json.dumps(record) + "\n")
     journal.flush()
@@ -268,7 +265,7 @@ def _read_journal(folder: Path) -> dict[str, dict[str, Any]]:
         return {}
     *lines, last = path.read_text(encoding="utf-8").split("\n")
     if last:  # a line that a killed run did not finish: cut it off, its image is fetched again
-        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        write_text(path, "".join(line + "\n" for line in lines))
     return {record["asset_id"]: record for record in map(json.loads, lines)}
 
 
@@ -306,6 +303,4 @@ def _write_source(
         "stored_px": request.size_px,
         "files": {"images": {"name": "images", "count": len(images)}, "catalog": {"name": "catalog.parquet"}},
     }
-    temporary = folder / (RECORD + ".tmp")
-    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / RECORD)
+    write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from galclass.atomic_files import write_text
 from galclass.download.stores import shown
 from galclass.errors import DownloadError
 
@@ -67,9 +68,7 @@ class Part:
     def identify(self, identity: dict[str, Any]) -> None:
         """Remember which version of the file the bytes belong to."""
         self.facts = {"url": shown(self.url), **identity}
-        temporary = self._facts_path.with_name(self._facts_path.name + ".tmp")
-        temporary.write_text(json.dumps(self.facts), encoding="utf-8")
-        os.replace(temporary, self._facts_path)
+        write_text(self._facts_path, json.dumps(self.facts))
 
     @contextmanager
     def alone(self) -> Iterator[None]:

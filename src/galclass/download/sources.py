@@ -6,13 +6,13 @@ Takes the configuration, gives paths and frame facts; writes the files and `down
 from __future__ import annotations
 
 import json
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from galclass.atomic_files import write_text
 from galclass.config import Config
 from galclass.download.fetch import FetchResult, FetchSettings, fetch
 from galclass.download.folders import fetch_folder
@@ -194,9 +194,7 @@ def _write_record(source: Source, folder: Path, results: dict[str, list[FetchRes
     text = json.dumps({**record, "files": files}, indent=2) + "\n"
     if (folder / RECORD).exists() and (folder / RECORD).read_text(encoding="utf-8") == text:
         return
-    temporary = folder / (RECORD + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, folder / RECORD)
+    write_text(folder / RECORD, text)
 
 
 def _entry(file: SourceFile, results: list[FetchResult]) -> dict[str, Any]:

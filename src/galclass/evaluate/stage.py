@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from galclass.atomic_files import replacing, write_text
 from galclass.config import Config
 from galclass.errors import EvaluationError
 from galclass.evaluate.card import model_card
@@ -25,7 +27,9 @@ from galclass.evaluate.seeds import SeedSpread, seed_models, spread_over_seeds
 from galclass.evaluate.tables import Evaluated, Sampling, measure, natural_figures
 from galclass.evaluate.votes import SMOOTH, VoteErrors, vote_errors
 from galclass.prepare.store import Store
-from galclass.scoring import Prediction, Scorer
+from galclass.scoring import Prediction, Scorer, Signature
+from galclass.scoring.output import parquet_schema, vote_fraction_columns
+from galclass.scoring.prediction import ROW_COLUMNS
 
 _CHUNK = 256
 
@@ -175,6 +179,13 @@ def _is_current(folder: Path, fingerprint: dict[str, Any]) -> bool:
     return done.exists() and json.loads(done.read_text(encoding="utf-8"))["made_from"] == fingerprint
 
 
+def predictions_table(predictions: Sequence[Prediction], labels: Sequence[str], signature: Signature) -> pa.Table:
+    """Return the rows of `galclass predict` with a column `label`; the types follow from the model alone."""
+    rows = [prediction.as_row() | {"label": label} for prediction, label in zip(predictions, labels, strict=True)]
+    columns = parquet_schema([*ROW_COLUMNS, *vote_fraction_columns(signature)])
+    return pa.Table.from_pylist(rows, schema=columns.append(pa.field("label", pa.string())))
+
+
 def _write(
     folder: Path,
     config: Config,
@@ -186,9 +197,8 @@ def _write(
 ) -> None:
     """Write the files; metrics.json last, since it says that the stage is done."""
     folder.mkdir(parents=True, exist_ok=True)
-    pairs = zip(evaluated.predictions, evaluated.labels, strict=True)
-    columns = [prediction.as_row() | {"label": label} for prediction, label in pairs]
-    _move_into_place(folder / "predictions.parquet", lambda path: pq.write_table(pa.Table.from_pylist(columns), path))
+    table = predictions_table(evaluated.predictions, evaluated.labels, scorer.signature)
+    _move_into_place(folder / "predictions.parquet", lambda path: pq.write_table(table, path))
     content = ReportContent(
         split=config.evaluate.split,
         model_sha256=scorer.sha256,
@@ -219,11 +229,10 @@ def _write(
         "seeds": results.seeds.as_dict() if results.seeds else None,
     }
     card = model_card(scorer.signature, scorer.sha256, metrics, config.evaluate.split)
-    _move_into_place(folder / "card.md", lambda path: path.write_text(card, encoding="utf-8"))
-    _move_into_place(folder / "metrics.json", lambda path: path.write_text(json.dumps(metrics, indent=1)))
+    write_text(folder / "card.md", card)
+    write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
 
 
 def _move_into_place(target: Path, write: Any) -> None:
-    temporary = target.with_name(f".{target.name}.part")
-    write(temporary)
-    temporary.replace(target)
+    with replacing(target) as temporary:
+        write(temporary)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from galclass.atomic_files import new_folder
 from galclass.bounded_zip import BoundedZip
 from galclass.errors import ArchiveError
 from galclass.image_files.limits import DEFAULT_LIMITS, ArchiveLimits, refusal
@@ -34,10 +33,8 @@ def unpack(path: Path | str, folder: Path | str, *, limits: ArchiveLimits = DEFA
     path, folder = Path(path), Path(folder)
     if folder.exists():
         raise ArchiveError("the target folder exists", where=shown(folder), advice="name a new one")
-    partial = folder.with_name(folder.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
     names: set[str] = set()
-    try:
+    with new_folder(folder) as partial:
         for name, data in _files(path, limits):
             if name.casefold() in names:
                 raise refusal("a name that comes twice", path, name)
@@ -45,11 +42,6 @@ def unpack(path: Path | str, folder: Path | str, *, limits: ArchiveLimits = DEFA
             target = partial / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-        partial.mkdir(parents=True, exist_ok=True)
-        os.replace(partial, folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return len(names)
 
 

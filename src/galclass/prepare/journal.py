@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from galclass.atomic_files import replacing
+
 EVERY_S = 0.5
 """Seconds between two waits for the disk; what an interruption can cost at most, besides the chunks in work."""
 
@@ -97,8 +99,6 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    """Write a journal anew, by a temporary file."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    """Replace a journal."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
-    temporary.replace(path)

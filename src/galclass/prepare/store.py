@@ -21,9 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from galclass.atomic_files import replacing, write_text
 from galclass.cutouts.extract import CutoutParameters
 from galclass.errors import StoreError
-from galclass.prepare.chunks import Chunk, Reject, fill_chunk
+from galclass.prepare.chunks import Reject
 from galclass.prepare.journal import Journal, read_lines, write_lines
 
 PIXELS, INDEX, REJECTS, FACTS = "store.u8", "index.parquet", "rejects.parquet", "prepared.json"
@@ -147,11 +148,6 @@ class StoreWriter:
         self.done[first] = line
         self._journal.add(line)
 
-    def write_chunk(self, first: int, items: Sequence[tuple[str, bytes]], *, frame_px: int | None = None) -> None:
-        """Make the cutouts of a chunk in this process, write and record them."""
-        chunk = Chunk(first, "", tuple(key for key, _ in items), frame_px)
-        self.record(first, *fill_chunk(self.partial, chunk, self.parameters, items))
-
     def finish(self, tables: Mapping[str, pa.Table], facts: Mapping[str, Any]) -> None:
         """Move everything into place, `prepared.json` last: a folder with it is a whole store.
 
@@ -211,17 +207,14 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
 
 
 def write_facts(folder: Path, facts: dict[str, Any]) -> None:
-    """Write `prepared.json` by a temporary file."""
-    temporary = folder / (FACTS + ".tmp")
-    temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(folder / FACTS)
+    """Write `prepared.json`."""
+    write_text(folder / FACTS, json.dumps(facts, indent=1) + "\n")
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write a table by a temporary file."""
-    temporary = path.with_suffix(".parquet.tmp")
-    pq.write_table(table, temporary)
-    temporary.replace(path)
+    """Write a table."""
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary)
 
 
 def _map_pixels(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from galclass.atomic_files import replacing
 from galclass.csv_cells import CsvRows
 from galclass.errors import ModelError
 from galclass.scoring.prediction import ROW_COLUMNS, Prediction, vote_columns_of
@@ -51,13 +53,15 @@ class PredictionFile:
                 "predictions go to .csv or .parquet", where=str(path), got=self._path.suffix or "no suffix"
             )
         self._kind = kinds[self._path.suffix.lower()]
-        self._temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
         self.columns = ("file", *ROW_COLUMNS, *vote_fraction_columns(signature))
 
     def __enter__(self) -> Self:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer: Writer = self._kind(self._temporary, self.columns)
+            with ExitStack() as stack:
+                temporary = stack.enter_context(replacing(self._path))
+                self._writer: Writer = self._kind(temporary, self.columns)
+                stack.callback(self._writer.close)
+                self._file = stack.pop_all()
         except OSError as error:
             got = os.strerror(error.errno) if error.errno else str(error)
             raise ModelError("the predictions cannot be written", where=str(self._path), got=got) from error
@@ -70,12 +74,7 @@ class PredictionFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._writer.close()
-            if kind is None:
-                os.replace(self._temporary, self._path)
-        finally:
-            self._temporary.unlink(missing_ok=True)
+        self._file.__exit__(kind, error, trace)
 
 
 def vote_fraction_columns(signature: Signature | None) -> list[str]:

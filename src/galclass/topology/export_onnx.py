@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from galclass.atomic_files import write_bytes
 from galclass.errors import TopologyError
 from galclass.topology.geometry import Axis, Geometry
 from galclass.topology.network import (
@@ -76,9 +76,7 @@ def export_onnx(
     shape = inputs[0].shape if len(inputs) == 1 else (network.input_nodes,)
     model = graph.serialised(shape, network.output.nodes, input_name, output_name)
     if path is not None:
-        part = path.with_name(f"{path.name}.part")
-        part.write_bytes(model)
-        os.replace(part, path)
+        write_bytes(path, model)
     return model
 
 

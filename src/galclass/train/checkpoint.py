@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from galclass.atomic_files import replacing, write_text
 from galclass.errors import TrainingError
 
 FORMAT = 1
@@ -23,18 +24,8 @@ FORMAT = 1
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a temporary file beside `path`, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as temporary:
         write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file."""
-    replace_file(path, lambda file: file.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

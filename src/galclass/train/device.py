@@ -44,14 +44,6 @@ class Workers:
             for tensor in tensors:
                 dist.all_reduce(tensor)
 
-    def leader_says(self, value: float) -> float:
-        """Give every process the leader's number."""
-        if self.count == 1:
-            return value
-        box = torch.tensor([value], dtype=torch.float64)
-        dist.broadcast(box, 0)
-        return float(box.item())
-
 
 def pick_device(acceleration: str) -> torch.device:
     """Find the device for "auto", "cpu" or "gpu".

@@ -57,16 +57,6 @@ class Jobs:
         self._days = timedelta(days=days)
         self.quotas = Quotas(limits or JobLimits(), database.path)
 
-    def create(self, service: str, version: str, by: str, *, client: str | None = None) -> Job:
-        """Make an open job without images.
-
-        Raises
-        ------
-        RequestError
-            What `submit` raises.
-        """
-        return self.submit(service, version, by, (), start=False, client=client)
-
     def submit(
         self,
         service: str,

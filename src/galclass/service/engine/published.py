@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 
-from galclass.database import Database, Registry, Services
+from galclass.database import Database, Services
 from galclass.database.services import ServiceRecord
 from galclass.errors import DatabaseError, RegistryError, RequestError
 from galclass.scoring import ModelId
@@ -62,7 +62,6 @@ class PublishedServices:
 
     def __init__(self, database: Database) -> None:
         self._services = Services(database)
-        self._registry = Registry(database)
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], tuple[float, PublishedService]] = {}
 
@@ -103,7 +102,7 @@ class PublishedServices:
     def _read(self, name: str, version: str) -> PublishedService:
         with refused_as("unknown_service"):
             record = self._services.get(name, version)
-            return PublishedService(record, self._registry.resolve(record.model).model)
+        return PublishedService(record, ModelId(record.model_name, record.model_version, record.model_sha256))
 
     def forget(self) -> None:
         """Read everything anew; after a change made in this process."""

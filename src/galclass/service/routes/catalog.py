@@ -36,6 +36,9 @@ _COLUMNS = (
 )
 """Columns of the catalog as a table."""
 
+MAX_LABELS = 10_000
+"""Most labels in one response."""
+
 _A_DAY = "private, max-age=86400"
 
 
@@ -140,10 +143,17 @@ def add_label(request: Request, actor: Publisher, body: LabelBody) -> schemas.La
 
 @router.get("/v1/labels", summary="Labels given by people", responses=responses(401, 422, 429, 503))
 def list_labels(
-    request: Request, _: Reader, object_id: Annotated[str | None, Query(max_length=200)] = None
+    request: Request,
+    response: Response,
+    _: Reader,
+    object_id: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LABELS)] = MAX_LABELS,
+    offset: Annotated[int, Query(ge=0, le=2**31 - 1, description="Labels to pass over")] = 0,
 ) -> list[schemas.LabelRecord]:
-    """Give human labels, newest first, for all objects or one; what `train` can learn from."""
-    return [_label_record(label) for label in human_labels(state_of(request).database, object_id)]
+    """Return human labels, newest first, for all objects or one; the header `X-Total-Count` says how many there are."""
+    found, total = human_labels(state_of(request).database, object_id, limit=limit, offset=offset)
+    response.headers["X-Total-Count"] = str(total)
+    return [_label_record(label) for label in found]
 
 
 def _label_record(label: HumanLabel) -> schemas.LabelRecord:

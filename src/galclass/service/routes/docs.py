@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, HTMLResponse
 
 from galclass.errors import RequestError
+from galclass.service.routes.openapi import with_open_reading
 
 _BUNDLE = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
 
@@ -30,7 +32,13 @@ _PAGE = """<!doctype html>
 
 
 def install_docs(app: FastAPI) -> None:
-    """Add /docs and its files to an app."""
+    """Add /docs and its files to an app, and what tokens open to its OpenAPI document."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        return app.openapi_schema or with_open_reading(make())
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

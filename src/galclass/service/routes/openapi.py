@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from galclass.service.routes.access import BEARER
 from galclass.service.routes.schemas import ErrorBody, ImageBody, ImagesBody, ImageUrlBody
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -84,6 +85,15 @@ BATCH_BODY: dict[str, Any] = {
     }
 }
 """The body of routes that take many images."""
+
+
+def with_open_reading(document: dict[str, Any]) -> dict[str, Any]:
+    """State that what needs no publisher's token may be sent with a reader's or, by default, without one."""
+    for path, item in document["paths"].items():
+        if path.startswith("/v1/"):
+            for operation in item.values():
+                operation.setdefault("security", [{BEARER.scheme_name: []}, {}])
+    return document
 
 
 def one_service(document: dict[str, Any], name: str, version: str, description: str) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def list_services(
 ) -> schemas.ServiceList:
     """Give every version of every service, or of one."""
     state = state_of(request)
-    return schemas.ServiceList(services=[service_record(state, record) for record in state.services.list(name)])
+    return schemas.ServiceList(services=[service_record(record) for record in state.services.list(name)])
 
 
 @router.post(
@@ -63,7 +63,7 @@ def publish(request: Request, actor: Publisher, body: ServiceBody) -> schemas.Se
         record = state.services.publish(
             body.name, body.version, model.name, model.version, body.description, by=actor.name
         )
-    return service_record(state, _changed(state, actor, "publish", record))
+    return service_record(_changed(state, actor, "publish", record))
 
 
 @router.get("/v1/services/{name}/log", summary="Show the log of a service", responses=responses(401, 422, 429, 503))
@@ -77,7 +77,7 @@ def service_log(request: Request, _: Reader, name: Name) -> schemas.ServiceLog:
 def show_service(request: Request, _: Reader, name: Name, version: Version) -> schemas.ServiceRecord:
     """Give one version, or the one an alias stands for."""
     state = state_of(request)
-    return service_record(state, state.published.look_up(name, version).record)
+    return service_record(state.published.look_up(name, version).record)
 
 
 @router.delete(
@@ -88,7 +88,7 @@ def show_service(request: Request, _: Reader, name: Name, version: Version) -> s
 def delete_service(request: Request, actor: Admin, name: Name, version: Version) -> schemas.ServiceRecord:
     """Delete a version that no alias stands for, or the last one of a service."""
     state = state_of(request)
-    shown = service_record(state, state.published.look_up(name, version).record)
+    shown = service_record(state.published.look_up(name, version).record)
     with refused_as("conflict", "version"):
         _changed(state, actor, "delete", state.services.delete(name, version, by=actor.name))
     return shown
@@ -113,7 +113,7 @@ def move_alias(
     state.published.look_up(name, body.version)
     with refused_as("conflict", "alias"), _sound():
         record = state.services.alias(name, alias, body.version, by=actor.name)
-    return service_record(state, _changed(state, actor, "alias", record))
+    return service_record(_changed(state, actor, "alias", record))
 
 
 @router.post(
@@ -130,7 +130,7 @@ def rollback(
     state.published.look_up(name, alias)
     with refused_as("conflict", "alias"), _sound():
         record = state.services.rollback(name, alias, by=actor.name)
-    return service_record(state, _changed(state, actor, "rollback", record))
+    return service_record(_changed(state, actor, "rollback", record))
 
 
 @router.get(
@@ -145,7 +145,7 @@ def capabilities(request: Request, _: Reader, name: Name, version: Version) -> s
     signature = state.models.get(service.model).signature
     settings = state.config.serve
     return schemas.Capabilities(
-        service=service_record(state, service.record),
+        service=service_record(service.record),
         inputs=["image/*", "application/octet-stream", "multipart/form-data", "application/json"],
         outputs=list(MEDIA_TYPES),
         classes=dict(CLASS_NAMES),
@@ -215,14 +215,13 @@ def _sound() -> Iterator[None]:
         raise RequestError("unsound_model", f"the model is refused: {error.what}", field="model") from error
 
 
-def service_record(state: ServiceState, record: ServiceRecord) -> schemas.ServiceRecord:
-    """Give a service as the API shows it."""
-    model = state.published.look_up(record.name, record.version).model
+def service_record(record: ServiceRecord) -> schemas.ServiceRecord:
+    """Return a service as the API shows it."""
     return schemas.ServiceRecord(
         name=record.name,
         version=record.version,
         description=record.description,
-        model=schemas.ModelRef(name=model.name, version=model.version, sha256=model.sha256),
+        model=schemas.ModelRef(name=record.model_name, version=record.model_version, sha256=record.model_sha256),
         aliases=list(record.aliases),
         created_at=record.created_at,
         created_by=record.created_by,

@@ -1,0 +1,73 @@
+"""Files and folders that appear whole or not at all: written under a temporary name beside the target, then renamed.
+
+The temporary name holds the process id and a random part, so that two processes, or two threads of one, never write to
+the same file. It is removed when writing fails or is interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_KEPT_CHARACTERS = 40
+"""The end of a long name that a temporary name keeps: its suffix, within the 255 bytes of a file name."""
+
+
+def temporary_name(path: Path) -> Path:
+    """Return an unused hidden name in the folder of `path`, with the same suffix."""
+    return path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.{path.name[-_KEPT_CHARACTERS:]}")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path; what is written there replaces `path` when the block ends without an error.
+
+    Parameters
+    ----------
+    path : Path
+        The target; its folder is made if needed.
+
+    Raises
+    ------
+    OSError
+        Naming `path` if the temporary file cannot be written or renamed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_name(path)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.filename not in (None, str(temporary), temporary):
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder, which becomes `path` when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_name(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8."""
+    write_bytes(path, text.encode())

@@ -1,0 +1,86 @@
+"""Files appear whole or not at all, whatever stops the writer."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from galclass.atomic_files import new_folder, replacing, temporary_name, write_text
+
+SOURCE = Path(__file__).resolve().parent.parent / "src" / "galclass"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_interrupted_write_leaves_the_old_file_alone(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "figures.json"
+    write_text(target, "old")
+
+    def write_half() -> None:
+        with replacing(target) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["figures.json"]
+
+
+def test_an_interrupted_folder_leaves_nothing(tmp_path: Path) -> None:
+    def unpack_half() -> None:
+        with new_folder(tmp_path / "images") as temporary:
+            (temporary / "1.jpg").write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        unpack_half()
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_error_names_the_target_instead_of_the_temporary_file(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        write_text(tmp_path / "taken", "text")
+    assert caught.value.filename == str(tmp_path / "taken")
+    assert os.listdir(tmp_path) == ["taken"]
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
+    other = tmp_path / "no-such-file"
+    with pytest.raises(FileNotFoundError) as caught, replacing(tmp_path / "copy") as temporary:
+        temporary.write_bytes(other.read_bytes())
+    assert caught.value.filename == str(other)
+
+
+def test_two_writers_of_one_process_do_not_share_a_temporary_file(tmp_path: Path) -> None:
+    target = tmp_path / "table.csv"
+    with replacing(target) as first, replacing(target) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert target.read_text() == "first"  # the outer block ends last
+    assert os.listdir(tmp_path) == ["table.csv"]
+
+
+def test_a_folder_is_made_for_the_target(tmp_path: Path) -> None:
+    write_text(tmp_path / "a" / "b" / "c.txt", "é")
+    assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "é".encode()
+
+
+@pytest.mark.parametrize("stem", ["x" * 250, "é" * 125, "галактика" * 13])
+def test_the_longest_names_have_room_for_a_temporary_name(tmp_path: Path, stem: str) -> None:
+    target = tmp_path / f"{stem}.csv"
+    assert len(os.fsencode(temporary_name(target).name)) <= 255
+    assert temporary_name(target).suffix == ".csv"
+    write_text(target, "text")
+    assert target.read_text() == "text"
+
+
+def test_no_other_module_renames_files() -> None:
+    """`atomic_files` is the one way; what a resumed run has to find again under its own name is the exception."""
+    resumed = {"prepare/store.py", "download/part.py", "atomic_files.py"}
+    renames = re.compile(r"os\.(replace|rename)\(|shutil\.move\(|\.rename\(|\w\.replace\(([^,()]|\([^()]*\))*\)$", re.M)
+    found = {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py") if renames.search(path.read_text())}
+    assert found == resumed
