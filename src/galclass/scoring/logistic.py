@@ -1,6 +1,6 @@
 """Multinomial logistic regression with an L2 penalty that cross-validation chooses; numpy alone, deterministic.
 
-Many fits of the same objects (folds times penalties) run side by side as columns of one matrix product, in the principal
+Many fits of the same objects (folds times penalties) run side by side as columns of one matrix product, in principal
 axes of the standardised features. There the curvature has a diagonal bound (Boehning 1992), so accelerated gradient
 steps need no line search and no matrix is inverted.
 """
