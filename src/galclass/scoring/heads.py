@@ -252,7 +252,7 @@ def _class_names(labels: Sequence[str], classes: Sequence[str] | None) -> tuple[
         raise TrainingError(
             "the labels are no names of classes",
             expected=f"2 to {MAX_CLASSES} different names of at most {MAX_LABEL} printable characters without |, "
-            "in lower case too",
+            "in lower case too; not 'class' or 'group'",
             got=", ".join(map(repr, names))[:200],
         )
     return tuple(names)
