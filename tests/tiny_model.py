@@ -11,6 +11,9 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from galclass.cutouts import CutoutParameters
 from galclass.morphology import QUESTIONS
 from galclass.scoring import METADATA_KEY, Signature, make_probe
+from galclass.scoring.head_model import head_model
+from galclass.scoring.heads import fit_head
+from galclass.scoring.session import open_session
 
 SIZE_PX = 32
 EMBEDDING = 8
@@ -137,3 +140,14 @@ def tiny_model(seed: int = 0, *, votes: tuple[str, ...] = (), **changes: object)
     signature = tiny_signature(vote_columns=votes, **changes)
     probe = make_probe(graph.SerializeToString(), CutoutParameters(size_px=SIZE_PX))
     return signed(graph, replace(signature, probe=probe))
+
+
+OWN_CLASSES = ("no ring", "ring", "it's 100 % unclear")
+
+
+@lru_cache
+def tiny_own_model(count: int = 60) -> bytes:
+    """`tiny_model` with a head of own classes, fitted to drawn cutouts."""
+    cutouts = np.random.default_rng(0).integers(0, 256, (count, 3, SIZE_PX, SIZE_PX), dtype=np.uint8)
+    (embedding,) = open_session(tiny_model()).run(["embedding"], cutouts)
+    return head_model(tiny_model(), fit_head(embedding, list(OWN_CLASSES) * (count // 3), OWN_CLASSES))

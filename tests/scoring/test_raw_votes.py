@@ -203,11 +203,11 @@ def test_format_2_and_back_is_the_identity() -> None:
     assert back.raw_columns == ("q1_yes", "q1_no", "q0_x", "q0_y")
 
 
-def test_own_classes_are_read_and_say_that_they_are_not_predicted_yet() -> None:
+def test_own_classes_that_the_graph_does_not_give_are_refused() -> None:
     from tiny_model import signed, tiny_graph
 
     model = signed(tiny_graph(), tiny_signature(format=2, classes=("ring", "no ring"), groups=None))
-    with pytest.raises(ModelError, match="13 classes of Galaxy Zoo only"):
+    with pytest.raises(ModelError, match="has shape \\(n, 13\\), not \\(n, 2\\)"):
         Scorer(model)
 
 

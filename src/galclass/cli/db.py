@@ -83,6 +83,32 @@ def export(config: Config, file: Path, model: str | None) -> None:
 
 
 @db.command()
+@click.option("--model", default=PRODUCTION_MODEL, show_default=True, metavar="NAME[@VERSION|@ALIAS]")
+@with_config
+def embed(config: Config, model: str) -> None:
+    """Compute the embeddings that the label desk and the map need, of images that have none; it can be interrupted.
+
+    Example: galclass db embed --model galaxy@production
+    """
+    from rich.progress import Progress
+
+    from galclass.database import Registry
+    from galclass.database.embeddings import Embeddings
+
+    with existing_database(config) as database:
+        store = Embeddings(database)
+        scorer = Registry(database).get(model).scorer()
+        before = store.progress(scorer.sha256)
+        with Progress(transient=True) as bar:
+            task = bar.add_task("embed", total=before.total - before.done)
+            computed = store.fill(scorer, advance=lambda count: bar.advance(task, count))
+        after = store.progress(scorer.sha256)
+        click.echo(
+            f"embed: {computed:,} computed, {after.done:,} of {after.total:,} there, {after.failed:,} without a cutout"
+        )
+
+
+@db.command()
 @with_config
 def vacuum(config: Config) -> None:
     """Rewrite a SQLite file without its free room; from then on it gives room back by itself.

@@ -91,7 +91,7 @@ def show_predictions(summary: PredictSummary, output: str | None) -> None:
     if output:
         classes = Table("class", "", "files")
         for name, count in summary.classes.most_common():
-            classes.add_row(name, CLASS_NAMES[name], f"{count:,}")
+            classes.add_row(name, CLASS_NAMES.get(name, ""), f"{count:,}")
         show_table(classes, console)
     else:
         show_table(_table(summary.first), console)
@@ -115,7 +115,7 @@ def _table(predictions: Sequence[tuple[ImageFile, Prediction]]) -> Table:
         table.add_row(
             PurePath(str(image)).name,
             name,
-            CLASS_NAMES[name],
+            CLASS_NAMES.get(name, ""),
             one.predicted_group,
             f"{best:.3f}",
             could_be,

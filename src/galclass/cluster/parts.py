@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from galclass.database.sky import HEALPIX_ORDER, healpix_column
 from galclass.scoring import Signature
 from galclass.scoring.output import debiased_columns, parquet_schema, raw_columns
-from galclass.scoring.prediction import ROW_COLUMNS
+from galclass.scoring.prediction import row_columns
 
 PARTS = "parts"
 HEALPIX = f"_healpix_{HEALPIX_ORDER}"
@@ -52,7 +52,7 @@ def part_path(name: str) -> str:
 
 def row_schema(signature: Signature) -> pa.Schema:
     """Return the columns of `galclass predict`, with ra, dec (deg) and the HEALPix index before the raw votes."""
-    fields = [*parquet_schema(("file", *ROW_COLUMNS, *debiased_columns(signature)))]
+    fields = [*parquet_schema(("file", *row_columns(signature.classes), *debiased_columns(signature)))]
     fields += [pa.field("ra", pa.float64()), pa.field("dec", pa.float64()), pa.field(HEALPIX, pa.int64())]
     return pa.schema([*fields, *parquet_schema(raw_columns(signature))])
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 
 from galclass.database import Database
+from galclass.database.classes import classes_of, groups_of
 from galclass.database.cones import Cone, read_cone
 from galclass.database.labels import HUMAN
 from galclass.database.schema import images, labels, predictions
 from galclass.database.sky import haversine, inside, separation_arcsec
 from galclass.errors import RequestError
-from galclass.morphology import CLASSES, GROUPS
+from galclass.morphology import CLASSES
 from galclass.scoring.prediction import plain_votes
 
 SORTS = ("object_id", "class", "group", "probability", "uncertainty", "scored_at", "ra", "dec", "separation")
@@ -51,6 +53,8 @@ class CatalogQuery:
     page_size : int
     votes : bool
         Whether the rows have vote fractions, which are several times the rest.
+    classes : tuple of str
+        Of the model; `with_classes` fills them in.
     """
 
     model_name: str
@@ -66,6 +70,7 @@ class CatalogQuery:
     page: int = 1
     page_size: int = 50
     votes: bool = False
+    classes: tuple[str, ...] = CLASSES
 
 
 def parse_cone(text: str) -> Cone:
@@ -82,6 +87,12 @@ def parse_cone(text: str) -> Cone:
         raise RequestError("invalid", str(error), field="cone") from error
 
 
+def with_classes(database: Database, query: CatalogQuery) -> CatalogQuery:
+    """Return the query with the classes of its model."""
+    with database.read() as connection:
+        return replace(query, classes=classes_of(connection, query.model_name, query.model_version))
+
+
 def find_predictions(database: Database, query: CatalogQuery) -> tuple[list[dict[str, Any]], int]:
     """Give one page of stored predictions and how many there are in all.
 
@@ -90,6 +101,7 @@ def find_predictions(database: Database, query: CatalogQuery) -> tuple[list[dict
     RequestError
         `invalid`, for an unknown sort, class or group.
     """
+    query = with_classes(database, query)
     chosen = selected(database, query)
     statement = chosen.order_by(*ordered_by(query))
     offset = (query.page - 1) * query.page_size
@@ -120,7 +132,7 @@ def selected(database: Database, query: CatalogQuery) -> Select[Any]:
     )
     own = [column for column in predictions.c if query.votes or column.name not in VOTES]
     label = [labels.c.label, labels.c.labelled_by, labels.c.labelled_at]
-    columns = [*own, images.c.ra, images.c.dec, *label, _of_class().label("probability")]
+    columns = [*own, images.c.ra, images.c.dec, *label, _of_class(query.classes).label("probability")]
     return select(*columns).select_from(joined).where(and_(*_conditions(database, query)))
 
 
@@ -130,13 +142,15 @@ def _conditions(database: Database, query: CatalogQuery) -> list[ColumnElement[b
         predictions.c.model_version == query.model_version,
     ]
     if query.predicted_class is not None:
-        _known(query.predicted_class, CLASSES, "class")
+        _known(query.predicted_class, query.classes, "class")
         conditions.append(predictions.c.predicted_class == query.predicted_class)
     if query.predicted_group is not None:
-        _known(query.predicted_group, tuple(GROUPS), "group")
+        with database.read() as connection:
+            groups = groups_of(connection, query.model_name, query.model_version)
+        _known(query.predicted_group, groups, "group")
         conditions.append(predictions.c.predicted_group == query.predicted_group)
     if query.min_probability > 0:
-        conditions.append(_of_class() >= query.min_probability)
+        conditions.append(_of_class(query.classes) >= query.min_probability)
     if query.unlabelled:
         conditions.append(labels.c.label.is_(None))
     if query.object_id is not None:
@@ -155,10 +169,10 @@ def _known(value: str, known: tuple[str, ...], field: str) -> None:
         raise RequestError("invalid", f"unknown {field} {value[:40]!r}", expected=" ".join(known), field=field)
 
 
-def _of_class() -> ColumnElement[float]:
+def _of_class(classes: Sequence[str]) -> ColumnElement[float]:
     """Return the stored probability of the predicted class; the walk may end at one that is not the most probable."""
     found: ColumnElement[float] = case(
-        *((predictions.c.predicted_class == leaf, predictions.c.probabilities[leaf].as_float()) for leaf in CLASSES)
+        *((predictions.c.predicted_class == leaf, predictions.c.probabilities[leaf].as_float()) for leaf in classes)
     )
     return found
 
@@ -181,8 +195,8 @@ def ordered_by(query: CatalogQuery) -> list[ColumnElement[Any]]:
         "object_id": predictions.c.object_id,
         "class": predictions.c.predicted_class,
         "group": predictions.c.predicted_group,
-        "probability": _of_class(),
-        "uncertainty": _of_class(),
+        "probability": _of_class(query.classes),
+        "uncertainty": _of_class(query.classes),
         "scored_at": predictions.c.scored_at,
         "ra": images.c.ra,
         "dec": images.c.dec,

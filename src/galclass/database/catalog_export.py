@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,10 @@ import pyarrow as pa
 from sqlalchemy import func, select
 
 from galclass.database import Database
-from galclass.database.catalog import CatalogQuery, label_text, ordered_by, selected
+from galclass.database.catalog import CatalogQuery, label_text, ordered_by, selected, with_classes
 from galclass.database.schema import images, predictions
 from galclass.database.table_file import WHOLE, write_batches
 from galclass.errors import RequestError
-from galclass.morphology import CLASSES
 from galclass.scoring.prediction import SEPARATOR
 
 FORMATS = {
@@ -31,14 +31,16 @@ _ROWS = 5000
 MAX_HELD = 300_000
 """Most rows of a FITS or VOTable file."""
 
-SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("object_id", "predicted_class", "predicted_group")]
-    + [("probability", pa.float64())]
-    + [(f"predicted_{leaf}", pa.float64()) for leaf in CLASSES]
-    + [(name, pa.string()) for name in ("prediction_set", "flags", "error", "model_name")]
-    + [("model_version", pa.int32()), ("scored_at", pa.string()), ("ra", pa.float64()), ("dec", pa.float64())]
-    + [(name, pa.string()) for name in ("human_label", "labelled_by", "labelled_at")]
-)
+
+def _schema(classes: Sequence[str]) -> pa.Schema:
+    return pa.schema(
+        [(name, pa.string()) for name in ("object_id", "predicted_class", "predicted_group")]
+        + [("probability", pa.float64())]
+        + [(f"predicted_{leaf}", pa.float64()) for leaf in classes]
+        + [(name, pa.string()) for name in ("prediction_set", "flags", "error", "model_name")]
+        + [("model_version", pa.int32()), ("scored_at", pa.string()), ("ra", pa.float64()), ("dec", pa.float64())]
+        + [(name, pa.string()) for name in ("human_label", "labelled_by", "labelled_at")]
+    )
 
 
 def write_catalog(database: Database, query: CatalogQuery, path: Path) -> int:
@@ -57,12 +59,14 @@ def write_catalog(database: Database, query: CatalogQuery, path: Path) -> int:
     RequestError
         `invalid`, for an unknown class, group or order, and for more rows of FITS or VOTable than `MAX_HELD`.
     """
+    query = with_classes(database, query)
     statement = selected(database, query).order_by(*ordered_by(query))
     with database.read() as connection:
         if path.suffix in WHOLE:
             _check_count(connection.execute(select(func.count()).select_from(statement.subquery())).scalar_one())
+        classes, schema = query.classes, _schema(query.classes)
         result = connection.execution_options(yield_per=_ROWS).execute(statement)
-        return write_batches((_batch(part) for part in result.mappings().partitions()), SCHEMA, path)
+        return write_batches((_batch(part, classes, schema) for part in result.mappings().partitions()), schema, path)
 
 
 def _check_count(rows: int) -> None:
@@ -77,15 +81,15 @@ def _check_count(rows: int) -> None:
         )
 
 
-def _batch(rows: Any) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([_values(row) for row in rows], schema=SCHEMA)
+def _batch(rows: Any, classes: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([_values(row, classes, schema) for row in rows], schema=schema)
 
 
-def _values(row: Any) -> dict[str, Any]:
+def _values(row: Any, classes: Sequence[str], schema: pa.Schema) -> dict[str, Any]:
     probabilities = row["probabilities"] or {}
     return {
-        **{name: row[name] for name in SCHEMA.names if name in row},
-        **{f"predicted_{leaf}": probabilities.get(leaf) for leaf in CLASSES},
+        **{name: row[name] for name in schema.names if name in row},
+        **{f"predicted_{leaf}": probabilities.get(leaf) for leaf in classes},
         **{name: SEPARATOR.join(row[name] or []) for name in ("prediction_set", "flags")},
         **{name: time_text(row[name]) for name in ("scored_at", "labelled_at")},
         "human_label": label_text(row["label"]),
@@ -104,6 +108,7 @@ def positions(
     int
         How many there are in all.
     """
+    query = with_classes(database, query)
     placed = selected(database, query).where(images.c.ra.is_not(None), images.c.dec.is_not(None))
     columns = (predictions.c.object_id, predictions.c.predicted_class, images.c.ra, images.c.dec)
     first = placed.with_only_columns(*columns).order_by(*ordered_by(query)).limit(limit)

@@ -2,7 +2,8 @@
 
 The columns are those of `galclass predict` but file and vote fractions, then ra, dec (deg, J2000) and `_healpix_29`:
 the nested HEALPix index at order 29, as catalogs in HATS layout have it; shift it right by 2 (29 - k) bits for order k.
-Then the votes that any of the exported predictions has, debiased before raw; the others have NULL there.
+Then the votes that any of the exported predictions has, debiased before raw, and the classes of models that have their
+own; the others have NULL there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, cast, select
 
+from galclass.database.classes import own_classes
 from galclass.database.connection import Database
 from galclass.database.registry import Registry
 from galclass.database.schema import images, models, predictions
@@ -79,15 +81,26 @@ def export_predictions(database: Database, path: Path, *, model: str | None = No
     only = None if model is None else Registry(database).resolve(model).model
     with database.snapshot() as connection:
         votes = {kind: _stems(connection, kind, only) for kind in _VOTES}
-        with closing(_batches(connection, only, votes)) as batches:
-            rows = write_batches(batches, _schema(votes), path)
+        own = own_classes(connection, _versions(connection, only))
+        with closing(_batches(connection, only, votes, own)) as batches:
+            rows = write_batches(batches, _schema(votes, own), path)
     return ExportSummary(path, rows, time.perf_counter() - started)
 
 
-def _schema(votes: Mapping[str, Sequence[str]]) -> pa.Schema:
-    """Return the columns: those of every export, then the votes that there are."""
+def _schema(votes: Mapping[str, Sequence[str]], own: Sequence[str]) -> pa.Schema:
+    """Return the columns: those of every export, then the votes and the own classes that there are."""
     columns = [column for kind, stems in votes.items() for column in vote_columns_of(stems, kind)]
+    columns += [f"predicted_{leaf}" for leaf in own]
     return pa.schema([*SCHEMA, *(pa.field(column, pa.float64()) for column in columns)])
+
+
+def _versions(connection: Connection, only: ModelId | None) -> list[tuple[str, int]]:
+    """Return the model versions that have predictions."""
+    if only is not None:
+        return [(only.name, only.version)]
+    p = predictions.c
+    versions = select(p.model_name, p.model_version).distinct().order_by(p.model_name, p.model_version)
+    return [(name, version) for name, version in connection.execute(versions).all()]
 
 
 def _stems(connection: Connection, kind: str, only: ModelId | None) -> list[str]:
@@ -122,12 +135,12 @@ def _of(only: ModelId | None) -> tuple[ColumnElement[bool], ...]:
 
 
 def _batches(
-    connection: Connection, only: ModelId | None, votes: Mapping[str, Sequence[str]]
+    connection: Connection, only: ModelId | None, votes: Mapping[str, Sequence[str]], own: Sequence[str]
 ) -> Generator[pa.RecordBatch, None, None]:
     query = _query().where(*_of(only)).execution_options(yield_per=ROWS)
     with connection.execute(query) as result:
         for rows in result.partitions():
-            yield _batch(rows, votes)
+            yield _batch(rows, votes, own)
 
 
 def _query() -> Select[Any]:
@@ -139,10 +152,10 @@ def _query() -> Select[Any]:
     return select(*columns, *about, images.c.ra, images.c.dec, *(p[name] for name in _VOTES.values())).select_from(join)
 
 
-def _batch(rows: Sequence[Row[Any]], votes: Mapping[str, Sequence[str]]) -> pa.RecordBatch:
+def _batch(rows: Sequence[Row[Any]], votes: Mapping[str, Sequence[str]], own: Sequence[str]) -> pa.RecordBatch:
     columns: dict[str, Any] = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
-    for leaf in CLASSES:
-        columns[f"predicted_{leaf}"] = [None if row is None else row[leaf] for row in columns["probabilities"]]
+    for leaf in (*CLASSES, *own):
+        columns[f"predicted_{leaf}"] = [None if row is None else row.get(leaf) for row in columns["probabilities"]]
     for name in ("prediction_set", "flags"):
         columns[name] = [SEPARATOR.join(row) for row in columns[name]]
     columns["scored_at"] = [
@@ -154,7 +167,7 @@ def _batch(rows: Sequence[Row[Any]], votes: Mapping[str, Sequence[str]]) -> pa.R
         for stem in stems:
             triples = [(row or {}).get(stem) or (None,) * 3 for row in columns[_VOTES[kind]]]
             columns |= dict(zip(vote_columns_of([stem], kind), zip(*triples, strict=True), strict=True))
-    schema = _schema(votes)
+    schema = _schema(votes, own)
     return pa.RecordBatch.from_arrays(
         [pa.array(columns[field.name], field.type, from_pandas=False) for field in schema], schema=schema
     )

@@ -95,6 +95,14 @@ predictions = _table(
     Column("vote_fractions", JsonColumn),
     Column("raw_vote_fractions", JsonColumn),
 )
+embeddings = _table(
+    "galaxy_embeddings",
+    _key("model_sha256"),
+    _key("object_id"),
+    _text("img_sha256"),
+    Column("embedding", LargeBinary, nullable=False),
+    Column("embedded_at", UtcTime, nullable=False),
+)
 score_queue = _table(
     "galaxy_score_queue",
     _key("model_name"),

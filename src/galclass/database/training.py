@@ -20,6 +20,7 @@ from sqlalchemy import Connection, select
 from galclass.atomic_files import replacing, write_bytes
 from galclass.config import Config, SourceConfig
 from galclass.database.connection import Database
+from galclass.database.desk_labels import PREFIX
 from galclass.database.schema import images, labels
 from galclass.database.statements import chunked
 from galclass.errors import DatabaseError
@@ -61,12 +62,12 @@ def _labelled(connection: Connection) -> dict[tuple[int | None, int | None], Row
     query = (
         select(i.object_id, i.sha256, i.frame_px, i.stored_px, labels.c.label)
         .join(labels, labels.c.object_id == i.object_id)
-        .where(i.img.is_not(None))
+        .where(i.img.is_not(None), ~labels.c.source.startswith(PREFIX))  # those of desks are other classes
         .order_by(labels.c.labelled_at, i.object_id)
     )
     groups: dict[tuple[int | None, int | None], Rows] = {}
     for row in connection.execute(query):
-        facts = {**row.label, "sha256": row.sha256}
+        facts = {name: value for name, value in row.label.items() if name != "note"} | {"sha256": row.sha256}
         groups.setdefault((row.frame_px, row.stored_px), {})[row.object_id] = facts  # a newer label wins
     return groups
 

@@ -1,9 +1,11 @@
 """What a prediction says of itself: its conformal set, and whether the image is unlike the training data.
 
-Takes probabilities and embeddings with the entries of the signature that `galclass.train.confidence` fitted.
+Takes probabilities and embeddings with the entries of the signature that `galclass.scoring.fit_confidence` fitted.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +15,22 @@ from galclass.scoring.signature_parts import Conformal, Unlike
 
 
 def prediction_set(
-    probabilities: NDArray[np.float32], conformal: Conformal | None, predicted_class: str | None = None
+    probabilities: NDArray[np.float32],
+    conformal: Conformal | None,
+    predicted_class: str | None = None,
+    classes: Sequence[str] = CLASSES,
 ) -> tuple[str, ...]:
     """Return the classes of the conformal set, most probable first; never empty where there is a `conformal`.
 
     Parameters
     ----------
-    probabilities : float32, (13,)
+    probabilities : float32, (k,)
     conformal : Conformal or None
         None gives an empty set.
     predicted_class : str, optional
         Always in the set: where the walk down the tree ended at a class that is less probable than those of the
         set, it comes last. That makes the set larger, never wrong more often than promised.
+    classes : sequence of str, (k,)
     """
     if conformal is None:
         return ()
@@ -34,7 +40,7 @@ def prediction_set(
         count = int((falling >= 1.0 - conformal.threshold).sum())
     else:
         count = int(np.searchsorted(np.cumsum(falling), conformal.threshold)) + 1
-    chosen = tuple(CLASSES[index] for index in order[: max(count, 1)])
+    chosen = tuple(classes[index] for index in order[: max(count, 1)])
     return chosen if predicted_class is None or predicted_class in chosen else (*chosen, predicted_class)
 
 

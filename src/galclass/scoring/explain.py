@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from galclass.cutouts import cutout
-from galclass.morphology import CLASSES
 from galclass.scoring import Scorer
 from galclass.scoring.saliency import Pixels, Probabilities, cutout_png, eight_views, heat_png, occlusion_map
 from galclass.scoring.variations import variations
@@ -42,7 +41,8 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
     outputs = scorer.score_cutouts(np.stack([view for _, _, view in views] + [one.pixels for one in changed]))
     answers = outputs.probabilities
     positions = scorer.classes_of(outputs)
-    classes = [CLASSES[position] for position in positions]
+    known = scorer.signature.classes
+    classes = [known[position] for position in positions]
     turned = answers[: len(views)]
     (prediction,) = scorer.score([data], object_ids=[object_id], frame_px=frame_px)
     return {
@@ -56,22 +56,27 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
                 "angle_deg": angle_deg,
                 "mirrored": mirrored,
                 "png": _text(cutout_png(view, 96)),
-                **_answer(answer, cls),
+                **_answer(answer, cls, known),
             }
             for (angle_deg, mirrored, view), answer, cls in zip(views, turned, classes[: len(views)], strict=True)
         ],
         "turning_changes": bool(np.abs(turned - turned[0]).max() > _SAME),
         "variations": [
-            {"kind": one.kind, "text": one.text, "png": _text(cutout_png(one.pixels, 96)), **_answer(answer, cls)}
+            {
+                "kind": one.kind,
+                "text": one.text,
+                "png": _text(cutout_png(one.pixels, 96)),
+                **_answer(answer, cls, known),
+            }
             for one, answer, cls in zip(changed, answers[len(views) :], classes[len(views) :], strict=True)
         ],
         "model": {"name": scorer.model.name, "version": scorer.model.version, "sha256": scorer.model.sha256},
     }
 
 
-def _answer(probabilities: Probabilities, cls: str) -> dict[str, Any]:
+def _answer(probabilities: Probabilities, cls: str, known: Sequence[str]) -> dict[str, Any]:
     rounded = probabilities.round(_DIGITS).tolist()
-    return {"predicted_class": cls, "probabilities": dict(zip(CLASSES, rounded, strict=True))}
+    return {"predicted_class": cls, "probabilities": dict(zip(known, rounded, strict=True))}
 
 
 def saliency_png(scorer: Scorer, data: bytes, frame_px: int | None) -> str:

@@ -81,7 +81,9 @@ def score_images(scorer: Scorer, chunk: Sequence[Given], frame_px: int | None) -
             faults[number] = ImageFault("unreadable", getattr(error, "strerror", None) or str(error))
     answers = scorer.score(data, object_ids=[image.object_id for image in _images(chunk)], frame_px=frame_px)
     for number, fault in faults.items():
-        answers[number] = Prediction(chunk[number][0].object_id, scorer.model, datetime.now(UTC), error=fault)
+        answers[number] = Prediction(
+            chunk[number][0].object_id, scorer.model, datetime.now(UTC), error=fault, classes=scorer.signature.classes
+        )
     return [replace(answer, embedding=None) for answer in answers]
 
 

@@ -35,6 +35,8 @@ MAX_ANSWERS = 32
 MAX_LABEL = 64
 """Longest name of a class, group, question or answer: it becomes part of a column's name."""
 
+_TAKEN = ("class", "group")
+
 _VOTES_KEYS = ("questions", "voters", "raw", "debiased", "debiased_concentrations")
 
 Groups = Mapping[str, tuple[str, ...]]
@@ -150,8 +152,14 @@ def _read_votes(values: Any, check: Checker) -> dict[str, Any]:
 
 
 def read_classes(values: Any, check: Checker) -> tuple[str, ...]:
-    """Read the list of classes: at least two, different also in lower case."""
-    return _names("classes", values, MAX_CLASSES, check, least=2)
+    """Read the list of classes: at least two, different also in lower case, whose columns are no others."""
+    names = _names("classes", values, MAX_CLASSES, check, least=2)
+    if any(sign in name for name in names for sign in '"\\'):
+        check.faults.append("no class may have a quotation mark or a backslash: it becomes a key in databases")
+    taken = [name for name in names if name.casefold() in _TAKEN]
+    if taken:
+        check.faults.append(f"no class may be called {taken[0]}: predicted_{taken[0]} is another column")
+    return names
 
 
 def read_groups(values: Any, classes: tuple[str, ...], check: Checker) -> Groups | None:

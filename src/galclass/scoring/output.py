@@ -12,7 +12,8 @@ from typing import Any, Protocol, Self
 from galclass.atomic_files import replacing
 from galclass.csv_cells import CsvRows
 from galclass.errors import ModelError
-from galclass.scoring.prediction import ROW_COLUMNS, Prediction, vote_columns_of
+from galclass.morphology import CLASSES
+from galclass.scoring.prediction import Prediction, row_columns, vote_columns_of
 from galclass.scoring.signature import Signature
 
 ROW_GROUP = 10_000
@@ -37,7 +38,7 @@ class PredictionFile:
     path : Path
         With the suffix .csv or .parquet.
     signature : Signature, optional
-        The model's, so that the columns do not depend on the first row; None: no vote fractions.
+        The model's, so that the columns do not depend on the first row; None: the 13 classes, no vote fractions.
 
     Raises
     ------
@@ -53,7 +54,8 @@ class PredictionFile:
                 "predictions go to .csv or .parquet", where=str(path), got=self._path.suffix or "no suffix"
             )
         self._kind = kinds[self._path.suffix.lower()]
-        self.columns = ("file", *ROW_COLUMNS, *vote_fraction_columns(signature))
+        self.columns = ("file", *row_columns(CLASSES if signature is None else signature.classes))
+        self.columns += tuple(vote_fraction_columns(signature))
 
     def __enter__(self) -> Self:
         try:

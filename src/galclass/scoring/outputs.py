@@ -17,7 +17,7 @@ class ModelOutputs:
 
     Attributes
     ----------
-    probabilities : float32, (n, 13), in [0, 1]
+    probabilities : float32, (n, k), in [0, 1]
     embedding : float32, (n, d)
     vote_fractions : float32, (n, k, 3), in [0, 1], or None
         Debiased fraction, low and high bound (90 %).

@@ -18,20 +18,16 @@ SEPARATOR = "|"
 UNLIKE_TRAINING_DATA = "unlike_training_data"
 """The flag of an image that is far from everything the model was trained on."""
 
-ROW_COLUMNS: tuple[str, ...] = (
-    "object_id",
-    "predicted_class",
-    "predicted_group",
-    *(f"predicted_{leaf}" for leaf in CLASSES),
-    "prediction_set",
-    "flags",
-    "error",
-    "model_name",
-    "model_version",
-    "model_sha256",
-    "scored_at",
-)
-"""Columns of `Prediction.as_row`, in order; vote fraction columns follow where the model gives them."""
+
+def row_columns(classes: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns of `Prediction.as_row` for a model's classes; those of votes follow where it has some."""
+    before, after = ("object_id", "predicted_class", "predicted_group"), ("prediction_set", "flags", "error")
+    model = ("model_name", "model_version", "model_sha256", "scored_at")
+    return (*before, *(f"predicted_{name}" for name in classes), *after, *model)
+
+
+ROW_COLUMNS = row_columns(CLASSES)
+"""Columns of the rows of models of the 13 classes, in order."""
 
 VoteFractions = Mapping[str, tuple[float, float, float]]
 """Fraction, low and high bound by `<gz2 question>_<answer>`."""
@@ -72,10 +68,11 @@ class Prediction:
         Which model answered.
     scored_at : datetime
         When, in UTC.
-    probabilities : tuple of float, (13,), or None
-        In the order of `CLASSES`, rounded to 7 digits; None where the image is faulty.
+    probabilities : tuple of float, (k,), or None
+        In the order of `classes`, rounded to 7 digits; None where the image is faulty.
     predicted_class, predicted_group : str or None
-        Where the walk down the tree ends (`galclass.scoring.walk`), and the group of that class.
+        Of the 13 classes, where the walk down the tree ends (`galclass.scoring.walk`), and the group of that class. Of
+        a model's own classes, the most probable one, and its group where they have groups.
     prediction_set : tuple of str
         Classes of the conformal set, most probable first, always with the predicted class; empty where the model is
         not calibrated for sets.
@@ -90,6 +87,8 @@ class Prediction:
         The penultimate vector; in no record.
     error : ImageFault or None
         Why there is no answer.
+    classes : tuple of str, (k,)
+        Of the model: the 13 classes, or its own.
     """
 
     object_id: str
@@ -104,13 +103,14 @@ class Prediction:
     embedding: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     error: ImageFault | None = None
     raw_vote_fractions: VoteFractions = field(default_factory=dict)
+    classes: tuple[str, ...] = CLASSES
 
     @property
     def by_class(self) -> dict[str, float] | None:
         """The probabilities by class name."""
         if self.probabilities is None:
             return None
-        return dict(zip(CLASSES, self.probabilities, strict=True))
+        return dict(zip(self.classes, self.probabilities, strict=True))
 
     def as_json(self) -> dict[str, Any]:
         """Return the service's record; `error` is in it only for a faulty image, raw votes only with some."""
@@ -131,13 +131,13 @@ class Prediction:
         return record
 
     def as_row(self) -> dict[str, Any]:
-        """Return the flat row of CSV, Parquet and exports: `ROW_COLUMNS`, then debiased and raw vote fractions."""
-        values = self.probabilities or (None,) * len(CLASSES)
+        """Return the flat row of CSV, Parquet and exports: `row_columns`, then debiased and raw vote fractions."""
+        values = self.probabilities or (None,) * len(self.classes)
         row: dict[str, Any] = {
             "object_id": self.object_id,
             "predicted_class": self.predicted_class,
             "predicted_group": self.predicted_group,
-            **{f"predicted_{leaf}": value for leaf, value in zip(CLASSES, values, strict=True)},
+            **{f"predicted_{leaf}": value for leaf, value in zip(self.classes, values, strict=True)},
             "prediction_set": SEPARATOR.join(self.prediction_set),
             "flags": SEPARATOR.join(self.flags),
             "error": str(self.error) if self.error else None,

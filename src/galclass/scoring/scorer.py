@@ -19,16 +19,22 @@ from numpy.typing import NDArray
 from galclass.cutouts import LOCAL, CutoutParameters, DecodeLimits, flagged_cutout, has_content
 from galclass.cutouts.extract import no_content
 from galclass.errors import CutoutError, ModelError
-from galclass.morphology import CLASSES
 from galclass.scoring.confidence import Distance, prediction_set
 from galclass.scoring.graph import MAX_MODEL_BYTES, too_large
-from galclass.scoring.labels import EMBEDDING, PROBABILITIES, RAW_CONCENTRATIONS, RAW_VOTES, VOTE_FRACTIONS
+from galclass.scoring.labels import (
+    EMBEDDING,
+    PROBABILITIES,
+    RAW_CONCENTRATIONS,
+    RAW_VOTES,
+    VOTE_FRACTIONS,
+    our_classes_and_groups,
+)
 from galclass.scoring.outputs import ModelOutputs
 from galclass.scoring.prediction import UNLIKE_TRAINING_DATA, ImageFault, ModelId, Prediction
 from galclass.scoring.raw_votes import VotePanel
 from galclass.scoring.session import open_session, read_signature
 from galclass.scoring.shipped import shipped_model
-from galclass.scoring.walk import DECIMALS, VoteWalk, group_name, walk
+from galclass.scoring.walk import DECIMALS, VoteWalk, walk
 
 IN_PACKAGE = "package"
 """Stands for the model in the package where a model is named."""
@@ -86,7 +92,10 @@ class Scorer:
         self._shapes = self.signature.output_shapes
         raw = self.signature.raw_columns
         self._panel = VotePanel(self.signature.questions, self.signature.voters) if raw else None
-        self._vote_walk = VoteWalk(raw) if VoteWalk.possible(raw) else None
+        self._walks = our_classes_and_groups(self.signature.classes, self.signature.groups)
+        self._vote_walk = VoteWalk(raw) if self._walks and VoteWalk.possible(raw) else None
+        groups = self.signature.groups or {}
+        self._group_of = {leaf: name for name, leaves in groups.items() for leaf in leaves}
         self._distance = Distance(self.signature.unlike) if self.signature.unlike else None
 
     def score(
@@ -170,7 +179,10 @@ class Scorer:
         )
 
     def classes_of(self, outputs: ModelOutputs) -> NDArray[np.int64]:
-        """Return the predicted classes: the walk down the raw votes where the model has them, else the probabilities.
+        """Return the predicted classes.
+
+        Of the 13 classes that is where the walk ends down the raw votes, where the model has them, else down the
+        probabilities; of a model's own classes the most probable one, the first of equal ones.
 
         Parameters
         ----------
@@ -180,11 +192,14 @@ class Scorer:
         Returns
         -------
         int64, (n,)
-            Positions in `CLASSES`.
+            Positions in `signature.classes`.
         """
         if self._vote_walk is not None and outputs.raw_votes is not None:
             return self._vote_walk.classes(outputs.raw_votes)
-        return walk(outputs.probabilities)
+        if self._walks:
+            return walk(outputs.probabilities)
+        found: NDArray[np.int64] = np.round(outputs.probabilities.astype(np.float64), DECIMALS).argmax(axis=1)
+        return found
 
     def predict_cutouts(self, cutouts: NDArray[np.uint8], *, object_ids: Sequence[str]) -> list[Prediction]:
         """Answer for cutouts that were made before, such as those of a prepared store; see `score` for faults.
@@ -243,7 +258,8 @@ class Scorer:
         return [next(good) if answer is None else answer for answer in answers]
 
     def _faulty(self, object_id: str, error: CutoutError, now: datetime) -> Prediction:
-        return Prediction(object_id, self.model, now, error=ImageFault(error.code, _message(error)), embedding=None)
+        fault, classes = ImageFault(error.code, _message(error)), self.signature.classes
+        return Prediction(object_id, self.model, now, error=fault, embedding=None, classes=classes)
 
     def _predictions(
         self,
@@ -257,7 +273,8 @@ class Scorer:
         if faulty is not None:
             return self._around(faulty, outputs, ids, now, flags)
         values = outputs.probabilities
-        classes = self.classes_of(outputs)
+        known = self.signature.classes
+        classes = [known[position] for position in self.classes_of(outputs)]
         raw = self._raw_votes(outputs)
         unlike = self._distance.above(outputs.embedding) if self._distance else np.zeros(len(ids), dtype=bool)
         rounded = np.round(values.astype(np.float64), DECIMALS).tolist()
@@ -267,13 +284,14 @@ class Scorer:
                 self.model,
                 now,
                 tuple(rounded[row]),
-                CLASSES[classes[row]],
-                group_name(classes[row]),
-                prediction_set(values[row], self.signature.conformal, CLASSES[classes[row]]),
+                classes[row],
+                self._group_of.get(classes[row]),
+                prediction_set(values[row], self.signature.conformal, classes[row], known),
                 (*((UNLIKE_TRAINING_DATA,) if unlike[row] else ()), *flags[row]),
                 _by_answer(self.signature.vote_columns, outputs.vote_fractions, row),
                 outputs.embedding[row],
                 raw_vote_fractions=_by_answer(self.signature.raw_columns, raw, row),
+                classes=known,
             )
             for row, object_id in enumerate(ids)
         ]
@@ -291,7 +309,9 @@ class Scorer:
         rows = np.flatnonzero(~faulty).tolist()
         good = iter(self._predictions(sound, [ids[row] for row in rows], now, [flags[row] for row in rows]))
         return [
-            Prediction(key, self.model, now, error=MODEL_FAULT, embedding=None) if bad else next(good)
+            Prediction(key, self.model, now, error=MODEL_FAULT, embedding=None, classes=self.signature.classes)
+            if bad
+            else next(good)
             for key, bad in zip(ids, faulty, strict=True)
         ]
 

@@ -13,9 +13,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
 from galclass.cutouts import CutoutParameters
 from galclass.errors import ModelError
-from galclass.morphology import CLASSES
 from galclass.scoring.graph import check_graph
-from galclass.scoring.labels import INPUT_NAME, our_classes_and_groups
+from galclass.scoring.labels import INPUT_NAME
 from galclass.scoring.limits import MEMORY_VARIABLE, SECONDS_VARIABLE, RunLimits, run_limits
 from galclass.scoring.signature import METADATA_KEY, Signature
 from galclass.scoring.watchdog import watchdog
@@ -180,14 +179,6 @@ def read_signature(session: Session, *, where: str = "model") -> Signature:
         If there is no signature, it is not valid, or the graph or this code differ from it.
     """
     signature = signature_of(session.metadata, where=where)
-    if not our_classes_and_groups(signature.classes, signature.groups):
-        raise ModelError(
-            "this version of galclass predicts the 13 classes of Galaxy Zoo only",
-            where=where,
-            expected=" ".join(CLASSES),
-            got=" ".join(signature.classes)[:200],
-            advice="update galclass",
-        )
     _check_graph(session.graph, signature, where)
     ours = CutoutParameters(size_px=signature.size_px, crop_fraction=signature.crop_fraction).sha256
     if signature.preprocessing_sha256 != ours:

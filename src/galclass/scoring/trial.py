@@ -98,7 +98,7 @@ def _cutouts(size_px: int) -> NDArray[np.uint8]:
 
 
 def _check_sums(scorer: Scorer, outputs: ModelOutputs) -> None:
-    sums = {"the 13 classes": outputs.probabilities.sum(axis=1)}
+    sums = {"the classes": outputs.probabilities.sum(axis=1)}
     questions = scorer.signature.questions or tuple(QUESTIONS.values())
     debiased = None if outputs.vote_fractions is None else outputs.vote_fractions[:, :, 0]
     for kind, votes, stems in (

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from galclass import __version__
 from galclass.config import Config, config_to_dict
 from galclass.morphology import CLASSES, QUESTIONS
+from galclass.scoring.fit_confidence import fit_conformal, fit_unlike
 from galclass.scoring.signature import Signature
 from galclass.scoring.signature_parts import Conformal, Unlike
 from galclass.train.answers import answers, softmax
 from galclass.train.calibrate import VoteAnswers, fit_observation, fit_temperature, vote_concentrations
-from galclass.train.confidence import fit_conformal, fit_unlike
 from galclass.train.dataset import TrainingData, vote_reach
 from galclass.train.events import VOTERS
 from galclass.train.export import ExportModule

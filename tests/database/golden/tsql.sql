@@ -54,8 +54,10 @@ frames = [None if value != value else int(value) for value in images["frame_px"]
 answers = scorer.score(list(images["img"]), object_ids=list(images["object_id"].astype(str)), frame_px=frames)
 rows = [answer.as_row() for answer in answers]
 predictions = pandas.DataFrame([[row.get(name) for name in columns] for row in rows], columns=columns)
-votes = columns[len(ROW_COLUMNS):]
-predictions[votes] = predictions[votes].astype(float)
+texts = ("predicted_class", "predicted_group")
+numbers = [name for name in columns if name.startswith("predicted_") and name not in texts]
+numbers += columns[len(ROW_COLUMNS):]
+predictions[numbers] = predictions[numbers].astype(float)
 ',
         @input_data_1 = @InputData,
         @input_data_1_name = N'images',
@@ -65,8 +67,8 @@ predictions[votes] = predictions[votes].astype(float)
         @model_id = @ModelId
     WITH RESULT SETS ((
         object_id NVARCHAR(64),
-        predicted_class NVARCHAR(4),
-        predicted_group NVARCHAR(16),
+        predicted_class NVARCHAR(64),
+        predicted_group NVARCHAR(64),
         predicted_Er FLOAT,
         predicted_Ei FLOAT,
         predicted_Ec FLOAT,
@@ -80,7 +82,7 @@ predictions[votes] = predictions[votes].astype(float)
         predicted_SBb FLOAT,
         predicted_SBa FLOAT,
         predicted_A FLOAT,
-        prediction_set NVARCHAR(64),
+        prediction_set NVARCHAR(4000),
         flags NVARCHAR(200),
         error NVARCHAR(400),
         model_name NVARCHAR(100),

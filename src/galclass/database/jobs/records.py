@@ -15,13 +15,20 @@ def stored_record(prediction: Prediction) -> dict[str, Any]:
     return {**prediction.as_json(), "scored_at": prediction.as_row()["scored_at"]}
 
 
+def classes_of(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the classes of a stored record: the 13 in their order, others sorted, as jsonb keeps no order."""
+    probabilities = record["probabilities"]
+    return CLASSES if not probabilities or set(probabilities) == set(CLASSES) else tuple(sorted(probabilities))
+
+
 def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """Give a stored record as the row of CSV and Parquet."""
     probabilities, error = record["probabilities"], record.get("error")
+    classes = classes_of(record)
     prediction = Prediction(
         record["object_id"],
         ModelId(**record["model"]),
-        probabilities=tuple(probabilities[leaf] for leaf in CLASSES) if probabilities else None,
+        probabilities=tuple(probabilities[leaf] for leaf in classes) if probabilities else None,
         predicted_class=record["predicted_class"],
         predicted_group=record["predicted_group"],
         prediction_set=tuple(record["prediction_set"]),
@@ -29,5 +36,6 @@ def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
         vote_fractions=read_votes(record["vote_fractions"]),
         raw_vote_fractions=read_votes(record.get("raw_vote_fractions")),  # models of format 1 have none
         error=ImageFault(error["code"], error["message"]) if error else None,
+        classes=classes,
     )
     return {**prediction.as_row(), "scored_at": record.get("scored_at")}  # answers of older versions have none

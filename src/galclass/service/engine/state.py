@@ -21,10 +21,12 @@ from galclass.database.jobs.queue import JobQueue
 from galclass.database.jobs.quotas import JobLimits
 from galclass.database.jobs.submit import Jobs
 from galclass.database.jobs.sweep import Sweeper
+from galclass.database.label_desk import LabelDesk
 from galclass.database.similar import SimilarGalaxies
 from galclass.errors import RequestError
 from galclass.scoring import ModelId, Scorer
 from galclass.service.engine.auth import READ_EVERY_S, Actor, Authority
+from galclass.service.engine.filling import Filling
 from galclass.service.engine.lane import CLIENT, InTurn, SlowLane, is_quick
 from galclass.service.engine.models import LoadedModels
 from galclass.service.engine.pool import ScoringPool
@@ -79,6 +81,8 @@ class ServiceState:
         self._tokens_read_at = 0.0
         self.examples = Examples(self.database, config.workspace_path / "prepared" / "index.parquet")
         self.similar = SimilarGalaxies(self.database)
+        self.desk = LabelDesk(self.database)
+        self.filling = Filling(self.desk.embeddings)
         self.decode_limits = SERVED.with_seconds(settings.max_decode_s)
         self.models = LoadedModels(self._read_model, limits=self.decode_limits)
         threads = settings.threads or threads_of(settings.workers)
@@ -105,6 +109,10 @@ class ServiceState:
     def _scorer_of(self, name: str, version: str) -> Scorer:
         scorer = self.models.get(self.published.look_up(name, version).model)
         return cast(Scorer, InTurn(scorer, self.lane))  # scores as it does
+
+    def fill_embeddings(self, model: ModelId) -> bool:
+        """Start to compute the embeddings that a model lacks; False while others are computed."""
+        return self.filling.start(model.sha256, lambda: cast(Scorer, InTurn(self.models.get(model), self.lane)))
 
     def _read_model(self, model: ModelId) -> bytes:
         return self.registry.get(f"{model.name}@{model.version}").value
@@ -223,9 +231,10 @@ class ServiceState:
         pools = (self.pool, self.quick, self.loading, self.lane)
         ended = [pool.close(max(0.0, until - monotonic())) for pool in pools]
         stopping.join(max(0.0, until - monotonic()))
+        filled = self.filling.stop(max(0.0, until - monotonic()))
         self._beats.close()
         self.database.close()
-        return all(ended) and idle == [True]
+        return all(ended) and idle == [True] and filled
 
 
 def _guesses(address: str) -> str:

@@ -15,8 +15,9 @@ from fastapi import Response
 
 from galclass.csv_cells import CsvRows
 from galclass.errors import RequestError
-from galclass.scoring import ROW_COLUMNS, ModelId, Prediction, Signature
+from galclass.scoring import ModelId, Prediction, Signature
 from galclass.scoring.output import parquet_schema, vote_fraction_columns
+from galclass.scoring.prediction import row_columns
 from galclass.service.http.inputs import Inputs
 
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
@@ -140,7 +141,7 @@ def record_of(prediction: Prediction, *, embedding: bool = False) -> dict[str, A
 
 def prediction_columns(signature: Signature) -> tuple[str, ...]:
     """Return the columns of a table of predictions by the signature: no row decides, as it may be faulty."""
-    return (*ROW_COLUMNS, *vote_fraction_columns(signature))
+    return (*row_columns(signature.classes), *vote_fraction_columns(signature))
 
 
 def csv_bytes(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:

@@ -32,9 +32,8 @@ _COLUMNS = (
     *("object_id", "predicted_class", "predicted_group", "probability"),
     *("prediction_set", "flags", "error", "model_name", "model_version", "scored_at", "ra", "dec"),
     *("human_label", "labelled_by", "labelled_at", "separation_arcsec"),
-    *(f"predicted_{leaf}" for leaf in CLASSES),
 )
-"""Columns of the catalog as a table."""
+"""Columns of the catalog as a table, before those of the model's classes and votes."""
 
 MAX_LABELS = 10_000
 """Most labels in one response."""
@@ -104,7 +103,9 @@ def list_predictions(
     rows, total = find_predictions(state.database, query)
     if media_type != JSON:
         info = state.registry.resolve(f"{query.model_name}@{query.model_version}")
-        columns = (*_COLUMNS, *vote_fraction_columns(state.models.get(info.model).signature if votes else None))
+        signature = state.models.get(info.model).signature
+        leaves = [f"predicted_{leaf}" for leaf in signature.classes]
+        columns = (*_COLUMNS, *leaves, *vote_fraction_columns(signature if votes else None))
         return table_response([_flat(row) for row in rows], columns, media_type, {"X-Total-Count": str(total)})
     found = [schemas.CatalogRow(**row) for row in rows]
     return schemas.CatalogPage(predictions=found, page=page, page_size=page_size, total=total)
@@ -115,7 +116,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     plain = {name: value for name, value in row.items() if name not in ("probabilities", "image", *VOTES)}
     sets = {name: "|".join(row[name]) for name in ("prediction_set", "flags")}
     times = {name: time_text(row[name]) for name in ("scored_at", "labelled_at")}
-    leaves = {f"predicted_{leaf}": probabilities.get(leaf) for leaf in CLASSES}
+    leaves = {f"predicted_{leaf}": value for leaf, value in probabilities.items()}
     flat = {**plain, **leaves, **sets, **times}
     for name, kind in zip(VOTES, ("debiased", "raw"), strict=True):
         flat |= flat_votes(read_votes(row.get(name)), kind)

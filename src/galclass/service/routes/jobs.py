@@ -11,11 +11,11 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from galclass.database.jobs.quotas import MAX_IMAGES, client_of
-from galclass.database.jobs.records import row_of
+from galclass.database.jobs.records import classes_of, row_of
 from galclass.database.jobs.rows import UNFINISHED, Job, JobImage
 from galclass.errors import RequestError
-from galclass.scoring import ROW_COLUMNS
-from galclass.scoring.prediction import vote_columns_of
+from galclass.morphology import CLASSES
+from galclass.scoring.prediction import row_columns, vote_columns_of
 from galclass.service.engine.job_images import checked_images
 from galclass.service.engine.published import PublishedService
 from galclass.service.engine.state import ServiceState, state_of
@@ -170,4 +170,5 @@ def _columns(state: ServiceState, job: Job, records: Sequence[Mapping[str, Any]]
     except RequestError:
         debiased = dict.fromkeys(stem for record in records for stem in record["vote_fractions"])
         raw = dict.fromkeys(stem for record in records for stem in record.get("raw_vote_fractions", {}))
-        return (*ROW_COLUMNS, *vote_columns_of(debiased, "debiased"), *vote_columns_of(raw, "raw"))
+        classes = next((classes_of(record) for record in records if record["probabilities"]), CLASSES)
+        return (*row_columns(classes), *vote_columns_of(debiased, "debiased"), *vote_columns_of(raw, "raw"))

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from galclass.errors import RequestError
 from galclass.service.engine.state import state_of
 from galclass.service.http.json_images import refuse_repeated_keys
-from galclass.service.routes import schemas
+from galclass.service.routes import desk_schemas, schemas
 from galclass.service.routes.access import Publisher
 
 MAX_JSON_BYTES = 64 * 1024
@@ -58,3 +58,5 @@ def described(model: type[BaseModel]) -> dict[str, Any]:
 ServiceBody = Annotated[schemas.ServiceBody, Depends(json_body(schemas.ServiceBody))]
 AliasBody = Annotated[schemas.AliasBody, Depends(json_body(schemas.AliasBody))]
 LabelBody = Annotated[schemas.LabelBody, Depends(json_body(schemas.LabelBody))]
+DeskLabelBody = Annotated[desk_schemas.DeskLabelBody, Depends(json_body(desk_schemas.DeskLabelBody))]
+DeskModelBody = Annotated[desk_schemas.DeskModelBody, Depends(json_body(desk_schemas.DeskModelBody))]

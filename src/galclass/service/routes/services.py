@@ -14,7 +14,7 @@ from galclass.database.models import ModelInfo
 from galclass.database.references import Reference
 from galclass.database.services import LATEST, ServiceRecord
 from galclass.errors import ModelError, RequestError
-from galclass.morphology import CLASS_NAMES, GROUPS
+from galclass.morphology import CLASS_NAMES
 from galclass.service.engine.auth import Actor
 from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import ServiceState, state_of
@@ -148,8 +148,8 @@ def capabilities(request: Request, _: Reader, name: Name, version: Version) -> s
         service=service_record(service.record),
         inputs=["image/*", "application/octet-stream", "multipart/form-data", "application/json"],
         outputs=list(MEDIA_TYPES),
-        classes=dict(CLASS_NAMES),
-        groups={group: list(leaves) for group, leaves in GROUPS.items()},
+        classes={leaf: CLASS_NAMES.get(leaf, leaf) for leaf in signature.classes},
+        groups={group: list(leaves) for group, leaves in (signature.groups or {}).items()},
         max_body_bytes=settings.max_body_bytes,
         max_images=settings.max_images,
         signature=signature.to_dict(),

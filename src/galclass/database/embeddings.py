@@ -1,0 +1,188 @@
+"""What a model saw in the stored images: embeddings as rows, filled once, read as one matrix.
+
+A row holds d float32 numbers in little-endian order, 4 d bytes (768 for the model in the package), or none where the
+image gives no cutout. It stands for the bytes of `img_sha256`; with other bytes it is computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Join, and_, func, select
+
+from galclass.database.connection import Database
+from galclass.database.schema import embeddings, images
+from galclass.database.statements import insert_for
+from galclass.database.types import now
+from galclass.scoring import CHUNK, Prediction
+
+MAX_POOL = 50_000
+"""Objects whose embeddings are read at a time, the first by object id."""
+
+_DTYPE = np.dtype("<f4")
+
+
+class Embeds(Protocol):
+    """What is needed of a scorer."""
+
+    sha256: str
+
+    def score(
+        self, images: list[bytes | None], *, object_ids: list[str], frame_px: list[int | None]
+    ) -> list[Prediction]:
+        """Return a prediction with its embedding for each image."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many stored images have an embedding of a model; `failed` of those done gave no cutout."""
+
+    total: int
+    done: int
+    failed: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to compute."""
+        return self.done >= self.total
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Embeddings of one model.
+
+    Attributes
+    ----------
+    object_ids : tuple of str, (n,)
+        In order.
+    vectors : float32, (n, d)
+    """
+
+    object_ids: tuple[str, ...]
+    vectors: NDArray[np.float32]
+
+    def rows(self) -> dict[str, int]:
+        """Return the row of each object."""
+        return {object_id: row for row, object_id in enumerate(self.object_ids)}
+
+
+class Embeddings:
+    """The embeddings of a database.
+
+    Parameters
+    ----------
+    database : Database
+        With a migrated schema.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def progress(self, model_sha256: str) -> Progress:
+        """Count the stored images, and those with an embedding of a model."""
+        size = func.length(embeddings.c.embedding)
+        done = select(func.count(), func.count().filter(size == 0)).select_from(_joined(model_sha256))
+        done = done.where(embeddings.c.object_id.is_not(None))
+        with self._database.read() as connection:
+            total = connection.scalar(select(func.count(images.c.img))) or 0
+            return Progress(total, *connection.execute(done).one())
+
+    def fill(
+        self,
+        scorer: Embeds,
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+        advance: Callable[[int], object] = lambda count: None,
+    ) -> int:
+        """Compute what is lacking, in chunks that are committed; called again, it goes on.
+
+        Parameters
+        ----------
+        scorer : Scorer
+        stopped : callable
+            Asked before each chunk.
+        advance : callable
+            Told how many images each chunk had.
+
+        Returns
+        -------
+        int
+            How many were computed.
+        """
+        computed, after = 0, ""
+        while not stopped():
+            rows = self._lacking(scorer.sha256, after)
+            if not rows:
+                break
+            ids, pictures, hashes, frames = ([row[n] for row in rows] for n in range(4))
+            self._write(scorer.sha256, hashes, scorer.score(pictures, object_ids=ids, frame_px=frames))
+            after = ids[-1]
+            computed += len(rows)
+            advance(len(rows))
+        return computed
+
+    def pool(self, model_sha256: str, limit: int = MAX_POOL) -> Pool:
+        """Read the embeddings of a model, those of objects without a cutout left out."""
+        query = (
+            select(embeddings.c.object_id, embeddings.c.embedding)
+            .select_from(_joined(model_sha256))
+            .where(func.length(embeddings.c.embedding) > 0)
+            .order_by(images.c.object_id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            found = connection.execute(query).all()
+        vectors = np.frombuffer(b"".join(row.embedding for row in found), dtype=_DTYPE).astype(np.float32)
+        return Pool(tuple(row.object_id for row in found), vectors.reshape(len(found), -1 if found else 1))
+
+    def state(self, model_sha256: str) -> tuple[object, ...]:
+        """Return what changes whenever the pool of a model does."""
+        query = select(func.count(), func.max(embeddings.c.embedded_at)).where(
+            embeddings.c.model_sha256 == model_sha256
+        )
+        with self._database.read() as connection:
+            return (*connection.execute(query).one(), connection.scalar(select(func.count(images.c.img))))
+
+    def _lacking(self, model_sha256: str, after: str) -> list[tuple[str, bytes, str, int | None]]:
+        columns = (images.c.object_id, images.c.img, images.c.sha256, images.c.frame_px)
+        query = (
+            select(*columns)
+            .select_from(_joined(model_sha256))
+            .where(images.c.img.is_not(None), images.c.object_id > after, embeddings.c.object_id.is_(None))
+            .order_by(images.c.object_id)
+            .limit(CHUNK)
+        )
+        with self._database.read() as connection:
+            return [(row[0], bytes(row[1]), row[2] or "", row[3]) for row in connection.execute(query)]
+
+    def _write(self, model_sha256: str, hashes: list[str], found: list[Prediction]) -> None:
+        moment = now()
+        rows = [
+            {
+                "model_sha256": model_sha256,
+                "object_id": one.object_id,
+                "img_sha256": sha256,
+                "embedding": b"" if one.embedding is None else np.asarray(one.embedding, dtype=_DTYPE).tobytes(),
+                "embedded_at": moment,
+            }
+            for sha256, one in zip(hashes, found, strict=True)
+        ]
+        with self._database.write() as connection:
+            insert = insert_for(connection, embeddings)
+            new = {name: insert.excluded[name] for name in ("img_sha256", "embedding", "embedded_at")}
+            keys = ["model_sha256", "object_id"]
+            connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=new), rows)
+
+
+def _joined(model_sha256: str) -> Join:
+    """Return the images, with the embedding that a model has of their bytes beside."""
+    same = and_(
+        embeddings.c.object_id == images.c.object_id,
+        embeddings.c.model_sha256 == model_sha256,
+        embeddings.c.img_sha256 == func.coalesce(images.c.sha256, ""),
+    )
+    return images.outerjoin(embeddings, same)

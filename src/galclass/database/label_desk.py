@@ -1,0 +1,266 @@
+"""The label desk: which object comes next, how good the head is by now, and the ranked list of a class.
+
+Takes the labels of a desk and the stored embeddings of a model; a head is fitted anew whenever a label came, which
+takes milliseconds. Pools and heads are kept in memory and made again when what they are made from changed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galclass.database.connection import Database
+from galclass.database.desk_labels import DeskLabel, Votes, desk_labels, votes_of
+from galclass.database.embeddings import Embeddings, Pool
+from galclass.errors import TrainingError
+from galclass.scoring.choosing import Choice, Labelled, can_fit, choose, standardised
+from galclass.scoring.heads import FEWEST_LABELS, Estimate, Head, fit_head
+
+_MAX_POOLS = 2
+_PENALTY_UP_TO = 200
+"""Labels up to which each fit chooses its penalty; above, the one chosen last is kept for as many labels again."""
+
+
+_RECENT = 100
+"""The newest labels; those who gave them share the queue, so that two people do not look at the same objects."""
+
+
+@dataclass(frozen=True)
+class Next:
+    """An object of the queue: why it is there, and what the head expects, by class; None before there is a head."""
+
+    object_id: str
+    reason: str
+    probabilities: dict[str, float] | None
+
+
+@dataclass(frozen=True)
+class DeskState:
+    """Where a desk stands.
+
+    Attributes
+    ----------
+    counts : mapping of str to int
+        Objects of each class on which the people agree, with those that have no embedding.
+    votes : Votes
+    labels : list of DeskLabel
+        All, newest first.
+    pool : int
+        Objects with an embedding.
+    queue : list of Next
+    estimate : Estimate or None
+        Of the head; None before there is one.
+    refit_ms : float
+        What fitting, ranking and choosing took.
+    """
+
+    counts: dict[str, int]
+    votes: Votes
+    labels: list[DeskLabel]
+    pool: int
+    queue: list[Next]
+    estimate: Estimate | None
+    refit_ms: float
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An object of the ranked list: the probability of the class, and what people say (None: nobody yet)."""
+
+    object_id: str
+    probability: float
+    label: str | None
+
+
+@dataclass(frozen=True)
+class _Kept:
+    state: tuple[object, ...]
+    pool: Pool
+    directions: NDArray[np.float32]
+    rows: dict[str, int]
+
+
+class LabelDesk:
+    """Chooses what is labelled next, by the embeddings of any model.
+
+    Parameters
+    ----------
+    database : Database
+        With a migrated schema.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.embeddings = Embeddings(database)
+        self._lock = threading.Lock()
+        self._pools: OrderedDict[str, _Kept] = OrderedDict()
+        self._penalties: dict[tuple[str, str], tuple[int, float]] = {}
+
+    def state(
+        self,
+        model_sha256: str,
+        desk: str,
+        target: str,
+        *,
+        by: str,
+        classes: Sequence[str] = (),
+        count: int = 10,
+        left_out: Collection[str] = (),
+    ) -> DeskState:
+        """Return where a desk stands and what a person should label next.
+
+        Parameters
+        ----------
+        model_sha256 : str
+        desk : str
+        target : str
+            The class that is looked for.
+        by : str
+            Objects that this person has labelled do not come again.
+        classes : sequence of str
+            Classes besides those that have labels.
+        count : int
+            Objects of the queue.
+        left_out : collection of str
+            Objects that this person skipped; they come when nothing else is left.
+        """
+        kept = self._pool(model_sha256)
+        given = desk_labels(self._database, desk)
+        votes = votes_of(given)
+        started = perf_counter()
+        head = self._head(kept, votes, (model_sha256, desk))
+        names = _names(votes, (target, *classes))
+        choices = _choose(kept, votes, given, names, target, by, left_out, count, head)
+        queue = [_next(kept, choice, head) for choice in choices]
+        took_ms = 1e3 * (perf_counter() - started)
+        counts = Counter(votes.agreed.values())
+        return DeskState(
+            {name: counts[name] for name in names},
+            votes,
+            given,
+            len(kept.pool.object_ids),
+            queue,
+            head.estimate if head else None,
+            round(took_ms, 1),
+        )
+
+    def ranking(self, model_sha256: str, desk: str, target: str) -> list[Ranked]:
+        """Return all objects of the pool by the probability of a class, the most probable first.
+
+        Raises
+        ------
+        TrainingError
+            If there are too few labels for a head of this class.
+        """
+        kept = self._pool(model_sha256)
+        votes = votes_of(desk_labels(self._database, desk))
+        head = self._head(kept, votes, (model_sha256, desk))
+        if head is None or target not in head.classes:
+            counts = Counter(votes.agreed.values())
+            raise TrainingError(
+                "too few labels to rank",
+                where=desk,
+                expected=f"{FEWEST_LABELS} of {target!r} and of another class",
+                got=", ".join(f"{count} of {name!r}" for name, count in sorted(counts.items())) or "none",
+            )
+        values = head.probabilities(kept.pool.vectors)[:, head.classes.index(target)]
+        order = np.argsort(-values, kind="stable")
+        ids = kept.pool.object_ids
+        return [Ranked(ids[row], round(float(values[row]), 4), votes.agreed.get(ids[row])) for row in order]
+
+    def head(self, model_sha256: str, desk: str) -> Head:
+        """Fit the head of a desk as it is saved: with its penalty chosen anew, prediction sets and flag.
+
+        Raises
+        ------
+        TrainingError
+            If there are too few labels, or their classes cannot stand in one model.
+        """
+        kept = self._pool(model_sha256)
+        rows, names = _learnt(kept, votes_of(desk_labels(self._database, desk)), fewest=1)
+        return fit_head(kept.pool.vectors[rows], names)
+
+    def _pool(self, model_sha256: str) -> _Kept:
+        with self._lock:
+            state = self.embeddings.state(model_sha256)
+            kept = self._pools.get(model_sha256)
+            if kept is None or kept.state != state:
+                pool = self.embeddings.pool(model_sha256)
+                kept = _Kept(state, pool, standardised(pool.vectors), pool.rows())
+                self._pools[model_sha256] = kept
+            self._pools.move_to_end(model_sha256)
+            while len(self._pools) > _MAX_POOLS:
+                self._pools.popitem(last=False)
+            return kept
+
+    def _head(self, kept: _Kept, votes: Votes, key: tuple[str, str]) -> Head | None:
+        rows, names = _learnt(kept, votes)
+        if not can_fit(list(Counter(names).values())):
+            return None
+        at, penalty = self._penalties.get(key, (0, 0.0))
+        known = _PENALTY_UP_TO < len(names) < 2 * at
+        head = fit_head(kept.pool.vectors[rows], names, penalty=penalty if known else None, confidence=False)
+        if not known:
+            self._penalties[key] = (len(names), head.penalty)
+        return head
+
+
+def _learnt(kept: _Kept, votes: Votes, fewest: int = FEWEST_LABELS) -> tuple[list[int], list[str]]:
+    """Return rows and classes that a head learns from: those of classes with labels enough."""
+    there = [(object_id, name) for object_id, name in sorted(votes.agreed.items()) if object_id in kept.rows]
+    counts = Counter(name for _, name in there)
+    used = [(kept.rows[object_id], name) for object_id, name in there if counts[name] >= fewest]
+    return [row for row, _ in used], [name for _, name in used]
+
+
+def _names(votes: Votes, wanted: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*wanted, *sorted(set(votes.agreed.values()))]))
+
+
+def _choose(
+    kept: _Kept,
+    votes: Votes,
+    given: list[DeskLabel],
+    names: list[str],
+    target: str,
+    by: str,
+    left_out: Collection[str],
+    count: int,
+    head: Head | None,
+) -> list[Choice]:
+    rows, codes = [], []
+    for object_id, name in votes.agreed.items():
+        if object_id in kept.rows:
+            rows.append(kept.rows[object_id])
+            codes.append(names.index(name))
+    labelled = Labelled(np.array(rows, dtype=np.int64), np.array(codes, dtype=np.int64))
+    mine = {one.object_id for one in given if one.labelled_by == by} | votes.untold
+    out = {kept.rows[object_id] for object_id in mine if object_id in kept.rows}
+    skipped = [kept.rows[object_id] for object_id in left_out if object_id in kept.rows]
+    use = head is not None and target in head.classes
+    probabilities = head.probabilities(kept.pool.vectors) if head is not None and use else None
+    place = head.classes.index(target) if head is not None and use else names.index(target)
+
+    def chosen(left: set[int], people: int, share: int) -> list[Choice]:
+        found = choose(
+            kept.directions, labelled, place, count * people, probabilities=probabilities, left_out=sorted(left)
+        )
+        return [one for n, one in enumerate(found) if n // 2 % people == share] or found  # two rankings take turns
+
+    people = sorted({one.labelled_by for one in given[:_RECENT]} | {by})
+    share = people.index(by)
+    return (chosen(out | set(skipped), len(people), share) or chosen(out, 1, 0))[:count]
+
+
+def _next(kept: _Kept, choice: Choice, head: Head | None) -> Next:
+    found = None
+    if head is not None:
+        values = head.probabilities(kept.pool.vectors[choice.row : choice.row + 1])[0]
+        found = {name: round(float(value), 4) for name, value in zip(head.classes, values, strict=True)}
+    return Next(kept.pool.object_ids[choice.row], choice.reason, found)

@@ -1,0 +1,141 @@
+"""The shapes of the label desk's requests and answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from galclass.database.desk_labels import MAX_LABEL, MAX_NOTE
+from galclass.service.routes.schemas import NAME, REFERENCE, ModelRef, Probability
+
+ObjectId = Annotated[str, Field(min_length=1, max_length=200)]
+ClassName = Annotated[str, Field(min_length=1, max_length=MAX_LABEL)]
+
+
+class DeskLabelBody(BaseModel):
+    """What a person says of an object; null: it cannot be told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    object_id: ObjectId
+    label: ClassName | None
+    note: str = Field("", max_length=MAX_NOTE)
+
+
+class DeskLabelRecord(BaseModel):
+    """A stored label of a desk."""
+
+    object_id: str
+    label: str | None
+    note: str
+    labelled_by: str
+    labelled_at: datetime
+
+
+class DeskRecord(BaseModel):
+    """A desk with the objects of each class."""
+
+    name: str
+    counts: dict[str, int]
+    people: list[str]
+    last_at: datetime
+
+
+class DeskList(BaseModel):
+    """The desks with labels, the last used first."""
+
+    desks: list[DeskRecord]
+
+
+class EmbeddingProgress(BaseModel):
+    """How many stored images have an embedding; `failed` of them gave no cutout."""
+
+    total: int
+    done: int
+    failed: int
+    running: bool = Field(description="Whether this process computes them")
+
+
+class NextObject(BaseModel):
+    """An object to label, and why it comes next."""
+
+    object_id: str
+    reason: Literal["different", "likely", "unsure"]
+    probabilities: dict[str, Probability] | None
+
+
+class Interval(BaseModel):
+    """A share with its 95 % interval (Wilson)."""
+
+    value: float
+    low: float
+    high: float
+
+
+class DeskEstimate(BaseModel):
+    """How well the head predicts labelled objects that it was not fitted on; null shares: too few labels."""
+
+    objects: int
+    accuracy: Interval | None
+    precision: Interval | None = Field(description="Of the class that is looked for")
+    recall: Interval | None
+    lacking: dict[str, int] = Field(description="Labels of each class that has fewer than 10")
+
+
+class DeskStateRecord(BaseModel):
+    """Where a desk stands, and what comes next."""
+
+    desk: str
+    model: ModelRef
+    target: str
+    embeddings: EmbeddingProgress
+    pool: int
+    counts: dict[str, int]
+    disputed: int
+    untold: int
+    mine: list[DeskLabelRecord] = Field(description="The newest labels of whoever asks, at most 100")
+    queue: list[NextObject]
+    estimate: DeskEstimate | None
+    refit_ms: float
+
+
+class RankedObject(BaseModel):
+    """An object of the ranked list; label: what people say, null where nobody said anything."""
+
+    object_id: str
+    probability: Probability
+    label: str | None
+
+
+class RankedList(BaseModel):
+    """Objects by the probability of a class, the most probable first."""
+
+    target: str
+    total: int
+    objects: list[RankedObject]
+
+
+class DeskModelBody(BaseModel):
+    """The name under which a head is registered, and the service that publishes it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(pattern=REFERENCE, max_length=130, description="The model whose embeddings it reads")
+    name: str = Field(pattern=NAME)
+    service: str | None = Field(None, pattern=NAME)
+    version: str = Field("1.0", max_length=64)
+
+
+class DeskModelRecord(BaseModel):
+    """A head that became a model."""
+
+    name: str
+    version: int
+    sha256: str
+    classes: list[str]
+    accuracy: Interval | None
+    limits: list[str] = Field(description="What it lacks for want of labels")
+    service: str | None
+    service_version: str | None
