@@ -1,4 +1,4 @@
-"""Write the weights of a packaged model as a start for a training: `python scripts/weights_from_model.py MODEL.onnx PREPARED OUTPUT.pt`.
+"""Write a packaged model's weights as a start for training: `weights_from_model.py MODEL.onnx PREPARED OUTPUT.pt`.
 
 An exported residual network holds plain convolutions into which normalisation was folded. Each is turned back into a
 group convolution and a normalisation that together give what it gave, on training cutouts of a prepared folder; the
