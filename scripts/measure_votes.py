@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from galclass.catalog.raw_counts import VOTERS, raw_counts
 from galclass.clean_samples import CLEAN_LABELS
 from galclass.config import Config, load_config
 from galclass.cutouts import CutoutParameters
@@ -33,8 +34,7 @@ from galclass.evaluate.vote_likelihood import vote_likelihoods
 from galclass.morphology import CLASSES, COARSE_LABELS, GROUPS, QUESTIONS, gz2_class_from_fractions, parse_gz2_class
 from galclass.prepare.store import Store
 from galclass.scoring.session import open_session, read_signature
-from galclass.train.events import VOTERS, clean_probabilities
-from galclass.train.raw_votes import raw_counts
+from galclass.train.events import clean_probabilities
 
 KAGGLE_GALAXIES = 61_578
 RESAMPLES = 2000

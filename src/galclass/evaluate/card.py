@@ -7,7 +7,7 @@ into the registry with the model.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from galclass.morphology import CLASS_NAMES, GROUPS
@@ -133,6 +133,7 @@ def _measured(metrics: Mapping[str, Any]) -> str:
         objects = f"all {count} objects whose label is one of the 13 classes"
         rows.append(f"- expected calibration error, {objects}: {error:.3f}")
     rows += _trust(metrics.get("trust") or {}, metrics.get("votes"))
+    rows += _raw_votes(metrics.get("raw_votes") or {})
     if (volunteers := metrics.get("volunteers")) is not None:
         leaf, group = volunteers["leaf_ceiling"], volunteers["group_ceiling"]
         rows.append(
@@ -181,8 +182,24 @@ def _trust(trust: Mapping[str, Any], votes: Mapping[str, Any] | None) -> list[st
     return rows
 
 
-def _interval(figure: list[float]) -> str:
-    value, low, high = figure
+def _raw_votes(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    rows = []
+    for source, found in sources.items():
+        text = f"- raw votes, {_text(source)} ({found['galaxies']} galaxies): first answer as the volunteers'"
+        text += f" for {_interval(found['first_answer'])}; 90 % intervals hold {_interval(found['covered'])} of"
+        text += " the given fractions; calibration error of the smooth fraction"
+        text += f" {_interval(found['smooth_calibration_error'])}"
+        if (sets := found["sets"]) is not None:
+            share = sets["covered"] / sets["count"]
+            text += f"; prediction sets hold a class that the votes leave open for {share:.3f}"
+            text += f" (promised {sets['promised']:.0%}, {sets['low']:.3f}-{sets['high']:.3f} for samples of"
+            text += f" this size), {sets['mean_size']:.1f} classes on average"
+        rows.append(f"{text}; flagged as unlike the training data: {found['flagged']:.1%}")
+    return rows
+
+
+def _interval(figure: Sequence[float] | Mapping[str, float]) -> str:
+    value, low, high = figure.values() if isinstance(figure, Mapping) else figure
     return f"{value:.3f} ({low:.3f}-{high:.3f})"
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from galclass.catalog.votes import STEMS
 from galclass.config import TrainConfig
 from galclass.errors import TrainingError
 from galclass.morphology import CLASSES, QUESTIONS
@@ -27,7 +28,7 @@ from galclass.train.augment import fixed, warp
 from galclass.train.checkpoint import replace_file, weights_path
 from galclass.train.dataset import TrainingData, vote_reach
 from galclass.train.networks import Outputs
-from galclass.train.raw_votes import STEMS, dirichlets
+from galclass.train.raw_votes import dirichlets
 
 _CHUNK = 64
 _WIDTHS = [len(question.answers) for question in QUESTIONS.values()]
