@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from galclass.clean_samples import CLEAN_LABELS
 from galclass.config import Config, load_config
 from galclass.evaluate.labellings import THIRTEEN
-from galclass.evaluate.trust import artifacts_found
+from galclass.evaluate.reliability_checks import artifacts_found
 from galclass.evaluate.unselected import COLUMNS, EIGHT, calibration_error, coverage_of, shares_of
 from galclass.morphology import CLASSES
 from galclass.prepare.store import Store
