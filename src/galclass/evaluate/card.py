@@ -18,8 +18,14 @@ _SDSS_LIMITS = """\
   0.02 petroR90_r arcsec each). Cutouts of one fixed scale are extrapolation.
 """
 
-_SDSS_SOURCES = {"sample", "clean5", "gz2", "gz1", "artifacts"}
-"""The bundled sample, and the sources of `configs/shipped.toml`."""
+_SDSS_SOURCES = {"sample", "clean5", "gz2", "gz1", "artifacts", "votes", "votes_clean5", "weak", "ngc"}
+"""The bundled sample, and the sources of `configs/shipped.toml` and `configs/student.toml`."""
+
+_RAW_LIMITS = """\
+- Classes and groups follow from raw votes, as volunteers gave them; `vote_fractions` are debiased. Debiasing needs the
+  redshift, which a picture does not have: what is predicted is the mean over galaxies that look alike.
+- Bars, bulges, arms and rings are learned from few galaxies with such votes, and from Hubble types and bars.
+"""
 
 _LIMITS = """\
 - Surveys, depths and colours other than those of the sources are extrapolation. The flag `unlike_training_data` catches
@@ -35,8 +41,8 @@ Cite the sources of images and labels named above.
 
 _CITATION = """\
 Galaxy Zoo 1 (Lintott et al. 2008, MNRAS 389, 1179; 2011, MNRAS 410, 166), Galaxy Zoo 2 (Willett et al. 2013, MNRAS 435,
-2835; Hart et al. 2016, MNRAS 461, 3663), images: Sloan Digital Sky Survey. The model may be used under the licence of
-the package.
+2835; Hart et al. 2016, MNRAS 461, 3663), images: Sloan Digital Sky Survey; Hubble types, where there is a source `ngc`: OpenNGC (CC-BY-SA 4.0).
+The model may be used under the licence of the package.
 """
 
 
@@ -69,11 +75,25 @@ def model_card(signature: Signature, sha256: str, metrics: Mapping[str, Any], sp
         "## Trained on\n",
         _trained(signature),
         "## Limits\n",
-        (_SDSS_LIMITS if of_sdss else "") + _LIMITS,
+        _limits(signature, of_sdss),
         "## Citation and licence\n",
         _CITATION if of_sdss else _OWN_CITATION,
     ]
     return "\n".join(parts)
+
+
+def _limits(signature: Signature, of_sdss: bool) -> str:
+    drawn, raw = _other_surveys(signature), _RAW_LIMITS if signature.raw else ""
+    return (_SDSS_LIMITS if of_sdss else "") + drawn + raw + _LIMITS
+
+
+def _other_surveys(signature: Signature) -> str:
+    options = signature.trained.get("config", {}).get("train", {})
+    if not (share := options.get("survey_share")):
+        return ""
+    scale = options["survey_scale"]
+    text = f"- Training showed {share:.0%} of the cutouts at {1 / scale:g} to {scale:g} times their scale, some with"
+    return f"{text}\n  another PSF, noise or stretch. That is a drawn survey: no image of another one was trained on.\n"
 
 
 def _what(signature: Signature, sha256: str) -> str:
