@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from galclass.catalog.raw_counts import VOTERS, raw_counts
 from galclass.clean_samples import CLEAN_LABELS
 from galclass.config import Config, load_config
 from galclass.cutouts import CutoutParameters
@@ -32,9 +34,10 @@ from galclass.evaluate.unselected import COLUMNS, clean_stratum, draw_weights, m
 from galclass.evaluate.vote_likelihood import vote_likelihoods
 from galclass.morphology import CLASSES, COARSE_LABELS, GROUPS, QUESTIONS, gz2_class_from_fractions, parse_gz2_class
 from galclass.prepare.store import Store
+from galclass.scoring.confidence import Distance, prediction_set
 from galclass.scoring.session import open_session, read_signature
-from galclass.train.events import VOTERS, clean_probabilities
-from galclass.train.raw_votes import raw_counts
+from galclass.scoring.walk import VoteWalk, walk
+from galclass.train.events import clean_probabilities
 
 KAGGLE_GALAXIES = 61_578
 RESAMPLES = 2000
@@ -42,6 +45,7 @@ CHUNK = 64
 STEMS = tuple(stem for question in QUESTIONS.values() for stem in question.columns)
 ARTIFACT = CLASSES.index("A")
 SMOOTH, EDGE_ON = GROUPS["Elliptical"], ("Se",)
+KINDS = ("elliptical", "edge_on", "spiral")
 GROUP_OF_LEAF = FOUR.matrix.argmax(axis=1)
 
 
@@ -52,7 +56,8 @@ class Measured:
         session = open_session(model.read_bytes(), where=str(model))
         signature = read_signature(session, where=str(model))
         parameters = CutoutParameters(signature.size_px, signature.crop_fraction)
-        names = [output.name for output in session.graph.get_outputs() if output.name != "embedding"]
+        self.signature = signature
+        names = [output.name for output in session.graph.get_outputs()]
         places = pq.read_table(store.folder / "places.parquet", columns=["source", "file"]).to_pydict()
         own = store.index["row"].to_numpy()[rows]
         sources = {source.name: source for source in config.prepare.sources}
@@ -111,6 +116,38 @@ class Measured:
             found.append(CLASSES.index(parse_gz2_class(text).leaf))
         return np.array(found, dtype=np.int64)
 
+    def flagged(self, rows: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """Tell which rows are unlike the training data; None where the model has no flag."""
+        unlike = self.signature.unlike
+        return None if unlike is None else Distance(unlike).above(self.outputs["embedding"][rows])
+
+    def classes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give the predicted classes: positions in `CLASSES`."""
+        raw = self.outputs.get("raw_votes")
+        return walk(self.outputs["probabilities"][rows]) if raw is None else VoteWalk(STEMS).classes(raw[rows])
+
+    def sets_hold(self, rows: NDArray[np.int64], index: pa.Table) -> NDArray[np.bool_] | None:
+        """Tell whether each prediction set holds a class that the raw votes leave open; None without sets."""
+        sets = self.signature.conformal
+        if sets is None:
+            return None
+        is_open = VoteWalk(STEMS).open_classes(raw_counts(index))
+        pairs = zip(self.outputs["probabilities"][rows], self.classes(rows), strict=True)
+        answers = [prediction_set(p, sets, CLASSES[leaf]) for p, leaf in pairs]
+        held = np.array([[name in answer for name in CLASSES] for answer in answers])
+        found: NDArray[np.bool_] = (held & is_open).any(axis=1)
+        return found
+
+    def bars(self) -> NDArray[np.float64]:
+        """Give the fraction of face-on galaxies' votes for a bar, (n,)."""
+        if self.has_raw:
+            return self.outputs["raw_votes"][:, STEMS.index("t03_bar_a06_bar")].astype(np.float64)
+        barred, spiral = (
+            self.probabilities[:, [CLASSES.index(leaf) for leaf in leaves]].sum(1)
+            for leaves in (GROUPS["BarredSpiral"], COARSE_LABELS["spiral"])
+        )
+        return np.divide(barred, spiral, out=np.zeros_like(barred), where=spiral > 0)
+
     def clean_kinds(self, rows: NDArray[np.int64], natural: NDArray[np.float64]) -> NDArray[np.int64]:
         """Give the most probable clean kind; where raw votes are predicted, given that the galaxy is clean."""
         if not self.has_raw:
@@ -126,14 +163,22 @@ class Measured:
         return clean_probabilities(alphas).numpy().argmax(1)
 
 
-def unselected(
-    model: Measured, store: Store, sources: NDArray[np.str_], rows: NDArray[np.int64], config: Config
-) -> Any:
-    """Measure the rows with raw votes of unselected galaxies."""
+def unselected_rows(
+    store: Store, sources: NDArray[np.str_], rows: NDArray[np.int64], config: Config
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Give positions of the rows with raw votes of unselected galaxies, their 17 shares, and weights of a draw."""
     chosen = np.flatnonzero(np.isin(sources, ("votes", "votes_clean5")))
     counts = raw_counts(store.index.take(rows[chosen]))
     given = counts[:, [STEMS.index(stem) for stem in COLUMNS]].astype(np.float64) / VOTERS
     weights = draw_weights(clean_stratum(given), config.train.natural["clean5"], KAGGLE_GALAXIES)
+    return chosen, given, weights
+
+
+def unselected(
+    model: Measured, store: Store, sources: NDArray[np.str_], rows: NDArray[np.int64], config: Config
+) -> Any:
+    """Measure the rows with raw votes of unselected galaxies."""
+    chosen, given, weights = unselected_rows(store, sources, rows, config)
     means, spread = model.means(chosen), model.concentration(chosen)
     found = dataclasses.asdict(measure_unselected(given, means, spread, weights, voters=VOTERS))
     if spread is not None:
@@ -161,12 +206,8 @@ def clean(model: Measured, labels: list[str | None], sources: NDArray[np.str_], 
 def others(model: Measured, labels: list[str | None], sources: NDArray[np.str_]) -> dict[str, str]:
     """Measure Galaxy Zoo 1 (three kinds), gz2 down the debiased tree, and artifacts."""
     found = {}
-    kinds = (SMOOTH, EDGE_ON, COARSE_LABELS["spiral"])
-    names = ("elliptical", "edge_on", "spiral")
-    sums = np.stack([model.probabilities[:, [CLASSES.index(leaf) for leaf in kind]].sum(1) for kind in kinds], 1)
-    kind_of = np.array([names.index(_coarse(label)) if _coarse(label) in names else -1 for label in labels])
-    chosen = (sources == "gz1") & (kind_of >= 0)
-    table = classification(kind_of[chosen], sums[chosen].argmax(1), names, resamples=RESAMPLES, seed=0)
+    _, kind, predicted = kinds_of(model, labels, sources)
+    table = classification(kind, predicted, KINDS, resamples=RESAMPLES, seed=0)
     found["gz1"] = f"n = {table.count}, {table.accuracy}, balanced {table.balanced_accuracy}"
     true = THIRTEEN.true_index(labels)
     chosen = (sources == "gz2") & (true >= 0) & (true != ARTIFACT)
@@ -185,6 +226,28 @@ def others(model: Measured, labels: list[str | None], sources: NDArray[np.str_])
     return found
 
 
+def kinds_of(
+    model: Measured, labels: list[str | None], sources: NDArray[np.str_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Give the rows of Galaxy Zoo 1 with one of three kinds, that kind, and the predicted one."""
+    kinds = (SMOOTH, EDGE_ON, COARSE_LABELS["spiral"])
+    sums = np.stack([model.probabilities[:, [CLASSES.index(leaf) for leaf in kind]].sum(1) for kind in kinds], 1)
+    kind_of = np.array([KINDS.index(_coarse(label)) if _coarse(label) in KINDS else -1 for label in labels])
+    chosen = np.flatnonzero((sources == "gz1") & (kind_of >= 0))
+    return chosen, kind_of[chosen], sums[chosen].argmax(1)
+
+
+def split_rows(store: Store, split: str, limit: int | None, only: list[str] | None = None) -> NDArray[np.int64]:
+    """Give the index rows of a split, source by source; sources without votes or labels to measure by are left out."""
+    table = store.index.select(["split", "source"]).to_pydict()
+    pairs = list(zip(table["split"], table["source"], strict=True))
+    rows: list[int] = []
+    for name in sorted(set(table["source"]) - {"weak"}):
+        own = [i for i, pair in enumerate(pairs) if pair == (split, name)]
+        rows += own[:limit] if only is None or name in only else []
+    return np.array(rows, dtype=np.int64)
+
+
 def _coarse(label: str | None) -> str:
     text = str(label)
     return "spiral" if text.startswith("spiral_") else text
@@ -201,16 +264,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     config, store = load_config(options.config), Store.open(options.workspace / "prepared")
-    table = store.index.select(["label", "split", "source"]).to_pydict()
-    rows = []
-    for name in sorted(set(table["source"]) - {"weak"}):
-        own = [
-            i
-            for i, pair in enumerate(zip(table["split"], table["source"], strict=True))
-            if pair == (options.split, name)
-        ]
-        rows += own[: options.limit] if options.sources is None or name in options.sources else []
-    chosen = np.array(rows, dtype=np.int64)
+    table = store.index.select(["label", "source"]).to_pydict()
+    chosen = split_rows(store, options.split, options.limit, options.sources)
+    rows = chosen.tolist()
     model = Measured(store, config, options.model, chosen)
     sources, labels = np.array([table["source"][i] for i in rows]), [table["label"][i] for i in rows]
     figures: dict[str, Any] = {"model": str(options.model), "split": options.split}

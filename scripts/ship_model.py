@@ -49,6 +49,7 @@ def ship(workspace: Path) -> None:
         "natural": metrics["natural"],
         "trust": metrics["trust"],
         "votes": metrics["votes"],
+        "raw_votes": metrics["raw_votes"],
         "seeds": metrics.get("seeds"),
     }
     shutil.copyfile(model, TARGET / "galaxy.onnx")

@@ -1,4 +1,4 @@
-"""Write what a teacher says of every cutout: `python scripts/teacher_answers.py PREPARED MODEL ANSWERS.npz`.
+"""Write what a teacher says of every training cutout: `python scripts/teacher_answers.py PREPARED MODEL ANSWERS.npz`.
 
 The prepared folder is one of the teacher's own size; `train.teacher` then names the answers, and the student may be
 trained on a folder of the same objects in another size. A second run with the same inputs does nothing.

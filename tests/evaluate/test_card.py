@@ -78,6 +78,30 @@ def test_card_of_a_bare_model_says_what_it_lacks() -> None:
     assert "unlike the training data: no flag" in text
 
 
+def test_card_of_a_model_of_raw_votes_says_what_its_sets_promise() -> None:
+    figure = {"value": 0.9, "low": 0.88, "high": 0.92}
+    sets = {"count": 200, "covered": 180, "promised": 0.9, "low": 0.85, "high": 0.95, "mean_size": 3.5}
+    of_votes = {
+        "galaxies": 200,
+        "first_answer": figure,
+        "covered": figure,
+        "smooth_calibration_error": {"value": 0.015, "low": 0.01, "high": 0.03},
+        "sets": sets,
+        "flagged": 0.0125,
+    }
+    trained = {**TRAINED, "config": {**TRAINED["config"], "train": {"survey_share": 0.4, "survey_scale": 2.0}}}
+    signature = Signature(64, 204 / 424, "0" * 64, 192, trained=trained, raw=True)
+    text = model_card(
+        signature, "cd" * 32, {"tables": {"13 classes": TABLE}, "raw_votes": {"vo_tes": of_votes}}, "test"
+    )
+    assert "raw votes, vo_tes (200 galaxies): first answer as the volunteers' for 0.900 (0.880-0.920)" in text
+    assert "calibration error of the smooth fraction 0.015 (0.010-0.030)" in text
+    assert "leave open for 0.900 (promised 90%, 0.850-0.950 for samples of this size), 3.5 classes on average" in text
+    assert "unlike the training data: 1.2%" in text
+    assert "40% of the cutouts at 0.5 to 2 times their scale" in text
+    assert "Debiasing needs the" in text
+
+
 def test_the_committed_ids_are_those_the_shipped_model_was_trained_on() -> None:
     card = json.loads((ROOT / "src/galclass/scoring/shipped/galaxy.card.json").read_text())
     ids = {path.stem: path.read_text() for path in (ROOT / "configs" / "shipped_ids").glob("*.txt")}

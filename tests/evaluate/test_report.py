@@ -68,6 +68,7 @@ def test_nothing_in_the_report_becomes_markup(tmp_path: Path) -> None:
         natural={HOSTILE: Interval(0.5, 0.4, 0.6)},
         trust=Trust(calibration={}, coverage=None, artifacts=None),
         votes=None,
+        raw_votes={},
         labels=[CLASSES[0], CLASSES[1]],
         predictions=[prediction(HOSTILE), prediction("2")],
         pictures=lambda chosen: np.zeros((len(chosen), 8, 8, 3), np.uint8),

@@ -1,25 +1,30 @@
-"""The model in the package, of format 1, answers as the version before raw votes did (tests/fixtures)."""
+"""The first packaged model, of format 1, answers as the version before raw votes did (tests/fixtures)."""
 
 from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 
 from galclass.scoring import METADATA_KEY, Scorer, Signature, shipped_model
 from galclass.scoring.output import PredictionFile
 
-KEPT = json.loads((Path(__file__).parent.parent / "fixtures" / "package_records.json").read_text())
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+KEPT = json.loads((FIXTURES / "package_records.json").read_text())
+FORMAT_1 = FIXTURES / "models" / "galaxy_format1.onnx"
+"""The model that the package had when the records were made."""
 
 
 def test_records_and_columns_are_those_of_before(sample_folder: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(sample_folder / "images_gz2.zip") as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))[:4]
         data = [archive.read(name) for name in names]
-    scorer = Scorer(name="galaxy", version=1)
+    scorer = Scorer(FORMAT_1, name="galaxy", version=1)
     ids = [*(Path(name).stem for name in names), "broken"]
     answers = scorer.score([*data, data[0][:500]], object_ids=ids)
     for answer, text in zip(answers, KEPT["records"], strict=True):
@@ -33,8 +38,9 @@ def test_records_and_columns_are_those_of_before(sample_folder: Path, tmp_path: 
     assert PredictionFile(tmp_path / "x.csv", scorer.signature).columns == tuple(KEPT["columns"])
 
 
-def test_its_signature_is_written_as_it_was_read() -> None:
-    model = onnx.load_from_string(shipped_model())
+@pytest.mark.parametrize("content", [FORMAT_1.read_bytes, shipped_model])
+def test_a_packaged_models_signature_is_written_as_it_was_read(content: Callable[[], bytes]) -> None:
+    model = onnx.load_from_string(content())
     (text,) = (entry.value for entry in model.metadata_props if entry.key == METADATA_KEY)
     assert Signature.from_json(text).to_json() == text
 

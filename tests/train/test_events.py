@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import betabinom, dirichlet_multinomial
 
+from galclass.catalog.raw_counts import VOTERS
 from galclass.clean_samples import clean_kind_of_shares
 from galclass.train.events import (
     LARGEST,
-    VOTERS,
     asked,
     at_least,
     clean_probabilities,

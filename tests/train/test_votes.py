@@ -15,6 +15,8 @@ import pytest
 import torch
 from drawn_galaxies import SPLITS, quick, write_prepared
 
+from galclass.catalog.raw_counts import raw_counts
+from galclass.catalog.votes import STEMS
 from galclass.config import TrainConfig
 from galclass.errors import ConfigError, TrainingError
 from galclass.morphology import CLASSES, GROUPS, QUESTIONS
@@ -28,13 +30,11 @@ from galclass.train.likelihood import vote_targets, votes_log_likelihood
 from galclass.train.networks import Outputs
 from galclass.train.progress import Reporter
 from galclass.train.raw_votes import (
-    STEMS,
     concentrations,
     dirichlets,
     largest_kind,
     leaves_by_votes,
     mean_votes,
-    raw_counts,
 )
 
 FIRST = QUESTIONS["t01_smooth_or_features"].columns

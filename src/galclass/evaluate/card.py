@@ -7,7 +7,7 @@ into the registry with the model.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from galclass.morphology import CLASS_NAMES, GROUPS
@@ -18,8 +18,14 @@ _SDSS_LIMITS = """\
   0.02 petroR90_r arcsec each). Cutouts of one fixed scale are extrapolation.
 """
 
-_SDSS_SOURCES = {"sample", "clean5", "gz2", "gz1", "artifacts"}
-"""The bundled sample, and the sources of `configs/shipped.toml`."""
+_SDSS_SOURCES = {"sample", "clean5", "gz2", "gz1", "artifacts", "votes", "votes_clean5", "weak", "ngc"}
+"""The bundled sample, and the sources of `configs/shipped.toml` and `configs/student.toml`."""
+
+_RAW_LIMITS = """\
+- Classes and groups follow from raw votes, as volunteers gave them; `vote_fractions` are debiased. Debiasing needs the
+  redshift, which a picture does not have: what is predicted is the mean over galaxies that look alike.
+- Bars, bulges, arms and rings are learned from few galaxies with such votes, and from Hubble types and bars.
+"""
 
 _LIMITS = """\
 - Surveys, depths and colours other than those of the sources are extrapolation. The flag `unlike_training_data` catches
@@ -35,8 +41,8 @@ Cite the sources of images and labels named above.
 
 _CITATION = """\
 Galaxy Zoo 1 (Lintott et al. 2008, MNRAS 389, 1179; 2011, MNRAS 410, 166), Galaxy Zoo 2 (Willett et al. 2013, MNRAS 435,
-2835; Hart et al. 2016, MNRAS 461, 3663), images: Sloan Digital Sky Survey. The model may be used under the licence of
-the package.
+2835; Hart et al. 2016, MNRAS 461, 3663), images: Sloan Digital Sky Survey; Hubble types, where there is a source `ngc`: OpenNGC (CC-BY-SA 4.0).
+The model may be used under the licence of the package.
 """
 
 
@@ -69,11 +75,25 @@ def model_card(signature: Signature, sha256: str, metrics: Mapping[str, Any], sp
         "## Trained on\n",
         _trained(signature),
         "## Limits\n",
-        (_SDSS_LIMITS if of_sdss else "") + _LIMITS,
+        _limits(signature, of_sdss),
         "## Citation and licence\n",
         _CITATION if of_sdss else _OWN_CITATION,
     ]
     return "\n".join(parts)
+
+
+def _limits(signature: Signature, of_sdss: bool) -> str:
+    drawn, raw = _other_surveys(signature), _RAW_LIMITS if signature.raw else ""
+    return (_SDSS_LIMITS if of_sdss else "") + drawn + raw + _LIMITS
+
+
+def _other_surveys(signature: Signature) -> str:
+    options = signature.trained.get("config", {}).get("train", {})
+    if not (share := options.get("survey_share")):
+        return ""
+    scale = options["survey_scale"]
+    text = f"- Training showed {share:.0%} of the cutouts at {1 / scale:g} to {scale:g} times their scale, some with"
+    return f"{text}\n  another PSF, noise or stretch. That is a drawn survey: no image of another one was trained on.\n"
 
 
 def _what(signature: Signature, sha256: str) -> str:
@@ -133,6 +153,7 @@ def _measured(metrics: Mapping[str, Any]) -> str:
         objects = f"all {count} objects whose label is one of the 13 classes"
         rows.append(f"- expected calibration error, {objects}: {error:.3f}")
     rows += _trust(metrics.get("trust") or {}, metrics.get("votes"))
+    rows += _raw_votes(metrics.get("raw_votes") or {})
     if (volunteers := metrics.get("volunteers")) is not None:
         leaf, group = volunteers["leaf_ceiling"], volunteers["group_ceiling"]
         rows.append(
@@ -181,8 +202,24 @@ def _trust(trust: Mapping[str, Any], votes: Mapping[str, Any] | None) -> list[st
     return rows
 
 
-def _interval(figure: list[float]) -> str:
-    value, low, high = figure
+def _raw_votes(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    rows = []
+    for source, found in sources.items():
+        text = f"- raw votes, {_text(source)} ({found['galaxies']} galaxies): first answer as the volunteers'"
+        text += f" for {_interval(found['first_answer'])}; 90 % intervals hold {_interval(found['covered'])} of"
+        text += " the given fractions; calibration error of the smooth fraction"
+        text += f" {_interval(found['smooth_calibration_error'])}"
+        if (sets := found["sets"]) is not None:
+            share = sets["covered"] / sets["count"]
+            text += f"; prediction sets hold a class that the votes leave open for {share:.3f}"
+            text += f" (promised {sets['promised']:.0%}, {sets['low']:.3f}-{sets['high']:.3f} for samples of"
+            text += f" this size), {sets['mean_size']:.1f} classes on average"
+        rows.append(f"{text}; flagged as unlike the training data: {found['flagged']:.1%}")
+    return rows
+
+
+def _interval(figure: Sequence[float] | Mapping[str, float]) -> str:
+    value, low, high = figure.values() if isinstance(figure, Mapping) else figure
     return f"{value:.3f} ({low:.3f}-{high:.3f})"
 
 

@@ -88,7 +88,10 @@ class ArtifactsFound:
 
 @dataclass(frozen=True)
 class Trust:
-    """All of it; `calibration` by the title of the labelling, the others None where there is too little to say."""
+    """All of it; `calibration` by the title of the labelling, the others None where there is too little to say.
+
+    A model of raw votes promises its sets of those, not of labels: `evaluate.raw_votes` measures them.
+    """
 
     calibration: dict[str, Calibration]
     coverage: Coverage | None
@@ -124,7 +127,7 @@ def measure_trust(evaluated: Evaluated, signature: Signature, seed: int) -> Trus
 def _coverage(evaluated: Evaluated, keep: NDArray[np.bool_], signature: Signature) -> Coverage | None:
     sets = signature.conformal
     objects = (signature.calibration or {}).get("set_objects")
-    if sets is None or objects is None or not keep.any():
+    if sets is None or objects is None or not keep.any() or signature.raw:  # sets of raw votes promise no label
         return None
     chosen = [(evaluated.predictions[i].prediction_set, evaluated.labels[i] or "") for i in np.flatnonzero(keep)]
     covered = np.array([leaves_of(label)[0] in answer for answer, label in chosen])

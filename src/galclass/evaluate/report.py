@@ -17,6 +17,7 @@ from galclass.evaluate.human_baseline import Honesty
 from galclass.evaluate.labellings import THIRTEEN
 from galclass.evaluate.metrics import Classification, Interval, Reliability
 from galclass.evaluate.plots import confusion_svg, reliability_svg
+from galclass.evaluate.raw_votes import RawVotes
 from galclass.evaluate.reliability_checks import Trust
 from galclass.evaluate.votes import VoteErrors
 from galclass.morphology import CLASS_NAMES, leaves_of
@@ -43,6 +44,7 @@ class ReportContent:
     natural: dict[str, Interval]
     trust: Trust
     votes: VoteErrors | None
+    raw_votes: dict[str, RawVotes]
     labels: Sequence[str | None]
     predictions: Sequence[Prediction]
     pictures: Callable[[NDArray[np.int64]], NDArray[np.uint8]]

@@ -21,6 +21,7 @@ from galclass.evaluate.ceiling import VOTE_COLUMNS
 from galclass.evaluate.human_baseline import Honesty, compare_with_volunteers
 from galclass.evaluate.labellings import THIRTEEN
 from galclass.evaluate.metrics import Classification, Interval, Reliability, reliability
+from galclass.evaluate.raw_votes import RawVotes, measure_raw_votes
 from galclass.evaluate.reliability_checks import Trust, measure_trust
 from galclass.evaluate.report import ReportContent, write_report
 from galclass.evaluate.seeds import SeedSpread, seed_models, spread_over_seeds
@@ -66,6 +67,7 @@ class Results:
     calibration: Reliability | None
     trust: Trust
     votes: VoteErrors | None
+    raw_votes: dict[str, RawVotes]
     honesty: Honesty | None
     seeds: SeedSpread | None
 
@@ -96,6 +98,7 @@ def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
         calibration=_calibration(evaluated),
         trust=measure_trust(evaluated, scorer.signature, config.seed),
         votes=_vote_errors(store, evaluated),
+        raw_votes=measure_raw_votes(store, scorer, evaluated, sampling),
         honesty=_honesty(store, evaluated, config.seed),
         seeds=spread_over_seeds(
             of_seeds,
@@ -208,6 +211,7 @@ def _write(
         natural=results.natural,
         trust=results.trust,
         votes=results.votes,
+        raw_votes=results.raw_votes,
         labels=evaluated.labels,
         predictions=evaluated.predictions,
         pictures=lambda chosen: store.cutouts(evaluated.rows[chosen]),
@@ -223,6 +227,7 @@ def _write(
         },
         "trust": results.trust.as_dict(),
         "votes": results.votes.as_dict() if results.votes else None,
+        "raw_votes": {source: figures.as_dict() for source, figures in results.raw_votes.items()},
         "expected_calibration_error": results.calibration.expected_calibration_error if results.calibration else None,
         "reliability": results.calibration.as_dict() if results.calibration else None,
         "volunteers": results.honesty.as_dict() if results.honesty else None,

@@ -40,7 +40,8 @@ EIGHT: tuple[str, ...] = tuple(
 
 _SMOOTH, _FEATURES, _ = QUESTIONS["t01_smooth_or_features"].columns
 _BINS = 10
-_PROMISED = 0.9
+PROMISED = 0.9
+"""Probability that an interval holds."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def coverage_of(
             rank = randomised_ranks(
                 share[stem] * voters, asked, alpha, concentration[name] - alpha, seed=seed + 100 * number + answer
             )
-            inside = np.abs(rank - 0.5) <= _PROMISED / 2
+            inside = np.abs(rank - 0.5) <= PROMISED / 2
             columns.append(np.where(np.isnan(rank), np.nan, inside))
         covered[name] = np.stack(columns, axis=1)
     return covered

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galclass import __version__
+from galclass.catalog.raw_counts import VOTERS
 from galclass.config import Config, config_to_dict
 from galclass.morphology import CLASSES, QUESTIONS
 from galclass.scoring.fit_confidence import fit_conformal, fit_unlike
@@ -20,7 +21,6 @@ from galclass.scoring.signature_parts import Conformal, Unlike
 from galclass.train.answers import answers, softmax
 from galclass.train.calibrate import VoteAnswers, fit_observation, fit_temperature, vote_concentrations
 from galclass.train.dataset import TrainingData, vote_reach
-from galclass.train.events import VOTERS
 from galclass.train.export import ExportModule
 from galclass.train.losses import Observation, question_columns
 from galclass.train.networks import VOTE_COLUMNS

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from galclass.catalog.raw_counts import raw_counts
 from galclass.config import TrainConfig
 from galclass.errors import ConfigError, MorphologyError, TrainingError
 from galclass.morphology import CLASSES, QUESTIONS, leaves_of
 from galclass.prepare.store import Store
-from galclass.train.raw_votes import largest_kind, raw_counts
+from galclass.train.raw_votes import largest_kind
 
 if TYPE_CHECKING:
     import pyarrow as pa

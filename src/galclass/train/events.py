@@ -15,10 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from galclass.catalog.raw_counts import VOTERS
 from galclass.clean_samples import CLEAN_SHARES
-
-VOTERS = 45
-"""Volunteers a galaxy: the typical number of Galaxy Zoo 2, taken where a label does not say how many there were."""
 
 LARGEST: tuple[str, ...] = ("smooth", "features", "artifact", "odd", "not_odd")
 """What can be the largest of the 37 shares of all voters: no answer has more votes than the one that leads to it."""

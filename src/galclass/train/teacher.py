@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from galclass.catalog.votes import STEMS
 from galclass.config import TrainConfig
 from galclass.errors import TrainingError
 from galclass.morphology import CLASSES, QUESTIONS
@@ -27,7 +28,7 @@ from galclass.train.augment import fixed, warp
 from galclass.train.checkpoint import replace_file, weights_path
 from galclass.train.dataset import TrainingData, vote_reach
 from galclass.train.networks import Outputs
-from galclass.train.raw_votes import STEMS, dirichlets
+from galclass.train.raw_votes import dirichlets
 
 _CHUNK = 64
 _WIDTHS = [len(question.answers) for question in QUESTIONS.values()]
@@ -75,7 +76,9 @@ class TeacherAnswers:
 
 
 def ask_teacher(model: Path, data: TrainingData, angles_deg: tuple[float, ...], path: Path) -> None:
-    """Write what a model says of all cutouts of a prepared folder; does nothing where the file is of these inputs.
+    """Write what a model says of a prepared folder's training cutouts; does nothing where the file is of these inputs.
+
+    Of other splits nothing is asked: nobody is taught by them, and their rows are NaN.
 
     Parameters
     ----------
@@ -84,7 +87,7 @@ def ask_teacher(model: Path, data: TrainingData, angles_deg: tuple[float, ...], 
     data : TrainingData
         The folder.
     angles_deg : tuple of float
-        Each cutout is shown at each of these angles.
+        Each cutout of the training split is shown at each of these angles.
     path : Path
         The .npz that is written; float16.
 
@@ -106,14 +109,15 @@ def ask_teacher(model: Path, data: TrainingData, angles_deg: tuple[float, ...], 
             got=f"{signature.size_px} px",
             advice="prepare a folder for it, write its answers with scripts/teacher_answers.py, and name that file",
         )
-    facts = [hashlib.sha256(content).hexdigest(), data.sha256(), *map(str, angles_deg)]
+    facts = [hashlib.sha256(content).hexdigest(), data.sha256(), "train", *map(str, angles_deg)]
     made_from = hashlib.sha256("\n".join(facts).encode()).hexdigest()
     if path.is_file() and _read(path).get("made_from") == made_from:
         return
     names = [output.name for output in session.graph.get_outputs() if output.name in _PARTS]
-    kept = {name: np.empty((len(data.label), len(angles_deg), _PARTS[name]), np.float16) for name in names}
-    for start in range(0, len(data.label), _CHUNK):
-        rows = np.arange(start, min(start + _CHUNK, len(data.label)))
+    kept = {name: np.full((len(data.label), len(angles_deg), _PARTS[name]), np.nan, np.float16) for name in names}
+    asked = np.flatnonzero(np.array(data.split) == "train")
+    for start in range(0, len(asked), _CHUNK):
+        rows = asked[start : start + _CHUNK]
         squares = data.store.cutouts(rows)
         for place, angle in enumerate(angles_deg):
             turned = warp(squares, fixed(np.full(len(rows), angle)), data.size_px)
