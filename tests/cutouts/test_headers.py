@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 
 import numpy as np
@@ -120,3 +121,27 @@ def test_a_fits_file_is_called_that_and_told_what_to_do() -> None:
     ) as caught:
         read_header(b"SIMPLE  =                    T / conforms to FITS standard".ljust(2880))
     assert caught.value.code == "not_an_image"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("JPEG", {}), ("JPEG", {"progressive": True}), ("JPEG", {"restart_marker_rows": 1}), ("PNG", {}), ("BMP", {})],
+)
+def test_a_file_that_ends_anywhere_is_read_or_refused(kind: str, options: dict[str, object]) -> None:
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((40, 40)).convert("RGB").save(file, kind, **options)
+    whole = file.getvalue()
+    for length in range(len(whole)):
+        try:
+            assert read_header(whole[:length]).width == 40
+        except CutoutError:
+            continue
+
+
+def test_a_scan_header_that_goes_beyond_the_end_is_an_ending() -> None:
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((40, 40)).convert("RGB").save(file, "JPEG", progressive=True)
+    whole = file.getvalue()
+    at = whole.index(b"\xff\xda")
+    for count in (0, 1, 4):
+        assert code_of(whole[: at + 2] + b"\xff\xff" + bytes([count]) + whole[at + 5 : at + 9]) == "truncated"

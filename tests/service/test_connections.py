@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import select
 import shutil
 import socket
@@ -15,6 +16,7 @@ from types import SimpleNamespace
 
 import httpx2
 import pytest
+from PIL import Image
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from galclass.service.http.connections import REFUSAL, Connections, client_network
@@ -232,3 +234,60 @@ def test_a_large_body_is_sent_in_slices_and_counted_until_it_is_out() -> None:
     with responses.held(150_000):
         assert responses.has_room(50_000)
         assert not responses.has_room(50_001)
+
+
+SLOWER = """
+from galclass.scoring import Scorer
+from galclass.service.engine import lane
+from galclass.service.server import protocol
+lane.QUICK_DECODE_S, protocol.ASK_S = -1.0, 0.05
+score = Scorer.score
+def told(self, images, **options):
+    print("scored", len(images), flush=True)
+    return score(self, images, **options)
+Scorer.score = told
+"""
+MANY = 250
+
+
+@pytest.fixture(scope="module")
+def slow_server(tmp_path_factory: pytest.TempPathFactory, workspace: Path) -> Iterator[LiveServer]:
+    """A server whose images are all slow, and told of in its log when they are scored."""
+    folder = tmp_path_factory.mktemp("slow") / "workspace"
+    shutil.copytree(workspace, folder)
+    with live_server(folder, settings=("serve.threads=1",), before=SLOWER) as server:
+        yield server
+
+
+def many_large(count: int) -> bytes:
+    """A request with so many JPEGs of 2000 x 2000 px."""
+    image = io.BytesIO()
+    Image.linear_gradient("L").resize((2000, 2000)).save(image, "JPEG")
+    part = b'--b\r\nContent-Disposition: form-data; name="img"; filename="%d.jpg"\r\n\r\n%b\r\n'
+    body = b"".join(part % (number, image.getvalue()) for number in range(count)) + b"--b--\r\n"
+    head = b"POST /v1/services/galaxy-class/1.0/predict HTTP/1.1\r\n" + HOST
+    return head + b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+def test_work_for_a_client_that_has_left_ends_between_two_images(slow_server: LiveServer) -> None:
+    before = slow_server.log.read_text().count("scored")
+    with socket.create_connection(("127.0.0.1", slow_server.port)) as connection:
+        connection.sendall(many_large(MANY))
+        until = time.monotonic() + 60
+        while slow_server.log.read_text().count("scored") < before + 3 and time.monotonic() < until:
+            time.sleep(0.01)
+    while '"status": 400' not in slow_server.log.read_text() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert '"status": 400' in slow_server.log.read_text()
+    assert 3 <= slow_server.log.read_text().count("scored") - before < MANY
+
+
+def test_a_client_that_has_said_all_gets_its_response(slow_server: LiveServer) -> None:
+    with socket.create_connection(("127.0.0.1", slow_server.port)) as connection:
+        connection.sendall(many_large(20))
+        connection.shutdown(socket.SHUT_WR)
+        response = b"".join(iter(lambda: connection.recv(65536), b""))
+    interim, _, rest = response.partition(b"HTTP/1.1 200 OK\r\n")
+    assert interim
+    assert not interim.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
+    assert rest.count(b"predicted_class") == 20

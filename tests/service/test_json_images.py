@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64encode, urlsafe_b64encode
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from galclass.client.uploads import with_ids
 from galclass.errors import RequestError, ServiceError
 from galclass.service.http.inputs import Inputs, parse_inputs
+from galclass.service.http.json_images import parse_json
 
 JPEG = b"\xff\xd8\xff\xfb\xef\xbe 0123456789"
 
@@ -84,6 +86,14 @@ def test_what_is_wrong_is_named_with_what_came(body: object, field: str, says: s
         read(body)
     assert (caught.value.code, caught.value.field) == ("invalid", field)
     assert says in str(caught.value)
+
+
+def test_of_very_many_keys_the_repeated_one_is_found_soon() -> None:
+    keys = b",".join(b'"%d":1' % number for number in (*range(40_000), 39_999))
+    started = time.process_time()
+    with pytest.raises(RequestError, match="the key 39999 comes twice"):
+        parse_json(b"{" + keys + b"}", 10_000)
+    assert time.process_time() - started < 5  # each compared with all others took half a minute
 
 
 def test_a_repeated_key_is_refused_where_something_is_changed(client, tokens) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -322,4 +323,14 @@ def test_a_process_that_never_leaves_the_lane_does_not_end_it(tmp_path: Path, mo
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held again
     assert done == ["late", "at once"]
     assert caplog.text.count("does not leave the slow lane") == 1
+    lane.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+def test_slow_images_leave_the_processor_to_the_others() -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    lane = SlowLane()
+    assert asyncio.run(lane.run(priority)) == min(priority() + 10, 19)
     lane.close()

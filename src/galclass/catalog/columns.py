@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,7 +36,7 @@ class Columns:
 
     def __init__(self, table: Any, where: str, other: str = "") -> None:
         names = [name.strip() for name in table.column_names]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
             raise CatalogError(f"columns come twice: {', '.join(twice)}", where=where)
         self.table, self.where, self._other = table.rename_columns(names), where, other

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def find_layout(data: bytes, path: Path, known: frozenset[str]) -> Layout:
         raise CatalogError("the table is empty", where=str(path), expected="a header and rows")
     unnamed = tuple(number for number, name in enumerate(names) if not name)
     names = [name or f"column_{number}" for number, name in enumerate(names, start=1)]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise CatalogError(f"columns come twice: {', '.join(twice)}", where=str(path))
     return Layout(tuple(names), delimiter, start, lines, header.rstrip("\r\n"), unnamed)

@@ -108,6 +108,8 @@ def read_jpeg(data: bytes) -> Header:
         length = data[position + 2] << 8 | data[position + 3]
         if marker in _SPECIAL:
             if marker == _SOS and frame is not None:
+                if position + 4 == end:
+                    break
                 turned = orientation_of(b"".join(exif), xmp) if exif or xmp else 1
                 return _with_scans(data, position, frame, turned, inverted, restart)
             body = data[position + 4 : position + 2 + length]
@@ -220,7 +222,7 @@ class Scan(NamedTuple):
 def _ends(scans: list[Scan], cut_at: int, everything: tuple[int, ...]) -> tuple[int, ...]:
     """Give where a file that was cut off may be ended: behind what is left, and behind its last scan that is whole."""
     ends: tuple[int, ...] = (cut_at,)
-    if scans[-1].stop == 0:
+    if scans and scans[-1].stop == 0:
         whole = [scan for scan in scans if scan.stop]
         ends = (cut_at, whole[-1].stop) if whole else ends
     means = {component for scan in scans for component in scan.components if scan.means}

@@ -73,7 +73,7 @@ class SlowLane:
     """
 
     def __init__(self, lock: Path | None = None) -> None:
-        self._pool = ScoringPool(1, MAX_WAITING, name="slow")
+        self._pool = ScoringPool(1, MAX_WAITING, name="slow", nice=10)
         self._counts: Counter[str] = Counter()
         self._is_stuck = False
         self._lock = lock or Path(tempfile.gettempdir()) / f"galclass-slow-{os.getuid()}.lock"

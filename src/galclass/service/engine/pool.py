@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import SimpleQueue
 from time import monotonic
 from typing import NamedTuple, TypeVar
@@ -35,12 +37,15 @@ class ScoringPool:
         Jobs that may wait for a thread; one more is refused with `overloaded`.
     name : str
         Name of the threads.
+    nice : int
+        How much lower than the process's their priority is, from 0 to 19, where threads have their own (Linux).
     """
 
-    def __init__(self, threads: int, max_waiting: int, name: str = "scoring") -> None:
+    def __init__(self, threads: int, max_waiting: int, name: str = "scoring", nice: int = 0) -> None:
         self.threads = threads or len(os.sched_getaffinity(0))
         self.max_waiting = max_waiting
         self._name = name
+        self._nice = nice
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._pending = 0
@@ -76,6 +81,10 @@ class ScoringPool:
         thread.start()
 
     def _work(self) -> None:
+        if self._nice and sys.platform == "linux":  # elsewhere that would be the process's priority
+            with suppress(OSError):
+                thread = threading.get_native_id()
+                os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + self._nice)
         while (job := self._jobs.get()) is not None:
             if not job.future.set_running_or_notify_cancel():
                 continue

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from galclass.errors import RequestError
+
+Result = TypeVar("Result")
 
 
 class BodyReader:
@@ -102,6 +105,27 @@ class BodyReader:
             advice="send fewer images in one request, or a batch" if most == self.max_bytes else None,
             field="body",
         )
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Await work for a request whose body is read, and cancel it when the client leaves.
+
+    Raises
+    ------
+    RequestError
+        `client_left`.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(request.receive())  # the next message after the body says that it has left
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise RequestError("client_left", "the client has left before its response")
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 class HeldBody:

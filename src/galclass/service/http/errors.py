@@ -33,6 +33,7 @@ STATUS: Mapping[str, int] = {
     "bad_multipart": 400,
     "bad_archive": 400,
     "incomplete_body": 400,
+    "client_left": 400,
     "unauthorized": 401,
     "forbidden": 403,
     "cross_site": 403,

@@ -7,6 +7,7 @@ by name, and so is a value of another type, with what came instead.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -54,8 +55,7 @@ def refuse_repeated_keys(body: bytes) -> None:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise RequestError("invalid", f"the key {_shown(twice)} comes twice in one object", field=_shown(twice, 40))
     return found
 

@@ -15,6 +15,7 @@ from galclass.label_words import label_words
 from galclass.scoring.explain import explain, saliency_png
 from galclass.service.engine.auth import READER
 from galclass.service.engine.state import state_of
+from galclass.service.http.body import unless_gone
 from galclass.service.http.inputs import ImageInput, Inputs, too_many
 from galclass.service.http.outputs import (
     JSON,
@@ -91,7 +92,8 @@ async def predict(
         raise_if_known(request.headers.get("if-none-match"), headers)
         if saliency and len(inputs.images) > MAX_SALIENCY:
             raise too_many(MAX_SALIENCY)
-        predictions = await state.scoring.score(service, inputs.images, frame_px)
+        scoring = state.scoring.score(service, inputs.images, frame_px)
+        predictions = await (scoring if len(inputs.images) == 1 else unless_gone(request, scoring))
         if media_type != JSON:
             scorer = await state.pool.run(state.models.get, service.model)
             columns = prediction_columns(scorer.signature)
@@ -104,7 +106,8 @@ async def predict(
             scorer = await state.pool.run(state.models.get, service.model)
             for image, record in zip(inputs.images, records, strict=True):
                 if "error" not in record:
-                    record["saliency"] = await state.run_on(image.data, saliency_png, scorer, image.data, frame_px)
+                    mapping = state.run_on(image.data, saliency_png, scorer, image.data, frame_px)
+                    record["saliency"] = await unless_gone(request, mapping)
     if not inputs.many:
         return Response(json_bytes(records[0]), media_type=JSON, headers=headers)
     written = await run_in_threadpool(json_bytes, {"predictions": records})

@@ -28,6 +28,9 @@ rest of a body after its response."""
 WRITE_TIMEOUT_S = 20.0
 """Longest time in which a client may take nothing of a response that waits for it."""
 
+ASK_S = 1.0
+"""Time after which, and then how often, a client that has said all it has to say is asked whether it still listens."""
+
 MAX_DISCARDED_BYTES = 64 * 1024 * 1024
 """Body that is read and thrown away after a refusal, so that an honest client gets to read it."""
 
@@ -50,6 +53,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stalled = Clock(self.loop, WRITE_TIMEOUT_S, self.transport.abort)
         self._clock = Clock(self.loop, HEADER_TIMEOUT_S, self.transport.close)
         self._clock.start()
+        self._asking = Clock(self.loop, ASK_S, self._ask)
         self._crowd: Connections | None = self.app_state.get(CONNECTIONS)
         if self._crowd is not None:
             self._crowd.enter(self)
@@ -58,6 +62,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Stop the clocks."""
         self._clock.stop()
         self._stalled.stop()
+        self._asking.stop()
         if self._crowd is not None:
             self._crowd.leave(self)
         super().connection_lost(exc)
@@ -114,7 +119,15 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close(linger=False)
         else:
             self.cycle.keep_alive = False
+            self._asking.start()
         return True
+
+    def _ask(self) -> None:
+        """Send an interim response, which clients skip: of a client that has left, the system answers for it."""
+        if not (self.cycle.response_started or self.pipeline or self.transport.is_closing()):
+            if self.scope["http_version"] == "1.1":
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._asking.start()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; what follows a body in pieces is none, and nobody here asks for it."""
