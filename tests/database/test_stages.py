@@ -11,10 +11,11 @@ from tiny_model import tiny_model
 from galclass.config import Config, load_config
 from galclass.database import Images, Registry, open_database
 from galclass.database.publish import publish_stage
-from galclass.database.stages import register_stage, score_stage
+from galclass.database.stages import score_stage
 from galclass.download import download
 from galclass.errors import DatabaseError, RegistryError
 from galclass.prepare.stage import prepare
+from galclass.tuning.register import register_stage
 
 
 @pytest.fixture(scope="module")
