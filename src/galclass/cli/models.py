@@ -116,7 +116,7 @@ def show(config: Config, reference: str) -> None:
 
     Example: galclass models show galaxy@production
     """
-    from galclass.tuning.promotion import HELD_OUT
+    from galclass.database.model_figures import shown_metrics
 
     registry = _registry(config)
     record = registry.get(reference)
@@ -124,8 +124,8 @@ def show(config: Config, reference: str) -> None:
     if record.signature:
         about = record.signature.to_dict() | {"unlike": record.signature.unlike is not None}
         click.echo(json.dumps(about, indent=2))
-    if record.metrics:
-        click.echo(json.dumps({key: value for key, value in record.metrics.items() if key != HELD_OUT}, indent=2))
+    if shown_metrics(record.metrics):
+        click.echo(json.dumps(shown_metrics(record.metrics), indent=2))
     for move in registry.log(record.name):
         say(f"{move.set_at:%Y-%m-%d %H:%M} {move.alias or 'deleted'}: {move.old} -> {move.new} by {move.set_by}")
     say(record.card)

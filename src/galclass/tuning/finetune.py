@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from galclass.config import Config
 from galclass.database import open_database
+from galclass.database.model_figures import HELD_OUT
 from galclass.database.models import ModelRecord
 from galclass.errors import MorphologyError, TrainingError
 from galclass.extras import require
@@ -30,7 +31,7 @@ from galclass.tuning.labelled import (
     score_labelled,
     write_rejects,
 )
-from galclass.tuning.promotion import HELD_OUT, Registered, hashes_of, register, unseen_by
+from galclass.tuning.promotion import Registered, hashes_of, register, unseen_by
 
 HELD_OUT_SHARE = 0.15
 WORTH_HOLDING_OUT = 200

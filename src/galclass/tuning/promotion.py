@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from galclass.database import Database, ModelInfo, Registry
+from galclass.database.model_figures import HELD_OUT
 from galclass.database.models import ModelRecord
 from galclass.database.references import PRODUCTION, Reference
 from galclass.errors import GalclassError
@@ -18,9 +19,6 @@ FEWEST_HELD_OUT = 30
 
 WORST = -0.02
 """Lower end of the interval of the difference in accuracy that is still taken."""
-
-HELD_OUT = "held_out_hashes"
-"""Key of a version's metrics: hashes of objects that it was not fitted to."""
 
 MAX_HASHES = 2_000
 _DIGITS = 12

@@ -10,13 +10,14 @@ from typing import Any
 
 from galclass.config import Config
 from galclass.database import Database, Registry, open_database
+from galclass.database.model_figures import HELD_OUT
 from galclass.database.models import ModelInfo, ModelRecord
 from galclass.errors import GalclassError, RegistryError
 from galclass.prepare.store import Store
 from galclass.scoring import Scorer, shipped_model
 from galclass.scoring.shipped import shipped_card, shipped_metrics
 from galclass.tuning.measure import classes_meant
-from galclass.tuning.promotion import HELD_OUT, Registered, hashes_of, register, unseen_by
+from galclass.tuning.promotion import Registered, hashes_of, register, unseen_by
 
 
 @dataclass(frozen=True)
