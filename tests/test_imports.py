@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluate": _GROUND | {"scoring", "catalog", "cutouts", "prepare"},
     "database": _GROUND | {"label_words", "scoring", "catalog", "cutouts", "download"},
     "service": _GROUND | {"label_words", "database", "scoring", "cutouts"},
+    "tuning": _GROUND | {"scoring", "catalog", "cutouts", "prepare", "database"},
     "client": {"errors", "image_names"},
     "cluster": _GROUND | {"scoring", "cutouts", "prepare", "download", "catalog", "database", "train"},
 }

@@ -54,7 +54,7 @@ def test_every_name_of_the_old_package_has_a_home(name: str) -> None:
         ("galclass.service", "create_app", "galclass.service.server.app"),
         ("galclass.service", "serve", "galclass.service.server.run"),
         ("galclass.service", "publish_stage", "galclass.database.publish"),
-        ("galclass.database", "register_stage", "galclass.database.stages"),
+        ("galclass.database", "register_stage", "galclass.tuning.register"),
         ("galclass.database", "score_stage", "galclass.database.stages"),
     ],
 )

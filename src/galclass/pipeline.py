@@ -47,7 +47,7 @@ def _evaluate(config: Config, progress: bool) -> object:
 
 
 def _register(config: Config, progress: bool) -> object:
-    from galclass.database.stages import register_stage
+    from galclass.tuning.register import register_stage
 
     return register_stage(config)
 

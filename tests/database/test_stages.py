@@ -6,22 +6,25 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_model import tiny_model
+from tiny_model import SIZE_PX, tiny_model
 
 from galclass.config import Config, load_config
 from galclass.database import Images, Registry, open_database
+from galclass.database.model_figures import HELD_OUT, shown_metrics
 from galclass.database.publish import publish_stage
-from galclass.database.stages import register_stage, score_stage
+from galclass.database.stages import score_stage
 from galclass.download import download
 from galclass.errors import DatabaseError, RegistryError
 from galclass.prepare.stage import prepare
+from galclass.tuning.register import register_stage
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """A workspace with sixty prepared galaxies and a tiny model in the place of a trained one."""
     workspace = tmp_path_factory.mktemp("stages")
-    config = load_config(None, {"workspace": str(workspace), "prepare.limit": 60, "prepare.processes": 1})
+    settings = {"workspace": str(workspace), "prepare.limit": 60, "prepare.processes": 1, "prepare.size_px": SIZE_PX}
+    config = load_config(None, settings)
     download(config, progress=False)
     prepare(config, progress=False)
     (workspace / "training").mkdir()
@@ -50,7 +53,9 @@ def test_register_and_score_do_their_work_once(prepared: Config) -> None:
     assert done.rejected == 0
     assert score_stage(prepared).scored == 0
     with open_database(prepared.database_url) as database:
-        assert Registry(database).get("galaxy").metrics == {"accuracy": 0.5}
+        metrics = Registry(database).get("galaxy").metrics
+        assert shown_metrics(metrics) == {"accuracy": 0.5}
+        assert 5 <= len(metrics[HELD_OUT]) <= 15
         page = Images(database).list()
     assert {one.frame_px for one in page} == {424}
     assert all(len(one.object_id) == 18 for one in page)
@@ -78,3 +83,40 @@ def test_all_prepared_images_can_be_scored(prepared: Config) -> None:
     score_stage(replace(prepared, score=replace(prepared.score, images="all")))
     with open_database(prepared.database_url) as database:
         assert Images(database).count() == 60
+
+
+def test_a_later_training_does_not_replace_production_unless_it_is_better_or_told_to(prepared: Config) -> None:
+    from dataclasses import replace
+
+    config = replace(prepared, register=replace(prepared.register, name="later"))
+    path = config.workspace_path / "training" / "model.onnx"
+    try:
+        first = register_stage(config)
+        path.write_bytes(tiny_model(1))
+        second = register_stage(config)
+        assert (first.model.aliases, second.model.aliases) == (("production",), ())
+        assert "held-out objects are known that neither it nor later@1 was fitted to (30 needed)" in str(second)
+        assert register_stage(config, promote=True).model.aliases == ("production",)
+    finally:
+        path.write_bytes(tiny_model())
+
+
+def test_the_demo_has_the_model_of_the_package_beside_its_own(prepared: Config, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from galclass.scoring.shipped import shipped_card
+
+    demo = load_config("configs/demo.toml")
+    url = f"sqlite:///{tmp_path / 'demo.db'}"
+    config = replace(prepared, register=demo.register, score=demo.score, publish=demo.publish, database=url)
+    said = str(register_stage(config))
+    assert "galaxy@1 is the model in the package" in said
+    assert "demo@1 registered" in said
+    assert "galaxy" not in str(register_stage(config)).replace("register: demo", "")
+    published = str(publish_stage(config))
+    assert "galaxy-class 1.0 published, answered by galaxy@1" in published
+    assert "demo 1.0 published, answered by demo@1" in published
+    with open_database(url) as database:
+        record = Registry(database).get("galaxy")
+    assert record.card == shipped_card() != ""
+    assert record.metrics["tables"]

@@ -148,6 +148,16 @@ def test_images_that_match_no_row_are_an_error(make, tmp_path) -> None:
         prepare(configured(folder, tmp_path / "ws"), progress=False)
 
 
+def test_labels_that_training_does_not_know_name_what_fits_them_and_every_row(make, tmp_path) -> None:
+    folder = make("source", 3)
+    catalog = next(path for path in folder.iterdir() if path.is_file())
+    catalog.write_text("object_id,label\n" + "".join(f"g{n},{'ring' if n else 'no_ring'}\n" for n in range(3)))
+    with pytest.raises(StoreError, match="galclass finetune"):
+        prepare(configured(folder, tmp_path / "ws"), progress=False)
+    rejects = pq.read_table(tmp_path / "ws/prepared/too_many_rejects.parquet").to_pylist()
+    assert [row["code"] for row in rejects] == ["unknown_label"] * 3
+
+
 def test_two_files_of_one_key_are_one_picture_or_rejects_that_name_each_other(make, tmp_path) -> None:
     folder = make("source", 8)
     for place, source in (("more/g1.jpg", "g1.jpg"), ("more/g2.jpg", "g3.jpg")):

@@ -56,10 +56,8 @@ def test_files_have_a_column_for_each_own_class(
     with PredictionFile(path, own.signature) as file:
         for one in own.score([*list(galaxies.values())[:3], b"no image"]):
             file.write("x.jpg", one)
-    if suffix == ".csv":
-        rows = list(csv.DictReader(path.read_text().splitlines()))
-    else:
-        rows = pq.read_table(path).to_pylist()
+    is_csv = suffix == ".csv"
+    rows = list(csv.DictReader(path.read_text().splitlines())) if is_csv else pq.read_table(path).to_pylist()
     wanted = ["file", "object_id", "predicted_class", "predicted_group", *(f"predicted_{name}" for name in OWN_CLASSES)]
     assert list(rows[0])[: len(wanted)] == wanted
     assert sum(float(rows[0][name]) for name in wanted[4:]) == pytest.approx(1, abs=1e-5)

@@ -1,6 +1,7 @@
 """The command line: one module a command group; parse, call the Python API, print.
 
-Exit status: 0 done, 1 error, 2 usage, 3 finished but some items were rejected, 130 interrupted.
+Exit status: 0 done, 1 error, 2 usage, 3 finished but some items were rejected, 4 finished but most images are unlike
+what the model was trained on, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from galclass.errors import GalclassError
 from galclass.extras import missing_extra
 
 FINISHED_WITH_REJECTS = 3
+MOSTLY_UNLIKE = 4
 INTERRUPTED = 130
 
 _COMMANDS = {
@@ -27,6 +29,7 @@ _COMMANDS = {
     "download": "download",
     "prepare": "prepare",
     "train": "train",
+    "finetune": "finetune",
     "evaluate": "evaluate",
     "predict": "predict",
     "similar": "predict",

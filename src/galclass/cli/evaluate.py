@@ -1,27 +1,98 @@
-"""`galclass evaluate`: measure the trained model on a held-out split."""
+"""`galclass evaluate`: measure the trained model on a held-out split, or any model on any labels."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from galclass.cli.options import with_config
+from galclass.cli import FINISHED_WITH_REJECTS
+from galclass.cli.options import catalog_options_given, flags_of, with_catalog_options, with_config
 from galclass.cli.terminal import say
 from galclass.config import Config
 
 
 @click.command()
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME[@VERSION|@ALIAS]|package|FILE",
+    help="Measure this model on --catalog; twice compares two on the same objects (default: that in the package).",
+)
+@click.option(
+    "--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Labels: object ids or files."
+)
+@click.option(
+    "--images",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder, archive or file of images; repeat for several (default: the folder of the catalog).",
+)
+@click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame, where a file holds its centre.")
+@click.option(
+    "--rejects",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the rows that take no part to a .csv file.",
+)
 @with_config
-def evaluate(config: Config) -> None:
-    """Measure the trained model and write the report.
+@with_catalog_options
+@click.pass_context
+def evaluate(
+    ctx: click.Context,
+    config: Config,
+    models: tuple[str, ...],
+    catalog: Path | None,
+    images: tuple[Path, ...],
+    frame_px: int | None,
+    rejects: Path | None,
+) -> None:
+    """Measure the trained model and write the report, or measure any model on any labels.
 
-    Prints the confusion matrices with the error of each class; writes evaluation/report.html,
+    Without --catalog: prints the confusion matrices with the error of each class; writes evaluation/report.html,
     metrics.json and predictions.parquet into the workspace.
 
-    Example: galclass evaluate --workspace workspace
-    """
-    from galclass.evaluate import evaluate as evaluate_model
-    from galclass.evaluate import tables_as_text
+    With --catalog: prints the accuracy with its 95 % interval, overall and for each label; of two models also the
+    paired difference of the second less the first. Labels that a model has no class for are counted and left out. Rows
+    without an image or a prediction end with status 3.
 
-    summary = evaluate_model(config)
-    click.echo(tables_as_text(summary.tables), nl=bool(summary.tables))
-    say(summary)
+    Example: galclass evaluate --model rings@1 --catalog rings.csv --images my_images/
+    """
+    if catalog is None:
+        given = [
+            *(["--model"] if models else []),
+            *(["--images"] if images else []),
+            *(["--rejects"] if rejects else []),
+        ]
+        flags = [*given, *([flags_of(found)] if (found := catalog_options_given()) else [])]
+        if flags:
+            raise click.UsageError(f"{', '.join(flags)}: only with --catalog")
+        from galclass.evaluate import evaluate as evaluate_model
+        from galclass.evaluate import tables_as_text
+
+        summary = evaluate_model(config)
+        click.echo(tables_as_text(summary.tables), nl=bool(summary.tables))
+        say(summary)
+        return
+    if len(models) > 2:
+        raise click.UsageError("--model: at most two")
+    from galclass.cli.predictions import load_scorer
+    from galclass.scoring import IN_PACKAGE
+    from galclass.tuning.labelled import read_labelled, write_rejects
+    from galclass.tuning.measure import difference, measure
+
+    names = models or (IN_PACKAGE,)
+    scorers = [load_scorer(config, name) for name in names]
+    labelled = read_labelled(catalog, images or (catalog.parent,), config.prepare)
+    found = [measure(scorer, name, labelled, frame_px=frame_px) for scorer, name in zip(scorers, names, strict=True)]
+    for measured, _ in found:
+        say(measured)
+    if len(found) == 2:
+        (first, _), (second, _) = found
+        say(f"{second.model} less {first.model}: {difference(second.right, first.right)} (paired, 95 %)")
+    left_out = [*labelled.rejects, *found[0][1]]
+    if rejects:
+        write_rejects(left_out, rejects)
+    if left_out:
+        say(f"{len(left_out):,} rows take no part" + (f": {rejects}" if rejects else "; --rejects FILE.csv names them"))
+        ctx.exit(FINISHED_WITH_REJECTS)

@@ -27,16 +27,23 @@ def _line(info: ModelInfo) -> str:
     return f"{info.model}{aliases} sha256 {info.sha256[:12]}"
 
 
+_PROMOTE_HELP = "Make it production whatever is measured."
+
+
 @click.command()
+@click.option("--promote", is_flag=True, help=_PROMOTE_HELP)
 @with_config
-def register(config: Config) -> None:
-    """Put the model that `galclass train` made into the registry and move `production` to it.
+def register(config: Config, promote: bool) -> None:
+    """Put the model that `galclass train` made into the registry.
+
+    The first version of a name becomes production; a later one if it is measurably no worse on held-out objects, or
+    with --promote. Aliases in the configuration move in any case.
 
     Example: galclass register --workspace workspace
     """
-    from galclass.database.stages import register_stage
+    from galclass.tuning.register import register_stage
 
-    click.echo(str(register_stage(config)))
+    click.echo(str(register_stage(config, promote=promote)))
 
 
 @click.group()
@@ -50,18 +57,22 @@ def models() -> None:
 @models.command(name="register")
 @click.argument("file", metavar="FILE|package")
 @click.option("--name", default="galaxy", show_default=True, help="Name of the model.")
-@click.option("--alias", "aliases", multiple=True, default=("production",), show_default=True, help="Aliases to move.")
+@click.option("--alias", "aliases", multiple=True, help="Aliases to move (default: production, if it is no worse).")
+@click.option("--promote", is_flag=True, help=_PROMOTE_HELP)
 @click.option("--metrics", type=click.File(), help="A JSON file of metrics to keep with it.")
 @click.option("--card", type=click.File(), help="A text file that describes the model.")
 @with_config
-def register_file(config: Config, file: str, name: str, aliases: tuple[str, ...], metrics: Any, card: Any) -> None:
+def register_file(
+    config: Config, file: str, name: str, aliases: tuple[str, ...], promote: bool, metrics: Any, card: Any
+) -> None:
     """Register an ONNX FILE, or the model in the package, as the next version of a model.
 
-    It is tried first, as by `galclass models verify`.
+    It is tried first, as by `galclass models verify`. The first version of a name becomes production; a later one with
+    --promote, with --alias production, or if it is measurably no worse on held-out objects.
 
     Example: galclass models register workspace/training/model.onnx --alias candidate
     """
-    from galclass.database import Registry, open_database
+    from galclass.database import open_database
     from galclass.scoring import IN_PACKAGE
     from galclass.scoring.checks import read_json
     from galclass.scoring.scorer import read_model
@@ -69,9 +80,15 @@ def register_file(config: Config, file: str, name: str, aliases: tuple[str, ...]
     found = read_json(metrics.read(), "the file of metrics", where=metrics.name) if metrics else {}
     text = card.read() if card else ""
     value, _ = read_model(None if file == IN_PACKAGE else Path(file))
-    registry = Registry(open_database(config.database_url))
-    info = registry.register(value, name=name, aliases=aliases, metrics=found, card=text)
-    click.echo(_line(info))
+    from galclass.tuning.register import register_file as register_any
+
+    with open_database(config.database_url) as database:
+        done = register_any(
+            database, config, value, name=name, aliases=aliases or None, promote=promote, metrics=found, card=text
+        )
+    click.echo(_line(done.model))
+    if done.remark:
+        click.echo(done.remark)
 
 
 @models.command(name="list")
@@ -99,14 +116,16 @@ def show(config: Config, reference: str) -> None:
 
     Example: galclass models show galaxy@production
     """
+    from galclass.database.model_figures import shown_metrics
+
     registry = _registry(config)
     record = registry.get(reference)
     click.echo(f"{_line(record)}, {len(record.value) / 1e6:.2f} MB, registered {record.created_at:%Y-%m-%d %H:%M} UTC")
     if record.signature:
         about = record.signature.to_dict() | {"unlike": record.signature.unlike is not None}
         click.echo(json.dumps(about, indent=2))
-    if record.metrics:
-        click.echo(json.dumps(record.metrics, indent=2))
+    if shown_metrics(record.metrics):
+        click.echo(json.dumps(shown_metrics(record.metrics), indent=2))
     for move in registry.log(record.name):
         say(f"{move.set_at:%Y-%m-%d %H:%M} {move.alias or 'deleted'}: {move.old} -> {move.new} by {move.set_by}")
     say(record.card)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from galclass.cli import FINISHED_WITH_REJECTS
+from galclass.cli import FINISHED_WITH_REJECTS, MOSTLY_UNLIKE
 from galclass.cli.options import with_config
 from galclass.config import Config
 
@@ -35,7 +35,8 @@ def predict(
     """Classify image files, or all images in folders (to the bottom) and archives (zip, tar).
 
     A file that is no image is reported and does not stop the rest; the exit status is then 3, as it is for a picture in
-    a format that is not read. Other files are counted and named.
+    a format that is not read. Other files are counted and named. If more than half of at least 10 images are unlike
+    what the model was trained on, a sentence says so, and the exit status is 4.
 
     Example: galclass predict my_images/ --output predictions.csv
     """
@@ -46,6 +47,8 @@ def predict(
     show_predictions(summary, output)
     if not summary.complete:
         ctx.exit(FINISHED_WITH_REJECTS)
+    if summary.foreign:
+        ctx.exit(MOSTLY_UNLIKE)
 
 
 @click.command()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from galclass.cli import FINISHED_WITH_REJECTS
+from galclass.cli import FINISHED_WITH_REJECTS, MOSTLY_UNLIKE
 from galclass.cli.options import (
     catalog_options_given,
     cluster_option,
@@ -66,6 +66,8 @@ def score(
     say(summary)
     if not summary.complete:
         ctx.exit(FINISHED_WITH_REJECTS)
+    if summary.foreign:
+        ctx.exit(MOSTLY_UNLIKE)
 
 
 def _score_survey(config: Config, model: str | None, frame_px: int | None) -> int:
@@ -98,7 +100,7 @@ def sql(config: Config, statement: str, write: bool, limit: int, output: Path | 
         check_suffix(output)
     if not write:
         require_database(config)
-    with open_database(config.database_url, model=model or config.register.reference) as database:
+    with open_database(config.database_url, model=model or config.score.model or config.register.reference) as database:
         if database.functions is not None:
             database.functions.limits = SERVED.with_seconds(config.serve.max_decode_s)
         if output:

@@ -42,14 +42,18 @@ class RegisterConfig:
     ----------
     name : str
         Name of the model; its versions count up by themselves.
-    aliases : tuple of str
-        Aliases that move to the new version; the first is what `score`, `sql` and `publish` use.
+    aliases : tuple of str or None
+        Aliases that move to the new version whatever it is worth; the first is what `score`, `sql` and `publish` use.
+        None: `production`, by the rule of decision 25 (the first version, or one that is measurably no worse).
+    package : str or None
+        Also register the model in the package under this name, where there is no model of that name.
     """
 
     __pydantic_config__ = STRICT
 
     name: str = "galaxy"
-    aliases: tuple[str, ...] = ("production",)
+    aliases: tuple[str, ...] | None = None
+    package: str | None = None
 
     @property
     def reference(self) -> str:

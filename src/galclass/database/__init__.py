@@ -33,4 +33,6 @@ __all__ = [
     "score_pending",
 ]
 
-__getattr__ = old_names(__name__, dict.fromkeys(("register_stage", "score_stage"), "galclass.database.stages"))
+__getattr__ = old_names(
+    __name__, {"register_stage": "galclass.tuning.register", "score_stage": "galclass.database.stages"}
+)

@@ -14,6 +14,14 @@ from galclass.database.schema import models
 TABLES = ("13 classes", "4 groups")
 """Tables of an evaluation that are looked for, in this order; then the first there is."""
 
+HELD_OUT = "held_out_hashes"
+"""Key of a version's metrics: hashes of objects that it was not fitted to; no figure, so not shown."""
+
+
+def shown_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics that people look at."""
+    return {key: value for key, value in metrics.items() if key != HELD_OUT}
+
 
 @dataclass(frozen=True)
 class Accuracy:

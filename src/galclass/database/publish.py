@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from galclass.config import Config
 from galclass.database import Database, Registry, ServiceRecord, Services, open_database
@@ -16,15 +16,20 @@ class PublishSummary:
 
     service: ServiceRecord
     new: bool
+    own: PublishSummary | None = None
+    """Of the trained model, where the service is answered by another one."""
 
     def __str__(self) -> str:
         done = "published" if self.new else "is published already"
         service = self.service
-        return f"publish: {service.name} {service.version} {done}, answered by {service.model}"
+        line = f"publish: {service.name} {service.version} {done}, answered by {service.model}"
+        return f"{line}\n{self.own}" if self.own else line
 
 
 def publish_stage(config: Config) -> PublishSummary:
     """Publish the registered model under the configured service name.
+
+    Where the model in the package is registered as well and answers, the trained model has a service of its own name.
 
     The configured version is the first one tried; where it stands for another model already, the last number
     of the version is raised, as versions never change.
@@ -38,7 +43,11 @@ def publish_stage(config: Config) -> PublishSummary:
     try:
         model = config.score.model or registered_model(database, config)
         settings = config.publish
-        return publish(database, settings.name, model, settings.version, settings.description, next_version=True)
+        made = publish(database, settings.name, model, settings.version, settings.description, next_version=True)
+        if config.register.package is None or made.service.model_name == config.register.name:
+            return made
+        own, said = config.register, f"{settings.description}, by the model {config.register.name}"
+        return replace(made, own=publish(database, own.name, own.reference, settings.version, said, next_version=True))
     finally:
         database.close()
 

@@ -20,6 +20,8 @@ from galclass.database.queue import ScoreQueue
 from galclass.database.references import Reference, parse_reference
 from galclass.database.registry import Registry
 from galclass.scoring import CHUNK, ModelId, Scorer
+from galclass.scoring.predict import foreign_sentence, mostly_unlike
+from galclass.scoring.prediction import UNLIKE_TRAINING_DATA
 
 DEFAULT_MODEL = "galaxy"
 REFILL_S = 60.0
@@ -41,6 +43,8 @@ class ScoreSummary:
         The first images without a prediction.
     images : AddSummary or None
         What became of the prepared images, where the stage added them first.
+    unlike : int
+        Images with the flag unlike_training_data.
     """
 
     model: ModelId
@@ -49,6 +53,12 @@ class ScoreSummary:
     seconds: float
     rejects: tuple[tuple[str, str], ...] = ()
     images: AddSummary | None = None
+    unlike: int = 0
+
+    @property
+    def foreign(self) -> bool:
+        """Whether most of the images are unlike what the model was trained on."""
+        return mostly_unlike(self.unlike, self.scored - self.rejected)
 
     @property
     def complete(self) -> bool:
@@ -56,7 +66,8 @@ class ScoreSummary:
         return not (self.rejected or (self.images is not None and self.images.rejects))
 
     def __str__(self) -> str:
-        return "\n".join([*self._not_added(), self._scoring()])
+        foreign = [foreign_sentence(self.unlike, self.scored - self.rejected, str(self.model))] if self.foreign else []
+        return "\n".join([*self._not_added(), self._scoring(), *foreign])
 
     def _not_added(self) -> list[str]:
         if self.images is None or not self.images.rejects:
@@ -130,7 +141,7 @@ class _Worker:
         self._chunk = chunk
         self._limits = limits
         self._started = time.perf_counter()
-        self._scored = self._rejected = 0
+        self._scored = self._rejected = self._unlike = 0
         self._rejects: list[tuple[str, str]] = []
         self._after = ""
         self.advance: Callable[[int], None] = lambda count: None
@@ -184,6 +195,7 @@ class _Worker:
         self._scored += len(answers)
         rejects = [(answer.object_id, str(answer.error)) for answer in answers if answer.error is not None]
         self._rejected += len(rejects)
+        self._unlike += sum(UNLIKE_TRAINING_DATA in answer.flags for answer in answers)
         self._rejects += rejects[: SHOWN - len(self._rejects)]
         self.advance(len(answers))
         return True
@@ -191,4 +203,6 @@ class _Worker:
     def summary(self) -> ScoreSummary:
         """Say what was done so far."""
         seconds = time.perf_counter() - self._started
-        return ScoreSummary(self.scorer.model, self._scored, self._rejected, seconds, tuple(self._rejects))
+        return ScoreSummary(
+            self.scorer.model, self._scored, self._rejected, seconds, tuple(self._rejects), unlike=self._unlike
+        )

@@ -1,13 +1,11 @@
-"""The stages `register` and `score`: files of the workspace -> rows of the database; run twice, they skip."""
+"""The stage `score`: prepared images and a registered model -> rows of the database; run twice, it skips."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import select
 
@@ -15,55 +13,13 @@ from galclass.config import Config
 from galclass.cutouts import LOCAL
 from galclass.database.connection import Database, open_database
 from galclass.database.images import AddSummary, ImageReject, Images, NewImage
-from galclass.database.models import ModelInfo
 from galclass.database.registry import Registry
 from galclass.database.schema import images
 from galclass.database.score import ScoreSummary, score_pending
 from galclass.download import open_source
-from galclass.errors import DatabaseError, RegistryError
+from galclass.errors import DatabaseError
 from galclass.image_files import FileFault, iter_images, shown
 from galclass.image_files.keys import file_key, row_key
-
-
-@dataclass(frozen=True)
-class RegisterSummary:
-    """Which version the trained model has."""
-
-    model: ModelInfo
-    new: bool
-
-    def __str__(self) -> str:
-        done = "registered" if self.new else "is registered already"
-        aliases = f", {', '.join(self.model.aliases)}" if self.model.aliases else ""
-        return f"register: {self.model.model} {done} (sha256 {self.model.sha256[:12]}{aliases})"
-
-
-def register_stage(config: Config) -> RegisterSummary:
-    """Put the trained model into the registry under the configured name and aliases.
-
-    Raises
-    ------
-    RegistryError
-        If nothing was trained yet.
-    ModelError
-        If the file is not sound.
-    """
-    folder = config.workspace_path
-    path = folder / "training" / "model.onnx"
-    if not path.is_file():
-        raise RegistryError("there is no trained model", where=str(path), advice="run `galclass train` first")
-    database = open_database(config.database_url, migrate=True)
-    registry = Registry(database)
-    before = {info.version for info in registry.list(config.register.name)}
-    info = registry.register(
-        path.read_bytes(),
-        name=config.register.name,
-        aliases=config.register.aliases,
-        metrics=_read_json(folder / "evaluation" / "metrics.json"),
-        card=_read_text(folder / "evaluation" / "card.md"),
-    )
-    database.close()
-    return RegisterSummary(info, info.version not in before)
 
 
 def score_stage(config: Config, progress: bool = False) -> ScoreSummary:
@@ -88,7 +44,7 @@ def score_stage(config: Config, progress: bool = False) -> ScoreSummary:
 def registered_model(database: Database, config: Config) -> str:
     """Return the model of the stage `register`: its first alias, or its newest version without one."""
     name = config.register.name
-    if config.register.aliases:
+    if config.register.aliases != ():
         return config.register.reference
     versions = Registry(database).list(name)
     return f"{name}@{versions[-1].version}" if versions else name
@@ -176,13 +132,3 @@ def _prepared_objects(config: Config) -> dict[tuple[str, str], list[str]]:
         if row["split"] in splits:
             found.setdefault((row["source"], row_key(row["asset_id"]) or ""), []).append(row["object_id"])
     return found
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    text = _read_text(path)
-    values = json.loads(text) if text else {}
-    return values if isinstance(values, dict) else {}
-
-
-def _read_text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -81,7 +81,7 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
     facts = read_facts(folder)
     if facts is not None and facts.get("inputs_sha256") == inputs_sha256:
         return _summary(folder, facts, 0, begin)
-    inputs = [_read_rows(part, config.prepare) for part in inputs]
+    inputs = [_read_rows(part, config.prepare, folder) for part in inputs]
     rows, as_text = _chosen_rows(config, inputs)
     plan = plan_of(inputs, rows)
     pixels_sha256 = pixels_sha256_of(parameters, inputs, plan, config.images.max_decode_s)
@@ -160,8 +160,31 @@ def _open(source: SourceConfig) -> Input:
     return Input(source, image_files(list_images(Path(source.images))))
 
 
-def _read_rows(part: Input, wanted: PrepareConfig) -> Input:
-    """Read a source's catalog and keep the rows that have an image."""
+def _nothing_left(part: Input, rows: int, report: CatalogReport, folder: Path, rejects: pa.Table) -> StoreError:
+    source, file = part.config, folder / TOO_MANY
+    if len(rejects):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_parquet(rejects, file)
+    unknown = [fault for fault in report.rejects if fault.code == "unknown_label"]
+    if unknown and not rows:
+        return StoreError(
+            "no label of the catalog is one that training knows",
+            where=source.catalog,
+            got=unknown[0].reason,
+            advice="fit a model of your own labels with `galclass finetune`, or say with prepare.labels which class "
+            f"each stands for; {file} names every row",
+        )
+    return StoreError(
+        "no image matches a catalog row",
+        where=f"{source.images} and {source.catalog}",
+        expected="image names without suffix that are asset ids",
+        got=f"{len(part.files.entries)} images, {rows} rows" + (f", {len(rejects)} rejected" if len(rejects) else ""),
+        advice=f"{file} names the rejected rows" if len(rejects) else None,
+    )
+
+
+def _read_rows(part: Input, wanted: PrepareConfig, folder: Path) -> Input:
+    """Read a source's catalog and keep the rows that have an image; where none is left, name all rejects in a file."""
     source, report = part.config, CatalogReport()
     table = read_catalog(
         source.catalog,
@@ -178,13 +201,6 @@ def _read_rows(part: Input, wanted: PrepareConfig) -> Input:
     keys = [row_key(asset_id) for asset_id in table["asset_id"].to_pylist()]
     rows = _with_files(table, keys, part)
     faulty = _faulty_files(table, keys, part)
-    if not len(rows) and not faulty:
-        raise StoreError(
-            "no image matches a catalog row",
-            where=f"{source.images} and {source.catalog}",
-            expected="image names without suffix that are asset ids",
-            got=f"{len(part.files.entries)} images, {len(table)} rows",
-        )
     rejects = [
         {
             "source": source.name,
@@ -194,6 +210,8 @@ def _read_rows(part: Input, wanted: PrepareConfig) -> Input:
         }
         for fault in report.rejects
     ]
+    if not len(rows) and not faulty:
+        raise _nothing_left(part, len(table), report, folder, rejects_table(rejects))
     there = part.files.names.keys() | {file_key(fault.name) for fault in part.files.listing.faults}
     without_image = sum(key not in there for key in keys)
     remarks = tuple(f"{source.name}: {remark}" for remark in report.remarks)

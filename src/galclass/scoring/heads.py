@@ -61,6 +61,8 @@ class Estimate:
     ----------
     objects : int
         That were predicted by a fit without them.
+    majority : float
+        Accuracy of always predicting the commonest class.
     accuracy : Share or None
         Share of them with the right class; None where a class has fewer than `FEWEST_TO_ESTIMATE` labels.
     precision, recall : mapping of str to Share or None
@@ -71,6 +73,7 @@ class Estimate:
     """
 
     objects: int
+    majority: float
     accuracy: Share | None = None
     precision: Mapping[str, Share | None] = field(default_factory=dict)
     recall: Mapping[str, Share | None] = field(default_factory=dict)
@@ -80,7 +83,8 @@ class Estimate:
         if self.accuracy is None:
             counts = ", ".join(f"{count} of {name!r}" for name, count in self.lacking.items())
             return f"too few labels to estimate the accuracy: {counts}, at least {FEWEST_TO_ESTIMATE} of each needed"
-        return f"accuracy {self.accuracy} (95 %, cross-validated on {self.objects:,} objects)"
+        said = f"accuracy {self.accuracy} (95 %, cross-validated on {self.objects:,} objects)"
+        return f"{said}; the commonest class alone is right for {self.majority:.3f}"
 
 
 @dataclass(frozen=True)
@@ -261,12 +265,13 @@ def _class_names(labels: Sequence[str], classes: Sequence[str] | None) -> tuple[
 def _estimate(
     names: tuple[str, ...], counts: NDArray[np.int64], true: NDArray[np.int64], predicted: NDArray[np.int64]
 ) -> Estimate:
+    majority = float(counts.max() / counts.sum())
     lacking = {name: int(count) for name, count in zip(names, counts, strict=True) if count < FEWEST_TO_ESTIMATE}
     if lacking:
-        return Estimate(len(true), lacking=lacking)
+        return Estimate(len(true), majority, lacking=lacking)
     right = true == predicted
     shares = {
         kind: {name: Share.of(int(right[of == code].sum()), int((of == code).sum())) for code, name in enumerate(names)}
         for kind, of in (("precision", predicted), ("recall", true))
     }
-    return Estimate(len(true), Share.of(int(right.sum()), len(true)), shares["precision"], shares["recall"])
+    return Estimate(len(true), majority, Share.of(int(right.sum()), len(true)), shares["precision"], shares["recall"])

@@ -129,7 +129,8 @@ def _drawn(codes: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
     if len(codes) <= _MAX_VALIDATED:
         return np.ones(len(codes), dtype=bool)
     parts = -(-len(codes) // _MAX_VALIDATED)
-    return stratified_folds(codes, parts, seed + 1) == 0
+    chosen: NDArray[np.bool_] = stratified_folds(codes, parts, seed + 1) == 0
+    return chosen
 
 
 def _principal(centred: Floats) -> tuple[Floats, Floats]:

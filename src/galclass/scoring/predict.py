@@ -19,6 +19,24 @@ SHOWN = 50
 """Predictions and rejects that a summary holds for showing; the file has all of them."""
 
 
+FEWEST_JUDGED = 10
+"""Predictions below which nothing is said of them as a whole."""
+
+
+def mostly_unlike(unlike: int, predicted: int) -> bool:
+    """Return whether most of the predictions, if they are not few, are flagged as unlike the training data."""
+    return predicted >= FEWEST_JUDGED and 2 * unlike > predicted
+
+
+def foreign_sentence(unlike: int, predicted: int, model: str) -> str:
+    """Return what a user should know of images that are mostly unlike the training data."""
+    return (
+        f"{unlike:,} of {predicted:,} images are unlike what {model} was trained on: do not trust these classes. Check "
+        "--frame-px (is the galaxy as large in the picture as in a survey's frame?), or fit a model to your own labels "
+        "with `galclass finetune`"
+    )
+
+
 @dataclass
 class PredictSummary:
     """What a run over files found.
@@ -31,6 +49,8 @@ class PredictSummary:
         The first faulty ones.
     classes : Counter
         Files by predicted class.
+    model : str
+        Which model predicted.
     unlike : int
         Files with the flag unlike_training_data.
     output : str or None
@@ -41,6 +61,7 @@ class PredictSummary:
         Those of them that are pictures of which no image was scored: in formats that are not read, or without a suffix.
     """
 
+    model: str = ""
     total: int = 0
     rejected: int = 0
     unlike: int = 0
@@ -70,14 +91,20 @@ class PredictSummary:
         """Whether every picture that was seen has a prediction."""
         return not (self.rejected or self.lost)
 
+    @property
+    def foreign(self) -> bool:
+        """Whether most of the images are unlike what the model was trained on."""
+        return mostly_unlike(self.unlike, self.total - self.rejected)
+
     def __str__(self) -> str:
         rate = self.total / max(self.seconds, 1e-9)
         counts = f"{self.total:,} files, {self.rejected:,} rejected"
         if self.unlike:
             counts += f", {self.unlike:,} unlike the training data"
         written = f", written to {self.output}" if self.output else ""
-        line = f"predict: {counts}, {self.seconds:.1f} s, {rate:,.0f} images/s{written}"
-        return "\n".join([line, *self._files()])
+        line = f"predict: {counts}, {self.seconds:.1f} s, {rate:,.0f} images/s, with {self.model}{written}"
+        foreign = [foreign_sentence(self.unlike, self.total - self.rejected, self.model)] if self.foreign else []
+        return "\n".join([line, *self._files(), *foreign])
 
     def _files(self) -> list[str]:
         if not (self.rejected or self.skipped.total):
@@ -85,6 +112,11 @@ class PredictSummary:
         scored, seen = self.total - self.rejected, self.total + self.skipped.total
         parts = f"{scored:,} scored + {self.rejected:,} rejected + {self.skipped.total:,} skipped"
         return [f"files: {seen:,} seen = {parts}", *([f"skipped: {self.skipped}"] if self.skipped.total else [])]
+
+
+def model_name(scorer: Scorer) -> str:
+    """Return what users call a model."""
+    return str(scorer.model) if scorer.model.version else scorer.where
 
 
 def predict_to(
@@ -115,7 +147,7 @@ def predict_to(
     ModelError
         If the output has another suffix.
     """
-    started, summary = time.perf_counter(), PredictSummary(output=str(output) if output else None)
+    started, summary = time.perf_counter(), PredictSummary(model_name(scorer), output=str(output) if output else None)
     with PredictionFile(output, scorer.signature) if output else nullcontext() as file:
         for image, prediction in predict_files(images, scorer, frame_px=frame_px, processes=processes):
             summary.add(image, prediction)

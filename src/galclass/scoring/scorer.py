@@ -84,6 +84,7 @@ class Scorer:
         cv2.setNumThreads(threads)  # its pool spins between calls: on one image at a time it doubles the processor time
         self.limits = limits
         self.value, where = read_model(model)
+        self.where = where
         self.sha256 = hashlib.sha256(self.value).hexdigest()
         self._session = open_session(self.value, threads=threads, where=where)
         self.signature = read_signature(self._session, where=where)

@@ -150,12 +150,26 @@ def load_starting_weights(path: Path) -> StartingWeights:
     return StartingWeights({f"body.{key.removeprefix('body.')}": value for key, value in plain.items()}, {}, [])
 
 
+_ZIP = b"PK\3\4"
+
+
 def _read(path: Path) -> Any:
+    with path.open("rb") as file:
+        if file.read(len(_ZIP)) != _ZIP:  # what torch saves is a zip
+            raise TrainingError(
+                "it is no checkpoint of a training",
+                where=str(path),
+                expected="a checkpoint.pt that `galclass train` wrote",
+                advice="name another file; if it was a checkpoint once, restore it from a copy",
+            )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise TrainingError(
-            "the checkpoint is damaged", where=str(path), got=type(error).__name__, advice="delete it and train again"
+            "the checkpoint is damaged",
+            where=str(path),
+            got=type(error).__name__,
+            advice="move it elsewhere, or restore it from a copy, and train again",
         ) from error
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from galclass.errors import ModelError
 
 MODEL_FILE = "galaxy.onnx"
+CARD_FILE, METRICS_FILE = "galaxy.card.md", "galaxy.card.json"
 PROBE_FILE = "probe.jpg"
 
 _HERE = Path(__file__).parent
@@ -27,6 +30,19 @@ def shipped_model() -> bytes:
             "this installation ships no model",
             advice="train one with `galclass run`, or name one with --model",
         ) from error
+
+
+def shipped_card() -> str:
+    """Return the card of the model in the package; empty where it has none."""
+    path = _HERE / CARD_FILE
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def shipped_metrics() -> dict[str, Any]:
+    """Return the evaluation of the model in the package, as it is registered with it; empty where it has none."""
+    path = _HERE / METRICS_FILE
+    values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return values if isinstance(values, dict) else {}
 
 
 def probe_image() -> bytes:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from galclass.database.model_figures import Accuracy, accuracies, accuracy_of
+from galclass.database.model_figures import Accuracy, accuracies, accuracy_of, shown_metrics
 from galclass.database.models import ModelInfo
 from galclass.database.references import Reference
 from galclass.database.services import LATEST, ServiceRecord
@@ -193,7 +193,7 @@ def show_model(request: Request, _: Reader, name: Name, version: Version) -> Res
     moves = [vars(move) for move in state.registry.log(name)]
     detail = schemas.ModelDetail(
         **_summary(record, accuracy_of(record.metrics)),
-        metrics=dict(record.metrics),
+        metrics=shown_metrics(record.metrics),
         card=record.card,
         signature=record.signature.to_dict() if record.signature else {},
         alias_log=[schemas.AliasMoveRecord(**{key: move[key] for key in move if key != "name"}) for move in moves],

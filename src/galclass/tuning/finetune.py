@@ -1,0 +1,284 @@
+"""Fit a head of own classes to a catalog's labels, measure it, write it as a model and register it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galclass.config import Config
+from galclass.database import open_database
+from galclass.database.model_figures import HELD_OUT
+from galclass.database.models import ModelRecord
+from galclass.errors import MorphologyError, TrainingError
+from galclass.extras import require
+from galclass.morphology import CLASSES, leaves_of
+from galclass.scoring.head_model import head_model
+from galclass.scoring.heads import FEWEST_TO_ESTIMATE, Head, Share, check_counts, fit_head
+from galclass.scoring.prediction import Prediction
+from galclass.scoring.scorer import Scorer
+from galclass.tuning.labelled import (
+    Labelled,
+    LabelledImage,
+    Reject,
+    held_out,
+    read_labelled,
+    score_labelled,
+    write_rejects,
+)
+from galclass.tuning.promotion import Registered, hashes_of, register, unseen_by
+
+HELD_OUT_SHARE = 0.15
+WORTH_HOLDING_OUT = 200
+"""Labelled images from which a share is kept apart; fewer are all fitted, and the accuracy is cross-validated."""
+
+
+@dataclass(frozen=True)
+class FinetuneSummary:
+    """What was fitted and where it is.
+
+    Attributes
+    ----------
+    head : Head
+    measured : Share or None
+        Accuracy on the held-out objects; None where none were kept apart.
+    registered : Registered
+    path : Path
+        The model file.
+    rejects : tuple of Reject
+    rejects_file : Path or None
+    unused : int
+        Image files without a label.
+    """
+
+    head: Head
+    measured: Share | None
+    registered: Registered
+    path: Path
+    rejects: tuple[Reject, ...] = ()
+    rejects_file: Path | None = None
+    unused: int = 0
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{count:,} {name}" for name, count in self.head.counts.items())
+        lines = [f"finetune: fitted to {sum(self.head.counts.values()):,} labelled images ({counts})"]
+        lines.append(f"  {self.head.estimate}")
+        found = self.head.estimate.recall.items()
+        lines += ["  of each class it finds: " + ", ".join(f"{name} {share}" for name, share in found)] if found else []
+        if self.measured is not None:
+            lines.append(f"  accuracy {self.measured} (95 %, on held-out objects)")
+        lines += [f"  {limit}" for limit in self.head.limits()]
+        if self.unused:
+            lines.append(f"  {self.unused:,} images have no label and were not used")
+        if self.rejects:
+            lines.append(f"  {len(self.rejects):,} rows rejected: {self.rejects_file}")
+        return "\n".join([*lines, f"  written to {self.path}", str(self.registered)])
+
+
+def finetune(
+    config: Config,
+    catalog: Path,
+    images: Sequence[Path | str],
+    scorer: Scorer,
+    *,
+    name: str,
+    classes: Sequence[str] | None = None,
+    frame_px: int | None = None,
+    promote: bool = False,
+    advance: Callable[[int, int], None] = lambda count, total: None,
+) -> FinetuneSummary:
+    """Fit own classes on a model's embeddings.
+
+    Parameters
+    ----------
+    config : Config
+        Where to write and register, and the columns of the catalog.
+    catalog : Path
+        Object ids or files, and labels of any names.
+    images : sequence of path
+    scorer : Scorer
+        The model whose network is taken.
+    name : str
+        Under which it is registered.
+    classes : sequence of str, optional
+        Labels to fit, in this order; rows of others are left out. Left out, all labels.
+    frame_px : int, optional
+        Side of the survey's frame.
+    promote : bool
+        Move `production` whatever is measured.
+    advance : callable
+        Told how many images were embedded, and of how many.
+
+    Raises
+    ------
+    CatalogError
+        If no image has a label.
+    TrainingError
+        If there are too few classes or labels; said before an image is read.
+    ExtraError
+        If the package onnx is not installed.
+    """
+    require("finetune", what="`galclass finetune`")
+    labelled = _chosen(read_labelled(catalog, images, config.prepare), classes)
+    _check_blanks(catalog, labelled)
+    check_counts({label: labelled.counts[label] for label in classes or labelled.counts})
+    total = len(labelled.images)
+    scored, rejects = [], list(labelled.rejects)
+    for one, prediction in score_labelled(
+        scorer, labelled.images, frame_px=frame_px, advance=lambda count: advance(count, total)
+    ):
+        if prediction.error is None and prediction.embedding is not None:
+            scored.append((one, prediction.embedding))
+        elif prediction.error is not None:
+            rejects.append(Reject(one.object_id, prediction.error.code, f"{one.image}: {prediction.error.message}"))
+    fitted, kept = _split(scored)
+    order = tuple(classes) if classes else _order([one.label for one, _ in fitted])
+    head = fit_head(_stack(fitted), [one.label for one, _ in fitted], order, seed=config.seed)
+    trained = {"catalog": catalog.name, "base": str(scorer.model), "seed": config.seed, "held_out": len(kept)}
+    value = head_model(scorer.value, head, name=str(scorer.model), trained=trained)
+    folder = config.workspace_path / "finetune" / name
+    rejects_file = _write(folder, value, rejects)
+    right = _right(head, kept)
+    measured = Share.of(sum(right.values()), len(right)) if right else None
+    with open_database(config.database_url, migrate=True) as database:
+        registered = register(
+            database,
+            value,
+            name=name,
+            classes=head.classes,
+            compare=lambda old: _compared(old, kept, right, frame_px),
+            promote=promote,
+            metrics=_metrics(head, measured, kept),
+            card=_card(name, catalog, scorer, head, measured),
+        )
+    return FinetuneSummary(
+        head, measured, registered, folder / "model.onnx", tuple(rejects), rejects_file, labelled.unused
+    )
+
+
+_Embedded = list[tuple[LabelledImage, NDArray[np.float32]]]
+
+
+def _chosen(labelled: Labelled, classes: Sequence[str] | None) -> Labelled:
+    """Leave out labels that are not wanted, and write those of Galaxy Zoo's classes as these."""
+    images, rejects = labelled.images, list(labelled.rejects)
+    if classes is not None:
+        rejects += [
+            Reject(one.object_id, "other_class", f"{one.label!r} is not among the classes to fit")
+            for one in images
+            if one.label not in classes
+        ]
+        images = [one for one in images if one.label in classes]
+    elif all(len(_leaves(label)) == 1 for label in labelled.counts):
+        images = [replace(one, label=_leaves(one.label)[0]) for one in images]
+    return replace(labelled, images=images, rejects=rejects)
+
+
+def _check_blanks(catalog: Path, labelled: Labelled) -> None:
+    """Say why there is one class, where the other was written as a missing value."""
+    blank = sum(one.code == "no_label" for one in labelled.rejects)
+    if blank and len(labelled.counts) < 2:
+        raise TrainingError(
+            "the labels name fewer than two classes",
+            where=str(catalog),
+            got=f"{', '.join(map(repr, labelled.counts)) or 'no label'} and {blank:,} rows without a label",
+            advice="an empty cell, none, null, na and nan mean that there is no label; write no_ring or the like",
+        )
+
+
+def _leaves(label: str) -> tuple[str, ...]:
+    try:
+        return leaves_of(label)
+    except MorphologyError:
+        return ()
+
+
+def _order(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return Galaxy Zoo's classes in their order, then others sorted."""
+    known = set(labels)
+    return (*(leaf for leaf in CLASSES if leaf in known), *sorted(known - set(CLASSES)))
+
+
+def _split(scored: _Embedded) -> tuple[_Embedded, _Embedded]:
+    """Keep a share of the objects apart, if there are enough of them and each class keeps enough labels."""
+    if len(scored) < WORTH_HOLDING_OUT:
+        return scored, []
+    kept = [held_out(one.object_id, HELD_OUT_SHARE) for one, _ in scored]
+    fitted = [pair for pair, apart in zip(scored, kept, strict=True) if not apart]
+    counts = {one.label: 0 for one, _ in scored}
+    for one, _ in fitted:
+        counts[one.label] += 1
+    if min(counts.values()) < FEWEST_TO_ESTIMATE:
+        return scored, []
+    return fitted, [pair for pair, apart in zip(scored, kept, strict=True) if apart]
+
+
+def _stack(embedded: _Embedded) -> NDArray[np.float32]:
+    if not embedded:
+        raise TrainingError("no labelled image could be read", advice="see the rejects of `galclass predict`")
+    return np.stack([embedding for _, embedding in embedded])
+
+
+def _right(head: Head, kept: _Embedded) -> dict[str, bool]:
+    if not kept:
+        return {}
+    predicted = head.predict(_stack(kept))
+    return {one.object_id: name == one.label for (one, _), name in zip(kept, predicted, strict=True)}
+
+
+def _compared(
+    old: ModelRecord, kept: _Embedded, right: dict[str, bool], frame_px: int | None
+) -> tuple[dict[str, bool], dict[str, bool]] | str:
+    if not kept:
+        return f"none of fewer than {WORTH_HOLDING_OUT} labelled images is held out, so the two are not compared"
+    unseen = set(unseen_by(old.metrics, right))
+    images = [one for one, _ in kept if one.object_id in unseen]
+    found: dict[str, bool] = {}
+    predictions: list[tuple[LabelledImage, Prediction]] = list(
+        score_labelled(old.scorer(), images, frame_px=frame_px) if images else ()
+    )
+    for one, prediction in predictions:
+        found[one.object_id] = prediction.predicted_class == one.label
+    return {key: right[key] for key in found}, found
+
+
+def _metrics(head: Head, measured: Share | None, kept: _Embedded) -> dict[str, Any]:
+    share = measured or head.estimate.accuracy
+    count = len(kept) if measured else head.estimate.objects
+    found: dict[str, Any] = {HELD_OUT: hashes_of(one.object_id for one, _ in kept)}
+    if share is not None:
+        title = "own classes, held out" if measured else "own classes, cross-validated"
+        accuracy = [round(value, 6) for value in (share.value, share.low, share.high)]
+        found["tables"] = {title: {"count": count, "names": list(head.classes), "accuracy": accuracy}}
+    return found
+
+
+def _card(name: str, catalog: Path, scorer: Scorer, head: Head, measured: Share | None) -> str:
+    counts = "\n".join(f"- {label}: {count:,} labelled images" for label, count in head.counts.items())
+    lines = [
+        f"# {name}",
+        f"A head of own classes on the network of {scorer.model}, fitted to `{catalog.name}`.",
+        counts,
+    ]
+    lines.append(f"Cross-validation: {head.estimate}.")
+    if measured is not None:
+        lines.append(f"On held-out objects: accuracy {measured} (95 %).")
+    return "\n\n".join([*lines, *(f"It has {limit}." for limit in head.limits())]) + "\n"
+
+
+def _write(folder: Path, value: bytes, rejects: Sequence[Reject]) -> Path | None:
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".model.onnx.{os.getpid()}.tmp"
+    temporary.write_bytes(value)
+    temporary.replace(folder / "model.onnx")
+    path = folder / "rejects.csv"
+    if not rejects:
+        path.unlink(missing_ok=True)
+        return None
+    write_rejects(rejects, path)
+    return path

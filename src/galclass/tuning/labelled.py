@@ -1,0 +1,192 @@
+"""A catalog with labels of any names and its image files: which image has which label, and what is left out."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from galclass.catalog import CatalogColumns, CatalogReport, read_catalog
+from galclass.config import PrepareConfig
+from galclass.csv_cells import CsvRows
+from galclass.cutouts.headers import MAX_BYTES
+from galclass.errors import CatalogError
+from galclass.image_files import ImageFile, find_images, read_image, with_bytes
+from galclass.image_files.keys import row_key
+from galclass.image_files.reading import READ_ERRORS
+from galclass.scoring.prediction import Prediction
+from galclass.scoring.scorer import CHUNK, Scorer
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A row of the catalog that takes no part: object id, code, and the reason in words."""
+
+    object_id: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An object with its label and its image."""
+
+    object_id: str
+    label: str
+    image: ImageFile
+
+
+@dataclass
+class Labelled:
+    """The labelled images of a catalog.
+
+    Attributes
+    ----------
+    images : list of LabelledImage
+        In the order of the files.
+    rejects : list of Reject
+        Rows that take no part.
+    unused : int
+        Image files that no row names.
+    """
+
+    images: list[LabelledImage]
+    rejects: list[Reject] = field(default_factory=list)
+    unused: int = 0
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Images of each label."""
+        return Counter(one.label for one in self.images)
+
+
+def read_labelled(catalog: Path, images: Sequence[Path | str], settings: PrepareConfig) -> Labelled:
+    """Join a catalog of any labels to its images by file name.
+
+    Parameters
+    ----------
+    catalog : Path
+        Any table that `read_catalog` reads.
+    images : sequence of path
+        Files, folders or archives.
+    settings : PrepareConfig
+        Columns and format of the catalog.
+
+    Raises
+    ------
+    CatalogError
+        If the table cannot be read, no row has a label, or no image matches a row.
+    """
+    report = CatalogReport()
+    columns = CatalogColumns.of(settings)
+    table = read_catalog(
+        catalog, settings.catalog_format, settings.mapping, columns=columns, report=report, any_label=True
+    )
+    rejects = [Reject(one.object_id or f"row {one.row}", one.code, one.reason) for one in report.rejects]
+    rows = table.select(["object_id", "asset_id", "label"]).to_pylist()
+    if not any(row["label"] for row in rows):
+        raise CatalogError(
+            "no row has a label",
+            where=str(catalog),
+            expected="a column of labels, such as label or class",
+            got=", ".join(report.columns[:12]),
+            advice="name the column with --label-column",
+        )
+    files: dict[str, ImageFile] = {}
+    for image in find_images(images):
+        files.setdefault(image.object_id, image)
+    found = _joined(rows, files, rejects)
+    if not found.images:
+        raise _no_match(catalog, rows, files)
+    return found
+
+
+def _joined(
+    rows: Sequence[Mapping[str, str | None]], files: Mapping[str, ImageFile], rejects: list[Reject]
+) -> Labelled:
+    by_file: dict[str, list[tuple[str, str]]] = {}
+    for row in rows:
+        object_id, key = str(row["object_id"]), row_key(row["asset_id"]) or ""
+        if not row["label"]:
+            rejects.append(Reject(object_id, "no_label", "the row has no label"))
+        elif key not in files:
+            rejects.append(Reject(object_id, "no_image", f"no image file is called {key}"))
+        else:
+            by_file.setdefault(key, []).append((object_id, row["label"]))
+    images = []
+    for key, file in files.items():
+        objects = by_file.get(key, [])
+        if len({label for _, label in objects}) > 1:
+            reason = f"several rows with different labels name the image {file}"
+            rejects += [Reject(object_id, "two_classes", reason) for object_id, _ in objects]
+        elif objects:
+            object_id, label = objects[0]
+            images.append(LabelledImage(object_id, label, file))
+            same = f"the image {file} counts for {object_id} already"
+            rejects += [Reject(other, "same_image", same) for other, _ in objects[1:]]
+    return Labelled(images, rejects, len(files) - len(by_file))
+
+
+def _no_match(catalog: Path, rows: Sequence[Mapping[str, str | None]], files: Mapping[str, ImageFile]) -> CatalogError:
+    wanted = ", ".join(str(row["asset_id"]) for row in rows[:_SHOWN])
+    there = ", ".join(list(files)[:_SHOWN]) or "no image"
+    return CatalogError(
+        "no image is called as a row of the catalog says",
+        where=str(catalog),
+        expected=f"names such as {wanted}",
+        got=there,
+        advice="name the images with --images, and the column of ids or files with --id-column or --file-column",
+    )
+
+
+def score_labelled(
+    scorer: Scorer,
+    images: Iterable[LabelledImage],
+    *,
+    frame_px: int | None = None,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Iterator[tuple[LabelledImage, Prediction]]:
+    """Predict labelled images, with their embeddings; a file that cannot be read has a prediction with an error.
+
+    Parameters
+    ----------
+    scorer : Scorer
+    images : iterable of LabelledImage
+    frame_px : int, optional
+        Side of the survey's frame; None: each file is a full frame.
+    advance : callable
+        Told how many more are done.
+    """
+    by_file = {id(one.image): one for one in images}
+    ordered = with_bytes((one.image for one in by_file.values()), MAX_BYTES)
+    while chunk := list(islice(ordered, CHUNK)):
+        data = [_bytes(image) if given is None else given for image, given in chunk]
+        labelled = [by_file[id(image)] for image, _ in chunk]
+        predictions = scorer.score(data, object_ids=[one.object_id for one in labelled], frame_px=frame_px)
+        yield from zip(labelled, predictions, strict=True)
+        advance(len(chunk))
+
+
+def _bytes(image: ImageFile) -> bytes:
+    try:
+        return b"" if image.fault else read_image(image, MAX_BYTES)
+    except READ_ERRORS:
+        return b""  # the scorer says that it is empty
+
+
+def held_out(object_id: str, share: float) -> bool:
+    """Return whether an object is kept from fitting; it depends on the object id alone, so later fits agree."""
+    return zlib.crc32(f"galclass held out {object_id}".encode()) < share * 2**32
+
+
+def write_rejects(rejects: Sequence[Reject], path: Path) -> None:
+    """Write what takes no part as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = CsvRows(file, ("object_id", "code", "reason"))
+        for one in rejects:
+            rows.write((one.object_id, one.code, one.reason))

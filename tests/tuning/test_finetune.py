@@ -1,0 +1,175 @@
+"""`galclass finetune`, `evaluate --catalog` and the sentence on foreign images, as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from tiny_model import tiny_model
+
+from galclass.cli import cli
+from galclass.database import Registry, open_database
+from galclass.errors import GalclassError, TrainingError
+
+
+def draw(folder: Path, labels: dict[str, str], seed: int = 0) -> None:
+    """Pictures of 64 px, bright above for one label and bright below for others, with noise."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for name, label in labels.items():
+        half = np.linspace(0, 255, 64) if label == "ring" else np.linspace(255, 0, 64)
+        picture = half[:, None, None] + rng.normal(0, 25, (64, 64, 3))
+        cv2.imwrite(str(folder / f"{name}.png"), picture.clip(0, 255).astype(np.uint8))
+
+
+def write(path: Path, labels: dict[str, str]) -> Path:
+    path.write_text("object_id,label\n" + "".join(f"{key},{label}\n" for key, label in labels.items()))
+    return path
+
+
+LABELS = {f"J{n}": "ring" if n % 2 else "no_ring" for n in range(40)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    draw(tmp_path / "images", LABELS)
+    (tmp_path / "tiny.onnx").write_bytes(tiny_model())
+    write(tmp_path / "rings.csv", LABELS)
+    return tmp_path
+
+
+def run(folder: Path, *words: object) -> Result:
+    texts = [str(word) for word in words]
+    return CliRunner().invoke(cli, [*texts, "--workspace", str(folder / "ws")], catch_exceptions=True)
+
+
+def finetune(folder: Path, *words: object, catalog: str = "rings.csv") -> Result:
+    base = ("--images", folder / "images", "--model", folder / "tiny.onnx", "--quiet")
+    return run(folder, "finetune", folder / catalog, *base, *words)
+
+
+def test_own_labels_become_a_registered_model_that_predicts(folder: Path) -> None:
+    done = finetune(folder, "--name", "rings")
+    assert done.exit_code == 0, done.output
+    assert "fitted to 40 labelled images (20 no_ring, 20 ring)" in done.output
+    assert "cross-validated on 40 objects" in done.output
+    assert "no out-of-distribution flag: 40 labelled objects, 50 needed" in done.output
+    assert "rings@1 registered" in done.output
+    output = folder / "out.csv"
+    assert run(folder, "predict", folder / "images", "--model", "rings", "--output", output).exit_code == 0
+    rows = list(csv.DictReader(output.read_text().splitlines()))
+    assert np.mean([row["predicted_class"] == LABELS[row["object_id"]] for row in rows]) > 0.9
+    shown = run(folder, "predict", folder / "images", "--model", "rings")
+    assert "with rings@1" in shown.output
+    assert "spiral" not in shown.output
+
+
+def test_rows_that_take_no_part_are_named_and_end_with_status_3(folder: Path) -> None:
+    (folder / "images" / "J0.png").write_bytes(b"no image")
+    write(folder / "rings.csv", {**LABELS, "absent": "ring", "blank": ""})
+    done = finetune(folder)
+    assert done.exit_code == 3, done.output
+    rows = list(csv.DictReader((folder / "ws" / "finetune" / "own" / "rejects.csv").read_text().splitlines()))
+    assert {row["object_id"]: row["code"] for row in rows} == {
+        "absent": "no_image", "blank": "no_label", "J0": "not_an_image",
+    }  # fmt: skip
+    assert "39 labelled images" in done.output
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ({"J1": "ring", "J3": "ring"}, "fewer than two classes"),
+        ({**LABELS, **dict.fromkeys([f"J{n}" for n in range(0, 40, 2)], "none")}, "write no_ring or the like"),
+        ({"J1": "ring", "J3": "ring", "J0": "no_ring"}, "too few labels of a class"),
+        ({"X1": "ring", "X2": "no_ring"}, "no image is called as a row"),
+        ({"J1": "", "J2": ""}, "no row has a label"),
+        ({**LABELS, "J0": "class", "J2": "class", "J4": "class"}, "no names of classes"),
+    ],
+)
+def test_what_cannot_be_fitted_ends_with_one_sentence_and_nothing_written(
+    folder: Path, labels: dict[str, str], words: str
+) -> None:
+    write(folder / "rings.csv", labels)
+    done = finetune(folder)
+    assert isinstance(done.exception, GalclassError)
+    assert words in str(done.exception)
+    assert not (folder / "ws" / "finetune").exists()
+
+
+def test_too_few_labels_are_told_before_an_image_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from galclass.scoring import Scorer
+
+    write(folder / "rings.csv", {"J1": "ring", "J3": "ring", "J0": "no_ring"})
+    monkeypatch.setattr(Scorer, "score", lambda *_, **__: pytest.fail("an image was read"))
+    assert isinstance(finetune(folder).exception, TrainingError)
+
+
+def test_chosen_classes_leave_the_others_out(folder: Path) -> None:
+    write(folder / "rings.csv", {**LABELS, **dict.fromkeys(["J0", "J2", "J4"], "unsure")})
+    done = finetune(folder, "--classes", "ring,no_ring")
+    assert done.exit_code == 3
+    assert "(20 ring, 17 no_ring)" in done.output
+
+
+def test_a_second_fit_is_not_production_by_itself(folder: Path) -> None:
+    finetune(folder)
+    write(folder / "rings.csv", {key: LABELS[key] for key in list(LABELS)[:30]})
+    done = finetune(folder)
+    assert done.exit_code == 0
+    assert "own@2 registered" in done.output
+    assert "not promoted: none of fewer than 200 labelled images is held out" in done.output
+    assert "own@2" in finetune(folder, "--promote").output
+    with open_database(f"sqlite:///{folder / 'ws' / 'galclass.db'}") as database:
+        assert Registry(database).points_at("own", "production") == 2
+
+
+def test_with_enough_labels_a_better_fit_becomes_production_and_a_worse_one_does_not(folder: Path) -> None:
+    labels = {f"K{n}": "ring" if n % 2 else "no_ring" for n in range(600)}
+    draw(folder / "images", labels)
+    random = dict(zip(labels, np.random.default_rng(0).permutation(list(labels.values())).tolist(), strict=True))
+    for names, wanted in ((random, True), (labels, True), (random, False)):
+        write(folder / "rings.csv", {key: str(label) for key, label in names.items()})
+        done = finetune(folder)
+        assert done.exit_code == 0, done.output
+        assert ("not promoted" not in done.output) == wanted, done.output
+
+
+def test_models_are_measured_on_any_labels_and_compared_on_the_same_objects(folder: Path) -> None:
+    finetune(folder, "--name", "rings")
+    write(folder / "some.csv", {"J0": "no_ring", "J1": "ring", "J2": "Er", "J3": "ring", "absent": "ring"})
+    base = ("--catalog", folder / "some.csv", "--images", folder / "images", "--rejects", folder / "left.csv")
+    done = run(folder, "evaluate", "--model", "rings", "--model", "rings@1", *base)
+    assert done.exit_code == 3, done.output
+    assert "on 3 objects: accuracy" in done.output
+    assert "1 objects left out: the model has no class for 'Er' (1)" in done.output
+    assert "rings@1 less rings: +0.000 [+0.000, +0.000] on 3 objects" in done.output
+    assert "absent,no_image" in (folder / "left.csv").read_text()
+    tiny = run(folder, "evaluate", "--model", folder / "tiny.onnx", *base)
+    assert "on 1 objects" in tiny.output
+    refused = run(folder, "evaluate", "--model", "rings")
+    assert refused.exit_code == 2
+    assert "--model: only with --catalog" in refused.output
+
+
+def test_images_unlike_the_training_data_end_with_a_sentence_and_status_4(folder: Path) -> None:
+    labels = {f"K{n}": "ring" if n % 2 else "no_ring" for n in range(60)}
+    draw(folder / "images", labels)
+    write(folder / "rings.csv", {**LABELS, **labels})
+    assert finetune(folder, "--name", "rings").exit_code == 0
+    strange = folder / "strange"
+    strange.mkdir()
+    for number in range(12):
+        picture = np.indices((64, 64)).sum(axis=0) // 16 % 2 * 255
+        cv2.imwrite(str(strange / f"{number}.png"), np.stack([picture, 255 - picture, 0 * picture], axis=2))
+    done = run(folder, "predict", strange, "--model", "rings")
+    assert done.exit_code == 4, done.output
+    assert "12 of 12 images are unlike what rings@1 was trained on" in done.output
+    for number in range(4):
+        (strange / f"{number}.png").unlink()
+    assert run(folder, "predict", strange, "--model", "rings").exit_code == 0  # eight images are too few to judge
+    assert run(folder, "predict", folder / "images", "--model", "rings").exit_code == 0
