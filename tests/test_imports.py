@@ -27,7 +27,7 @@ ALLOWED = {
     "bounded_tar": set(),
     "bounded_zip": set(),
     "config": {"errors"},
-    "cutouts": {"errors"},
+    "cutouts": {"errors", "extras"},
     "catalog": _GROUND,
     "download": _GROUND | {"catalog"},
     "prepare": _GROUND | {"cutouts", "catalog", "download"},

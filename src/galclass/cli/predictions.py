@@ -65,7 +65,7 @@ def predict_with_progress(
         files = list(find_images(paths, skipped=skipped))
         if not files:
             raise ModelError(
-                "there is no image", where=", ".join(paths), expected=".jpg, .jpeg, .png or .bmp files",
+                "there is no image", where=", ".join(paths), expected=".jpg, .jpeg, .png, .bmp or .fits files",
                 got=f"{skipped.total:,} other files: {skipped}" if skipped.total else "no file",
             )  # fmt: skip
         _warn_of_repeats(files, console)

@@ -1,6 +1,6 @@
 """Image bytes -> predictions: the one scorer behind Python, the command line, SQL and HTTP.
 
-Takes JPEG/PNG/BMP bytes and an ONNX model with its signature, gives `Prediction` records.
+Takes images (bytes, paths, arrays, PIL images, FITS) and an ONNX model with its signature, gives `Prediction` records.
 Needs numpy, onnxruntime and the decoder, nothing else.
 """
 
@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -17,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galclass.cutouts import LOCAL, CutoutParameters, DecodeLimits, flagged_cutout, has_content
+from galclass.cutouts.arrays import ACCEPTED, Image, image_bytes, is_image
 from galclass.cutouts.extract import no_content
 from galclass.errors import CutoutError, ModelError
+from galclass.image_names import object_id_of
 from galclass.morphology import CLASSES
 from galclass.scoring.confidence import Distance, prediction_set
 from galclass.scoring.graph import MAX_MODEL_BYTES, too_large
@@ -91,7 +94,7 @@ class Scorer:
 
     def score(
         self,
-        images: Sequence[bytes | None],
+        images: Sequence[Image | None],
         *,
         object_ids: Sequence[str] | None = None,
         frame_px: int | None | Sequence[int | None] = None,
@@ -101,12 +104,15 @@ class Scorer:
 
         Parameters
         ----------
-        images : sequence of bytes
-            JPEG, PNG or BMP files; None counts as empty.
+        images : sequence of bytes, path, array, PIL image or HDU
+            JPEG, PNG, BMP or FITS files as bytes or by path; uint8 arrays (y, x, channel) of red, green and blue; other
+            arrays as fluxes of one band or three (`galclass.cutouts.image_bytes`); HDUs of astropy. None counts as
+            empty.
         object_ids : sequence of str, optional
-            Ids of the records; positions ("0", "1", ...) where left out.
+            Ids of the records; where left out, the file name of a path without its suffix, and the position ("0",
+            "1", ...) of everything else.
         frame_px : int, None or one for each image
-            Side of the survey's full frame; None: the file is a full frame.
+            Side of the survey's full frame, in pixels of the image or array; None: it is a full frame.
         between : callable
             Called before each image is decoded and before the graph runs; what it raises ends the call.
 
@@ -118,10 +124,10 @@ class Scorer:
         Raises
         ------
         TypeError
-            If something else than bytes is given, such as a path.
+            If something is given that is no image, or one image that is not in a list.
         """
         _check_types(images)
-        ids = [str(number) for number in range(len(images))] if object_ids is None else [str(key) for key in object_ids]
+        ids = list(map(_own_id, images, count())) if object_ids is None else [str(key) for key in object_ids]
         frames = list(frame_px) if isinstance(frame_px, Sequence) else [frame_px] * len(images)
         if not len(ids) == len(frames) == len(images):
             raise ValueError(f"{len(images)} images but {len(ids)} object_ids and {len(frames)} frame sizes")
@@ -216,7 +222,7 @@ class Scorer:
 
     def _score_chunk(
         self,
-        images: Sequence[bytes | None],
+        images: Sequence[Image | None],
         ids: Sequence[str],
         frames: Sequence[int | None],
         between: Callable[[], object],
@@ -224,10 +230,14 @@ class Scorer:
         now = datetime.now(UTC)
         answers: list[Prediction | None] = []
         arrays, flags = [], []
-        for data, object_id, frame in zip(images, ids, frames, strict=True):
+        for image, object_id, frame in zip(images, ids, frames, strict=True):
             between()
             try:
-                made = flagged_cutout(data or b"", self.parameters, frame_px=frame, limits=self.limits)
+                data = b"" if image is None else image_bytes(image)
+                made = flagged_cutout(data, self.parameters, frame_px=frame, limits=self.limits)
+            except OSError as error:
+                unreadable = CutoutError("unreadable", f"{image}: {error.strerror or error}")
+                answers.append(self._faulty(object_id, unreadable, now))
             except CutoutError as error:
                 answers.append(self._faulty(object_id, error, now))
             else:
@@ -313,13 +323,17 @@ def _by_answer(
     return {stem: (v[0], v[1], v[2]) for stem, v in zip(stems, rounded, strict=True)}
 
 
-def _check_types(images: Sequence[bytes | None]) -> None:
-    if isinstance(images, (bytes, bytearray, memoryview, str, Path)):
-        raise TypeError(f"images must be a list of bytes, not {type(images).__name__}: put one image into a list")
+def _own_id(image: Image | None, position: int) -> str:
+    return object_id_of(os.fspath(image)) if isinstance(image, str | os.PathLike) else str(position)
+
+
+def _check_types(images: Sequence[Image | None]) -> None:
+    one = is_image(images) and not (isinstance(images, np.ndarray) and images.ndim == 4)
+    if one or isinstance(images, memoryview):
+        raise TypeError(f"images must be a list of images, not {type(images).__name__}: put one image into a list")
     for position, image in enumerate(images):
-        if image is not None and not isinstance(image, (bytes, bytearray)):
-            kind = type(image).__name__
-            raise TypeError(f"images[{position}] must be the bytes of a file, not {kind}: use Path(...).read_bytes()")
+        if image is not None and not is_image(image):
+            raise TypeError(f"images[{position}] must be {ACCEPTED}, not {type(image).__name__}")
 
 
 def _message(error: CutoutError) -> str:
