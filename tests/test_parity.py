@@ -145,7 +145,7 @@ def test_a_fits_file_gets_one_answer_everywhere(config: Config, images, tmp_path
     from fastapi.testclient import TestClient
     from fits_builders import as_file, fluxes
 
-    from galclass.cli import main
+    from galclass.cli import cli
     from galclass.database import Images, open_database, run_sql
     from galclass.prepare.stage import prepare
     from galclass.prepare.store import Store
@@ -160,11 +160,11 @@ def test_a_fits_file_gets_one_answer_everywhere(config: Config, images, tmp_path
         (folder / f"{object_id}.fits").write_bytes(content)
     common = ["--database", config.database_url]
     output = tmp_path / "predictions.csv"
-    assert CliRunner().invoke(main, ["predict", str(folder), "--output", str(output)]).exit_code == 0
+    assert CliRunner().invoke(cli, ["predict", str(folder), "--output", str(output)]).exit_code == 0
     with output.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert_same({r["object_id"]: np.array([float(r[f"predicted_{c}"]) for c in CLASSES]) for r in rows}, wanted)
-    added = CliRunner().invoke(main, ["images", "add", str(folder), *common])
+    added = CliRunner().invoke(cli, ["images", "add", str(folder), *common])
     assert added.exit_code == 0, added.output
     with open_database(config.database_url) as database:
         assert (Images(database).get(next(iter(data))) or b"").startswith(b"\x89PNG")
