@@ -155,7 +155,7 @@ class OwnTable:
 
 
 def _for_votable(table: Any) -> Any:
-    """Return the table with the axes of its arrays reversed: astropy writes numpy's order where the first is fastest."""
+    """Return the table with the axes of its arrays reversed: astropy writes them in the order of numpy."""
     from astropy.table import Column
 
     for name in [name for name in table.colnames if table[name].ndim > 2]:

@@ -91,7 +91,7 @@ def score_images(
     answers = scorer.score(data, object_ids=[image.object_id for image in _images(chunk)], frame_px=frame_px)
     for number, fault in faults.items():
         answers[number] = Prediction(chunk[number][0].object_id, scorer.model, datetime.now(UTC), error=fault)
-    return answers if embedding else [replace(answer, embedding=None) for answer in answers]
+    return [replace(one, cutout=None, embedding=one.embedding if embedding else None) for one in answers]
 
 
 def _images(chunk: Sequence[Given]) -> list[ImageFile]:

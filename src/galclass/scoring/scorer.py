@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -26,6 +27,7 @@ from galclass.morphology import CLASSES
 from galclass.scoring.confidence import Distance, prediction_set
 from galclass.scoring.graph import MAX_MODEL_BYTES, too_large
 from galclass.scoring.labels import EMBEDDING, PROBABILITIES, RAW_CONCENTRATIONS, RAW_VOTES, VOTE_FRACTIONS
+from galclass.scoring.notebook import Predictions
 from galclass.scoring.outputs import ModelOutputs
 from galclass.scoring.prediction import UNLIKE_TRAINING_DATA, ImageFault, ModelId, Prediction
 from galclass.scoring.raw_votes import VotePanel
@@ -33,6 +35,8 @@ from galclass.scoring.session import open_session, read_signature
 from galclass.scoring.shipped import shipped_model
 from galclass.scoring.walk import DECIMALS, VoteWalk, group_name, walk
 
+KEPT_CUTOUTS = 500
+"""Most images of a call whose predictions keep what the model saw: 12 kB each."""
 IN_PACKAGE = "package"
 """Stands for the model in the package where a model is named."""
 CHUNK = 64
@@ -99,7 +103,7 @@ class Scorer:
         object_ids: Sequence[str] | None = None,
         frame_px: int | None | Sequence[int | None] = None,
         between: Callable[[], object] = lambda: None,
-    ) -> list[Prediction]:
+    ) -> Predictions:
         """Answer for each image; one that is faulty, or for which the model gives no probabilities, gets an `error`.
 
         Parameters
@@ -118,8 +122,9 @@ class Scorer:
 
         Returns
         -------
-        list of Prediction
-            One for each image, in order.
+        Predictions
+            A list, one for each image, in order; a notebook shows it as a gallery. Calls of at most `KEPT_CUTOUTS`
+            images keep what the model saw.
 
         Raises
         ------
@@ -131,11 +136,30 @@ class Scorer:
         frames = list(frame_px) if isinstance(frame_px, Sequence) else [frame_px] * len(images)
         if not len(ids) == len(frames) == len(images):
             raise ValueError(f"{len(images)} images but {len(ids)} object_ids and {len(frames)} frame sizes")
-        predictions: list[Prediction] = []
+        predictions = Predictions()
         for start in range(0, len(images), CHUNK):
             part = slice(start, start + CHUNK)
-            predictions += self._score_chunk(images[part], ids[part], frames[part], between)
+            predictions += self._score_chunk(
+                images[part], ids[part], frames[part], between, keep=len(images) <= KEPT_CUTOUTS
+            )
         return predictions
+
+    def embed(
+        self, images: Sequence[Image | None], *, frame_px: int | None | Sequence[int | None] = None
+    ) -> NDArray[np.float32]:
+        """Return the embeddings of images, float32 (n, d); a row of NaN for one that is faulty.
+
+        Parameters
+        ----------
+        images, frame_px
+            As for `score`.
+        """
+        width = self._shapes[EMBEDDING][0]
+        made = np.full((len(images), width), np.nan, np.float32)
+        for row, one in enumerate(self.score(images, frame_px=frame_px)):
+            if one.embedding is not None:
+                made[row] = one.embedding
+        return made
 
     def score_cutouts(self, cutouts: NDArray[np.uint8]) -> ModelOutputs:
         """Run the graph on cutouts.
@@ -226,6 +250,8 @@ class Scorer:
         ids: Sequence[str],
         frames: Sequence[int | None],
         between: Callable[[], object],
+        *,
+        keep: bool,
     ) -> list[Prediction]:
         now = datetime.now(UTC)
         answers: list[Prediction | None] = []
@@ -249,7 +275,10 @@ class Scorer:
         between()
         outputs = self._outputs_of(np.stack(arrays))
         good_ids = [i for i, a in zip(ids, answers, strict=True) if a is None]
-        good = iter(self._predictions(outputs, good_ids, now, flags))
+        found = self._predictions(outputs, good_ids, now, flags)
+        if keep:
+            found = [replace(one, cutout=pixels) for one, pixels in zip(found, arrays, strict=True)]
+        good = iter(found)
         return [next(good) if answer is None else answer for answer in answers]
 
     def _faulty(self, object_id: str, error: CutoutError, now: datetime) -> Prediction:
