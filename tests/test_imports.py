@@ -33,6 +33,7 @@ ALLOWED = {
     "prepare": _GROUND | {"cutouts", "catalog", "download"},
     "topology": {"errors"},
     "scoring": {"errors", "extras", "morphology", "image_names", "image_files", "csv_cells", "cutouts"},
+    "cut": {"errors", "extras", "catalog", "cutouts", "image_names", "csv_cells"},
     "joined": {"errors", "morphology", "image_files", "catalog", "scoring"},
     "similar": {"errors", "image_files", "cutouts", "prepare", "scoring"},
     "train": _GROUND | {"cutouts", "prepare", "catalog", "topology", "scoring"},

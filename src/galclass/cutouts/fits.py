@@ -297,10 +297,10 @@ def _pixels(content: bytes, hdu: Hdu, trusted: bool) -> NDArray[Any]:
         ) from error
     if not isinstance(pixels, np.ndarray) or pixels.shape != hdu.shape or pixels.dtype.kind not in "iuf":
         raise CutoutError("corrupt", f"{hdu.label} is not the image that its header says")
-    return _with_blanks(pixels, hdu)
+    return with_blanks(pixels, hdu)
 
 
-def _with_blanks(pixels: NDArray[Any], hdu: Hdu) -> NDArray[Any]:
+def with_blanks(pixels: NDArray[Any], hdu: Hdu) -> NDArray[Any]:
     """Return integers with NaN where they are BLANK; astropy does this for those that become floats alone."""
     blank = hdu.cards.get("ZBLANK" if hdu.compressed else "BLANK")
     if pixels.dtype.kind not in "iu" or hdu.bitpix < 8 or not isinstance(blank, int) or isinstance(blank, bool):
