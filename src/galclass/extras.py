@@ -16,6 +16,7 @@ MODULES = {
         "fastapi", "fastapi_offline", "httptools", "httpx2", "orjson", "prometheus_client", "python_multipart",
         "uvicorn", "uvloop", "xxhash",
     ),
+    "finetune": ("onnx",),
     "train": ("onnx", "torch"),
     "evaluate": ("jinja2", "matplotlib", "scipy", "sklearn"),
     "astro": ("astropy", "astropy_healpix"),

@@ -11,7 +11,7 @@ from galclass.errors import TrainingError
 from galclass.scoring.checks import Checker
 from galclass.scoring.confidence import Distance, prediction_set
 from galclass.scoring.signature_parts import plain_part, read_unlike
-from galclass.train.confidence import fit_conformal, fit_unlike
+from galclass.scoring.fit_confidence import fit_conformal, fit_unlike
 
 
 def draw(generator: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """What a prediction says of itself: its conformal set, and whether the image is unlike the training data.
 
-Takes probabilities and embeddings with the entries of the signature that `galclass.train.confidence` fitted.
+Takes probabilities and embeddings with the entries of the signature that `galclass.scoring.fit_confidence` fitted.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from galclass.scoring.signature import Signature
 from galclass.scoring.signature_parts import Conformal, Unlike
 from galclass.train.answers import answers, softmax
 from galclass.train.calibrate import VoteAnswers, fit_observation, fit_temperature, vote_concentrations
-from galclass.train.confidence import fit_conformal, fit_unlike
+from galclass.scoring.fit_confidence import fit_conformal, fit_unlike
 from galclass.train.dataset import TrainingData, vote_reach
 from galclass.train.events import VOTERS
 from galclass.train.export import ExportModule
