@@ -138,3 +138,48 @@ def test_http_and_python_find_the_same_similar_galaxies(config: Config, images, 
 def in_order(probabilities: dict[str, float]) -> np.ndarray:
     assert list(probabilities) == list(CLASSES)
     return np.array(list(probabilities.values()))
+
+
+def test_a_fits_file_gets_one_answer_everywhere(config: Config, images, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+    from fastapi.testclient import TestClient
+    from fits_builders import as_file, fluxes
+
+    from galclass.cli import cli
+    from galclass.database import Images, open_database, run_sql
+    from galclass.prepare.stage import prepare
+    from galclass.prepare.store import Store
+    from galclass.service.server.app import create_app
+
+    data = {f"fits-{stem}": as_file(fluxes(images[stem])) for stem in list(images)[:3]}
+    scorer = Scorer()
+    wanted = {one.object_id: np.array(one.probabilities) for one in scorer.score([*data.values()], object_ids=[*data])}
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for object_id, content in data.items():
+        (folder / f"{object_id}.fits").write_bytes(content)
+    common = ["--database", config.database_url]
+    output = tmp_path / "predictions.csv"
+    assert CliRunner().invoke(cli, ["predict", str(folder), "--output", str(output)]).exit_code == 0
+    with output.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert_same({r["object_id"]: np.array([float(r[f"predicted_{c}"]) for c in CLASSES]) for r in rows}, wanted)
+    added = CliRunner().invoke(cli, ["images", "add", str(folder), *common])
+    assert added.exit_code == 0, added.output
+    with open_database(config.database_url) as database:
+        assert (Images(database).get(next(iter(data))) or b"").startswith(b"\x89PNG")
+        stored = run_sql(database, "select object_id, predict_galaxy_json(img) from galaxy_images").rows
+    answers = {row[0]: json.loads(row[1]) for row in stored if row[0] in data}
+    assert_same({key: in_order(one["probabilities"]) for key, one in answers.items()}, wanted)
+    with TestClient(create_app(config)) as client:
+        url = "/v1/services/galaxy-class/1.0/predict"
+        sent = {key: client.post(url, content=one, headers={"content-type": "image/fits"}) for key, one in data.items()}
+    assert_same({key: in_order(one.json()["probabilities"]) for key, one in sent.items()}, wanted)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("\n".join(["object_id,label", *(f"{object_id},Er" for object_id in data)]))
+    values = {"workspace": str(tmp_path / "ws"), "prepare.images": str(folder), "prepare.catalog": str(labels)}
+    prepare(load_config(None, values | {"prepare.processes": 1}), progress=False)
+    store = Store.open(tmp_path / "ws/prepared")
+    ids = store.index["object_id"].to_pylist()
+    made = scorer.predict_cutouts(store.central(store.index["row"].to_numpy()), object_ids=ids)
+    assert_same({one.object_id: np.array(one.probabilities) for one in made}, wanted)

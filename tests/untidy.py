@@ -59,7 +59,7 @@ def members(galaxies: list[bytes]) -> tuple[dict[str, bytes], Untidy]:
     other = {
         "m.tif": b"II*\0" + bytes(40),
         "w.WebP": b"RIFF\0\0\0\0WEBP",
-        "g0.fits": b"SIMPLE  =",
+        "g0.jxl": b"\xff\x0a" + bytes(20),
         "survey_17": galaxies[16],
     }
     junk = {"._g1.jpg": JUNK, "__MACOSX/deep/._J1.5.jpg": JUNK, ".DS_Store": JUNK, ".cache/g2.jpg": galaxies[3]}

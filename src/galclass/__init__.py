@@ -29,6 +29,7 @@ _HOMES = {
     "Scorer": "galclass.scoring",
     "Prediction": "galclass.scoring",
     "open_database": "galclass.database",
+    "open_scorer": "galclass.database.scorers",
 }
 
 moved.install()

@@ -9,12 +9,15 @@ import re
 import unicodedata
 from collections.abc import Container
 
-READ_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib"})
+_FITS_SUFFIXES = (".fits", ".fit", ".fts")
+_PACKED_FITS = tuple(fits + packed for fits in _FITS_SUFFIXES for packed in (".gz", ".fz"))
+
+READ_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", *_FITS_SUFFIXES, *_PACKED_FITS, ".fz"}
+)
 """Suffixes of files that are read as images, in lower case."""
 
-OTHER_IMAGE_SUFFIXES = frozenset(
-    {".tif", ".tiff", ".webp", ".gif", ".heic", ".heif", ".avif", ".svg", ".jp2", ".jxl", ".fits", ".fit", ".fts"}
-)
+OTHER_IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".webp", ".gif", ".heic", ".heif", ".avif", ".svg", ".jp2", ".jxl"})
 """Suffixes of pictures in formats that are not read; such files are counted and named, never passed over."""
 
 IMAGE_SUFFIXES = READ_SUFFIXES | OTHER_IMAGE_SUFFIXES
@@ -24,10 +27,16 @@ _MAC_JUNK = "__MACOSX"
 
 
 def suffix_of(name: str) -> str:
-    """Return the suffix of a file name, ".jpg", in lower case and without blanks behind it; "" where there is none."""
+    """Return the suffix of a file name, ".jpg", in lower case and without blanks behind it; "" where there is none.
+
+    That of a packed FITS file has two parts, ".fits.gz".
+    """
     base = base_name(name).rstrip()
     dot = base.rfind(".")
-    return base[dot:].lower() if dot > 0 else ""
+    suffix = base[dot:].lower() if dot > 0 else ""
+    if suffix in (".gz", ".fz"):
+        return next((both for both in _PACKED_FITS if base.lower().endswith(both) and len(base) > len(both)), suffix)
+    return suffix
 
 
 def base_name(name: str) -> str:
@@ -51,8 +60,9 @@ def object_id_of(name: str) -> str:
         `file_stem_of` made is read back: "M 51%2FNGC 5194.jpg" is "M 51/NGC 5194".
     """
     base = base_name(name)
-    if suffix_of(base) in IMAGE_SUFFIXES:
-        base = base[: base.rfind(".")]
+    suffix = suffix_of(base)
+    if suffix in IMAGE_SUFFIXES:
+        base = base[: len(base.rstrip()) - len(suffix)]
     if "%" in base:
         base = _unescaped(base)
     return base if base.isascii() else unicodedata.normalize("NFC", base)

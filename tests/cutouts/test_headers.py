@@ -115,14 +115,6 @@ def test_a_damaged_exif_block_means_upright(tiff: bytes) -> None:
     assert read_header(data).orientation == 1
 
 
-def test_a_fits_file_is_called_that_and_told_what_to_do() -> None:
-    with pytest.raises(
-        CutoutError, match="a FITS file: make a colour JPEG or PNG of it, or use `galclass download"
-    ) as caught:
-        read_header(b"SIMPLE  =                    T / conforms to FITS standard".ljust(2880))
-    assert caught.value.code == "not_an_image"
-
-
 @pytest.mark.parametrize(
     ("kind", "options"),
     [("JPEG", {}), ("JPEG", {"progressive": True}), ("JPEG", {"restart_marker_rows": 1}), ("PNG", {}), ("BMP", {})],

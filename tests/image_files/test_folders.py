@@ -167,9 +167,18 @@ def test_what_is_named_twice_comes_once(tmp_path: Path) -> None:
 
 
 def test_pictures_beside_an_image_of_their_name_are_not_lost(tmp_path: Path) -> None:
-    write(tmp_path, "1.jpg", "1.fits", "2.tif", "2.webp", "3.HEIC")
+    write(tmp_path, "1.jpg", "1.jxl", "2.tif", "2.webp", "3.HEIC")
     listing = list_images(tmp_path)
     assert listing.lost() == ["2.tif", "3.HEIC"]
     assert (
-        str(listing.skipped) == "4 in formats that are not read (1.fits, 2.tif, 2.webp, ...): save them as PNG or JPEG"
+        str(listing.skipped) == "4 in formats that are not read (1.jxl, 2.tif, 2.webp, ...): save them as PNG or JPEG"
     )
+
+
+def test_fits_files_are_images_packed_or_not(tmp_path: Path) -> None:
+    names = ["1.fits", "2.FIT", "3.fits.gz", "4.fits.fz", "5.fz", "6.fts.GZ"]
+    write(tmp_path, *names, "7.gz", "8.txt.gz")
+    listing = list_images(tmp_path)
+    assert sorted(entry.name for entry in listing) == sorted(names)
+    assert [image.object_id for image in find_images([tmp_path / "3.fits.gz"])] == ["3"]
+    assert listing.skipped.counts["archive"] == 2

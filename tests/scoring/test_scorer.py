@@ -9,7 +9,8 @@ from image_builders import empty_scans
 from PIL import Image
 from tiny_model import EMBEDDING, SIZE_PX, signed, tiny_graph, tiny_model, tiny_signature
 
-from galclass.cutouts import LOCAL, SERVED, TRUNCATED
+from galclass.cutouts import LOCAL, SERVED, TRUNCATED, decode
+from galclass.cutouts.arrays import png_bytes
 from galclass.errors import ModelError
 from galclass.morphology import CLASSES, group_of
 from galclass.scoring import Conformal, Scorer, Unlike
@@ -31,13 +32,14 @@ def test_a_faulty_image_keeps_its_reason_and_the_rest_are_answered(scorer: Score
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (["im/1.jpg"], r"images\[0\] must be the bytes of a file, not str: use Path"),
-        ([b"", Path("1.jpg")], r"images\[1\] must be the bytes of a file, not PosixPath"),
-        (b"abc", "images must be a list of bytes, not bytes: put one image into a list"),
-        (Path("1.jpg"), "images must be a list of bytes, not PosixPath"),
+        ([7], r"images\[0\] must be bytes, a path, an array, a PIL image or a FITS HDU, not int"),
+        ([b"", {}], r"images\[1\] must be bytes, a path, an array"),
+        (b"abc", "images must be a list of images, not bytes: put one image into a list"),
+        (Path("1.jpg"), "images must be a list of images, not PosixPath"),
+        (np.zeros((64, 64, 3), np.uint8), "images must be a list of images, not ndarray"),
     ],
 )
-def test_what_is_no_list_of_bytes_is_told_what_is(scorer: Scorer, images, message: str) -> None:
+def test_what_is_no_list_of_images_is_told_what_is(scorer: Scorer, images, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         scorer.score(images)
 
@@ -170,3 +172,42 @@ def test_a_scorer_keeps_to_its_limits() -> None:
         assert answer.error is not None
         assert answer.error.code == code
     assert "serve.max_decode_s" in Scorer(tiny_model(), limits=SERVED).score([data])[0].error.message
+
+
+def test_every_kind_of_picture_gets_the_answer_of_its_file(scorer: Scorer, galaxies, tmp_path: Path) -> None:
+    from PIL import Image
+
+    name, jpeg = next(iter(galaxies.items()))
+    pixels = decode(jpeg).pixels
+    png = png_bytes(pixels)
+    (tmp_path / "NGC 1.png").write_bytes(png)
+    picture = Image.fromarray(pixels)
+    kinds = [png, bytearray(png), str(tmp_path / "NGC 1.png"), tmp_path / "NGC 1.png", pixels, picture]
+    kinds += [picture.convert("RGBA"), np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])]
+    found = scorer.score(kinds)
+    assert {one.probabilities for one in found} == {scorer.score([png])[0].probabilities}
+    assert [one.object_id for one in found] == ["0", "1", "NGC 1", "NGC 1", "4", "5", "6", "7"]
+    assert [one.probabilities for one in scorer.score(np.stack([pixels] * 2))] == [found[0].probabilities] * 2
+
+
+def test_an_array_or_file_that_is_no_picture_is_one_faulty_record(scorer: Scorer, galaxies, tmp_path: Path) -> None:
+    from PIL import Image
+
+    good = next(iter(galaxies.values()))
+    faulty = [
+        (tmp_path / "none.png", "unreadable", "No such file"),
+        (tmp_path, "unreadable", "Is a directory"),
+        (np.zeros((64, 64, 5), np.uint8), "unsupported", "shape"),
+        (np.zeros((2, 64, 64)), "unsupported", "shape"),
+        (np.zeros((64, 64), bool), "unsupported", "array of bool"),
+        (np.zeros((8, 8, 3), np.uint8), "too_small", "too small"),
+        (np.full((64, 64), np.nan), "no_content", "no pixel"),
+        (Image.new("F", (64, 64)), "unsupported", "mode F"),
+        (np.zeros((6000, 6000), np.uint8), "too_large", "too large"),
+    ]
+    found = scorer.score([good, *(image for image, _, _ in faulty), good])
+    assert found[0].error is found[-1].error is None
+    for one, (_, code, told) in zip(found[1:-1], faulty, strict=True):
+        assert one.error is not None
+        assert one.error.code == code
+        assert told in one.error.message

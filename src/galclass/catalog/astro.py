@@ -65,7 +65,7 @@ def read_astro(path: Path, kind: str, wanted: str | None = None) -> AstroTable:
         if useless:
             left_out[name.strip()] = useless
             continue
-        array = _to_arrow(column)
+        array = to_arrow(column)
         metadata = {"unit": str(column.unit)} if column.unit is not None else None
         fields.append(pa.field(name.strip(), array.type, metadata=metadata))
         arrays.append(array)
@@ -191,7 +191,7 @@ def write_astro(table: Any, path: Path, kind: str, where: Path) -> None:
 
     out = Table()
     for field in table.schema:
-        out[field.name] = _from_arrow(table[field.name])
+        out[field.name] = from_arrow(table[field.name])
         unit = (field.metadata or {}).get(b"unit") or _UNITS.get(field.name.lower())
         if unit:
             out[field.name].unit = Unit(unit.decode(), parse_strict="silent")
@@ -229,7 +229,8 @@ def _require_astropy(path: Path) -> None:
     require("astro", what=f"{path}: a FITS, VOTable or ECSV table", modules=("astropy",))
 
 
-def _to_arrow(column: Any) -> Any:
+def to_arrow(column: Any) -> Any:
+    """Return a column of astropy's of one axis as an Arrow array; masked values and NaN become null."""
     mask = np.asarray(getattr(column, "mask", np.zeros(len(column), bool)))
     values = np.asarray(column)
     if values.dtype.kind in "SUO":
@@ -260,7 +261,8 @@ def _one_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) else value or None
 
 
-def _from_arrow(column: Any) -> Any:
+def from_arrow(column: Any) -> Any:
+    """Return an Arrow column as numpy's or astropy's; nulls of text become empty, of floats NaN."""
     from astropy.table import MaskedColumn
 
     kind = column.type

@@ -23,7 +23,7 @@ def asset_keys(columns: Columns, name: str, report: CatalogReport) -> Any:
 
 def without_suffixes(keys: Any) -> Any:
     """Return names without the suffix of an image that is read, where they have one; others stay as they are."""
-    with_suffix = pc.match_substring_regex(keys, r"(?i)\.(jpe?g|jpe|jfif|png|bmp|dib)$")
+    with_suffix = pc.match_substring_regex(keys, r"(?i)\.(jpe?g|jpe|jfif|png|bmp|dib|(fits?|fts)(\.[gf]z)?|fz)$")
     if not pc.any(with_suffix).as_py():
         return keys
     texts = [object_id_of(key) if key and suffix_of(key) in READ_SUFFIXES else key for key in keys.to_pylist()]

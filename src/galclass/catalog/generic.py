@@ -122,12 +122,9 @@ def read_generic(columns: Columns, report: CatalogReport, chosen: CatalogColumns
     """Read a table of any make; columns that mean nothing to us are handed on as they are."""
     named = (chosen.id, chosen.label, chosen.file, chosen.ra, chosen.dec, *chosen.votes)
     columns.require([name for name in named if name])
-    id_name = chosen.id or columns.first(*_ID_NAMES)
-    file_name = chosen.file or columns.first(*FILE_NAMES)
-    if id_name is None and file_name is None:
-        columns.require(["object_id"], advice="name the column of ids with id_column (--id-column on the command line)")
+    id_name, file_name = id_and_file_names(columns, chosen)
     label_name = chosen.label or columns.first(*LABEL_COLUMNS)
-    ids, assets = _ids_and_assets(columns, id_name, file_name, chosen.id is None, report)
+    ids, assets = ids_and_assets(columns, id_name, file_name, chosen.id is None, report)
     data = {ROW: columns.get(ROW), "object_id": ids, "asset_id": assets, "label": None}
     _check_targets(chosen.votes)
     votes: dict[str, Any] = gz2_votes(columns)
@@ -171,9 +168,25 @@ def handed_on(column: Any, where: str) -> Any:
         return pc.cast(pa.nulls(len(column)), pa.string())
 
 
-def _ids_and_assets(
+def id_and_file_names(columns: Columns, chosen: CatalogColumns) -> tuple[str | None, str | None]:
+    """Return the columns of ids and of image files, by the user's word or by their usual names.
+
+    Raises
+    ------
+    CatalogError
+        If there is neither.
+    """
+    columns.require([name for name in (chosen.id, chosen.file) if name])
+    id_name, file_name = chosen.id or columns.first(*_ID_NAMES), chosen.file or columns.first(*FILE_NAMES)
+    if id_name is None and file_name is None:
+        columns.require(["object_id"], advice="name the column of ids with id_column (--id-column on the command line)")
+    return id_name, file_name
+
+
+def ids_and_assets(
     columns: Columns, id_name: str | None, file_name: str | None, by_usual_name: bool, report: CatalogReport
 ) -> tuple[Any, Any]:
+    """Return object ids and the keys of their image files, row by row; null where a row has none."""
     if id_name is None or (by_usual_name and id_name == "image"):  # a table of files: their names are the ids
         ids = file_keys(columns, str(id_name or file_name), report)
         return ids, file_keys(columns, file_name, report) if file_name else ids

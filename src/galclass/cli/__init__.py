@@ -33,6 +33,7 @@ _COMMANDS = {
     "evaluate": "evaluate",
     "predict": "predict",
     "similar": "predict",
+    "cut": "cut",
     "topology": "topology",
     "register": "models",
     "models": "models",
@@ -49,7 +50,7 @@ _COMMANDS = {
 
 _GOES_ON = "Interrupted; run the same command again to go on."
 _WHEN_INTERRUPTED = {
-    **dict.fromkeys(("run", "download", "prepare", "train", "images", "score"), _GOES_ON),
+    **dict.fromkeys(("run", "download", "prepare", "train", "images", "score", "cut"), _GOES_ON),
     "predict": "Interrupted; no file was written, and the same command starts afresh.",
     "serve": "Stopped.",
 }

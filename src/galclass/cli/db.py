@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from galclass.cli import FINISHED_WITH_REJECTS
 from galclass.cli.options import PRODUCTION_MODEL, existing_database, require_database, with_config
 from galclass.config import Config
 
@@ -70,16 +71,37 @@ def install_procedure(config: Config, dry_run: bool, dialect: ProcedureDialect, 
 @db.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--model", metavar="NAME[@VERSION|@ALIAS]", help="Only this model's predictions (default: all).")
+@click.option(
+    "--catalog",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Write this table with the predictions added, joined by object id.",
+)
 @with_config
-def export(config: Config, file: Path, model: str | None) -> None:
+@click.pass_context
+def export(ctx: click.Context, config: Config, file: Path, model: str | None, catalog: Path | None) -> None:
     """Write all predictions to FILE: .parquet or .csv (streamed), .fits or .vot; with positions where they are known.
+
+    With --catalog every row of the table stays as it is; those without a prediction have an error (exit status 3).
 
     Example: galclass db export predictions.parquet
     """
-    from galclass.database.export import export_predictions
+    from galclass.database.export import export_predictions, predictions_by_id
+
+    if catalog is None:
+        with existing_database(config) as database:
+            click.echo(str(export_predictions(database, file, model=model)))
+        return
+    if file.exists() and file.samefile(catalog):
+        raise click.UsageError("FILE is the catalog itself: name another file")
+    from galclass.catalog import CatalogColumns
+    from galclass.joined import join_rows
 
     with existing_database(config) as database:
-        click.echo(str(export_predictions(database, file, model=model)))
+        found = predictions_by_id(database, model=model)
+    summary = join_rows(catalog, found, file, CatalogColumns.of(config.prepare))
+    click.echo(str(summary))
+    if not summary.complete:
+        ctx.exit(FINISHED_WITH_REJECTS)
 
 
 @db.command()

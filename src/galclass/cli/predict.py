@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from galclass.cli import FINISHED_WITH_REJECTS, MOSTLY_UNLIKE
-from galclass.cli.options import with_config
+from galclass.cli.options import catalog_options_given, flags_of, with_catalog_options, with_config
 from galclass.config import Config
 
 _MODEL_HELP = "A registered model, an .onnx file, or `package`: the model in the package (default)."
@@ -21,7 +21,14 @@ _MODEL_HELP = "A registered model, an .onnx file, or `package`: the model in the
     "--frame-px", type=click.IntRange(1), help="Side of the survey's frame, where files hold only its centre."
 )
 @click.option("--processes", type=click.IntRange(0), default=0, help="0 (default): all cores once that pays.")
+@click.option("--embedding", is_flag=True, help="Also write the embeddings, float32 (to .parquet, or with --catalog).")
+@click.option(
+    "--catalog",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Write this table with our columns added: .fits, .vot, .ecsv, .parquet, .csv or .tsv.",
+)
 @with_config
+@with_catalog_options
 @click.pass_context
 def predict(
     ctx: click.Context,
@@ -31,6 +38,8 @@ def predict(
     output: str | None,
     frame_px: int | None,
     processes: int,
+    embedding: bool,
+    catalog: Path | None,
 ) -> None:
     """Classify image files, or all images in folders (to the bottom) and archives (zip, tar).
 
@@ -38,17 +47,52 @@ def predict(
     a format that is not read. Other files are counted and named. If more than half of at least 10 images are unlike
     what the model was trained on, a sentence says so, and the exit status is 4.
 
+    With --catalog every row of the table stays as it is, and gets the prediction of the image that is named like its
+    file, asset_id or id; rows without an image have an error (exit status 3).
+
     Example: galclass predict my_images/ --output predictions.csv
     """
     from galclass.cli.predictions import load_scorer, predict_with_progress, show_predictions
 
+    if not catalog and (given := catalog_options_given()):
+        raise click.UsageError(f"{flags_of(given)}: only with --catalog")
+    if catalog and not output:
+        raise click.UsageError("--catalog needs --output: the table is never written over")
+    if embedding and not output:
+        raise click.UsageError("--embedding needs --output")
+    if catalog and output:
+        _join(ctx, config, paths, model, catalog, Path(output), (frame_px, processes, embedding))
+        return
+
     scorer = load_scorer(config, model)
-    summary = predict_with_progress(paths, scorer, output, frame_px=frame_px, processes=processes)
+    summary = predict_with_progress(paths, scorer, output, frame_px=frame_px, processes=processes, embedding=embedding)
     show_predictions(summary, output)
     if not summary.complete:
         ctx.exit(FINISHED_WITH_REJECTS)
     if summary.foreign:
         ctx.exit(MOSTLY_UNLIKE)
+
+
+def _join(
+    ctx: click.Context,
+    config: Config,
+    paths: tuple[str, ...],
+    model: str | None,
+    catalog: Path,
+    output: Path,
+    options: tuple[int | None, int, bool],
+) -> None:
+    from galclass.cli.predictions import join_with_progress, load_scorer
+    from galclass.cli.terminal import say
+
+    frame_px, processes, embedding = options
+    if output.exists() and output.samefile(catalog):
+        raise click.UsageError("--output is the catalog itself: name another file")
+    settings = {"frame_px": frame_px, "processes": processes, "embedding": embedding}
+    summary = join_with_progress(paths, load_scorer(config, model), catalog, output, config, **settings)
+    say(str(summary))
+    if not summary.complete:
+        ctx.exit(FINISHED_WITH_REJECTS)
 
 
 @click.command()

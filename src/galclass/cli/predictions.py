@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -23,6 +25,9 @@ from galclass.scoring import IN_PACKAGE, Prediction, Scorer
 from galclass.scoring.files import repeated_ids
 from galclass.scoring.predict import PredictSummary, predict_to
 from galclass.similar import Neighbour
+
+if TYPE_CHECKING:
+    from galclass.joined import JoinSummary
 
 REPEATS_SHOWN = 3
 """Pairs of files of one object_id that are named."""
@@ -48,9 +53,46 @@ def load_scorer(config: Config, model: str | None) -> Scorer:
 
 
 def predict_with_progress(
-    paths: Sequence[str], scorer: Scorer, output: str | None, *, frame_px: int | None, processes: int
+    paths: Sequence[str],
+    scorer: Scorer,
+    output: str | None,
+    *,
+    frame_px: int | None,
+    processes: int,
+    embedding: bool = False,
 ) -> PredictSummary:
     """Score files and folders under a progress bar.
+
+    Raises
+    ------
+    ModelError
+        If nothing named is an image.
+    """
+    with _files_found(paths) as (files, skipped, console, advance):
+        _warn_of_repeats(files, console)
+        summary = predict_to(
+            files, scorer, output, frame_px=frame_px, processes=processes, embedding=embedding, advance=advance
+        )
+    return replace(summary, skipped=skipped, lost=skipped.lost(one.object_id for one in files))
+
+
+def join_with_progress(
+    paths: Sequence[str], scorer: Scorer, catalog: Path, output: Path, config: Config, **options: Any
+) -> JoinSummary:
+    """Score the images of a catalog under a progress bar, and write the catalog with the predictions."""
+    from galclass.catalog import CatalogColumns
+    from galclass.joined import predict_catalog
+
+    columns = CatalogColumns.of(config.prepare)
+    with _files_found(paths) as (files, _, _, advance):
+        return predict_catalog(files, scorer, catalog, output, columns=columns, advance=advance, **options)
+
+
+@contextmanager
+def _files_found(
+    paths: Sequence[str],
+) -> Iterator[tuple[list[ImageFile], Skipped, Console, Callable[[int], None]]]:
+    """Show a progress bar over the images of files and folders.
 
     Raises
     ------
@@ -65,15 +107,11 @@ def predict_with_progress(
         files = list(find_images(paths, skipped=skipped))
         if not files:
             raise ModelError(
-                "there is no image", where=", ".join(paths), expected=".jpg, .jpeg, .png or .bmp files",
+                "there is no image", where=", ".join(paths), expected=".jpg, .jpeg, .png, .bmp or .fits files",
                 got=f"{skipped.total:,} other files: {skipped}" if skipped.total else "no file",
             )  # fmt: skip
-        _warn_of_repeats(files, console)
         bar.update(task, total=len(files))
-        summary = predict_to(
-            files, scorer, output, frame_px=frame_px, processes=processes, advance=lambda n: bar.advance(task, n)
-        )
-    return replace(summary, skipped=skipped, lost=skipped.lost(one.object_id for one in files))
+        yield files, skipped, console, lambda count: bar.advance(task, count)
 
 
 def _warn_of_repeats(files: Sequence[ImageFile], console: Console) -> None:

@@ -1,6 +1,6 @@
 """Image bytes -> 8-bit pixels at the right reduction.
 
-Takes a whole JPEG, PNG or BMP file, gives a `Decoded`; raises `CutoutError` for anything else.
+Takes a whole JPEG, PNG, BMP or FITS file, gives a `Decoded`; raises `CutoutError` for anything else.
 JPEG is decoded by libjpeg-turbo at 1/2, 1/4 or 1/8 of its size where fewer pixels are needed, so
 that most of the inverse DCT is never computed; Pillow unpacks PNG, reads JPEG of unusual sampling and takes
 block means.
@@ -57,7 +57,7 @@ def decode(data: bytes, reduction: int = 1, header: Header | None = None, limits
     Parameters
     ----------
     data : bytes
-        A whole JPEG, PNG or BMP file.
+        A whole JPEG, PNG, BMP or FITS file.
     reduction : int
         A power of two: how many of the file's pixels along each side make one pixel.
     header : Header, optional
@@ -74,11 +74,13 @@ def decode(data: bytes, reduction: int = 1, header: Header | None = None, limits
     -----
     Grey is repeated in the three channels; CMYK is converted; a palette is looked up; alpha is laid over
     black; colour profiles are ignored. Of 16 bits the high byte is taken; where no sample needs more than 8,
-    10 or 12 bits, the highest 8 of these.
+    10 or 12 bits, the highest 8 of these. Fluxes of FITS are drawn by `galclass.cutouts.stretch`.
     """
     header = header or read_header(data, limits)
     if header.format == "png":
         pixels = decode_png(data, reduction, limits.seconds_for(len(data)))
+    elif header.format == "fits":
+        pixels = block_means(import_module("galclass.cutouts.fits").decode_fits(data, limits), reduction)
     elif header.format == "bmp":
         pixels = block_means(decode_bmp(data), reduction)
     else:

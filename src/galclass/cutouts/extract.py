@@ -1,6 +1,6 @@
 """The one function from image bytes to a cutout, used from training to SQL to HTTP.
 
-Takes the bytes of a JPEG, PNG or BMP file and `CutoutParameters`, gives uint8 RGB pixels
+Takes the bytes of a JPEG, PNG, BMP or FITS file and `CutoutParameters`, gives uint8 RGB pixels
 (y, x, channel); raises `CutoutError` with a code for any file that gives none.
 """
 
@@ -116,7 +116,7 @@ def cutout(
     Parameters
     ----------
     data : bytes
-        A whole JPEG, PNG or BMP file.
+        A whole JPEG, PNG, BMP or FITS file.
     parameters : CutoutParameters
     frame_px : int, optional
         Side of the survey's frame in the file's px, where the file holds its centre only (424 for a

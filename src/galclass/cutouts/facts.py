@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-ImageFormat = Literal["jpeg", "png", "bmp"]
+ImageFormat = Literal["jpeg", "png", "bmp", "fits"]
 
 
 class Header(NamedTuple):
@@ -12,9 +12,9 @@ class Header(NamedTuple):
 
     Attributes
     ----------
-    format : "jpeg", "png" or "bmp"
+    format : "jpeg", "png", "bmp" or "fits"
     width, height : int
-        In px, as stored (before the EXIF orientation).
+        In px, as stored (before the EXIF orientation); of a FITS image as shown, north up.
     components : int
         Colour components of a JPEG: 1 grey, 3 colour, 4 CMYK; 0 for the other formats.
     orientation : int

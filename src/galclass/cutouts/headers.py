@@ -6,6 +6,9 @@ of a kind that no decoder here reads. Nothing in it allocates more than a few ti
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import cast
+
 from galclass.cutouts.bmp import read_bmp
 from galclass.cutouts.facts import Header, ImageFormat
 from galclass.cutouts.jpeg import read_jpeg
@@ -19,10 +22,11 @@ _SIGNATURES: tuple[tuple[bytes, ImageFormat], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"BM", "bmp"),
+    (b"SIMPLE  =", "fits"),
+    (b"\x1f\x8b", "fits"),  # gzip: nothing but FITS comes in it
 )
-_FITS = b"SIMPLE  ="
-_FITS_ADVICE = "a FITS file: make a colour JPEG or PNG of it, or use `galclass download cutouts`"
 _READERS = {"jpeg": read_jpeg, "png": read_png, "bmp": read_bmp}
+"""What reads a header; that of FITS is imported where there is one."""
 
 
 def read_header(data: bytes, limits: DecodeLimits = LOCAL) -> Header:
@@ -31,7 +35,7 @@ def read_header(data: bytes, limits: DecodeLimits = LOCAL) -> Header:
     Parameters
     ----------
     data : bytes
-        A whole JPEG, PNG or BMP file.
+        A whole JPEG, PNG, BMP or FITS file.
     limits : DecodeLimits
         `LOCAL` for files of one's own, `SERVED` for what others send.
 
@@ -44,7 +48,8 @@ def read_header(data: bytes, limits: DecodeLimits = LOCAL) -> Header:
         raise CutoutError("empty", "the file is empty", got="0 bytes")
     if len(data) > MAX_BYTES:
         raise CutoutError("too_large", "the file is too large", expected=f"<= {MAX_BYTES} bytes", got=len(data))
-    header = _READERS[_sniff(data)](data)
+    kind = _sniff(data)
+    header = _read_fits(data, limits) if kind == "fits" else _READERS[kind](data)
     limits.check(header.decode_s, len(data))
     return header
 
@@ -63,13 +68,15 @@ def decode_seconds(data: bytes) -> float:
         return 0.0
 
 
+def _read_fits(data: bytes, limits: DecodeLimits) -> Header:
+    return cast(Header, import_module("galclass.cutouts.fits").read_fits(data, limits))
+
+
 def _sniff(data: bytes) -> ImageFormat:
     for signature, name in _SIGNATURES:
         if data.startswith(signature):
             return name
-    if data.startswith(_FITS):
-        raise CutoutError("not_an_image", _FITS_ADVICE)
-    raise CutoutError("not_an_image", "not an image", expected="JPEG, PNG or BMP", got=_looks_like(data))
+    raise CutoutError("not_an_image", "not an image", expected="JPEG, PNG, BMP or FITS", got=_looks_like(data))
 
 
 def _looks_like(data: bytes) -> str:

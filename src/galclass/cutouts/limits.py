@@ -33,10 +33,13 @@ class DecodeLimits:
         Estimated processor seconds of one core; files up to 64 KiB may take a quarter of it.
     setting : str
         The configuration key that changes it; a refusal names it.
+    trusted : bool
+        Whether the files are one's own: some decompressors of FITS are safe for these alone.
     """
 
     max_decode_s: float
     setting: str
+    trusted: bool = True
 
     def with_seconds(self, max_decode_s: float) -> DecodeLimits:
         """Give the same limits with another time, as the configuration says."""
@@ -67,7 +70,7 @@ class DecodeLimits:
 
 LOCAL = DecodeLimits(10.0, "images.max_decode_s")
 """For files of one's own on the command line: prepare, predict, images add."""
-SERVED = DecodeLimits(1.0, "serve.max_decode_s")
+SERVED = DecodeLimits(1.0, "serve.max_decode_s", trusted=False)
 """For images that others send: HTTP and SQL."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from galclass.cutouts import LOCAL, DecodeLimits, read_header
+from galclass.cutouts import LOCAL, DecodeLimits, drawn_once
 from galclass.database.connection import Database
 from galclass.database.content import pixels_sha256_of, sha256_of
 from galclass.database.images import AddSummary, ImageReject, Images, NewImage
@@ -70,7 +70,7 @@ def check_images(paths: Iterable[Path], known: Mapping[str, CatalogRow]) -> list
     if not keys:
         skipped = _skipped(listings)
         raise ArchiveError(
-            "there is no image", where=where, expected=".jpg, .jpeg, .png or .bmp files",
+            "there is no image", where=where, expected=".jpg, .jpeg, .png, .bmp or .fits files",
             got=f"{skipped.total:,} other files: {skipped}" if skipped.total else "no file",
         )  # fmt: skip
     if known and not any(key in known for key in keys):
@@ -141,7 +141,7 @@ def new_images(
     Parameters
     ----------
     paths : iterable of Path
-        Image files, folders, zip and tar archives.
+        Image files, folders, zip and tar archives. A FITS image is drawn once and stored as PNG.
     known : mapping
         Catalog rows by file key; a file that is not in it keeps that key as object_id.
     rejects : list of ImageReject
@@ -216,11 +216,11 @@ def _images_of(listing: Listing, rejects: list[ImageReject], limits: DecodeLimit
 
     for name, data in iter_images(listing.path, unreadable=unreadable, listing=listing):
         try:
-            read_header(data, limits)
+            stored = drawn_once(data, limits)
         except CutoutError as error:
             rejects.append(ImageReject(_file(listing, name), error.code, str(error)))
         else:
-            yield name, data
+            yield name, stored
 
 
 def _file(listing: Listing, name: str) -> str:

@@ -87,6 +87,31 @@ def export_predictions(database: Database, path: Path, *, model: str | None = No
     return ExportSummary(path, rows, time.perf_counter() - started)
 
 
+def predictions_by_id(database: Database, *, model: str | None = None) -> dict[str, dict[str, Any]]:
+    """Return the rows of an export by object id, for joining with a catalog.
+
+    Raises
+    ------
+    DatabaseError
+        If an object has predictions of several versions: the catalog has one row for it.
+    """
+    only = None if model is None else Registry(database).resolve(model).model
+    found: dict[str, dict[str, Any]] = {}
+    with database.snapshot() as connection:
+        votes = {kind: _stems(connection, kind, only) for kind in _VOTES}
+        own = own_classes(connection, _versions(connection, only))
+        with closing(_batches(connection, only, votes, own)) as batches:
+            for row in (row for batch in batches for row in batch.to_pylist()):
+                other = found.setdefault(row["object_id"], row)
+                if other is not row:
+                    versions = [f"{one['model_name']}@{one['model_version']}" for one in (other, row)]
+                    raise DatabaseError(
+                        "an object has predictions of several models", where=f"object_id {row['object_id']}",
+                        got=" and ".join(versions), advice="name one with --model",
+                    )  # fmt: skip
+    return found
+
+
 def _schema(votes: Mapping[str, Sequence[str]], own: Sequence[str]) -> pa.Schema:
     """Return the columns: those of every export, then the votes and the own classes that there are."""
     columns = [column for kind, stems in votes.items() for column in vote_columns_of(stems, kind)]

@@ -72,7 +72,7 @@ class SimilarGalaxies:
         ----------
         scorer : Scorer
         data : bytes
-            JPEG, PNG or BMP file.
+            JPEG, PNG, BMP or FITS file.
         frame_px : int or None
         count : int
             Neighbours in all, and of each of the two most probable classes.

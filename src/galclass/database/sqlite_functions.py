@@ -144,7 +144,7 @@ def _bytes(name: str, img: object) -> bytes:
     if isinstance(img, bytes):
         return img
     advice = "`WHERE typeof(img) = 'blob'` leaves out rows that hold no image"
-    raise _wrong(name, "the image", "a blob with the bytes of a JPEG, PNG or BMP file", img, advice)
+    raise _wrong(name, "the image", "a blob with the bytes of a JPEG, PNG, BMP or FITS file", img, advice)
 
 
 def _whole(name: str, frame_px: object) -> int | None:

@@ -48,7 +48,8 @@ def kind_of(name: str) -> Kind:
     if within is not None or base.startswith("._"):
         return within or Kind.SYSTEM
     dot = base.rfind(".")
-    return _KIND_OF_SUFFIX.get(base[dot:].lower(), Kind.OTHER) if dot > 0 else Kind.OTHER
+    suffix = base[dot:].lower() if dot > 0 else ""
+    return _KIND_OF_SUFFIX.get(suffix_of(base) if suffix == ".gz" else suffix, Kind.OTHER)
 
 
 @lru_cache(maxsize=4096)
@@ -67,8 +68,10 @@ def may_be_image(name: str) -> bool:
 
 
 def looks_like_image(start: bytes) -> bool:
-    """Tell whether the first bytes of a file are those of a JPEG, PNG or BMP."""
-    return start.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or (start[:2] == b"BM" and len(start) > 13)
+    """Tell whether the first bytes of a file are those of a JPEG, PNG, BMP or FITS file."""
+    return start.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"SIMPLE  =")) or (
+        start[:2] == b"BM" and len(start) > 13
+    )
 
 
 def shown(path: os.PathLike[str] | str) -> str:

@@ -24,7 +24,7 @@ _WORDS = {
 }
 _ADVICE = {
     Kind.OTHER_FORMAT: "save them as PNG or JPEG",
-    Kind.NO_SUFFIX: "add .jpg, .png or .bmp to their names",
+    Kind.NO_SUFFIX: "add .jpg, .png, .bmp or .fits to their names",
     Kind.ARCHIVE: "name them to have them read",
 }
 

@@ -6,6 +6,7 @@ the decoder, nothing else: a database back end loads it in a tenth of a second.
 
 from __future__ import annotations
 
+from galclass.scoring.notebook import Predictions
 from galclass.scoring.outputs import ModelOutputs
 from galclass.scoring.prediction import ROW_COLUMNS, ImageFault, ModelId, Prediction
 from galclass.scoring.probe import check_probe, make_probe
@@ -24,6 +25,7 @@ __all__ = [
     "ModelId",
     "ModelOutputs",
     "Prediction",
+    "Predictions",
     "Probe",
     "Scorer",
     "Signature",

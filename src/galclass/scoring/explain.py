@@ -25,7 +25,7 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
     ----------
     scorer : Scorer
     data : bytes
-        JPEG, PNG or BMP file.
+        JPEG, PNG, BMP or FITS file.
     object_id : str
     frame_px : int or None
         Side of the survey's frame in px; None: the file is a full frame.

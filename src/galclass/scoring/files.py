@@ -36,7 +36,12 @@ def repeated_ids(images: Iterable[ImageFile]) -> list[tuple[ImageFile, ImageFile
 
 
 def predict_files(
-    images: Iterable[ImageFile | Path], scorer: Scorer, *, frame_px: int | None = None, processes: int = 0
+    images: Iterable[ImageFile | Path],
+    scorer: Scorer,
+    *,
+    frame_px: int | None = None,
+    processes: int = 0,
+    embedding: bool = False,
 ) -> Iterator[tuple[ImageFile, Prediction]]:
     """Score files as they stream by, in order and with flat memory.
 
@@ -50,12 +55,14 @@ def predict_files(
         Side of the survey's full frame; None: each file is a full frame.
     processes : int
         0 takes all cores once there are enough files for that to pay; 1 stays in this process.
+    embedding : bool
+        Whether records keep their embedding.
 
     Yields
     ------
     image : ImageFile
     prediction : Prediction
-        With the file's name without image suffix as object_id; without the embedding.
+        With the file's name without image suffix as object_id.
     """
     files = (one if isinstance(one, ImageFile) else ImageFile("", str(one)) for one in images)
     first = list(islice(files, WORTH_PROCESSES))
@@ -63,12 +70,14 @@ def predict_files(
     chunks = _chunks(with_bytes(chain(first, files), MAX_BYTES))
     if count <= 1:
         for chunk in chunks:
-            yield from zip(_images(chunk), score_images(scorer, chunk, frame_px), strict=True)
+            yield from zip(_images(chunk), score_images(scorer, chunk, frame_px, embedding), strict=True)
         return
-    yield from _in_processes(chunks, scorer, frame_px, count)
+    yield from _in_processes(chunks, scorer, (frame_px, embedding), count)
 
 
-def score_images(scorer: Scorer, chunk: Sequence[Given], frame_px: int | None) -> list[Prediction]:
+def score_images(
+    scorer: Scorer, chunk: Sequence[Given], frame_px: int | None, embedding: bool = False
+) -> list[Prediction]:
     """Read, where that is not done, and score a few images."""
     data, faults = [], {}
     for number, (image, given) in enumerate(chunk):
@@ -84,7 +93,7 @@ def score_images(scorer: Scorer, chunk: Sequence[Given], frame_px: int | None) -
         answers[number] = Prediction(
             chunk[number][0].object_id, scorer.model, datetime.now(UTC), error=fault, classes=scorer.signature.classes
         )
-    return [replace(answer, embedding=None) for answer in answers]
+    return [replace(one, cutout=None, embedding=one.embedding if embedding else None) for one in answers]
 
 
 def _images(chunk: Sequence[Given]) -> list[ImageFile]:
@@ -92,11 +101,11 @@ def _images(chunk: Sequence[Given]) -> list[ImageFile]:
 
 
 def _in_processes(
-    chunks: Iterator[list[Given]], scorer: Scorer, frame_px: int | None, count: int
+    chunks: Iterator[list[Given]], scorer: Scorer, options: tuple[int | None, bool], count: int
 ) -> Iterator[tuple[ImageFile, Prediction]]:
     model = (scorer.value, scorer.model.name, scorer.model.version, scorer.limits)
     waiting: deque[tuple[list[Given], Future[list[Prediction]]]] = deque()
-    pool = ProcessPoolExecutor(count, get_context("spawn"), _start_process, (*model, frame_px))
+    pool = ProcessPoolExecutor(count, get_context("spawn"), _start_process, (*model, *options))
     try:
         for chunk in chunks:
             waiting.append((chunk, pool.submit(_score_in_process, chunk)))
@@ -109,17 +118,19 @@ def _in_processes(
         pool.shutdown(cancel_futures=True)
 
 
-_process: tuple[Scorer, int | None]
+_process: tuple[Scorer, int | None, bool]
 
 
-def _start_process(value: bytes, name: str, version: int, limits: DecodeLimits, frame_px: int | None) -> None:
+def _start_process(
+    value: bytes, name: str, version: int, limits: DecodeLimits, frame_px: int | None, embedding: bool
+) -> None:
     global _process
-    _process = (Scorer(value, name=name, version=version, limits=limits), frame_px)
+    _process = (Scorer(value, name=name, version=version, limits=limits), frame_px, embedding)
 
 
 def _score_in_process(chunk: list[Given]) -> list[Prediction]:
-    scorer, frame_px = _process
-    return score_images(scorer, chunk, frame_px)
+    scorer, frame_px, embedding = _process
+    return score_images(scorer, chunk, frame_px, embedding)
 
 
 def _chunks(images: Iterator[Given]) -> Iterator[list[Given]]:

@@ -39,23 +39,27 @@ class PredictionFile:
         With the suffix .csv or .parquet.
     signature : Signature, optional
         The model's, so that the columns do not depend on the first row; None: the 13 classes, no vote fractions.
+    embedding : bool
+        Whether there is a last column `embedding`, a list of float32; in Parquet alone.
 
     Raises
     ------
     ModelError
-        If the suffix is another one, or (when the block is entered) the file cannot be written.
+        If the suffix is another one, CSV is to hold embeddings, or (when the block is entered) it cannot be written.
     """
 
-    def __init__(self, path: Path | str, signature: Signature | None = None) -> None:
+    def __init__(self, path: Path | str, signature: Signature | None = None, *, embedding: bool = False) -> None:
         self._path = Path(path)
+        self._embedding = embedding
         kinds: dict[str, Callable[[Path, Sequence[str]], Writer]] = {".csv": _CsvWriter, ".parquet": _ParquetWriter}
         if self._path.suffix.lower() not in kinds:
             raise ModelError(
                 "predictions go to .csv or .parquet", where=str(path), got=self._path.suffix or "no suffix"
             )
         self._kind = kinds[self._path.suffix.lower()]
-        self.columns = ("file", *row_columns(CLASSES if signature is None else signature.classes))
-        self.columns += tuple(vote_fraction_columns(signature))
+        if embedding and self._kind is _CsvWriter:
+            raise ModelError("embeddings go to .parquet", where=str(path))
+        self.columns = tuple(prediction_columns(signature, embedding=embedding))
 
     def __enter__(self) -> Self:
         try:
@@ -71,12 +75,19 @@ class PredictionFile:
 
     def write(self, file: str, prediction: Prediction) -> None:
         """Add the row of one file."""
-        self._writer.write({"file": file, **prediction.as_row()})
+        vector = {"embedding": prediction.embedding} if self._embedding else {}
+        self._writer.write({"file": file, **prediction.as_row(), **vector})
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.__exit__(kind, error, trace)
+
+
+def prediction_columns(signature: Signature | None, *, embedding: bool = False) -> list[str]:
+    """Return the columns of a file of predictions."""
+    classes = CLASSES if signature is None else signature.classes
+    return ["file", *row_columns(classes), *vote_fraction_columns(signature), *(["embedding"] if embedding else [])]
 
 
 def vote_fraction_columns(signature: Signature | None) -> list[str]:
@@ -98,7 +109,9 @@ def parquet_schema(columns: Iterable[str]) -> Any:
     """Give the types of the columns as a `pyarrow.Schema`."""
     import pyarrow
 
-    return pyarrow.schema([(name, pyarrow.type_for_alias(_kind_of(name))) for name in columns])
+    vector = pyarrow.list_(pyarrow.float32())
+    kinds = {name: vector if name == "embedding" else pyarrow.type_for_alias(kind_of(name)) for name in columns}
+    return pyarrow.schema(list(kinds.items()))
 
 
 class _CsvWriter:
@@ -141,7 +154,8 @@ class _ParquetWriter:
             self._rows = []
 
 
-def _kind_of(column: str) -> str:
+def kind_of(column: str) -> str:
+    """Return the type of a column: "string", "int32" or "float64"."""
     if column == "model_version":
         return "int32"
     names = (

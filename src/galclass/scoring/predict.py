@@ -126,6 +126,7 @@ def predict_to(
     *,
     frame_px: int | None = None,
     processes: int = 0,
+    embedding: bool = False,
     advance: Callable[[int], None] = lambda count: None,
 ) -> PredictSummary:
     """Score files and write their rows.
@@ -139,6 +140,8 @@ def predict_to(
         A .csv or .parquet file; it appears only when every file is done.
     frame_px, processes
         As in `predict_files`.
+    embedding : bool
+        Whether the file has the embeddings; Parquet alone.
     advance : callable
         Told after each file.
 
@@ -148,8 +151,9 @@ def predict_to(
         If the output has another suffix.
     """
     started, summary = time.perf_counter(), PredictSummary(model_name(scorer), output=str(output) if output else None)
-    with PredictionFile(output, scorer.signature) if output else nullcontext() as file:
-        for image, prediction in predict_files(images, scorer, frame_px=frame_px, processes=processes):
+    with PredictionFile(output, scorer.signature, embedding=embedding) if output else nullcontext() as file:
+        scored = predict_files(images, scorer, frame_px=frame_px, processes=processes, embedding=embedding)
+        for image, prediction in scored:
             summary.add(image, prediction)
             if file is not None:
                 file.write(str(image), prediction)

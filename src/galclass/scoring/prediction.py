@@ -89,6 +89,8 @@ class Prediction:
         Why there is no answer.
     classes : tuple of str, (k,)
         Of the model: the 13 classes, or its own.
+    cutout : uint8, (size, size, 3), or None
+        What the model saw, of calls with few images; in no record.
     """
 
     object_id: str
@@ -104,6 +106,7 @@ class Prediction:
     error: ImageFault | None = None
     raw_vote_fractions: VoteFractions = field(default_factory=dict)
     classes: tuple[str, ...] = CLASSES
+    cutout: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False, kw_only=True)
 
     @property
     def by_class(self) -> dict[str, float] | None:
@@ -111,6 +114,34 @@ class Prediction:
         if self.probabilities is None:
             return None
         return dict(zip(self.classes, self.probabilities, strict=True))
+
+    def plot_votes(self, ax: Any = None) -> Any:
+        """Draw the vote fractions with their intervals, raw ones where there are any.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+            Those of a new figure where left out.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ModelError
+            If the model gives no vote fractions.
+        ExtraError
+            Without matplotlib (extra `evaluate`).
+        """
+        from galclass.scoring.notebook import plot_votes
+
+        return plot_votes(self, ax)
+
+    def _repr_html_(self) -> str:
+        from galclass.scoring.notebook import card
+
+        return card(self)
 
     def as_json(self) -> dict[str, Any]:
         """Return the service's record; `error` is in it only for a faulty image, raw votes only with some."""

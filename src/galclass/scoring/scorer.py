@@ -1,6 +1,6 @@
 """Image bytes -> predictions: the one scorer behind Python, the command line, SQL and HTTP.
 
-Takes JPEG/PNG/BMP bytes and an ONNX model with its signature, gives `Prediction` records.
+Takes images (bytes, paths, arrays, PIL images, FITS) and an ONNX model with its signature, gives `Prediction` records.
 Needs numpy, onnxruntime and the decoder, nothing else.
 """
 
@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -17,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galclass.cutouts import LOCAL, CutoutParameters, DecodeLimits, flagged_cutout, has_content
+from galclass.cutouts.arrays import ACCEPTED, Image, image_bytes, is_image
 from galclass.cutouts.extract import no_content
 from galclass.errors import CutoutError, ModelError
+from galclass.image_names import object_id_of
 from galclass.scoring.confidence import Distance, prediction_set
 from galclass.scoring.graph import MAX_MODEL_BYTES, too_large
 from galclass.scoring.labels import (
@@ -29,6 +33,7 @@ from galclass.scoring.labels import (
     VOTE_FRACTIONS,
     our_classes_and_groups,
 )
+from galclass.scoring.notebook import Predictions
 from galclass.scoring.outputs import ModelOutputs
 from galclass.scoring.prediction import UNLIKE_TRAINING_DATA, ImageFault, ModelId, Prediction
 from galclass.scoring.raw_votes import VotePanel
@@ -36,6 +41,8 @@ from galclass.scoring.session import open_session, read_signature
 from galclass.scoring.shipped import shipped_model
 from galclass.scoring.walk import DECIMALS, VoteWalk, walk
 
+KEPT_CUTOUTS = 500
+"""Most images of a call whose predictions keep what the model saw: 12 kB each."""
 IN_PACKAGE = "package"
 """Stands for the model in the package where a model is named."""
 CHUNK = 64
@@ -101,45 +108,68 @@ class Scorer:
 
     def score(
         self,
-        images: Sequence[bytes | None],
+        images: Sequence[Image | None],
         *,
         object_ids: Sequence[str] | None = None,
         frame_px: int | None | Sequence[int | None] = None,
         between: Callable[[], object] = lambda: None,
-    ) -> list[Prediction]:
+    ) -> Predictions:
         """Answer for each image; one that is faulty, or for which the model gives no probabilities, gets an `error`.
 
         Parameters
         ----------
-        images : sequence of bytes
-            JPEG, PNG or BMP files; None counts as empty.
+        images : sequence of bytes, path, array, PIL image or HDU
+            JPEG, PNG, BMP or FITS files as bytes or by path; uint8 arrays (y, x, channel) of red, green and blue; other
+            arrays as fluxes of one band or three (`galclass.cutouts.image_bytes`); HDUs of astropy. None counts as
+            empty.
         object_ids : sequence of str, optional
-            Ids of the records; positions ("0", "1", ...) where left out.
+            Ids of the records; where left out, the file name of a path without its suffix, and the position ("0",
+            "1", ...) of everything else.
         frame_px : int, None or one for each image
-            Side of the survey's full frame; None: the file is a full frame.
+            Side of the survey's full frame, in pixels of the image or array; None: it is a full frame.
         between : callable
             Called before each image is decoded and before the graph runs; what it raises ends the call.
 
         Returns
         -------
-        list of Prediction
-            One for each image, in order.
+        Predictions
+            A list, one for each image, in order; a notebook shows it as a gallery. Calls of at most `KEPT_CUTOUTS`
+            images keep what the model saw.
 
         Raises
         ------
         TypeError
-            If something else than bytes is given, such as a path.
+            If something is given that is no image, or one image that is not in a list.
         """
         _check_types(images)
-        ids = [str(number) for number in range(len(images))] if object_ids is None else [str(key) for key in object_ids]
+        ids = list(map(_own_id, images, count())) if object_ids is None else [str(key) for key in object_ids]
         frames = list(frame_px) if isinstance(frame_px, Sequence) else [frame_px] * len(images)
         if not len(ids) == len(frames) == len(images):
             raise ValueError(f"{len(images)} images but {len(ids)} object_ids and {len(frames)} frame sizes")
-        predictions: list[Prediction] = []
+        predictions = Predictions()
         for start in range(0, len(images), CHUNK):
             part = slice(start, start + CHUNK)
-            predictions += self._score_chunk(images[part], ids[part], frames[part], between)
+            predictions += self._score_chunk(
+                images[part], ids[part], frames[part], between, keep=len(images) <= KEPT_CUTOUTS
+            )
         return predictions
+
+    def embed(
+        self, images: Sequence[Image | None], *, frame_px: int | None | Sequence[int | None] = None
+    ) -> NDArray[np.float32]:
+        """Return the embeddings of images, float32 (n, d); a row of NaN for one that is faulty.
+
+        Parameters
+        ----------
+        images, frame_px
+            As for `score`.
+        """
+        width = self._shapes[EMBEDDING][0]
+        made = np.full((len(images), width), np.nan, np.float32)
+        for row, one in enumerate(self.score(images, frame_px=frame_px)):
+            if one.embedding is not None:
+                made[row] = one.embedding
+        return made
 
     def score_cutouts(self, cutouts: NDArray[np.uint8]) -> ModelOutputs:
         """Run the graph on cutouts.
@@ -232,18 +262,24 @@ class Scorer:
 
     def _score_chunk(
         self,
-        images: Sequence[bytes | None],
+        images: Sequence[Image | None],
         ids: Sequence[str],
         frames: Sequence[int | None],
         between: Callable[[], object],
+        *,
+        keep: bool,
     ) -> list[Prediction]:
         now = datetime.now(UTC)
         answers: list[Prediction | None] = []
         arrays, flags = [], []
-        for data, object_id, frame in zip(images, ids, frames, strict=True):
+        for image, object_id, frame in zip(images, ids, frames, strict=True):
             between()
             try:
-                made = flagged_cutout(data or b"", self.parameters, frame_px=frame, limits=self.limits)
+                data = b"" if image is None else image_bytes(image)
+                made = flagged_cutout(data, self.parameters, frame_px=frame, limits=self.limits)
+            except OSError as error:
+                unreadable = CutoutError("unreadable", f"{image}: {error.strerror or error}")
+                answers.append(self._faulty(object_id, unreadable, now))
             except CutoutError as error:
                 answers.append(self._faulty(object_id, error, now))
             else:
@@ -255,7 +291,10 @@ class Scorer:
         between()
         outputs = self._outputs_of(np.stack(arrays))
         good_ids = [i for i, a in zip(ids, answers, strict=True) if a is None]
-        good = iter(self._predictions(outputs, good_ids, now, flags))
+        found = self._predictions(outputs, good_ids, now, flags)
+        if keep:
+            found = [replace(one, cutout=pixels) for one, pixels in zip(found, arrays, strict=True)]
+        good = iter(found)
         return [next(good) if answer is None else answer for answer in answers]
 
     def _faulty(self, object_id: str, error: CutoutError, now: datetime) -> Prediction:
@@ -334,13 +373,17 @@ def _by_answer(
     return {stem: (v[0], v[1], v[2]) for stem, v in zip(stems, rounded, strict=True)}
 
 
-def _check_types(images: Sequence[bytes | None]) -> None:
-    if isinstance(images, (bytes, bytearray, memoryview, str, Path)):
-        raise TypeError(f"images must be a list of bytes, not {type(images).__name__}: put one image into a list")
+def _own_id(image: Image | None, position: int) -> str:
+    return object_id_of(os.fspath(image)) if isinstance(image, str | os.PathLike) else str(position)
+
+
+def _check_types(images: Sequence[Image | None]) -> None:
+    one = is_image(images) and not (isinstance(images, np.ndarray) and images.ndim == 4)
+    if one or isinstance(images, memoryview):
+        raise TypeError(f"images must be a list of images, not {type(images).__name__}: put one image into a list")
     for position, image in enumerate(images):
-        if image is not None and not isinstance(image, (bytes, bytearray)):
-            kind = type(image).__name__
-            raise TypeError(f"images[{position}] must be the bytes of a file, not {kind}: use Path(...).read_bytes()")
+        if image is not None and not is_image(image):
+            raise TypeError(f"images[{position}] must be {ACCEPTED}, not {type(image).__name__}")
 
 
 def _message(error: CutoutError) -> str:

@@ -49,7 +49,7 @@ def variations(
     Parameters
     ----------
     data : bytes
-        JPEG, PNG or BMP file.
+        JPEG, PNG, BMP or FITS file.
     parameters : CutoutParameters
         Of the model.
     frame_px : int or None

@@ -12,8 +12,8 @@ _BLANKS = b" \t\r\n\f\v"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _DATA_URL = re.compile(r"data:([^,]{0,200}),", re.IGNORECASE)
 _HEX_PREFIX = ("0x", "0X", "\\x", "\\X")
-_IMAGES_IN_HEX = (b"ffd8ff", b"89504e47", b"424d")
-"""How JPEG, PNG and BMP files begin. Text of hexadecimal digits that begins so is no image when read as base64."""
+_IMAGES_IN_HEX = (b"ffd8ff", b"89504e47", b"424d", b"53494d504c452020")
+"""How JPEG, PNG, BMP and FITS files begin. Hexadecimal digits that begin so are no image when read as base64."""
 
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -32,7 +32,7 @@ def decode_text(text: str, field: str) -> bytes:
 
     Base64 may have blanks and line breaks, the URL-safe alphabet, and no padding; a data URL must be base64.
     Hexadecimal digits (as the workflow of 2017 sent images) are read after 0x or backslash-x, or where they begin as
-    a JPEG, PNG or BMP file does.
+    a JPEG, PNG, BMP or FITS file does.
 
     Parameters
     ----------

@@ -75,8 +75,8 @@ class ImageBody(BaseModel):
     id: str = Field("image", min_length=1, max_length=200)
     img: str = Field(
         min_length=4,
-        description="JPEG, PNG or BMP bytes in base64 (also URL-safe, without padding, with line breaks or as a data "
-        "URL), or in hexadecimal digits",
+        description="JPEG, PNG, BMP or FITS bytes in base64 (also URL-safe, without padding, with line breaks or as a "
+        "data URL), or in hexadecimal digits",
     )
 
 

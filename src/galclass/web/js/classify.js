@@ -45,7 +45,7 @@ function intake(undo) {
     chooser("Choose a folder", { folder: true, attributes: { webkitdirectory: true } }, take),
     h("span", { class: "camera" }, chooser("Take a photo", { attributes: { capture: "environment", multiple: false } }, take)),
     exampleButton(take), undo, frameOption(),
-    h("p", { class: "hint" }, "JPEG, PNG or BMP, one or hundreds; what else this browser can draw (WebP, AVIF, SVG, GIF) is converted. You can also drop them anywhere on this page, or paste one."));
+    h("p", { class: "hint" }, "JPEG, PNG, BMP or FITS, one or hundreds; what else this browser can draw (WebP, AVIF, SVG, GIF) is converted. You can also drop them anywhere on this page, or paste one."));
 }
 
 function undoClear() {

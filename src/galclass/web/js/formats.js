@@ -35,21 +35,21 @@ export function formatOf(bytes) {
   return /^\ufeff?\s*(<\?xml[^>]*>\s*)?(<!--[\s\S]*?-->\s*)?(<!DOCTYPE svg[^>]*>\s*)?<svg[\s>]/i.test(new TextDecoder().decode(bytes)) ? "SVG" : null;
 }
 
-const SENT_AS_THEY_ARE = new Set(["JPEG", "PNG", "BMP"]);
+const SENT_AS_THEY_ARE = new Set(["JPEG", "PNG", "BMP", "FITS"]);
 const NEVER_PICTURES = new Set(["PDF", "ZIP", "gzip", "MP4"]);
 const ADVICE = {
-  FITS: "A FITS file needs a stretch first: save it as PNG",
   ZIP: "Unpack it, or run galclass predict on it",
   gzip: "Unpack it, or run galclass predict on it",
 };
 
 /**
- * Make a file that the service reads: JPEG, PNG and BMP as they are, whatever else the browser can draw as PNG.
+ * Make a file that the service reads: JPEG, PNG, BMP and FITS as they are, whatever else the browser can draw as PNG.
  * Files of no known format go to the service, whose refusal says what is wrong. Gives {file, converted: name or null}.
  */
 export async function sendable(file) {
   const kind = formatOf(new Uint8Array(await file.slice(0, 1024).arrayBuffer()));
-  if (kind === null || SENT_AS_THEY_ARE.has(kind)) return { file, converted: null };
+  const packedFits = kind === "gzip" && /\.(?:fits|fit|fts)\.gz$/i.test(file.name);
+  if (kind === null || packedFits || SENT_AS_THEY_ARE.has(kind)) return { file, converted: null };
   const advice = ADVICE[kind] ?? "Save it as JPEG or PNG";
   if (NEVER_PICTURES.has(kind)) throw new UnreadableFile(`This is a ${kind} file, not a picture. ${advice}.`);
   try {

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 
-const IMAGE_NAME = /\.(?:jpg|jpeg|jpe|jfif|png|bmp|dib|webp|gif|avif|svg|tif|tiff|heic|heif|jxl|jp2|fits|fit|fts)$/i; // what is none of ours is converted, or named
+const IMAGE_NAME = /\.(?:jpg|jpeg|jpe|jfif|png|bmp|dib|webp|gif|avif|svg|tif|tiff|heic|heif|jxl|jp2|(?:fits|fit|fts)(?:\.[gf]z)?|fz)$/i; // what is none of ours is converted, or named
 
 function entriesOf(files) {
   return [...files].map((file) => ({ file, name: file.webkitRelativePath || file.name || "pasted image" }));
@@ -10,7 +10,7 @@ function entriesOf(files) {
 
 /** A button that opens a file chooser. */
 export function chooser(label, { attributes = {}, className = "", folder = false }, take) {
-  const input = h("input", { type: "file", hidden: true, multiple: true, accept: ".jpg,.jpeg,.jpe,.jfif,.png,.bmp,.dib,.svg,image/*", ...attributes });
+  const input = h("input", { type: "file", hidden: true, multiple: true, accept: ".jpg,.jpeg,.jpe,.jfif,.png,.bmp,.dib,.svg,.fits,.fit,.fts,.gz,.fz,image/*", ...attributes });
   input.addEventListener("change", () => {
     const entries = entriesOf(input.files);
     take(folder ? entries.filter(({ name }) => IMAGE_NAME.test(name)) : entries, folder ? leftOut(entries) : []);

@@ -5,7 +5,7 @@ import { EVERYTHING, ORDERS, passes } from "./filters.js";
 /** The object id of a file, by the service's own rule: its name without folders and without the suffix of an image. */
 export function idOfFile(name) {
   const base = name.replaceAll("\\", "/").split("/").at(-1);
-  const id = base.replace(/(?<=.)\.(?:jpg|jpeg|jpe|jfif|png|bmp|dib|tif|tiff|webp|gif|heic|heif|avif|svg|jp2|jxl|fits|fit|fts)$/is, "");
+  const id = base.replace(/(?<=.)\.(?:jpg|jpeg|jpe|jfif|png|bmp|dib|tif|tiff|webp|gif|heic|heif|avif|svg|jp2|jxl|(?:fits|fit|fts)(?:\.[gf]z)?|fz)$/is, "");
   return id.normalize("NFC") || "image";
 }
 

@@ -1,0 +1,371 @@
+"""Cutouts of a catalog's objects from survey tiles: one FITS file, or one for each of three bands.
+
+Takes tiles with a celestial WCS and positions, writes a PNG or FITS file for each object on a grid of its own:
+north up, east left, the object in the middle. A tile is read where an object lies, so that its size does not matter.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import mmap
+import os
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from galclass.catalog import CatalogColumns, CatalogReport, read_catalog
+from galclass.cutouts import render_bands
+from galclass.cutouts.arrays import png_bytes
+from galclass.cutouts.fits import find_picture, with_blanks
+from galclass.cutouts.fits_layout import Hdu, read_layout
+from galclass.errors import CatalogError, CutoutError, Rejection
+from galclass.extras import require
+from galclass.image_names import file_stem_of
+
+SCALE_PER_PETROR90 = 0.02
+"""Arcsec a pixel for each arcsec of petroR90_r, as Galaxy Zoo 2 had it (Willett et al. 2013)."""
+FORMATS = ("png", "fits")
+_SETTINGS, _REJECTS = "cut.json", "rejects.csv"
+
+
+@dataclass(frozen=True)
+class CutRequest:
+    """What to cut.
+
+    Attributes
+    ----------
+    tiles : sequence of Path
+        One FITS file (a band, a cube or HDUs of bands), or three: those that become red, green and blue (i, r, g).
+    catalog, output : Path
+        A table with ra and dec in degrees; a folder.
+    size_px : int
+        Side of each cutout.
+    size_arcsec : float or None
+        Side of every cutout on the sky.
+    size_column : str or None
+        Column with the side in arcsec; without either it is 0.02 petroR90_r times `size_px`.
+    format : str
+        "png": drawn by the asinh stretch; "fits": the fluxes with their WCS.
+    columns : CatalogColumns
+    """
+
+    tiles: Sequence[Path]
+    catalog: Path
+    output: Path
+    size_px: int = 424
+    size_arcsec: float | None = None
+    size_column: str | None = None
+    format: str = "png"
+    columns: CatalogColumns = field(default_factory=CatalogColumns)
+
+
+@dataclass
+class CutSummary:
+    """What was cut: objects of the catalog, those cut now, those there before, and the others by reason."""
+
+    output: Path
+    objects: int = 0
+    made: int = 0
+    already_there: int = 0
+    seconds: float = 0.0
+    rejects: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        why = "".join(f" + {count:,} {code}" for code, count in self.rejects.most_common())
+        told = f", reasons in {self.output / _REJECTS}" if self.rejects else ""
+        counts = f"{self.objects:,} objects = {self.made:,} cut + {self.already_there:,} already there{why}"
+        return f"cut: {counts}, {self.seconds:.1f} s, in {self.output}{told}"
+
+
+class Band:
+    """One band of a tile that stays on the disk.
+
+    Parameters
+    ----------
+    path : Path
+    hdus : astropy HDUList
+    hdu : Hdu
+    plane : int or None
+    """
+
+    def __init__(self, path: Path, hdus: Any, hdu: Hdu, plane: int | None) -> None:
+        from astropy.wcs import WCS
+
+        self._hdu, self._about, self._plane = hdus[hdu.number], hdu, plane
+        self.height, self.width = hdu.shape[-2:]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of obsolete keywords
+            self.wcs = WCS(self._hdu.header, hdus).celestial
+        if not self.wcs.has_celestial:
+            raise CutoutError("unsupported", "no celestial WCS", where=f"{path}, {hdu.label}")
+
+    def on_grid(self, grid: Any, size_px: int) -> NDArray[np.float32]:
+        """Return the band on another grid, (size_px, size_px), row 0 the bottom; NaN where nothing was measured.
+
+        Raises
+        ------
+        Rejection
+            outside or partly_outside.
+        """
+        rows, columns = np.mgrid[:size_px, :size_px]
+        x, y = self.wcs.world_to_pixel_values(*grid.pixel_to_world_values(columns, rows))
+        middle = size_px // 2
+        inside = (x > -0.5) & (x < self.width - 0.5) & (y > -0.5) & (y < self.height - 0.5)
+        if not inside[middle, middle]:
+            raise Rejection("outside", "the object is outside the tile")
+        if not inside.all():
+            share = 1 - inside.mean()
+            raise Rejection("partly_outside", f"{max(share, 0.001):.1%} of the cutout are outside the tile")
+        left, bottom = max(int(x.min()) - 2, 0), max(int(y.min()) - 2, 0)
+        right, top = min(int(x.max()) + 3, self.width), min(int(y.max()) + 3, self.height)
+        part = self._part(slice(bottom, top), slice(left, right))
+        step = max(1, round(max(np.hypot(np.diff(x[middle]).mean(), np.diff(y[middle]).mean()), 1)))
+        if step > 1:  # coarser than the tile: means of its pixels, so that no light is lost
+            part = cv2.blur(part, (step, step), borderType=cv2.BORDER_REPLICATE)
+        made: NDArray[np.float32] = cv2.remap(
+            part, (x - left).astype(np.float32), (y - bottom).astype(np.float32), cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        return made
+
+    def _part(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        leading: list[int] = [0] * (len(self._about.shape) - 2)
+        if self._plane is not None:
+            leading[-1] = self._plane
+        values = self._hdu.section[(*leading, rows, columns)]
+        return with_blanks(np.asarray(values), self._about).astype(np.float32)
+
+
+class _Mapped:
+    """A file as bytes that are read where they are looked at."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def __enter__(self) -> _Mapped:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._map.close()
+
+    def __len__(self) -> int:
+        return len(self._map)
+
+    def __getitem__(self, at: slice) -> bytes:
+        return self._map[at]
+
+    def startswith(self, start: bytes, at: int) -> bool:
+        return self._map[at : at + len(start)] == start
+
+
+def open_bands(paths: Sequence[Path], files: ExitStack) -> list[Band]:
+    """Open the one band or three of a tile; `files` closes them.
+
+    Raises
+    ------
+    CutoutError
+        If a file is no FITS image with a celestial WCS, or three files are not one band each.
+    """
+    require("astro", what="a FITS tile", modules=("astropy",))
+    from astropy.io import fits
+
+    bands: list[Band] = []
+    for path in paths:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        if packed:
+            raise CutoutError(
+                "unsupported", "a packed tile cannot be read in parts", where=str(path), advice="gunzip it"
+            )
+        if not path.stat().st_size:
+            raise CutoutError("empty", "the file is empty", where=str(path))
+        try:
+            with _Mapped(path) as content:
+                picture = find_picture(read_layout(content))  # type: ignore[arg-type]  # as much of bytes as it needs
+            hdus = files.enter_context(fits.open(path, memmap=True))
+            found = [Band(path, hdus, hdu, plane) for hdu, plane in picture.parts if plane != -1]
+        except CutoutError as error:
+            raise CutoutError(error.code, f"{path}: {error.what}") from error
+        if len(paths) > 1 and len(found) != 1:
+            raise CutoutError("unsupported", "a tile of several is to hold one band", where=str(path), got=len(found))
+        bands += found
+    if len(bands) not in (1, 3):
+        raise CutoutError("unsupported", "one band or three make a picture", where=str(paths[0]), got=len(bands))
+    return bands
+
+
+def cut(request: CutRequest, advance: Callable[[int, int], None] = lambda done, total: None) -> CutSummary:
+    """Cut every object of a catalog out of a tile; what is there already stays.
+
+    Parameters
+    ----------
+    request : CutRequest
+    advance : callable
+        Told of the objects done and their number.
+
+    Raises
+    ------
+    CutoutError
+        If the tile cannot be read.
+    CatalogError
+        If the catalog has no positions or sizes, or the folder was made with other settings.
+    """
+    with ExitStack() as files:
+        return _cut_all(request, open_bands(request.tiles, files), advance)
+
+
+def _cut_all(request: CutRequest, bands: Sequence[Band], advance: Callable[[int, int], None]) -> CutSummary:
+    started = time.perf_counter()
+    report = CatalogReport()
+    table = read_catalog(request.catalog, columns=request.columns, report=report, any_label=True)
+    scales = list(_scales(request, table))
+    request.output.mkdir(parents=True, exist_ok=True)
+    _check_settings(request)
+    summary = CutSummary(request.output, len(table) + len(report.rejects))
+    rejects = [(one.object_id or "", one.code, one.reason) for one in report.rejects]
+    taken: set[str] = set()
+    ids, ra, dec = (table[name].to_pylist() for name in ("object_id", "ra", "dec"))
+    for number, object_id in enumerate(ids):
+        try:
+            path = _path(request, object_id, taken)
+            if path.exists():
+                summary.already_there += 1
+            else:
+                _cut_one(request, bands, (ra[number], dec[number], scales[number]), path)
+                summary.made += 1
+        except Rejection as error:
+            rejects.append((object_id, error.code, error.what))
+        advance(number + 1, len(ids))
+    summary.rejects = Counter(code for _, code, _ in rejects)
+    _write_rejects(request.output / _REJECTS, rejects)
+    summary.seconds = time.perf_counter() - started
+    return summary
+
+
+def _scales(request: CutRequest, table: pa.Table) -> Iterator[float | None]:
+    """Yield arcsec a pixel of each object; None where it has no size.
+
+    Raises
+    ------
+    CatalogError
+        If the catalog has no positions, or no sizes where they are needed.
+    """
+    where, names = str(request.catalog), table.column_names
+    if not {"ra", "dec"} <= set(names):
+        raise CatalogError(
+            "no positions", where=where, expected="ra and dec", advice="name them with --ra-column, --dec-column"
+        )
+    if request.size_arcsec is not None:
+        yield from [request.size_arcsec / request.size_px] * len(table)
+        return
+    name = request.size_column or "petroR90_r"
+    if name not in names:
+        raise CatalogError(
+            f"no column {name}", where=where, advice="name one with --size-column, or give --size-arcsec"
+        )
+    factor = 1 / request.size_px if request.size_column else SCALE_PER_PETROR90
+    for value in table[name].to_pylist():
+        try:
+            size = float(value) * factor if value is not None else 0.0
+        except ValueError:
+            size = 0.0
+        yield size if np.isfinite(size) and size > 0 else None
+
+
+def _path(request: CutRequest, object_id: str, taken: set[str]) -> Path:
+    stem = file_stem_of(object_id, taken)
+    if stem is None:
+        raise Rejection("bad_name", "its id is longer than a file name may be")
+    taken.add(stem.casefold())
+    return request.output / f"{stem}.{request.format}"
+
+
+def _cut_one(
+    request: CutRequest, bands: Sequence[Band], at: tuple[float | None, float | None, float | None], path: Path
+) -> None:
+    ra, dec, scale = at
+    if ra is None or dec is None:
+        raise Rejection("no_position", "it has no position")
+    if scale is None:
+        raise Rejection("no_size", "its size is missing or not positive")
+    grid = _grid(ra, dec, scale, request.size_px)
+    planes = [band.on_grid(grid, request.size_px) for band in bands]
+    if request.format == "png":
+        content = png_bytes(render_bands(planes)[::-1])
+    else:
+        content = _fits_bytes(np.stack(planes) if len(planes) > 1 else planes[0], grid)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _grid(ra: float, dec: float, scale: float, size_px: int) -> Any:
+    from astropy.wcs import WCS
+
+    grid = WCS(naxis=2)
+    grid.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    grid.wcs.crval = [ra, dec]
+    grid.wcs.crpix = [(size_px + 1) / 2] * 2
+    grid.wcs.cdelt = [-scale / 3600, scale / 3600]
+    return grid
+
+
+def _fits_bytes(values: NDArray[np.float32], grid: Any) -> bytes:
+    from io import BytesIO
+
+    from astropy.io import fits
+
+    sink = BytesIO()
+    fits.PrimaryHDU(values, grid.to_header()).writeto(sink)
+    return sink.getvalue()
+
+
+def _check_settings(request: CutRequest) -> None:
+    """Keep the settings of a folder; another run has to have the same.
+
+    Raises
+    ------
+    CatalogError
+        If it was made with others.
+    """
+    tiles = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in request.tiles]
+    now: Mapping[str, Any] = {
+        "tiles": tiles, "size_px": request.size_px, "size_arcsec": request.size_arcsec,
+        "size_column": request.size_column, "format": request.format,
+    }  # fmt: skip
+    path = request.output / _SETTINGS
+    if not path.exists():
+        path.write_text(json.dumps(now, indent=1), encoding="utf-8")
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))
+    if before != now:
+        changed = ", ".join(name for name in now if before.get(name) != now[name])
+        raise CatalogError(
+            f"the folder was cut with other settings: {changed}",
+            where=str(request.output),
+            advice="name another folder",
+        )
+
+
+def _write_rejects(path: Path, rejects: Sequence[tuple[str, str, str]]) -> None:
+    from galclass.csv_cells import guarded
+
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("object_id", "code", "reason"))
+        writer.writerows([guarded(cell) for cell in row] for row in rejects)

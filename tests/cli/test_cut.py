@@ -1,0 +1,133 @@
+"""Cutouts of a tile: the object is in the middle, north is up, and what cannot be cut is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+from click.testing import CliRunner, Result
+
+from galclass.cli import cli
+from galclass.cutouts import decode
+
+SIDE = 300
+STARS = {"587722981742084144": (150, 150), "587722981746540704": (90, 200), "J1.5": (200, 100)}
+SCALE = 0.4  # arcsec a pixel
+
+
+def wcs(angle_deg: float = 0, mirrored: bool = False) -> WCS:
+    turn = np.radians(angle_deg)
+    made = WCS(naxis=2)
+    made.wcs.ctype, made.wcs.crval, made.wcs.crpix = ["RA---TAN", "DEC--TAN"], [150.0, 2.0], [150.5, 150.5]
+    parity = 1 if mirrored else -1
+    made.wcs.cd = (
+        SCALE / 3600 * np.array([[parity * np.cos(turn), -parity * np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    )
+    return made
+
+
+def tile(path: Path, there: WCS, factor: float = 1.0, **options) -> Path:
+    """A band with a round galaxy at each star, and a small blob 8 arcsec north of it."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    values = np.random.default_rng(0).normal(10, 0.1, (SIDE, SIDE))
+    for column, row in STARS.values():
+        ra, dec = map(float, there.pixel_to_world_values(column, row))
+        north = there.world_to_pixel_values(ra, dec + 8 / 3600)
+        values += factor * 100 * np.exp(-((x - column) ** 2 + (y - row) ** 2) / 30)
+        values += factor * 60 * np.exp(-((x - north[0]) ** 2 + (y - north[1]) ** 2) / 6)
+    hdu = fits.CompImageHDU if options else fits.ImageHDU
+    fits.HDUList([fits.PrimaryHDU(), hdu(values.astype(np.float32), there.to_header(), **options)]).writeto(path)
+    return path
+
+
+def catalog(path: Path, there: WCS, **more: tuple[float, float]) -> Path:
+    places = {**{key: there.pixel_to_world_values(*at) for key, at in STARS.items()}, **more}
+    rows = [(key, float(ra), float(dec), 5.0) for key, (ra, dec) in places.items()]
+    pd.DataFrame(rows, columns=["objid", "ra", "dec", "petroR90_r"]).astype({"objid": str}).to_csv(path, index=False)
+    return path
+
+
+def cut(*words: object) -> Result:
+    return CliRunner().invoke(cli, ["cut", *map(str, words), "--size-px", "101"])
+
+
+@pytest.mark.parametrize(("angle", "mirrored"), [(0, False), (30, False), (200, True)])
+def test_the_object_is_in_the_middle_and_north_is_up(tmp_path: Path, angle: float, mirrored: bool) -> None:
+    there = wcs(angle, mirrored)
+    objects = catalog(tmp_path / "c.csv", there)
+    done = cut(
+        tile(tmp_path / "t.fits", there), "--catalog", objects, "--output", tmp_path / "out", "--size-arcsec", 30
+    )
+    assert done.exit_code == 0, done.output
+    assert "3 objects = 3 cut + 0 already there" in done.output
+    for name in STARS:
+        picture = decode((tmp_path / "out" / f"{name}.png").read_bytes()).pixels[..., 0].astype(float)
+        assert picture.shape == (101, 101)
+        assert picture[50, 50] > 200
+        blob = np.unravel_index(picture[:35].argmax(), (35, 101))  # 8 arcsec are 27 px
+        assert abs(blob[0] - 23) <= 2, (name, blob)
+        assert abs(blob[1] - 50) <= 2, (name, blob)
+
+
+def test_three_tiles_are_three_colours_and_fluxes_keep_their_wcs(tmp_path: Path) -> None:
+    there = wcs(10)
+    tiles = [
+        tile(tmp_path / "i.fits", there, 3),
+        tile(tmp_path / "r.fits", wcs(0), 0.001),
+        tile(tmp_path / "g.fits", there, 0.1),
+    ]
+    objects = catalog(tmp_path / "c.csv", there)
+    done = cut(*tiles, "--catalog", objects, "--output", tmp_path / "png", "--size-arcsec", 30)
+    assert done.exit_code == 0, done.output
+    middle = decode((tmp_path / "png" / "J1.5.png").read_bytes()).pixels[50, 50]
+    assert middle[0] > 200 > middle[2]
+    done = cut(*tiles, "--catalog", objects, "--output", tmp_path / "fits", "--size-arcsec", 30, "--format", "fits")
+    assert done.exit_code == 0, done.output
+    with fits.open(tmp_path / "fits" / "J1.5.fits") as hdus:
+        assert hdus[0].data.shape == (3, 101, 101)
+        at = WCS(hdus[0].header).celestial.world_to_pixel_values(*there.pixel_to_world_values(*STARS["J1.5"]))
+    assert np.allclose(at, 50, atol=0.01)
+    assert np.array_equal(
+        decode((tmp_path / "fits" / "J1.5.fits").read_bytes()).pixels,
+        decode((tmp_path / "png" / "J1.5.png").read_bytes()).pixels,
+    )
+
+
+def test_what_cannot_be_cut_is_named_and_a_second_run_goes_on(tmp_path: Path) -> None:
+    there = wcs()
+    edge, away = there.pixel_to_world_values(5, 150), (330.0, -2.0)
+    objects = catalog(tmp_path / "c.csv", there, edge=edge, away=away, nowhere=(np.nan, np.nan))
+    image = tile(tmp_path / "t.fits", there, compression_type="RICE_1")
+    words = (image, "--catalog", objects, "--output", tmp_path / "out")
+    done = cut(*words)
+    assert done.exit_code == 3, done.output
+    rejects = pd.read_csv(tmp_path / "out" / "rejects.csv").set_index("object_id")["code"].to_dict()
+    assert rejects["edge"] == "partly_outside"
+    assert rejects["away"] == "outside"
+    assert "no_position" in rejects["nowhere"] or "position" in rejects["nowhere"]
+    assert not list((tmp_path / "out").glob(".*"))
+    (tmp_path / "out" / "J1.5.png").unlink()
+    assert "1 cut + 2 already there" in cut(*words).output
+    other = cut(*words, "--size-arcsec", 20)
+    assert "other settings: size_arcsec" in str(other.exception)
+
+
+def test_a_tile_that_is_none_is_refused_by_its_name(tmp_path: Path) -> None:
+    objects = catalog(tmp_path / "c.csv", wcs())
+    (tmp_path / "text.fits").write_text(
+        "no FITS at all, but longer than a card of eighty characters would ever be, surely"
+    )
+    fits.PrimaryHDU(np.ones((50, 50))).writeto(tmp_path / "plain.fits")
+    fits.PrimaryHDU(np.ones((5, 50, 50)), wcs().to_header()).writeto(tmp_path / "cube.fits")
+    for name, told in [("text", "text.fits"), ("plain", "no celestial WCS"), ("cube", "cube of 50 x 50 x 5")]:
+        done = cut(tmp_path / f"{name}.fits", "--catalog", objects, "--output", tmp_path / "o", "--size-arcsec", 9)
+        assert done.exit_code == 1
+        assert told in str(done.exception), str(done.exception)
+    good = tile(tmp_path / "t.fits", wcs())
+    done = cut(good, "--catalog", objects, "--output", tmp_path / "o", "--size-column", "radius")
+    assert "no column radius" in str(done.exception)
+    assert cut(good, good, "--catalog", objects, "--output", tmp_path / "o").exit_code == 2

@@ -1,0 +1,193 @@
+"""A user's catalog with our columns: every row, column, unit and description of it is still there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from astropy.io import fits
+from astropy.table import Column, MaskedColumn, Table
+from click.testing import CliRunner, Result
+from tiny_model import tiny_model
+
+from galclass.cli import cli
+
+IDS = [587722981742084144, 587722981746540704, 3, 3, 9007199254740993]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, galaxies: dict[str, bytes]) -> Path:
+    """Images of the first three rows, and one that no row is about."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for name, data in zip([*map(str, dict.fromkeys(IDS[:3])), "stray"], galaxies.values(), strict=False):
+        (images / f"{name}.jpg").write_bytes(data)
+    (tmp_path / "tiny.onnx").write_bytes(tiny_model())
+    return images
+
+
+def mine(rows: int = 5) -> Table:
+    table = Table(meta={"SURVEY": "mine", "EXTNAME": "GALAXIES"})
+    table["objid"] = Column(np.array(IDS[:rows], np.int64))
+    table["flux"] = Column(np.array([1.5, np.nan, 3, 4, 5][:rows], np.float32), unit="Jy", description="r band flux")
+    table["count"] = MaskedColumn(np.arange(rows, dtype=np.int32), mask=[True, *[False] * 4][:rows])
+    table["name"] = np.array(["a", "b  ", "", "d", "e"][:rows], dtype="U3")
+    table["spectrum"] = np.arange(rows * 6, dtype=np.float64).reshape(rows, 2, 3)
+    table["Error"] = np.array(["own"] * rows, dtype="U3")
+    return table
+
+
+def join(folder: Path, catalog: Path, output: Path, *more: str) -> Result:
+    words = ["predict", str(folder), "--catalog", str(catalog), "--output", str(output)]
+    return CliRunner().invoke(cli, [*words, "--model", str(folder.parent / "tiny.onnx"), *more])
+
+
+@pytest.mark.parametrize("name", ["c.fits", "c.fits.gz", "c.ecsv", "c.vot"])
+def test_a_table_of_astronomers_keeps_everything(folder: Path, tmp_path: Path, name: str) -> None:
+    table, source, output = mine(), tmp_path / name, tmp_path / "out" / name
+    kind = {"c.vot": "votable", "c.ecsv": "ascii.ecsv"}.get(name, "fits")
+    table.write(source, format=kind)
+    before = Table.read(source, format=kind, **({"hdu": 1} if kind == "fits" else {}))
+    done = join(folder, source, output)
+    assert done.exit_code == 3, done.output
+    assert "5 rows = 4 with a prediction + 1 without (1 no_image)" in done.output
+    assert "1 images belong to no row" in done.output
+    assert "ours are galclass_error" in done.output
+    after = Table.read(output, format=kind, **({"hdu": 1} if kind == "fits" else {}))
+    assert after.colnames[: len(before.colnames)] == before.colnames
+    for column in before.colnames:
+        assert after[column].dtype == before[column].dtype
+        assert after[column].unit == before[column].unit
+        assert np.array_equal(np.ma.getmaskarray(after[column]), np.ma.getmaskarray(before[column]))
+        assert repr(list(after[column])) == repr(list(before[column]))
+        assert after[column].description == before[column].description
+    assert list(after["objid"]) == IDS
+    assert after["predicted_Sb"].dtype.kind == "f"
+    assert np.isnan(float(np.ma.filled(after["predicted_Sb"], np.nan)[4]))
+    assert after["predicted_class"].description.startswith("class where")
+    for key in ("SURVEY",) if kind != "votable" else ():
+        assert after.meta[key] == "mine"
+    if kind != "votable":
+        assert "GCMODEL" in after.meta
+
+
+def test_other_hdus_of_a_fits_file_stay(folder: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "c.fits", tmp_path / "out.fits"
+    primary = fits.PrimaryHDU(np.ones((3, 3)))
+    primary.header["OBSERVER"] = "me"
+    second = fits.table_to_hdu(Table({"x": [1]}))
+    first = fits.table_to_hdu(mine())
+    first.columns.change_unit("flux", "nanomaggies/h")
+    first.header["TCOMM2"] = "as the survey says"
+    fits.HDUList([primary, first, second]).writeto(source)
+    assert join(folder, source, output).exit_code == 3
+    with fits.open(output) as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "GALAXIES", ""]
+        assert hdus[0].header["OBSERVER"] == "me"
+        assert hdus[0].data.sum() == 9
+        assert (hdus[1].header["TUNIT2"], hdus[1].header["TCOMM2"]) == ("nanomaggies/h", "as the survey says")
+        assert hdus[2].data["x"].tolist() == [1]
+    assert join(folder, source, tmp_path / "other.fits", "--table", "GALAXIES").exit_code == 3
+
+
+def test_parquet_is_read_by_pandas_with_what_it_had(folder: Path, tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"objid": pd.array(IDS, "Int64"), "flags": ["x"] * 5, "when": pd.to_datetime(["2020-01-01"] * 5)}
+    )
+    frame["part"] = [[1, 2], [], [3], [4], [5]]
+    frame.to_parquet(tmp_path / "c.parquet")
+    done = join(folder, tmp_path / "c.parquet", tmp_path / "out.parquet", "--embedding")
+    assert done.exit_code == 3, done.output
+    after = pd.read_parquet(tmp_path / "out.parquet")
+    pd.testing.assert_frame_equal(after[frame.columns], pd.read_parquet(tmp_path / "c.parquet"))
+    assert "galclass_flags" in after
+    assert after["embedding"][0].dtype == np.float32
+    schema = pyarrow.parquet.read_schema(tmp_path / "out.parquet")
+    assert b"GCSHA256" in schema.metadata
+    assert schema.field("predicted_class").metadata[b"description"].startswith(b"class where")
+
+
+def test_cells_of_csv_stay_as_they_were_written(folder: Path, tmp_path: Path) -> None:
+    lines = ["objid,note,x", *(f'{key},"=1+1, ""a""  ",1.50' for key in IDS)]
+    (tmp_path / "c.csv").write_text("\n".join(lines) + "\n")
+    assert join(folder, tmp_path / "c.csv", tmp_path / "out.csv").exit_code == 3
+    after = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
+    assert after["objid"].tolist() == list(map(str, IDS))
+    assert set(after["note"]) == {'=1+1, "a"  '}
+    assert set(after["x"]) == {"1.50"}
+
+
+@pytest.mark.parametrize("output", ["out.parquet", "out.csv", "out.vot", "out.ecsv", "out.fits"])
+def test_a_fits_table_can_become_another_kind(folder: Path, tmp_path: Path, output: str) -> None:
+    mine().write(tmp_path / "c.fits")
+    done = join(folder, tmp_path / "c.fits", tmp_path / output)
+    assert done.exit_code == 3, done.output
+    if output.endswith(".parquet"):
+        table = pyarrow.parquet.read_table(tmp_path / output)
+        assert table["objid"].to_pylist() == IDS
+        assert table["count"].to_pylist()[0] is None
+        assert table.schema.field("flux").metadata[b"unit"] == b"Jy"
+        assert len(table["spectrum"][0].as_py()) == 6
+
+
+@pytest.mark.parametrize("output", ["out.fits", "out.vot", "out.ecsv", "out.csv"])
+def test_a_parquet_table_can_become_another_kind(folder: Path, tmp_path: Path, output: str) -> None:
+    table = pa.table({"objid": IDS, "x": pa.array([1, None, 3, 4, 5]), "t": ["a", None, "c", "d", "e"]})
+    pyarrow.parquet.write_table(table, tmp_path / "c.parquet")
+    done = join(folder, tmp_path / "c.parquet", tmp_path / output)
+    assert done.exit_code == 3, done.output
+
+
+def test_a_table_without_rows_stays_one(folder: Path, tmp_path: Path) -> None:
+    mine(0).write(tmp_path / "c.fits")
+    done = join(folder, tmp_path / "c.fits", tmp_path / "out.fits")
+    assert done.exit_code == 0, done.output
+    assert len(Table.read(tmp_path / "out.fits")) == 0
+
+
+def test_what_cannot_be_joined_is_said_before_anything_is_scored(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("objid,x\nelsewhere,1\n")
+    for output, more, told in [
+        ("out.xlsx", (), "not a table by its name"),
+        ("out.txt", (), "tables are not written in this kind"),
+        ("c.csv", (), "--output is the catalog itself"),
+        ("out.csv", (), "no row of the catalog has an image"),
+        ("out.csv", ("--id-column", "nothing"), "nothing"),
+    ]:
+        done = join(folder, tmp_path / "c.csv", tmp_path / output, *more)
+        assert done.exit_code in (1, 2), done.output
+        assert told in (done.output + str(done.exception)), done.output
+    assert not (tmp_path / "out.csv").exists()
+    (tmp_path / "c.csv").write_text("objid,x\n3,1,2\n")
+    assert "another number of columns" in str(join(folder, tmp_path / "c.csv", tmp_path / "o.csv").exception)
+
+
+def test_two_images_of_one_row_are_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "deep").mkdir()
+    (folder / "deep" / "3.png").write_bytes((folder / "3.jpg").read_bytes())
+    (tmp_path / "c.csv").write_text("objid\n3\n587722981742084144\n")
+    assert join(folder, tmp_path / "c.csv", tmp_path / "out.csv").exit_code == 3
+    errors = pd.read_csv(tmp_path / "out.csv")["error"]
+    assert errors[0].startswith("several_images")
+    assert "3.png" in errors[0]
+
+
+def test_the_database_joins_the_same_way(folder: Path, tmp_path: Path) -> None:
+    common = ["--database", f"sqlite:///{tmp_path}/g.db"]
+    for words in (
+        ["models", "register", str(tmp_path / "tiny.onnx"), "--name", "tiny"],
+        ["images", "add", str(folder)],
+    ):
+        assert CliRunner().invoke(cli, [*words, *common]).exit_code == 0
+    assert CliRunner().invoke(cli, ["score", "--model", "tiny", *common]).exit_code == 0
+    mine().write(tmp_path / "c.fits")
+    done = CliRunner().invoke(
+        cli, ["db", "export", str(tmp_path / "o.fits"), "--catalog", str(tmp_path / "c.fits"), *common]
+    )
+    assert done.exit_code == 3, done.output
+    assert "5 rows = 4 with a prediction + 1 without (1 no_prediction)" in done.output
+    assert list(Table.read(tmp_path / "o.fits", hdu=1)["objid"]) == IDS
