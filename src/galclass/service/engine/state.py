@@ -85,7 +85,7 @@ class ServiceState:
         self.desk = LabelDesk(self.database)
         self.filling = Filling(self.desk.embeddings)
         self.decode_limits = SERVED.with_seconds(settings.max_decode_s)
-        self.models = LoadedModels(self._read_model, limits=self.decode_limits)
+        self.models = LoadedModels(self._read_model, limits=self.decode_limits, provider=settings.provider)
         threads = settings.threads or threads_of(settings.workers)
         self.pool = ScoringPool(threads, settings.max_waiting)
         self.quick = ScoringPool(threads, settings.max_waiting, name="quick")
