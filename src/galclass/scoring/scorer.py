@@ -66,7 +66,7 @@ class Scorer:
     Raises
     ------
     ModelError
-        If the model is foreign, damaged, or trained with other preprocessing; if the provider or its device is not there.
+        If the model is foreign, damaged, or trained with other preprocessing; if the provider or its device is missing.
 
     Examples
     --------

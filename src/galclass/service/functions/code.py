@@ -158,7 +158,7 @@ def import_checked(folder: Path, files: Mapping[str, str]) -> None:
             path = self.get_filename(fullname)
             return self.source_to_code(self.get_data(path), path)
 
-        def get_data(self, path: str | bytes) -> bytes:  # type: ignore[override]
+        def get_data(self, path: str | bytes) -> bytes:
             data = super().get_data(str(path))
             name = Path(str(path)).relative_to(folder).as_posix()
             if name not in files and shared:

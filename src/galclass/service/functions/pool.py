@@ -134,6 +134,12 @@ class FunctionProcess:
             raise OSError(f"a result of {count} bytes")
         return kind, await self._reader.readexactly(count)
 
+    async def end(self) -> None:
+        """Kill the process and wait until the connection to it is closed."""
+        self.kill()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+
     def is_alive(self) -> bool:
         """Say whether the process runs."""
         return self._child.poll() is None

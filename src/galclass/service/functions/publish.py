@@ -139,7 +139,7 @@ async def _describe(
     }  # fmt: skip
     process = await FunctionProcess.start(orders, {})
     about = process.about
-    process.kill()
+    await process.end()
     return FunctionFacts(
         function,
         about["files"],

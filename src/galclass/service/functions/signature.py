@@ -70,8 +70,11 @@ class FunctionSignature:
         wanted: Any = [("in", "validation", adapter), ("out", "serialization", self._outputs)]
         found, shared = TypeAdapter.json_schemas(wanted, ref_template=_TEMPLATE)
         definitions = shared.get("$defs", {})
+        inputs = found["in", "validation"]
+        if "$ref" in inputs:  # a schema of its own where another refers to it by name only
+            inputs = definitions.pop(inputs["$ref"].rpartition("/")[2])
         return (
-            {"schema": found["in", "validation"], "components": definitions},
+            {"schema": inputs, "components": definitions},
             {"schema": found["out", "serialization"]},
         )
 
