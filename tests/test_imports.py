@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "cluster": _GROUND | {"scoring", "cutouts", "prepare", "download", "catalog", "database", "train"},
 }
 EVERYTHING = {"cli", "pipeline"}
-SERVICE_FLOORS = ("http", "engine", "routes", "server")
+SERVICE_FLOORS = ("http", "functions", "engine", "routes", "server")
 """From the lowest: a module imports its own floor and those below."""
 
 ONLY_IN = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -52,6 +53,25 @@ def test_gathered_gradients_train_like_whole_batches(tmp_path: Path) -> None:
 def test_cached_cutouts_train_like_fresh_ones(tmp_path: Path) -> None:
     fresh = trained(tmp_path / "fresh", augment="fixed")
     assert_close(fresh, trained(tmp_path / "cached", augment="fixed", cache=True))
+
+
+def test_the_cache_on_disk_gives_the_weights_of_the_one_in_memory_to_the_bit(tmp_path: Path) -> None:
+    memory = trained(tmp_path / "memory", augment="fixed", cache=True)
+    disk = trained(tmp_path / "disk", augment="fixed", cache="disk")
+    assert [key for key, value in memory.items() if not torch.equal(value, disk[key])] == []
+    names = {path.name for path in (tmp_path / "disk" / "prepared").iterdir()}
+    assert names == {path.name for path in (tmp_path / "memory" / "prepared").iterdir()}  # no file is left
+
+
+def test_a_cache_that_finds_no_room_is_an_error_and_not_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, offset: int, count: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(TrainingError, match="the cache of cutouts cannot be written .*No space left"):
+        trained(tmp_path, augment="fixed", cache="disk")
 
 
 @pytest.mark.slow

@@ -40,24 +40,30 @@ def migrate(config: Config) -> None:
 
 @db.command(name="install-procedure")
 @click.option("--dry-run", is_flag=True, help="Print the SQL and what is missing; change nothing.")
-@click.option("--dialect", type=click.Choice(["postgresql", "tsql"]), default="postgresql", show_default=True)
+@click.option(
+    "--dialect", type=click.Choice(["postgresql", "tsql", "tsql-rest"]), default="postgresql", show_default=True
+)
 @click.option(
     "--model", default=PRODUCTION_MODEL, show_default=True, help="The model that answers where a call names none."
 )
+@click.option("--url", metavar="URL", help="tsql-rest: the published service, https://HOST/v1/services/NAME/VERSION.")
 @with_config
-def install_procedure(config: Config, dry_run: bool, dialect: ProcedureDialect, model: str) -> None:
+def install_procedure(config: Config, dry_run: bool, dialect: ProcedureDialect, model: str, url: str | None) -> None:
     """Define predict_galaxy_class(img) and friends in the server, and the batch procedure.
 
-    With --dialect tsql the text for SQL Server is printed; it was not run against a server.
+    With --dialect tsql (Python inside SQL Server) or tsql-rest (SQL Server 2025 and Azure SQL: calls a published
+    service) the text is printed; it was not run against a server.
 
     Example: galclass db install-procedure --dry-run
     """
     from galclass.database import open_database
-    from galclass.database.procedure import check_server, procedure_sql
+    from galclass.database.procedure import DEFAULT_URL, check_server, procedure_sql
     from galclass.database.procedure import install_procedure as install
 
-    if dialect == "tsql":
-        click.echo(procedure_sql("tsql", model=model))
+    if url is not None and dialect != "tsql-rest":
+        raise click.UsageError("--url: only with --dialect tsql-rest")
+    if dialect != "postgresql":
+        click.echo(procedure_sql(dialect, model=model, url=url or DEFAULT_URL))
         return
     with open_database(config.database_url) as database:
         if dry_run:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Mapping
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from galclass.cli.options import LATEST, existing_database, with_config
+from galclass.cli.options import LATEST, existing_database, flags_of, with_config
 from galclass.cli.terminal import say
 from galclass.config import Config
 
@@ -15,9 +17,15 @@ if TYPE_CHECKING:
     from galclass.database.services import ServiceRecord
 
 
+DEADLINE_S, MEMORY_MIB = 10.0, 4096
+"""As in `galclass.service.functions.facts`, so that the help imports no server; a test compares them."""
+
+_LIMITS = {"deadline": DEADLINE_S, "memory": MEMORY_MIB}
+
+
 def _line(record: ServiceRecord) -> str:
     aliases = f" ({', '.join(record.aliases)})" if record.aliases else ""
-    return f"{record.name} {record.version}{aliases} answered by {record.model}"
+    return f"{record.name} {record.version}{aliases} answered by {record.answered_by}"
 
 
 def _services(config: Config) -> Services:
@@ -28,21 +36,98 @@ def _services(config: Config) -> Services:
 
 @click.command()
 @click.argument("name")
-@click.option("--model", required=True, metavar="NAME[@VERSION|@ALIAS]", help="The registered model that answers.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="[PARAMETER=]NAME[@VERSION|@ALIAS]",
+    help="The registered model that answers; for a function with several, the model of each parameter.",
+)
 @click.option("--version", required=True, help='A new version such as "1.0"; versions never change.')
 @click.option("--description", default="", help="One sentence for people.")
+@click.option("--function", metavar="MODULE:FUNCTION", help="Let this function answer; its code stays on this machine.")
+@click.option("--code", metavar="FOLDER", help="Folder that holds the function's module (default: Python's path).")
+@click.option("--requires", multiple=True, metavar="NAME", help="A package whose version is part of the service's.")
+@click.option(
+    "--example",
+    "examples",
+    multiple=True,
+    type=click.File("rb"),
+    help="JSON file of inputs: called now, and shown in the API docs.",
+)
+@click.option("--deadline", default=DEADLINE_S, show_default=True, help="Longest run of a call, in seconds.")
+@click.option("--memory", default=MEMORY_MIB, show_default=True, help="Most address space of a process, in MiB.")
+@click.option("--confirm", is_flag=True, help="Publish other code than VERSION's as the next version.")
 @with_config
-def publish(config: Config, name: str, model: str, version: str, description: str) -> None:
-    """Publish a registered model as a versioned web service; `latest` moves to it.
+def publish(
+    config: Config,
+    name: str,
+    models: tuple[str, ...],
+    version: str,
+    description: str,
+    function: str | None,
+    **options: Any,
+) -> None:
+    """Publish a registered model, or a function, as a versioned web service; `latest` moves to it.
 
-    A running server answers for it within a second.
+    A running server answers for it within a second. A function has annotated inputs and output; parameters of type
+    Scorer get the registered models. Servers run it only in the workspace in which it was published.
 
     Example: galclass publish galaxy-class --model galaxy@production --version 1.0
     """
     from galclass.database import open_database
     from galclass.database.publish import publish as publish_model
 
-    click.echo(str(publish_model(open_database(config.database_url), name, model, version, description)))
+    database = open_database(config.database_url)
+    if function is None:
+        _refuse_function_options(options)
+        if len(models) != 1:
+            raise click.UsageError("name one --model, or a --function")
+        summary = publish_model(database, name, models[0], version, description)
+    else:
+        from galclass.service.functions.publish import publish_function
+
+        summary = publish_function(
+            database,
+            config.workspace_path,
+            name,
+            function,
+            version,
+            models=_models_by_parameter(models),
+            requirements=options["requires"],
+            examples=[_example(file) for file in options["examples"]],
+            code=[options["code"]] if options["code"] else None,
+            deadline_s=options["deadline"],
+            memory_mib=options["memory"],
+            description=description,
+            confirm=options["confirm"],
+        )
+    click.echo(str(summary))
+
+
+def _refuse_function_options(options: Mapping[str, Any]) -> None:
+    given = {key: value for key, value in options.items() if key not in ("deadline", "memory") and value}
+    given |= {key: options[key] for key, usual in _LIMITS.items() if options[key] != usual}
+    if given:
+        raise click.UsageError(f"{flags_of(given)}: only with --function")
+
+
+def _models_by_parameter(models: tuple[str, ...]) -> dict[str, str]:
+    pairs = [one.rpartition("=") for one in models]
+    found = {parameter: model for parameter, _, model in pairs}
+    if len(found) < len(models):
+        raise click.UsageError("--model: each parameter gets one model, written PARAMETER=MODEL")
+    return found
+
+
+def _example(file: IO[bytes]) -> dict[str, Any]:
+    try:
+        value = json.load(file)
+    except (ValueError, RecursionError) as error:
+        raise click.UsageError(f"--example: {file.name} is no JSON") from error
+    if not isinstance(value, dict):
+        raise click.UsageError(f"--example: {file.name} is no object of inputs")
+    return value
 
 
 @click.group()
@@ -63,10 +148,10 @@ def list_(config: Config, name: str | None) -> None:
     """
     from galclass.cli.tables import Table, show_table
 
-    table = Table("service", "version", "aliases", "model", "published", "by")
+    table = Table("service", "version", "aliases", "answered by", "published", "by")
     for one in _services(config).list(name):
         published = one.created_at.strftime("%Y-%m-%d %H:%M")
-        table.add_row(one.name, one.version, " ".join(one.aliases), str(one.model), published, one.created_by)
+        table.add_row(one.name, one.version, " ".join(one.aliases), one.answered_by, published, one.created_by)
     show_table(table)
 
 

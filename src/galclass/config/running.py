@@ -108,6 +108,8 @@ class ServeConfig:
         Longest time a body may take to arrive.
     threads : int
         Scoring threads of a process; 0 shares the cores among the processes.
+    provider : str
+        What runs the models: "cpu", or "cuda" and others where this onnxruntime has them.
     max_waiting : int
         Scoring jobs that may wait in a process before requests are refused with 503.
     max_connections : int
@@ -151,6 +153,7 @@ class ServeConfig:
     max_images: int = 256
     body_timeout_s: float = 30.0
     threads: int = 0
+    provider: Literal["cpu", "cuda", "tensorrt", "rocm", "openvino", "coreml"] = "cpu"
     max_waiting: int = 64
     max_connections: int = 2000
     max_connections_per_address: int = 200

@@ -125,8 +125,9 @@ class TrainConfig:
         CPU threads; 0: all cores.
     deterministic : bool
         Deterministic algorithms only.
-    cache : bool
-        "fixed" and "none": keep transformed cutouts in memory instead of making them again.
+    cache : bool or "disk"
+        "fixed" and "none": keep transformed cutouts in memory, or in a file that is mapped into it, instead of making
+        them again.
     seeds : int
         Train so many times (seed, seed + 1, ...), keep the best and report mean and spread.
     tensorboard : bool
@@ -195,7 +196,7 @@ class TrainConfig:
     acceleration: Literal["auto", "cpu", "gpu"] = "auto"
     threads: int = 0
     deterministic: bool = False
-    cache: bool = False
+    cache: bool | Literal["disk"] = False
     seeds: int = 1
     tensorboard: bool = False
     checkpoint_s: float = 60.0

@@ -6,6 +6,7 @@ Takes a database, gives SQL text and a list of what is missing with the way to m
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 import sysconfig
@@ -26,7 +27,12 @@ from galclass.errors import DatabaseError
 from galclass.morphology import CLASSES, QUESTIONS
 from galclass.scoring.prediction import vote_columns_of
 
-ProcedureDialect = Literal["postgresql", "tsql"]
+ProcedureDialect = Literal["postgresql", "tsql", "tsql-rest"]
+
+DEFAULT_URL = "https://galclass.example.org/v1/services/galaxy-class/latest"
+"""The service that the procedure over REST calls, unless a server's own is named."""
+
+_HTTPS_URL = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/v1/services/[A-Za-z0-9_.-]+/[A-Za-z0-9_.+-]+")
 
 DEFAULT_MODEL = f"galaxy@{PRODUCTION}"
 
@@ -72,12 +78,14 @@ def procedure_sql(
     model: str = DEFAULT_MODEL,
     packages: Path | None = None,
     max_decode_s: float = SERVED.max_decode_s,
+    url: str = DEFAULT_URL,
 ) -> str:
     """Write the SQL that defines functions and procedure.
 
     Parameters
     ----------
-    dialect : "postgresql" or "tsql"
+    dialect : "postgresql", "tsql" or "tsql-rest"
+        "tsql" runs Python inside SQL Server, "tsql-rest" calls a published service.
     schema : str, optional
         Where our tables are; "public" or "dbo".
     model : str
@@ -87,13 +95,19 @@ def procedure_sql(
 
     max_decode_s : float
         Longest decode of an image by its header, in processor seconds.
+    url : str
+        "tsql-rest": the published service, https://HOST/v1/services/NAME/VERSION.
 
     Raises
     ------
     RegistryError
         If `model` is no reference.
+    DatabaseError
+        If `url` is no service's.
     """
     parse_reference(model)
+    if not _HTTPS_URL.fullmatch(url):
+        raise DatabaseError(f"{url[:200]!r} is no published service", expected=DEFAULT_URL)
     template = files("galclass.database").joinpath("procedures", f"{dialect}.sql").read_text(encoding="utf-8")
     quoted = _quote(schema or "public") if dialect == "postgresql" else f"[{(schema or 'dbo').replace(']', ']]')}]"
     prologue = _PROLOGUE.format(path=str(packages or site_packages()))
@@ -105,12 +119,33 @@ def procedure_sql(
         "model": model,
         "prologue": prologue,
         "max_decode_s": repr(float(max_decode_s)),
+        "url": url,
+        "credential": url.partition("/v1/")[0],
+        **_rest_columns(),
         "probability_columns": "\n".join(f"        predicted_{leaf} FLOAT," for leaf in CLASSES),
         "vote_columns": ",\n".join(f"        {name} FLOAT" for name in _vote_columns()),
     }
     for name, value in values.items():
         template = template.replace(f"{{{{{name}}}}}", value)
     return template
+
+
+def _rest_columns() -> dict[str, str]:
+    """Return the columns of the procedure over REST: what it selects, and where each lies in a record."""
+    stems = [stem for question in QUESTIONS.values() for stem in question.columns]
+    bounds = {"": "fraction", "_low": "low", "_high": "high"}
+    paths = {
+        f"{stem}_{kind}{bound}": f"$.{key}.{stem}.{part}"
+        for kind, key in (("debiased", "vote_fractions"), ("raw", "raw_vote_fractions"))
+        for stem in stems
+        for bound, part in bounds.items()
+    }
+    return {
+        "selected_probabilities": "\n".join(f"        one.predicted_{leaf}," for leaf in CLASSES),
+        "selected_votes": ",\n".join(f"        one.{name}" for name in paths),
+        "probability_paths": "\n".join(f"        predicted_{leaf} FLOAT '$.probabilities.{leaf}'," for leaf in CLASSES),
+        "vote_paths": ",\n".join(f"        {name} FLOAT '{path}'" for name, path in paths.items()),
+    }
 
 
 def _vote_columns() -> list[str]:

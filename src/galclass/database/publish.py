@@ -22,7 +22,7 @@ class PublishSummary:
     def __str__(self) -> str:
         done = "published" if self.new else "is published already"
         service = self.service
-        line = f"publish: {service.name} {service.version} {done}, answered by {service.model}"
+        line = f"publish: {service.name} {service.version} {done}, answered by {service.answered_by}"
         return f"{line}\n{self.own}" if self.own else line
 
 

@@ -115,11 +115,12 @@ services = _table(
     "galaxy_services",
     _key("name"),
     _key("version"),
-    _text("model_name"),
-    _version("model_version"),
+    _text("model_name", nullable=True),
+    _version("model_version", nullable=True),
     _text("description"),
     Column("created_at", UtcTime, nullable=False),
     _text("created_by"),
+    Column("code", JsonColumn),
 )
 service_aliases = _table(
     "galaxy_service_aliases",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, select
 
@@ -26,9 +27,9 @@ _VERSION = re.compile(r"[0-9][A-Za-z0-9_.+-]{0,31}")
 
 _ABOUT = (
     *(services.c.name, services.c.version, services.c.model_name, services.c.model_version),
-    *(services.c.description, services.c.created_at, services.c.created_by, models.c.sha256),
+    *(services.c.description, services.c.created_at, services.c.created_by, models.c.sha256, services.c.code),
 )
-_JOINED = services.join(
+_JOINED = services.outerjoin(
     models, and_(models.c.name == services.c.model_name, models.c.version == services.c.model_version)
 ).outerjoin(
     service_aliases,
@@ -43,18 +44,29 @@ class ServiceRecord:
 
     name: str
     version: str
-    model_name: str
-    model_version: int
+    model_name: str | None
+    model_version: int | None
     description: str
     created_at: datetime
     created_by: str
-    model_sha256: str
+    model_sha256: str | None = None
+    code: Mapping[str, Any] | None = None
     aliases: tuple[str, ...] = ()
 
     @property
-    def model(self) -> Reference:
-        """The model version that answers."""
-        return Reference(self.model_name, version=self.model_version)
+    def model(self) -> Reference | None:
+        """The model version that answers, or that a function uses first; None for a function without."""
+        return None if self.model_name is None else Reference(self.model_name, version=self.model_version)
+
+    @property
+    def function(self) -> str | None:
+        """Import path of the function that answers; None for a model."""
+        return str(self.code["function"]) if self.code else None
+
+    @property
+    def answered_by(self) -> str:
+        """What answers, for people."""
+        return self.function or str(self.model)
 
 
 @dataclass(frozen=True)
@@ -80,16 +92,18 @@ class Services:
         self,
         name: str,
         version: str,
-        model_name: str,
-        model_version: int,
+        model_name: str | None,
+        model_version: int | None,
         description: str = "",
         by: str | None = None,
         *,
+        code: Mapping[str, Any] | None = None,
         aliases: tuple[str, ...] = (LATEST,),
     ) -> ServiceRecord:
         """Insert a version and move aliases to it; versions before it stay as they are.
 
-        The same version with the same model is left as it is, so publishing may be repeated.
+        The same version with the same model is left as it is, so publishing may be repeated. `code` holds the facts of
+        a function (`service/functions/facts.py`) with their `sha256`; then the model may be None.
 
         Raises
         ------
@@ -105,14 +119,20 @@ class Services:
         by = by or current_user()
         with self._database.write() as connection:
             lock_table(connection, services)
-            sha256 = resolve(connection, Reference(model_name, version=model_version)).sha256
+            sha256 = code["sha256"] if code else _model_sha256(connection, model_name, model_version)
             there = _find(connection, name, version)
             if there is None:
                 _check_never_another(connection, name, version, sha256)
                 row = {"name": name, "version": version, "model_name": model_name, "model_version": model_version}
-                row |= {"description": description, "created_at": now(), "created_by": by}
+                row |= {"description": description, "created_at": now(), "created_by": by, "code": code}
                 connection.execute(services.insert().values(**row))
                 _log(connection, name, "publish", by, version=version, model_sha256=sha256)
+            elif (there.code or code) and (there.code or {}).get("sha256") != sha256:
+                raise RegistryError(
+                    "this version is published already, with other code",
+                    where=f"{name}@{version}",
+                    advice="publish under a new version, or let --confirm choose the next one; versions never change",
+                )
             elif (there.model_name, there.model_version) != (model_name, model_version):
                 raise RegistryError(
                     "this version is published already, with another model",
@@ -232,6 +252,12 @@ def _before(connection: Connection, name: str, alias: str) -> str:
     return _ALIASES.previous(connection, name, alias)
 
 
+def _model_sha256(connection: Connection, name: str | None, version: int | None) -> str:
+    if name is None:
+        raise RegistryError("a service needs a model or code")
+    return resolve(connection, Reference(name, version=version)).sha256
+
+
 def _check_alias(alias: str) -> None:
     check_name(alias, "alias")
     if _VERSION.fullmatch(alias):
@@ -254,7 +280,7 @@ def _check_never_another(connection: Connection, name: str, version: str, sha256
             "this version was another model's before it was deleted",
             where=f"{name}@{version}",
             expected=f"the model with sha256 {was[:12]}..." if was else None,
-            advice="publish under a new version; a version stands for one model for ever",
+            advice="publish under a new version; a version stands for one model, or one function, for ever",
         )
 
 

@@ -67,11 +67,13 @@ class Scorer:
         processes score.
     limits : DecodeLimits
         How long an image may take to decode by its header: `LOCAL`, or `SERVED` for images that others send.
+    provider : str
+        What runs the graph: "cpu", or "cuda" and others where this onnxruntime has them.
 
     Raises
     ------
     ModelError
-        If the model is foreign, damaged, or trained with other preprocessing.
+        If the model is foreign, damaged, or trained with other preprocessing; if the provider or its device is missing.
 
     Examples
     --------
@@ -87,13 +89,14 @@ class Scorer:
         version: int = 0,
         threads: int = 1,
         limits: DecodeLimits = LOCAL,
+        provider: str = "cpu",
     ) -> None:
         cv2.setNumThreads(threads)  # its pool spins between calls: on one image at a time it doubles the processor time
         self.limits = limits
         self.value, where = read_model(model)
         self.where = where
         self.sha256 = hashlib.sha256(self.value).hexdigest()
-        self._session = open_session(self.value, threads=threads, where=where)
+        self._session = open_session(self.value, threads=threads, where=where, provider=provider)
         self.signature = read_signature(self._session, where=where)
         self.model = ModelId(name, version, self.sha256)
         self.parameters = CutoutParameters(size_px=self.signature.size_px, crop_fraction=self.signature.crop_fraction)

@@ -99,16 +99,38 @@ class _Deadline:
         self._options.terminate = True
 
 
-def open_session(model: bytes, *, threads: int = 1, where: str = "model") -> Session:
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+"""What runs a graph, and onnxruntime's name for it."""
+
+
+def open_session(model: bytes, *, threads: int = 1, where: str = "model", provider: str = "cpu") -> Session:
     """Check ONNX bytes and load them with so many threads, operators one after the other.
 
     Nothing of the graph is computed while it loads: constants are folded by whoever exports a model, not here.
 
+    Parameters
+    ----------
+    model : bytes
+    threads : int
+    where : str
+        What an error calls the model.
+    provider : str
+        One of `PROVIDERS`; operators that it lacks run on the processor.
+
     Raises
     ------
     ModelError
-        If the bytes are no ONNX model that onnxruntime can run, or `check_graph` refuses them.
+        If the bytes are no ONNX model that onnxruntime can run, or `check_graph` refuses them; if this onnxruntime has
+        no such provider, or the provider finds no device.
     """
+    providers = _providers(provider)
     metadata = check_graph(model, where=where)
     limits = run_limits()
     _limit_arena(limits.memory_bytes)
@@ -122,7 +144,7 @@ def open_session(model: bytes, *, threads: int = 1, where: str = "model") -> Ses
     number = watchdog.watch(lambda: options.set_load_cancellation_flag(True), limits.seconds)
     try:
         graph = onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=["ConstantFolding"]
+            model, options, providers=providers, disabled_optimizers=["ConstantFolding"]
         )
     except RUNTIME_ERRORS as error:
         if type(error).__name__ == "ModelLoadCanceled":
@@ -137,7 +159,28 @@ def open_session(model: bytes, *, threads: int = 1, where: str = "model") -> Ses
         ) from error
     finally:
         watchdog.unwatch(number)
+    if graph.get_providers()[0] != providers[0]:  # onnxruntime goes on without a device, and says so in a log alone
+        raise ModelError(
+            f"the provider {provider!r} finds no device or no libraries",
+            where=where,
+            got=f"only {', '.join(graph.get_providers())}",
+            advice=f"mend the {provider} installation, or use the provider 'cpu'",
+        )
     return Session(graph, metadata, limits)
+
+
+def _providers(provider: str) -> list[str]:
+    """Return onnxruntime's names of a provider and of the processor, which runs what the provider lacks."""
+    there = onnxruntime.get_available_providers()
+    name = PROVIDERS.get(provider)
+    if name is None or name not in there:
+        usable = [one for one, full in PROVIDERS.items() if full in there]
+        raise ModelError(
+            f"this onnxruntime has no provider {provider!r}" if name else f"{provider!r} is no provider",
+            expected=f"one of {', '.join(usable if name else PROVIDERS)}",
+            advice="install onnxruntime-gpu in place of onnxruntime for cuda" if provider == "cuda" else None,
+        )
+    return list(dict.fromkeys((name, PROVIDERS["cpu"])))
 
 
 def _limit_arena(memory_bytes: int) -> None:

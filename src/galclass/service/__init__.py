@@ -1,7 +1,7 @@
 """Published, versioned web services over HTTP. Imports no torch and has no SQL.
 
 Takes registered models and HTTP requests, returns the records of a prediction. `http` (bytes) is the lowest floor,
-then `engine` (state and scoring), `routes`, and `server` (the process).
+then `functions` (services over code), `engine` (state and scoring), `routes`, and `server` (the process).
 """
 
 from galclass.moved import old_names

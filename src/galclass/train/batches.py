@@ -5,7 +5,11 @@ Takes the packed store and a seed; order and draws of every step follow from (se
 
 from __future__ import annotations
 
+import math
+import os
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from galclass.config import TrainConfig
+from galclass.errors import TrainingError
 from galclass.train.augment import Draws, draw, fixed, warp, warp_on_device
 from galclass.train.dataset import TrainingData
 from galclass.train.export import PixelScale
@@ -132,7 +137,9 @@ class Batches:
 
     def _transformed(self) -> NDArray[np.uint8]:
         size_px = self.data.size_px
-        cache = np.empty((len(self.rows), size_px, size_px, 3), dtype=np.uint8)
+        shape = (len(self.rows), size_px, size_px, 3)
+        on_disk = self.config.cache == "disk"
+        cache = _mapped(shape, self.data.store.folder) if on_disk else np.empty(shape, dtype=np.uint8)
         for start in range(0, len(self.rows), _CHUNK):
             chosen = slice(start, start + _CHUNK)
             squares = self.data.store.cutouts(self.rows[chosen])
@@ -150,6 +157,29 @@ class Batches:
             rows = self.rows[start : min(start + _CHUNK, distinct)]
             squares[start : start + len(rows)] = torch.from_numpy(self.data.store.cutouts(rows)).to(self.device)
         return squares
+
+
+def _mapped(shape: tuple[int, ...], folder: Path) -> NDArray[np.uint8]:
+    """Return an array in a file of a folder; the file has no name and goes with the process.
+
+    Raises
+    ------
+    TrainingError
+        If there is no room: writing to a mapped file on a full disk would end the process.
+    """
+    count = math.prod(shape)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, count)
+            return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
+    except OSError as error:
+        raise TrainingError(
+            "the cache of cutouts cannot be written",
+            where=str(folder),
+            expected=f"room for {count:,} bytes",
+            got=error.strerror,
+            advice="free some, or set train.cache = false",
+        ) from error
 
 
 def scaled_central(data: TrainingData, rows: NDArray[np.int64], scale: PixelScale, device: torch.device) -> Tensor:

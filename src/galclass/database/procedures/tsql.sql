@@ -1,7 +1,13 @@
 -- GENERATED, NOT RUN AGAINST A SERVER: no engine that speaks this dialect was at hand when it was written.
--- galclass in SQL Server Machine Learning Services (2019 or later, Python): galclass {{version}}.
--- Needs: sp_configure 'external scripts enabled', 1; the package galclass in the instance's Python
--- (sqlmlutils or pip); EXECUTE ANY EXTERNAL SCRIPT for the callers.
+-- It was parsed by a T-SQL grammar, and its Python was run on a data frame.
+-- galclass in SQL Server Machine Learning Services (2022 or later, Python): galclass {{version}}.
+-- Needs, all of it:
+--   1. Python 3.11 or later in the instance, as galclass does. Microsoft's own Python extension is built for 3.10 (SQL Server 2022; 3.7
+--      in 2019), which does NOT run it: build the open source Python language extension (mssql-language-extensions) for 3.11,
+--      register it with CREATE EXTERNAL LANGUAGE, and name that language below in place of Python.
+--   2. The packages galclass and pandas in that Python (sqlmlutils or pip).
+--   3. sp_configure 'external scripts enabled', 1, and EXECUTE ANY EXTERNAL SCRIPT for the callers.
+-- Where this cannot be had, --dialect tsql-rest needs no Python in the instance.
 SET ANSI_NULLS ON;
 SET QUOTED_IDENTIFIER ON;
 GO

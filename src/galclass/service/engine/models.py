@@ -26,12 +26,19 @@ class LoadedModels:
         Models kept in memory.
     limits : DecodeLimits
         How long an image may take to decode.
+    provider : str
+        What runs the graphs.
     """
 
     def __init__(
-        self, read: Callable[[ModelId], bytes], max_loaded: int = MAX_LOADED, limits: DecodeLimits = SERVED
+        self,
+        read: Callable[[ModelId], bytes],
+        max_loaded: int = MAX_LOADED,
+        limits: DecodeLimits = SERVED,
+        provider: str = "cpu",
     ) -> None:
         self._read = read
+        self._provider = provider
         self._limits = limits
         self._max_loaded = max_loaded
         self._lock = threading.Lock()
@@ -56,7 +63,13 @@ class LoadedModels:
             if scorer is None:
                 value = self._read(model)
                 try_model(value, where=str(model))  # a row inserted with SQL, or before the checks, was never tried
-                scorer = Scorer(value, name=model.name, version=model.version, limits=self._limits)
+                scorer = Scorer(
+                    value,
+                    name=model.name,
+                    version=model.version,
+                    limits=self._limits,
+                    provider=self._provider,
+                )
                 self._keep(model, scorer)
         return scorer
 

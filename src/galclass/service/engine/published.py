@@ -34,7 +34,14 @@ _MAX_KEPT = 1000
 
 @dataclass(frozen=True)
 class PublishedService:
-    """A version of a service with the exact model that answers."""
+    """A version of a service with the exact model that answers.
+
+    Attributes
+    ----------
+    record : ServiceRecord
+    model : ModelId
+        For a function: its import path, version 0, and the hash of its facts.
+    """
 
     record: ServiceRecord
     model: ModelId
@@ -102,7 +109,10 @@ class PublishedServices:
     def _read(self, name: str, version: str) -> PublishedService:
         with refused_as("unknown_service"):
             record = self._services.get(name, version)
-        return PublishedService(record, ModelId(record.model_name, record.model_version, record.model_sha256))
+        if record.code is not None:
+            return PublishedService(record, ModelId(str(record.function), 0, str(record.code["sha256"])))
+        model = ModelId(str(record.model_name), record.model_version or 0, str(record.model_sha256))
+        return PublishedService(record, model)
 
     def forget(self) -> None:
         """Read everything anew; after a change made in this process."""

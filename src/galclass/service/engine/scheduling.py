@@ -12,13 +12,14 @@ from time import thread_time
 from typing import NamedTuple
 
 from galclass.scoring import Prediction
+from galclass.scoring.prediction import UNLIKE_TRAINING_DATA
 from galclass.service.engine.lane import SlowLane, is_light, is_quick
 from galclass.service.engine.models import LoadedModels
 from galclass.service.engine.pool import ScoringPool
 from galclass.service.engine.published import PublishedService
 from galclass.service.engine.together import Together
 from galclass.service.http.inputs import ImageInput
-from galclass.service.http.metrics import Metrics
+from galclass.service.http.metrics import Answer, Metrics
 
 QUICK_S = 0.006
 """Mean processor time for one image up to which a model may use the quick pool or the event loop."""
@@ -116,9 +117,17 @@ class ImageScoring:
             one if one is not None else (await self._lane.run(self._job, kind, (image,)))[0]
             for one, image in zip(partly, images, strict=True)
         ]
-        for prediction in predictions:
-            self._metrics.count_image(service.record.name, prediction.error.code if prediction.error else "ok")
+        for prediction, image in zip(predictions, images, strict=True):
+            self._count(service, prediction, len(image.data))
         return predictions
+
+    def _count(self, service: PublishedService, prediction: Prediction, image_bytes: int) -> None:
+        name, version = service.record.name, service.record.version
+        self._metrics.count_image(name, prediction.error.code if prediction.error else "ok")
+        confidence = max(prediction.probabilities or (0.0,))
+        is_unlike = UNLIKE_TRAINING_DATA in prediction.flags
+        found = Answer(name, version, prediction.predicted_class, confidence, is_unlike, image_bytes)
+        self._metrics.count_answer(found)
 
     async def _round_here(self, kind: _Kind, images: list[ImageInput]) -> list[Prediction]:
         started = thread_time()

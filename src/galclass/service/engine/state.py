@@ -27,6 +27,7 @@ from galclass.errors import RequestError
 from galclass.scoring import ModelId, Scorer
 from galclass.service.engine.auth import READ_EVERY_S, Actor, Authority
 from galclass.service.engine.filling import Filling
+from galclass.service.engine.functions import FunctionServices
 from galclass.service.engine.lane import CLIENT, InTurn, SlowLane, is_quick
 from galclass.service.engine.models import LoadedModels
 from galclass.service.engine.pool import ScoringPool
@@ -84,7 +85,7 @@ class ServiceState:
         self.desk = LabelDesk(self.database)
         self.filling = Filling(self.desk.embeddings)
         self.decode_limits = SERVED.with_seconds(settings.max_decode_s)
-        self.models = LoadedModels(self._read_model, limits=self.decode_limits)
+        self.models = LoadedModels(self._read_model, limits=self.decode_limits, provider=settings.provider)
         threads = settings.threads or threads_of(settings.workers)
         self.pool = ScoringPool(threads, settings.max_waiting)
         self.quick = ScoringPool(threads, settings.max_waiting, name="quick")
@@ -102,12 +103,16 @@ class ServiceState:
         self.watch = Watch(self.metrics)
         self.scoring = ImageScoring(self.models, self.pool, self.quick, self.loading, self.lane, self.metrics)
         limits = JobLimits(**{field.name: getattr(settings, field.name) for field in fields(JobLimits)})
+        self.functions = FunctionServices(config.workspace_path, self._read_model, threads, settings.max_waiting)
         self.jobs = Jobs(self.database, settings.job_days, limits)
         self._beats = Database(config.database_url)
         self.worker = JobWorker(JobQueue(self.database), Sweeper(self.database), self._scorer_of, JobQueue(self._beats))
 
     def _scorer_of(self, name: str, version: str) -> Scorer:
-        scorer = self.models.get(self.published.look_up(name, version).model)
+        service = self.published.look_up(name, version)
+        if service.record.code is not None:
+            return cast(Scorer, self.functions.job_caller(service.record))  # answers items as a scorer does
+        scorer = self.models.get(service.model)
         return cast(Scorer, InTurn(scorer, self.lane))  # scores as it does
 
     def fill_embeddings(self, model: ModelId) -> bool:
@@ -162,13 +167,22 @@ class ServiceState:
         return RequestError("too_many_requests", "too many requests", expected=f"{self.rate.per_minute} a minute")
 
     async def resolve(self, name: str, version: str) -> PublishedService:
-        """Find the service that answers; less than a second old.
+        """Find the service that answers for images; less than a second old.
 
         Raises
         ------
         RequestError
-            `unknown_service`.
+            `unknown_service`; `is_function`, where code answers, which takes inputs of its own.
         """
+        service = await self.resolve_any(name, version)
+        if service.record.code is not None:
+            raise RequestError(
+                "is_function", "a function answers here, which takes inputs of its own", advice="send them to .../call"
+            )
+        return service
+
+    async def resolve_any(self, name: str, version: str) -> PublishedService:
+        """Find the service, whatever answers; raises as `resolve` does."""
         service = self.recent(name, version)
         return service if service is not None else await asyncio.shield(self._read(name, version))
 

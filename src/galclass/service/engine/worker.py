@@ -181,6 +181,7 @@ class JobWorker:
     def _work(self, claim: Claim) -> None:
         scorer = self._scorer_of(claim.job.service, claim.job.version)
         items = self._queue.next_items(claim)
+        items = items[: getattr(scorer, "most_items", len(items))]  # a function may take long for each
         if not items:
             self._end(claim)
             return

@@ -6,7 +6,7 @@ import os
 import threading
 from collections import Counter as Counts
 from collections import deque
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -20,7 +20,31 @@ FLUSH_S = 0.25
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
+_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+_BYTES = (2**10, 2**12, 2**13, 2**14, 2**15, 2**16, 2**17, 2**18, 2**20, 2**22, 2**24)
+
 Item = TypeVar("Item")
+
+
+class Answer(NamedTuple):
+    """What a version of a service said about one image; a faulty one has no class.
+
+    Attributes
+    ----------
+    confidence : float
+        The largest class probability, in [0, 1].
+    is_unlike : bool
+        Whether the image is flagged as unlike the training data.
+    image_bytes : int
+        Size of the encoded image.
+    """
+
+    service: str
+    version: str
+    predicted_class: str | None
+    confidence: float
+    is_unlike: bool
+    image_bytes: int
 
 
 class Metrics:
@@ -37,11 +61,25 @@ class Metrics:
         self.images = Counter(
             "galclass_images", "Images scored by service and outcome", ["service", "outcome"], registry=self.registry
         )
+        of_version = ["service", "version"]
+        self.classes = Counter(
+            "galclass_predictions", "Predictions by class", [*of_version, "predicted_class"], registry=self.registry
+        )
+        self.unlike = Counter(
+            "galclass_unlike_training_data", "Images flagged as unlike", of_version, registry=self.registry
+        )
+        self.confidence = Histogram(
+            "galclass_confidence", "Largest class probability", of_version, buckets=_SHARES, registry=self.registry
+        )
+        self.image_bytes = Histogram(
+            "galclass_image_bytes", "Size of the encoded images", of_version, buckets=_BYTES, registry=self.registry
+        )
         self.scoring = Counter("galclass_scoring_cpu_seconds", "Processor time of the scorer", registry=self.registry)
         self._flushing = threading.Lock()
         self._ended: deque[tuple[str, str, int, float]] = deque()  # deques lose nothing to another thread's flush
         self._outcomes: deque[tuple[str, str]] = deque()
         self._scoring: deque[float] = deque()
+        self._answers: deque[Answer] = deque()
 
     def record(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request, at the next `flush`."""
@@ -51,6 +89,10 @@ class Metrics:
         """Count one scored image, at the next `flush`; `outcome` is "ok" or the code of its fault."""
         self._outcomes.append((service, outcome))
 
+    def count_answer(self, answer: Answer) -> None:
+        """Count what a version of a service said about one image, at the next `flush`."""
+        self._answers.append(answer)
+
     def count_scoring(self, seconds: float) -> None:
         """Add processor time that was spent in the scorer, at the next `flush`."""
         self._scoring.append(seconds)
@@ -59,6 +101,7 @@ class Metrics:
         """Bring the counters up to date: together this costs a fraction of what it costs in every request."""
         with self._flushing:
             ended, outcomes, scoring = _taken(self._ended), _taken(self._outcomes), _taken(self._scoring)
+            answers = _taken(self._answers)
         for (method, route, status), count in Counts(one[:3] for one in ended).items():
             self.requests.labels(method, route, str(status)).inc(count)
         for _, route, _, seconds in ended:
@@ -66,6 +109,16 @@ class Metrics:
         for (service, outcome), count in Counts(outcomes).items():
             self.images.labels(service, outcome).inc(count)
         self.scoring.inc(sum(scoring))
+        self._count_answers(answers)
+
+    def _count_answers(self, answers: list[Answer]) -> None:
+        for (service, version, name), count in Counts(one[:3] for one in answers if one.predicted_class).items():
+            self.classes.labels(service, version, name).inc(count)
+        for one in answers:
+            self.unlike.labels(one.service, one.version).inc(one.is_unlike)
+            if one.predicted_class:
+                self.confidence.labels(one.service, one.version).observe(one.confidence)
+            self.image_bytes.labels(one.service, one.version).observe(one.image_bytes)
 
     def text(self) -> bytes:
         """Give all metrics in Prometheus' text format; other processes' are `FLUSH_S` old at most."""

@@ -25,6 +25,7 @@ from galclass.service.http.image_inputs import ImageInput
 from galclass.service.http.outputs import JSON, choose_media_type, prediction_columns, table_response
 from galclass.service.routes import schemas
 from galclass.service.routes.access import Reader
+from galclass.service.routes.functions import calls_of
 from galclass.service.routes.openapi import BATCH_BODY, responses
 from galclass.service.routes.predict import Name, Version
 
@@ -55,11 +56,13 @@ async def submit(
 ) -> schemas.FilledJob:
     """Take images as a zip archive, an upload or JSON, or {"object_ids": [...]} of stored images; answer at once.
 
+    For a service over code: {"inputs": [{...}, ...]}; results are {"object_id", "result"} or {"object_id", "error"}.
+
     `skipped` names the files of an archive that were left out: what macOS and Windows add, and hidden files that are
     no images. Every other file gets a record.
     """
     state = state_of(request)
-    service = await state.resolve(name, version)
+    service = await state.resolve_any(name, version)
     state.jobs.quotas.check_disk()
     async with state.bodies.hold(request) as body:
         new, skipped = await _images(state, request, body, service)
@@ -80,7 +83,7 @@ async def add_images(request: Request, _: Reader, id: JobId) -> schemas.FilledJo
     state.jobs.quotas.check_disk()
     job = await run_in_threadpool(state.jobs.get, id)
     async with state.bodies.hold(request) as body:
-        new, skipped = await _images(state, request, body, await state.resolve(job.service, job.version))
+        new, skipped = await _images(state, request, body, await state.resolve_any(job.service, job.version))
         return _filled(await run_in_threadpool(state.jobs.add, id, new), skipped)
 
 
@@ -118,6 +121,8 @@ def job_results(
     ended = last + 1 >= job.total or (not found and job.state not in UNFINISHED)
     headers = {"Cache-Control": "no-store"}
     if media_type != JSON:
+        if any("result" in record or "probabilities" not in record for record in records):
+            raise RequestError("not_acceptable", "results of a function are JSON", expected=JSON, field="Accept")
         columns = _columns(state, job, records)
         rows = [row_of(record) for record in records]
         return table_response(rows, columns, media_type, headers)
@@ -142,6 +147,8 @@ async def _images(
     state: ServiceState, request: Request, body: HeldBody, service: PublishedService
 ) -> tuple[list[JobImage], list[str]]:
     """Return the images of a body, checked by their headers, and the names of the files that were left out."""
+    if service.record.code is not None:
+        return await state.pool.run(calls_of, body.data), []
     content_type = request.headers.get("content-type", "")
     kind = content_type.split(";")[0].strip().lower()
     images: Sequence[ImageInput]

@@ -22,7 +22,9 @@ _ABOUT = {
     415: "This content type holds no image",
     422: "The request or the image is invalid",
     429: "Too many requests",
+    500: "The function failed",
     503: "Overloaded or not ready; Retry-After says when to try again",
+    504: "The function took longer than its deadline",
     507: "No room for more jobs, or too little on the server's disk",
 }
 

@@ -97,16 +97,39 @@ class ImagesBody(BaseModel):
     images: list[ImageBody | ImageUrlBody] = Field(min_length=1)
 
 
+class FunctionRef(BaseModel):
+    """A function that answers: its import path and the hash of its files, requirements, models and limits."""
+
+    path: str
+    sha256: str
+
+
 class ServiceRecord(BaseModel):
-    """A published service."""
+    """A published service: a model answers, or a function."""
 
     name: str
     version: str
     description: str
-    model: ModelRef
+    model: ModelRef | None
+    function: FunctionRef | None = None
     aliases: list[str]
     created_at: datetime
     created_by: str
+
+
+class FunctionCapabilities(BaseModel):
+    """What a service over code takes and gives."""
+
+    service: ServiceRecord
+    inputs: dict[str, Any] = Field(description="JSON schema of the body of a call")
+    output: dict[str, Any] = Field(description="JSON schema of what a call returns")
+    definitions: dict[str, Any] = Field(description="Schemas that both refer to")
+    requirements: dict[str, str]
+    models: list[ModelRef]
+    python: str
+    deadline_s: float
+    memory_mib: int
+    max_body_bytes: int
 
 
 class ServiceList(BaseModel):

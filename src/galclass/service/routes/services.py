@@ -21,6 +21,7 @@ from galclass.service.engine.state import ServiceState, state_of
 from galclass.service.http.outputs import MEDIA_TYPES, REVALIDATE, etag_of, matches
 from galclass.service.routes import schemas
 from galclass.service.routes.access import Admin, Publisher, Reader
+from galclass.service.routes.functions import capabilities_of, openapi_of
 from galclass.service.routes.json_body import AliasBody, ServiceBody, described
 from galclass.service.routes.openapi import one_service, responses
 
@@ -138,10 +139,15 @@ def rollback(
     summary="What a service takes and gives",
     responses=responses(401, 404, 422, 429, 503),
 )
-def capabilities(request: Request, _: Reader, name: Name, version: Version) -> schemas.Capabilities:
-    """Give inputs, outputs, classes, limits and the model's signature."""
+def capabilities(
+    request: Request, _: Reader, name: Name, version: Version
+) -> schemas.Capabilities | schemas.FunctionCapabilities:
+    """Give inputs, outputs, classes, limits and the model's signature; of a function, the schemas of both."""
     state = state_of(request)
     service = state.published.look_up(name, version)
+    if service.record.code is not None:
+        shown = service_record(service.record)
+        return capabilities_of(service.record, shown, state.config.serve.max_body_bytes)
     signature = state.models.get(service.model).signature
     settings = state.config.serve
     return schemas.Capabilities(
@@ -165,6 +171,8 @@ def service_openapi(request: Request, _: Reader, name: Name, version: Version) -
     """Give the part of the API that this service answers, with its name and version filled in."""
     state = state_of(request)
     record = state.published.look_up(name, version).record
+    if record.code is not None:
+        return openapi_of(request.app.openapi(), record)
     return one_service(request.app.openapi(), record.name, record.version, record.description)
 
 
@@ -217,11 +225,18 @@ def _sound() -> Iterator[None]:
 
 def service_record(record: ServiceRecord) -> schemas.ServiceRecord:
     """Return a service as the API shows it."""
+    model = function = None
+    if record.code is not None:
+        function = schemas.FunctionRef(path=str(record.function), sha256=str(record.code["sha256"]))
+    else:
+        named = {"name": record.model_name, "version": record.model_version, "sha256": record.model_sha256}
+        model = schemas.ModelRef.model_validate(named)
     return schemas.ServiceRecord(
         name=record.name,
         version=record.version,
         description=record.description,
-        model=schemas.ModelRef(name=record.model_name, version=record.model_version, sha256=record.model_sha256),
+        model=model,
+        function=function,
         aliases=list(record.aliases),
         created_at=record.created_at,
         created_by=record.created_by,

@@ -24,7 +24,7 @@ from galclass.service.http.gate import Gate, Hosts
 from galclass.service.http.metrics import FLUSH_S, Metrics
 from galclass.service.http.observe import Observe
 from galclass.service.http.sending import Responses
-from galclass.service.routes import catalog, catalog_files, desk, health, jobs, predict, services, stored
+from galclass.service.routes import catalog, catalog_files, desk, functions, health, jobs, predict, services, stored
 from galclass.service.routes.docs import install_docs
 from galclass.service.server.lean import LeanRoutes
 
@@ -37,7 +37,9 @@ Every refusal is `{"error": {"code", "message", "field"}}`. Versions never chang
 _LEAVE_S = 1.0
 """Seconds from the end of a shutdown that left threads at work to the end of the process."""
 
-_ROUTERS = tuple(module.router for module in (predict, jobs, services, catalog, catalog_files, stored, desk, health))
+_ROUTERS = tuple(
+    module.router for module in (predict, functions, jobs, services, catalog, catalog_files, stored, desk, health)
+)
 
 
 def create_app(config: Config) -> FastAPI:
@@ -60,12 +62,15 @@ def create_app(config: Config) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         gc.collect()
         gc.freeze()  # what is loaded by now stays: looking through it again and again makes single requests slow
+        state.functions.use_loop()
         state.worker.start()
         flushing = asyncio.create_task(_flush(state.metrics))
         yield {CONNECTIONS: Connections(settings.max_connections, settings.max_connections_per_address)}
         flushing.cancel()
         state.metrics.flush()
-        if not await asyncio.to_thread(state.close):
+        idle = await asyncio.to_thread(state.close)
+        state.functions.close()
+        if not idle:
             leave_soon()
 
     app = FastAPI(
@@ -83,7 +88,8 @@ def create_app(config: Config) -> FastAPI:
     app.state.api_routes = [route for router in _ROUTERS for route in router.routes]
     app.router.routes.extend(app.state.api_routes)  # include_router would search twice for every request
     app.mount("/", StaticFiles(directory=web_folder(), html=True, check_dir=False), name="page")
-    app.add_middleware(LeanRoutes, routes=[route for route in predict.router.routes if isinstance(route, APIRoute)])
+    lean = [route for room in (predict, functions) for route in room.router.routes if isinstance(route, APIRoute)]
+    app.add_middleware(LeanRoutes, routes=lean)
     app.add_middleware(Gate, hosts=Hosts(settings.host, settings.allowed_hosts))
     app.add_middleware(Observe, watch=state.watch, responses=Responses())
     return app

@@ -40,7 +40,8 @@ function rankOf({ model }) {
 
 /** The services that an alias "latest" stands for, the most accurate first. */
 async function latestServices() {
-  const [{ services }, { models }] = await patiently(() => Promise.all([getJson("v1/services"), getJson("v1/models")]));
+  const [{ services: published }, { models }] = await patiently(() => Promise.all([getJson("v1/services"), getJson("v1/models")]));
+  const services = published.filter(({ model }) => model !== null); // functions take inputs of their own
   if (!services.length) throw new ApiError(404, { code: "unknown_service", message: "no service is published yet; run galclass publish" });
   const latest = services.filter(({ aliases }) => aliases.includes("latest"));
   const measured = (latest.length ? latest : services).map((service) => {

@@ -21,7 +21,8 @@ function versionRow(service, act) {
   const makeLatest = () => act(`latest is now ${service.version}.`, "PUT", pathOf("services", service.name, "aliases", "latest"), { version: service.version });
   const remove = () => window.confirm(`Delete ${service.name} ${service.version}?`) && act(`Deleted ${service.name} ${service.version}.`, "DELETE", here);
   return h("tr", {}, h("th", { scope: "row" }, service.version), h("td", {}, aliasChips(service.aliases)),
-    h("td", {}, h("a", { href: `#/models/${encodeURIComponent(service.model.name)}/${service.model.version}` }, `${service.model.name} ${service.model.version}`)),
+    h("td", {}, service.model === null ? service.function.path
+      : h("a", { href: `#/models/${encodeURIComponent(service.model.name)}/${service.model.version}` }, `${service.model.name} ${service.model.version}`)),
     h("td", {}, service.description), h("td", {}, timeText(service.created_at)),
     h("td", { class: "actions" },
       h("button", { type: "button", class: "quiet", disabled: isLatest, onclick: makeLatest, "aria-label": `Make ${service.version} the latest` }, "Make latest"),
@@ -33,7 +34,7 @@ function serviceBlock(name, versions, act, signal) {
   const events = h("ul", { class: "log" });
   log.append(events);
   log.addEventListener("toggle", () => log.open && fill(events, async () => (await getJson(pathOf("services", name, "log"), { signal })).events.reverse().map(logLine), signal));
-  const heads = ["Version", "Aliases", "Model", "Description", "Published", "Change"];
+  const heads = ["Version", "Aliases", "Answered by", "Description", "Published", "Change"];
   return h("section", { class: "sheet-block" },
     h("div", { class: "view-head" }, h("h2", {}, name),
       h("button", { type: "button", onclick: () => act(`Rolled ${name} back.`, "POST", pathOf("services", name, "rollback")) }, "Roll back latest")),

@@ -1,0 +1,111 @@
+"""The inputs and outputs of a function as pydantic reads them from its annotations."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticUserError
+from pydantic.json_schema import PydanticInvalidForJsonSchema
+
+from galclass.errors import ServiceError
+from galclass.scoring import Scorer
+
+_OWN_CHECKS = ("value_error", "assertion_error")
+"""Kinds of faults whose message is the author's own, and may hold what nobody else should read."""
+
+_TEMPLATE = "#/components/schemas/{model}"
+
+
+class FunctionSignature:
+    """What a function takes and returns.
+
+    Parameters
+    ----------
+    function : callable
+        Every parameter and the return value must be annotated; parameters of type `Scorer` get registered models.
+
+    Raises
+    ------
+    ServiceError
+        If an annotation is missing or pydantic cannot read it.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        where = getattr(function, "__qualname__", str(function))
+        if not callable(function) or inspect.isclass(function):
+            raise ServiceError("it is no function", where=where)
+        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+            raise ServiceError("it is no plain function", where=where, expected="def, without async and yield")
+        try:
+            hints = typing.get_type_hints(function, include_extras=True)
+        except NameError as error:
+            raise ServiceError("an annotation cannot be read", where=where, got=str(error)) from error
+        fields: dict[str, Any] = {}
+        self.scorers: list[str] = []
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                raise ServiceError(f"{name} is no named parameter", where=where, expected="parameters with names")
+            if name not in hints:
+                raise ServiceError(f"the parameter {name} has no annotation", where=where)
+            if hints[name] is Scorer:
+                self.scorers.append(name)
+            else:
+                fields[name] = (hints[name], ... if parameter.default is parameter.empty else parameter.default)
+        if "return" not in hints:
+            raise ServiceError("the return value has no annotation", where=where)
+        try:
+            self._inputs: type[BaseModel] = create_model("Inputs", __config__=ConfigDict(extra="forbid"), **fields)
+            self._outputs: TypeAdapter[Any] = TypeAdapter(hints["return"])
+            self.schemas = self._schemas()
+        except (PydanticUserError, PydanticInvalidForJsonSchema, TypeError, NameError) as error:
+            message = str(error).splitlines()[0]
+            raise ServiceError("a type cannot be read from JSON or written as it", where=where, got=message) from error
+
+    def _schemas(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        adapter: TypeAdapter[Any] = TypeAdapter(self._inputs)
+        wanted: Any = [("in", "validation", adapter), ("out", "serialization", self._outputs)]
+        found, shared = TypeAdapter.json_schemas(wanted, ref_template=_TEMPLATE)
+        definitions = shared.get("$defs", {})
+        inputs = found["in", "validation"]
+        if "$ref" in inputs:  # a schema of its own where another refers to it by name only
+            inputs = definitions.pop(inputs["$ref"].rpartition("/")[2])
+        return (
+            {"schema": inputs, "components": definitions},
+            {"schema": found["out", "serialization"]},
+        )
+
+    def arguments(self, body: bytes) -> dict[str, Any]:
+        """Read the inputs of a call from JSON; types are not converted.
+
+        Raises
+        ------
+        ValidationError
+        """
+        model = self._inputs.model_validate_json(body, strict=True)
+        return {name: getattr(model, name) for name in type(model).model_fields}
+
+    def written(self, result: Any) -> bytes:
+        """Write what the function returned as JSON.
+
+        Raises
+        ------
+        ValidationError, PydanticSerializationError
+            If it is not what its annotation says.
+        """
+        return self._outputs.dump_json(self._outputs.validate_python(result))
+
+
+def faults_of(error: ValidationError) -> dict[str, Any]:
+    """Return a refusal's message and field; values and the words of the author's own checks are left out."""
+    texts = []
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    for fault in faults[:5]:
+        place = ".".join(str(part)[:40] for part in fault["loc"])
+        message = "is refused by a check of the service" if fault["type"] in _OWN_CHECKS else fault["msg"]
+        texts.append(f"{place}: {message}" if place else message)
+    field = ".".join(str(part)[:40] for part in faults[0]["loc"]) or "body"
+    return {"message": "; ".join(texts), "field": field}
