@@ -222,6 +222,13 @@ def test_a_head_is_registered_and_published_and_never_takes_the_name_of_other_cl
     assert answer.embedding is not None
     assert np.allclose(answer.embedding, vectors[0], atol=1e-5)
     assert client.get("/v1/models/rings/1").json()["card"].startswith("A head of the label desk 'rings'")
+    assert Registry(filled).points_at("rings", "production") == 1
+    give(client, header, key, "ring")
+    give(client, header, list(galaxies)[1], "ring")
+    later = client.post(f"{DESK}/model", json={**body, "service": None}, headers=header).json()
+    assert later["version"] == 2
+    assert "`galclass models alias rings production 2`" in later["limits"][-1]
+    assert Registry(filled).points_at("rings", "production") == 1
 
 
 def test_labels_of_the_galaxy_zoo_desk_are_those_of_the_page(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from galclass.atomic_files import write_bytes
 from galclass.config import Config
 from galclass.database import open_database
 from galclass.database.model_figures import HELD_OUT
@@ -273,9 +273,7 @@ def _card(name: str, catalog: Path, scorer: Scorer, head: Head, measured: Share 
 
 def _write(folder: Path, value: bytes, rejects: Sequence[Reject]) -> Path | None:
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".model.onnx.{os.getpid()}.tmp"
-    temporary.write_bytes(value)
-    temporary.replace(folder / "model.onnx")
+    write_bytes(folder / "model.onnx", value)
     path = folder / "rejects.csv"
     if not rejects:
         path.unlink(missing_ok=True)

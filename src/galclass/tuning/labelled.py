@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from galclass.atomic_files import replacing
 from galclass.catalog import CatalogColumns, CatalogReport, read_catalog
 from galclass.config import PrepareConfig
 from galclass.csv_cells import CsvRows
@@ -186,7 +187,7 @@ def held_out(object_id: str, share: float) -> bool:
 
 def write_rejects(rejects: Sequence[Reject], path: Path) -> None:
     """Write what takes no part as CSV."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = CsvRows(file, ("object_id", "code", "reason"))
         for one in rejects:
             rows.write((one.object_id, one.code, one.reason))

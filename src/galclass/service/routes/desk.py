@@ -154,8 +154,15 @@ def save_head(request: Request, actor: Publisher, desk: Desk, body: DeskModelBod
         raise RequestError("not_ready", f"models cannot be written here: {error}") from error
     try:
         with refused_as("conflict", "name"):
+            # the first version is production; later ones share no held-out objects to be compared on (decision 25)
+            first = state.registry.points_at(body.name, PRODUCTION) is None
             made = state.registry.register(
-                value, name=body.name, metrics=_metrics(head), card=_card(desk, info, head), by=actor.name
+                value,
+                name=body.name,
+                aliases=(PRODUCTION,) if first else (),
+                metrics=_metrics(head),
+                card=_card(desk, info, head),
+                by=actor.name,
             )
     except ModelError as error:
         raise RequestError("unsound_model", f"the model is refused: {error.what}", field="name") from error
@@ -167,7 +174,7 @@ def save_head(request: Request, actor: Publisher, desk: Desk, body: DeskModelBod
         sha256=made.sha256,
         classes=list(head.classes),
         accuracy=_interval(head.estimate.accuracy),
-        limits=head.limits(),
+        limits=[*head.limits(), *_not_promoted(made)],
         service=body.service,
         service_version=version,
     )
@@ -252,6 +259,14 @@ def _too_few() -> Iterator[None]:
         yield
     except TrainingError as error:
         raise RequestError("conflict", str(error), field="target") from error
+
+
+def _not_promoted(made: ModelInfo) -> list[str]:
+    """Say that a later version is not what is used where no version is named, and how to make it so."""
+    if PRODUCTION in made.aliases:
+        return []
+    how = f"`galclass models alias {made.name} {PRODUCTION} {made.version}`"
+    return [f"not promoted: {made.name}@{PRODUCTION} stays as it is; to promote it: {how}"]
 
 
 def _check_free(state: ServiceState, name: str, head: Head) -> None:
