@@ -44,6 +44,7 @@ _COMMANDS = {
     "services": "services",
     "tokens": "tokens",
     "serve": "serve",
+    "label": "label",
 }
 """Command -> module of this package that defines it under the same name (dashes become underscores)."""
 
@@ -52,6 +53,7 @@ _WHEN_INTERRUPTED = {
     **dict.fromkeys(("run", "download", "prepare", "train", "images", "score"), _GOES_ON),
     "predict": "Interrupted; no file was written, and the same command starts afresh.",
     "serve": "Stopped.",
+    "label": "Stopped.",
 }
 
 
@@ -126,7 +128,7 @@ def _terminated_as_interrupted(command: str) -> Iterator[None]:
             raise KeyboardInterrupt
         interrupt(signal.SIGINT, frame)
 
-    if command == "serve":
+    if command in ("serve", "label"):
         yield
         return
     before = signal.signal(signal.SIGTERM, stop)
