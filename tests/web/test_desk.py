@@ -16,15 +16,6 @@ from galclass.database import Tokens, open_database
 TIMES = 5
 
 
-@pytest.fixture(scope="module")
-def desk_site(tmp_path_factory: pytest.TempPathFactory, sample_folder: Any) -> Iterator[Site]:
-    """A workspace of its own: what is labelled here concerns no other test."""
-    site = Site(tmp_path_factory.mktemp("desk"), sample_folder)
-    site.start()
-    yield site
-    site.kill()
-
-
 @pytest.fixture
 def desk(browser: Any, desk_site: Site, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A page whose tab knows a publisher's token, at a desk named after the test."""
