@@ -38,6 +38,17 @@ def site(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> Itera
 
 
 @pytest.fixture(scope="session")
+def desk_site(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> Iterator[Any]:
+    """A workspace of its own with its server: labels and models made here concern no other test."""
+    from site_of_test import Site
+
+    site = Site(tmp_path_factory.mktemp("desk"), sample_folder)
+    site.start()
+    yield site
+    site.kill()
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """One headless Chromium for all tests."""
     if CHROMIUM is None:

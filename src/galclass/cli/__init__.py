@@ -45,6 +45,7 @@ _COMMANDS = {
     "services": "services",
     "tokens": "tokens",
     "serve": "serve",
+    "label": "label",
 }
 """Command -> module of this package that defines it under the same name (dashes become underscores)."""
 
@@ -53,6 +54,7 @@ _WHEN_INTERRUPTED = {
     **dict.fromkeys(("run", "download", "prepare", "train", "images", "score", "cut"), _GOES_ON),
     "predict": "Interrupted; no file was written, and the same command starts afresh.",
     "serve": "Stopped.",
+    "label": "Stopped.",
 }
 
 
@@ -127,7 +129,7 @@ def _terminated_as_interrupted(command: str) -> Iterator[None]:
             raise KeyboardInterrupt
         interrupt(signal.SIGINT, frame)
 
-    if command == "serve":
+    if command in ("serve", "label"):
         yield
         return
     before = signal.signal(signal.SIGTERM, stop)

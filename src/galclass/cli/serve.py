@@ -37,7 +37,7 @@ def serve(config: Config, host: str | None, port: int | None, workers: int | Non
     config = replace(config, serve=settings)
     with open_database(config.database_url) as database:
         published = Services(database).list()
-    _check_port(settings.host, settings.port)
+    check_port(settings.host, settings.port)
     if not published:
         click.echo(
             "No service is published yet: `galclass publish galaxy-class --model galaxy --version 1.0`", err=True
@@ -53,7 +53,7 @@ def serve(config: Config, host: str | None, port: int | None, workers: int | Non
     run_server(config)
 
 
-def _check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int) -> None:
     """Bind the address once before it is announced, as the server will.
 
     Raises

@@ -23,7 +23,7 @@ from galclass.scoring.choosing import Choice, Labelled, can_fit, choose, standar
 from galclass.scoring.heads import FEWEST_LABELS, Estimate, Head, fit_head
 
 _MAX_POOLS = 2
-_PENALTY_UP_TO = 200
+_PENALTY_UP_TO = 100
 """Labels up to which each fit chooses its penalty; above, the one chosen last is kept for as many labels again."""
 
 

@@ -79,10 +79,9 @@ def choose(
     found = labelled.rows[labelled.codes == target]
     if not len(found):
         return [Choice(row, DIFFERENT) for row in _farthest(directions, labelled.rows, free, count)]
-    alike = (directions @ directions[found].T).max(axis=1)
     others = labelled.rows[labelled.codes != target]
-    if len(others):
-        alike = alike - np.maximum((directions @ directions[others].T).max(axis=1), 0)
+    towards = directions[found].mean(axis=0) - (directions[others].mean(axis=0) if len(others) else 0)
+    alike = directions @ towards
     unlike = _farthest(directions, labelled.rows, free, count)
     far = np.full(len(directions), -np.inf, dtype=np.float32)
     far[unlike] = -np.arange(len(unlike), dtype=np.float32)

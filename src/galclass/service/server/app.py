@@ -24,7 +24,18 @@ from galclass.service.http.gate import Gate, Hosts
 from galclass.service.http.metrics import FLUSH_S, Metrics
 from galclass.service.http.observe import Observe
 from galclass.service.http.sending import Responses
-from galclass.service.routes import catalog, catalog_files, desk, functions, health, jobs, predict, services, stored
+from galclass.service.routes import (
+    catalog,
+    catalog_files,
+    compare,
+    desk,
+    functions,
+    health,
+    jobs,
+    predict,
+    services,
+    stored,
+)
 from galclass.service.routes.docs import install_docs
 from galclass.service.server.lean import LeanRoutes
 
@@ -38,7 +49,8 @@ _LEAVE_S = 1.0
 """Seconds from the end of a shutdown that left threads at work to the end of the process."""
 
 _ROUTERS = tuple(
-    module.router for module in (predict, functions, jobs, services, catalog, catalog_files, stored, desk, health)
+    module.router
+    for module in (predict, functions, jobs, services, catalog, catalog_files, compare, stored, desk, health)
 )
 
 

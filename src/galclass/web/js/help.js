@@ -6,16 +6,19 @@ import { CLASSES, CLASS_NAMES, groupOf } from "./morphology.js";
 
 const SHORTCUTS = [
   ["?", "this help"],
-  ["G then C K M S", "go to Classify, Catalog, Models or Services"],
+  ["G then C L K M S", "go to Classify, Label, Catalog, Models or Services"],
   ["/", "search: by name in Classify, by object id in the Catalog"],
   ["← →", "in the details: previous and next image"],
   ["1 2 3 4", "in the details: Why, Votes, Similar, Facts"],
   ["+ −", "in the details: zoom the picture; drag moves it"],
   ["I S", "in the details: invert, change the stretch"],
+  ["1 2 3 4", "at the label desk: the classes, as the keys beside them say"],
+  ["Space ⌫ X", "at the label desk: skip, undo, cannot tell"],
+  ["N L F", "at the label desk: note, ranked list, full screen"],
   ["Esc", "close what is open"],
 ];
 
-const PLACES = { c: "#/classify", k: "#/catalog", m: "#/models", s: "#/services" };
+const PLACES = { c: "#/classify", l: "#/label", k: "#/catalog", m: "#/models", s: "#/services" };
 const LEAD_MS = 1500; // between G and the next key
 
 function key(cls) {

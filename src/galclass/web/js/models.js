@@ -1,6 +1,7 @@
 /** The view "Models": versions, aliases, and what is known of one: figures, matrices, card, history. */
 
 import { getJson, pathOf } from "./api.js";
+import { compareSection } from "./compare.js";
 import { h } from "./dom.js";
 import { fill } from "./loading.js";
 import { confusion, figures, reliability } from "./metrics.js";
@@ -58,12 +59,13 @@ function aliasLog(moves) {
   return [h("h3", {}, "History of the aliases"), h("ul", { class: "log" }, moves.map(line))];
 }
 
-function description(model) {
+function description(model, models, signal) {
   const tables = Object.entries(model.metrics.tables ?? {});
   return h("article", { class: "sheet-block" },
     h("h2", {}, `${model.name}, version ${model.version} `, aliasChips(model.aliases)),
     facts(model), figures(tables),
     h("div", { class: "plots" }, tables.filter(([, table]) => table.confusion).map(([title, table]) => confusion(title, table)), reliability(model.metrics.reliability)),
+    compareSection(model, models, signal),
     model.card && [h("h3", {}, "Model card"), h("div", { class: "model-card" }, model.card)],
     aliasLog(model.alias_log));
 }
@@ -92,7 +94,7 @@ export function modelsView(signal) {
       one.replaceChildren(notThere());
       return versions(models, null);
     }
-    fill(one, async () => description(await getJson(pathOf("models", chosen.name, chosen.version), { signal })), signal);
+    fill(one, async () => description(await getJson(pathOf("models", chosen.name, chosen.version), { signal }), models, signal), signal);
     return versions(models, chosen);
   }, signal);
   return [h("div", { class: "view-head" }, h("h1", {}, "Models")), list, one];

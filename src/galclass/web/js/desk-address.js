@@ -1,0 +1,17 @@
+/** The address of a label desk: its name, what is looked for, the other classes, the model it sees with. */
+
+export const GALAXY_ZOO = "galaxy-zoo"; // the desk of the 13 classes
+
+/** What the address says: {desk, target, classes, model}; no desk: the list of desks. */
+export function deskOfAddress() {
+  const [path, query] = location.hash.replace(/^#\//, "").split("?");
+  const name = decodeURIComponent(path.split("/")[1] ?? "");
+  const parameters = new URLSearchParams(query ?? "");
+  return { desk: name, target: parameters.get("target") ?? "", classes: parameters.getAll("class"), model: parameters.get("model") ?? "" };
+}
+
+/** The address of a desk. */
+export function addressOfDesk({ desk, target, classes, model }) {
+  const parameters = new URLSearchParams([["target", target], ...classes.map((name) => ["class", name]), ...(model ? [["model", model]] : [])]);
+  return `#/label/${encodeURIComponent(desk)}?${parameters}`;
+}

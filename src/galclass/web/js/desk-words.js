@@ -1,0 +1,31 @@
+/** Where a label desk stands, in words. */
+
+import { h } from "./dom.js";
+import { percent } from "./morphology.js";
+
+const FEWEST = 3; // labels of each class without which there is no head; as in the package
+const FEWEST_TO_ESTIMATE = 10;
+
+/** How many galaxies are labelled, of how many. */
+export function progressText({ counts, untold, disputed, pool }) {
+  const labelled = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const rest = [untold && `${untold} cannot be told`, disputed && `${disputed} disputed`].filter(Boolean).join(", ");
+  return [h("b", {}, `${labelled.toLocaleString("en")} labelled`), ` of ${pool.toLocaleString("en")}${rest ? `; ${rest}` : ""}`];
+}
+
+function share({ value, low, high }) {
+  return `${percent(value)} (95 %: ${percent(low)} to ${percent(high)})`;
+}
+
+/** How good the head is by now, or what it lacks. */
+export function estimateText({ target, counts, estimate }) {
+  const told = (few) => Object.entries(few).map(([name, count]) => `${name} has ${count}`).join(", ");
+  if (!estimate) {
+    const few = Object.fromEntries(Object.entries(counts).filter(([, count]) => count < FEWEST));
+    return `Nothing is ranked yet: ${FEWEST} labels of ${target} and of another class are needed${Object.keys(few).length ? ` (${told(few)})` : ""}.`;
+  }
+  const { lacking, objects, precision, recall } = estimate;
+  if (Object.keys(lacking).length) return `Too few labels to say how good the ranking is: ${FEWEST_TO_ESTIMATE} of each class are needed (${told(lacking)}).`;
+  if (!precision) return `Of ${objects} labelled galaxies none was predicted to be ${target} by a head that had not seen it.`;
+  return `Precision of ${target}: ${share(precision)}${recall ? `, recall ${share(recall)}` : ""}; cross-validated on ${objects} labelled galaxies, which were chosen, not drawn at random.`;
+}

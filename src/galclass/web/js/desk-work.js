@@ -1,0 +1,262 @@
+/** A label desk at work: the picture left, the keys right; one key, one label, and the next galaxy is there. */
+
+import { ApiError, getJson, inWords, pathOf } from "./api.js";
+import { addressOfDesk, GALAXY_ZOO } from "./desk-address.js";
+import { keysOf, reservedKeys } from "./desk-keys.js";
+import { RankedList } from "./desk-ranked.js";
+import { estimateText, progressText } from "./desk-words.js";
+import { announce, h } from "./dom.js";
+import { patiently } from "./loading.js";
+import { CLASSES, CLASS_NAMES, groupOf, percent } from "./morphology.js";
+import { notify } from "./notices.js";
+import { pictureUrl } from "./pictures.js";
+import { Viewer } from "./viewer.js";
+
+const LOOK_MS = 700; // between two looks at the embeddings while they are computed
+const QUEUE = 30; // so many keys can be pressed before the server has said what comes next
+const SHORT = 5; // a queue that is asked for again
+const SKIPPED = 150; // that the server is told of
+
+export class DeskWork {
+  #state = null;
+  #queue = [];
+  #current = null; // {object_id, probabilities}
+  #sent = new Set(); // answered, not yet known to the server
+  #skipped = [];
+  #history = []; // what this visit answered: {objectId, before}
+  #last = Promise.resolve(); // answers go one after the other, in their order
+
+  /** `wanted` is {desk, target, classes, model}. */
+  constructor(wanted, signal) {
+    this.wanted = wanted;
+    this.signal = signal;
+    this.path = pathOf("desks", wanted.desk);
+    this.viewer = new Viewer();
+    this.title = h("h1", { tabindex: -1 }, wanted.desk === GALAXY_ZOO ? "Galaxy Zoo classes" : wanted.target);
+    this.name = h("p", { class: "note object-name" });
+    this.before = h("p", { class: "desk-before", role: "status" });
+    this.keys = h("div", { class: "desk-keys", role: "group", "aria-label": "Your answer" });
+    this.note = h("textarea", { rows: 1, maxlength: 500, placeholder: "Note (N)", "aria-label": "Note for this galaxy", onkeydown: (event) => event.key === "Escape" && this.title.focus() });
+    this.progress = h("p", { class: "desk-progress" });
+    this.estimate = h("p", { class: "note desk-estimate" });
+    this.filling = h("div", { class: "desk-filling", hidden: true });
+    this.ranked = new RankedList(this, (objectId) => this.#showAgain(objectId));
+    this.modes = ["Label", "Ranked list"].map((text, index) => h("button", { type: "button", class: "quiet", "aria-pressed": String(!index), onclick: () => this.#mode(Boolean(index)) }, text));
+    const button = (text, keys, run) => h("button", { type: "button", class: "quiet", onclick: run }, text, h("kbd", {}, keys));
+    this.others = h("div", { class: "desk-others", role: "group", "aria-label": "Other answers" },
+      button("Skip", "Space", () => this.skip()), button("Undo", "⌫", () => this.undo()), button("Cannot tell", "X", () => this.answer(null)), button("Full screen", "F", () => this.#fullScreen()));
+    this.working = h("div", { class: "desk-main" }, h("div", { class: "desk-left" }, this.viewer.element, this.name),
+      h("div", { class: "desk-right" }, this.keys, this.others, this.note, this.before, this.progress, this.estimate));
+    this.element = h("section", { class: "desk", "aria-label": "Label desk" },
+      h("header", { class: "desk-head" }, this.title, h("div", { class: "modes", role: "group", "aria-label": "View" }, this.modes), h("a", { href: "#/label" }, "All desks")),
+      this.filling, this.working, this.ranked.element);
+    document.addEventListener("keydown", (event) => this.#key(event), { signal });
+    signal.addEventListener("abort", () => document.fullscreenElement && document.exitFullscreen());
+    this.#drawKeys();
+    this.#start();
+  }
+
+  /** All classes, what is looked for first. */
+  get classes() {
+    if (this.wanted.desk === GALAXY_ZOO) return CLASSES;
+    return [...new Set([this.wanted.target, ...this.wanted.classes, ...Object.keys(this.#state?.counts ?? {})])];
+  }
+
+  /** Parameters of every question to the server. */
+  parameters(extra = []) {
+    const { target, model, classes } = this.wanted;
+    return new URLSearchParams([["target", target], ...(model ? [["model", model]] : []), ...extra, ...(extra.length ? classes.map((name) => ["classes", name]) : [])]);
+  }
+
+  async #start() {
+    await this.#try(() => this.refresh());
+    if (this.#state && this.#state.embeddings.done < this.#state.embeddings.total) await this.#try(() => this.#compute());
+  }
+
+  /** Ask where the desk stands and what comes next. */
+  async refresh() {
+    const extra = [["count", QUEUE], ...this.#skipped.slice(-SKIPPED).map((id) => ["skipped", id])];
+    const state = await patiently(() => getJson(`${this.path}?${this.parameters(extra)}`, { signal: this.signal }));
+    if (this.signal.aborted) return;
+    this.#state = state;
+    const done = new Set([...this.#sent, ...this.#history.map(({ objectId }) => objectId), this.#current?.object_id]); // the answer may be older than the last keys
+    const open = state.queue.filter(({ object_id: id }) => !done.has(id));
+    const fresh = open.filter(({ object_id: id }) => !this.#skipped.includes(id));
+    this.#queue = fresh.length ? fresh : open;
+    if (!this.#current) this.#next();
+    this.#draw();
+  }
+
+  /** Let the server compute what the desk needs to see, and show how far it is. */
+  async #compute() {
+    const model = this.wanted.model ? `?${new URLSearchParams({ model: this.wanted.model })}` : "";
+    let progress = await patiently(() => getJson(`v1/embeddings${model}`, { method: "POST", signal: this.signal }));
+    while (progress.done < progress.total && !this.signal.aborted) {
+      this.filling.hidden = false;
+      this.filling.replaceChildren(h("progress", { max: progress.total, value: progress.done, "aria-label": "Images read" }), h("p", {}, `Reading images: ${progress.done.toLocaleString("en")} of ${progress.total.toLocaleString("en")}. You can begin meanwhile.`));
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      progress = await patiently(() => getJson(`v1/embeddings${model}`, { signal: this.signal }));
+      if (!this.#current) await this.refresh();
+    }
+    this.filling.hidden = true;
+    await this.refresh();
+  }
+
+  /** Say what the galaxy shown is; null: it cannot be told. */
+  answer(label) {
+    const shown = this.#current;
+    if (!shown || !this.working.checkVisibility()) return;
+    const mine = this.#state.mine.find(({ object_id: id }) => id === shown.object_id);
+    const entry = { objectId: shown.object_id, before: mine ?? null };
+    const note = this.note.value.trim() || (mine?.note ?? "");
+    this.note.value = "";
+    this.#sent.add(shown.object_id);
+    this.#history.push(entry);
+    this.#tell(shown, label);
+    this.#next();
+    this.#last = this.#last.then(() => this.#try(async () => {
+      await this.#store(shown.object_id, label, note);
+      this.#sent.delete(shown.object_id);
+      if (!this.#sent.size || this.#queue.length < SHORT) await this.refresh(); // else the last of those on their way asks
+    }, () => {
+      this.#sent.delete(shown.object_id);
+      this.#history = this.#history.filter((one) => one !== entry);
+      this.#show(shown);
+      this.before.textContent = "";
+    }));
+  }
+
+  #store(objectId, label, note) {
+    const body = JSON.stringify({ object_id: objectId, label, note });
+    return patiently(() => getJson(`${this.path}/labels`, { method: "POST", body, headers: { "Content-Type": "application/json" } }));
+  }
+
+  skip() {
+    if (!this.#current) return;
+    this.#skipped.push(this.#current.object_id);
+    this.before.textContent = "Skipped; it comes again when nothing else is left.";
+    this.#next();
+    if (this.#queue.length < SHORT) this.#last = this.#last.then(() => this.#try(() => this.refresh()));
+  }
+
+  /** Take the newest answer back, of this visit or an earlier one, and show its galaxy again. */
+  undo() {
+    this.#last = this.#last.then(() => this.#try(async () => {
+      const mine = this.#state?.mine[0];
+      const { objectId, before } = this.#history.pop() ?? { objectId: mine?.object_id, before: null };
+      if (!objectId) {
+        this.before.textContent = "There is nothing to undo.";
+        return;
+      }
+      if (before) await this.#store(objectId, before.label, before.note);
+      else await patiently(() => getJson(`${this.path}/labels/${encodeURIComponent(objectId)}`, { method: "DELETE" }));
+      this.#sent.delete(objectId);
+      this.#show({ object_id: objectId, probabilities: null });
+      this.before.textContent = "Taken back. What is it?";
+      await this.refresh();
+    }));
+  }
+
+  /** Run; a refusal is said, and `failed` puts back what was there. */
+  async #try(run, failed = () => {}) {
+    try {
+      await run();
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      failed();
+      if (!(error instanceof ApiError)) throw error;
+      notify(inWords(error), { key: "desk" });
+    }
+  }
+
+  #tell(shown, label) {
+    const said = label === null ? "cannot tell" : label;
+    const best = shown.probabilities && Object.entries(shown.probabilities).sort((a, b) => b[1] - a[1])[0];
+    this.before.replaceChildren("Before: ", h("b", {}, said), best ? `; the head expected ${best[0]} (${percent(best[1])}).` : ".");
+    announce(`${said}.`);
+  }
+
+  #next() {
+    this.#show(this.#queue.shift() ?? null);
+  }
+
+  #showAgain(objectId) {
+    this.#mode(false);
+    this.#show({ object_id: objectId, probabilities: null });
+    this.title.focus({ preventScroll: true });
+  }
+
+  #show(next) {
+    this.#current = next;
+    const id = next?.object_id;
+    this.element.classList.toggle("empty", !next);
+    this.name.textContent = next ? id : this.#state ? this.#nothing() : "";
+    this.viewer.show(null, "");
+    if (next) pictureUrl(id).then((url) => this.#current === next && this.viewer.show(url, `Picture of ${id}`));
+    for (const { object_id: ahead } of this.#queue.slice(0, 2)) new Image().src = pathOf("images", ahead); // so that the next is there at once
+  }
+
+  #nothing() {
+    const { total, done } = this.#state.embeddings;
+    if (!total) return "No image is stored. galclass images add brings some.";
+    return done < total ? "No image has been read yet." : "Every galaxy is labelled.";
+  }
+
+  #draw() {
+    this.#drawKeys();
+    this.progress.replaceChildren(...progressText(this.#state));
+    this.estimate.textContent = estimateText(this.#state);
+    if (!this.#current) this.name.textContent = this.#nothing();
+  }
+
+  #drawKeys() {
+    const keys = keysOf(this.classes);
+    const shape = JSON.stringify(keys);
+    if (this.keys.dataset.shape !== shape) {
+      this.keys.dataset.shape = shape;
+      const zoo = this.wanted.desk === GALAXY_ZOO;
+      this.keys.replaceChildren(...keys.map(([key, name]) => h("button", { type: "button", class: `desk-key ${zoo ? `group-${groupOf(name)}` : ""}`, "data-class": name, title: zoo ? CLASS_NAMES[name] : null, onclick: () => this.answer(name) },
+        h("kbd", {}, key.toUpperCase()), h("span", { class: "what" }, name), h("span", { class: "count" }))), ...(zoo ? [] : [this.#adder()]));
+    }
+    for (const button of this.keys.querySelectorAll(".desk-key")) button.querySelector(".count").textContent = this.#state?.counts[button.dataset.class] || "";
+  }
+
+  #adder() {
+    const field = h("input", { type: "text", maxlength: 40, placeholder: "Another class", "aria-label": "Another class", autocomplete: "off" });
+    return h("form", { class: "desk-add", onsubmit: (event) => {
+      event.preventDefault();
+      const name = field.value.trim();
+      if (!name || this.classes.includes(name)) return;
+      this.wanted.classes = [...this.wanted.classes, name];
+      history.replaceState(null, "", addressOfDesk(this.wanted));
+      this.#drawKeys();
+      this.title.focus({ preventScroll: true });
+    } }, field, h("button", { type: "submit", class: "quiet" }, "Add"));
+  }
+
+  #mode(ranked) {
+    this.modes.forEach((button, index) => button.setAttribute("aria-pressed", String(Boolean(index) === ranked)));
+    this.working.hidden = ranked;
+    this.ranked.show(ranked);
+  }
+
+  #fullScreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.element.requestFullscreen?.().catch(() => notify("This browser allows no full screen here.", { key: "desk" }));
+  }
+
+  #key(event) {
+    if (event.target.matches("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (document.querySelector("dialog[open]") || event.defaultPrevented) return;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (key === " " && event.target.matches("button, a, summary")) event.target.blur(); // Space skips, whatever was clicked last
+    const named = keysOf(this.classes).find(([one]) => one === key);
+    const run = named ? () => this.answer(named[1]) : reservedKeys({
+      skip: () => this.skip(), undo: () => this.undo(), untold: () => this.answer(null), note: () => this.note.focus(), list: () => this.#mode(!this.working.hidden),
+      full: () => this.#fullScreen(), invert: () => this.viewer.toggleInvert(), stretch: () => this.viewer.nextStretch(), zoom: (steps) => this.viewer.zoom(steps),
+    })[key];
+    if (!run) return;
+    event.preventDefault();
+    run();
+  }
+}

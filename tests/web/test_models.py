@@ -1,0 +1,56 @@
+"""Two models on the page: compared on the same galaxies, and which of two measured ones classifies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from site_of_test import METRICS
+from tiny_model import tiny_model
+
+from galclass.config import load_config
+from galclass.database import Registry, Services, open_database, score_pending
+from galclass.database.labels import NewLabel, add_labels
+
+
+def better(accuracy: float) -> dict[str, Any]:
+    """An evaluation like that of the first model, with another accuracy."""
+    table = {**METRICS["tables"]["4 groups"], "accuracy": [accuracy, accuracy - 0.05, accuracy + 0.05]}
+    return {**METRICS, "tables": {"4 groups": table}}
+
+
+def test_the_more_accurate_of_two_measured_models_classifies(browser: Any, desk_site: Any) -> None:
+    config = load_config(desk_site.config_path)
+    with open_database(config.database_url) as database:
+        for seed, accuracy, name in ((5, 0.9, "sharp"), (6, 0.3, "blunt")):
+            Registry(database).register(tiny_model(seed), name=name, metrics=better(accuracy))
+            Services(database).publish(f"{name}-service", "1.0", name, 1, "")
+    page = browser.new_context().new_page()
+    page.goto(desk_site.url)
+    select = page.locator(".in-use select")
+    select.wait_for()
+    options = select.locator("option").all_text_contents()
+    assert select.input_value() == "sharp-service"
+    assert options[0].endswith("(90 % right, 4 groups), the most accurate")
+    assert [text.split()[0] for text in options[:3]] == ["sharp-service", "galaxy-class", "blunt-service"]
+    page.context.close()
+
+
+def test_two_models_are_compared_on_the_same_galaxies(browser: Any, desk_site: Any) -> None:
+    config = load_config(desk_site.config_path)
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(f"{desk_site.url}#/models/galaxy/1")
+    choice = page.get_by_label("On the same labelled galaxies")
+    choice.select_option("galaxy@2")
+    page.locator(".comparison", has_text="No labelled galaxy has a stored prediction of both").wait_for()
+    with open_database(config.database_url) as database:
+        score_pending(database, "galaxy@2")
+        rows = page.request.get(f"{desk_site.url}v1/predictions?model=galaxy@2&page_size=60").json()["predictions"]
+        add_labels(database, [NewLabel(row["object_id"], row["predicted_class"], "a catalog") for row in rows])
+    for _ in range(5):
+        choice.select_option("")
+        choice.select_option("galaxy@2")
+        page.locator(".comparison", has_text="galaxy@2 is better.").wait_for()
+    assert page.locator(".differing a").count() > 3
+    page.locator(".differing a").first.click()
+    page.locator(".catalog-list tbody tr").first.wait_for()
+    page.context.close()

@@ -1,0 +1,74 @@
+"""Tokens on the page: a wrong one, a closed server, one that is taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from steps import choose, tally
+
+
+@pytest.fixture
+def three(site: Any) -> list[Path]:
+    return sorted(site.pictures.glob("*.jpg"))[:3]
+
+
+@pytest.fixture
+def closed(site: Any) -> Iterator[Any]:
+    """The site as a server that answers nobody without a token."""
+    site.kill()
+    site.start(open_reading=False)
+    yield site
+    site.kill()
+    site.start()
+
+
+def test_a_wrong_token_breaks_nothing(page: Any, three: list[Path]) -> None:
+    page.evaluate("() => sessionStorage.setItem('galclass-token', 'galclass_wrong')")
+    page.reload()
+    page.locator(".notice", has_text="not accepted").wait_for()
+    choose(page, *three)
+    assert tally(page) == "3 classified"
+    page.get_by_role("link", name="Catalog").click()
+    page.locator(".listing").wait_for()
+    assert page.locator("dialog[open]").count() == 0
+
+
+def test_a_closed_server_asks_once_and_again_after_a_wrong_token(browser: Any, closed: Any, three: list[Path]) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{closed.url}#/models")
+    page.locator("dialog input[type=password]").wait_for()
+    assert page.locator("dialog[open]").count() == 1
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("alert").first.get_by_role("button", name="Try again").click()
+    for secret in ("galclass_wrong", "nonsense", closed.token):
+        page.locator("dialog input[type=password]").fill(secret)
+        page.get_by_role("button", name="Use token").click()
+    page.locator(".listing").first.wait_for()
+    page.get_by_role("link", name="Classify").click()
+    choose(page, *three)
+    assert tally(page) == "3 classified"
+    context.close()
+
+
+def test_a_token_taken_away_is_asked_for_again(browser: Any, closed: Any, three: list[Path]) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(closed.url)
+    page.locator("dialog input[type=password]").fill(closed.token)
+    page.get_by_role("button", name="Use token").click()
+    choose(page, three[0])
+    page.evaluate(
+        """async () => {
+            const { forgetToken, currentToken } = await import("./js/token.js");
+            forgetToken(currentToken());
+        }"""
+    )
+    page.locator("input[type=file]").first.set_input_files(three[1:])
+    page.locator("dialog input[type=password]").fill(closed.token)
+    page.get_by_role("button", name="Use token").click()
+    page.locator(".tally", has_text="3 classified").wait_for()
+    context.close()
