@@ -386,7 +386,7 @@ def test_the_bundled_sample_comes_from_the_download_stage(tmp_path, sample_folde
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_after_its_last_whole_chunk(make, tmp_path) -> None:
-    folder = make("source", 3000)
+    folder = make("source", 1000)
     (tmp_path / "c.toml").write_text(
         f'workspace = "{tmp_path / "ws"}"\n[prepare]\nimages = "{folder / "images"}"\n'
         f'catalog = "{folder / "labels.csv"}"\nsize_px = 50\nprocesses = 1\n'
@@ -409,8 +409,8 @@ def test_a_killed_run_goes_on_after_its_last_whole_chunk(make, tmp_path) -> None
     done = len(journal.read_text().splitlines()) - 1
     assert done >= 3
     summary = prepare(load_config(tmp_path / "c.toml"), progress=False)
-    assert summary.objects == 3000
-    assert 0 < summary.cut <= 3000 - 128 * (done - 1)
+    assert summary.objects == 1000
+    assert 0 < summary.cut <= 1000 - 128 * (done - 1)
     store = Store.open(tmp_path / "ws/prepared")
     whole = configured(folder, tmp_path / "again")
     prepare(whole, progress=False)
