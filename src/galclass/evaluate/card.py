@@ -195,8 +195,9 @@ def _trained(signature: Signature) -> str:
         for name, value in _splits(trained).items()
     ]
     options = config.get("train", {})
+    epochs = options.get("num_epochs", options.get("num_iterations"))
     rows.append(
-        f"- topology {_text(options.get('topology'))}, {options.get('num_iterations')} iterations (best:"
+        f"- topology {_text(options.get('topology'))}, {epochs} epochs (best:"
         f" {trained.get('best_iteration')}), seed {trained.get('seed')}, galclass {trained.get('galclass_version')}"
     )
     return "\n".join([*rows, ""])

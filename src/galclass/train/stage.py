@@ -141,6 +141,8 @@ def inputs_sha256(data: TrainingData, config: Config, *, seeds: int = 1) -> str:
     usual = dataclasses.asdict(TrainConfig())
     given = dataclasses.asdict(config.train)
     options = {key: value for key, value in given.items() if key not in _WITHOUT_EFFECT and value != usual[key]}
+    if "num_epochs" in options:  # the hash of checkpoints that were written under the former name
+        options["num_iterations"] = options.pop("num_epochs")
     options["seeds"] = seeds
     if config.train.initial_weights is not None and (start := weights_path(config.train.initial_weights)).is_file():
         options["initial_weights"] = hashlib.sha256(start.read_bytes()).hexdigest()
