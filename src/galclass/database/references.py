@@ -49,17 +49,17 @@ def parse_reference(text: str) -> Reference:
 
 
 def check_name(text: str, what: str) -> str:
-    """Give the text back if it is a name: letters, digits, `_`, `.`, `-`; at most 64; not only digits."""
+    """Return the text if it is a name: letters, digits, `_`, `.`, `-`; at most 64; not only digits."""
     if not _NAME.fullmatch(text) or (what == "alias" and text.isdigit()):
         raise RegistryError(
-            f"{text!r} is no {what}",
+            f"{text!r} is not a valid {what}",
             expected="letters, digits, '_', '.' and '-', at most 64, beginning with a letter or digit",
         )
     return text
 
 
 def current_user() -> str:
-    """Give the name of the account that runs this process, for logs."""
+    """Return the name of the account that runs this process, for logs."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

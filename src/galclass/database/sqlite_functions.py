@@ -94,7 +94,7 @@ class SqlScoring:
         return answer
 
     def scorer(self) -> Scorer:
-        """Give the loaded model that the registry names now.
+        """Return the loaded model that the registry names now.
 
         Raises
         ------

@@ -95,7 +95,7 @@ def raw_columns(signature: Signature | None) -> list[str]:
 
 
 def parquet_schema(columns: Iterable[str]) -> Any:
-    """Give the types of the columns as a `pyarrow.Schema`."""
+    """Return the types of the columns as a `pyarrow.Schema`."""
     import pyarrow
 
     return pyarrow.schema([(name, pyarrow.type_for_alias(_kind_of(name))) for name in columns])

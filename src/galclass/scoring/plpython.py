@@ -81,10 +81,10 @@ class BackEnd:
         _watch_for_cancel()
 
     def scorer(self, reference: str | None) -> Scorer:
-        """Give the loaded model that the registry names now, to a caller who may read the registry."""
+        """Return the loaded model that the registry names now, to a caller who may read the registry."""
         match = _REFERENCE.fullmatch(reference or "")
         if match is None:
-            self._fail(f"{reference!r} is no model", "NAME, NAME@VERSION or NAME@ALIAS")
+            self._fail(f"{reference!r} is not a model reference", "NAME, NAME@VERSION or NAME@ALIAS")
         name, rest = match["name"], match["rest"] or "production"  # type: ignore[index]  # _fail does not return
         if rest.isdigit():
             rows = self._run(self._named(_BY_VERSION), ("text", "int"), [name, int(rest)])

@@ -141,7 +141,7 @@ def open_session(model: bytes, *, threads: int = 1, where: str = "model") -> Ses
 
 
 def _limit_arena(memory_bytes: int) -> None:
-    """Give all sessions of this process one arena that does not grow beyond a limit."""
+    """Let all sessions of this process share one arena that does not grow beyond a limit."""
     global _arena_is_limited
     with _arena_lock:
         if _arena_is_limited:

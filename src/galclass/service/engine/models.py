@@ -39,7 +39,7 @@ class LoadedModels:
         self._scorers: OrderedDict[ModelId, Scorer] = OrderedDict()
 
     def get(self, model: ModelId) -> Scorer:
-        """Give the scorer of a model, loading it on first use; others wait for one load, not for a second.
+        """Return the scorer of a model, loading it on first use; others wait for one load, not for a second.
 
         Raises
         ------
@@ -61,7 +61,7 @@ class LoadedModels:
         return scorer
 
     def has(self, model: ModelId) -> bool:
-        """Say whether a model is loaded."""
+        """Return whether a model is loaded."""
         return model in self._scorers
 
     def _loaded(self, model: ModelId) -> Scorer | None:

@@ -64,7 +64,7 @@ def list_examples(
     },
 )
 def get_image(request: Request, _: Reader, object_id: ObjectId) -> Response:
-    """Give the bytes of a stored image as they were added."""
+    """Return the bytes of a stored image as they were added."""
     stored = state_of(request).images.get_with_sha256(object_id)
     if stored is None:
         raise RequestError("unknown_object", "no image is stored for this object", field="object_id")
