@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 
 from galclass.errors import RegistryError
+from galclass.scoring.references import NAME, PRODUCTION
 
-PRODUCTION = "production"
-"""The alias that is meant where none is said."""
+__all__ = ["PRODUCTION", "Reference", "check_name", "current_user", "parse_reference"]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_NAME = re.compile(NAME)
 
 _MAX_DIGITS = 9
 """Digits of a version; more do not fit into a column, and SQLite's driver breaks on far more."""
