@@ -283,7 +283,7 @@ def _infos(connection: Connection, *where: ColumnElement[bool]) -> list[ModelInf
         select(*_ABOUT, model_aliases.c.alias).select_from(_POINTED_AT).where(*where).order_by(*order)
     )
     return [
-        ModelInfo(*about, aliases=tuple(row.alias for row in group if row.alias is not None))
+        ModelInfo(*about, tuple(row.alias for row in group if row.alias is not None))
         for about, group in groupby(rows, lambda row: tuple(row[:-1]))
     ]
 

@@ -289,7 +289,7 @@ def _records(connection: Connection, *where: ColumnElement[bool]) -> list[Servic
     order = (services.c.name, services.c.created_at, services.c.version, service_aliases.c.alias)
     query = select(*_ABOUT, service_aliases.c.alias).select_from(_JOINED).where(*where).order_by(*order)
     return [
-        ServiceRecord(*about, aliases=tuple(row.alias for row in group if row.alias is not None))
+        ServiceRecord(*about, tuple(row.alias for row in group if row.alias is not None))
         for about, group in groupby(connection.execute(query), lambda row: tuple(row[:-1]))
     ]
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from galclass import __version__
+from galclass.atomic_files import write_text
 from galclass.config import Config, TrainConfig, config_to_toml
 from galclass.errors import ConfigError
 from galclass.train.calibrated import calibrated_model
@@ -29,7 +30,6 @@ from galclass.train.checkpoint import (
     weights_path,
     write_history,
     write_json,
-    write_text,
 )
 from galclass.train.dataset import TrainingData, open_training_data, require_trainable
 from galclass.train.device import Workers, prepared_machine
