@@ -45,7 +45,7 @@ def trained(data: TrainingData, options: TrainConfig, seed: int, minutes: float,
     """Train for as many iterations as fit into the minutes, with the schedule fitted to them."""
     steps = Trainer(data, options, seed=seed).batches.steps
     iterations = max(1, int(minutes * 60 / (steps * step_s)))
-    trainer = Trainer(data, replace(options, num_iterations=iterations), seed=seed)
+    trainer = Trainer(data, replace(options, num_epochs=iterations), seed=seed)
     started = time.process_time()
     while not trainer.finished:
         trainer.run_iteration(lambda step, steps: None)

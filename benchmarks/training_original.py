@@ -154,7 +154,7 @@ def compare(data: TrainingData, config: Config, repeats: int, plain: dict[bool, 
 def curves(data: TrainingData, config: Config, iterations: int) -> None:
     print("\niteration  train loss plain  galclass")
     plain = Plain(data, config, augment=True)
-    trainer = Trainer(data, replace(config.train, num_iterations=iterations), seed=config.seed)
+    trainer = Trainer(data, replace(config.train, num_epochs=iterations), seed=config.seed)
     for iteration in range(iterations):
         losses = []
         for entries in trainer.batches.order(iteration):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from galclass.config import Config, config_to_toml, load_config
+from galclass.config import Config, config_from_dict, config_to_toml, load_config
 from galclass.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,13 +19,13 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_every_fault_is_told_at_once_with_what_was_meant(tmp_path: Path) -> None:
-    path = write(tmp_path, 'sead = 1\n[train]\nnum_iteration = 3\nmini_batch_size = "many"\n')
+    path = write(tmp_path, 'sead = 1\n[train]\nnum_epoch = 3\nmini_batch_size = "many"\n')
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     text = str(caught.value)
     assert "3 faults" in text
     assert "sead: unknown key; did you mean 'seed'?" in text
-    assert "train.num_iteration: unknown key; did you mean 'num_iterations'?" in text
+    assert "train.num_epoch: unknown key; did you mean 'num_epochs'?" in text
     assert "train.mini_batch_size" in text
     assert str(path) in text
 
@@ -66,3 +66,19 @@ def test_the_resolved_configuration_reads_back_the_same(tmp_path: Path) -> None:
 def test_every_shipped_configuration_is_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GALCLASS_DATA", "/nowhere")
     load_config(path)
+
+
+@pytest.mark.parametrize("name", ["num_epochs", "num_iterations", "numIterations"])
+def test_epochs_may_be_set_under_their_former_names(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, f"[train]\n{name} = 7\n")
+    assert load_config(path).train.num_epochs == load_config(path).train.num_iterations == 7
+    assert load_config(path, [f"train.{name}=8"]).train.num_epochs == 8
+    assert load_config(path, ["train.num_epochs=9"]).train.num_epochs == 9
+    assert config_from_dict({"train": {name: 5}}).train.num_epochs == 5
+    assert "num_iterations" not in config_to_toml(load_config(path))
+
+
+def test_one_setting_under_two_names_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "[train]\nnum_epochs = 7\nnumIterations = 8\n")
+    with pytest.raises(ConfigError, match="train.numIterations and train.num_epochs are the same setting"):
+        load_config(path)

@@ -74,3 +74,16 @@ def test_the_site_builds_with_every_link_sound(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "site" / "cli" / "index.html").exists()
+
+
+def test_decisions_are_numbered_without_gaps_in_one_format_and_listed() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [int(page.name[:4]) for page in pages]
+    last_without_gaps = 23  # later numbers are given out before their pages are written
+    assert [number for number in numbers if number <= last_without_gaps] == [*range(1, last_without_gaps + 1)]
+    assert len(set(numbers)) == len(numbers)
+    listed = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert text.startswith(f"# {page.name[:4]}: "), page.name
+        assert f"decisions/{page.name}" in listed, page.name

@@ -34,7 +34,7 @@ from galclass.extras import MODULES
 SAMPLE = ROOT / "data" / "sample"
 PREPARED = ("--set", "prepare.images=my_images", "--set", "prepare.catalog=labels.csv")
 SMALL = (*PREPARED, "--set", "prepare.size_px=50")
-TRAINED = ("--set", "train.topology=original", "--set", "train.num_iterations=1")
+TRAINED = ("--set", "train.topology=original", "--set", "train.num_epochs=1")
 
 # In this order, in one folder: what is done is taken by what follows. Text instead of a status: the extras it asks for.
 WITHOUT_EXTRAS: list[tuple[str, int | str]] = [

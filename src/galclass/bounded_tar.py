@@ -97,7 +97,7 @@ def open_tar(file: IO[bytes], *, ratio: float = RATIO) -> BoundedTar:
 
 
 def is_tar(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file is a tar; one that is over the bounds is one as well."""
+    """Return whether a file is a tar; one that is over the bounds is one as well."""
     try:
         with open(path, "rb") as file, open_tar(file):
             return True
@@ -125,7 +125,7 @@ def _unpacking(file: IO[bytes]) -> Readable:
 
 
 class _Forward:
-    """A stream as `tarfile` wants it: it knows its place, goes forward only, and bounds what is read."""
+    """A stream as `tarfile` wants it: it knows its position, goes forward only, and bounds what is read."""
 
     def __init__(self, source: Readable, most: int) -> None:
         self.limit: int | None = None
@@ -140,9 +140,9 @@ class _Forward:
         return True
 
     def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
-        """Go forward to a place, reading what is before it; the end of the data is found by the next read."""
+        """Go forward to a position, reading what is before it; the end of the data is found by the next read."""
         if place < self._place or whence != io.SEEK_SET:
-            raise tarfile.ReadError("a place before the one that was reached")
+            raise tarfile.ReadError("a position before the current one")
         while self._place < place and self._take(min(place - self._place, _BLOCK_BYTES)):
             pass
         return self._place

@@ -51,7 +51,7 @@ CLEAN_SHARES: Mapping[str, float] = MappingProxyType(
 
 
 def clean_kind(fractions: Mapping[str, NDArray[np.floating]]) -> NDArray[np.int64]:
-    """Give the position in `CLEAN_LABELS` of each object, or -1 where the votes are not clean.
+    """Return the position in `CLEAN_LABELS` of each object, or -1 where the votes are not clean.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What each extra of the package brings, so that whoever lacks one is told its name in one line.
+"""What each extra of the package contains, so that an error can name the missing one.
 
 `pip install galclass` scores, prepares, registers and publishes; `galclass[serve]` and the like do the rest.
 """

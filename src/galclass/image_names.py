@@ -69,7 +69,7 @@ def object_id_of(name: str) -> str:
 
 
 def is_junk(name: str) -> bool:
-    """Say whether a name is what macOS adds to archives and foreign disks (`__MACOSX/`, `._x`), not a user's file."""
+    """Return whether macOS adds a file of this name to archives and foreign disks (`__MACOSX/`, `._x`)."""
     parts = name.replace("\\", "/").split("/")
     return _MAC_JUNK in parts or parts[-1].startswith("._")
 

@@ -228,7 +228,7 @@ def parse_gz2_class(text: str) -> Gz2Class:
 
 
 def leaves_of(label: str) -> tuple[str, ...]:
-    """Give the leaves a label stands for: a class, a group, a coarse label or a gz2_class string.
+    """Return the leaves a label stands for: a class, a group, a coarse label or a gz2_class string.
 
     A class or coarse label is tried first, then the gz2_class grammar ("Sc" and "Er" mean the same in both).
     An empty tuple means that the label says nothing about the 13 classes.
@@ -252,7 +252,7 @@ def leaves_of(label: str) -> tuple[str, ...]:
 
 
 def group_of(leaf: str) -> str:
-    """Give the group of a class.
+    """Return the group of a class.
 
     Raises
     ------

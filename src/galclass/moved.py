@@ -117,7 +117,7 @@ class _Loader:
 
 
 class _OldModule(_Loader):
-    """Puts the module of the new path in the place of the old one, so that both are one object."""
+    """Puts the module of the new path under the old one too, so that both are one object."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Import the new path."""
@@ -128,5 +128,5 @@ class _OldPackage(_Loader):
     """An empty package whose names are looked up where they are now."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give the package its names."""
+        """Fill the package with its names."""
         module.__dict__["__getattr__"] = old_names(module.__name__, PACKAGES[module.__name__])

@@ -141,7 +141,7 @@ def train_from_database(config: Config, *, progress: bool = True) -> Iterator[St
 
 
 def chosen_stages(first: str | None = None, last: str | None = None) -> list[str]:
-    """Give the stage names from `first` to `last`, both included."""
+    """Return the stage names from `first` to `last`, both included."""
     names = list(STAGES)
     for flag, name in (("--from", first), ("--until", last)):
         if name is not None and name not in STAGES:

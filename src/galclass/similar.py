@@ -37,7 +37,7 @@ class Neighbour:
 def find_similar(
     image: Path, scorer: Scorer, prepared: Path, *, count: int = 8, frame_px: int | None = None
 ) -> list[Neighbour]:
-    """Give the prepared galaxies most similar to an image, nearest first; the image itself is left out.
+    """Return the prepared galaxies most similar to an image, nearest first; the image itself is left out.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def find_similar(
     data = _read(image)
     (answer,) = scorer.score([data], frame_px=frame_px)
     if answer.embedding is None:
-        raise ModelError("it is no image to compare with", where=str(image), got=answer.error)
+        raise ModelError("not an image that can be compared", where=str(image), got=answer.error)
     cosines = directions(embeddings(store, scorer, prepared)) @ directions(answer.embedding[np.newaxis])[0]
     own = hashlib.sha256(data).hexdigest()
     others = np.array([sha256 != own for sha256 in store.index["sha256"].to_pylist()], dtype=bool)
@@ -66,7 +66,7 @@ def find_similar(
 
 
 def embeddings(store: Store, scorer: Scorer, prepared: Path) -> NDArray[np.float32]:
-    """Give the embeddings of all prepared objects, (n, d), from the file beside them or computed and kept."""
+    """Return the embeddings of all prepared objects, (n, d), from the file beside them or computed and kept."""
     path = prepared / f"embeddings-{scorer.sha256[:16]}.npy"
     newest = (prepared / "prepared.json").stat().st_mtime
     if path.is_file() and path.stat().st_mtime > newest:

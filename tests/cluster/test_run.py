@@ -23,7 +23,7 @@ def test_run_prepares_trains_and_scores_on_the_cluster(tmp_path: Path, folder: P
         "prepare.images": f'"{folder}"',
         "prepare.catalog": f'"{catalog}"',
         "prepare.size_px": 24,
-        "train.num_iterations": 1,
+        "train.num_epochs": 1,
         "cluster.chunk": 64,
     }
     options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]

@@ -56,7 +56,7 @@ def test_a_fault_that_passes_is_waited_for_and_one_that_stays_is_named() -> None
     def stale() -> bytes:
         raise OSError(errno.ESTALE, "stale file handle")
 
-    with pytest.raises(ClusterError, match=r"nfs/a.jpg: the store fails for longer than 0.1 s.*stale"):
+    with pytest.raises(ClusterError, match=r"nfs/a.jpg: the store kept failing for more than 0.1 s.*stale"):
         patiently(stale, where="nfs/a.jpg", patience_s=0.1)
 
 
@@ -120,7 +120,7 @@ def test_after_a_fault_the_rest_of_a_take_does_not_wait_for_the_same_store() -> 
 
     def waits(work: dict[str, object], job: object) -> dict[str, object]:
         calls.append(work["n"])
-        raise ClusterError("the store fails for longer than 300 s", where="s3://away")
+        raise ClusterError("the store kept failing for more than 300 s", where="s3://away")
 
     answers = [_answered({"n": n}, waits, "job 1", __version__) for n in range(8)]
     assert calls == [0]

@@ -26,7 +26,7 @@ hidden pool [3, 12, 12] from pixels mean pool { InputShape = [3, 24, 24]; Kernel
 hidden hid [16] tanh from pool all;
 output Class [13] softmax from hid all;
 """
-PLAIN = {"topology": SMALL_NET, "vote_weight": 0.0, "dropout": 0.0, "num_iterations": 1}
+PLAIN = {"topology": SMALL_NET, "vote_weight": 0.0, "dropout": 0.0, "num_epochs": 1}
 
 
 def weights(workspace: Path) -> dict[str, torch.Tensor]:
@@ -55,7 +55,7 @@ def test_an_error_of_the_training_is_told_as_on_one_machine(tmp_path, cluster) -
 
 
 def test_a_node_lost_while_training_changes_no_weight(tmp_path, cluster) -> None:
-    options = {**PLAIN, "num_iterations": 150}
+    options = {**PLAIN, "num_epochs": 150}
     for name in ("one", "three"):
         write_prepared(tmp_path / name / "prepared", ["Er", "Sen"] * 24)
     train(quick(tmp_path / "one", **options), progress=False)

@@ -33,7 +33,7 @@ def test_a_model_with_changed_weights_is_not_registered(registry: Registry) -> N
 
 @pytest.mark.parametrize("name", ["", "a b", "x'; DROP TABLE galaxy_models; --", "a@b", "é", "a" * 65])
 def test_odd_names_are_refused(registry: Registry, name: str) -> None:
-    with pytest.raises(RegistryError, match="is no model name"):
+    with pytest.raises(RegistryError, match="is not a valid model name"):
         registry.register(tiny_model(), name=name)
 
 

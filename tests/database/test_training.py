@@ -70,7 +70,7 @@ def test_an_archive_and_its_catalog_become_images_and_labels(database: Database,
 @pytest.mark.slow
 def test_a_model_is_trained_from_the_database_and_registered(tmp_path: Path, sample_folder: Path) -> None:
     values = {"workspace": str(tmp_path), "prepare.limit": 80, "prepare.size_px": 32, "prepare.processes": 1}
-    config = load_config(None, values | {"train.num_iterations": 1, "train.mini_batch_size": 16})
+    config = load_config(None, values | {"train.num_epochs": 1, "train.mini_batch_size": 16})
     objects = read_objects(sample_folder / "gz2_hart16.csv", sample_folder / "gz2_filename_mapping.csv")
     with open_database(config.database_url) as database:
         Images(database).add(new_images([sample_folder / "images_gz2.zip"], objects, [], frame_px=424))

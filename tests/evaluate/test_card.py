@@ -20,7 +20,7 @@ TABLE = {
     "class_error": {"Er": 0.125, "SBa": None},
 }
 TRAINED = {
-    "config": {"download": {"source": "sample"}, "train": {"topology": "residual", "num_iterations": 40}},
+    "config": {"download": {"source": "sample"}, "train": {"topology": "residual", "num_epochs": 40}},
     "split_ids_sha256": {"test": "ab" * 32},
     "seed": 12345,
     "best_iteration": 31,
@@ -44,7 +44,7 @@ def test_card_states_figures_with_intervals_and_hashes() -> None:
     assert "ab" * 32 in text
     assert "cd" * 32 in text
     assert "aps, 90% promised" in text
-    assert "topology residual, 40 iterations (best: 31), seed 12345" in text
+    assert "topology residual, 40 epochs (best: 31), seed 12345" in text
 
 
 def test_card_states_the_spread_over_seeds() -> None:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def two_seeds(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """A run of two short seeds, evaluated."""
-    small = {"prepare.limit": 300, "train.num_iterations": 2, "train.seeds": 2, "train.threads": 1}
+    small = {"prepare.limit": 300, "train.num_epochs": 2, "train.seeds": 2, "train.threads": 1}
     workspace = str(tmp_path_factory.mktemp("workspace"))
     config = load_config(ROOT / "configs" / "demo.toml", {"workspace": workspace, **small})
     list(run(config, last="evaluate", progress=False))

@@ -74,5 +74,7 @@ def vote_columns(labels: list[str | None]) -> dict[str, list[float]]:
 
 def quick(workspace: Path, *, seed: int = 3, **options: object) -> Config:
     """Give a configuration that trains in a second or two."""
-    values = {"num_iterations": 3, "mini_batch_size": 16, "threads": 1, "ema": 0.9} | options
+    values = {"num_epochs": 3, "mini_batch_size": 16, "threads": 1, "ema": 0.9} | options
+    if "num_iterations" in values:  # the former name
+        values["num_epochs"] = values.pop("num_iterations")
     return Config(workspace=str(workspace), seed=seed, train=TrainConfig(**values))  # type: ignore[arg-type]

@@ -94,7 +94,7 @@ def test_netsharp_text_trains_and_scores_alike_for_all_views(tmp_path: Path) -> 
     write_prepared(tmp_path / "prepared", ["Er", "Sen"] * 24)
     topology = tmp_path / "small.net"
     topology.write_text(SMALL_NET)
-    config = quick(tmp_path, topology=str(topology), vote_weight=0.0, num_iterations=12, ema=0.0)
+    config = quick(tmp_path, topology=str(topology), vote_weight=0.0, num_epochs=12, ema=0.0)
     summary = train(config, progress=False)
     assert summary.metrics["validation_accuracy"] > 0.8
     scorer = Scorer(tmp_path / "training" / "model.onnx")
@@ -107,7 +107,7 @@ def test_netsharp_text_trains_and_scores_alike_for_all_views(tmp_path: Path) -> 
 
 def test_fixed_angles_without_views_follow_the_original_recipe(workspace: Path) -> None:
     options = {"augment": "fixed", "cache": True, "topology": SMALL_NET, "views": 1, "normalize": "no"}
-    summary = train(quick(workspace, vote_weight=0.0, num_iterations=1, **options), progress=False)
+    summary = train(quick(workspace, vote_weight=0.0, num_epochs=1, **options), progress=False)
     assert summary.objects == 48
     signature = Scorer(workspace / "training" / "model.onnx").signature
     assert (signature.views, signature.scale) == (1, "1 * (0..255) +0")
@@ -130,7 +130,7 @@ def test_stalled_error_reduces_the_rate_only_when_asked() -> None:
 
 
 def test_cosine_rises_then_falls_to_almost_nothing() -> None:
-    schedule = Schedule(TrainConfig(num_iterations=10, warm_up=0.2, learning_rate=1.0), steps=10)
+    schedule = Schedule(TrainConfig(num_epochs=10, warm_up=0.2, learning_rate=1.0), steps=10)
     rates = [schedule.rate(step // 10, step % 10) for step in range(100)]
     assert rates[0] < 0.1
     assert max(rates) == pytest.approx(1.0, abs=0.01)

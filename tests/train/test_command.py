@@ -12,7 +12,7 @@ from galclass.config import config_to_toml
 
 
 def test_trains_prints_one_line_and_does_nothing_the_second_time(workspace: Path) -> None:
-    (workspace / "config.toml").write_text(config_to_toml(quick(workspace, num_iterations=1)))
+    (workspace / "config.toml").write_text(config_to_toml(quick(workspace, num_epochs=1)))
     arguments = ["train", "--config", str(workspace / "config.toml"), "--quiet"]
     first = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     assert first.exit_code == 0

@@ -19,7 +19,7 @@ from cross_validate import folds_of, split_for  # noqa: E402  # after the path i
 
 CONFIG = """
 [train]
-num_iterations = 2
+num_epochs = 2
 mini_batch_size = 16
 threads = 1
 debiased_sources = []

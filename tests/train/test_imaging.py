@@ -100,6 +100,6 @@ def test_training_sees_them(tmp_path: Path) -> None:
     for share in (0.0, 0.5):
         workspace = tmp_path / str(share)
         write_prepared(workspace / "prepared", ["Er", "Sen"] * 24)
-        train(quick(workspace, survey_share=share, num_iterations=1), progress=False)
+        train(quick(workspace, survey_share=share, num_epochs=1), progress=False)
         weights.append(torch.load(workspace / "training" / "checkpoint.pt", weights_only=True)["network"])
     assert any(not torch.equal(value, weights[1][key]) for key, value in weights[0].items())

@@ -26,7 +26,7 @@ hidden pool [3, 12, 12] from pixels mean pool { InputShape = [3, 24, 24]; Kernel
 hidden hid [16] tanh from pool all;
 output Class [13] softmax from hid all;
 """
-PLAIN = {"topology": SMALL_NET, "vote_weight": 0.0, "dropout": 0.0, "num_iterations": 2}
+PLAIN = {"topology": SMALL_NET, "vote_weight": 0.0, "dropout": 0.0, "num_epochs": 2}
 
 
 def weights(workspace: Path) -> dict[str, torch.Tensor]:
@@ -110,7 +110,7 @@ def test_deterministic_and_mixed_precision_runs_train(tmp_path: Path) -> None:
 
 def test_regression_fits_votes_and_answers_with_classes(tmp_path: Path) -> None:
     write_prepared(tmp_path / "prepared", ["Er", "Sen"] * 24, votes=True)
-    train(quick(tmp_path, type="regression", num_iterations=4), progress=False)
+    train(quick(tmp_path, type="regression", num_epochs=4), progress=False)
     scorer = Scorer(tmp_path / "training" / "model.onnx")
     outputs = scorer.score_cutouts(Store.open(tmp_path / "prepared").central(slice(0, 8)))
     assert outputs.vote_fractions is not None
@@ -124,7 +124,7 @@ def test_regression_without_votes_is_an_error(workspace: Path) -> None:
 
 
 def test_binary_training_tells_smooth_from_the_rest(workspace: Path) -> None:
-    summary = train(quick(workspace, type="binary", num_iterations=4), progress=False)
+    summary = train(quick(workspace, type="binary", num_epochs=4), progress=False)
     assert summary.metrics["validation_accuracy"] >= 0.9
 
 
@@ -134,11 +134,11 @@ def test_training_goes_on_from_other_weights(tmp_path: Path) -> None:
     still = {"optimizer": "sgd", "learning_rate": 1e-12, "clip_norm": 0.0, "ema": 0.0}
     best = torch.load(start, weights_only=True)["best"]
     assert first.keys() == best.keys()
-    assert_close(best, trained(tmp_path / "second", initial_weights=start, num_iterations=1, **still))
+    assert_close(best, trained(tmp_path / "second", initial_weights=start, num_epochs=1, **still))
 
 
 def test_weights_of_another_topology_are_refused(workspace: Path) -> None:
-    train(quick(workspace, num_iterations=1), progress=False)
+    train(quick(workspace, num_epochs=1), progress=False)
     start = str(workspace / "training" / "checkpoint.pt")
     with pytest.raises(TrainingError, match="the checkpoint is of another topology"):
         train(quick(workspace, **(PLAIN | {"initial_weights": start})), progress=False)
@@ -155,7 +155,7 @@ def test_gpu_that_is_not_there_is_an_error(workspace: Path, monkeypatch: pytest.
 def test_tensorboard_without_the_package_says_what_to_install(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(ExtraError, match=r"galclass\[tensorboard\]"):
-        train(quick(workspace, tensorboard=True, num_iterations=1), progress=False)
+        train(quick(workspace, tensorboard=True, num_epochs=1), progress=False)
 
 
 @pytest.mark.parametrize("text", ["drawn", "drawn=two", "=2"])
@@ -176,14 +176,14 @@ def test_reduced_side_that_cannot_be_halved_is_refused(workspace: Path) -> None:
 
 def test_repeated_rows_and_a_reduced_start_train(tmp_path: Path) -> None:
     write_prepared(tmp_path / "prepared", ["Er", "Sen"] * 24, size_px=32)
-    summary = train(quick(tmp_path, repeats=("Er=2",), reduced_px=24, num_iterations=2), progress=False)
+    summary = train(quick(tmp_path, repeats=("Er=2",), reduced_px=24, num_epochs=2), progress=False)
     assert summary.iterations == 2
 
 
 def test_tensorboard_shows_every_iteration(workspace: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    train(quick(workspace, tensorboard=True, num_iterations=2), progress=False)
+    train(quick(workspace, tensorboard=True, num_epochs=2), progress=False)
     events = EventAccumulator(str(workspace / "training" / "tensorboard")).Reload()
     assert "train_loss" in events.Tags()["scalars"]
     losses = events.Scalars("train_loss")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import signal
@@ -16,11 +17,13 @@ import pytest
 import torch
 from drawn_galaxies import quick, write_prepared
 
+import galclass
 from galclass.errors import ConfigError, TrainingError
 from galclass.prepare.store import Store
 from galclass.scoring import Scorer
 from galclass.train import train
 from galclass.train.progress import Reporter
+from galclass.train.stage import inputs_sha256
 
 
 def test_missing_prepared_folder_says_what_to_run(tmp_path: Path) -> None:
@@ -87,9 +90,9 @@ def test_resume_without_checkpoint_is_an_error(workspace: Path) -> None:
 
 
 def test_resume_with_other_options_is_an_error(workspace: Path) -> None:
-    train(quick(workspace, num_iterations=1), progress=False)
+    train(quick(workspace, num_epochs=1), progress=False)
     with pytest.raises(TrainingError, match="belongs to other data or options"):
-        train(quick(workspace, num_iterations=2), resume=True, progress=False)
+        train(quick(workspace, num_epochs=2), resume=True, progress=False)
 
 
 def test_damaged_checkpoint_is_an_error(workspace: Path) -> None:
@@ -100,7 +103,7 @@ def test_damaged_checkpoint_is_an_error(workspace: Path) -> None:
 
 
 def test_writes_its_files_and_learns(workspace: Path) -> None:
-    summary = train(quick(workspace, num_iterations=4), progress=False)
+    summary = train(quick(workspace, num_epochs=4), progress=False)
     folder = workspace / "training"
     names = {"history.csv", "checkpoint.pt", "model.onnx", "config.toml", "trained.json"}
     assert {path.name for path in folder.iterdir()} == names
@@ -116,7 +119,7 @@ def test_labels_of_every_depth_are_trained_on(tmp_path: Path) -> None:
     paths = ["smooth", "features", "features, not edge-on", "features, not edge-on, bar", "Er", "Se"]
     paths += ["features, not edge-on, no bar", "A", None]
     write_prepared(tmp_path / "prepared", [paths[number % 9] for number in range(72)])
-    train(quick(tmp_path, num_iterations=1, debiased_sources=()), progress=False)
+    train(quick(tmp_path, num_epochs=1, debiased_sources=()), progress=False)
     assert (tmp_path / "training" / "model.onnx").is_file()
 
 
@@ -152,7 +155,7 @@ def test_same_seed_gives_the_same_file_and_another_seed_another(tmp_path: Path) 
     models = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         write_prepared(tmp_path / name / "prepared", ["Er", "Sen"] * 24)
-        train(quick(tmp_path / name, num_iterations=1, seed=seed), progress=False)
+        train(quick(tmp_path / name, num_epochs=1, seed=seed), progress=False)
         session = onnxruntime.InferenceSession(tmp_path / name / "training" / "model.onnx")
         cutouts = Store.open(tmp_path / name / "prepared").central(slice(0, 4)).transpose(0, 3, 1, 2)
         models.append(session.run(["probabilities"], {"cutouts": np.ascontiguousarray(cutouts)})[0])
@@ -166,7 +169,7 @@ def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
 ) -> None:
     for name in ("whole", "halves"):
         write_prepared(tmp_path / name / "prepared", ["Er", "Sen"] * 24, votes=True, sources=("drawn", "seen"))
-    options = {"num_iterations": 3, "mini_batch_size": 8, "observation_sources": ("seen",), "survey_share": 0.5}
+    options = {"num_epochs": 3, "mini_batch_size": 8, "observation_sources": ("seen",), "survey_share": 0.5}
     train(quick(tmp_path / "whole", **options), progress=False)
 
     count = 0
@@ -193,7 +196,7 @@ def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
 
 
 def test_several_seeds_keep_the_best_and_report_the_spread(workspace: Path) -> None:
-    config = quick(workspace, num_iterations=1, seeds=2)
+    config = quick(workspace, num_epochs=1, seeds=2)
     summary = train(config, progress=False)
     assert set(summary.spread) == set(summary.metrics)
     assert {path.name for path in (workspace / "training").glob("seed_*")} == {"seed_3", "seed_4"}
@@ -204,9 +207,22 @@ def test_several_seeds_keep_the_best_and_report_the_spread(workspace: Path) -> N
 
 def test_resume_insists_with_several_seeds_too(workspace: Path) -> None:
     with pytest.raises(TrainingError, match="no checkpoint to resume"):
-        train(quick(workspace, num_iterations=1, seeds=2), resume=True, progress=False)
+        train(quick(workspace, num_epochs=1, seeds=2), resume=True, progress=False)
 
 
 def test_early_stopping_ends_before_the_last_iteration(workspace: Path) -> None:
-    summary = train(quick(workspace, num_iterations=40, early_stopping=1, learning_rate=0.05), progress=False)
+    summary = train(quick(workspace, num_epochs=40, early_stopping=1, learning_rate=0.05), progress=False)
     assert summary.iterations < 40
+
+
+def test_a_run_begun_under_the_former_name_of_epochs_is_the_same_run(tmp_path: Path) -> None:
+    class Data:
+        """What a run hashes of its data."""
+
+        def sha256(self) -> str:
+            return "d" * 64
+
+    config = quick(tmp_path, num_epochs=7)
+    options = {"mini_batch_size": 16, "num_iterations": 7, "ema": 0.9, "seeds": 1}
+    text = json.dumps(["d" * 64, options, config.seed, galclass.__version__], sort_keys=True)
+    assert inputs_sha256(Data(), config) == hashlib.sha256(text.encode()).hexdigest()  # type: ignore[arg-type]

@@ -93,7 +93,7 @@ def test_words_of_another_source_say_nothing(data: TrainingData) -> None:  # noq
 
 def test_another_surveys_transition_is_not_taken(tmp_path: Path) -> None:
     write_votes(tmp_path / "first")
-    train(quick(tmp_path / "first", **OPTIONS, num_iterations=1), progress=False)
+    train(quick(tmp_path / "first", **OPTIONS, num_epochs=1), progress=False)
     checkpoint = tmp_path / "first" / "training" / "checkpoint.pt"
     state = torch.load(checkpoint, weights_only=True)
     assert state["observed"] == ["survey: edge_on", "survey: elliptical"]

@@ -27,7 +27,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a teacher of raw votes."""
     workspace = tmp_path_factory.mktemp("teacher")
     write_votes(workspace)
-    train(quick(workspace, **OPTIONS, num_iterations=2), progress=False)
+    train(quick(workspace, **OPTIONS, num_epochs=2), progress=False)
     return workspace
 
 
@@ -117,7 +117,7 @@ def test_student_learns_from_unlabelled_galaxies_and_resumes_with_the_same_answe
 ) -> None:
     write_votes(tmp_path)
     options = OPTIONS | {"clean_sources": (), "observation_sources": (), "teacher": str(taught / "training/model.onnx")}
-    config = quick(tmp_path, **options, num_iterations=1, teacher_angles_deg=(0.0,))
+    config = quick(tmp_path, **options, num_epochs=1, teacher_angles_deg=(0.0,))
     summary = train(config, progress=False)
     assert (tmp_path / "training" / "teacher.npz").is_file()
     assert summary.objects == len(data_of(tmp_path).indices("train", raw=True))

@@ -262,7 +262,7 @@ def test_means_sum_to_one_and_concentrations_are_bounded() -> None:
 
 def test_votes_are_learned_and_exported(tmp_path: Path) -> None:
     write_votes(tmp_path, 96)
-    config = quick(tmp_path, **OPTIONS, num_iterations=6, learning_rate=0.01, validation_views=1)
+    config = quick(tmp_path, **OPTIONS, num_epochs=6, learning_rate=0.01, validation_views=1)
     summary = train(config, progress=False)
     assert summary.metrics["validation_first_question"] >= 0.9
     assert summary.metrics["validation_first_question_rmse"] < 0.2
@@ -283,7 +283,7 @@ def test_votes_are_learned_and_exported(tmp_path: Path) -> None:
 
 def test_a_model_of_votes_has_sets_a_flag_and_format_2(tmp_path: Path) -> None:
     write_votes(tmp_path, 640)
-    summary = train(quick(tmp_path, **OPTIONS, num_iterations=1), progress=False)
+    summary = train(quick(tmp_path, **OPTIONS, num_epochs=1), progress=False)
     scorer = try_model(Path(summary.model).read_bytes())
     signature = scorer.signature
     assert (signature.format, signature.raw_columns, signature.vote_columns) == (2, STEMS, STEMS)
@@ -327,7 +327,7 @@ def test_interrupted_votes_run_ends_with_the_weights_of_an_uninterrupted_one(
 ) -> None:
     for name in ("whole", "halves"):
         write_votes(tmp_path / name)
-    options = OPTIONS | {"num_iterations": 2}
+    options = OPTIONS | {"num_epochs": 2}
     train(quick(tmp_path / "whole", **options), progress=False)
     count = 0
 

@@ -145,7 +145,7 @@ def _shown(number: str, name: str) -> str:
 
 
 def _of_no_use(column: Any) -> str | None:
-    """Say what a column holds if it is neither text nor numbers."""
+    """Describe what a column holds if it is neither text nor numbers."""
     from astropy.table import Column
 
     if not isinstance(column, Column):
@@ -158,7 +158,7 @@ def _of_no_use(column: Any) -> str | None:
 
 
 def _is_text(value: Any) -> bool:
-    """Say whether a value of a column of objects can be text: FITS's texts of any length are arrays of characters."""
+    """Return whether a value of a column of objects can be text: FITS stores texts of any length as arrays."""
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "SU"
     return isinstance(value, str | bytes | int | None) and not isinstance(value, bool)

@@ -63,7 +63,7 @@ _FIRST = "smooth-or-featured{}_smooth"
 
 
 def is_gz_decals(columns: Columns) -> bool:
-    """Tell GZ DECaLS by its name column and first question."""
+    """Recognise GZ DECaLS by its name column and first question."""
     return columns.has("iauname", "smooth-or-featured_smooth_fraction")
 
 
@@ -78,7 +78,7 @@ def read_gz_decals(columns: Columns, report: CatalogReport) -> Any:
 
 
 def is_gz_hub(columns: Columns) -> bool:
-    """Tell a table of the hub by its id and the first question of one of its campaigns."""
+    """Recognise a table of the hub by its id and the first question of one of its campaigns."""
     return columns.has("id_str") and bool(_campaigns(columns, (*_GZ2, *_DECALS)))
 
 

@@ -27,7 +27,7 @@ _KEPT = ("sample", "total_classifications", "total_votes", "petroR90_r")
 
 
 def is_gz2(columns: Columns) -> bool:
-    """Tell a Galaxy Zoo 2 vote table by its first question."""
+    """Recognise a Galaxy Zoo 2 vote table by its first question."""
     return columns.first(*_ID_NAMES) is not None and any(columns.has(f"{STEMS[0]}_{kind}") for kind in VOTE_KINDS)
 
 
@@ -47,7 +47,7 @@ def read_gz2(columns: Columns, report: CatalogReport) -> Any:
 
 
 def is_zoo2_main_specz(columns: Columns) -> bool:
-    """Tell the original workflow's catalog by its two ids and its class."""
+    """Recognise the original workflow's catalog by its two ids and its class."""
     return columns.has("dr7objid", "specobjid", "gz2class")
 
 
@@ -80,7 +80,7 @@ def _with_votes(columns: Columns, ids: Any, assets: Any, report: CatalogReport) 
 
 
 def is_kaggle(columns: Columns) -> bool:
-    """Tell the Galaxy Challenge's solutions by their first columns."""
+    """Recognise the Galaxy Challenge's solutions by their first columns."""
     return columns.has("Class1.1", "Class1.2", "Class1.3") and columns.first(*_KAGGLE_IDS) is not None
 
 

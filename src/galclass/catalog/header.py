@@ -205,7 +205,7 @@ def _fits(head: _Head, sign: str) -> bool:
 
 
 def _is_header(commented: list[str], first: list[str], known: frozenset[str]) -> bool:
-    """Say whether the last comment, not the first line, holds the names."""
+    """Return whether the last comment, not the first line, holds the names."""
     names, others = ({cell.strip().lower() for cell in cells} for cells in (commented, first))
     usual = known | _POSITIONS
     if bool(names & usual) != bool(others & usual):

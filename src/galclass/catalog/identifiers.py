@@ -152,7 +152,7 @@ def _from_decimals(column: Any, where: str) -> Any:
 
 
 def is_blank(text: Any) -> Any:
-    """Say for each text whether it stands for a missing value."""
+    """Return a mask of the texts that stand for a missing value."""
     return pc.is_in(pc.utf8_lower(text), value_set=pa.array(BLANKS))
 
 

@@ -198,6 +198,6 @@ def _join_mapping(table: Any, path: Path, report: CatalogReport) -> Any:
 
 
 def _units(table: Any) -> dict[str, str]:
-    """Give the units that a FITS or VOTable reader left in the schema."""
+    """Return the units that a FITS or VOTable reader left in the schema."""
     metadata = {field.name: field.metadata or {} for field in table.schema}
     return {name: facts[b"unit"].decode() for name, facts in metadata.items() if b"unit" in facts}

@@ -23,7 +23,7 @@ _FEW = 10  # a class with fewer objects is split together with its group
 
 
 def split_by_object_id(table: Any, fractions: Mapping[str, float], seed: int) -> Any:
-    """Give the table with a column `split`.
+    """Return the table with a column `split`.
 
     Within each class (or group, where a class has fewer than ten objects) the objects are ordered by
     sha256("<seed>:<object_id>") and cut at the fractions. An object's split thus depends on the seed and on the set of

@@ -21,7 +21,7 @@ from galclass.errors import CatalogError
 
 
 def is_gz1(columns: Columns) -> bool:
-    """Tell a Galaxy Zoo 1 table by its votes or its flag."""
+    """Recognise a Galaxy Zoo 1 table by its votes or its flag."""
     return columns.has("objid", "p_el", "p_cs") or columns.has("dr7objid", "gz1_flag")
 
 
@@ -115,7 +115,7 @@ _STAGES = (-6.0, 11.0)
 
 
 def is_efigi(columns: Columns) -> bool:
-    """Tell EFIGI by its name column and an attribute."""
+    """Recognise EFIGI by its name column and an attribute."""
     return columns.has("pgcname", "t", "bulge_to_total")
 
 

@@ -171,7 +171,7 @@ def _is_nested(kind: Any) -> bool:
 
 
 def is_bytes(kind: Any) -> bool:
-    """Say whether an Arrow type holds bytes that are not marked as text."""
+    """Return whether an Arrow type holds bytes that are not marked as text."""
     tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
     return any(test(kind) for test in tests)
 

@@ -119,7 +119,7 @@ def _in_utf8(data: bytes, path: Path) -> bytes:
 
 
 def _has_more_than_rows(data: bytes, layout: Layout) -> bool:
-    """Say whether there may be comments, lines of blanks or the header again among the rows."""
+    """Return whether there may be comments, lines of blanks or the header again among the rows."""
     start = max(0, layout.start - 1)
     if data.find(b"\n#", start) >= 0:
         return True
@@ -154,7 +154,7 @@ def _lines(rows: bytes, delimiter: bytes) -> Iterator[tuple[bytes, bool]]:
 
 
 def _ends_inside_quotes(line: bytes, delimiter: bytes, inside: bool) -> bool:
-    """Say whether a cell goes on after a line; only at the start of a cell does a quote open one."""
+    """Return whether a cell goes on after a line; only at the start of a cell does a quote open one."""
     place, starts_cell = 0, not inside
     while True:
         if inside:

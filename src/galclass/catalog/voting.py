@@ -69,7 +69,7 @@ def label_from_votes(fractions: Mapping[str, float]) -> VotedLabel:
 
 
 def plurality(question: str, fractions: Mapping[str, float]) -> int | None:
-    """Return the place of the answer with most votes; None where nobody answered, or where it cannot be known.
+    """Return the index of the answer with most votes, or None if nobody answered or it cannot be known.
 
     Where the fractions of some answers are unknown, the largest known one wins only if it is more than what the known
     ones leave for the others.

@@ -23,7 +23,7 @@ ROLES = ("reader", "publisher", "admin")
 
 
 def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--config`, `--workspace`, `--database` and `--set`; it gets them as one `config: Config`."""
+    """Add `--config`, `--workspace`, `--database` and `--set` to a command, which gets them as one `config: Config`."""
 
     @click.option("-c", "--config", "config_file", type=click.Path(dir_okay=False), help="TOML configuration file.")
     @click.option("--workspace", help="Folder of everything a run writes (default ./workspace).")
@@ -58,7 +58,7 @@ _CATALOG_OPTIONS = {
 
 
 def with_catalog_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command options for the columns of its catalog; they override `prepare.*` in its `config`."""
+    """Add options for the columns of its catalog to a command; they override `prepare.*` in its `config`."""
 
     @wraps(command)
     def wrapped(config: Config, **arguments: Any) -> Any:

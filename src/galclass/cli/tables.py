@@ -18,7 +18,7 @@ _IDS = ("object_id", "asset_id", "file", "rejected file")
 
 
 def console() -> Console:
-    """Give the console of standard output; what is printed is no markup."""
+    """Return the console of standard output; what is printed is no markup."""
     return Console(markup=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE)
 
 

@@ -38,7 +38,7 @@ def _with_sizes(command: Callable[..., None]) -> Callable[..., None]:
 @topology.command()
 @_with_sizes
 def check(file_or_name: str, **sizes: Any) -> None:
-    """Say whether a topology is sound; every fault is printed with its line and column.
+    """Check a topology; every fault is printed with its line and column.
 
     Example: galclass topology check my_network.net
     """

@@ -20,7 +20,7 @@ def train(config: Config, resume: bool, quiet: bool, images_from: str, cluster: 
     An interrupted run goes on where it stopped, a finished one is left as it is. With --images-from database the
     labelled images of the database are prepared, trained on and evaluated, and the model is registered.
 
-    Example: galclass train --config configs/demo.toml --set train.num_iterations=20
+    Example: galclass train --config configs/demo.toml --set train.num_epochs=20
     """
     config = on_cluster(config, cluster)
     if images_from == "database":

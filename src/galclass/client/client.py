@@ -19,7 +19,7 @@ _RETRIES = 3
 """Times a request is sent again that was refused with 503 or 429."""
 
 _REQUEST_BYTES = 16 * 1024 * 1024
-"""Images sent in one request; half of what a server takes unless it is told otherwise."""
+"""Images sent in one request; half of a server's default limit."""
 
 _REQUEST_IMAGES = 64
 _REQUEST_MAPS = 8
@@ -73,12 +73,12 @@ class Client:
         self._http.close()
 
     def list_services(self, name: str | None = None) -> list[Service]:
-        """Give every version of every service, or of one."""
+        """Return every version of every service, or of one."""
         records = self.request("GET", "/v1/services", params={"name": name} if name else None)["services"]
         return [Service(self, record) for record in records]
 
     def get_service(self, name: str, version: str = "latest") -> Service:
-        """Give a version of a service, or the one an alias stands for now.
+        """Return a version of a service, or the one an alias stands for now.
 
         Raises
         ------
@@ -199,11 +199,11 @@ class Service:
         return records
 
     def capabilities(self) -> dict[str, Any]:
-        """Give inputs, outputs, classes, limits and the model's signature."""
+        """Return inputs, outputs, classes, limits and the model's signature."""
         return dict(self._client.request("GET", f"{self._path}/capabilities"))
 
     def openapi(self) -> dict[str, Any]:
-        """Give the OpenAPI document of this service."""
+        """Return the OpenAPI document of this service."""
         return dict(self._client.request("GET", f"{self._path}/openapi.json"))
 
     def batch(self, images: Iterable[Image], *, object_ids: Sequence[str] | None = None) -> Batch:
@@ -241,11 +241,11 @@ class Batch:
         return self
 
     def status(self) -> dict[str, Any]:
-        """Give the job's record: state, total, done."""
+        """Return the job's record: state, total, done."""
         return dict(self._client.request("GET", f"/v1/jobs/{self._known_id()}"))
 
     def results(self, *, wait: bool = True, poll_s: float = 0.5) -> Iterator[dict[str, Any]]:
-        """Give the records in order, as they come.
+        """Yield the records in order, as they arrive.
 
         Parameters
         ----------

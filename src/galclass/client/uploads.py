@@ -71,14 +71,14 @@ def in_portions(named: Iterable[Named], most_bytes: int, most_images: int) -> It
 
 
 def body_of(part: list[Named]) -> dict[str, Any]:
-    """Give the body of a predict request; it is answered by a list also where it has one member."""
+    """Return the body of a predict request; the response is a list even for one image."""
     if len(part) == 1 or not _are_file_names(part):
         return _json(part)
     return {"files": [("image", (f"{name}{_SUFFIX}", data, "application/octet-stream")) for name, data in part]}
 
 
 def archive_of(part: list[Named]) -> dict[str, Any]:
-    """Give the body of a request that fills a batch."""
+    """Return the body of a request that fills a batch."""
     if not _are_file_names(part):
         return _json(part)
     data = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Chunks that bring their process down: counted in the output folder, and after two deaths looked at image by image.
+"""Chunks that crash their process: counted in the output folder, and after two crashes examined image by image.
 
 Any image may crash a decoder, and Ray would start its chunk again for ever. So each attempt leaves a mark before it
 begins; a chunk with two marks and no result has its images tried one at a time in a child process, and those that
@@ -20,11 +20,11 @@ from galclass.errors import CutoutError
 
 ATTEMPTS = "attempts"
 TRUSTED = 2
-"""Deaths after which a chunk is looked at image by image."""
+"""Crashes after which a chunk is examined image by image."""
 
 
 def begin_attempt(folder: Folder, name: str) -> bool:
-    """Leave a mark and tell whether the chunk has brought down too many processes to be trusted."""
+    """Leave a mark, and return whether the chunk has crashed too many processes to be trusted."""
     died = sum(1 for _ in folder.names(f"{ATTEMPTS}/{name}"))
     folder.write(f"{ATTEMPTS}/{name}/{os.getpid()}-{uuid.uuid4().hex[:8]}", b"")
     return died >= TRUSTED
@@ -50,7 +50,7 @@ class CrashFinder:
         self._pool = self._start()
 
     def crashing(self, images: Sequence[bytes]) -> set[int]:
-        """Give the positions of the images that crash the decoder."""
+        """Return the positions of the images that crash the decoder."""
         return {position for position, data in enumerate(images) if not self._survives(data)}
 
     def close(self) -> None:

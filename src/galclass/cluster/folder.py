@@ -27,7 +27,7 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]+://")
 
 
 def is_url(place: str) -> bool:
-    """Tell a URL from a path."""
+    """Return whether a text is a URL, not a path."""
     return bool(_URL.match(place))
 
 

@@ -36,7 +36,7 @@ def write_hats(
 
 
 def properties(place: str, partitions: Sequence[Partition], made: datetime) -> dict[str, str]:
-    """Give the catalog's properties: those the note requires, then what describes this one."""
+    """Return the catalog's properties: those the note requires, then what describes this one."""
     covered = sum(1 / (_SPHERE_PIXELS * 4**one.order) for one in partitions)
     return {
         "obs_collection": PurePosixPath(place).name or "predictions",

@@ -157,7 +157,7 @@ def _files(base: str, label: str, entries: list[tuple[str, str]]) -> WorkChunk:
 
 
 def _split(images: str) -> tuple[Folder, str]:
-    """Give a folder and "", or the folder of one file and its name."""
+    """Return a folder and "", or the folder of one file and its name."""
     if _is_wanted(images) and not Path(images).is_dir():
         head, _, name = images.rpartition("/")
         if not is_url(images) and not Path(images).is_file():
@@ -235,5 +235,5 @@ def _row_groups(whole: WorkChunk, folder: Folder, name: str) -> Iterator[WorkChu
 
 
 def label_of(chunk: WorkChunk, name: str) -> str:
-    """Give the `file` of a row: what `galclass predict` would write for it."""
+    """Return the `file` of a row: what `galclass predict` would write for it."""
     return shown(f"{chunk.label.rstrip('/')}/{name}" if chunk.label else name)

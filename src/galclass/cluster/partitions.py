@@ -45,7 +45,7 @@ class Partition:
         return f"dataset/Norder={self.order}/Dir={self.pixel // 10_000 * 10_000}/Npix={self.pixel}.parquet"
 
     def span(self, order: int) -> tuple[int, int]:
-        """Give the pixels at a finer order that it covers: from, to (excluded)."""
+        """Return the pixels at a finer order that it covers: from, to (excluded)."""
         shift = 2 * (order - self.order)
         return self.pixel << shift, (self.pixel + 1) << shift
 

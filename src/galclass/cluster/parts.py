@@ -46,7 +46,7 @@ class PartCounts:
 
 
 def part_path(name: str) -> str:
-    """Give the path of a chunk's part inside the output folder."""
+    """Return the path of a chunk's part inside the output folder."""
     return f"{PARTS}/{name}.parquet"
 
 

@@ -44,7 +44,7 @@ class CutJob:
 
 
 def fill_on_cluster(patience_s: float) -> Fill:
-    """Give a function like `prepare.filling.fill` that works on the cluster that is connected."""
+    """Return a function like `prepare.filling.fill` that works on the cluster that is connected."""
     return partial(_fill, patience_s=patience_s)
 
 
@@ -143,7 +143,7 @@ def _cut(chunk: Chunk, items: Items | None, job: CutJob) -> tuple[list[str | Non
 
 
 def _is_there_after_all(chunk: Chunk, name: str, patience_s: float) -> bool:
-    """Tell whether a loose file that could not be read can be now; waits while its disk is away."""
+    """Return whether a loose file that could not be read can be read now; waits while its disk is unavailable."""
     if Path(chunk.images).is_file():
         patiently(lambda: Path(chunk.images).stat(), where=chunk.images, patience_s=patience_s)
         return False

@@ -237,7 +237,7 @@ def _number(value: object) -> float | None:
 
 
 def in_batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """Give items so many at a time."""
+    """Yield items in batches."""
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch

@@ -1,4 +1,4 @@
-"""Waiting for stores that fail for a while: what passes is asked again, what stays is an error at once."""
+"""Retries for stores that fail for a while: transient errors are retried, permanent ones are raised at once."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from galclass.errors import ClusterError
 T = TypeVar("T")
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 20.0
-_PASSING = frozenset(
+_TRANSIENT = frozenset(
     getattr(errno, name)
     for name in ("EIO", "ESTALE", "ETIMEDOUT", "EAGAIN", "EBUSY", "ECONNRESET", "ECONNREFUSED", "ECONNABORTED")
     + ("ENOTCONN", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "EREMOTEIO", "ESHUTDOWN")
     if hasattr(errno, name)
 )
-"""What a shared disk says while its server is away."""
+"""Errors of a shared disk while its server is unavailable."""
 
 
-def passes(error: BaseException) -> bool:
-    """Tell whether asking again may help."""
+def is_transient(error: BaseException) -> bool:
+    """Return whether a retry may help."""
     if isinstance(error, BaseError):
         return not is_permanent(error)
-    return isinstance(error, OSError) and (error.errno in _PASSING or isinstance(error, TimeoutError))
+    return isinstance(error, OSError) and (error.errno in _TRANSIENT or isinstance(error, TimeoutError))
 
 
 def patiently(call: Callable[[], T], *, where: str, patience_s: float) -> T:
-    """Call until it works, with growing pauses, as long as the fault is one that passes.
+    """Call until it works, with growing pauses, as long as the error is transient.
 
     Parameters
     ----------
@@ -49,18 +49,18 @@ def patiently(call: Callable[[], T], *, where: str, patience_s: float) -> T:
     ClusterError
         If it still fails after `patience_s`.
     OSError, obstore.exceptions.BaseError
-        Whatever does not pass, such as a missing file, at once.
+        Permanent errors, such as a missing file, at once.
     """
     deadline, wait_s = time.monotonic() + patience_s, _FIRST_WAIT_S
     while True:
         try:
             return call()
         except (OSError, BaseError) as error:
-            if not passes(error):
+            if not is_transient(error):
                 raise
             if time.monotonic() + wait_s > deadline:
                 raise ClusterError(
-                    f"the store fails for longer than {patience_s:g} s",
+                    f"the store kept failing for more than {patience_s:g} s",
                     where=where,
                     got=explain(error),
                     advice="run the same command again when it is back; what is done is kept",

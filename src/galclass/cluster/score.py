@@ -222,7 +222,7 @@ def _plan(
     objects: Mapping[str, Place] | None,
     frame_px: int | None,
 ) -> dict[str, Any]:
-    """Give all that decides the rows."""
+    """Return everything that determines the rows."""
     catalog = json.dumps(sorted((objects or {}).items())).encode()
     return {
         "format": FORMAT,

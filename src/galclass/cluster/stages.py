@@ -69,7 +69,7 @@ def score_stage(
 
 
 def _images(config: Config) -> tuple[str, int | None]:
-    """Give the images and the frame's side: those named for the cluster, for `prepare`, or of the download."""
+    """Return the images and the frame's side: those named for the cluster, for `prepare`, or of the download."""
     named = config.cluster.images or config.prepare.images
     if named is not None:
         return named, config.prepare.frame_px

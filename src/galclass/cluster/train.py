@@ -73,7 +73,7 @@ def _train_here(given: dict[str, Any]) -> None:
 
 
 def _explained(error: BaseException) -> GalclassError:
-    """Give the error of a process that a user can mend, else that the cluster failed."""
+    """Return the error of a process if the user can fix it, else that the cluster failed."""
     causes = getattr(error, "worker_failures", None) or {}
     for cause in causes.values():
         inner = getattr(cause, "cause", None) or cause

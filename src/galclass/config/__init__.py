@@ -48,6 +48,10 @@ __all__ = [
 ]
 
 
+_ALIASES = {"train.num_iterations": "train.num_epochs", "train.numIterations": "train.num_epochs"}
+"""Other names of keys: former ones and rxNeuralNet's."""
+
+
 @dataclass(frozen=True)
 class Config:
     """The whole workflow, one section per stage.
@@ -105,9 +109,9 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] | Mappi
         With every unknown key ("did you mean") and every wrong value.
     """
     where = str(path) if path is not None else "configuration"
-    values = _read_toml(Path(path)) if path is not None else {}
+    values = _renamed(_read_toml(Path(path)) if path is not None else {}, where)
     for key, value in _override_items(overrides):
-        _set_dotted(values, key, value)
+        _set_dotted(values, _ALIASES.get(key, key), value)
     return config_from_dict(values, where=where)
 
 
@@ -116,7 +120,7 @@ def config_from_dict(values: Mapping[str, Any], *, where: str = "configuration")
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(Config).validate_python(dict(values))
+        return TypeAdapter(Config).validate_python(_renamed(values, where))
     except ValidationError as error:
         faults = [_describe(fault) for fault in error.errors()]
         raise ConfigError(
@@ -125,34 +129,37 @@ def config_from_dict(values: Mapping[str, Any], *, where: str = "configuration")
         ) from error
 
 
+def _renamed(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the values with each alias of a key under the key's own name."""
+    renamed = dict(values)
+    for alias, key in _ALIASES.items():
+        section, old = alias.split(".")
+        _, new = key.split(".")
+        given = renamed.get(section)
+        if isinstance(given, Mapping) and old in given:
+            if new in given:
+                raise ConfigError(f"{section}.{old} and {section}.{new} are the same setting", where=where)
+            renamed[section] = {new if name == old else name: value for name, value in given.items()}
+    return renamed
+
+
 def config_to_dict(config: Config) -> dict[str, Any]:
-    """Give the resolved configuration as nested plain values (tuples become lists)."""
+    """Return the resolved configuration as nested plain values (tuples become lists)."""
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
     return plain
 
 
 def config_to_toml(config: Config) -> str:
     """Write the resolved configuration as TOML text; a key without a value (None) is left out."""
-    values = config_to_dict(config)
-    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if _is_plain(value)]
-    for section, fields in values.items():
-        if isinstance(fields, dict):
-            lines += ["", f"[{section}]"]
-            lines += [f"{key} = {_toml(value)}" for key, value in fields.items() if value is not None]
-    return "\n".join(lines) + "\n"
+    import tomli_w
+
+    return tomli_w.dumps(_without_none(config_to_dict(config)))
 
 
-def _toml(value: Any) -> str:
-    """Write a value as TOML; tables inline, without their keys that have no value."""
+def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items() if v is not None) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return json.dumps(value)
-
-
-def _is_plain(value: object) -> bool:
-    return value is not None and not isinstance(value, dict)
+        return {key: _without_none(part) for key, part in value.items() if part is not None}
+    return [_without_none(part) for part in value] if isinstance(value, list) else value
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

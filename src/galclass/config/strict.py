@@ -1,4 +1,4 @@
-"""What pydantic is told of every section of the configuration."""
+"""The pydantic settings of every section of the configuration."""
 
 from __future__ import annotations
 

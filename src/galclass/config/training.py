@@ -27,8 +27,8 @@ class TrainConfig:
         A checkpoint of the same topology whose best weights training starts from (fine-tuning), or a file of an
         encoder's weights alone (a PyTorch state dict); heads that it has not, or of another shape, start afresh. `~`
         and `${NAME}` are filled in.
-    num_iterations : int
-        Passes over the training split.
+    num_epochs : int
+        Passes over the training split; `num_iterations` and rxNeuralNet's `numIterations` mean the same.
     mini_batch_size : int
         Cutouts per step of the optimizer.
     optimizer : str
@@ -46,9 +46,9 @@ class TrainConfig:
     warm_up : float
         Share of all steps, in [0, 1), over which the rate rises from 0.
     l_rate_red_ratio, l_rate_red_freq : float, int
-        "step": the rate is multiplied by the ratio every so many iterations.
+        "step": the rate is multiplied by the ratio every so many epochs.
     l_rate_red_error_ratio : float
-        "step": also multiply when the training loss falls by less than this share in an iteration; 0: never.
+        "step": also multiply when the training loss falls by less than this share in an epoch; 0: never.
     init_wts_diameter : float
         Width of the uniform range of the initial weights; 0 takes He initialisation.
     max_norm : float
@@ -60,7 +60,7 @@ class TrainConfig:
     class_balance : float
         0: rows count alike; 1: labels count alike; between: weights by label frequency to the power of minus this.
     repeats : tuple of str
-        "NAME=K": rows of that source or label enter K times an iteration.
+        "NAME=K": rows of that source or label enter K times an epoch.
     observation_sources : tuple of str
         Sources whose coarse labels are learned through a matrix "true kind -> what that survey says".
     debiased_sources : tuple of str
@@ -110,11 +110,11 @@ class TrainConfig:
     views : int
         8: the model answers for the eight turns and mirror images of a cutout alike; 1: for the cutout as it is.
     validation_views : int
-        1: validate after each iteration on the cutout as it is, eight times faster than on `views`.
+        1: validate after each epoch on the cutout as it is, eight times faster than on `views`.
     ema : float
         Memory of the running mean of the weights that is validated and kept, in [0, 1); 0: none.
     early_stopping : int
-        Stop after so many iterations without a better validation loss; 0: never.
+        Stop after so many epochs without a better validation loss; 0: never.
     accumulate : int
         A step's gradient is gathered from so many parts of the mini-batch (less memory, same result).
     mixed_precision : bool
@@ -133,7 +133,7 @@ class TrainConfig:
     tensorboard : bool
         Write TensorBoard logs beside the CSV.
     checkpoint_s : float
-        Seconds between checkpoints within an iteration (one is written at the end of each anyway).
+        Seconds between checkpoints within an epoch (one is written at the end of each anyway).
     """
 
     __pydantic_config__ = STRICT
@@ -142,7 +142,7 @@ class TrainConfig:
     num_hidden_nodes: int = 100
     type: Literal["multi_class", "binary", "regression", "votes"] = "multi_class"
     initial_weights: str | None = None
-    num_iterations: int = 40
+    num_epochs: int = 40
     mini_batch_size: int = 64
     optimizer: Literal["adamw", "sgd", "ada_delta_sgd"] = "adamw"
     learning_rate: float = 0.004
@@ -200,3 +200,8 @@ class TrainConfig:
     seeds: int = 1
     tensorboard: bool = False
     checkpoint_s: float = 60.0
+
+    @property
+    def num_iterations(self) -> int:
+        """`num_epochs` under its former name."""
+        return self.num_epochs

@@ -165,7 +165,7 @@ def _looked_up(bmp: Bmp, rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _masked(words: NDArray[np.uint32], mask: int) -> NDArray[np.uint8]:
-    """Give the bits under a mask, scaled to 0..255 and rounded half up."""
+    """Return the bits under a mask, scaled to 0..255 and rounded half up."""
     if mask == 0:
         return np.zeros(words.shape, np.uint8)
     shift = (mask & -mask).bit_length() - 1

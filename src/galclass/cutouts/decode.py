@@ -121,7 +121,7 @@ def _whole_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8
 
 
 def _cmyk_to_rgb(cmyk: NDArray[np.uint8], inverted: bool) -> NDArray[np.uint8]:
-    """Give paper less ink: each colour's paper share times that of black, as Pillow does."""
+    """Reduce the ink on paper: each colour's paper share times that of black, as Pillow does."""
     rgb = np.empty((*cmyk.shape[:2], 3), np.uint8)
     for rows in range(0, len(cmyk), step := max(1, _BAND_BYTES // cmyk[0].size)):
         part = cmyk[rows : rows + step]
@@ -140,5 +140,5 @@ def _jpeg_fault(message: str) -> CutoutError:
 
 
 def _pillow() -> ModuleType:
-    """Give the part that needs Pillow; a back end or a worker that sees JPEGs alone starts without it."""
+    """Import the part that needs Pillow; a back end or worker that sees only JPEGs starts without it."""
     return import_module("galclass.cutouts.pillow")

@@ -21,7 +21,7 @@ MAX_TEXT_BYTES = 1024 * 1024
 
 
 def exif_orientation(block: bytes) -> int | None:
-    """Give the orientation tag of the first directory of an EXIF block; None where it has none or is damaged.
+    """Return the orientation tag of the first directory of an EXIF block, or None if it has none or is damaged.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ def exif_orientation(block: bytes) -> int | None:
 
 
 def xmp_orientation(text: bytes) -> int | None:
-    """Give the orientation that an XMP packet names; None where it names none."""
+    """Return the orientation that an XMP packet names, or None if it names none."""
     match = _XMP.search(text)
     return int(match[1]) if match else None
 
 
 def orientation_of(exif: bytes, xmp: bytes) -> int:
-    """Give the orientation, 1..8: EXIF first, then XMP; 1 where neither says one that exists."""
+    """Return the orientation, 1..8: EXIF first, then XMP; 1 where neither says one that exists."""
     found = exif_orientation(exif) if exif else None
     if found is None and xmp:
         found = xmp_orientation(xmp)
@@ -61,7 +61,7 @@ def orientation_of(exif: bytes, xmp: bytes) -> int:
 
 
 def raw_profile(text: bytes) -> bytes:
-    """Give the bytes of a PNG text "Raw profile type exif": name, length, then hexadecimal lines; empty if damaged."""
+    """Return the bytes of a PNG text "Raw profile type exif": name, length, hexadecimal lines; empty if damaged."""
     try:
         return bytes.fromhex(text.split(b"\n", 3)[3].decode("ascii"))  # it passes over line breaks
     except (IndexError, ValueError):

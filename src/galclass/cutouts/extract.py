@@ -74,7 +74,9 @@ class CutoutParameters:
                 "a cutout of this size cannot be made", where="size_px", expected="8..1024", got=self.size_px
             )
         if not 0 < self.crop_fraction <= 1:
-            raise ConfigError("no such crop", where="crop_fraction", expected="in (0, 1]", got=self.crop_fraction)
+            raise ConfigError(
+                "crop_fraction is out of range", where="crop_fraction", expected="in (0, 1]", got=self.crop_fraction
+            )
 
     @property
     def sha256(self) -> str:
@@ -191,7 +193,7 @@ def flagged_stored_cutout(
 
 
 def has_content(pixels: Pixels) -> bool:
-    """Say whether a picture shows anything: whether some channel spans more than 2 levels.
+    """Return whether a picture shows anything: whether some channel spans more than 2 levels.
 
     Parameters
     ----------
@@ -249,7 +251,7 @@ def _recipe(
     angles_deg: tuple[float, ...],
     frame_px: int | None,
 ) -> tuple[SamplingPlan, tuple[_Placing, ...] | None]:
-    """Give the pictures to draw, and how each view is made of them; None where the views are the pictures.
+    """Return the pictures to draw, and how each view is made of them; None where the views are the pictures.
 
     Angles are split into quarter turns, which move whole pixels, and a rest in [0, 90), which is drawn.
     Kept for the next file, since a survey has one frame size.
@@ -306,7 +308,7 @@ def _warp(pixels: Pixels, plan: SamplingPlan) -> NDArray[np.uint32]:
 
 
 def _whole_pixel_move(quarters: int, mirrored: bool, then: int) -> tuple[bool, int, int]:
-    """Give the move that turns by quarters counter-clockwise, mirrors left-right, then turns again."""
+    """Return the transform that turns by quarters counter-clockwise, mirrors left-right, then turns again."""
     square = np.arange(4).reshape(2, 2)
     wanted = np.rot90(np.rot90(square, quarters)[:, :: -1 if mirrored else 1], then)
     moves = itertools.product((False, True), (1, -1), (1, -1))

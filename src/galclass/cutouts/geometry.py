@@ -51,7 +51,7 @@ class SamplingPlan:
 
 
 def reduction_for(crop_px: float, size_px: int) -> int:
-    """Give the largest power of two that leaves at least one decoded pixel per cutout pixel."""
+    """Return the largest power of two that leaves at least one decoded pixel per cutout pixel."""
     reduction = 1
     while crop_px / (2 * reduction) >= size_px - 1e-6:  # 1e-6 px: a fraction such as 204/424 is not exact
         reduction *= 2
@@ -107,7 +107,7 @@ def _steps(px: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _part(steps: NDArray[np.int64], length: int) -> slice:
-    """Give the pixels that positions touch, one more on each side for the smoothing, inside the file."""
+    """Return the pixels that positions touch, one more on each side for the smoothing, inside the file."""
     first = int(steps.min()) // STEPS_PER_PX - 1
     last = int(steps.max()) // STEPS_PER_PX + 2
     return slice(min(max(first, 0), length - 1), max(min(last + 1, length), 1))

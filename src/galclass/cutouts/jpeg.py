@@ -220,7 +220,7 @@ class Scan(NamedTuple):
 
 
 def _ends(scans: list[Scan], cut_at: int, everything: tuple[int, ...]) -> tuple[int, ...]:
-    """Give where a file that was cut off may be ended: behind what is left, and behind its last scan that is whole."""
+    """Return where a truncated file may be ended: behind what is left, and behind its last whole scan."""
     ends: tuple[int, ...] = (cut_at,)
     if scans and scans[-1].stop == 0:
         whole = [scan for scan in scans if scan.stop]

@@ -42,11 +42,11 @@ class DecodeLimits:
     trusted: bool = True
 
     def with_seconds(self, max_decode_s: float) -> DecodeLimits:
-        """Give the same limits with another time, as the configuration says."""
+        """Return the same limits with another time, as the configuration says."""
         return replace(self, max_decode_s=max_decode_s)
 
     def seconds_for(self, size_bytes: int) -> float:
-        """Give the longest decode of a file of this size in bytes."""
+        """Return the longest decode of a file of this size in bytes."""
         return self.max_decode_s * min(1.0, 0.25 * max(1.0, size_bytes / SMALL_BYTES))
 
     def check(self, decode_s: float, size_bytes: int) -> None:

@@ -329,14 +329,14 @@ def _colour_from_16_bits(png: Png) -> NDArray[np.uint8]:
 
 
 def _shifted(values: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Give the highest 8 of the bits in use: of 8, 10 or 12 bits where no sample needs more, else of 16."""
+    """Return the highest 8 of the bits in use: of 8, 10 or 12 bits where no sample needs more, else of 16."""
     largest = int(values.max(initial=0))
     bits = next(bits for bits in (8, 10, 12, 16) if largest < 1 << bits)
     return (values >> (bits - 8)).astype(np.uint8)
 
 
 def _clear_colour(png: Png) -> NDArray[np.uint16]:
-    """Give the samples of the one transparent colour."""
+    """Return the samples of the one transparent colour."""
     return np.frombuffer(png.transparency[: len(png.transparency) // 2 * 2][:6], ">u2").astype(np.uint16)
 
 

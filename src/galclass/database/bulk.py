@@ -261,7 +261,7 @@ def add_catalog(database: Database, rows: Iterable[CatalogRow], source: str) -> 
 
 
 def new_labels(rows: Iterable[CatalogRow], source: str) -> Iterator[NewLabel]:
-    """Give the labels of catalog rows; a row that says nothing is passed over."""
+    """Yield the labels of catalog rows; rows without a label are passed over."""
     for row in rows:
         if row.label or row.votes:
             yield NewLabel(row.object_id, row.label, source, row.votes)

@@ -94,7 +94,7 @@ def with_classes(database: Database, query: CatalogQuery) -> CatalogQuery:
 
 
 def find_predictions(database: Database, query: CatalogQuery) -> tuple[list[dict[str, Any]], int]:
-    """Give one page of stored predictions and how many there are in all.
+    """Return one page of stored predictions and how many there are in all.
 
     Raises
     ------

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from galclass.database.catalog import CatalogQuery, label_text, ordered_by, sele
 from galclass.database.schema import images, predictions
 from galclass.database.table_file import WHOLE, write_batches
 from galclass.errors import RequestError
-from galclass.scoring.prediction import SEPARATOR
+from galclass.scoring.prediction import SEPARATOR, time_text
 
 FORMATS = {
     "csv": (".csv", "text/csv"),
@@ -86,13 +85,17 @@ def _batch(rows: Any, classes: Sequence[str], schema: pa.Schema) -> pa.RecordBat
 
 
 def _values(row: Any, classes: Sequence[str], schema: pa.Schema) -> dict[str, Any]:
+    plain = {name: row[name] for name in schema.names if name in row}
+    return {**plain, **flat_values(row, classes), "human_label": label_text(row["label"])}
+
+
+def flat_values(row: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+    """Return the probabilities, sets and times of a stored prediction as columns of a table."""
     probabilities = row["probabilities"] or {}
     return {
-        **{name: row[name] for name in schema.names if name in row},
         **{f"predicted_{leaf}": probabilities.get(leaf) for leaf in classes},
         **{name: SEPARATOR.join(row[name] or []) for name in ("prediction_set", "flags")},
         **{name: time_text(row[name]) for name in ("scored_at", "labelled_at")},
-        "human_label": label_text(row["label"]),
     }
 
 
@@ -115,8 +118,3 @@ def positions(
     with database.read() as connection:
         total = connection.execute(placed.with_only_columns(func.count())).scalar_one()
         return [(row.object_id, row.predicted_class, row.ra, row.dec) for row in connection.execute(first)], total
-
-
-def time_text(moment: datetime | None) -> str | None:
-    """Return a time in UTC to the second, as all our tables have it."""
-    return None if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -80,13 +80,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give a connection in a transaction; on PostgreSQL each statement of it sees what is committed by then."""
+        """Yield a connection in a transaction; on PostgreSQL each statement of it sees what is committed by then."""
         with translated(self.url), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """Give a connection in a transaction whose statements all read the same state of the database."""
+        """Yield a connection in a transaction whose statements all read the same state of the database."""
         with translated(self.url), self.engine.connect() as connection:
             if self.dialect == "postgresql":
                 connection.execution_options(isolation_level="REPEATABLE READ")
@@ -95,7 +95,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Give a connection in a transaction that writes; keep it short, score outside it.
+        """Yield a connection in a transaction that writes; keep it short, score outside it.
 
         On SQLite it begins as IMMEDIATE: a plain BEGIN that reads and then writes can fail as locked in spite
         of the timeout.
@@ -113,7 +113,7 @@ class Database:
             return apply_migrations(connection, self.url)
 
     def missing_migrations(self) -> list[str]:
-        """Give the names of the steps the schema lacks."""
+        """Return the names of the migrations that the schema lacks."""
         with self.read() as connection:
             return [f"{step.id:04d}_{step.name}" for step in check_version(connection, self.url)]
 

@@ -27,7 +27,7 @@ from galclass.database.table_file import STREAMED, WHOLE, write_batches
 from galclass.errors import DatabaseError, ModelError
 from galclass.morphology import CLASSES, QUESTIONS
 from galclass.scoring import ModelId, Signature
-from galclass.scoring.prediction import SEPARATOR, vote_columns_of
+from galclass.scoring.prediction import SEPARATOR, time_text, vote_columns_of
 
 ROWS = 10_000
 """Rows held at a time, and a Parquet row group."""
@@ -183,9 +183,7 @@ def _batch(rows: Sequence[Row[Any]], votes: Mapping[str, Sequence[str]], own: Se
         columns[f"predicted_{leaf}"] = [None if row is None else row.get(leaf) for row in columns["probabilities"]]
     for name in ("prediction_set", "flags"):
         columns[name] = [SEPARATOR.join(row) for row in columns[name]]
-    columns["scored_at"] = [
-        moment.isoformat(timespec="seconds").replace("+00:00", "Z") for moment in columns["scored_at"]
-    ]
+    columns["scored_at"] = [time_text(moment) for moment in columns["scored_at"]]
     columns["_healpix_29"] = healpix_column(columns["ra"], columns["dec"])
     for kind, stems in votes.items():
         _check_stems(columns["object_id"], columns[_VOTES[kind]], stems)

@@ -180,7 +180,7 @@ class Images:
         return AddSummary(added, seen - added - len(rejects), tuple(rejects))
 
     def known(self, object_ids: Collection[str]) -> set[str]:
-        """Give those of a few thousand object ids that have an image."""
+        """Return which of a few thousand object ids have an image."""
         with self._database.read() as connection:
             return _known(connection, object_ids)
 
@@ -200,14 +200,14 @@ class Images:
             return connection.scalar(select(func.count()).select_from(images)) or 0
 
     def list(self, *, limit: int = 20, after: str = "") -> list[StoredImage]:
-        """Give a page of images by object_id."""
+        """Return a page of images by object_id."""
         key = images.c.object_id
         query = select(*_ABOUT).where(key > after).order_by(key).limit(limit)
         with self._database.read() as connection:
             return [StoredImage(*row) for row in connection.execute(query)]
 
     def cone_search(self, ra: float, dec: float, radius_arcsec: float, *, limit: int = 20) -> Sequence[StoredImage]:
-        """Give the images within a radius of a position (deg, J2000), nearest first.
+        """Return the images within a radius of a position (deg, J2000), nearest first.
 
         Raises
         ------
@@ -223,13 +223,13 @@ class Images:
         return [found[row] for row in order if distances[row] <= radius_arcsec][:limit]
 
     def get(self, object_id: str) -> bytes | None:
-        """Give the bytes of an image; None where there is none."""
+        """Return the bytes of an image, or None if there is none."""
         with self._database.read() as connection:
             value = connection.scalar(select(images.c.img).where(images.c.object_id == object_id))
         return bytes(value) if value is not None else None
 
     def get_with_sha256(self, object_id: str) -> tuple[bytes, str | None] | None:
-        """Return the bytes of an image and their hash; None where there is none."""
+        """Return the bytes of an image and their hash, or None if there is none."""
         query = select(images.c.img, images.c.sha256).where(images.c.object_id == object_id)
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()

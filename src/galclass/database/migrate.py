@@ -53,7 +53,7 @@ class Migration:
 
 @lru_cache
 def known_migrations(dialect: str) -> tuple[Migration, ...]:
-    """Give the steps of a dialect ("sqlite" or "postgresql") in order."""
+    """Return the migrations of a dialect ("sqlite" or "postgresql") in order."""
     steps = []
     for file in files("galclass.database").joinpath("migrations").iterdir():
         match = _FILE.fullmatch(file.name)
@@ -66,14 +66,14 @@ def known_migrations(dialect: str) -> tuple[Migration, ...]:
 
 
 def applied_migrations(connection: Connection) -> list[int]:
-    """Give the ids of the steps a database has had."""
+    """Return the ids of the migrations that were applied to a database."""
     if not inspect(connection).has_table("schema_migrations"):
         return []
     return list(connection.scalars(text("SELECT id FROM schema_migrations ORDER BY id")))
 
 
 def check_version(connection: Connection, where: str) -> list[Migration]:
-    """Give the steps that a database still lacks.
+    """Return the migrations that a database still lacks.
 
     Raises
     ------

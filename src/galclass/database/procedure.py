@@ -67,7 +67,7 @@ class Finding:
 
 
 def site_packages() -> Path:
-    """Give the folder of the packages of this Python, which the server is told to use."""
+    """Return the package folder of this Python, which the server will use."""
     return Path(sysconfig.get_paths()["purelib"])
 
 
@@ -242,7 +242,7 @@ def check_server(database: Database, *, packages: Path | None = None) -> list[Fi
 
 
 def first_writable(folder: Path) -> Path | None:
-    """Give the first folder in which any user may replace the packages; a sticky folder above them is safe."""
+    """Return the first folder in which any user may replace the packages; a sticky folder above them is safe."""
     for part in [folder / "galclass", folder, *folder.parents]:
         mode = os.stat(part).st_mode if part.exists() else 0
         if mode & stat.S_IWOTH and (part in (folder, folder / "galclass") or not mode & stat.S_ISVTX):
@@ -251,7 +251,7 @@ def first_writable(folder: Path) -> Path | None:
 
 
 def first_closed(folder: Path) -> Path | None:
-    """Give the first folder on the way that users outside owner and group may not enter; None where all are open."""
+    """Return the first folder on the way that users outside owner and group may not enter; None where all are open."""
     for part in [*reversed(folder.parents), folder]:
         if not part.exists() or not os.stat(part).st_mode & stat.S_IXOTH:
             return part

@@ -188,11 +188,11 @@ class ScoreQueue:
             connection.execute(remove, {**self._key, "ids": list(object_ids)})
 
     def release(self) -> None:
-        """Give back what this worker has claimed and not finished."""
+        """Release what this worker has claimed and not finished."""
         self._unclaim(self.worker)
 
     def release_dead(self) -> None:
-        """Give back what workers of this machine claimed whose process is gone."""
+        """Release the claims of this machine's workers whose process is gone."""
         query = select(_Q.claimed_by).distinct().where(self._mine, _Q.claimed_by.startswith(f"{self._host}:"))
         with self._database.read() as connection:
             holders = connection.scalars(query).all()
@@ -229,7 +229,7 @@ def insert_predictions(connection: Connection, answers: Sequence[Prediction]) ->
 
 
 def _values(answer: Prediction) -> tuple[Any, ...]:
-    """Give a row of `galaxy_predictions`, in the order of its columns."""
+    """Return a row of `galaxy_predictions`, in the order of its columns."""
     return (
         answer.object_id,
         answer.model.name,

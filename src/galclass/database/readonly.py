@@ -1,4 +1,4 @@
-"""What a statement may do that was not allowed to write: read tables and compute, nothing else, whoever runs it.
+"""What a statement without the right to write may do: read tables and compute, nothing else, in any role.
 
 A read-only transaction is not enough. On SQLite ATTACH makes files; on PostgreSQL a superuser's COPY runs programs and
 many functions write files, end sessions or change settings. So SQLite is asked for every action of a statement, and

@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 
 from galclass.errors import RegistryError
+from galclass.scoring.references import NAME, PRODUCTION
 
-PRODUCTION = "production"
-"""The alias that is meant where none is said."""
+__all__ = ["PRODUCTION", "Reference", "check_name", "current_user", "parse_reference"]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_NAME = re.compile(NAME)
 
 _MAX_DIGITS = 9
 """Digits of a version; more do not fit into a column, and SQLite's driver breaks on far more."""
@@ -49,17 +49,17 @@ def parse_reference(text: str) -> Reference:
 
 
 def check_name(text: str, what: str) -> str:
-    """Give the text back if it is a name: letters, digits, `_`, `.`, `-`; at most 64; not only digits."""
+    """Return the text if it is a name: letters, digits, `_`, `.`, `-`; at most 64; not only digits."""
     if not _NAME.fullmatch(text) or (what == "alias" and text.isdigit()):
         raise RegistryError(
-            f"{text!r} is no {what}",
+            f"{text!r} is not a valid {what}",
             expected="letters, digits, '_', '.' and '-', at most 64, beginning with a letter or digit",
         )
     return text
 
 
 def current_user() -> str:
-    """Give the name of the account that runs this process, for logs."""
+    """Return the name of the account that runs this process, for logs."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

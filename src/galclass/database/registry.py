@@ -102,7 +102,7 @@ class Registry:
             return resolve(connection, reference)
 
     def points_at(self, name: str, alias: str) -> int | None:
-        """Give the version an alias points at, None if there is no such alias; the cheapest question of all."""
+        """Return the version an alias points at, or None if there is no such alias; a single cheap query."""
         with self._database.read() as connection:
             version: int | None = connection.scalar(_POINTS_AT, {"name": name, "alias": alias})
             return version
@@ -126,7 +126,7 @@ class Registry:
             return _infos(connection) if name is None else _infos(connection, models.c.name == name)
 
     def log(self, name: str) -> Sequence[AliasMove]:
-        """Give every move of every alias of a model, oldest first."""
+        """Return every move of every alias of a model, oldest first."""
         table = model_alias_log
         query = select(table).where(table.c.name == name).order_by(table.c.id)
         with self._database.read() as connection:
@@ -283,7 +283,7 @@ def _infos(connection: Connection, *where: ColumnElement[bool]) -> list[ModelInf
         select(*_ABOUT, model_aliases.c.alias).select_from(_POINTED_AT).where(*where).order_by(*order)
     )
     return [
-        ModelInfo(*about, aliases=tuple(row.alias for row in group if row.alias is not None))
+        ModelInfo(*about, tuple(row.alias for row in group if row.alias is not None))
         for about, group in groupby(rows, lambda row: tuple(row[:-1]))
     ]
 

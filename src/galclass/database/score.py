@@ -201,7 +201,7 @@ class _Worker:
         return True
 
     def summary(self) -> ScoreSummary:
-        """Say what was done so far."""
+        """Summarise what was done so far."""
         seconds = time.perf_counter() - self._started
         return ScoreSummary(
             self.scorer.model, self._scored, self._rejected, seconds, tuple(self._rejects), unlike=self._unlike

@@ -115,7 +115,7 @@ class Services:
         for alias in aliases:
             _check_alias(alias)
         if not _VERSION.fullmatch(version):
-            raise RegistryError(f"{version!r} is no service version", expected="such as 1.0")
+            raise RegistryError(f"{version!r} is not a valid service version", expected="such as 1.0")
         by = by or current_user()
         with self._database.write() as connection:
             lock_table(connection, services)
@@ -146,7 +146,7 @@ class Services:
             return _record(connection, name, version)
 
     def published(self, name: str) -> dict[str, str | None]:
-        """Give every version that was ever published, deleted ones too, with the sha256 of its model.
+        """Return every version that was ever published, deleted ones too, with the sha256 of its model.
 
         None where it was deleted by a galclass that did not keep the sha256.
         """
@@ -239,7 +239,7 @@ class Services:
             return record
 
     def log(self, name: str | None = None) -> Sequence[ServiceEvent]:
-        """Give every publish, move and delete, oldest first."""
+        """Return every publish, move and delete, oldest first."""
         log = service_log.c
         query = select(log.name, log.action, log.version, log.alias, log.old_version, log.at, log.by).order_by(log.id)
         with self._database.read() as connection:
@@ -315,7 +315,7 @@ def _records(connection: Connection, *where: ColumnElement[bool]) -> list[Servic
     order = (services.c.name, services.c.created_at, services.c.version, service_aliases.c.alias)
     query = select(*_ABOUT, service_aliases.c.alias).select_from(_JOINED).where(*where).order_by(*order)
     return [
-        ServiceRecord(*about, aliases=tuple(row.alias for row in group if row.alias is not None))
+        ServiceRecord(*about, tuple(row.alias for row in group if row.alias is not None))
         for about, group in groupby(connection.execute(query), lambda row: tuple(row[:-1]))
     ]
 

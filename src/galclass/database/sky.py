@@ -22,7 +22,7 @@ HEALPIX_ORDER = 29
 def separation_arcsec(
     ra: NDArray[np.float64], dec: NDArray[np.float64], ra0: float, dec0: float
 ) -> NDArray[np.float64]:
-    """Give the distance of positions (deg) from a point on the sky, by the haversine formula."""
+    """Return the distance of positions (deg) from a point on the sky, by the haversine formula."""
     along, across = np.radians(ra - ra0), np.radians(dec - dec0)
     chord = np.sin(across / 2) ** 2 + np.cos(np.radians(dec)) * math.cos(math.radians(dec0)) * np.sin(along / 2) ** 2
     angles: NDArray[np.float64] = 2 * np.arcsin(np.sqrt(np.clip(chord, 0, 1))) * (180 / math.pi) * ARCSEC_PER_DEG
@@ -30,7 +30,7 @@ def separation_arcsec(
 
 
 def box_round(ra: float, dec: float, radius_arcsec: float) -> ColumnElement[bool]:
-    """Give the SQL condition of a box that holds the whole cone; over the poles and across 0h too.
+    """Return the SQL condition of a box around the whole cone, also at the poles and across 0h.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def inside(cone: Cone) -> list[ColumnElement[bool]]:
 
 
 def healpix_column(ra: Sequence[float | None], dec: Sequence[float | None]) -> list[int | None]:
-    """Give the nested HEALPix index at order 29 of positions in degrees; None where one is unknown.
+    """Return the nested HEALPix index at order 29 of positions in degrees, or None if one is unknown.
 
     Raises
     ------

@@ -47,7 +47,7 @@ def space_of(connection: Connection) -> Space:
 
 
 def give_back_pages(database: Database, kept_bytes: int = 0) -> bool:
-    """Give some free pages of a SQLite file back to the system; returns whether there were any to give back.
+    """Return some free pages of a SQLite file to the system; returns whether there were any.
 
     Parameters
     ----------

@@ -17,9 +17,10 @@ from galclass.database.references import parse_reference
 from galclass.errors import DatabaseError, GalclassError, ModelError, RegistryError
 from galclass.scoring import Prediction, Scorer
 from galclass.scoring.graph import MAX_MODEL_BYTES
+from galclass.scoring.loaded import LoadedScorers
 
 KEPT_MODELS = 3
-"""Loaded models kept for a database; the least recently loaded goes first."""
+"""Loaded models kept for a database."""
 
 _LOOKUP_ALIAS = """
 SELECT m.version, m.sha256 FROM galaxy_model_aliases a JOIN galaxy_models m USING (name, version)
@@ -51,7 +52,7 @@ class SqlScoring:
         self._reference = parse_reference(model)
         self._lock = threading.Lock()
         self._lookup: sqlite3.Connection | None = None
-        self._scorers: dict[tuple[int, str], Scorer] = {}
+        self._scorers: LoadedScorers[tuple[int, str]] = LoadedScorers(KEPT_MODELS)
         self._failed = threading.local()
 
     def install(self, connection: sqlite3.Connection) -> None:
@@ -94,7 +95,7 @@ class SqlScoring:
         return answer
 
     def scorer(self) -> Scorer:
-        """Give the loaded model that the registry names now.
+        """Return the loaded model that the registry names now.
 
         Raises
         ------
@@ -114,13 +115,13 @@ class SqlScoring:
                     "see `galclass models list`; `galclass models register package` registers the model in the package"
                 )
                 raise RegistryError("no such model", where=str(self._reference), advice=advice)
-            loaded = (row[0], row[1])
-            if loaded not in self._scorers:
-                while len(self._scorers) >= KEPT_MODELS:
-                    del self._scorers[next(iter(self._scorers))]
-                (value,) = self._lookup.execute(_LOAD, (name, row[0])).fetchone()
-                self._scorers[loaded] = _load(value, name, *loaded, self.limits)
-            return self._scorers[loaded]
+            version, sha256 = row
+            return self._scorers.get((version, sha256), lambda: self._load(version, sha256))
+
+    def _load(self, version: int, sha256: str) -> Scorer:
+        assert self._lookup is not None
+        (value,) = self._lookup.execute(_LOAD, (self._reference.name, version)).fetchone()
+        return _load(value, self._reference.name, version, sha256, self.limits)
 
     def close(self) -> None:
         """Close the connection that looks models up."""

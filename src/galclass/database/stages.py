@@ -84,7 +84,7 @@ class _ImageSource:
 
 
 def _image_sources(config: Config) -> list[_ImageSource]:
-    """Give where the prepared images came from, under the names in the index."""
+    """Return where the prepared images came from, under the names in the index."""
     wanted = config.prepare
     if wanted.sources:
         return [_ImageSource(s.name, _real_path(s.images), s.frame_px, s.stored_px) for s in wanted.sources]

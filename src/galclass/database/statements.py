@@ -20,22 +20,22 @@ def chunked(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 def as_written(connection: Connection, sql: str) -> str:
-    """Give SQL text for `exec_driver_sql`: psycopg would take a per cent sign for a placeholder."""
+    """Escape SQL text for `exec_driver_sql`: psycopg would take a per cent sign for a placeholder."""
     return sql.replace("%", "%%") if connection.dialect.name == "postgresql" else sql
 
 
 def insert_for(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """Give the dialect's INSERT, which knows ON CONFLICT."""
+    """Return the dialect's INSERT, which knows ON CONFLICT."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def insert_new(connection: Connection, table: Table) -> Insert:
-    """Give an INSERT that leaves rows alone that are there already."""
+    """Return an INSERT that leaves existing rows alone."""
     return insert_for(connection, table).on_conflict_do_nothing()
 
 
 def upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> Insert:
-    """Give an INSERT that overwrites the row with the same key."""
+    """Return an INSERT that overwrites the row with the same key."""
     keys = [column.name for column in table.primary_key.columns]
     values = {name: value for name, value in row.items() if name not in keys}
     return insert_for(connection, table).values(**row).on_conflict_do_update(index_elements=keys, set_=values)

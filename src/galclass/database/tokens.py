@@ -57,7 +57,7 @@ class Tokens:
         return token
 
     def verify(self, token: str) -> TokenInfo | None:
-        """Give what is known about a token; None if it is unknown or revoked."""
+        """Return what is known about a token, or None if it is unknown or revoked."""
         query = select(tokens).where(tokens.c.sha256 == _digest(token), tokens.c.revoked_at.is_(None))
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
@@ -70,7 +70,7 @@ class Tokens:
             return {row.sha256: _info(row) for row in connection.execute(query)}
 
     def list(self) -> list[TokenInfo]:
-        """Give all tokens, oldest first."""
+        """Return all tokens, oldest first."""
         with self._database.read() as connection:
             return [_info(row) for row in connection.execute(select(tokens).order_by(tokens.c.id))]
 

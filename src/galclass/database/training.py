@@ -85,7 +85,7 @@ def _write(database: Database, folder: Path, sizes: tuple[int | None, int | None
 
 
 def _file_name(object_id: str) -> str:
-    """Give a file name that any object id can have."""
+    """Return a file name that is safe for any object id."""
     return hashlib.sha256(object_id.encode()).hexdigest()[:32]
 
 

@@ -33,7 +33,7 @@ class UtcTime(TypeDecorator[datetime]):
         return utc_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Give an aware time in UTC."""
+        """Return a timezone-aware time in UTC."""
         if value is None:
             return None
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
@@ -41,10 +41,10 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 def utc_text(moment: datetime) -> str:
-    """Give a time as SQLite keeps it."""
+    """Format a time as SQLite stores it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def now() -> datetime:
-    """Give the present time in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""One image from a web service that draws it: asked with patience, checked before it is kept.
+"""One image from a web service that renders it: retried, and checked before it is kept.
 
 Takes a URL, gives JPEG or PNG bytes; anything else is a `Rejection` that says what came instead.
 """
@@ -45,7 +45,7 @@ class ImageReader:
         )
 
     def read(self, url: str) -> bytes:
-        """Give the body of an image.
+        """Return the body of an image.
 
         Raises
         ------
@@ -90,6 +90,6 @@ def check_image(data: bytes, size_px: int) -> None:
             bands = [band.getextrema() for band in image.convert("RGB").split()]
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         start = data[:40].decode("latin-1").strip() or "nothing"
-        raise Rejection("not_an_image", "the answer is no JPEG or PNG", got=repr(start)) from error
+        raise Rejection("not_an_image", "the response is not a JPEG or PNG", got=repr(start)) from error
     if all(extrema[0] == extrema[1] for extrema in bands):
         raise Rejection("blank", "the image is of one colour, as outside the survey's footprint")

@@ -84,7 +84,7 @@ class Source:
 
 
 def known_sources(manifest: Path | str | None = None) -> dict[str, Source]:
-    """Give all sources by name: the bundled ones, then those of the user's manifest (which win)."""
+    """Return all sources by name: the bundled ones, then those of the user's manifest (which win)."""
     sources = read_manifest(BUNDLED)
     if SAMPLE.is_file():
         sources.update(read_manifest(SAMPLE))
@@ -94,7 +94,7 @@ def known_sources(manifest: Path | str | None = None) -> dict[str, Source]:
 
 
 def find_source(name: str, manifest: Path | str | None = None) -> Source:
-    """Give one source.
+    """Return one source.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from galclass.errors import DownloadError
 
 
 def begun_url(target: Path) -> str | None:
-    """Give the URL (as `shown`) that an unfinished file came from, if there is one."""
+    """Return the URL (as `shown`) that an unfinished file came from, if there is one."""
     return _read_facts(target).get("url")
 
 
@@ -36,7 +36,7 @@ def _read_facts(target: Path) -> dict[str, Any]:
 
 
 class Part:
-    """The unfinished file; a part of another URL's file is thrown away.
+    """The unfinished file; a part of another URL's file is discarded.
 
     Parameters
     ----------

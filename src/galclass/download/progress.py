@@ -21,7 +21,7 @@ class _Silent:
 
 @contextmanager
 def byte_progress(title: str, total: int | None, shown: bool) -> Iterator[Progress]:
-    """Give a bar of bytes, or a silent counter."""
+    """Yield a progress bar of bytes, or a silent counter."""
     if not shown:
         yield _Silent()
         return
@@ -33,7 +33,7 @@ def byte_progress(title: str, total: int | None, shown: bool) -> Iterator[Progre
 
 @contextmanager
 def item_progress(title: str, total: int, shown: bool) -> Iterator[Progress]:
-    """Give a bar of items, or a silent counter."""
+    """Yield a progress bar of items, or a silent counter."""
     if not shown:
         yield _Silent()
         return

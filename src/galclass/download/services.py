@@ -59,7 +59,7 @@ class CutoutService:
     layer: str = ""
 
     def url(self, cutout: Cutout, *, base_url: str | None = None, layer: str | None = None) -> str:
-        """Give the URL of a cutout.
+        """Return the URL of a cutout.
 
         Raises
         ------

@@ -138,7 +138,7 @@ def open_source(config: Config, *, source: str | None = None) -> SourceFiles:
 
 
 def source_folder(config: Config, name: str) -> Path:
-    """Give the folder of a source in the workspace."""
+    """Return the folder of a source in the workspace."""
     return config.workspace_path / "downloads" / name
 
 

@@ -59,7 +59,7 @@ class Stores:
         self._lock = threading.Lock()
 
     def open(self, url: str) -> Location:
-        """Give the store and the path of a URL."""
+        """Return the store and the path of a URL."""
         parts = urlsplit(url)
         # A query (a signature) belongs to the store: it is appended to every path.
         query = parts.query if parts.scheme in ("http", "https") else ""
@@ -95,7 +95,7 @@ def _open_store(root: str, read_timeout_s: float) -> ObjectStore:
 
 
 def is_permanent(error: Exception) -> bool:
-    """Tell whether asking again is useless: missing, forbidden, or another 4xx that is not about pace."""
+    """Return whether a retry is useless: missing, forbidden, or another 4xx except rate limits."""
     from obstore import exceptions
 
     if isinstance(error, FileNotFoundError | PermissionError):
@@ -107,19 +107,19 @@ def is_permanent(error: Exception) -> bool:
 
 
 def http_status(error: Exception) -> int | None:
-    """Give the HTTP status in an obstore error, if it has one."""
+    """Return the HTTP status in an obstore error, if it has one."""
     match = re.search(r"status(?: code)?:? (\d{3})", str(error))
     return int(match.group(1)) if match else None
 
 
 def explain(error: Exception) -> str:
-    """Give an obstore error in one short line."""
+    """Return an obstore error in one short line."""
     text = str(error).split("\n", 1)[0]
     text = text.rpartition("Server returned non-2xx status code: ")[2].rpartition(" - HTTP error: ")[2]
     return re.sub(r"[?&]\S*", "?...", text)[:200].strip() or type(error).__name__
 
 
 def shown(url: str) -> str:
-    """Give a URL for messages and records: without its query, which may hold a secret."""
+    """Return a URL for messages and records: without its query, which may hold a secret."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -103,7 +103,7 @@ class CleanCeiling:
     recall: NDArray[np.float64]
 
     def accuracy(self, frequencies: Sequence[float]) -> float:
-        """Give the accuracy for given frequencies of the five labels (any scale)."""
+        """Return the accuracy for given frequencies of the five labels (any scale)."""
         weights = np.asarray(frequencies, dtype=np.float64)
         return float(self.recall @ weights / weights.sum())
 

@@ -57,7 +57,7 @@ FOUR = Labelling("4 groups", tuple(GROUPS), tuple(GROUPS.values()))
 
 
 def coarse_labelling(source: str, labels: Sequence[str | None]) -> Labelling | None:
-    """Give the labelling that a source uses, if it is coarser than the 13 classes.
+    """Return the labelling that a source uses, if it is coarser than the 13 classes.
 
     Labels that stand for the same leaves are merged under the shortest name that is known for them
     (spiral_clockwise and spiral_anticlockwise become spiral); labels without leaves are left out.

@@ -111,7 +111,7 @@ def classification(
 
 
 def natural_accuracy(matrix: IntArray, weights: FloatArray, *, resamples: int, seed: int) -> Interval:
-    """Give the accuracy on objects whose true labels occur in other shares than here.
+    """Return the accuracy on objects whose true labels occur in other shares than here.
 
     Parameters
     ----------

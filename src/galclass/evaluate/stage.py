@@ -182,7 +182,9 @@ def _is_current(folder: Path, fingerprint: dict[str, Any]) -> bool:
     return done.exists() and json.loads(done.read_text(encoding="utf-8"))["made_from"] == fingerprint
 
 
-def predictions_table(predictions: Sequence[Prediction], labels: Sequence[str], signature: Signature) -> pa.Table:
+def predictions_table(
+    predictions: Sequence[Prediction], labels: Sequence[str | None], signature: Signature
+) -> pa.Table:
     """Return the rows of `galclass predict` with a column `label`; the types follow from the model alone."""
     rows = [prediction.as_row() | {"label": label} for prediction, label in zip(predictions, labels, strict=True)]
     columns = parquet_schema([*ROW_COLUMNS, *vote_fraction_columns(signature)])

@@ -143,7 +143,7 @@ def as_surveys_label(evaluated: Evaluated, observations: Sequence[Mapping[str, A
 
 
 def observed_matrix(observation: Mapping[str, Any], labelling: Labelling) -> FloatArray:
-    """Give P(label | true class) with its columns in the labelling's order, (13, k).
+    """Return P(label | true class) with its columns in the labelling's order, (13, k).
 
     Raises
     ------
@@ -163,7 +163,7 @@ def observed_matrix(observation: Mapping[str, Any], labelling: Labelling) -> Flo
 def natural_figures(
     tables: Mapping[str, Classification], frequencies: Mapping[str, Mapping[str, float]], sampling: Sampling
 ) -> dict[str, Interval]:
-    """Give the accuracy at natural frequencies of each table whose source has them in the configuration.
+    """Return the accuracy at natural frequencies of each table whose source has them in the configuration.
 
     Raises
     ------

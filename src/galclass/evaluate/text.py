@@ -8,7 +8,7 @@ from galclass.evaluate.metrics import Classification
 
 
 def tables_as_text(tables: dict[str, Classification]) -> str:
-    """Give every confusion matrix (rows true, columns predicted) with each row's error rate."""
+    """Return every confusion matrix (rows true, columns predicted) with each row's error rate."""
     return "\n\n".join(_one_table(title, table) for title, table in tables.items())
 
 

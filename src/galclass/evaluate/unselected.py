@@ -90,7 +90,7 @@ def shares_of(means: Mapping[str, FloatArray]) -> FloatArray:
 
 
 def clean_stratum(shares: FloatArray) -> NDArray[np.int64]:
-    """Give each galaxy's stratum by its given shares: a position in `CLEAN_LABELS`, or that of "spiral" for the rest.
+    """Return each galaxy's stratum by its given shares: a position in `CLEAN_LABELS`, or that of "spiral" for the rest.
 
     Spirals cannot be told from the rest by the 17 columns.
     """
@@ -126,7 +126,7 @@ def draw_weights(stratum: NDArray[np.int64], natural: Mapping[str, float], total
 def randomised_ranks(
     counts: FloatArray, asked: FloatArray, alpha: FloatArray, others: FloatArray, *, seed: int
 ) -> FloatArray:
-    """Give where each count falls in its beta-binomial distribution, in [0, 1]; uniform if the distribution is right.
+    """Return where each count falls in its beta-binomial distribution, in [0, 1]; uniform if the distribution is right.
 
     Counts and numbers asked are rounded; a count takes a random place within its own probability. Nobody asked: NaN.
     """
@@ -140,7 +140,7 @@ def randomised_ranks(
 def coverage_of(
     given: FloatArray, means: Mapping[str, FloatArray], concentration: Mapping[str, FloatArray], voters: int, seed: int
 ) -> dict[str, FloatArray]:
-    """Tell which given fractions are in their 90 % interval: by question (n, answers), NaN where nobody was asked."""
+    """Return which observed fractions are in their 90 % interval: by question (n, answers), NaN if nobody was asked."""
     share = dict(zip(COLUMNS, given.T, strict=True))
     covered = {}
     for number, (name, parent) in enumerate(PARENTS.items()):
@@ -158,7 +158,7 @@ def coverage_of(
 
 
 def calibration_error(predicted: FloatArray, given: FloatArray, weights: FloatArray) -> float:
-    """Give the mean of |mean predicted - mean given| over ten bins of equal count."""
+    """Return the mean of |mean predicted - mean given| over ten bins of equal count."""
     order = np.argsort(predicted, kind="stable")
     gaps = [
         abs(np.average(predicted[part], weights=weights[part]) - np.average(given[part], weights=weights[part]))
@@ -232,7 +232,7 @@ def measure_unselected(
 
 
 def _pooled(inside: FloatArray, weights: FloatArray) -> Callable[[NDArray[np.int64]], float]:
-    """Give the weighted share of what is covered, over answers that were asked."""
+    """Return the weighted share of what is covered, over answers that were asked."""
     known = ~np.isnan(inside) * weights[:, None]
     hits = np.nan_to_num(inside) * weights[:, None]
 

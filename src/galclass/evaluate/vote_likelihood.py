@@ -46,7 +46,7 @@ class Likelihoods:
 
 
 def log_dirichlet_multinomial(counts: FloatArray, alpha: FloatArray) -> FloatArray:
-    """Give log P of counts, which need not be whole, (n, k) -> (n,)."""
+    """Return log P of counts, which need not be whole, (n, k) -> (n,)."""
     total, concentration = counts.sum(1), alpha.sum(1)
     orders = gammaln(total + 1) - gammaln(counts + 1).sum(1)
     answers = (gammaln(counts + alpha) - gammaln(alpha)).sum(1)
@@ -81,7 +81,7 @@ def vote_likelihoods(
 
 
 def _best(counts: FloatArray, mean: FloatArray, weights: FloatArray) -> float:
-    """Give the mean log P at the concentration that makes it largest."""
+    """Return the mean log P at the concentration that makes it largest."""
 
     def negative(log_concentration: float) -> float:
         log_p = log_dirichlet_multinomial(counts, mean * np.exp(log_concentration))

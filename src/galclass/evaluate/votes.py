@@ -43,7 +43,7 @@ class VoteErrors:
 
 
 def class_from_votes(fractions: Mapping[str, tuple[float, float, float]]) -> str:
-    """Give the class whose answers have the most votes, question by question down the tree.
+    """Return the class whose answers have the most votes, question by question down the tree.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def class_from_votes(fractions: Mapping[str, tuple[float, float, float]]) -> str
 
 
 def classes_from_votes(predictions: Sequence[Prediction]) -> NDArray[np.int64]:
-    """Give the index of the class that follows from each prediction's vote fractions, (n,)."""
+    """Return the index of the class that follows from each prediction's vote fractions, (n,)."""
     return np.array([CLASSES.index(class_from_votes(one.vote_fractions)) for one in predictions], dtype=np.int64)
 
 

@@ -85,7 +85,7 @@ class _Walker:
             waiting += reversed(folders)
 
     def leads_back(self, inside: str) -> bool:
-        """Tell whether a linked folder was walked already, or holds the folder that is walked."""
+        """Return whether a linked folder was walked already, or holds the folder that is walked."""
         target = os.path.realpath(os.path.join(self._root, inside))
         return self._place_of(target) in self._walked or self._home.startswith(target.rstrip("/") + "/")
 

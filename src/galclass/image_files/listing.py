@@ -115,7 +115,7 @@ def list_images(path: Path | str, *, limits: ArchiveLimits = DEFAULT_LIMITS) -> 
 
 
 def is_archive(path: Path) -> bool:
-    """Tell whether a file is a zip or tar: by its suffix or its bytes, but never one with the suffix of an image."""
+    """Return whether a file is a zip or tar: by its suffix or its bytes, but never one with the suffix of an image."""
     suffix = suffix_of(path.name)
     if suffix in IMAGE_SUFFIXES or not path.is_file():
         return False

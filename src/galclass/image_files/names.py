@@ -37,7 +37,7 @@ _KIND_OF_SUFFIX = (
 
 
 def kind_of(name: str) -> Kind:
-    """Tell what a file is by its path inside a folder or archive, with "/" between its parts.
+    """Classify a file by its path inside a folder or archive, with "/" between its parts.
 
     NO_SUFFIX is never returned: whether such a file is an image is seen by its first bytes (`looks_like_image`).
     """
@@ -54,7 +54,7 @@ def kind_of(name: str) -> Kind:
 
 @lru_cache(maxsize=4096)
 def _kind_of_files_in(folder: str) -> Kind | None:
-    """Tell what all files of a folder are because of its name; None where it says nothing."""
+    """Return what all files of a folder are because of its name, or None if it says nothing."""
     if is_junk(f"{folder}/x") or any(part in _THUMBNAIL_FOLDERS for part in folder.split("/")):
         return Kind.SYSTEM
     hidden = any(part.startswith(".") and part not in (".", "..") for part in folder.split("/"))
@@ -62,13 +62,13 @@ def _kind_of_files_in(folder: str) -> Kind | None:
 
 
 def may_be_image(name: str) -> bool:
-    """Tell whether a file's name says nothing of its format: no suffix, or one without a letter ("J1.5")."""
+    """Return whether a file's name says nothing of its format: no suffix, or one without a letter ("J1.5")."""
     base = name.rpartition("/")[2]
     return not base.startswith(".") and not any(letter.isalpha() for letter in suffix_of(base))
 
 
 def looks_like_image(start: bytes) -> bool:
-    """Tell whether the first bytes of a file are those of a JPEG, PNG, BMP or FITS file."""
+    """Return whether the first bytes of a file are those of a JPEG, PNG, BMP or FITS file."""
     return start.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"SIMPLE  =")) or (
         start[:2] == b"BM" and len(start) > 13
     )

@@ -1,6 +1,6 @@
-"""Reading a member of a zip at its place, without the zip's table of contents.
+"""Reading a member of a zip at its offset, without the zip's table of contents.
 
-Takes a file descriptor and a `ZipPlace`, gives bytes. A worker that is told the places need not read the names of
+Takes a file descriptor and a `ZipPlace`, gives bytes. A worker that is given the offsets need not read the names of
 240,000 members first, and a member costs a tenth of what `zipfile` takes for it.
 """
 
@@ -43,7 +43,7 @@ class ZipPlace(NamedTuple):
 
 
 def read_member(descriptor: int, place: ZipPlace, most: int) -> bytes:
-    """Read a member of a zip at its place.
+    """Read a member of a zip at its offset.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ _START = 16  # bytes that tell an image
 
 
 def is_zip(path: Path | str) -> bool:
-    """Tell whether a file is a zip; a tar that holds one, whose end zipfile takes for that of a zip, is none."""
+    """Return whether a file is a zip; a tar that holds one, whose end zipfile takes for that of a zip, is none."""
     with open(path, "rb") as file:
         start = file.read(2)
     try:

@@ -66,7 +66,7 @@ class Chunk:
     max_decode_s: float = LOCAL.max_decode_s
 
     def as_json(self) -> dict[str, Any]:
-        """Give the chunk as plain values."""
+        """Return the chunk as plain values."""
         return dict(vars(self))
 
     @classmethod
@@ -77,7 +77,7 @@ class Chunk:
         return cls(**{**values, "names": tuple(values["names"]), "places": found})
 
     def part(self, start: int, stop: int) -> Chunk:
-        """Give the files from `start` to before `stop` as a chunk of their own."""
+        """Return the files from `start` up to `stop` (excluded) as a chunk of their own."""
         places = None if self.places is None else self.places[start:stop]
         return replace(self, first=self.first + start, names=self.names[start:stop], places=places)
 

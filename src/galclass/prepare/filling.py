@@ -77,7 +77,7 @@ def chunks_with_bytes(chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, Items | 
 
 @contextmanager
 def files_bar(total: int, done: int, shown: bool) -> Iterator[Callable[[int], None]]:
-    """Give a bar of files on the terminal's error stream, or a silent counter."""
+    """Yield a progress bar of files on the terminal's error stream, or a silent counter."""
     if not shown:
         yield lambda count: None
         return

@@ -40,7 +40,7 @@ class Input:
 
 
 def fractions_of(wanted: PrepareConfig, validation: float | None = None) -> dict[str, float]:
-    """Give the share of each split; training gets what a source's own validation share leaves."""
+    """Return the share of each split; training gets what a source's own validation share leaves."""
     validation = wanted.validation if validation is None else validation
     train = wanted.train + wanted.validation - validation
     if min(train, validation, wanted.test) < 0:
@@ -54,7 +54,7 @@ def fractions_of(wanted: PrepareConfig, validation: float | None = None) -> dict
 
 
 def plan_of(inputs: list[Input], rows: pa.Table) -> list[tuple[str, str]]:
-    """Give (source, file) of every place: the wanted files of each source in the order of reading."""
+    """Return (source, file) of every position: the wanted files of each source in the order of reading."""
     wanted = set(zip(rows["source"].to_pylist(), rows["file"].to_pylist(), strict=True))
     places = ((part.config.name, file) for part in inputs for file in part.files.entries)
     return [place for place in places if place in wanted]
@@ -90,7 +90,7 @@ def _file_sha256(path: str) -> str:
 
 
 def _own_limit(max_decode_s: float) -> dict[str, float]:
-    """Give the decode limit where it is not the default, which earlier versions hashed by saying nothing."""
+    """Return the decode limit if it is not the default, which earlier versions left out of the hash."""
     return {} if max_decode_s == LOCAL.max_decode_s else {"max_decode_s": max_decode_s}
 
 

@@ -2,7 +2,7 @@
 
 Takes chunks (with their bytes or without), gives hashes and rejects as each is done, in any order.
 The workers are plain subprocesses that speak JSON: no fork of a process with threads, no pickle, no
-`if __name__ == "__main__"` in the caller; and one that a hostile image brings down costs that image only.
+`if __name__ == "__main__"` in the caller; and one that a hostile image crashes costs that image only.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
 
 
 def _sources(config: Config) -> list[SourceConfig]:
-    """Give the sources named in the configuration, or what the download stage brought."""
+    """Return the sources named in the configuration, or what the download stage brought."""
     wanted = config.prepare
     if wanted.sources:
         names = [source.name for source in wanted.sources]
@@ -222,7 +222,7 @@ def _read_rows(part: Input, wanted: PrepareConfig, folder: Path) -> Input:
 
 
 def _with_files(table: pa.Table, keys: list[str | None], part: Input) -> pa.Table:
-    """Give each catalog row its file; a row for which there are several comes once for each."""
+    """Assign its file to each catalog row; a row with several files comes once for each."""
     names = part.files.names
     found = [(row, file) for row, key in enumerate(keys) if key is not None for file in names.get(key, ())]
     rows = table.take(pa.array([row for row, _ in found], pa.int64()))

@@ -1,7 +1,7 @@
 """The packed store: every cutout as uint8 in one memory-mapped file, and a table of what is in it.
 
 Takes a folder, gives cutouts by row. `store.u8` holds (places, side, side, 3) bytes and nothing else;
-`index.parquet` has one row an object with the place of its cutout; `prepared.json` the parameters.
+`index.parquet` has one row an object with the index of its cutout; `prepared.json` the parameters.
 Written by `StoreWriter` in chunks: pixels first, then a line of the journal, so that a chunk is
 there whole or not at all, whenever the writer or the machine stops.
 """

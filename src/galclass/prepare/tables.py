@@ -158,7 +158,7 @@ def count_flagged(index: pa.Table, flag: str) -> int:
 
 
 def rejects_table(rejects: Iterable[Mapping[str, str | None]]) -> pa.Table:
-    """Give catalog rows that are left out as a table."""
+    """Return catalog rows that are left out as a table."""
     return pa.Table.from_pylist([dict(reject) for reject in rejects], schema=REJECTS_SCHEMA)
 
 

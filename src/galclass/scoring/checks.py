@@ -86,7 +86,7 @@ def _check_json(document: Any, what: str, where: str) -> None:
 
 
 def _all_finite(values: list[Any]) -> bool:
-    """Say whether a list has finite floats alone; tens of thousands of them stand in a signature."""
+    """Return whether a list has finite floats alone; tens of thousands of them stand in a signature."""
     return set(map(type, values)) == {float} and math.isfinite(sum(values))
 
 

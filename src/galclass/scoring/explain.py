@@ -80,7 +80,7 @@ def _answer(probabilities: Probabilities, cls: str, known: Sequence[str]) -> dic
 
 
 def saliency_png(scorer: Scorer, data: bytes, frame_px: int | None) -> str:
-    """Give the map of where the model looked in an image, as PNG bytes in base64.
+    """Return the map of where the model looked in an image, as PNG bytes in base64.
 
     Raises
     ------

@@ -82,7 +82,7 @@ class Node(NamedTuple):
 
 
 def _is_number(element_type: int) -> bool:
-    """Say whether a type of elements is one of numbers; onnxruntime cuts larger ones to 32 bits."""
+    """Return whether a type of elements is one of numbers; onnxruntime cuts larger ones to 32 bits."""
     return 0 < element_type <= LARGEST_TYPE and element_type != TEXT_TYPE
 
 

@@ -106,7 +106,7 @@ def raw_columns(signature: Signature | None) -> list[str]:
 
 
 def parquet_schema(columns: Iterable[str]) -> Any:
-    """Give the types of the columns as a `pyarrow.Schema`."""
+    """Return the types of the columns as a `pyarrow.Schema`."""
     import pyarrow
 
     vector = pyarrow.list_(pyarrow.float32())

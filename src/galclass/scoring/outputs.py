@@ -65,5 +65,5 @@ def _positive(values: NDArray[np.float32]) -> bool:
 
 
 def _within(values: NDArray[np.float32]) -> bool:
-    """Say whether all lie in [0, 1]; a NaN is the minimum of its array and compares as false."""
+    """Return whether all lie in [0, 1]; a NaN is the minimum of its array and compares as false."""
     return values.size == 0 or bool(values.min() >= -TOLERANCE and values.max() <= 1 + TOLERANCE)

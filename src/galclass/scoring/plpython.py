@@ -17,10 +17,12 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from galclass.cutouts import SERVED
+from galclass.cutouts import SERVED, DecodeLimits
 from galclass.errors import ModelError
 from galclass.scoring.graph import MAX_MODEL_BYTES
+from galclass.scoring.loaded import LoadedScorers
 from galclass.scoring.prediction import Prediction
+from galclass.scoring.references import PRODUCTION, REFERENCE
 from galclass.scoring.scorer import CHUNK, Scorer
 from galclass.scoring.watchdog import watchdog
 
@@ -36,7 +38,7 @@ TICK_S = 0.05
 WINDOW = 4096
 """Ids looked at in one query of the batch procedure; those that are scored already cost no image read."""
 
-_REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,63})(?:@(?P<rest>[A-Za-z0-9][A-Za-z0-9_.-]{0,63}))?")
+_REFERENCE = re.compile(REFERENCE)
 
 _BY_VERSION = "SELECT version, sha256 FROM {schema}.galaxy_models WHERE name = $1 AND version = $2"
 _BY_ALIAS = """
@@ -52,7 +54,7 @@ SELECT object_id, EXISTS (
     WHERE p.object_id = part.object_id AND p.model_name = $2 AND p.model_version = $3
 ) AS scored FROM part ORDER BY object_id"""
 
-_scorers: dict[str, Scorer] = {}
+_scorers: LoadedScorers[tuple[str, int, str, DecodeLimits]] = LoadedScorers(KEPT_MODELS)
 
 
 class BackEnd:
@@ -81,11 +83,11 @@ class BackEnd:
         _watch_for_cancel()
 
     def scorer(self, reference: str | None) -> Scorer:
-        """Give the loaded model that the registry names now, to a caller who may read the registry."""
+        """Return the loaded model that the registry names now, to a caller who may read the registry."""
         match = _REFERENCE.fullmatch(reference or "")
         if match is None:
-            self._fail(f"{reference!r} is no model", "NAME, NAME@VERSION or NAME@ALIAS")
-        name, rest = match["name"], match["rest"] or "production"  # type: ignore[index]  # _fail does not return
+            self._fail(f"{reference!r} is not a model reference", "NAME, NAME@VERSION or NAME@ALIAS")
+        name, rest = match["name"], match["rest"] or PRODUCTION  # type: ignore[index]  # _fail does not return
         if rest.isdigit():
             rows = self._run(self._named(_BY_VERSION), ("text", "int"), [name, int(rest)])
         else:
@@ -96,20 +98,17 @@ class BackEnd:
         return self._loaded(name, version, sha256)
 
     def _loaded(self, name: str, version: int, sha256: str) -> Scorer:
-        scorer = _scorers.get(sha256)
-        known = (name, version, self._limits)
-        if scorer is None or (scorer.model.name, scorer.model.version, scorer.limits) != known:
-            value = self._run(self._named(_VALUE), ("text", "int"), [name, version])[0]["value"]
-            if value is None:
-                self._fail(f"{name}@{version} is too large", f"models have at most {MAX_MODEL_BYTES:,} bytes")
-            if hashlib.sha256(value).hexdigest() != sha256:
-                self._fail(f"the bytes of {name}@{version} are not those that were registered", "restore the database")
-            with self._cancellable():
-                scorer = Scorer(value, name=name, version=version, limits=self._limits)
-            while len(_scorers) >= KEPT_MODELS:
-                del _scorers[next(iter(_scorers))]
-            _scorers[sha256] = scorer
-        return scorer
+        key = (name, version, sha256, self._limits)
+        return _scorers.get(key, lambda: self._load(name, version, sha256))
+
+    def _load(self, name: str, version: int, sha256: str) -> Scorer:
+        value = self._run(self._named(_VALUE), ("text", "int"), [name, version])[0]["value"]
+        if value is None:
+            self._fail(f"{name}@{version} is too large", f"models have at most {MAX_MODEL_BYTES:,} bytes")
+        if hashlib.sha256(value).hexdigest() != sha256:
+            self._fail(f"the bytes of {name}@{version} are not those that were registered", "restore the database")
+        with self._cancellable():
+            return Scorer(value, name=name, version=version, limits=self._limits)
 
     def answer(self, img: bytes, reference: str | None, frame_px: int | None) -> Prediction:
         """Answer for one image."""

@@ -175,10 +175,15 @@ class Prediction:
             "model_name": self.model.name,
             "model_version": self.model.version,
             "model_sha256": self.model.sha256,
-            "scored_at": self.scored_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "scored_at": time_text(self.scored_at),
         }
         row |= flat_votes(self.vote_fractions, "debiased")
         return row | flat_votes(self.raw_vote_fractions, "raw")
+
+
+def time_text(moment: datetime | None) -> str | None:
+    """Return a time in UTC to the second, as all tables have it."""
+    return None if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def vote_columns_of(stems: Iterable[str], kind: str) -> list[str]:

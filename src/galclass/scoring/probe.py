@@ -1,4 +1,4 @@
-"""Ask a model the one question whose answer it carries, to see that it has not changed."""
+"""Check that a model still predicts the probabilities recorded in its signature for the probe image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOLERANCE = 1e-4
 
 
 def make_probe(model: bytes, parameters: CutoutParameters) -> Probe:
-    """Record what a model answers to the probe image; `model` may still be without a signature."""
+    """Record a model's probabilities for the probe image; `model` may still be without a signature."""
     image = probe_image()
     planes = cutout(image, parameters).transpose(2, 0, 1)[np.newaxis]
     (probabilities,) = open_session(model).run([PROBABILITIES], np.ascontiguousarray(planes))
@@ -27,7 +27,7 @@ def make_probe(model: bytes, parameters: CutoutParameters) -> Probe:
 
 
 def check_probe(scorer: Scorer) -> float | None:
-    """Compare the answer to the probe image with the recorded one.
+    """Compare the probabilities for the probe image with the recorded ones.
 
     Returns
     -------

@@ -108,7 +108,7 @@ def _png(image: Image.Image) -> bytes:
 
 
 def eight_views(cutout: Pixels) -> list[tuple[int, bool, Pixels]]:
-    """Give the eight turns and mirror images of a cutout.
+    """Return the eight turns and mirror images of a cutout.
 
     Returns
     -------

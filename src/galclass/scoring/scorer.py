@@ -390,7 +390,7 @@ def _check_types(images: Sequence[Image | None]) -> None:
 
 
 def _message(error: CutoutError) -> str:
-    """Give what is wrong, and of a limit which one and how to raise it."""
+    """Return what is wrong; for a limit also which one and how to raise it."""
     return str(error).rstrip(".") if error.code == "too_costly" else error.what
 
 

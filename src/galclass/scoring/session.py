@@ -184,7 +184,7 @@ def _providers(provider: str) -> list[str]:
 
 
 def _limit_arena(memory_bytes: int) -> None:
-    """Give all sessions of this process one arena that does not grow beyond a limit."""
+    """Let all sessions of this process share one arena that does not grow beyond a limit."""
     global _arena_is_limited
     with _arena_lock:
         if _arena_is_limited:

@@ -136,7 +136,7 @@ class Signature:
         return shapes
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the JSON-able form that the model file carries."""
+        """Return the JSON-able form that the model file carries."""
         shared: dict[str, Any] = {
             "format": self.format,
             "input": {
@@ -170,7 +170,7 @@ class Signature:
         return {name: shapes[name][0] if name in shapes else 0 for name in OUTPUTS[2]}
 
     def to_json(self) -> str:
-        """Give the text that goes into the ONNX metadata (keys sorted, so equal signatures give equal text)."""
+        """Return the text that goes into the ONNX metadata (keys sorted, so equal signatures give equal text)."""
         return json.dumps(self.to_dict(), sort_keys=True, allow_nan=False)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Typed access to the attributes of one bundle; what is missing, unknown or of a wrong kind is told with its place."""
+"""Typed access to the attributes of one bundle; what is missing, unknown or wrong is reported with its position."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class BundleAttributes:
         )
 
     def has(self, name: str) -> bool:
-        """Say whether the attribute is written."""
+        """Return whether the attribute is written."""
         return name in self._found
 
     def fault(self, name: str, what: str, **facts: Any) -> TopologyError:

@@ -1,6 +1,6 @@
 """Faults of a topology: positions and texts in, one `TopologyError` out.
 
-A fault stands at a place in the text; several are collected and raised together so that a user mends them in one go.
+A fault has a position in the text; several are collected and raised together so that a user can fix them in one go.
 """
 
 from __future__ import annotations

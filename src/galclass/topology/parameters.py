@@ -47,7 +47,7 @@ def assign_parameters(
     shares: list[Share],
     faults: Faults,
 ) -> tuple[tuple[ResolvedLayer, ...], tuple[Parameter, ...]]:
-    """Give every trainable array its key, join the shared ones, and take in given weights.
+    """Assign a key to every trainable array, join the shared ones, and take in given weights.
 
     Parameters
     ----------

@@ -112,7 +112,7 @@ class Batches:
         return self.config.augment == "free" and self.config.survey_share > 0
 
     def _is_reduced(self, iteration: int, step: int) -> bool:
-        done = (iteration * self.steps + step) / max(1, self.config.num_iterations * self.steps)
+        done = (iteration * self.steps + step) / max(1, self.config.num_epochs * self.steps)
         return self.config.reduced_px > 0 and done < self.config.reduced_share
 
     def _warped(self, entries: NDArray[np.int64], draws: Draws) -> Tensor:

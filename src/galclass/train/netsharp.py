@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from galclass.atomic_files import write_text
 from galclass.errors import TrainingError
 from galclass.morphology import CLASSES
 from galclass.topology.check import load_topology
@@ -12,7 +13,7 @@ from galclass.topology.named import TORCH_MODULES, topology_text
 from galclass.topology.parse import parse
 from galclass.topology.print_text import print_text
 from galclass.topology.saved import with_weights
-from galclass.train.checkpoint import load_state_of_any_run, write_text
+from galclass.train.checkpoint import load_state_of_any_run
 
 _ELSEWHERE = (*TORCH_MODULES, "lite0")
 

@@ -88,7 +88,7 @@ class Schedule:
     def rate(self, iteration: int, step: int) -> float:
         """Give the rate of step `step` (from 0) of iteration `iteration` (from 0)."""
         config = self.config
-        total = max(1, config.num_iterations * self.steps)
+        total = max(1, config.num_epochs * self.steps)
         done = (iteration * self.steps + step) / total
         if config.schedule == "step":
             return (

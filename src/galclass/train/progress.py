@@ -47,7 +47,7 @@ class Reporter:
             TextColumn("{task.description}"),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            total = trainer.config.num_iterations * trainer.batches.steps
+            total = trainer.config.num_epochs * trainer.batches.steps
             self._done = trainer.at.iteration * trainer.batches.steps
             self._bar, self._task = bar, bar.add_task("", total=total, completed=self._done + trainer.at.step)
             yield
@@ -61,11 +61,11 @@ class Reporter:
                 self._done += steps
 
     def iteration(self, row: dict[str, float]) -> None:
-        """Print an iteration's loss and validation metrics."""
+        """Print an epoch's loss and validation metrics."""
         if self._bar is None or self._task is None:
             return
         text = (
-            f"iteration {row['iteration']:3.0f}  train loss {row['train_loss']:.4f}  validation loss"
+            f"epoch {row['iteration']:3.0f}  train loss {row['train_loss']:.4f}  validation loss"
             f" {row['validation_loss']:.4f}  accuracy {row['validation_accuracy']:.4f}  balanced"
             f" {row['validation_balanced_accuracy']:.4f}  {row['images_per_s']:,.0f} images/s"
         )

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from galclass import __version__
+from galclass.atomic_files import write_text
 from galclass.config import Config, TrainConfig, config_to_toml
 from galclass.errors import ConfigError
 from galclass.train.calibrated import calibrated_model
@@ -29,7 +30,6 @@ from galclass.train.checkpoint import (
     weights_path,
     write_history,
     write_json,
-    write_text,
 )
 from galclass.train.dataset import TrainingData, open_training_data, require_trainable
 from galclass.train.device import Workers, prepared_machine
@@ -141,6 +141,8 @@ def inputs_sha256(data: TrainingData, config: Config, *, seeds: int = 1) -> str:
     usual = dataclasses.asdict(TrainConfig())
     given = dataclasses.asdict(config.train)
     options = {key: value for key, value in given.items() if key not in _WITHOUT_EFFECT and value != usual[key]}
+    if "num_epochs" in options:  # the hash of checkpoints that were written under the former name
+        options["num_iterations"] = options.pop("num_epochs")
     options["seeds"] = seeds
     if config.train.initial_weights is not None and (start := weights_path(config.train.initial_weights)).is_file():
         options["initial_weights"] = hashlib.sha256(start.read_bytes()).hexdigest()

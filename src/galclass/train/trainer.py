@@ -137,7 +137,7 @@ class Trainer:
         """Whether all iterations are done, or too many brought nothing better."""
         patience = self.config.early_stopping
         waited = self.at.iteration - self.at.best_iteration
-        return self.at.iteration >= self.config.num_iterations or 0 < patience <= waited
+        return self.at.iteration >= self.config.num_epochs or 0 < patience <= waited
 
     def run_iteration(self, after_step: Callable[[int, int], None]) -> dict[str, float]:
         """Do the rest of the current iteration and validate; `after_step(step, steps)` may save or raise.

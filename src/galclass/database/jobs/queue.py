@@ -162,7 +162,7 @@ class JobQueue:
         return _quick_together(items)
 
     def beat(self, claim: Claim) -> bool:
-        """Give a sign of life; False when the claim does not hold any more."""
+        """Renew the claim; return False if it no longer holds."""
         held = (jobs.c.id == claim.job.id, jobs.c.worker == claim.worker, jobs.c.state == RUNNING)
         with self._database.write() as connection:
             done = connection.execute(update(jobs).where(*held).values(beat_at=self._clock()))
@@ -201,7 +201,7 @@ class JobQueue:
                 set_values(connection, claim.job.id, state=state, error=error, worker=None, beat_at=None)
 
     def release(self, claim: Claim, *, lost: bool = False) -> None:
-        """Give a job back as it is, for any worker at once.
+        """Release a job as it is, so that any worker can claim it at once.
 
         Parameters
         ----------

@@ -11,7 +11,7 @@ from galclass.scoring.prediction import read_votes
 
 
 def stored_record(prediction: Prediction) -> dict[str, Any]:
-    """Give what a job keeps of an answer: the JSON record and when it was made, which tables show."""
+    """Return what a job keeps of a prediction: the JSON record, and when it was made for tables."""
     return {**prediction.as_json(), "scored_at": prediction.as_row()["scored_at"]}
 
 
@@ -22,7 +22,7 @@ def classes_of(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a stored record as the row of CSV and Parquet."""
+    """Return a stored record as the row of CSV and Parquet."""
     probabilities, error = record["probabilities"], record.get("error")
     classes = classes_of(record)
     prediction = Prediction(

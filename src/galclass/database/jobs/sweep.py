@@ -25,7 +25,7 @@ KEPT_BYTES = 256 * 1024 * 1024
 
 
 class Sweeper:
-    """Gives back the room that jobs no longer need.
+    """Frees the room that jobs no longer need.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ _HERE = Path(__file__).parent
 
 
 def shipped_model() -> bytes:
-    """Give the ONNX bytes of the model in the package.
+    """Return the ONNX bytes of the model in the package.
 
     Raises
     ------
@@ -46,5 +46,5 @@ def shipped_metrics() -> dict[str, Any]:
 
 
 def probe_image() -> bytes:
-    """Give the JPEG bytes (424 x 424 px) that `Signature.probe` is about."""
+    """Return the JPEG bytes (424 x 424 px) that `Signature.probe` is about."""
     return (_HERE / PROBE_FILE).read_bytes()

@@ -47,7 +47,7 @@ class Actor:
     key: str
 
     def may(self, role: str) -> bool:
-        """Say whether the actor's role allows what `role` allows."""
+        """Return whether the actor's role allows what `role` allows."""
         return self.role is not None and ROLES.index(self.role) >= ROLES.index(role)
 
 
@@ -78,11 +78,11 @@ class Authority:
         self._until = 0.0
 
     def is_stale(self) -> bool:
-        """Say whether `read` has to be called before a token is identified."""
+        """Return whether `read` has to be called before a token is identified."""
         return monotonic() > self._until
 
     def knows(self, authorization: str) -> bool:
-        """Say whether the token of this header was valid at the last reading.
+        """Return whether the token of this header was valid at the last reading.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class Authority:
         self._until = asked_at + _TTL_S
 
     def identify(self, authorization: str | None, address: str) -> Actor:
-        """Give the actor of a request; asks nobody.
+        """Return the actor of a request, without a query.
 
         Parameters
         ----------
@@ -145,7 +145,7 @@ class Authority:
 
 
 def bearer_of(authorization: str | None) -> str | None:
-    """Give the bearer token of an Authorization header, or None without one.
+    """Return the bearer token of an Authorization header, or None without one.
 
     Raises
     ------

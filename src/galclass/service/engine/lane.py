@@ -50,12 +50,12 @@ _JPEG = b"\xff\xd8\xff"
 
 
 def is_quick(data: bytes) -> bool:
-    """Say whether an image is expected to be decoded within `QUICK_DECODE_S`."""
+    """Return whether an image should decode within `QUICK_DECODE_S`."""
     return decode_seconds(data) <= QUICK_DECODE_S
 
 
 def is_light(data: bytes) -> bool:
-    """Say whether an image may be decoded on the event loop.
+    """Return whether an image may be decoded on the event loop.
 
     A small JPEG of little work: the markers of a small file are read in a few microseconds, and the work of a JPEG
     alone is bounded by them. How long a PNG is inflated shows only while it is.

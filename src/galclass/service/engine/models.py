@@ -1,14 +1,13 @@
-"""Loaded models of one process, by name, version and sha256; the least recently used is dropped."""
+"""The models that a server has loaded, by name, version and sha256."""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 
 from galclass.cutouts import SERVED, DecodeLimits
 from galclass.scoring import Scorer
 from galclass.scoring.cage import try_model
+from galclass.scoring.loaded import LoadedScorers
 from galclass.scoring.prediction import ModelId
 
 MAX_LOADED = 4
@@ -40,53 +39,23 @@ class LoadedModels:
         self._read = read
         self._provider = provider
         self._limits = limits
-        self._max_loaded = max_loaded
-        self._lock = threading.Lock()
-        self._loading: dict[ModelId, threading.Lock] = {}
-        self._scorers: OrderedDict[ModelId, Scorer] = OrderedDict()
+        self._scorers: LoadedScorers[ModelId] = LoadedScorers(max_loaded)
 
     def get(self, model: ModelId) -> Scorer:
-        """Give the scorer of a model, loading it on first use; others wait for one load, not for a second.
+        """Return the scorer of a model, loading it on first use; others wait for one load, not for a second.
 
         Raises
         ------
         GalclassError
             What reading or loading the model raises.
         """
-        scorer = self._loaded(model)
-        if scorer is not None:
-            return scorer
-        with self._lock:
-            loading = self._loading.setdefault(model, threading.Lock())
-        with loading:
-            scorer = self._loaded(model)
-            if scorer is None:
-                value = self._read(model)
-                try_model(value, where=str(model))  # a row inserted with SQL, or before the checks, was never tried
-                scorer = Scorer(
-                    value,
-                    name=model.name,
-                    version=model.version,
-                    limits=self._limits,
-                    provider=self._provider,
-                )
-                self._keep(model, scorer)
-        return scorer
+        return self._scorers.get(model, lambda: self._load(model))
 
     def has(self, model: ModelId) -> bool:
-        """Say whether a model is loaded."""
+        """Return whether a model is loaded."""
         return model in self._scorers
 
-    def _loaded(self, model: ModelId) -> Scorer | None:
-        with self._lock:
-            scorer = self._scorers.get(model)
-            if scorer is not None:
-                self._scorers.move_to_end(model)
-            return scorer
-
-    def _keep(self, model: ModelId, scorer: Scorer) -> None:
-        with self._lock:
-            self._scorers[model] = scorer
-            self._loading.pop(model, None)
-            while len(self._scorers) > self._max_loaded:
-                self._scorers.popitem(last=False)
+    def _load(self, model: ModelId) -> Scorer:
+        value = self._read(model)
+        try_model(value, where=str(model))  # a row inserted with SQL, or before the checks, was never tried
+        return Scorer(value, name=model.name, version=model.version, limits=self._limits, provider=self._provider)

@@ -73,7 +73,7 @@ class PublishedServices:
         self._known: dict[tuple[str, str], tuple[float, PublishedService]] = {}
 
     def recent(self, name: str, version: str) -> tuple[PublishedService | None, bool]:
-        """Give what was read less than `TTL_S` ago, and whether it is time to read it anew; never asks the database."""
+        """Return what was read less than `TTL_S` ago, and whether to refresh it; never queries the database."""
         known = self._known.get((name, version))
         age = monotonic() - known[0] if known else TTL_S
         return (known[1] if known and age < TTL_S else None), age > _RENEW_S

@@ -187,7 +187,7 @@ class ServiceState:
         return service if service is not None else await asyncio.shield(self._read(name, version))
 
     def recent(self, name: str, version: str) -> PublishedService | None:
-        """Give what `resolve` knows without waiting; reads it anew before it is too old."""
+        """Return what `resolve` knows without waiting; refreshes it before it is too old."""
         service, aging = self.published.recent(name, version)
         if service is not None and aging:
             self._read(name, version)
@@ -262,5 +262,5 @@ def threads_of(workers: int) -> int:
 
 
 def state_of(request: Request) -> ServiceState:
-    """Give the state of the app that serves a request."""
+    """Return the state of the app that serves a request."""
     return cast(ServiceState, request.app.state.service)

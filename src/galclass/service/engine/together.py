@@ -54,7 +54,7 @@ class Together(Generic[Key, Item, Result]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def add(self, key: Key, item: Item) -> Result:
-        """Give the result of an item once its round has run.
+        """Return the result of an item once its round has run.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class Together(Generic[Key, Item, Result]):
 
 
 def share(waiting: int, most: int) -> int:
-    """Give how many to take now, so that all get their turn in as few rounds of like size as possible.
+    """Return how many to take now, so that all get their turn in as few rounds of like size as possible.
 
     Of 9 that wait, 8 and then 1 with the 7 that come back meanwhile would make one in nine wait for two full rounds.
     """

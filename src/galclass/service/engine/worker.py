@@ -122,7 +122,7 @@ class JobWorker:
                 log.warning("no sign of life could be given", extra={"reason": str(error)})
 
     def beat_once(self) -> None:
-        """Give a sign of life for the chunk at hand, unless it takes so long that its thread must hang.
+        """Renew the claim on the current chunk, unless it takes so long that its thread must hang.
 
         Raises
         ------

@@ -103,7 +103,7 @@ def name_of(entry: zipfile.ZipInfo) -> str:
 
 
 def _is_folder(entry: zipfile.ZipInfo) -> bool:
-    """Say whether an entry is a folder; Windows ends the names of folders with backslashes."""
+    """Return whether an entry is a folder; Windows ends the names of folders with backslashes."""
     return entry.is_dir() or (not entry.file_size and not base_name(entry.filename))
 
 

@@ -161,6 +161,6 @@ class HeldBody:
             raise RequestError("overloaded", "too many large bodies at one time", advice="try again shortly")
 
     def release(self) -> None:
-        """Give back what is held."""
+        """Release what is held."""
         self._reader.change_held(-self.size)
         self.size = 0

@@ -174,7 +174,7 @@ class PoliteTransport:
         self._transport.abort()
 
     def is_closing(self) -> bool:
-        """Say whether nothing more is sent."""
+        """Return whether nothing more will be sent."""
         return self._ending or bool(self._transport.is_closing())
 
     def close(self, *, linger: bool = True) -> None:
@@ -197,7 +197,7 @@ class PoliteTransport:
             self.abort()
 
     def _waits(self) -> bool:
-        """Say whether the client has not taken everything: what waits here, and in the system."""
+        """Return whether the client has not taken everything: what waits here, and in the system."""
         if self._transport.get_write_buffer_size():
             return True
         try:

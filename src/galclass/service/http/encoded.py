@@ -88,7 +88,7 @@ def _from_base64(packed: bytes, field: str) -> bytes:
 
 
 def _what_is(sign: bytes, place: int) -> str:
-    """Say what is wrong with the first character outside the alphabet, which stands at a place from 0."""
+    """Describe the first character outside the alphabet; its index counts from 0."""
     if sign == b"=":
         return f"the base64 goes on after an equals sign (character {place}, blanks left out); send one image a text"
     if sign == b"%":

@@ -88,7 +88,7 @@ _failures = Seldom(1.0)
 
 
 def status_of(error: GalclassError) -> int:
-    """Give the HTTP status of an error of ours."""
+    """Return the HTTP status of an error."""
     if isinstance(error, CutoutError | RequestError):
         return STATUS.get(error.code, 422)
     if isinstance(error, DatabaseError) and error.code not in STATUS:
@@ -97,17 +97,17 @@ def status_of(error: GalclassError) -> int:
 
 
 def told(error: GalclassError) -> str:
-    """Give what anyone may read of an error of ours: a database's own text names hosts and paths."""
+    """Return the public message of an error: a database's own text names hosts and paths."""
     return _DATABASE_AWAY if error.code == DatabaseError.code else error.what
 
 
 def error_body(code: str, message: str, field: str | None = None) -> dict[str, dict[str, str | None]]:
-    """Give the body of a refusal."""
+    """Return the body of an error response."""
     return {"error": {"code": code, "message": message, "field": field}}
 
 
 def error_response(code: str, message: str, field: str | None = None, *, status: int | None = None) -> JSONResponse:
-    """Give the response of a refusal, with Retry-After where waiting helps."""
+    """Return an error response, with Retry-After where waiting helps."""
     status = status or STATUS[code]
     headers = {"Cache-Control": "no-store"}
     if status in (429, 503):
@@ -132,7 +132,7 @@ async def _galclass_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def refusal_of(error: GalclassError, path: str) -> JSONResponse:
-    """Give the response of an error of ours; what is the server's fault goes to the log."""
+    """Return the response to an error; server faults are logged."""
     status = status_of(error)
     if status >= 500:
         _log_failure(error, path)
@@ -177,7 +177,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _methods_of(request: Request) -> list[str]:
-    """Give the methods of every route of a path; the router names those of the first one only."""
+    """Return the methods of every route of a path; the router names those of the first one only."""
     fitting = [route for route in request.app.state.api_routes if route.matches(request.scope)[0] != Match.NONE]
     plainest = min((route.path.count("{") for route in fitting), default=0)  # .../log, not .../{version}
     chosen = [route for route in fitting if route.path.count("{") == plainest]

@@ -56,7 +56,7 @@ class Hosts:
         self._bound = _plain(bound)
 
     def have(self, host: str, reached: str) -> bool:
-        """Say whether the server answers to a name.
+        """Return whether the server answers to a name.
 
         Parameters
         ----------
@@ -72,7 +72,7 @@ class Hosts:
         return host in (self._bound, reached) or _is_loopback(host)
 
     def names(self, host: str) -> bool:
-        """Say whether a name is in the list, as against allowed by default."""
+        """Return whether a name is in the list, as against allowed by default."""
         return host in self.named or host.endswith(self._suffixes)
 
 
@@ -153,7 +153,7 @@ class Gate:
         )
 
     def _is_own(self, origin: bytes, host: bytes) -> bool:
-        """Say whether an origin is this server's: its Host header, or a listed name that a proxy has replaced."""
+        """Return whether an origin is this server's: its Host header, or a listed name that a proxy has replaced."""
         scheme, _, place = origin.decode("latin-1").lower().partition("://")
         here = host.decode("latin-1").lower()
         if scheme not in ("http", "https") or not place:

@@ -27,7 +27,7 @@ _PAGE = (
 
 
 def security_headers(path: str) -> tuple[tuple[bytes, bytes], ...]:
-    """Give the headers for a path: the API loads nothing, the docs and the page only their own files."""
+    """Return the headers for a path: the API loads nothing, the docs and the page only their own files."""
     if path.startswith("/v1/"):
         return _API
     if path.startswith("/docs"):

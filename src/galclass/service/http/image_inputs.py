@@ -66,12 +66,12 @@ def too_many(max_images: int) -> RequestError:
 
 
 def kind_of(value: object) -> str:
-    """Say in words what a JSON value is; the value itself goes into no message."""
+    """Describe the type of a JSON value; the value itself goes into no message."""
     return _KINDS.get(type(value), type(value).__name__)
 
 
 def fault_of_id(text: str) -> str | None:
-    """Say what is wrong with a text as an object id; None where it is one."""
+    """Return what is wrong with a text as an object id, or None if it is valid."""
     if not text:
         return "it is empty"
     if len(text) > MAX_ID_CHARACTERS:

@@ -94,7 +94,7 @@ def _from_raw(body: bytes, object_id: str | None) -> Inputs:
 
 
 def _named(inputs: Inputs, object_id: str) -> Inputs:
-    """Give the one image of a body the id of the query, which stands before what a file is called.
+    """Name the one image of a body by the id in the query, which takes precedence over its file name.
 
     Raises
     ------

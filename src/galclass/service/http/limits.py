@@ -64,7 +64,7 @@ class RateLimit:
         return True
 
     def spent(self, client: str) -> bool:
-        """Say whether a client's next request is over its limit; counts nothing."""
+        """Return whether a client's next request is over its limit; counts nothing."""
         if not self.per_minute:
             return False
         now = monotonic()
@@ -76,6 +76,6 @@ class RateLimit:
 
 
 def shared_rates() -> tuple[Path | None, bytes]:
-    """Give the file and the secret that the processes of this server share; None with one process."""
+    """Return the file and the secret that the processes of this server share; None with one process."""
     folder = os.environ.get(MULTIPROCESS_FOLDER)
     return Path(folder) / "rates" if folder else None, os.environ.get(SHARED_SECRET, "").encode()

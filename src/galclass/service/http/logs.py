@@ -58,7 +58,7 @@ class JsonFormatter(logging.Formatter):
     """Formats a record as JSON with a fixed set of extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give one line."""
+        """Format one record as a line."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -121,7 +121,7 @@ class Metrics:
             self.image_bytes.labels(one.service, one.version).observe(one.image_bytes)
 
     def text(self) -> bytes:
-        """Give all metrics in Prometheus' text format; other processes' are `FLUSH_S` old at most."""
+        """Return all metrics in Prometheus' text format; those of other processes are at most `FLUSH_S` old."""
         self.flush()
         if os.environ.get(MULTIPROCESS_FOLDER):
             summed = CollectorRegistry()

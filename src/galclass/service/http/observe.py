@@ -34,7 +34,7 @@ class Watch:
         self._numbers = itertools.count(1)
 
     def next_id(self) -> str:
-        """Give the id of a new request."""
+        """Return the id of a new request."""
         return f"{self._process}-{next(self._numbers)}"
 
     def note(

@@ -65,7 +65,7 @@ def _quality(parameters: Iterable[str]) -> float:
 
 
 def etag_of(*parts: str | bytes) -> str:
-    """Give the ETag of an answer from everything it depends on: image bytes, model sha256, options."""
+    """Return the ETag of a response from everything it depends on: image bytes, model sha256, options."""
     digest = xxhash.xxh3_128()  # who makes two images collide misleads no one but himself
     for part in parts:
         data = part if isinstance(part, bytes) else part.encode()
@@ -75,7 +75,7 @@ def etag_of(*parts: str | bytes) -> str:
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:
-    """Say whether an If-None-Match header names this ETag."""
+    """Return whether an If-None-Match header names this ETag."""
     if not if_none_match:
         return False
     names = [name.strip().removeprefix("W/") for name in if_none_match.split(",")]
@@ -85,7 +85,7 @@ def matches(if_none_match: str | None, etag: str) -> bool:
 def cache_headers(
     model: ModelId, inputs: Inputs, media_type: str, options: Mapping[str, object] | None = None
 ) -> dict[str, str]:
-    """Give the headers of an answer that say how long it holds; the ETag is known before anything is scored.
+    """Return the caching headers of a response; the ETag is known before anything is scored.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def json_bytes(value: dict[str, Any]) -> bytes:
 
 
 def record_of(prediction: Prediction, *, embedding: bool = False) -> dict[str, Any]:
-    """Give the JSON record of a prediction, with its embedding if asked for."""
+    """Return the JSON record of a prediction, with its embedding if asked for."""
     record = prediction.as_json()
     if embedding and prediction.embedding is not None:
         record["embedding"] = prediction.embedding.tolist()
@@ -172,7 +172,7 @@ def parquet_bytes(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> 
 def table_response(
     rows: Sequence[Mapping[str, Any]], columns: Sequence[str], media_type: str, headers: Mapping[str, str]
 ) -> Response:
-    """Give rows as CSV or Parquet."""
+    """Return rows as CSV or Parquet."""
     data = csv_bytes(rows, columns) if media_type == CSV else parquet_bytes(rows, columns)
     suffix = "csv" if media_type == CSV else "parquet"
     disposition = {"Content-Disposition": f'attachment; filename="predictions.{suffix}"'}

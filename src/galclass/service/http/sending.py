@@ -31,7 +31,7 @@ class Responses:
         self.held_bytes = 0
 
     def has_room(self, count: int) -> bool:
-        """Say whether a response of so many bytes may be held; one always may."""
+        """Return whether a response of so many bytes may be held; one always may."""
         return not self.held_bytes or self.held_bytes + count <= self.max_bytes
 
     @contextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from galclass.database.catalog import MAX_PAGE_SIZE, VOTES, find_predictions
-from galclass.database.catalog_export import time_text
+from galclass.database.catalog_export import flat_values
 from galclass.database.examples import MAX_COUNT
 from galclass.database.labels import HUMAN, HumanLabel, add_human_label, human_labels
 from galclass.errors import RequestError
@@ -22,10 +22,9 @@ from galclass.service.routes.access import Publisher, Reader
 from galclass.service.routes.catalog_filters import Filters
 from galclass.service.routes.json_body import LabelBody, described
 from galclass.service.routes.openapi import responses
+from galclass.service.routes.parameters import ObjectId
 
 router = APIRouter(tags=["catalog"])
-
-ObjectId = Annotated[str, Path(min_length=1, max_length=200)]
 
 _MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n": "image/png", b"BM": "image/bmp"}
 _COLUMNS = (
@@ -64,7 +63,7 @@ def list_examples(
     },
 )
 def get_image(request: Request, _: Reader, object_id: ObjectId) -> Response:
-    """Give the bytes of a stored image as they were added."""
+    """Return the bytes of a stored image as they were added."""
     stored = state_of(request).images.get_with_sha256(object_id)
     if stored is None:
         raise RequestError("unknown_object", "no image is stored for this object", field="object_id")
@@ -112,12 +111,8 @@ def list_predictions(
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    probabilities = row["probabilities"] or {}
     plain = {name: value for name, value in row.items() if name not in ("probabilities", "image", *VOTES)}
-    sets = {name: "|".join(row[name]) for name in ("prediction_set", "flags")}
-    times = {name: time_text(row[name]) for name in ("scored_at", "labelled_at")}
-    leaves = {f"predicted_{leaf}": value for leaf, value in probabilities.items()}
-    flat = {**plain, **leaves, **sets, **times}
+    flat = plain | flat_values(row, tuple(row["probabilities"] or {}))
     for name, kind in zip(VOTES, ("debiased", "raw"), strict=True):
         flat |= flat_votes(read_votes(row.get(name)), kind)
     return flat

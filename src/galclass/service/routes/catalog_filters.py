@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 
 from galclass.database.catalog import CatalogQuery, parse_cone
-from galclass.database.references import PRODUCTION
+from galclass.scoring.references import DEFAULT_MODEL
 from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import state_of
 from galclass.service.routes import schemas
@@ -20,7 +20,7 @@ _CONE = (
 
 def catalog_query(
     request: Request,
-    model: Annotated[str, Query(pattern=schemas.REFERENCE)] = f"galaxy@{PRODUCTION}",
+    model: Annotated[str, Query(pattern=schemas.REFERENCE)] = DEFAULT_MODEL,
     predicted_class: Annotated[str | None, Query(alias="class")] = None,
     group: str | None = None,
     min_probability: Annotated[float, Query(ge=0, le=1)] = 0.0,

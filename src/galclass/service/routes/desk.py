@@ -21,11 +21,11 @@ from galclass.database.desk_labels import (
 )
 from galclass.database.label_desk import DeskState
 from galclass.database.models import ModelInfo
-from galclass.database.references import PRODUCTION
 from galclass.errors import ExtraError, ModelError, RequestError, TrainingError
 from galclass.morphology import CLASSES
 from galclass.scoring.head_model import head_model
 from galclass.scoring.heads import Estimate, Head, Share
+from galclass.scoring.references import DEFAULT_MODEL
 from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import ServiceState, state_of
 from galclass.service.routes import desk_schemas as shapes
@@ -33,6 +33,7 @@ from galclass.service.routes import schemas
 from galclass.service.routes.access import Publisher, Reader
 from galclass.service.routes.json_body import DeskLabelBody, DeskModelBody, described
 from galclass.service.routes.openapi import responses
+from galclass.service.routes.parameters import ObjectId
 
 log = logging.getLogger("galclass.audit")
 
@@ -43,11 +44,9 @@ MINE = 100
 """Labels of whoever asks that an answer holds."""
 
 Desk = Annotated[str, Path(pattern=schemas.NAME, description="Name of the desk; galaxy-zoo for the 13 classes")]
-ObjectId = Annotated[str, Path(min_length=1, max_length=200)]
 Model = Annotated[str, Query(pattern=schemas.REFERENCE, description="Model whose embeddings are used")]
 Target = Annotated[str, Query(min_length=1, max_length=MAX_LABEL, description="The class that is looked for")]
 Many = Annotated[list[str] | None, Query(max_length=MAX_SKIPPED)]
-_DEFAULT = f"galaxy@{PRODUCTION}"
 
 
 @router.get("/v1/desks", summary="List desks", responses=responses(401, 429, 503))
@@ -63,7 +62,7 @@ def desk_state(
     actor: Reader,
     desk: Desk,
     target: Target,
-    model: Model = _DEFAULT,
+    model: Model = DEFAULT_MODEL,
     classes: Annotated[
         list[str] | None, Query(max_length=MAX_CLASSES, description="Classes without labels yet")
     ] = None,
@@ -120,7 +119,7 @@ def ranking(
     _: Reader,
     desk: Desk,
     target: Target,
-    model: Model = _DEFAULT,
+    model: Model = DEFAULT_MODEL,
     limit: Annotated[int, Query(ge=1, le=2000)] = 200,
 ) -> shapes.RankedList:
     """Return the objects that the head finds most probable of a class, with what people say of them."""
@@ -181,7 +180,7 @@ def save_head(request: Request, actor: Publisher, desk: Desk, body: DeskModelBod
 
 
 @router.get("/v1/embeddings", summary="How far the embeddings are", responses=responses(401, 404, 422, 429, 503))
-def embedding_progress(request: Request, _: Reader, model: Model = _DEFAULT) -> shapes.EmbeddingProgress:
+def embedding_progress(request: Request, _: Reader, model: Model = DEFAULT_MODEL) -> shapes.EmbeddingProgress:
     """Return how many stored images have an embedding of a model."""
     state = state_of(request)
     return _progress(state, _model(state, model))
@@ -193,7 +192,7 @@ def embedding_progress(request: Request, _: Reader, model: Model = _DEFAULT) -> 
     status_code=202,
     responses=responses(401, 403, 404, 409, 422, 429, 503, 507),
 )
-def compute_embeddings(request: Request, actor: Publisher, model: Model = _DEFAULT) -> shapes.EmbeddingProgress:
+def compute_embeddings(request: Request, actor: Publisher, model: Model = DEFAULT_MODEL) -> shapes.EmbeddingProgress:
     """Compute what is lacking, in the background; asked again, it goes on."""
     state = state_of(request)
     state.jobs.quotas.check_disk()

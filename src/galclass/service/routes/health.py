@@ -40,7 +40,7 @@ def readyz(request: Request) -> JSONResponse:
 
 
 def check_parts(state: ServiceState) -> tuple[list[str], dict[str, str]]:
-    """Give the parts that work and those that do not, with the reason."""
+    """Return which parts work and which do not, with the reason."""
     ok: list[str] = []
     failing: dict[str, str] = {}
     try:
@@ -65,5 +65,5 @@ def _told(error: GalclassError) -> str:
 
 @router.get("/metrics", summary="Prometheus metrics", include_in_schema=False)
 def metrics(request: Request) -> Response:
-    """Give counters and histograms, summed over the processes."""
+    """Return counters and histograms, summed over the processes."""
     return Response(state_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -95,7 +95,7 @@ def start_job(request: Request, _: Reader, id: JobId) -> schemas.JobRecord:
 
 @router.get("/v1/jobs/{id}", summary="Show a job", responses=responses(401, 404, 422, 429, 503))
 def show_job(request: Request, _: Reader, id: JobId) -> schemas.JobRecord:
-    """Give a job's state and progress."""
+    """Return a job's state and progress."""
     return _shown(state_of(request).jobs.get(id))
 
 
@@ -112,7 +112,7 @@ def job_results(
     after: Annotated[int, Query(ge=-1, le=MAX_IMAGES)] = -1,
     limit: Annotated[int, Query(ge=1, le=_MAX_RESULTS)] = 200,
 ) -> Any:
-    """Give the results after a position, in the order of the images; JSON, CSV or Parquet by Accept."""
+    """Return the results after a position, in the order of the images; JSON, CSV or Parquet by Accept."""
     state = state_of(request)
     media_type = choose_media_type(request.headers.get("accept"))
     job, found = state.jobs.results(id, after, limit)

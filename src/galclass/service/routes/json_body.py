@@ -25,7 +25,7 @@ Shape = TypeVar("Shape", bound=BaseModel)
 
 
 def json_body(model: type[Shape]) -> Callable[..., Awaitable[Shape]]:
-    """Give the dependency that admits a publisher, then reads the body as a model.
+    """Return the dependency that admits a publisher, then reads the body as a model.
 
     Its errors have the shape that FastAPI gives those of a body parameter: 422 with the field's name.
     """
@@ -50,7 +50,7 @@ def _parse(model: type[Shape], body: bytes) -> Shape:
 
 
 def described(model: type[BaseModel]) -> dict[str, Any]:
-    """Give the OpenAPI entry of a body that `json_body` reads."""
+    """Return the OpenAPI entry of a body that `json_body` reads."""
     content = {"application/json": {"schema": model.model_json_schema()}}
     return {"requestBody": {"required": True, "content": content}}
 

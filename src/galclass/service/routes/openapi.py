@@ -30,12 +30,12 @@ _ABOUT = {
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Give the OpenAPI entries of refusals."""
+    """Return the OpenAPI entries of error responses."""
     return {status: {"model": ErrorBody, "description": _ABOUT[status]} for status in statuses}
 
 
 def _json_schema() -> dict[str, Any]:
-    """Give the schema of a JSON body, with its parts in line."""
+    """Return the schema of a JSON body, with its parts in line."""
     one, other, several = (model.model_json_schema() for model in (ImageBody, ImageUrlBody, ImagesBody))
     several.pop("$defs", None)
     several["properties"]["images"]["items"] = {"anyOf": [one, other]}
@@ -99,7 +99,7 @@ def with_open_reading(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def one_service(document: dict[str, Any], name: str, version: str, description: str) -> dict[str, Any]:
-    """Give the part of an OpenAPI document that one service answers.
+    """Return the part of an OpenAPI document that one service answers.
 
     Parameters
     ----------

@@ -151,7 +151,7 @@ async def similar(
     frame_px: FramePx = None,
     count: Annotated[int, Query(ge=1, le=100, description="Neighbours to give")] = 8,
 ) -> Response:
-    """Give the stored galaxies that the model sees as most similar, nearest first."""
+    """Return the stored galaxies that the model sees as most similar, nearest first."""
     state = state_of(request)
     await state.admit(request, READER)
     service = await state.resolve(name, version)
@@ -182,7 +182,7 @@ def neighbours(found: Found, labels: Mapping[str, str]) -> dict[str, Any]:
 
 
 def only_image(inputs: Inputs) -> ImageInput:
-    """Give the one image of a request.
+    """Return the one image of a request.
 
     Raises
     ------

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from galclass.morphology import CLASSES
+from galclass.scoring import references
 
 Probability = float
 
@@ -138,9 +139,9 @@ class ServiceList(BaseModel):
     services: list[ServiceRecord]
 
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+NAME = f"^{references.NAME}$"
 VERSION = r"^[0-9][A-Za-z0-9_.+-]{0,31}$"
-REFERENCE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(@[A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$"
+REFERENCE = f"^{references.NAME}(@{references.NAME})?$"
 
 
 class ServiceBody(BaseModel):

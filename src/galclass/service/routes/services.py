@@ -37,7 +37,7 @@ Version = Annotated[str, Path(description='Version such as "1.0", or an alias su
 def list_services(
     request: Request, _: Reader, name: Annotated[str | None, Query(max_length=64)] = None
 ) -> schemas.ServiceList:
-    """Give every version of every service, or of one."""
+    """Return every version of every service, or of one."""
     state = state_of(request)
     return schemas.ServiceList(services=[service_record(record) for record in state.services.list(name)])
 
@@ -69,14 +69,14 @@ def publish(request: Request, actor: Publisher, body: ServiceBody) -> schemas.Se
 
 @router.get("/v1/services/{name}/log", summary="Show the log of a service", responses=responses(401, 422, 429, 503))
 def service_log(request: Request, _: Reader, name: Name) -> schemas.ServiceLog:
-    """Give every publish, alias move and delete of a service, oldest first."""
+    """Return every publish, alias move and delete of a service, oldest first."""
     events = state_of(request).services.log(name)
     return schemas.ServiceLog(events=[schemas.ServiceEventRecord(**vars(event)) for event in events])
 
 
 @router.get("/v1/services/{name}/{version}", summary="Show a service", responses=responses(401, 404, 422, 429, 503))
 def show_service(request: Request, _: Reader, name: Name, version: Version) -> schemas.ServiceRecord:
-    """Give one version, or the one an alias stands for."""
+    """Return one version, or the one an alias stands for."""
     state = state_of(request)
     return service_record(state.published.look_up(name, version).record)
 
@@ -142,7 +142,7 @@ def rollback(
 def capabilities(
     request: Request, _: Reader, name: Name, version: Version
 ) -> schemas.Capabilities | schemas.FunctionCapabilities:
-    """Give inputs, outputs, classes, limits and the model's signature; of a function, the schemas of both."""
+    """Return inputs, outputs, classes, limits and the model's signature; of a function, the schemas of both."""
     state = state_of(request)
     service = state.published.look_up(name, version)
     if service.record.code is not None:
@@ -168,7 +168,7 @@ def capabilities(
     responses=responses(401, 404, 422, 429, 503),
 )
 def service_openapi(request: Request, _: Reader, name: Name, version: Version) -> dict[str, Any]:
-    """Give the part of the API that this service answers, with its name and version filled in."""
+    """Return the part of the API that this service answers, with its name and version filled in."""
     state = state_of(request)
     record = state.published.look_up(name, version).record
     if record.code is not None:
@@ -178,7 +178,7 @@ def service_openapi(request: Request, _: Reader, name: Name, version: Version) -
 
 @router.get("/v1/models", summary="List models", responses=responses(401, 429, 503))
 def list_models(request: Request, _: Reader) -> schemas.ModelList:
-    """Give every version of every model."""
+    """Return every version of every model."""
     state = state_of(request)
     measured = accuracies(state.database)
     infos = state.registry.list()
@@ -194,7 +194,7 @@ def list_models(request: Request, _: Reader) -> schemas.ModelList:
     responses={304: {"description": "The answer is the one you have"}, **responses(401, 404, 422, 429, 503)},
 )
 def show_model(request: Request, _: Reader, name: Name, version: Version) -> Response:
-    """Give metrics, model card, signature and alias history of a version or alias."""
+    """Return metrics, model card, signature and alias history of a version or alias."""
     state = state_of(request)
     with refused_as("unknown_model", "version"):
         record = state.registry.get(f"{name}@{version}")

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from galclass.database.references import PRODUCTION
 from galclass.database.stored import ImageBytes, image_bytes
 from galclass.errors import RequestError
 from galclass.scoring import Scorer
 from galclass.scoring.explain import explain
+from galclass.scoring.references import DEFAULT_MODEL
 from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import ServiceState, state_of
 from galclass.service.routes import schemas
 from galclass.service.routes.access import Reader
 from galclass.service.routes.openapi import responses
+from galclass.service.routes.parameters import Model, ObjectId
 from galclass.service.routes.predict import neighbours
 
 router = APIRouter(tags=["catalog"])
-
-ObjectId = Annotated[str, Path(min_length=1, max_length=200)]
-Model = Annotated[str, Query(pattern=schemas.REFERENCE, description="NAME, NAME@VERSION or NAME@ALIAS")]
-_DEFAULT = f"galaxy@{PRODUCTION}"
 
 
 @router.get(
@@ -33,7 +30,9 @@ _DEFAULT = f"galaxy@{PRODUCTION}"
     response_model=schemas.Explanation,
     responses=responses(401, 404, 422, 429, 503),
 )
-async def explain_stored(request: Request, _: Reader, object_id: ObjectId, model: Model = _DEFAULT) -> JSONResponse:
+async def explain_stored(
+    request: Request, _: Reader, object_id: ObjectId, model: Model = DEFAULT_MODEL
+) -> JSONResponse:
     """Show what a registered model sees in a stored image, as the service's `explain` does for an upload."""
     state = state_of(request)
     image, scorer = await _loaded(state, object_id, model)
@@ -50,7 +49,7 @@ async def similar_to_stored(
     request: Request,
     _: Reader,
     object_id: ObjectId,
-    model: Model = _DEFAULT,
+    model: Model = DEFAULT_MODEL,
     count: Annotated[int, Query(ge=1, le=100)] = 8,
 ) -> JSONResponse:
     """Return the stored galaxies that a registered model sees as most similar to a stored one, nearest first."""

@@ -122,5 +122,5 @@ def leave_soon() -> None:
 
 
 def web_folder() -> Path:
-    """Give the folder of the page's files."""
+    """Return the folder of the page's files."""
     return Path(__file__).resolve().parents[2] / "web"

@@ -79,7 +79,7 @@ APP = "galclass.service.server.run:app_from_environment"
 
 
 def server_options(config: Config) -> dict[str, Any]:
-    """Give uvicorn's options for a configuration."""
+    """Return uvicorn's options for a configuration."""
     return {
         "factory": True,
         "host": config.serve.host,
@@ -112,7 +112,7 @@ def app_from_environment() -> FastAPI:
 
 
 def addresses(config: Config) -> tuple[str, str]:
-    """Give the addresses of the page and of the API docs."""
+    """Return the addresses of the page and of the API docs."""
     host = config.serve.host
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     return f"http://{shown}:{config.serve.port}/", f"http://{shown}:{config.serve.port}/docs"

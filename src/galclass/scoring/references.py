@@ -1,0 +1,15 @@
+"""How a model is named: the one pattern of names and of NAME[@VERSION|@ALIAS], for Python, SQL and HTTP."""
+
+from __future__ import annotations
+
+PRODUCTION = "production"
+"""The alias that is meant where none is given."""
+
+DEFAULT_MODEL = f"galaxy@{PRODUCTION}"
+"""The model that is meant where none is named."""
+
+NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+"""Regular expression of the names of models, aliases and services."""
+
+REFERENCE = f"(?P<name>{NAME})(?:@(?P<rest>{NAME}))?"
+"""Regular expression of NAME, NAME@VERSION or NAME@ALIAS."""

@@ -1,0 +1,12 @@
+"""Parameters that several routes take."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path, Query
+
+from galclass.service.routes.schemas import REFERENCE
+
+ObjectId = Annotated[str, Path(min_length=1, max_length=200)]
+Model = Annotated[str, Query(pattern=REFERENCE, description="NAME, NAME@VERSION or NAME@ALIAS")]
