@@ -84,13 +84,13 @@ def evaluate(
     names = models or (IN_PACKAGE,)
     scorers = [load_scorer(config, name) for name in names]
     labelled = read_labelled(catalog, images or (catalog.parent,), config.prepare)
-    found = [measure(scorer, name, labelled, frame_px=frame_px) for scorer, name in zip(scorers, names, strict=True)]
-    for measured, _ in found:
+    results = [measure(scorer, name, labelled, frame_px=frame_px) for scorer, name in zip(scorers, names, strict=True)]
+    for measured, _ in results:
         say(measured)
-    if len(found) == 2:
-        (first, _), (second, _) = found
+    if len(results) == 2:
+        (first, _), (second, _) = results
         say(f"{second.model} less {first.model}: {difference(second.right, first.right)} (paired, 95 %)")
-    left_out = [*labelled.rejects, *found[0][1]]
+    left_out = [*labelled.rejects, *results[0][1]]
     if rejects:
         write_rejects(left_out, rejects)
     if left_out:

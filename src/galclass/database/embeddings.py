@@ -118,7 +118,7 @@ class Embeddings:
             rows = self._lacking(scorer.sha256, after)
             if not rows:
                 break
-            ids, pictures, hashes, frames = ([row[n] for row in rows] for n in range(4))
+            ids, pictures, hashes, frames = (list(column) for column in zip(*rows, strict=True))
             self._write(scorer.sha256, hashes, scorer.score(pictures, object_ids=ids, frame_px=frames))
             after = ids[-1]
             computed += len(rows)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -283,9 +284,13 @@ def _infos(connection: Connection, *where: ColumnElement[bool]) -> list[ModelInf
         select(*_ABOUT, model_aliases.c.alias).select_from(_POINTED_AT).where(*where).order_by(*order)
     )
     return [
-        ModelInfo(*about, tuple(row.alias for row in group if row.alias is not None))
-        for about, group in groupby(rows, lambda row: tuple(row[:-1]))
+        replace(ModelInfo(*about), aliases=tuple(row.alias for row in group if row.alias is not None))
+        for about, group in groupby(rows, _without_alias)
     ]
+
+
+def _without_alias(row: Any) -> Any:
+    return tuple(row[:-1])
 
 
 def _unknown(connection: Connection, wanted: Reference) -> RegistryError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -123,7 +123,12 @@ class Services:
             there = _find(connection, name, version)
             if there is None:
                 _check_never_another(connection, name, version, sha256)
-                row = {"name": name, "version": version, "model_name": model_name, "model_version": model_version}
+                row: dict[str, Any] = {
+                    "name": name,
+                    "version": version,
+                    "model_name": model_name,
+                    "model_version": model_version,
+                }
                 row |= {"description": description, "created_at": now(), "created_by": by, "code": code}
                 connection.execute(services.insert().values(**row))
                 _log(connection, name, "publish", by, version=version, model_sha256=sha256)
@@ -209,7 +214,8 @@ class Services:
             return _record(connection, name, version)
 
     def _check_sound(self, record: ServiceRecord) -> None:
-        Registry(self._database).verify(record.model)
+        if record.model is not None:
+            Registry(self._database).verify(record.model)
 
     def delete(self, name: str, version: str, *, by: str | None = None) -> ServiceRecord:
         """Delete a version that no alias points at, or the last version of a service with its aliases.
@@ -315,9 +321,13 @@ def _records(connection: Connection, *where: ColumnElement[bool]) -> list[Servic
     order = (services.c.name, services.c.created_at, services.c.version, service_aliases.c.alias)
     query = select(*_ABOUT, service_aliases.c.alias).select_from(_JOINED).where(*where).order_by(*order)
     return [
-        ServiceRecord(*about, tuple(row.alias for row in group if row.alias is not None))
-        for about, group in groupby(connection.execute(query), lambda row: tuple(row[:-1]))
+        replace(ServiceRecord(*about), aliases=tuple(row.alias for row in group if row.alias is not None))
+        for about, group in groupby(connection.execute(query), _without_alias)
     ]
+
+
+def _without_alias(row: Any) -> Any:
+    return tuple(row[:-1])
 
 
 def _move(connection: Connection, name: str, alias: str, version: str, by: str, action: str) -> None:

@@ -132,7 +132,8 @@ def set_coverage(
     is_open = VoteWalk(STEMS).open_classes(counts)
     held = np.array([[name in answer for name in classes] for answer in sets])
     sizes = np.array([len(answer) for answer in sets], dtype=np.int64)
-    return coverage((held & is_open).any(axis=1), sizes, signature.conformal.coverage, int(objects))
+    covered: NDArray[np.bool_] = np.asarray((held & is_open).any(axis=1))
+    return coverage(covered, sizes, signature.conformal.coverage, int(objects))
 
 
 def _measured(
