@@ -123,7 +123,12 @@ class Services:
             there = _find(connection, name, version)
             if there is None:
                 _check_never_another(connection, name, version, sha256)
-                row = {"name": name, "version": version, "model_name": model_name, "model_version": model_version}
+                row: dict[str, Any] = {
+                    "name": name,
+                    "version": version,
+                    "model_name": model_name,
+                    "model_version": model_version,
+                }
                 row |= {"description": description, "created_at": now(), "created_by": by, "code": code}
                 connection.execute(services.insert().values(**row))
                 _log(connection, name, "publish", by, version=version, model_sha256=sha256)
@@ -209,7 +214,8 @@ class Services:
             return _record(connection, name, version)
 
     def _check_sound(self, record: ServiceRecord) -> None:
-        Registry(self._database).verify(record.model)
+        if record.model is not None:  # a function without models was loaded when it was published
+            Registry(self._database).verify(record.model)
 
     def delete(self, name: str, version: str, *, by: str | None = None) -> ServiceRecord:
         """Delete a version that no alias points at, or the last version of a service with its aliases.

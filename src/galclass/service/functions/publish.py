@@ -118,8 +118,8 @@ def _insert(
     while confirm and (version in there or taken.get(version, facts.sha256) != facts.sha256):
         version = raised(version)
     first = next(iter(facts.models.values()), None)
-    model = (first.name, first.version) if first else (None, None)
-    record = services.publish(name, version, *model, description, by=by, code=facts.as_json())
+    model_name, model_version = (first.name, first.version) if first else (None, None)
+    record = services.publish(name, version, model_name, model_version, description, by=by, code=facts.as_json())
     return PublishSummary(record, new=version not in there)
 
 

@@ -91,8 +91,9 @@ def _item(inputs: object, place: int) -> JobImage:
             "invalid", "the inputs of a call are not an object", got=kind_of(inputs), field=f"inputs.{place}"
         )
     name = inputs.get("id")
-    usable = isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable()
-    return JobImage(name if usable else f"call-{place + 1}", json.dumps(inputs).encode())
+    if not (isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable()):
+        name = f"call-{place + 1}"
+    return JobImage(name, json.dumps(inputs).encode())
 
 
 def facts_or_refusal(record: ServiceRecord) -> FunctionFacts:
