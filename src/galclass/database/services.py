@@ -214,7 +214,7 @@ class Services:
             return _record(connection, name, version)
 
     def _check_sound(self, record: ServiceRecord) -> None:
-        if record.model is not None:
+        if record.model is not None:  # a function without models was loaded when it was published
             Registry(self._database).verify(record.model)
 
     def delete(self, name: str, version: str, *, by: str | None = None) -> ServiceRecord:

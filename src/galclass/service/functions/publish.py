@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from galclass.atomic_files import write_bytes
+from galclass.atomic_files import write_text
 from galclass.database import Database, Registry, ServiceRecord, Services
 from galclass.database.publish import PublishSummary, raised
 from galclass.database.references import Reference
@@ -118,10 +118,8 @@ def _insert(
     while confirm and (version in there or taken.get(version, facts.sha256) != facts.sha256):
         version = raised(version)
     first = next(iter(facts.models.values()), None)
-    record = services.publish(
-        name, version, first.name if first else None, first.version if first else None, description,
-        by=by, code=facts.as_json(),
-    )  # fmt: skip
+    model_name, model_version = (first.name, first.version) if first else (None, None)
+    record = services.publish(name, version, model_name, model_version, description, by=by, code=facts.as_json())
     return PublishSummary(record, new=version not in there)
 
 
@@ -186,7 +184,7 @@ def approve(workspace: Path, facts: FunctionFacts, folder: Path) -> None:
     """Note in the workspace that this code may be run from this folder."""
     known = approved(workspace)
     known[facts.sha256] = {"function": facts.function, "folder": str(folder)}
-    write_bytes(workspace / APPROVALS, json.dumps(known, indent=1).encode())
+    write_text(workspace / APPROVALS, json.dumps(known, indent=1))
 
 
 def approved(workspace: Path) -> dict[str, dict[str, str]]:
