@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,13 @@ class Pool:
         return {object_id: row for row, object_id in enumerate(self.object_ids)}
 
 
+class _Lacking(NamedTuple):
+    object_id: str
+    img: bytes
+    sha256: str
+    frame_px: int | None
+
+
 class Embeddings:
     """The embeddings of a database.
 
@@ -118,8 +125,10 @@ class Embeddings:
             rows = self._lacking(scorer.sha256, after)
             if not rows:
                 break
-            ids, pictures, hashes, frames = (list(column) for column in zip(*rows, strict=True))
-            self._write(scorer.sha256, hashes, scorer.score(pictures, object_ids=ids, frame_px=frames))
+            ids = [row.object_id for row in rows]
+            pictures: list[bytes | None] = [row.img for row in rows]
+            found = scorer.score(pictures, object_ids=ids, frame_px=[row.frame_px for row in rows])
+            self._write(scorer.sha256, [row.sha256 for row in rows], found)
             after = ids[-1]
             computed += len(rows)
             advance(len(rows))
@@ -147,7 +156,7 @@ class Embeddings:
         with self._database.read() as connection:
             return (*connection.execute(query).one(), connection.scalar(select(func.count(images.c.img))))
 
-    def _lacking(self, model_sha256: str, after: str) -> list[tuple[str, bytes, str, int | None]]:
+    def _lacking(self, model_sha256: str, after: str) -> list[_Lacking]:
         columns = (images.c.object_id, images.c.img, images.c.sha256, images.c.frame_px)
         query = (
             select(*columns)
@@ -157,7 +166,7 @@ class Embeddings:
             .limit(CHUNK)
         )
         with self._database.read() as connection:
-            return [(row[0], bytes(row[1]), row[2] or "", row[3]) for row in connection.execute(query)]
+            return [_Lacking(row[0], bytes(row[1]), row[2] or "", row[3]) for row in connection.execute(query)]
 
     def _write(self, model_sha256: str, hashes: list[str], found: list[Prediction]) -> None:
         moment = now()

@@ -56,7 +56,7 @@ export class RankedList {
       try {
         const made = await patiently(() => getJson(`${this.work.path}/model`, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }));
         said.replaceChildren("Registered as ", h("a", { href: `#/models/${encodeURIComponent(made.name)}/${made.version}`, onclick: () => dialog.close() }, `${made.name} ${made.version}`),
-          made.service ? `, published as ${made.service} ${made.service_version}.` : ".", made.limits.length ? ` It has ${made.limits.join("; ")}.` : "");
+          made.service ? `, published as ${made.service} ${made.service_version}.` : ".", made.limits.length ? ` ${made.limits.join("; ").replace(/^./, (one) => one.toUpperCase())}.` : "");
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
         said.textContent = inWords(error);
