@@ -282,10 +282,13 @@ def _infos(connection: Connection, *where: ColumnElement[bool]) -> list[ModelInf
     rows = connection.execute(
         select(*_ABOUT, model_aliases.c.alias).select_from(_POINTED_AT).where(*where).order_by(*order)
     )
-    return [
-        ModelInfo(*about, tuple(row.alias for row in group if row.alias is not None))
-        for about, group in groupby(rows, lambda row: tuple(row[:-1]))
-    ]
+    return [_of_rows(list(group)) for _, group in groupby(rows, lambda row: (row.name, row.version))]
+
+
+def _of_rows(rows: Sequence[Any]) -> ModelInfo:
+    one = rows[0]
+    aliases = tuple(row.alias for row in rows if row.alias is not None)
+    return ModelInfo(one.name, one.version, one.sha256, one.created_at, one.created_by, aliases)
 
 
 def _unknown(connection: Connection, wanted: Reference) -> RegistryError:

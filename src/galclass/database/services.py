@@ -314,10 +314,23 @@ def _records(connection: Connection, *where: ColumnElement[bool]) -> list[Servic
     """Read versions, the sha256 of their models and their aliases with one statement."""
     order = (services.c.name, services.c.created_at, services.c.version, service_aliases.c.alias)
     query = select(*_ABOUT, service_aliases.c.alias).select_from(_JOINED).where(*where).order_by(*order)
-    return [
-        ServiceRecord(*about, tuple(row.alias for row in group if row.alias is not None))
-        for about, group in groupby(connection.execute(query), lambda row: tuple(row[:-1]))
-    ]
+    rows = connection.execute(query)
+    return [_of_rows(list(group)) for _, group in groupby(rows, lambda row: (row.name, row.version))]
+
+
+def _of_rows(rows: Sequence[Any]) -> ServiceRecord:
+    one = rows[0]
+    return ServiceRecord(
+        name=one.name,
+        version=one.version,
+        model_name=one.model_name,
+        model_version=one.model_version,
+        description=one.description,
+        created_at=one.created_at,
+        created_by=one.created_by,
+        model_sha256=one.sha256,
+        aliases=tuple(row.alias for row in rows if row.alias is not None),
+    )
 
 
 def _move(connection: Connection, name: str, alias: str, version: str, by: str, action: str) -> None:
