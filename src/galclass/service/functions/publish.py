@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from galclass.atomic_files import write_bytes
 from galclass.database import Database, Registry, ServiceRecord, Services
-from galclass.database.files import write_file
 from galclass.database.publish import PublishSummary, raised
 from galclass.database.references import Reference
 from galclass.errors import ServiceError
@@ -184,7 +184,7 @@ def approve(workspace: Path, facts: FunctionFacts, folder: Path) -> None:
     """Note in the workspace that this code may be run from this folder."""
     known = approved(workspace)
     known[facts.sha256] = {"function": facts.function, "folder": str(folder)}
-    write_file(workspace / APPROVALS, json.dumps(known, indent=1).encode())
+    write_bytes(workspace / APPROVALS, json.dumps(known, indent=1).encode())
 
 
 def approved(workspace: Path) -> dict[str, dict[str, str]]:

@@ -25,7 +25,7 @@ from galclass.errors import ExtraError, ModelError, RequestError, TrainingError
 from galclass.morphology import CLASSES
 from galclass.scoring.head_model import head_model
 from galclass.scoring.heads import Estimate, Head, Share
-from galclass.scoring.references import DEFAULT_MODEL
+from galclass.scoring.references import DEFAULT_MODEL, PRODUCTION
 from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import ServiceState, state_of
 from galclass.service.routes import desk_schemas as shapes
