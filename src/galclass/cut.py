@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import mmap
-import os
 import time
 import warnings
 from collections import Counter
@@ -24,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from galclass.atomic_files import write_bytes
 from galclass.catalog import CatalogColumns, CatalogReport, read_catalog
 from galclass.cutouts import render_bands
 from galclass.cutouts.arrays import png_bytes
@@ -306,12 +306,7 @@ def _cut_one(
         content = png_bytes(render_bands(planes)[::-1])
     else:
         content = _fits_bytes(np.stack(planes) if len(planes) > 1 else planes[0], grid)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, content)
 
 
 def _grid(ra: float, dec: float, scale: float, size_px: int) -> Any:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from galclass.cutouts import LOCAL
 from galclass.database import Database, Images, NewImage, open_database
@@ -18,7 +18,7 @@ from galclass.database import content as content_module
 from galclass.database.bulk import add_images
 from galclass.database.content import NO_CUTOUT
 from galclass.database.images import AddSummary
-from galclass.database.labels import NewLabel, add_labels, count_labels
+from galclass.database.labels import NewLabel, add_labels
 from galclass.database.positions import read_objects
 from galclass.database.schema import images as images_table
 from galclass.database.sky import separation_arcsec
@@ -237,4 +237,5 @@ def test_those_who_write_the_same_positions_and_labels_at_once_do_not_wait_for_e
         return add_labels(own, [NewLabel(key, "Er", "c.csv") for key in shuffled(number)])
 
     assert at_once(url, write) == [200] * 4
-    assert count_labels(database) == 200
+    with database.read() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM galaxy_labels")) == 200

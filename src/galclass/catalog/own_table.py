@@ -7,7 +7,6 @@ descriptions and metadata stay; a FITS file keeps its other HDUs.
 from __future__ import annotations
 
 import csv
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from galclass.atomic_files import replacing
 from galclass.catalog.columns import ROW, Columns
 from galclass.catalog.generic import CatalogColumns, id_and_file_names, ids_and_assets
 from galclass.catalog.report import CatalogReport
@@ -109,18 +109,14 @@ class OwnTable:
         """
         kind = writable_kind(path)
         names = _free_names(self.names, [column.name for column in columns])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{os.getpid()}.{path.name}")
         try:
-            if kind in _ASTRO:
-                self._write_astro(columns, names, temporary, kind, facts)
-            else:
-                self._write_arrow(columns, names, temporary, kind, facts)
-            os.replace(temporary, path)
+            with replacing(path) as temporary:
+                if kind in _ASTRO:
+                    self._write_astro(columns, names, temporary, kind, facts)
+                else:
+                    self._write_arrow(columns, names, temporary, kind, facts)
         except (ValueError, TypeError, NotImplementedError, pa.ArrowException) as error:
             raise CatalogError(f"this table cannot be written as {kind}: {error}", where=str(path)) from error
-        finally:
-            temporary.unlink(missing_ok=True)
         return names
 
     def _write_astro(

@@ -11,11 +11,12 @@ import json
 import logging
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from galclass.atomic_files import replacing
 
 FOLDER_VARIABLE = "GALCLASS_CACHE"
 """Environment variable: folder for what can be found out again; by default `galclass` in the user's cache."""
@@ -63,10 +64,10 @@ def keep(facts: Mapping[str, Any], verdict: Verdict) -> None:
     path = verdict_path(facts)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent)  # only this user may read or write it
-        with os.fdopen(descriptor, "w") as file:
-            json.dump({"facts": facts, "difference": verdict.difference}, file)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # for this user alone
+            with os.fdopen(descriptor, "w") as file:
+                json.dump({"facts": facts, "difference": verdict.difference}, file)
     except OSError as error:
         log.debug("a verdict on a model is not kept", extra={"path": str(path), "reason": str(error)})
 

@@ -21,7 +21,6 @@ from galclass.database.desk_labels import (
 )
 from galclass.database.label_desk import DeskState
 from galclass.database.models import ModelInfo
-from galclass.database.references import PRODUCTION
 from galclass.errors import ExtraError, ModelError, RequestError, TrainingError
 from galclass.morphology import CLASSES
 from galclass.scoring.head_model import head_model
