@@ -73,7 +73,9 @@ def image_bytes(image: Image) -> bytes:
 
 
 def _of_array(array: NDArray[Any]) -> bytes:
-    values = np.ma.filled(array.astype(np.float64), np.nan) if isinstance(array, np.ma.MaskedArray) else array
+    values: NDArray[Any] = (
+        np.ma.filled(array.astype(np.float64), np.nan) if isinstance(array, np.ma.MaskedArray) else array
+    )
     if values.dtype == np.uint8:
         return _picture_bytes(_colours(values))
     if values.dtype.kind not in "iuf":

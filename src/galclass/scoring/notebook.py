@@ -116,7 +116,7 @@ def plot_votes(prediction: Prediction, ax: Any = None) -> Any:
     if ax is None:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(6, 0.22 * len(votes) + 0.8), layout="constrained")
+        figure: Any = Figure(figsize=(6, 0.22 * len(votes) + 0.8), layout="constrained")
         figure._repr_png_ = partial(_png_of, figure)  # a notebook shows it without pyplot
         ax = figure.add_subplot()
     middle, low, high = np.array(list(votes.values())).T
