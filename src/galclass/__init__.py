@@ -28,6 +28,7 @@ _HOMES = {
     "CutoutParameters": "galclass.cutouts",
     "Scorer": "galclass.scoring",
     "Prediction": "galclass.scoring",
+    "GalaxyClassifier": "galclass.scoring.classifier",
     "open_database": "galclass.database",
     "open_scorer": "galclass.database.scorers",
 }

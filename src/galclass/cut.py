@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -132,12 +132,12 @@ class Band:
         part = self._part(slice(bottom, top), slice(left, right))
         step = max(1, round(max(np.hypot(np.diff(x[middle]).mean(), np.diff(y[middle]).mean()), 1)))
         if step > 1:  # coarser than the tile: means of its pixels, so that no light is lost
-            part = np.asarray(cv2.blur(part, (step, step), borderType=cv2.BORDER_REPLICATE), np.float32)
-        made: NDArray[np.float32] = np.asarray(cv2.remap(
+            part = cast(NDArray[np.float32], cv2.blur(part, (step, step), borderType=cv2.BORDER_REPLICATE))
+        made = cv2.remap(
             part, (x - left).astype(np.float32), (y - bottom).astype(np.float32), cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
-        ), np.float32)  # fmt: skip
-        return made
+        )  # fmt: skip
+        return cast(NDArray[np.float32], made)
 
     def _part(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         leading: list[int] = [0] * (len(self._about.shape) - 2)

@@ -222,6 +222,7 @@ def altered(key: str, value: str) -> bytes:
         (altered("NAXIS", "100000"), "corrupt", "NAXIS"),
         (altered("NAXIS2", "'a'"), "corrupt", "NAXIS2"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "file",
 )
 def test_what_is_no_picture_is_refused_with_its_hdu(data: bytes, code: str, told: str) -> None:
     error = refusal(data)

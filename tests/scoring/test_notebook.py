@@ -66,7 +66,7 @@ def test_votes_are_plotted(scorer: Scorer, galaxies: dict[str, bytes]) -> None:
     one = Scorer().score(list(galaxies.values())[:1])[0]
     votes = one.raw_vote_fractions or one.vote_fractions or {"t01_smooth_or_features_a01_smooth": (0.5, 0.2, 0.8)}
     figure = replace(one, vote_fractions=votes, object_id="$x^").plot_votes()
-    figure.canvas.draw()
+    assert figure._repr_png_().startswith(b"\x89PNG")
     assert len(figure.axes[0].patches) == len(votes)
     with pytest.raises(ModelError, match="no vote fractions"):
         replace(one, vote_fractions={}, raw_vote_fractions={}).plot_votes()

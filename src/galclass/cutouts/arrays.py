@@ -73,8 +73,9 @@ def image_bytes(image: Image) -> bytes:
 
 
 def _of_array(array: NDArray[Any]) -> bytes:
-    masked = isinstance(array, np.ma.MaskedArray)
-    values: NDArray[Any] = np.ma.filled(array.astype(np.float64), np.nan) if masked else array
+    values: NDArray[Any] = (
+        np.ma.filled(array.astype(np.float64), np.nan) if isinstance(array, np.ma.MaskedArray) else array
+    )
     if values.dtype == np.uint8:
         return _picture_bytes(_colours(values))
     if values.dtype.kind not in "iuf":

@@ -89,9 +89,7 @@ def measure(planes: Sequence[NDArray[np.float32]]) -> Stretch:
     CutoutError
         no_content.
     """
-    brightness: NDArray[np.float64] = np.asarray(
-        np.mean([_sample(plane) for plane in planes], axis=0, dtype=np.float64)
-    )
+    brightness = np.asarray(np.mean([_sample(plane) for plane in planes], axis=0, dtype=np.float64))
     brightness = brightness[np.isfinite(brightness)]
     if not brightness.size:
         raise CutoutError("no_content", "no pixel of the picture was measured in all bands")

@@ -6,6 +6,7 @@ Everything that comes from a file or a model is escaped.
 from __future__ import annotations
 
 from base64 import b64encode
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
@@ -115,7 +116,9 @@ def plot_votes(prediction: Prediction, ax: Any = None) -> Any:
     if ax is None:
         from matplotlib.figure import Figure
 
-        ax = Figure(figsize=(6, 0.22 * len(votes) + 0.8), layout="constrained").add_subplot()
+        figure: Any = Figure(figsize=(6, 0.22 * len(votes) + 0.8), layout="constrained")
+        figure._repr_png_ = partial(_png_of, figure)  # a notebook shows it without pyplot
+        ax = figure.add_subplot()
     middle, low, high = np.array(list(votes.values())).T
     rows = np.arange(len(votes))
     ax.barh(rows, middle, color="#4a7fd4")
@@ -124,6 +127,14 @@ def plot_votes(prediction: Prediction, ax: Any = None) -> Any:
     ax.set(xlim=(0, 1), xlabel="fraction of the volunteers who are asked", title=_plain(prediction.object_id))
     ax.invert_yaxis()
     return ax.figure
+
+
+def _png_of(figure: Any) -> bytes:
+    from io import BytesIO
+
+    sink = BytesIO()
+    figure.savefig(sink, format="png")
+    return sink.getvalue()
 
 
 def _plain(text: str) -> str:

@@ -109,6 +109,10 @@ class Scorer:
         self._group_of = {leaf: name for name, leaves in groups.items() for leaf in leaves}
         self._distance = Distance(self.signature.unlike) if self.signature.unlike else None
 
+    def __deepcopy__(self, memo: object) -> Scorer:
+        """Return itself: nothing of a scorer changes, and a session cannot be copied."""
+        return self
+
     def score(
         self,
         images: Sequence[Image | None],
