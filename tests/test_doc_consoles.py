@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,7 @@ ORDER = ("docs/tutorial.md", "README.md", "docs/how-to/own-labels.md", "docs/how
 _BLOCK = re.compile(r"^(<!-- not run here: (.+?) -->\n)?```console\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 _REASONS = ("internet", "cluster", "server", "trains", "installs")
 _SMALL = " --set train.num_iterations=1 --set prepare.limit=80 --set evaluate.bootstrap=20 --set download.parallel=1"
+_SILENT = ("python3 -m zipfile -e", "export ")
 _START_S = 120
 
 
@@ -59,7 +61,9 @@ class Reader:
             names = [name for name in archive.namelist() if name.endswith(".jpg")][:30]
             for name in {*names, "images/68.jpg"}:
                 archive.extract(name, folder / "my_images")
-        shutil.copytree(folder / "my_images" / "images", folder / "cutouts")
+        (folder / "cutouts").mkdir()
+        for path in (folder / "my_images" / "images").iterdir():  # mirrored: other pictures than those of the sample
+            cv2.imwrite(str(folder / "cutouts" / path.name), cv2.flip(cv2.imread(str(path)), 1))
         ids = sorted(path.stem for path in (folder / "cutouts").iterdir())
         for name, source in (("one", ids[0]), ("two", ids[1])):
             shutil.copy(folder / "cutouts" / f"{source}.jpg", folder / f"{name}.jpg")
@@ -84,6 +88,7 @@ class Reader:
             ["bash", "-c", line], cwd=self.folder, env=_environment(), capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{line}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
+        assert '{"error"' not in done.stdout, f"{line}\n{done.stdout[:500]}"
         return done.stdout + done.stderr
 
     def _serve(self, line: str) -> None:
@@ -95,7 +100,7 @@ class Reader:
         while time.monotonic() < deadline:
             assert self._server.poll() is None, f"{line} ended"
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5):
+                with urllib.request.urlopen(f"http://localhost:{self.port}/healthz", timeout=5):
                     return
             except OSError:
                 time.sleep(0.2)
@@ -105,7 +110,11 @@ class Reader:
         """End the server."""
         if self._server is not None:
             self._server.terminate()
-            self._server.wait(60)
+            try:
+                self._server.wait(_START_S)
+            except subprocess.TimeoutExpired:  # it ends itself after open requests; a busy machine is slow at that
+                self._server.kill()
+                self._server.wait()
             self._server = None
 
 
@@ -138,7 +147,8 @@ def test_the_console_blocks_of_a_page_run_as_they_stand(page: Path, reader: Read
     for reason, block in blocks(page):
         if reason is None:
             for line in block.strip().splitlines():
-                assert reader.run(line).strip(), f"{line} prints nothing"
+                said = reader.run(line).strip()
+                assert said or line.startswith(_SILENT), f"{line} prints nothing"
     reader.stop()
     if page.name == "own-labels.md":
         reader.run("galclass models export rings rings.onnx && echo exported")
