@@ -1,4 +1,4 @@
-"""How right any model can be on unselected galaxies with votes: `python scripts/vote_ceiling.py kaggle_votes/votes.csv`.
+"""How right any model can be on unselected galaxies: `python scripts/vote_ceiling.py kaggle_votes/votes.csv`.
 
 A second panel of 45 volunteers, and a model that knows what all volunteers would say, beside the first panel; from
 observed fractions taken for true, and with their sampling noise taken out. Weighted to a random draw.
@@ -39,9 +39,8 @@ def main(path: Path) -> None:
     print(f"a model that knows the true fractions is right for {found.best:.3f}")
     eight = [COLUMNS.index(stem) for stem in EIGHT]
     for name, own in (("8", shares[:, eight]), ("17", shares)):
-        print(
-            f"sampling noise, root mean square over {name} fractions: {sampling_noise(own, weights, voters=VOTERS):.4f}"
-        )
+        noise = sampling_noise(own, weights, voters=VOTERS)
+        print(f"sampling noise, root mean square over {name} fractions: {noise:.4f}")
 
 
 if __name__ == "__main__":
