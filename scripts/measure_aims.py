@@ -3,7 +3,7 @@
     GALCLASS_DATA=... GALCLASS_TABLES=... python scripts/measure_aims.py workspace/student --config configs/student.toml
         --model model.onnx [--beside old.onnx] [--output figures.json] [--scales 300]
 
-Cutouts are made from the files of the test split. Unselected galaxies (sources votes and votes_clean5) are weighted to
+Measured on the test split. Unselected galaxies (sources votes and votes_clean5) are weighted to
 a random draw. `--beside` adds that model's figures and the paired difference, from the same resamples of galaxies.
 """
 
@@ -33,7 +33,7 @@ from galclass.scoring.prediction import UNLIKE_TRAINING_DATA
 
 FloatArray = NDArray[np.float64]
 Figure = Callable[[NDArray[np.int64]], float]
-RESAMPLES = 2000
+RESAMPLES = 1000
 ARTIFACT = CLASSES.index("A")
 
 

@@ -3,8 +3,8 @@
     GALCLASS_DATA=... python scripts/measure_votes.py workspace/teacher --config configs/teacher.toml --model model.onnx
         [--split test] [--limit 200] [--output figures.json]
 
-Cutouts are made from the sources' files in the size that the model asks for. A model without raw votes is measured by
-sums of its class probabilities, and where the 17 columns ask for more by its vote fractions.
+Cutouts are those of the store, or made from the sources' files where the model asks for another size. A model without
+raw votes is measured by sums of its class probabilities, and where the 17 columns ask for more by its vote fractions.
 """
 
 from __future__ import annotations
@@ -62,13 +62,17 @@ class Measured:
         own = store.index["row"].to_numpy()[rows]
         sources = {source.name: source for source in config.prepare.sources}
         parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
+        is_prepared = store.parameters.sha256 == signature.preprocessing_sha256
+
+        def made(place: int) -> NDArray[np.uint8]:
+            source = sources[places["source"][place]]
+            path = Path(os.path.expandvars(source.images)) / places["file"][place]
+            return cutout(path.read_bytes(), parameters, frame_px=source.frame_px)
+
         for start in range(0, len(rows), CHUNK):
-            pictures = []
-            for place in own[start : start + CHUNK]:
-                source = sources[places["source"][place]]
-                path = Path(os.path.expandvars(source.images)) / places["file"][place]
-                pictures.append(cutout(path.read_bytes(), parameters, frame_px=source.frame_px))
-            planes = np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
+            part = slice(start, start + CHUNK)
+            pictures = store.central(rows[part]) if is_prepared else np.stack([made(place) for place in own[part]])
+            planes = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
             for name, values in zip(names, session.run(names, planes), strict=True):
                 parts[name].append(values)
         self.outputs = {name: np.concatenate(values) for name, values in parts.items()}

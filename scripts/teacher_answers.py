@@ -21,10 +21,12 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("answers", type=Path)
     parser.add_argument("--angles", type=float, nargs="+", default=[0.0, 30.0, 60.0], help="degrees")
+    parser.add_argument("--without", nargs="*", default=[], help="sources that are not asked about")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    ask_teacher(options.model, open_training_data(options.prepared), tuple(options.angles), options.answers)
+    data, angles = open_training_data(options.prepared), tuple(options.angles)
+    ask_teacher(options.model, data, angles, options.answers, without=frozenset(options.without))
 
 
 if __name__ == "__main__":

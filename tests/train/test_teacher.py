@@ -108,6 +108,10 @@ def test_objects_that_the_file_lacks_are_not_known(taught: Path, tmp_path: Path)
     assert load_answers(path, data).known.tolist() == asked
     assert asked[0]
     assert load_answers(path, other).known.tolist() == [False, *asked[1:]]
+    ask_teacher(model, data, (0.0,), path, without=frozenset(data.source[:1]))
+    of_others = [known and source != data.source[0] for known, source in zip(asked, data.source, strict=True)]
+    assert load_answers(path, data).known.tolist() == of_others
+    ask_teacher(model, data, (0.0,), path)
     with pytest.raises(TrainingError, match="none of these objects"):
         load_answers(path, replace(data, object_id=tuple(f"n{i}" for i in range(len(data.label)))))
 

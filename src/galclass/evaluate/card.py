@@ -41,8 +41,8 @@ Cite the sources of images and labels named above.
 
 _CITATION = """\
 Galaxy Zoo 1 (Lintott et al. 2008, MNRAS 389, 1179; 2011, MNRAS 410, 166), Galaxy Zoo 2 (Willett et al. 2013, MNRAS 435,
-2835; Hart et al. 2016, MNRAS 461, 3663), images: Sloan Digital Sky Survey; Hubble types, where there is a source
-`ngc`: OpenNGC (CC-BY-SA 4.0).
+2835; Hart et al. 2016, MNRAS 461, 3663), images: Sloan Digital Sky Survey.
+Hubble types, where there is a source `ngc`: OpenNGC (CC-BY-SA 4.0).
 The model may be used under the licence of the package.
 """
 

@@ -75,7 +75,14 @@ class TeacherAnswers:
         return self.probabilities, self.raw_votes, self.raw_concentrations, self.vote_fractions
 
 
-def ask_teacher(model: Path, data: TrainingData, angles_deg: tuple[float, ...], path: Path) -> None:
+def ask_teacher(
+    model: Path,
+    data: TrainingData,
+    angles_deg: tuple[float, ...],
+    path: Path,
+    *,
+    without: frozenset[str] = frozenset(),
+) -> None:
     """Write what a model says of a prepared folder's training cutouts; does nothing where the file is of these inputs.
 
     Of other splits nothing is asked: nobody is taught by them, and their rows are NaN.
@@ -90,6 +97,8 @@ def ask_teacher(model: Path, data: TrainingData, angles_deg: tuple[float, ...], 
         Each cutout of the training split is shown at each of these angles.
     path : Path
         The .npz that is written; float16.
+    without : frozenset of str
+        Sources that are not asked about.
 
     Raises
     ------
@@ -109,13 +118,13 @@ def ask_teacher(model: Path, data: TrainingData, angles_deg: tuple[float, ...], 
             got=f"{signature.size_px} px",
             advice="prepare a folder for it, write its answers with scripts/teacher_answers.py, and name that file",
         )
-    facts = [hashlib.sha256(content).hexdigest(), data.sha256(), "train", *map(str, angles_deg)]
+    facts = [hashlib.sha256(content).hexdigest(), data.sha256(), "train", *map(str, angles_deg), *sorted(without)]
     made_from = hashlib.sha256("\n".join(facts).encode()).hexdigest()
     if path.is_file() and _read(path).get("made_from") == made_from:
         return
     names = [output.name for output in session.graph.get_outputs() if output.name in _PARTS]
     kept = {name: np.full((len(data.label), len(angles_deg), _PARTS[name]), np.nan, np.float16) for name in names}
-    asked = np.flatnonzero(np.array(data.split) == "train")
+    asked = np.flatnonzero((np.array(data.split) == "train") & ~np.isin(np.array(data.source), sorted(without)))
     for start in range(0, len(asked), _CHUNK):
         rows = asked[start : start + _CHUNK]
         squares = data.store.cutouts(rows)
