@@ -26,7 +26,7 @@ from galclass.catalog import CatalogColumns, CatalogReport, read_catalog
 from galclass.cut_folder import REJECTS, Place, check_settings, keep_places, write_rejects
 from galclass.cutouts import render_bands
 from galclass.cutouts.arrays import png_bytes
-from galclass.cutouts.fits import find_picture, with_blanks
+from galclass.cutouts.fits import check_whole, find_picture, with_blanks
 from galclass.cutouts.fits_layout import Hdu, read_layout
 from galclass.errors import CatalogError, CutoutError, Rejection
 from galclass.extras import require
@@ -102,9 +102,13 @@ class Band:
 
         self._hdu, self._about, self._plane = hdus[hdu.number], hdu, plane
         self.height, self.width = hdu.shape[-2:]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of obsolete keywords
-            self.wcs = WCS(self._hdu.header, hdus).celestial
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of obsolete keywords
+                self.wcs = WCS(self._hdu.header, hdus).celestial
+        except Exception as error:  # wcslib has an error for each of its checks; the header is all that it was given
+            told = " ".join(str(error).split())[-120:]
+            raise CutoutError("unsupported", f"{hdu.label}: its WCS cannot be used: {told}") from error
         if not self.wcs.has_celestial:
             raise CutoutError("unsupported", "no celestial WCS", where=f"{path}, {hdu.label}")
 
@@ -116,12 +120,13 @@ class Band:
         Rejection
             outside or partly_outside.
         """
+        middle = size_px // 2
+        at = self.wcs.world_to_pixel_values(*grid.pixel_to_world_values(middle, middle))
+        if not self._holds(*at).all():  # most of a survey's catalog is, and a grid of all pixels takes its time
+            raise Rejection("outside", "the object is outside the tile")
         rows, columns = np.mgrid[:size_px, :size_px]
         x, y = self.wcs.world_to_pixel_values(*grid.pixel_to_world_values(columns, rows))
-        middle = size_px // 2
-        inside = (x > -0.5) & (x < self.width - 0.5) & (y > -0.5) & (y < self.height - 0.5)
-        if not inside[middle, middle]:
-            raise Rejection("outside", "the object is outside the tile")
+        inside = self._holds(x, y)
         if not inside.all():
             share = 1 - inside.mean()
             raise Rejection("partly_outside", f"{max(share, 0.001):.1%} of the cutout are outside the tile")
@@ -136,6 +141,10 @@ class Band:
             borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
         return cast(NDArray[np.float32], made)
+
+    def _holds(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = (x > -0.5) & (x < self.width - 0.5) & (y > -0.5) & (y < self.height - 0.5)
+        return found
 
     def _part(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         leading: list[int] = [0] * (len(self._about.shape) - 2)
@@ -192,6 +201,7 @@ def open_bands(paths: Sequence[Path], files: ExitStack) -> list[Band]:
         try:
             with _Mapped(path) as content:
                 picture = find_picture(read_layout(content))  # type: ignore[arg-type]  # as much of bytes as it needs
+                check_whole(picture, len(content))
             hdus = files.enter_context(fits.open(path, memmap=True))
             found = [Band(path, hdus, hdu, plane) for hdu, plane in picture.parts if plane != -1]
         except CutoutError as error:

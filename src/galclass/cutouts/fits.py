@@ -268,6 +268,18 @@ def _check_picture(picture: Picture, length: int) -> None:
     for hdu in picture.hdus:
         if prod(hdu.shape) > 4 * MAX_PIXELS:
             raise CutoutError("too_large", f"{hdu.label} is too large", expected=f"<= {4 * MAX_PIXELS} values")
+    check_whole(picture, length)
+
+
+def check_whole(picture: Picture, length: int) -> None:
+    """Check that a file of so many bytes holds all data of its picture.
+
+    Raises
+    ------
+    CutoutError
+        truncated.
+    """
+    for hdu in picture.hdus:
         if hdu.start + hdu.size > length:
             missing = hdu.start + hdu.size - length
             raise CutoutError("truncated", f"the FITS file ends {missing:,} bytes before the end of {hdu.label}")
