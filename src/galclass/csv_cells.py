@@ -59,7 +59,7 @@ class CsvRows:
     """
 
     def __init__(self, sink: Sink, columns: Iterable[str]) -> None:
-        self._writer = csv.writer(_LineFeeds(sink), lineterminator="\r\n")
+        self._writer = csv.writer(LineFeeds(sink), lineterminator="\r\n")
         self.write(columns)
 
     def write(self, values: Iterable[Any]) -> None:
@@ -67,13 +67,14 @@ class CsvRows:
         self._writer.writerow([guarded(value) for value in values])
 
 
-class _LineFeeds:
+class LineFeeds:
     """Ends lines in LF: told so itself, Python's writer would leave a cell with a carriage return without quotes."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
     def write(self, line: str, /) -> object:
+        """Write a row that ends in CR LF."""
         return self._sink.write(line[:-2] + "\n")
 
 

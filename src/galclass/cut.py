@@ -6,8 +6,6 @@ north up, east left, the object in the middle. A tile is read where an object li
 
 from __future__ import annotations
 
-import csv
-import json
 import mmap
 import time
 import warnings
@@ -25,9 +23,10 @@ from numpy.typing import NDArray
 
 from galclass.atomic_files import write_bytes
 from galclass.catalog import CatalogColumns, CatalogReport, read_catalog
+from galclass.cut_folder import REJECTS, Place, check_settings, keep_places, write_rejects
 from galclass.cutouts import render_bands
 from galclass.cutouts.arrays import png_bytes
-from galclass.cutouts.fits import find_picture, with_blanks
+from galclass.cutouts.fits import check_whole, find_picture, with_blanks
 from galclass.cutouts.fits_layout import Hdu, read_layout
 from galclass.errors import CatalogError, CutoutError, Rejection
 from galclass.extras import require
@@ -36,7 +35,6 @@ from galclass.image_names import file_stem_of
 SCALE_PER_PETROR90 = 0.02
 """Arcsec a pixel for each arcsec of petroR90_r, as Galaxy Zoo 2 had it (Willett et al. 2013)."""
 FORMATS = ("png", "fits")
-_SETTINGS, _REJECTS = "cut.json", "rejects.csv"
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class CutSummary:
 
     def __str__(self) -> str:
         why = "".join(f" + {count:,} {code}" for code, count in self.rejects.most_common())
-        told = f", reasons in {self.output / _REJECTS}" if self.rejects else ""
+        told = f", reasons in {self.output / REJECTS}" if self.rejects else ""
         counts = f"{self.objects:,} objects = {self.made:,} cut + {self.already_there:,} already there{why}"
         return f"cut: {counts}, {self.seconds:.1f} s, in {self.output}{told}"
 
@@ -104,9 +102,13 @@ class Band:
 
         self._hdu, self._about, self._plane = hdus[hdu.number], hdu, plane
         self.height, self.width = hdu.shape[-2:]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of obsolete keywords
-            self.wcs = WCS(self._hdu.header, hdus).celestial
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of obsolete keywords
+                self.wcs = WCS(self._hdu.header, hdus).celestial
+        except Exception as error:  # wcslib has an error for each of its checks; the header is all that it was given
+            told = " ".join(str(error).split())[-120:]
+            raise CutoutError("unsupported", f"{hdu.label}: its WCS cannot be used: {told}") from error
         if not self.wcs.has_celestial:
             raise CutoutError("unsupported", "no celestial WCS", where=f"{path}, {hdu.label}")
 
@@ -118,12 +120,13 @@ class Band:
         Rejection
             outside or partly_outside.
         """
+        middle = size_px // 2
+        at = self.wcs.world_to_pixel_values(*grid.pixel_to_world_values(middle, middle))
+        if not self._holds(*at).all():  # most of a survey's catalog is, and a grid of all pixels takes its time
+            raise Rejection("outside", "the object is outside the tile")
         rows, columns = np.mgrid[:size_px, :size_px]
         x, y = self.wcs.world_to_pixel_values(*grid.pixel_to_world_values(columns, rows))
-        middle = size_px // 2
-        inside = (x > -0.5) & (x < self.width - 0.5) & (y > -0.5) & (y < self.height - 0.5)
-        if not inside[middle, middle]:
-            raise Rejection("outside", "the object is outside the tile")
+        inside = self._holds(x, y)
         if not inside.all():
             share = 1 - inside.mean()
             raise Rejection("partly_outside", f"{max(share, 0.001):.1%} of the cutout are outside the tile")
@@ -138,6 +141,10 @@ class Band:
             borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
         return cast(NDArray[np.float32], made)
+
+    def _holds(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = (x > -0.5) & (x < self.width - 0.5) & (y > -0.5) & (y < self.height - 0.5)
+        return found
 
     def _part(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         leading: list[int] = [0] * (len(self._about.shape) - 2)
@@ -194,6 +201,7 @@ def open_bands(paths: Sequence[Path], files: ExitStack) -> list[Band]:
         try:
             with _Mapped(path) as content:
                 picture = find_picture(read_layout(content))  # type: ignore[arg-type]  # as much of bytes as it needs
+                check_whole(picture, len(content))
             hdus = files.enter_context(fits.open(path, memmap=True))
             found = [Band(path, hdus, hdu, plane) for hdu, plane in picture.parts if plane != -1]
         except CutoutError as error:
@@ -207,7 +215,7 @@ def open_bands(paths: Sequence[Path], files: ExitStack) -> list[Band]:
 
 
 def cut(request: CutRequest, advance: Callable[[int, int], None] = lambda done, total: None) -> CutSummary:
-    """Cut every object of a catalog out of a tile; what is there already stays.
+    """Cut every object of a catalog out of a tile; what is there already stays, unless the catalog moved the object.
 
     Parameters
     ----------
@@ -232,24 +240,30 @@ def _cut_all(request: CutRequest, bands: Sequence[Band], advance: Callable[[int,
     table = read_catalog(request.catalog, columns=request.columns, report=report, any_label=True)
     scales = list(_scales(request, table))
     request.output.mkdir(parents=True, exist_ok=True)
-    _check_settings(request)
+    check_settings(request.output, _settings(request))
     summary = CutSummary(request.output, len(table) + len(report.rejects))
     rejects = [(one.object_id or "", one.code, one.reason) for one in report.rejects]
-    taken: set[str] = set()
     ids, ra, dec = (table[name].to_pylist() for name in ("object_id", "ra", "dec"))
-    for number, object_id in enumerate(ids):
+    places = [Place(*each) for each in zip(ids, ra, dec, scales, strict=True)]
+    paths = list(_paths(request, ids))
+    wanted = {path.name: place for path, place in zip(paths, places, strict=True) if path is not None}
+    foreign = keep_places(request.output, wanted)
+    for number, (path, place) in enumerate(zip(paths, places, strict=True)):
         try:
-            path = _path(request, object_id, taken)
+            if path is None:
+                raise Rejection("bad_name", "its id is longer than a file name may be")
+            if path.name in foreign:
+                raise Rejection("name_taken", f"{path.name} is there and was not cut by this command")
             if path.exists():
                 summary.already_there += 1
             else:
-                _cut_one(request, bands, (ra[number], dec[number], scales[number]), path)
+                _cut_one(request, bands, place, path)
                 summary.made += 1
         except Rejection as error:
-            rejects.append((object_id, error.code, error.what))
+            rejects.append((place.object_id, error.code, error.what))
         advance(number + 1, len(ids))
     summary.rejects = Counter(code for _, code, _ in rejects)
-    _write_rejects(request.output / _REJECTS, rejects)
+    write_rejects(request.output, rejects)
     summary.seconds = time.perf_counter() - started
     return summary
 
@@ -284,18 +298,18 @@ def _scales(request: CutRequest, table: pa.Table) -> Iterator[float | None]:
         yield size if np.isfinite(size) and size > 0 else None
 
 
-def _path(request: CutRequest, object_id: str, taken: set[str]) -> Path:
-    stem = file_stem_of(object_id, taken)
-    if stem is None:
-        raise Rejection("bad_name", "its id is longer than a file name may be")
-    taken.add(stem.casefold())
-    return request.output / f"{stem}.{request.format}"
+def _paths(request: CutRequest, object_ids: Sequence[str]) -> Iterator[Path | None]:
+    """Yield the file of each object; None where its id is longer than a file name may be."""
+    taken: set[str] = set()
+    for object_id in object_ids:
+        stem = file_stem_of(object_id, taken)
+        if stem is not None:
+            taken.add(stem.casefold())
+        yield None if stem is None else request.output / f"{stem}.{request.format}"
 
 
-def _cut_one(
-    request: CutRequest, bands: Sequence[Band], at: tuple[float | None, float | None, float | None], path: Path
-) -> None:
-    ra, dec, scale = at
+def _cut_one(request: CutRequest, bands: Sequence[Band], place: Place, path: Path) -> None:
+    _, ra, dec, scale = place
     if ra is None or dec is None:
         raise Rejection("no_position", "it has no position")
     if scale is None:
@@ -330,37 +344,9 @@ def _fits_bytes(values: NDArray[np.float32], grid: Any) -> bytes:
     return sink.getvalue()
 
 
-def _check_settings(request: CutRequest) -> None:
-    """Keep the settings of a folder; another run has to have the same.
-
-    Raises
-    ------
-    CatalogError
-        If it was made with others.
-    """
+def _settings(request: CutRequest) -> Mapping[str, Any]:
     tiles = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in request.tiles]
-    now: Mapping[str, Any] = {
+    return {
         "tiles": tiles, "size_px": request.size_px, "size_arcsec": request.size_arcsec,
         "size_column": request.size_column, "format": request.format,
     }  # fmt: skip
-    path = request.output / _SETTINGS
-    if not path.exists():
-        path.write_text(json.dumps(now, indent=1), encoding="utf-8")
-        return
-    before = json.loads(path.read_text(encoding="utf-8"))
-    if before != now:
-        changed = ", ".join(name for name in now if before.get(name) != now[name])
-        raise CatalogError(
-            f"the folder was cut with other settings: {changed}",
-            where=str(request.output),
-            advice="name another folder",
-        )
-
-
-def _write_rejects(path: Path, rejects: Sequence[tuple[str, str, str]]) -> None:
-    from galclass.csv_cells import guarded
-
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("object_id", "code", "reason"))
-        writer.writerows([guarded(cell) for cell in row] for row in rejects)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from galclass.cli import cli
 from galclass.cutouts import decode
+from galclass.errors import CatalogError, CutoutError
 
 SIDE = 300
 STARS = {"587722981742084144": (150, 150), "587722981746540704": (90, 200), "J1.5": (200, 100)}
@@ -114,6 +116,84 @@ def test_what_cannot_be_cut_is_named_and_a_second_run_goes_on(tmp_path: Path) ->
     assert "1 cut + 2 already there" in cut(*words).output
     other = cut(*words, "--size-arcsec", 20)
     assert "other settings: size_arcsec" in str(other.exception)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"CTYPE1": "RA---XXX", "CTYPE2": "DEC--XXX"}, "Unrecognized projection code"),
+        ({"CDELT1": 0.0}, "singular"),
+        ({"CUNIT1": "furlong"}, "furlong"),
+    ],
+)
+def test_a_wcs_that_cannot_be_used_is_named(tmp_path: Path, change: dict[str, object], told: str) -> None:
+    made = WCS(naxis=2)
+    made.wcs.ctype, made.wcs.crval, made.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [150.0, 2.0], [-1e-4, 1e-4]
+    header = made.to_header()
+    header.update(change)
+    fits.PrimaryHDU(np.ones((50, 50), np.float32), header).writeto(tmp_path / "t.fits")
+    done = cut(
+        tmp_path / "t.fits", "--catalog", catalog(tmp_path / "c.csv", wcs()), "--output", tmp_path / "o",
+    )  # fmt: skip
+    assert isinstance(done.exception, CutoutError)
+    assert "t.fits: HDU 0: its WCS cannot be used" in str(done.exception)
+    assert told in str(done.exception)
+
+
+def test_a_tile_that_was_not_copied_whole_is_named(tmp_path: Path) -> None:
+    whole = tile(tmp_path / "t.fits", wcs())
+    whole.write_bytes(whole.read_bytes()[:-90_000])
+    done = cut(whole, "--catalog", catalog(tmp_path / "c.csv", wcs()), "--output", tmp_path / "o")
+    assert isinstance(done.exception, CutoutError)
+    assert "bytes before the end of HDU 1" in str(done.exception)
+
+
+def test_a_catalog_of_the_whole_sky_is_passed_over_quickly(tmp_path: Path) -> None:
+    there = wcs()
+    away = {f"away{n}": (200.0 + n / 100, -30.0) for n in range(1000)}
+    words = (tile(tmp_path / "t.fits", there), "--catalog", catalog(tmp_path / "c.csv", there, **away))
+    started = time.process_time()
+    done = CliRunner().invoke(cli, ["cut", *map(str, words), "--size-px", "1024", "--output", str(tmp_path / "o")])
+    assert "1,000 outside" in done.output
+    assert time.process_time() - started < 20  # a grid for each takes minutes
+
+
+def test_an_object_whose_position_was_corrected_is_cut_again(tmp_path: Path) -> None:
+    there, output = wcs(), tmp_path / "out"
+    words = (tile(tmp_path / "t.fits", there), "--output", output, "--catalog")
+    assert (
+        cut(*words, catalog(tmp_path / "wrong.csv", there, late=there.pixel_to_world_values(150, 100))).exit_code == 0
+    )
+    wrong = (output / "late.png").read_bytes()
+    right = catalog(tmp_path / "right.csv", there, late=there.pixel_to_world_values(90, 200))
+    assert "1 cut + 3 already there" in cut(*words, right).output
+    assert (output / "late.png").read_bytes() == (output / "587722981746540704.png").read_bytes() != wrong
+    assert "0 cut + 4 already there" in cut(*words, right).output
+    assert "0 cut + 3 already there" in cut(*words, catalog(tmp_path / "fewer.csv", there)).output
+    assert pd.read_csv(output / "positions.csv", dtype=str)["object_id"].tolist() == [*STARS, "late"]
+
+
+def test_a_file_of_ones_own_is_neither_replaced_nor_counted_as_cut(tmp_path: Path) -> None:
+    there, output = wcs(), tmp_path / "out"
+    output.mkdir()
+    (output / "J1.5.png").write_bytes(b"mine")
+    words = (tile(tmp_path / "t.fits", there), "--catalog", catalog(tmp_path / "c.csv", there), "--output", output)
+    for told in ("2 cut + 0 already there + 1 name_taken", "0 cut + 2 already there + 1 name_taken"):
+        assert told in cut(*words).output
+    assert (output / "J1.5.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(("name", "text"), [("cut.json", "{"), ("cut.json", "[]"), ("positions.csv", "a\nb,c,x,y,z")])
+def test_a_damaged_record_of_the_folder_is_named(tmp_path: Path, name: str, text: str) -> None:
+    there = wcs()
+    words = (
+        tile(tmp_path / "t.fits", there), "--catalog", catalog(tmp_path / "c.csv", there), "--output", tmp_path / "o",
+    )  # fmt: skip
+    assert cut(*words).exit_code == 0
+    (tmp_path / "o" / name).write_text(text)
+    done = cut(*words)
+    assert isinstance(done.exception, CatalogError)
+    assert name in str(done.exception)
 
 
 def test_a_tile_that_is_none_is_refused_by_its_name(tmp_path: Path) -> None:

@@ -256,6 +256,27 @@ def test_bombs_are_refused_at_once() -> None:
         assert time.process_time() - started < 1
 
 
+def test_a_header_that_claims_a_million_million_planes_is_refused_at_once() -> None:
+    cube = altered("NAXIS3", str(10**12))
+    started = time.process_time()
+    assert refusal(cube).code == "unsupported"
+    assert time.process_time() - started < 0.25
+
+
+def rotated(angle: str) -> bytes:
+    """The file of the bands with celestial axes and this CROTA2."""
+    data = as_file(BANDS)
+    at = data.index(b"END" + b" " * 77)
+    cards = ["CTYPE1  = 'RA---TAN'", "CTYPE2  = 'DEC--TAN'", f"CROTA2  = {angle:>20}"]
+    added = "".join(card.ljust(80) for card in cards).encode()
+    return data[:at] + added + data[at : 2880 - len(added)] + data[2880:]
+
+
+@pytest.mark.parametrize("angle", ["1E400", "-INF", "NAN"])
+def test_an_angle_that_is_no_finite_number_is_none(angle: str) -> None:
+    assert np.array_equal(pixels(rotated(angle)), pixels(rotated("0.0")))
+
+
 def test_tiles_are_checked_before_a_decompressor_sees_them() -> None:
     counts = np.round(BANDS[0] * 9).astype(np.int32)
     rice = as_file(fits.CompImageHDU(counts, compression_type="RICE_1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,33 @@ def test_cells_of_csv_stay_as_they_were_written(folder: Path, tmp_path: Path) ->
     assert after["objid"].tolist() == list(map(str, IDS))
     assert set(after["note"]) == {'=1+1, "a"  '}
     assert set(after["x"]) == {"1.50"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.csv", 'objid;flux;note\n587722981742084144;"1,5";a\n3;"2,5";b\n'),
+        ("c.csv", "objid\tflux\tnote\n587722981742084144\t1,5\ta\n3\t2,5\tb\n"),
+        ("c.tsv", "objid\tflux\tnote\n587722981742084144\t1,5\ta\n3\t2,5\tb\n"),
+        ("c.csv", '# of the survey\nobjid,flux,note\n587722981742084144,"1,5",a\n# more\n3,"2,5",b\n'),
+        ("c.csv", 'sep=;\nobjid;flux;note\n587722981742084144;"1,5";a\n3;"2,5";b\n'),
+    ],
+    ids=["semicolons", "tabs", "tsv", "comments", "sep"],
+)
+def test_cells_are_found_whatever_separates_them(folder: Path, tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert join(folder, tmp_path / name, tmp_path / "out.csv").exit_code == 0
+    after = pd.read_csv(tmp_path / "out.csv", dtype=str)
+    expected = [["587722981742084144", "1,5", "a"], ["3", "2,5", "b"]]
+    assert after[["objid", "flux", "note"]].to_numpy().tolist() == expected
+    assert after["object_id"].tolist() == ["587722981742084144", "3"]
+
+
+def test_a_cell_with_a_carriage_return_stays_one_cell(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_bytes(b'objid,note\n3,"a\rb"\n')
+    assert join(folder, tmp_path / "c.csv", tmp_path / "out.csv").exit_code == 0
+    with (tmp_path / "out.csv").open(newline="") as file:
+        assert [row[:2] for row in csv.reader(file)] == [["objid", "note"], ["3", "a\rb"]]
 
 
 @pytest.mark.parametrize("output", ["out.parquet", "out.csv", "out.vot", "out.ecsv", "out.fits"])

@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from galclass.config import Config
 from galclass.database import Database, Services
 from galclass.errors import GalclassError, RegistryError, RequestError, ServiceError
 from galclass.scoring import Scorer
-from galclass.service.functions.publish import APPROVALS, publish_function
+from galclass.service.functions.facts import FunctionFacts
+from galclass.service.functions.publish import APPROVALS, approve, approved, publish_function
 from galclass.service.server.app import create_app
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -374,6 +376,13 @@ def test_a_row_that_was_not_published_here_runs_nothing(config: Config, publish:
         connection.execute(text("UPDATE galaxy_services SET code = :code WHERE name = 'same'"), {"code": forged})
     with TestClient(create_app(config), raise_server_exceptions=False) as client:
         assert "its row is damaged" in call(client, "same", {"value": 2}).json()["error"]["message"]
+
+
+def test_what_is_published_at_once_is_all_approved(tmp_path: Path) -> None:
+    made = [FunctionFacts("a:b", {"a.py": str(n)}, "3.11", {}, {}, {}, {}) for n in range(40)]
+    with ThreadPoolExecutor(40) as threads:
+        list(threads.map(lambda facts: approve(tmp_path / "work", facts, tmp_path), made))
+    assert set(approved(tmp_path / "work")) == {facts.sha256 for facts in made}
 
 
 def test_a_neighbour_of_a_lone_module_is_not_part_of_it(publish: Publish, code: Path) -> None:

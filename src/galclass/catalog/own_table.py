@@ -23,7 +23,8 @@ from galclass.catalog.columns import ROW, Columns
 from galclass.catalog.generic import CatalogColumns, id_and_file_names, ids_and_assets
 from galclass.catalog.report import CatalogReport
 from galclass.catalog.tables import flat_lists, read_raw, table_kind
-from galclass.csv_cells import guarded
+from galclass.catalog.text import read_cells
+from galclass.csv_cells import LineFeeds, guarded
 from galclass.errors import CatalogError
 
 PREFIX = "galclass_"
@@ -195,7 +196,7 @@ def read_own_table(path: Path, chosen: CatalogColumns | None = None) -> OwnTable
     chosen = chosen or CatalogColumns()
     kind = writable_kind(path)
     raw = read_raw(path, text_columns=chosen.names, table=chosen.table)
-    own = OwnTable(path, kind, *_whole(path, kind, raw.chosen))
+    own = OwnTable(path, kind, *_whole(path, kind, raw.chosen, chosen.names))
     rows = len(own)
     if raw.table.num_rows != rows:
         raise CatalogError(
@@ -210,12 +211,14 @@ def read_own_table(path: Path, chosen: CatalogColumns | None = None) -> OwnTable
     return own
 
 
-def _whole(path: Path, kind: str, chosen: str) -> tuple[Any, list[str | None], list[str | None], int]:
+def _whole(
+    path: Path, kind: str, chosen: str, text_columns: frozenset[str]
+) -> tuple[Any, list[str | None], list[str | None], int]:
     number = int(chosen.split(" ")[0]) if chosen else 0
     if kind == "parquet":
         return pyarrow.parquet.read_table(path, partitioning=None), [], [], 0
     if kind == "text":
-        return _text_of(path), [], [], 0
+        return _text_of(path, text_columns), [], [], 0
     from astropy.table import Table
 
     with warnings.catch_warnings():
@@ -240,21 +243,9 @@ def _first_table(path: Path) -> int:
         )
 
 
-def _text_of(path: Path) -> pa.Table:
-    """Read every cell of a CSV or TSV file as the text it is."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        try:
-            delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-            lines = [line for line in csv.reader(file, delimiter=delimiter) if line]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise CatalogError(f"cannot be read as CSV in UTF-8: {error}", where=str(path)) from error
-    names, rows = lines[0], lines[1:]
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(names):
-            raise CatalogError(
-                "a row has another number of cells than the header",
-                where=f"{path}, row {number}", expected=len(names), got=len(row),
-            )  # fmt: skip
+def _text_of(path: Path, text_columns: frozenset[str]) -> pa.Table:
+    """Read every cell of a table of text as the text it is."""
+    names, rows = read_cells(path, text_columns)
     cells = zip(*rows, strict=True) if rows else ([] for _ in names)
     return pa.Table.from_arrays([pa.array(list(column), pa.string()) for column in cells], names=names)
 
@@ -355,6 +346,7 @@ def _write_csv(table: pa.Table, ours: pa.Table, path: Path) -> None:
     theirs = [["" if v is None else v for v in table.column(at).to_pylist()] for at in range(table.num_columns)]
     mine = [["" if value is None else guarded(value) for value in column.to_pylist()] for column in ours.columns]
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="\t" if path.name.lower().endswith(".tsv") else ",", lineterminator="\n")
+        sign = "\t" if path.name.lower().endswith(".tsv") else ","
+        writer = csv.writer(LineFeeds(file), delimiter=sign, lineterminator="\r\n")
         writer.writerow(names)
         writer.writerows(zip(*theirs, *mine, strict=True))

@@ -63,6 +63,45 @@ def read_text(path: Path, text_columns: frozenset[str]) -> TextTable:
     CatalogError
         If it is empty, in an unknown encoding, or has rows of different lengths: with the line.
     """
+    data, layout, comments, headers = _rows_and_layout(path, text_columns)
+    table = _parsed(data, layout, path, text_columns | _TEXT_COLUMNS)
+    for number in sorted(layout.unnamed, reverse=True):
+        if table.column(number).null_count == len(table):
+            table = table.remove_column(number)  # what a separator at the end of every row makes
+    return TextTable(table, comments, headers)
+
+
+def read_cells(path: Path, text_columns: frozenset[str]) -> tuple[list[str], list[list[str]]]:
+    """Read the names and the rows of the same table, every cell as the text it is.
+
+    Parameters
+    ----------
+    path, text_columns
+        As for `read_text`.
+
+    Raises
+    ------
+    CatalogError
+        As for `read_text`.
+    """
+    data, layout, _, _ = _rows_and_layout(path, text_columns)
+    names = list(layout.names)
+    stream = io.StringIO(data.decode(), newline="")
+    try:
+        rows = [row for row in csv.reader(stream, delimiter=_comma_for_spaces(layout)) if row]
+    except csv.Error as error:
+        raise CatalogError(f"cannot be read as text: {error}", where=str(path)) from error
+    if any(len(row) != len(names) for row in rows):
+        _check_lengths(data, layout, path)
+    for number in sorted(layout.unnamed, reverse=True):
+        if not any(row[number] for row in rows):
+            del names[number]
+            rows = [row[:number] + row[number + 1 :] for row in rows]
+    return names, rows
+
+
+def _rows_and_layout(path: Path, text_columns: frozenset[str]) -> tuple[bytes, Layout, int, int]:
+    """Return the rows alone in UTF-8, their layout, and how many comments and repeated headers were left out."""
     data = _bytes_of(path)
     nul = data.find(b"\0")
     if nul >= 0:
@@ -74,17 +113,12 @@ def read_text(path: Path, text_columns: frozenset[str]) -> TextTable:
         raise CatalogError(f"the first rows cannot be read: {error}", where=str(path)) from error
     if not data.isascii():
         decoded(data, path)
-    start, comments, headers = layout.start, 0, 0
     if layout.delimiter == " ":
-        data, start = _between_spaces(data, layout, path), 0
-    elif _has_more_than_rows(data, layout):
-        data, comments, headers = _rows_alone(data, layout)
-        start = 0
-    table = _parsed(data, start, layout, path, text_columns | _TEXT_COLUMNS)
-    for number in sorted(layout.unnamed, reverse=True):
-        if table.column(number).null_count == len(table):
-            table = table.remove_column(number)  # what a separator at the end of every row makes
-    return TextTable(table, comments, headers)
+        return _between_spaces(data, layout, path), layout, 0, 0
+    if _has_more_than_rows(data, layout):
+        rows, comments, headers = _rows_alone(data, layout)
+        return rows, layout, comments, headers
+    return data[layout.start :], layout, 0, 0
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -185,16 +219,16 @@ def _between_spaces(data: bytes, layout: Layout, path: Path) -> bytes:
     return out.getvalue().encode()
 
 
-def _parsed(data: bytes, start: int, layout: Layout, path: Path, text_columns: frozenset[str]) -> Any:
+def _parsed(data: bytes, layout: Layout, path: Path, text_columns: frozenset[str]) -> Any:
     names = list(layout.names)
     types = {name: pa.float64() for name in names if _VOTES.search(name)}
     types |= {name: pa.float32() for name in names if _GZ2_VOTES.search(name)}
     types |= {name: pa.string() for name in names if name.lower() in text_columns}
-    if not data[start:].strip():
+    if not data.strip():
         return pa.table({name: pa.array([], types.get(name, pa.string())) for name in names})
-    quotes = data.count(b'"', start)
+    quotes = data.count(b'"')
     if quotes % 2:
-        _check_quotes(data[start:], layout, path)
+        _check_quotes(data, layout, path)
     read = pyarrow.csv.ReadOptions(column_names=names, block_size=16 << 20)
     parse = pyarrow.csv.ParseOptions(delimiter=_comma_for_spaces(layout), newlines_in_values=quotes > 0)
     # A type guessed from the first rows may not hold: then the other columns go as text; and where a vote is no number,
@@ -204,15 +238,15 @@ def _parsed(data: bytes, start: int, layout: Layout, path: Path, text_columns: f
     for chosen in (types, as_text | types, as_text):
         convert = pyarrow.csv.ConvertOptions(column_types=chosen, strings_can_be_null=True)
         try:
-            table = pyarrow.csv.read_csv(pa.BufferReader(pa.py_buffer(data)[start:]), read, parse, convert)
-            if quotes and len(table) < len(_FULL_LINE.findall(data, start)):  # some cell has a line break
-                _check_quotes(data[start:], layout, path)
+            table = pyarrow.csv.read_csv(pa.BufferReader(pa.py_buffer(data)), read, parse, convert)
+            if quotes and len(table) < len(_FULL_LINE.findall(data)):  # some cell has a line break
+                _check_quotes(data, layout, path)
             return table
         except pa.ArrowInvalid as failure:
             error = failure
             if "conversion error" not in str(failure):
                 break
-    _check_lengths(data[start:], layout, path)
+    _check_lengths(data, layout, path)
     raise CatalogError(f"cannot be read as text: {error}", where=str(path)) from error
 
 

@@ -42,7 +42,8 @@ def cut(
     """Cut the objects of a catalog out of one FITS tile, or of three: those that become red, green, blue (i, r, g).
 
     Each cutout has north up, east left and the object in its middle. Objects outside the tile, or partly so, are named
-    in rejects.csv (exit status 3). Cutouts that are there already stay: an interrupted run goes on.
+    in rejects.csv (exit status 3). Cutouts that are there already stay: an interrupted run goes on. positions.csv says
+    what each file shows; where the catalog has another position or size since, the object is cut again.
 
     Example: galclass cut tile_i.fits tile_r.fits tile_g.fits --catalog mine.fits --output cutouts
     """

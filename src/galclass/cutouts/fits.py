@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from math import atan2, cos, degrees, prod, radians, sin
+from math import atan2, cos, degrees, isfinite, prod, radians, sin
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +35,8 @@ TILED_VALUE_S = 4e-7
 _ORDER = "ugrizyjhk"
 """Bands by wavelength, shortest first."""
 _BAND = re.compile(r"(?:.*[._ -])?([ugrizyjhk])(?:[._ -]?(?:band|sdss|prime|\d{3,4}))?", re.IGNORECASE)
+_MAX_PLANES = 1000
+"""Planes of a cube whose names are looked up; a header may claim 10^18."""
 _Matrix = tuple[float, float, float, float]
 
 
@@ -167,7 +169,7 @@ def _one_hdu(hdu: Hdu) -> Picture:
         return Picture(((hdu, None),), *shape, way_of(hdu.cards))
     if len(shape) == 3 and shape[2] == 3 and shape[0] > 3:
         return Picture(((hdu, -1),), *shape[:2], Way(False, 0))
-    names = _plane_names(hdu, shape[0]) if len(shape) == 3 else {}
+    names = _plane_names(hdu, shape[0]) if len(shape) == 3 and shape[0] <= _MAX_PLANES else {}
     colours = _three(names)
     if len(shape) == 3 and colours:
         parts = tuple((hdu, names[band]) for band in colours)
@@ -249,7 +251,7 @@ def _sky_matrix(cards: Mapping[str, Value]) -> _Matrix | None:
 def _linear(cards: Mapping[str, Value]) -> tuple[tuple[float, float], tuple[float, float]]:
     def number(key: str, default: float) -> float:
         value = cards.get(key, default)
-        return float(value) if isinstance(value, int | float) else default
+        return float(value) if isinstance(value, int | float) and isfinite(value) else default
 
     if any(f"CD{row}_{column}" in cards for row in (1, 2) for column in (1, 2)):
         return (number("CD1_1", 0), number("CD1_2", 0)), (number("CD2_1", 0), number("CD2_2", 0))
@@ -266,6 +268,18 @@ def _check_picture(picture: Picture, length: int) -> None:
     for hdu in picture.hdus:
         if prod(hdu.shape) > 4 * MAX_PIXELS:
             raise CutoutError("too_large", f"{hdu.label} is too large", expected=f"<= {4 * MAX_PIXELS} values")
+    check_whole(picture, length)
+
+
+def check_whole(picture: Picture, length: int) -> None:
+    """Check that a file of so many bytes holds all data of its picture.
+
+    Raises
+    ------
+    CutoutError
+        truncated.
+    """
+    for hdu in picture.hdus:
         if hdu.start + hdu.size > length:
             missing = hdu.start + hdu.size - length
             raise CutoutError("truncated", f"the FITS file ends {missing:,} bytes before the end of {hdu.label}")

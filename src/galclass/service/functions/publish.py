@@ -7,6 +7,7 @@ that file: a row alone, which another machine or SQL may have written, makes no 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import sys
@@ -181,10 +182,13 @@ async def _run_examples(
 
 
 def approve(workspace: Path, facts: FunctionFacts, folder: Path) -> None:
-    """Note in the workspace that this code may be run from this folder."""
-    known = approved(workspace)
-    known[facts.sha256] = {"function": facts.function, "folder": str(folder)}
-    write_text(workspace / APPROVALS, json.dumps(known, indent=1))
+    """Note in the workspace that this code may be run from this folder; of several at once, one after another."""
+    workspace.mkdir(parents=True, exist_ok=True)
+    with (workspace / f".{APPROVALS}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = approved(workspace)
+        known[facts.sha256] = {"function": facts.function, "folder": str(folder)}
+        write_text(workspace / APPROVALS, json.dumps(known, indent=1))
 
 
 def approved(workspace: Path) -> dict[str, dict[str, str]]:

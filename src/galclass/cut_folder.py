@@ -1,0 +1,123 @@
+"""What a folder of cutouts remembers: the settings it was cut with, and where on the sky each file is.
+
+Takes settings and places, writes `cut.json`, `positions.csv` and `rejects.csv`; a run that goes on is checked by them.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from galclass.atomic_files import replacing, write_text
+from galclass.csv_cells import CsvRows, unguarded
+from galclass.errors import CatalogError
+
+SETTINGS, POSITIONS, REJECTS = "cut.json", "positions.csv", "rejects.csv"
+
+
+class Place(NamedTuple):
+    """What a file shows.
+
+    Attributes
+    ----------
+    object_id : str
+    ra, dec : float or None
+        Degrees; of the middle.
+    scale : float or None
+        Arcsec a pixel.
+    """
+
+    object_id: str
+    ra: float | None
+    dec: float | None
+    scale: float | None
+
+
+def check_settings(folder: Path, now: Mapping[str, Any]) -> None:
+    """Keep the settings of a folder; another run has to have the same.
+
+    Raises
+    ------
+    CatalogError
+        If it was made with others, or its settings cannot be read.
+    """
+    path = folder / SETTINGS
+    if not path.exists():
+        write_text(path, json.dumps(now, indent=1))
+        return
+    try:
+        before = json.loads(path.read_bytes())
+    except ValueError:
+        before = None
+    if not isinstance(before, dict):
+        raise CatalogError(
+            "the settings that the folder was cut with are damaged", where=str(path), advice="name another folder"
+        )
+    if before != now:
+        changed = ", ".join(name for name in now if before.get(name) != now[name])
+        raise CatalogError(
+            f"the folder was cut with other settings: {changed}", where=str(folder), advice="name another folder"
+        )
+
+
+def keep_places(folder: Path, now: Mapping[str, Place]) -> set[str]:
+    """Remember what each file is to show, and remove those that show something else since the catalog was changed.
+
+    Parameters
+    ----------
+    folder : Path
+    now : mapping of str to Place
+        By file name.
+
+    Returns
+    -------
+    set of str
+        Names of files that were there before and are none of this command's.
+
+    Raises
+    ------
+    CatalogError
+        If the places of an earlier run cannot be read.
+    """
+    known = _places(folder / POSITIONS)
+    foreign = {name for name in now if name not in known and (folder / name).exists()}
+    for name, place in now.items():
+        if name in known and known[name] != place:
+            (folder / name).unlink(missing_ok=True)
+    kept = known | {name: place for name, place in now.items() if name not in foreign}
+    if kept != known:
+        rows = [(name, *("" if value is None else str(value) for value in place)) for name, place in kept.items()]
+        _write(folder / POSITIONS, ("file", "object_id", "ra", "dec", "arcsec_per_px"), rows)
+    return foreign
+
+
+def write_rejects(folder: Path, rejects: Sequence[tuple[str, str, str]]) -> None:
+    """Write object id, code and reason of what was not cut."""
+    _write(folder / REJECTS, ("object_id", "code", "reason"), rejects)
+
+
+def _places(path: Path) -> dict[str, Place]:
+    if not path.exists():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            _, *rows = csv.reader(file)
+        return {unguarded(name): Place(unguarded(key), *map(_number, numbers)) for name, key, *numbers in rows}
+    except (ValueError, TypeError, csv.Error) as error:
+        raise CatalogError(
+            "the places of the cutouts are damaged", where=str(path), advice="name another folder"
+        ) from error
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def _write(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = CsvRows(file, names)
+        for row in rows:
+            writer.write(row)
