@@ -71,6 +71,7 @@ WITHOUT_EXTRAS: list[tuple[str, int | str]] = [
     ("db migrate --database postgresql://nobody@127.0.0.1:9/none", "postgres"),
     ("db doctor", 0),
     ("db vacuum", 0),
+    ("db embed", 0),
     ("db export exported.csv", 0),
     ("db export exported.fits", "astro"),
     ("db install-procedure --dry-run", 0),
@@ -86,6 +87,9 @@ WITHOUT_EXTRAS: list[tuple[str, int | str]] = [
     ("tokens list", 0),
     ("tokens revoke 1", 0),
     ("serve", "serve"),
+    ("label my_images --want ring", "serve"),
+    ("finetune labels.csv --images my_images", "finetune"),
+    ("cut tile.fits --catalog labels.csv --output cut", "astro"),
     ("run demo.toml", "train,evaluate"),
     ("run demo.toml --from prepare --until prepare --workspace another", 0),
 ]
@@ -136,6 +140,7 @@ def with_files(installed: Installed) -> Installed:
             rows.append(f"{identifier},{labels[identifier]}\n")
     (installed.work / "labels.csv").write_text("object_id,label\n" + "".join(rows))
     (installed.work / "positions.vot").write_text("<VOTABLE/>")
+    (installed.work / "tile.fits").write_bytes(b"SIMPLE  =                    T".ljust(2880))
     (installed.work / "demo.toml").write_text(
         '[prepare]\nsources = [{name = "mine", images = "my_images", catalog = "labels.csv"}]\n'
     )

@@ -65,7 +65,7 @@ def test_models_are_listed_moved_exported_verified_and_deleted(galclass, model: 
     galclass("models", "register", str(model))
     other = tmp_path / "other.onnx"
     other.write_bytes(tiny_model(1))
-    galclass("models", "register", str(other))
+    galclass("models", "register", str(other), "--promote")
     assert "galaxy@1 (production)" in galclass("models", "rollback", "galaxy").output
     assert "galaxy@2 (production)" in galclass("models", "alias", "galaxy", "production", "2").output
     assert "sound" in galclass("models", "verify", "galaxy@1").output

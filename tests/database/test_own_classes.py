@@ -59,9 +59,8 @@ def test_an_export_has_own_classes_after_all_others(scored: Database, tmp_path: 
     assert "predicted_ring" not in path.read_text().splitlines()[0]
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_the_functions_in_sql_give_own_classes(filled: Database, tmp_path: Path) -> None:
-    if not filled.url.startswith("sqlite"):
-        pytest.skip("the server's functions are tried with tests/database/test_procedure.py")
     Registry(filled).register(tiny_own_model(), name="galaxy")
     said = run_sql(filled, "SELECT predict_galaxy_class(img), predict_galaxy_group(img) FROM galaxy_images LIMIT 5")
     for name, group in said.rows:

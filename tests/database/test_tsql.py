@@ -11,6 +11,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -168,16 +169,23 @@ def _serve(listener: socket.socket, context: ssl.SSLContext, port: int) -> None:
             context.wrap_socket(plain, server_side=True) as link,
             socket.create_connection(("127.0.0.1", port)) as behind,
         ):
-            threading.Thread(target=_pump, args=(link, behind), daemon=True).start()
-            _pump(behind, link)
+            _pass_on(link, behind)
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    try:
-        while data := source.recv(65536):
-            target.sendall(data)
-    except OSError:
-        return
+def _pass_on(link: ssl.SSLSocket, behind: socket.socket) -> None:
+    """Pass a request on, then its response: a TLS connection is not for two threads at once."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += link.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split()[0])
+    while len(body) < length:
+        body += link.recv(65536)
+    with suppress(OSError):  # a request without a credential is refused before its body is read
+        behind.sendall(head + b"\r\n\r\n" + body)
+    with suppress(OSError):
+        while data := behind.recv(65536):
+            link.sendall(data)
 
 
 def _body(images: list[tuple[str, bytes | None]]) -> str:
@@ -189,7 +197,11 @@ def _body(images: list[tuple[str, bytes | None]]) -> str:
 def _post(
     port: int, context: ssl.SSLContext, body: str, token: str | None, path: str = "/v1/services/galaxy-class/1.0"
 ) -> Any:
-    connection = http.client.HTTPSConnection("localhost", port, context=context)
+    with closing(http.client.HTTPSConnection("localhost", port, context=context)) as connection:
+        return _answer(connection, body, token, path)
+
+
+def _answer(connection: http.client.HTTPSConnection, body: str, token: str | None, path: str) -> Any:
     headers = {"Content-Type": "application/json; charset=utf-8", "Accept": "application/json", "Host": "localhost"}
     headers |= {"Authorization": f"Bearer {token}"} if token else {}
     connection.request("POST", f"{path}/predict?frame_px=424", body, headers | {"Connection": "close"})

@@ -178,7 +178,7 @@ def test_every_object_id_comes_back_from_the_name_of_its_file(sky_service, confi
         "..",
         "J1.5",
         "J1.6",
-        "NGC1.fits",
+        "NGC1.v2",
         "50%",
         "con",
         "NUL.1",

@@ -67,5 +67,5 @@ def test_a_folder_prepared_for_another_model_is_refused(prepared: Path, tmp_path
 
 def test_what_is_no_image_is_refused(prepared: Path, tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(b"no image")
-    with pytest.raises(ModelError, match="no image"):
+    with pytest.raises(ModelError, match="not an image"):
         find_similar(tmp_path / "x.jpg", Scorer(tiny_model()), prepared)

@@ -111,7 +111,9 @@ class PublishedServices:
             record = self._services.get(name, version)
         if record.code is not None:
             return PublishedService(record, ModelId(str(record.function), 0, str(record.code["sha256"])))
-        model = ModelId(str(record.model_name), record.model_version or 0, str(record.model_sha256))
+        if record.model_sha256 is None:
+            raise RequestError("unknown_service", "the model of this service is gone", where=f"{name}@{version}")
+        model = ModelId(str(record.model_name), record.model_version or 0, record.model_sha256)
         return PublishedService(record, model)
 
     def forget(self) -> None:
