@@ -14,6 +14,7 @@ from galclass.database.desk_labels import MAX_CLASSES, give_label
 from galclass.database.embeddings import Embeddings
 from galclass.database.labels import human_labels
 from galclass.database.training import training_sources
+from galclass.scoring.heads import fit_head
 from galclass.service.engine.filling import Filling
 
 Headers = dict[str, dict[str, str]]
@@ -64,6 +65,37 @@ def test_hostile_class_names_are_refused(
 ) -> None:
     answer = give(client, tokens["publisher"], next(iter(galaxies)), label)
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid")
+
+
+def test_a_class_in_another_spelling_is_refused(
+    client: TestClient, tokens: Headers, galaxies: dict[str, bytes]
+) -> None:
+    first, second, *_ = galaxies
+    assert give(client, tokens["publisher"], first, "M\u00e9duse").status_code == 201
+    assert give(client, tokens["publisher"], second, "Me\u0301duse").json()["label"] == "M\u00e9duse"
+    answer = give(client, tokens["publisher"], second, "m\u00e9duse")
+    assert answer.status_code == 422
+    assert "another spelling" in answer.json()["error"]["message"]
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_head_is_fitted_once_for_the_same_labels(
+    client: TestClient, tokens: Headers, galaxies: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = []
+
+    def counted(*given: Any, **options: Any) -> Any:
+        fits.append(given)
+        return fit_head(*given, **options)
+
+    monkeypatch.setattr("galclass.database.label_desk.fit_head", counted)
+    label_all(client, tokens["publisher"], galaxies, 8)
+    for _ in range(3):
+        ask(client, tokens["publisher"])
+    assert len(fits) == 1
+    assert give(client, tokens["publisher"], next(iter(galaxies)), "ring").status_code == 201
+    ask(client, tokens["publisher"])
+    assert len(fits) == 2
 
 
 @pytest.mark.parametrize("desk", ["", "a b", "../x", "x" * 65, "<b>", "desk:x"])

@@ -6,6 +6,7 @@ A desk is a name; its labels are rows of `galaxy_labels` with the source `desk:<
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ def check_label(desk: str, label: str) -> str:
             expected=f"1 to {MAX_LABEL} printable characters, no | and no blank at either end",
             got=repr(label[:MAX_LABEL]),
         )
-    return label
+    return unicodedata.normalize("NFC", label)
 
 
 def give_label(
@@ -121,7 +122,7 @@ def give_label(
         If the label or note is not valid, or the desk would have more than `MAX_CLASSES` classes.
     """
     if label is not None:
-        check_label(desk, label)
+        label = check_label(desk, label)
     if len(note) > MAX_NOTE or not note.replace("\n", "").isprintable():
         raise DatabaseValueError("it is no note", expected=f"at most {MAX_NOTE} printable characters")
     given = DeskLabel(object_id, label, by, now(), note)
@@ -135,6 +136,9 @@ def give_label(
         used = set(connection.scalars(select(name).where(labels.c.source == source_of(desk)).distinct()))
         if label is not None and label not in used and len(used - {None}) >= MAX_CLASSES:
             raise DatabaseValueError("the desk has too many classes", expected=f"at most {MAX_CLASSES}")
+        twins = sorted(name for name in used - {None, label} if label and name.casefold() == label.casefold())
+        if twins:
+            raise DatabaseValueError("the desk has this class in another spelling", expected=twins[0], got=label)
         connection.execute(labels.delete().where(*_mine(desk, object_id, by)))
         connection.execute(upsert(connection, labels, {**row, "labelled_at": given.labelled_at}))
     return given

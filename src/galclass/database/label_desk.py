@@ -23,6 +23,8 @@ from galclass.scoring.choosing import Choice, Labelled, can_fit, choose, standar
 from galclass.scoring.heads import FEWEST_LABELS, Estimate, Head, fit_head
 
 _MAX_POOLS = 2
+_MAX_HEADS = 16
+"""Most heads that are kept."""
 _PENALTY_UP_TO = 100
 """Labels up to which each fit chooses its penalty; above, the one chosen last is kept for as many labels again."""
 
@@ -101,6 +103,8 @@ class LabelDesk:
         self._lock = threading.Lock()
         self._pools: OrderedDict[str, _Kept] = OrderedDict()
         self._penalties: dict[tuple[str, str], tuple[int, float]] = {}
+        self._fitting = threading.Lock()
+        self._heads: OrderedDict[tuple[str, str], tuple[object, Head]] = OrderedDict()
 
     def state(
         self,
@@ -203,6 +207,17 @@ class LabelDesk:
         rows, names = _learnt(kept, votes)
         if not can_fit(list(Counter(names).values())):
             return None
+        learnt = kept.state, tuple(rows), tuple(names)
+        with self._fitting:  # one at a time, and once for the same labels: a fit to thousands takes seconds
+            known = self._heads.get(key)
+            if known is None or known[0] != learnt:
+                known = self._heads[key] = learnt, self._fit(kept, rows, names, key)
+            self._heads.move_to_end(key)
+            while len(self._heads) > _MAX_HEADS:
+                self._heads.popitem(last=False)
+        return known[1]
+
+    def _fit(self, kept: _Kept, rows: list[int], names: list[str], key: tuple[str, str]) -> Head:
         at, penalty = self._penalties.get(key, (0, 0.0))
         known = _PENALTY_UP_TO < len(names) < 2 * at
         head = fit_head(kept.pool.vectors[rows], names, penalty=penalty if known else None, confidence=False)

@@ -71,7 +71,7 @@ def desk_state(
 ) -> shapes.DeskStateRecord:
     """Return the most informative objects next, the labels so far, and how good the head is by now.
 
-    The head is fitted on all labels each time.
+    The head is fitted on all labels anew whenever they change.
     """
     state = state_of(request)
     info = _model(state, model)
