@@ -99,6 +99,15 @@ def test_three_tiles_are_three_colours_and_fluxes_keep_their_wcs(tmp_path: Path)
     )
 
 
+@pytest.mark.parametrize("size", ["nan", "inf", "-3", "0", "1e9"])
+def test_a_size_that_is_none_is_refused(tmp_path: Path, size: str) -> None:
+    path = catalog(tmp_path / "c.csv", wcs())
+    done = cut(tile(tmp_path / "t.fits", wcs()), "--catalog", path, "--output", tmp_path / "o", "--size-arcsec", size)
+    assert done.exit_code == 2
+    assert "above 0 and at most 3,600" in done.output
+    assert not (tmp_path / "o").exists()
+
+
 def test_what_cannot_be_cut_is_named_and_a_second_run_goes_on(tmp_path: Path) -> None:
     there = wcs()
     edge, away = there.pixel_to_world_values(5, 150), (330.0, -2.0)

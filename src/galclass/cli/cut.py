@@ -11,6 +11,7 @@ from galclass.cli.options import with_catalog_options, with_config
 from galclass.config import Config
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+MAX_SIZE_ARCSEC = 3600.0
 
 
 @click.command()
@@ -20,7 +21,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the cutouts."
 )
 @click.option("--size-px", default=424, show_default=True, type=click.IntRange(32, 4096), help="Side in px.")
-@click.option("--size-arcsec", type=click.FloatRange(0, min_open=True), help="Side on the sky, of every cutout.")
+@click.option("--size-arcsec", type=float, help="Side on the sky, of every cutout.")
 @click.option("--size-column", help="Column with the side in arcsec (default: 0.02 petroR90_r a pixel).")
 @click.option(
     "--format", "kind", type=click.Choice(["png", "fits"]), default="png", show_default=True, help="Drawn, or fluxes."
@@ -57,6 +58,10 @@ def cut(
 
     if len(tiles) not in (1, 3):
         raise click.UsageError(f"one TILE or three (i, r, g), not {len(tiles)}")
+    if size_arcsec is not None and not 0 < size_arcsec <= MAX_SIZE_ARCSEC:
+        raise click.BadParameter(
+            f"above 0 and at most {MAX_SIZE_ARCSEC:,} arcsec (a degree)", param_hint="--size-arcsec"
+        )
     if size_arcsec and size_column:
         raise click.UsageError("--size-arcsec and --size-column: give one of them")
     columns = CatalogColumns.of(config.prepare)
