@@ -55,7 +55,8 @@ def test_every_stage_leaves_its_result(finished) -> None:
     ).fetchone()
     assert scored > 50
     assert unclear == 0
-    assert connection.execute("select count(*) from galaxy_services").fetchone() == (1,)
+    services = connection.execute("select name, model_name from galaxy_services order by name").fetchall()
+    assert services == [("demo", "demo"), ("galaxy-class", "galaxy")]
     connection.close()
 
 
