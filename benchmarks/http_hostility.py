@@ -3,11 +3,11 @@
 Fuzzed bodies, cut uploads, wrong types, decompression bombs, dawdling headers and bodies, huge headers, idle
 connections, slow images, clients that do not read and batches of zeros run beside honest clients,
 which send `--rate` requests a second together (0: as fast as they can) and ask for /healthz ten times a second.
-`--first` and `--fuzzed` split a long run into parts.
+The attack ends after `--seconds` or `--fuzzed` bodies; `--first` goes on where an earlier run ended.
 
 The attack has a process of its own, so that honest clients never wait for an attacker's interpreter.
 
-Usage: python benchmarks/http_hostility.py [--first 0] [--fuzzed 50000] [--idle 1000] [--honest 4] [--rate 20]
+Usage: python benchmarks/http_hostility.py [--first 0] [--seconds 45] [--idle 1000] [--honest 4] [--rate 20]
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def make_bombs() -> None:
     _png_bomb(), _archive_of_zeros()
 
 
-def attack(url: str, image: bytes, numbers: range, idle: int) -> Counter[str]:
+def attack(url: str, image: bytes, numbers: range, idle: int, seconds: float) -> Counter[str]:
     """Send everything hostile at once; gives the statuses of the hostile bodies."""
     parts = urlsplit(url)
     address = (parts.hostname or "", parts.port or 80)
@@ -136,11 +136,14 @@ def attack(url: str, image: bytes, numbers: range, idle: int) -> Counter[str]:
             connection.sendall(f"POST {parts.path} HTTP/1.1\r\nHost: localhost\r\nContent-Le".encode())
     bombs = [_png_bomb(), jpeg_of_size(image, 65_500, 65_500)]
     answers: Counter[str] = Counter()
+    until = time.perf_counter() + seconds
 
     def send(some: range) -> Counter[str]:
         found: Counter[str] = Counter()
         with httpx2.Client(timeout=60) as client:
             for number in some:
+                if time.perf_counter() > until:
+                    break
                 body, kind = disguised(image, number)
                 if number % 500 == 0:
                     body, kind = bombs[number // 500 % 2], "image/png"
@@ -243,17 +246,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--fuzzed", type=int, default=50_000)
+    parser.add_argument("--seconds", type=float, default=45, help="longest time of the attack")
     parser.add_argument("--first", type=int, default=0, help="number of the first hostile body; for a run in parts")
     parser.add_argument("--idle", type=int, default=1000)
     parser.add_argument("--honest", type=int, default=4)
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second of the honest clients together")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--set", action="append", default=[], help="a setting of the server, KEY=VALUE")
     parser.add_argument("--calm-s", type=float, default=10)
     options = parser.parse_args()
     model = options.model.read_bytes() if options.model else shipped_model()
     image = example_image()
     numbers = range(options.first, options.first + options.fuzzed)
-    several = ("serve.max_connections_per_address=1900",)  # all attackers have one address here
+    several = ("serve.max_connections_per_address=1900", *options.set)  # all attackers have one address here
     attackers = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
     attackers.submit(make_bombs).result()
     with attackers, galclass_server(model, options.workers, *several) as (url, pid):
@@ -267,11 +272,11 @@ def main() -> None:
         print(calm_health.line("/healthz"))
         started = time.perf_counter()
         with Honest(url, image, options.honest, options.rate) as honest, Honest(health, None, 1, 10) as healthy:
-            answers = attackers.submit(attack, url, image, numbers, options.idle).result()
+            answers = attackers.submit(attack, url, image, numbers, options.idle, options.seconds).result()
         print(honest.line("attacked"))
         print(healthy.line("/healthz"))
         took = time.perf_counter() - started
-        print(f"attack     bodies {numbers.start} to {numbers.stop - 1} in {took:.0f} s: {dict(answers)}")
+        print(f"attack     bodies from {numbers.start} on in {took:.0f} s: {dict(answers)}")
         print(f"memory     {before:.0f} MiB before, {memory_mib(pid):.0f} MiB after")
         if any(
             status.removeprefix("slow ").startswith("5") and not status.endswith("503")

@@ -120,6 +120,9 @@ class ServeConfig:
     allowed_hosts : tuple of str
         Names in Host headers that the server answers to, such as "galaxies.example.org" or "*.example.org"; empty: the
         loopback names and the bind address, or any where `host` is all addresses.
+    refusals_per_s : int
+        Refused bodies (400, 413, 415, 422) of one address a second that a process answers at once; further ones wait up
+        to 1 s, good requests never; 0 sets no limit.
     requests_per_minute : int
         Largest rate of one token or address, over all processes; 0 sets no limit.
     url_hosts : tuple of str
@@ -158,6 +161,7 @@ class ServeConfig:
     max_connections: int = 2000
     max_connections_per_address: int = 200
     allowed_hosts: tuple[str, ...] = ()
+    refusals_per_s: Annotated[int, Ge(0)] = 100
     requests_per_minute: int = 0
     url_hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()

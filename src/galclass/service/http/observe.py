@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import secrets
@@ -9,9 +10,11 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from galclass.service.http.connections import client_network
 from galclass.service.http.errors import error_response
 from galclass.service.http.headers import security_headers
 from galclass.service.http.metrics import Metrics
+from galclass.service.http.refusals import PACED, Refusals
 from galclass.service.http.sending import SLICE_BYTES, Responses
 
 log = logging.getLogger("galclass.access")
@@ -66,12 +69,14 @@ class Observe:
     app : ASGI application
     watch : Watch
     responses : Responses
+    refusals : Refusals
     """
 
-    def __init__(self, app: ASGIApp, watch: Watch, responses: Responses) -> None:
+    def __init__(self, app: ASGIApp, watch: Watch, responses: Responses, refusals: Refusals) -> None:
         self.app = app
         self.watch = watch
         self.responses = responses
+        self.refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; HEAD wherever GET is served."""
@@ -94,6 +99,8 @@ class Observe:
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *extra]
                 head = message  # goes out with the first piece of body: there may be no room for it
+                if status in PACED:
+                    await self._pace(scope)
                 return
             size = len(message.get("body", b""))
             if method == "HEAD":
@@ -119,3 +126,8 @@ class Observe:
             client = scope["client"][0] if scope.get("client") else None
             seconds = perf_counter() - started
             self.watch.note(request_id, method, template, scope["path"], client, status, seconds)
+
+    async def _pace(self, scope: Scope) -> None:
+        delay = self.refusals.delay(client_network(scope["client"][0] if scope.get("client") else ""))
+        if delay:
+            await asyncio.sleep(delay)

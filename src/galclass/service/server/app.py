@@ -23,6 +23,7 @@ from galclass.service.http.errors import install_handlers
 from galclass.service.http.gate import Gate, Hosts
 from galclass.service.http.metrics import FLUSH_S, Metrics
 from galclass.service.http.observe import Observe
+from galclass.service.http.refusals import Refusals
 from galclass.service.http.sending import Responses
 from galclass.service.routes import (
     catalog,
@@ -103,7 +104,7 @@ def create_app(config: Config) -> FastAPI:
     lean = [route for room in (predict, functions) for route in room.router.routes if isinstance(route, APIRoute)]
     app.add_middleware(LeanRoutes, routes=lean)
     app.add_middleware(Gate, hosts=Hosts(settings.host, settings.allowed_hosts))
-    app.add_middleware(Observe, watch=state.watch, responses=Responses())
+    app.add_middleware(Observe, watch=state.watch, responses=Responses(), refusals=Refusals(settings.refusals_per_s))
     return app
 
 
