@@ -8,9 +8,14 @@ import signal
 import tempfile
 from pathlib import Path
 
-import pytest
+# xdist spreads the tests over the cores: threads of torch and OpenCV inside a test, and in the processes that it
+# starts, would only wait for each other. Those processes keep the compiled modules, else each compiles all of them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-import galclass  # noqa: F401  # before a test module imports onnxruntime: it switches the telemetry off
+import pytest  # noqa: E402
+
+import galclass  # noqa: E402, F401  # before a test module imports onnxruntime: it switches the telemetry off
 
 # A shell that starts the tests in the background ignores Ctrl-C for them and their children, which test it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -23,7 +23,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 
 def demo(workspace: Path):
-    overrides = {"workspace": str(workspace), "prepare.limit": 600, "train.num_epochs": 12}
+    overrides = {"workspace": str(workspace), "prepare.limit": 600, "prepare.size_px": 32, "train.num_epochs": 12}
     return load_config(ROOT / "configs" / "demo.toml", overrides)
 
 

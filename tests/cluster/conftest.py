@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from azurite import ACCOUNT_KEY, ENVIRONMENT
+from cluster.nodes import Cluster, free_port, wait_for
+from tiny_model import tiny_model
 
-sys.path.insert(0, str(Path(__file__).parent))  # tests are imported by path: this makes `nodes` importable
-
-from azurite import ACCOUNT_KEY, ENVIRONMENT  # noqa: E402  # as above
-from nodes import Cluster, free_port, wait_for  # noqa: E402  # after the path is set
-from tiny_model import tiny_model  # noqa: E402
-
-from galclass.config import ClusterConfig  # noqa: E402
-from galclass.scoring import Scorer  # noqa: E402
+from galclass.config import ClusterConfig
+from galclass.scoring import Scorer
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_AUTH_MODE"] = "token"

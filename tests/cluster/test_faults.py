@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from nodes import Cluster, wait_for
-from results import rows_of, rows_of_one_machine
+from cluster.nodes import Cluster, wait_for
+from cluster.results import rows_of, rows_of_one_machine
+from cluster.runs import Run, spoil, waiting
 
-from galclass.cluster.score import ClusterScoreSummary, score_on_cluster
-from galclass.errors import ClusterError
+from galclass.cluster.score import score_on_cluster
 from galclass.scoring import Scorer
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -22,38 +21,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 ROOM_BYTES = 2 << 30
 """What the nodes of a test may take before Ray's memory monitor ends a process."""
-
-
-class Run(threading.Thread):
-    """A run in the background."""
-
-    def __init__(self, *arguments, **options) -> None:
-        super().__init__()
-        self._call = lambda: score_on_cluster(*arguments, **options, progress=False)
-        self.summary: ClusterScoreSummary | None = None
-        self.error: ClusterError | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.summary = self._call()
-        except ClusterError as error:
-            self.error = error
-
-    def result(self) -> ClusterScoreSummary:
-        self.join(120)
-        assert self.summary is not None, self.error
-        return self.summary
-
-
-def spoil(folder: Path, names: list[str], how: bytes) -> None:
-    for name in names:
-        path = folder / f"{name}.jpg"
-        path.write_bytes(path.read_bytes() + how)
-
-
-def waiting(gate: Path) -> list[int]:
-    return [int(path.name.partition("-")[2]) for path in gate.glob("waiting-*")]
 
 
 def test_a_node_that_is_killed_costs_nothing(tmp_path, folder, galaxies, cluster, scorer, settings, gate) -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from cluster.nodes import wait_for
+from train.drawn_galaxies import quick, write_prepared
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "train"))
-
-from drawn_galaxies import quick, write_prepared  # noqa: E402  # after the path is set
-from nodes import wait_for  # noqa: E402
-
-from galclass.cluster.stages import train_stage  # noqa: E402
-from galclass.errors import TrainingError  # noqa: E402
-from galclass.train import train  # noqa: E402
+from galclass.cluster.stages import train_stage
+from galclass.errors import TrainingError
+from galclass.train import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 SMALL_NET = """

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from tiny_model import tiny_model
 
 from galclass.database import Database, Images, NewImage
 from galclass.database.desk_labels import desk_labels, give_label, list_desks, take_back
@@ -16,10 +15,6 @@ from galclass.database.embeddings import Embeddings
 from galclass.database.schema import images
 from galclass.scoring import Scorer
 from galclass.scoring.choosing import DIFFERENT, LIKELY, Labelled, choose, standardised
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tiny_model import tiny_model  # noqa: E402  # tests/ is no package
 
 
 def picture(seed: int) -> bytes:

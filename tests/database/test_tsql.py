@@ -8,7 +8,6 @@ import json
 import re
 import socket
 import ssl
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -22,6 +21,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from database.tsql_grammar import parse_tsql
+from service.live import LiveServer, live_server
 from sqlglot import exp
 from sqlglot.errors import ParseError
 from tiny_model import tiny_model
@@ -31,11 +32,6 @@ from galclass.database import Registry, Services, Tokens, open_database
 from galclass.database.procedure import DEFAULT_URL, procedure_sql
 from galclass.errors import DatabaseError
 from galclass.scoring import Scorer
-
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "service")]
-
-from live import LiveServer, live_server  # noqa: E402  # tests/ is no package
-from tsql_grammar import parse_tsql  # noqa: E402
 
 REST = procedure_sql("tsql-rest")
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from tiny_model import tiny_model
 
 from galclass.config import Config, load_config
 from galclass.database import Database, Images, NewImage, Registry, Services, Tokens, open_database, score_pending
 from galclass.service.server.app import create_app
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tiny_model import tiny_model  # noqa: E402  # tests/ is no package
 
 _NUMBERS = itertools.count(1)
 SERVICE = "/v1/services/galaxy-class/1.0"

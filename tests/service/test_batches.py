@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import threading
-import time
 import tracemalloc
 import zipfile
 from base64 import b64encode
@@ -17,6 +16,7 @@ from datetime import timedelta
 import pyarrow.parquet
 import pytest
 from fastapi.testclient import TestClient
+from service.zips import ZIP, wait, zipped
 from sqlalchemy import event, func, select, update
 from tiny_model import tiny_model
 
@@ -36,25 +36,6 @@ from galclass.service.http.archives import read_zip
 from galclass.service.server.app import create_app
 
 URL = "/v1/services/galaxy-class/latest/batches"
-ZIP = {"Content-Type": "application/zip"}
-
-
-def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", method) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return data.getvalue()
-
-
-def wait(client: TestClient, job: dict, state: str = "done") -> dict:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        job = client.get(f"/v1/jobs/{job['id']}").json()
-        if job["state"] == state:
-            return job
-        time.sleep(0.05)
-    raise AssertionError(job)
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import shutil
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from service.live import LiveServer, live_server
 
 from galclass.client import Client, ClientError
 from galclass.config import load_config
 from galclass.database import Tokens, open_database
 from galclass.errors import ServiceError
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from live import LiveServer, live_server  # noqa: E402  # tests/ is no package
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import io
 import select
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,14 +16,11 @@ from types import SimpleNamespace
 import httpx2
 import pytest
 from PIL import Image
+from service.live import LiveServer, live_server
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from galclass.service.http.connections import REFUSAL, Connections, client_network
 from galclass.service.http.sending import SLICE_BYTES, Responses
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from live import LiveServer, live_server  # noqa: E402  # tests/ is no package
 
 HOST = b"Host: localhost\r\n"
 LARGE = "/docs/assets/swagger-ui-bundle.js"

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
+from service.live import LiveServer, live_server
 from sqlalchemy import text
 
 from galclass.config import Config
@@ -28,10 +28,6 @@ from galclass.service.engine.state import ServiceState
 from galclass.service.http.errors import refusal_of
 from galclass.service.http.logs import Seldom
 from galclass.service.server.app import create_app
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from live import LiveServer, live_server  # noqa: E402  # tests/ is no package
 
 PATH = "/v1/services/galaxy-class/1.0/predict"
 JPEG = {"Content-Type": "image/jpeg"}

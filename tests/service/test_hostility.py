@@ -7,7 +7,6 @@ import json
 import resource
 import shutil
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,14 +16,11 @@ from pathlib import Path
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
+from service.hostile import bmp_of_size, jpeg_of_size, mutated, png_bomb
+from service.live import LiveServer, live_server
 
 from galclass.config import load_config
 from galclass.database import Tokens, open_database
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from hostile import bmp_of_size, jpeg_of_size, mutated, png_bomb  # noqa: E402  # tests/ is no package
-from live import LiveServer, live_server  # noqa: E402
 
 PATH = "/v1/services/galaxy-class/1.0/predict"
 JPEG = {"Content-Type": "image/jpeg"}

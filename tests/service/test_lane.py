@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+from service.hostile import jpeg_of_size, run_length_bmp
 
 from galclass.config import Config
 from galclass.cutouts import decode_seconds
@@ -25,10 +26,6 @@ from galclass.service.engine import scheduling as scoring
 from galclass.service.engine.lane import InTurn, SlowLane, is_light, is_quick
 from galclass.service.engine.together import Together, share
 from galclass.service.server.app import create_app
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from hostile import jpeg_of_size, run_length_bmp  # noqa: E402  # tests/ is no package
 
 PATH = "/v1/services/galaxy-class/1.0/predict"
 

@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
+from service.live import LiveServer, live_server
 
 from galclass.config import load_config
 from galclass.database import Tokens, open_database
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from live import LiveServer, live_server  # noqa: E402  # tests/ is no package
 
 PATH = "/v1/services/galaxy-class/1.0/predict"
 VARYING = ("date", "x-request-id")

@@ -12,14 +12,11 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from openapi_spec_validator import validate
+from service.live import live_server
 
 from galclass.config import load_config
 from galclass.database import Tokens, open_database
 from galclass.service.server.app import create_app
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from live import live_server  # noqa: E402  # tests/ is no package
 
 ROOT = Path(__file__).resolve().parents[2]
 

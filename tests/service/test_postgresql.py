@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 from fastapi.testclient import TestClient
+from service.zips import zipped
 from tiny_model import tiny_model
 
 from galclass.config import Config, load_config
@@ -40,14 +39,6 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
         Services(database).publish("galaxy-class", "1.0", "galaxy", 1)
     yield config
     server.remove()
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return data.getvalue()
 
 
 def state_of(client: TestClient, job_id: str, *, until: set[str]) -> dict:

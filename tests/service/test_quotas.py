@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import zipfile
 from dataclasses import fields, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from service.zips import ZIP, zipped
 from sqlalchemy import func, select
 from tiny_model import tiny_model
 
@@ -26,15 +26,6 @@ from galclass.scoring import Scorer
 from galclass.service.server.app import create_app
 
 URL = "/v1/services/galaxy-class/latest/batches"
-ZIP = {"Content-Type": "application/zip"}
-
-
-def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", method) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return data.getvalue()
 
 
 def refused(jobs: Jobs, client: str, count: int, size: int = 1000, **options: bool) -> str | None:
@@ -126,7 +117,7 @@ def limited(config: Config, **limits: int) -> TestClient:
     ],
 )
 def test_a_refusal_names_the_setting(config: Config, galaxy: bytes, limits, status: int, code: str) -> None:
-    body = zipped({"a.jpg": galaxy, "b.jpg": galaxy})
+    body = zipped({"a.jpg": galaxy, "b.jpg": galaxy}, zipfile.ZIP_DEFLATED)
     with limited(config, **limits) as client:
         if "client_jobs" in limits:
             assert client.post(URL, params={"start": False}, content=body, headers=ZIP).status_code == 202
@@ -161,7 +152,7 @@ def test_what_no_decoder_takes_is_refused_without_being_stored(config: Config, g
     bad = {f"{n}.jpg": os.urandom(50_000) for n in range(5)}
     with limited(config) as client:
         state = client.app.state.service
-        body = zipped({**bad, "good.jpg": galaxy})
+        body = zipped({**bad, "good.jpg": galaxy}, zipfile.ZIP_DEFLATED)
         job = client.post(URL, params={"start": False}, content=body, headers=ZIP).json()
         assert (job["total"], job["done"]) == (6, 5)
         with state.database.read() as connection:
@@ -181,7 +172,7 @@ def test_batches_of_zeros_do_not_fill_the_disk(config: Config, galaxy: bytes) ->
     with limited(config) as client:
         before = size_of(config)
         for files in (zeros, padded):
-            body = zipped(files)
+            body = zipped(files, zipfile.ZIP_DEFLATED)
             answers = [client.post(URL, params={"start": False}, content=body, headers=ZIP) for _ in range(5)]
             assert {answer.status_code for answer in answers} <= {202, 413, 429}
             assert size_of(config) - before < 5 * len(body) * 60 + 4 * 1024 * 1024

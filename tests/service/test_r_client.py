@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from service.live import live_server
 from tiny_model import tiny_model
 
 from galclass.config import load_config
 from galclass.database import Tokens, open_database
 from galclass.morphology import CLASSES
 from galclass.scoring import Scorer
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from live import live_server  # noqa: E402  # tests/ is no package
 
 CLIENT = Path(__file__).resolve().parents[2] / "clients" / "R" / "galclass.R"
 

@@ -8,7 +8,7 @@ import json
 
 import pyarrow.parquet
 from fastapi.testclient import TestClient
-from service.test_batches import ZIP, wait, zipped
+from service.zips import ZIP, wait, zipped
 from tiny_model import tiny_raw_model
 
 from galclass.database import Database, Registry, score_pending

@@ -13,10 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from live import LiveServer, free_port, wait_ready  # noqa: E402  # tests/ is no package
+from service.live import LiveServer, free_port, wait_ready
 
 PATH = "/v1/services/galaxy-class/1.0/predict"
 JPEG = {"Content-Type": "image/jpeg"}

@@ -9,17 +9,13 @@ from __future__ import annotations
 import contextlib
 import shutil
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import h11
 import httptools
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from live import LiveServer, live_server  # noqa: E402  # tests/ is no package
+from service.live import LiveServer, live_server
 
 HOST = b"Host: localhost\r\n"
 GET = b"GET /healthz HTTP/1.1\r\n" + HOST

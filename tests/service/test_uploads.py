@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 import time
 from base64 import b64encode
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from service.live import live_server
 from uploads_of_clients import CLIENTS
 
 from galclass.client import uploads
@@ -22,10 +22,6 @@ from galclass.image_names import object_id_of
 from galclass.service.http.errors import STATUS
 from galclass.service.http.image_inputs import UPLOAD_SUFFIX, id_of_file
 from galclass.service.http.inputs import parse_inputs
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from live import live_server  # noqa: E402  # tests/ is no package
 
 PREDICT = "/v1/services/galaxy-class/1.0/predict"
 FORM = {"Content-Type": "multipart/form-data; boundary=B"}

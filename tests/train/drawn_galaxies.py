@@ -78,3 +78,9 @@ def quick(workspace: Path, *, seed: int = 3, **options: object) -> Config:
     if "num_iterations" in values:  # the former name
         values["num_epochs"] = values.pop("num_iterations")
     return Config(workspace=str(workspace), seed=seed, train=TrainConfig(**values))  # type: ignore[arg-type]
+
+
+def smooth_squares(count: int, side: int = 36) -> np.ndarray:
+    """Return squares of blurred noise, uint8 (count, side, side, 3)."""
+    noise = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+    return np.stack([cv2.GaussianBlur(square, (0, 0), 2) for square in noise])

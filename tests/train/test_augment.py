@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from train.drawn_galaxies import smooth_squares
 
 from galclass.config import TrainConfig
 from galclass.train.augment import draw, fixed, warp, warp_on_device
-
-
-def smooth_squares(count: int, side: int = 36) -> np.ndarray:
-    noise = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
-    return np.stack([cv2.GaussianBlur(square, (0, 0), 2) for square in noise])
 
 
 def test_no_turn_is_the_central_cutout() -> None:

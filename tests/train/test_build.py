@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from drawn_galaxies import quick, write_prepared
+from train.drawn_galaxies import quick, write_prepared
 
 from galclass.config import TrainConfig
 from galclass.errors import ExtraError, TopologyError, TrainingError

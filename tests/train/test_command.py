@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from click.testing import CliRunner
-from drawn_galaxies import quick
+from train.drawn_galaxies import quick
 
 from galclass.cli import cli
 from galclass.config import config_to_toml

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import cross_validate
 import numpy as np
 import pytest
-from drawn_galaxies import write_prepared
+from cross_validate import folds_of, split_for
+from train.drawn_galaxies import write_prepared
 
 from galclass.train.dataset import TrainingData, open_training_data
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-from cross_validate import folds_of, split_for  # noqa: E402  # after the path is set
 
 CONFIG = """
 [train]
@@ -69,35 +66,38 @@ def test_alone_and_share_leave_rows_out_of_training_and_none_of_the_test(data: T
     assert not named(split_for(data, places, 1, options(share=0)), "train")
 
 
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    """Run the script in this process: another one would import torch again."""
+    monkeypatch.setattr(sys, "argv", ["cross_validate.py", *map(str, arguments)])
+    cross_validate.main()
+
+
 @pytest.mark.slow
-def test_folds_are_trained_once_and_summed_up(data: TrainingData, tmp_path: Path) -> None:
+def test_folds_are_trained_once_and_summed_up(data: TrainingData, tmp_path: Path, monkeypatch, capsys) -> None:
     config, output = tmp_path / "config.toml", tmp_path / "cross"
     config.write_text(CONFIG)
-    command = [sys.executable, str(SCRIPTS / "cross_validate.py"), str(tmp_path), "--config", str(config)]
-    command += ["--sources", "fine", "--folds", "2", "--output", str(output)]
-    first = subprocess.run([*command, "--fold", "1"], capture_output=True, text=True, check=False)
-    assert first.returncode == 0, first.stderr
-    assert first.stdout == ""
+    arguments = [tmp_path, "--config", config, "--sources", "fine", "--folds", 2, "--output", output]
+    run(monkeypatch, *arguments, "--fold", 1)
+    assert capsys.readouterr().out == ""
     model = output / "fold_1" / "model.onnx"
     kept = model.stat().st_mtime_ns
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    run(monkeypatch, *arguments)
+    said = capsys.readouterr().out
     assert model.stat().st_mtime_ns == kept
-    assert done.stdout.startswith("72 galaxies held out once, 2 folds")
-    assert "down the tree of votes" in done.stdout
-    assert (output / "figures.txt").read_text() == done.stdout
+    assert said.startswith("72 galaxies held out once, 2 folds")
+    assert "down the tree of votes" in said
+    assert (output / "figures.txt").read_text() == said
     rows = np.concatenate([np.load(output / f"fold_{fold}" / "debiased.npz")["rows"] for fold in (0, 1)])
     assert sorted(row for row in rows if data.source[row] == "fine") == [
         row for row, source in enumerate(data.source) if source == "fine"
     ]
 
 
-def test_an_unknown_source_is_named(data: TrainingData, tmp_path: Path) -> None:
+def test_an_unknown_source_is_named(data: TrainingData, tmp_path: Path, monkeypatch, capsys) -> None:
     config = tmp_path / "config.toml"
     config.write_text(CONFIG)
-    command = [sys.executable, str(SCRIPTS / "cross_validate.py"), str(tmp_path), "--config", str(config)]
-    done = subprocess.run(
-        [*command, "--sources", "gz9", "--output", str(tmp_path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "no source gz9" in done.stderr
-    assert "fine, other" in done.stderr
+    with pytest.raises(SystemExit, match="2"):
+        run(monkeypatch, tmp_path, "--config", config, "--sources", "gz9", "--output", tmp_path)
+    said = capsys.readouterr().err
+    assert "no source gz9" in said
+    assert "fine, other" in said

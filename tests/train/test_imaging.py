@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from drawn_galaxies import quick, write_prepared
-from test_augment import smooth_squares
+from train.drawn_galaxies import quick, smooth_squares, write_prepared
 
 from galclass.config import TrainConfig
 from galclass.train import train

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from drawn_galaxies import quick
 from torch import nn
 from torch.nn import functional
+from train.drawn_galaxies import quick
 
 from galclass.config import TrainConfig
 from galclass.errors import TrainingError

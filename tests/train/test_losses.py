@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from drawn_galaxies import write_prepared
+from train.drawn_galaxies import write_prepared
 
 from galclass.errors import TrainingError
 from galclass.morphology import CLASSES, leaves_of

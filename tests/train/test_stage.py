@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from drawn_galaxies import quick, write_prepared
+from train.drawn_galaxies import quick, write_prepared
 
 import galclass
 from galclass.errors import ConfigError, TrainingError

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from drawn_galaxies import quick
-from test_votes import OPTIONS, data, write_votes  # noqa: F401  (the fixture is used by name)
+from train.drawn_galaxies import quick
+from train.drawn_votes import OPTIONS, write_votes
 
 from galclass.config import TrainConfig
 from galclass.morphology import CLASSES, COARSE_LABELS

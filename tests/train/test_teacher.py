@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from drawn_galaxies import quick, write_prepared
 from scipy.stats import dirichlet
-from test_votes import OPTIONS, outputs, write_votes
+from train.drawn_galaxies import quick, write_prepared
+from train.drawn_votes import OPTIONS, outputs, write_votes
 
 from galclass.errors import TrainingError
 from galclass.train import teacher as teaching

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-for folder in (Path(__file__).resolve().parent, Path(__file__).resolve().parent.parent):
-    sys.path.insert(0, str(folder))  # tests/ is no package
 
 CHROMIUM = os.environ.get("GALCLASS_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -29,7 +25,7 @@ FLAGS = [
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> Iterator[Any]:
     """The workspace with its server running."""
-    from site_of_test import Site
+    from web.site_of_test import Site
 
     site = Site(tmp_path_factory.mktemp("web"), sample_folder)
     site.start()
@@ -40,7 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> Itera
 @pytest.fixture(scope="session")
 def desk_site(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> Iterator[Any]:
     """A workspace of its own with its server: labels and models made here concern no other test."""
-    from site_of_test import Site
+    from web.site_of_test import Site
 
     site = Site(tmp_path_factory.mktemp("desk"), sample_folder)
     site.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from steps import axe_faults, choose
+from web.steps import axe_faults, choose
 
 pytest.importorskip("axe_playwright_python", reason="axe-core is not installed (make test-deps)")
 

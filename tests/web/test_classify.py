@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from site_of_test import VOTES
-from steps import choose, tally, wait_until_finished
+from web.site_of_test import VOTES
+from web.steps import choose, tally, wait_until_finished
 
 from galclass.morphology import CLASSES
 from galclass.scoring.prediction import ROW_COLUMNS

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from site_of_test import HOSTILE_ID, Site
-from steps import axe_faults
+from web.site_of_test import HOSTILE_ID, Site
+from web.steps import axe_faults
 
 from galclass.config import load_config
 from galclass.database import Tokens, open_database

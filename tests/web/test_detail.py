@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from site_of_test import VOTES
-from steps import choose, wait_until_finished
+from web.site_of_test import VOTES
+from web.steps import choose, wait_until_finished
 
 from galclass.morphology import QUESTIONS
 

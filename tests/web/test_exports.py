@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from steps import choose, wait_until_finished
+from web.steps import choose, wait_until_finished
 
 from galclass.csv_cells import guarded
 from galclass.image_names import IMAGE_SUFFIXES, object_id_of

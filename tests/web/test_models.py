@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from site_of_test import METRICS
 from tiny_model import tiny_model
+from web.site_of_test import METRICS
 
 from galclass.config import load_config
 from galclass.database import Registry, Services, open_database, score_pending

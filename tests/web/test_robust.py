@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from steps import TIMEOUT_MS, choose, tally, wait_until_finished
+from web.steps import TIMEOUT_MS, choose, tally, wait_until_finished
 
 
 def test_images_survive_a_killed_server(page: Any, site: Any) -> None:

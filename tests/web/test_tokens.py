@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from steps import choose, tally
+from web.steps import choose, tally
 
 
 @pytest.fixture

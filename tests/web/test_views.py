@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from site_of_test import GALAXIES, HOSTILE_ID
+from web.site_of_test import GALAXIES, HOSTILE_ID
 
 from galclass.catalog import read_table
 from galclass.morphology import CLASSES

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from steps import TIMEOUT_MS, choose, tally, wait_until_finished
+from web.steps import TIMEOUT_MS, choose, tally, wait_until_finished
 
 TIMES = 5
 SIZES = {"phone": (390, 844), "tablet": (768, 1024), "laptop": (1280, 600), "screen": (1920, 1080)}

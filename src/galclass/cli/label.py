@@ -37,7 +37,7 @@ def label(config: Config, folder: Path, want: str | None, port: int | None, fram
     from galclass.database.bulk import add_images, check_images
     from galclass.database.desk_labels import check_label
     from galclass.database.references import current_user
-    from galclass.scoring.scorer import read_model
+    from galclass.scoring.model_bytes import read_model
     from galclass.service.server.run import addresses
     from galclass.service.server.run import serve as run_server
 

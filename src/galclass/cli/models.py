@@ -75,7 +75,7 @@ def register_file(
     from galclass.database import open_database
     from galclass.scoring import IN_PACKAGE
     from galclass.scoring.checks import read_json
-    from galclass.scoring.scorer import read_model
+    from galclass.scoring.model_bytes import read_model
 
     found = read_json(metrics.read(), "the file of metrics", where=metrics.name) if metrics else {}
     text = card.read() if card else ""

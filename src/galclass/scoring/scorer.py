@@ -7,7 +7,6 @@ Needs numpy, onnxruntime and the decoder, nothing else.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galclass.cutouts import LOCAL, CutoutParameters, DecodeLimits, flagged_cutout, has_content
-from galclass.cutouts.arrays import ACCEPTED, Image, image_bytes, is_image
+from galclass.cutouts.arrays import Image, image_bytes
 from galclass.cutouts.extract import no_content
 from galclass.errors import CutoutError, ModelError
-from galclass.image_names import object_id_of
 from galclass.scoring.confidence import Distance, prediction_set
-from galclass.scoring.graph import MAX_MODEL_BYTES, too_large
+from galclass.scoring.images import check_images, own_id
 from galclass.scoring.labels import (
     EMBEDDING,
     PROBABILITIES,
@@ -33,12 +31,12 @@ from galclass.scoring.labels import (
     VOTE_FRACTIONS,
     our_classes_and_groups,
 )
+from galclass.scoring.model_bytes import read_model
 from galclass.scoring.notebook import Predictions
 from galclass.scoring.outputs import ModelOutputs
 from galclass.scoring.prediction import UNLIKE_TRAINING_DATA, ImageFault, ModelId, Prediction
 from galclass.scoring.raw_votes import VotePanel
 from galclass.scoring.session import open_session, read_signature
-from galclass.scoring.shipped import shipped_model
 from galclass.scoring.walk import DECIMALS, VoteWalk, walk
 
 KEPT_CUTOUTS = 500
@@ -148,8 +146,8 @@ class Scorer:
         TypeError
             If something is given that is no image, or one image that is not in a list.
         """
-        _check_types(images)
-        ids = list(map(_own_id, images, count())) if object_ids is None else [str(key) for key in object_ids]
+        check_images(images)
+        ids = list(map(own_id, images, count())) if object_ids is None else [str(key) for key in object_ids]
         frames = list(frame_px) if isinstance(frame_px, Sequence) else [frame_px] * len(images)
         if not len(ids) == len(frames) == len(images):
             raise ValueError(f"{len(images)} images but {len(ids)} object_ids and {len(frames)} frame sizes")
@@ -380,42 +378,6 @@ def _by_answer(
     return {stem: (v[0], v[1], v[2]) for stem, v in zip(stems, rounded, strict=True)}
 
 
-def _own_id(image: Image | None, position: int) -> str:
-    return object_id_of(os.fspath(image)) if isinstance(image, str | os.PathLike) else str(position)
-
-
-def _check_types(images: Sequence[Image | None]) -> None:
-    one = is_image(images) and not (isinstance(images, np.ndarray) and images.ndim == 4)
-    if one or isinstance(images, memoryview):
-        raise TypeError(f"images must be a list of images, not {type(images).__name__}: put one image into a list")
-    for position, image in enumerate(images):
-        if image is not None and not is_image(image):
-            raise TypeError(f"images[{position}] must be {ACCEPTED}, not {type(image).__name__}")
-
-
 def _message(error: CutoutError) -> str:
     """Return what is wrong; for a limit also which one and how to raise it."""
     return str(error).rstrip(".") if error.code == "too_costly" else error.what
-
-
-def read_model(model: bytes | Path | str | None) -> tuple[bytes, str]:
-    """Return a model's bytes and what errors call it.
-
-    Raises
-    ------
-    ModelError
-        If the file cannot be read or is larger than models may be.
-    """
-    if model is None:
-        return shipped_model(), "the model in the package"
-    if isinstance(model, (bytes, bytearray, memoryview)):
-        return bytes(model), "model"
-    path = Path(model)
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_MODEL_BYTES:
-                raise too_large(size, str(path))
-            return file.read(MAX_MODEL_BYTES + 1), str(path)
-    except OSError as error:
-        raise ModelError("it cannot be read", where=str(path), got=error.strerror) from error

@@ -17,7 +17,7 @@ from galclass.scoring.output import vote_fraction_columns
 from galclass.scoring.prediction import flat_votes, read_votes
 from galclass.service.engine.state import state_of
 from galclass.service.http.outputs import JSON, choose_media_type, matches, table_response
-from galclass.service.routes import schemas
+from galclass.service.routes import catalog_schemas
 from galclass.service.routes.access import Publisher, Reader
 from galclass.service.routes.catalog_filters import Filters
 from galclass.service.routes.json_body import LabelBody, described
@@ -46,10 +46,10 @@ def list_examples(
     _: Reader,
     draw: Annotated[int, Query(ge=0, le=1_000_000, description="Which draw; each is the same every time")] = 0,
     count: Annotated[int, Query(ge=1, le=MAX_COUNT)] = 24,
-) -> schemas.ExampleList:
+) -> catalog_schemas.ExampleList:
     """Return a random draw of the prepared test split, every class in proportion, with the volunteers' votes."""
     examples = state_of(request).examples.draw(draw, count)
-    return schemas.ExampleList(examples=[schemas.Example(**one) for one in examples])
+    return catalog_schemas.ExampleList(examples=[catalog_schemas.Example(**one) for one in examples])
 
 
 @router.get(
@@ -83,7 +83,7 @@ def _kind_of(data: bytes) -> str:
 @router.get(
     "/v1/predictions",
     summary="Browse stored predictions",
-    response_model=schemas.CatalogPage,
+    response_model=catalog_schemas.CatalogPage,
     response_model_exclude_unset=True,
     responses=responses(401, 404, 406, 422, 429, 503),
 )
@@ -106,8 +106,8 @@ def list_predictions(
         leaves = [f"predicted_{leaf}" for leaf in signature.classes]
         columns = (*_COLUMNS, *leaves, *vote_fraction_columns(signature if votes else None))
         return table_response([_flat(row) for row in rows], columns, media_type, {"X-Total-Count": str(total)})
-    found = [schemas.CatalogRow(**row) for row in rows]
-    return schemas.CatalogPage(predictions=found, page=page, page_size=page_size, total=total)
+    found = [catalog_schemas.CatalogRow(**row) for row in rows]
+    return catalog_schemas.CatalogPage(predictions=found, page=page, page_size=page_size, total=total)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -122,10 +122,10 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     "/v1/labels",
     summary="Label a galaxy",
     status_code=201,
-    openapi_extra=described(schemas.LabelBody),
+    openapi_extra=described(catalog_schemas.LabelBody),
     responses=responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 503, 507),
 )
-def add_label(request: Request, actor: Publisher, body: LabelBody) -> schemas.LabelRecord:
+def add_label(request: Request, actor: Publisher, body: LabelBody) -> catalog_schemas.LabelRecord:
     """Store a class given by a person, with who and when; the same person's next label replaces it."""
     state = state_of(request)
     if body.label not in CLASSES:
@@ -145,12 +145,12 @@ def list_labels(
     object_id: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LABELS)] = MAX_LABELS,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1, description="Labels to pass over")] = 0,
-) -> list[schemas.LabelRecord]:
+) -> list[catalog_schemas.LabelRecord]:
     """Return human labels, newest first, for all objects or one; the header `X-Total-Count` says how many there are."""
     found, total = human_labels(state_of(request).database, object_id, limit=limit, offset=offset)
     response.headers["X-Total-Count"] = str(total)
     return [_label_record(label) for label in found]
 
 
-def _label_record(label: HumanLabel) -> schemas.LabelRecord:
-    return schemas.LabelRecord(source=HUMAN, **vars(label))
+def _label_record(label: HumanLabel) -> catalog_schemas.LabelRecord:
+    return catalog_schemas.LabelRecord(source=HUMAN, **vars(label))

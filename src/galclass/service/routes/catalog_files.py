@@ -16,7 +16,7 @@ from starlette.background import BackgroundTask
 from galclass.database.catalog_export import FORMATS, positions, write_catalog
 from galclass.errors import RequestError
 from galclass.service.engine.state import state_of
-from galclass.service.routes import schemas
+from galclass.service.routes import catalog_schemas
 from galclass.service.routes.access import Reader
 from galclass.service.routes.catalog_filters import Filters
 from galclass.service.routes.openapi import responses
@@ -78,10 +78,10 @@ def sky(
     _: Reader,
     filters: Filters,
     limit: Annotated[int, Query(ge=1, le=MAX_POSITIONS)] = MAX_POSITIONS,
-) -> schemas.SkyPositions:
+) -> catalog_schemas.SkyPositions:
     """Return id, class and position, as columns, of the first predictions that pass and have one, and how many have."""
     found, total = positions(state_of(request).database, filters, limit)
-    return schemas.SkyPositions(
+    return catalog_schemas.SkyPositions(
         total=total,
         object_id=[object_id for object_id, _, _, _ in found],
         predicted_class=[leaf for _, leaf, _, _ in found],

@@ -10,7 +10,7 @@ from galclass.database.catalog import CatalogQuery, parse_cone
 from galclass.scoring.references import DEFAULT_MODEL
 from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import state_of
-from galclass.service.routes import schemas
+from galclass.service.routes import service_schemas
 
 _CONE = (
     'Position and radius, such as "10:00:28.6 +02:12:21 30 arcsec" or "150.119, 2.206, 0.01"; decimal numbers and a '
@@ -20,7 +20,7 @@ _CONE = (
 
 def catalog_query(
     request: Request,
-    model: Annotated[str, Query(pattern=schemas.REFERENCE)] = DEFAULT_MODEL,
+    model: Annotated[str, Query(pattern=service_schemas.REFERENCE)] = DEFAULT_MODEL,
     predicted_class: Annotated[str | None, Query(alias="class")] = None,
     group: str | None = None,
     min_probability: Annotated[float, Query(ge=0, le=1)] = 0.0,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from galclass.database.compare import compare_models
 from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import state_of
-from galclass.service.routes import schemas
+from galclass.service.routes import service_schemas
 from galclass.service.routes.access import Reader
 from galclass.service.routes.openapi import responses
 
@@ -19,7 +19,7 @@ router = APIRouter(tags=["services and models"])
 MAX_SHOWN = 60
 """Objects that are named of each kind."""
 
-Model = Annotated[str, Query(pattern=schemas.REFERENCE, description="NAME, NAME@VERSION or NAME@ALIAS")]
+Model = Annotated[str, Query(pattern=service_schemas.REFERENCE, description="NAME, NAME@VERSION or NAME@ALIAS")]
 
 
 class ModelComparison(BaseModel):

@@ -29,7 +29,7 @@ from galclass.scoring.references import DEFAULT_MODEL, PRODUCTION
 from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import ServiceState, state_of
 from galclass.service.routes import desk_schemas as shapes
-from galclass.service.routes import schemas
+from galclass.service.routes import schemas, service_schemas
 from galclass.service.routes.access import Publisher, Reader
 from galclass.service.routes.json_body import DeskLabelBody, DeskModelBody, described
 from galclass.service.routes.openapi import responses
@@ -43,8 +43,8 @@ MAX_SKIPPED = 200
 MINE = 100
 """Labels of whoever asks that an answer holds."""
 
-Desk = Annotated[str, Path(pattern=schemas.NAME, description="Name of the desk; galaxy-zoo for the 13 classes")]
-Model = Annotated[str, Query(pattern=schemas.REFERENCE, description="Model whose embeddings are used")]
+Desk = Annotated[str, Path(pattern=service_schemas.NAME, description="Name of the desk; galaxy-zoo for the 13 classes")]
+Model = Annotated[str, Query(pattern=service_schemas.REFERENCE, description="Model whose embeddings are used")]
 Target = Annotated[str, Query(min_length=1, max_length=MAX_LABEL, description="The class that is looked for")]
 Many = Annotated[list[str] | None, Query(max_length=MAX_SKIPPED)]
 

@@ -19,7 +19,7 @@ from galclass.service.functions.publish import facts_of
 from galclass.service.http.image_inputs import kind_of
 from galclass.service.http.json_images import refuse_repeated_keys
 from galclass.service.http.outputs import JSON
-from galclass.service.routes import schemas
+from galclass.service.routes import schemas, service_schemas
 from galclass.service.routes.openapi import one_service, responses
 from galclass.service.routes.predict import Name, Version
 
@@ -110,10 +110,12 @@ def facts_or_refusal(record: ServiceRecord) -> FunctionFacts:
         raise RequestError("function_refused", f"this service is refused: {error.what}") from error
 
 
-def capabilities_of(record: ServiceRecord, shown: schemas.ServiceRecord, most: int) -> schemas.FunctionCapabilities:
+def capabilities_of(
+    record: ServiceRecord, shown: service_schemas.ServiceRecord, most: int
+) -> service_schemas.FunctionCapabilities:
     """Return what a service over code takes and gives."""
     facts = facts_or_refusal(record)
-    return schemas.FunctionCapabilities(
+    return service_schemas.FunctionCapabilities(
         service=shown,
         inputs=dict(facts.inputs["schema"]),
         output=dict(facts.outputs["schema"]),

@@ -23,7 +23,7 @@ from galclass.service.http.archives import read_zip
 from galclass.service.http.body import HeldBody
 from galclass.service.http.image_inputs import ImageInput
 from galclass.service.http.outputs import JSON, choose_media_type, prediction_columns, table_response
-from galclass.service.routes import schemas
+from galclass.service.routes import job_schemas
 from galclass.service.routes.access import Reader
 from galclass.service.routes.functions import calls_of
 from galclass.service.routes.openapi import BATCH_BODY, responses
@@ -53,7 +53,7 @@ async def submit(
     name: Name,
     version: Version,
     start: Annotated[bool, Query(description="false leaves the job open for more images")] = True,
-) -> schemas.FilledJob:
+) -> job_schemas.FilledJob:
     """Take images as a zip archive, an upload or JSON, or {"object_ids": [...]} of stored images; answer at once.
 
     For a service over code: {"inputs": [{...}, ...]}; results are {"object_id", "result"} or {"object_id", "error"}.
@@ -77,7 +77,7 @@ async def submit(
     openapi_extra=BATCH_BODY,
     responses=responses(*_TAKES),
 )
-async def add_images(request: Request, _: Reader, id: JobId) -> schemas.FilledJob:
+async def add_images(request: Request, _: Reader, id: JobId) -> job_schemas.FilledJob:
     """Add images to a job that was submitted with start=false; `skipped` as in the job's own request."""
     state = state_of(request)
     state.jobs.quotas.check_disk()
@@ -88,13 +88,13 @@ async def add_images(request: Request, _: Reader, id: JobId) -> schemas.FilledJo
 
 
 @router.post("/v1/jobs/{id}/start", summary="Start an open job", responses=responses(401, 404, 422, 429, 503))
-def start_job(request: Request, _: Reader, id: JobId) -> schemas.JobRecord:
+def start_job(request: Request, _: Reader, id: JobId) -> job_schemas.JobRecord:
     """Queue a job that was submitted with start=false; a started one is left as it is."""
     return _shown(state_of(request).jobs.start(id))
 
 
 @router.get("/v1/jobs/{id}", summary="Show a job", responses=responses(401, 404, 422, 429, 503))
-def show_job(request: Request, _: Reader, id: JobId) -> schemas.JobRecord:
+def show_job(request: Request, _: Reader, id: JobId) -> job_schemas.JobRecord:
     """Return a job's state and progress."""
     return _shown(state_of(request).jobs.get(id))
 
@@ -102,7 +102,7 @@ def show_job(request: Request, _: Reader, id: JobId) -> schemas.JobRecord:
 @router.get(
     "/v1/jobs/{id}/results",
     summary="Read results, also partial ones",
-    response_model=schemas.JobResults,
+    response_model=job_schemas.JobResults,
     responses=responses(401, 404, 406, 422, 429, 503),
 )
 def job_results(
@@ -137,7 +137,7 @@ def cancel_job(
     _: Reader,
     id: JobId,
     results: Annotated[bool, Query(description="true deletes the results too: the job is gone")] = False,
-) -> schemas.JobRecord:
+) -> job_schemas.JobRecord:
     """Stop a job and free its images; the results it has can be read until it expires or is deleted."""
     jobs = state_of(request).jobs
     return _shown(jobs.delete(id) if results else jobs.cancel(id))
@@ -161,13 +161,13 @@ async def _images(
     return await state.pool.run(checked_images, images, service.model, state.decode_limits), skipped
 
 
-def _filled(job: Job, skipped: list[str]) -> schemas.FilledJob:
+def _filled(job: Job, skipped: list[str]) -> job_schemas.FilledJob:
     shown = ["".join(sign for sign in name[-200:] if sign.isprintable()) for name in skipped[:_MAX_SKIPPED]]
-    return schemas.FilledJob(**vars(job), skipped=shown, skipped_count=len(skipped))
+    return job_schemas.FilledJob(**vars(job), skipped=shown, skipped_count=len(skipped))
 
 
-def _shown(job: Job) -> schemas.JobRecord:
-    return schemas.JobRecord(**vars(job))
+def _shown(job: Job) -> job_schemas.JobRecord:
+    return job_schemas.JobRecord(**vars(job))
 
 
 def _columns(state: ServiceState, job: Job, records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from galclass.errors import RequestError
 from galclass.service.engine.state import state_of
 from galclass.service.http.json_images import refuse_repeated_keys
-from galclass.service.routes import desk_schemas, schemas
+from galclass.service.routes import catalog_schemas, desk_schemas, service_schemas
 from galclass.service.routes.access import Publisher
 
 MAX_JSON_BYTES = 64 * 1024
@@ -55,8 +55,8 @@ def described(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-ServiceBody = Annotated[schemas.ServiceBody, Depends(json_body(schemas.ServiceBody))]
-AliasBody = Annotated[schemas.AliasBody, Depends(json_body(schemas.AliasBody))]
-LabelBody = Annotated[schemas.LabelBody, Depends(json_body(schemas.LabelBody))]
+ServiceBody = Annotated[service_schemas.ServiceBody, Depends(json_body(service_schemas.ServiceBody))]
+AliasBody = Annotated[service_schemas.AliasBody, Depends(json_body(service_schemas.AliasBody))]
+LabelBody = Annotated[catalog_schemas.LabelBody, Depends(json_body(catalog_schemas.LabelBody))]
 DeskLabelBody = Annotated[desk_schemas.DeskLabelBody, Depends(json_body(desk_schemas.DeskLabelBody))]
 DeskModelBody = Annotated[desk_schemas.DeskModelBody, Depends(json_body(desk_schemas.DeskModelBody))]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Path, Query
 
-from galclass.service.routes.schemas import REFERENCE
+from galclass.service.routes.service_schemas import REFERENCE
 
 ObjectId = Annotated[str, Path(min_length=1, max_length=200)]
 Model = Annotated[str, Query(pattern=REFERENCE, description="NAME, NAME@VERSION or NAME@ALIAS")]

@@ -19,7 +19,7 @@ from galclass.service.engine.auth import Actor
 from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import ServiceState, state_of
 from galclass.service.http.outputs import MEDIA_TYPES, REVALIDATE, etag_of, matches
-from galclass.service.routes import schemas
+from galclass.service.routes import schemas, service_schemas
 from galclass.service.routes.access import Admin, Publisher, Reader
 from galclass.service.routes.functions import capabilities_of, openapi_of
 from galclass.service.routes.json_body import AliasBody, ServiceBody, described
@@ -36,20 +36,20 @@ Version = Annotated[str, Path(description='Version such as "1.0", or an alias su
 @router.get("/v1/services", summary="List services", responses=responses(401, 429, 503))
 def list_services(
     request: Request, _: Reader, name: Annotated[str | None, Query(max_length=64)] = None
-) -> schemas.ServiceList:
+) -> service_schemas.ServiceList:
     """Return every version of every service, or of one."""
     state = state_of(request)
-    return schemas.ServiceList(services=[service_record(record) for record in state.services.list(name)])
+    return service_schemas.ServiceList(services=[service_record(record) for record in state.services.list(name)])
 
 
 @router.post(
     "/v1/services",
     summary="Publish",
     status_code=201,
-    openapi_extra=described(schemas.ServiceBody),
+    openapi_extra=described(service_schemas.ServiceBody),
     responses=responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507),
 )
-def publish(request: Request, actor: Publisher, body: ServiceBody) -> schemas.ServiceRecord:
+def publish(request: Request, actor: Publisher, body: ServiceBody) -> service_schemas.ServiceRecord:
     """Publish a model under a new version and move `latest` to it; the same again changes nothing.
 
     The model is tried first, as when it is registered.
@@ -68,14 +68,14 @@ def publish(request: Request, actor: Publisher, body: ServiceBody) -> schemas.Se
 
 
 @router.get("/v1/services/{name}/log", summary="Show the log of a service", responses=responses(401, 422, 429, 503))
-def service_log(request: Request, _: Reader, name: Name) -> schemas.ServiceLog:
+def service_log(request: Request, _: Reader, name: Name) -> service_schemas.ServiceLog:
     """Return every publish, alias move and delete of a service, oldest first."""
     events = state_of(request).services.log(name)
-    return schemas.ServiceLog(events=[schemas.ServiceEventRecord(**vars(event)) for event in events])
+    return service_schemas.ServiceLog(events=[service_schemas.ServiceEventRecord(**vars(event)) for event in events])
 
 
 @router.get("/v1/services/{name}/{version}", summary="Show a service", responses=responses(401, 404, 422, 429, 503))
-def show_service(request: Request, _: Reader, name: Name, version: Version) -> schemas.ServiceRecord:
+def show_service(request: Request, _: Reader, name: Name, version: Version) -> service_schemas.ServiceRecord:
     """Return one version, or the one an alias stands for."""
     state = state_of(request)
     return service_record(state.published.look_up(name, version).record)
@@ -86,7 +86,7 @@ def show_service(request: Request, _: Reader, name: Name, version: Version) -> s
     summary="Delete a version",
     responses=responses(401, 403, 404, 409, 422, 429, 503),
 )
-def delete_service(request: Request, actor: Admin, name: Name, version: Version) -> schemas.ServiceRecord:
+def delete_service(request: Request, actor: Admin, name: Name, version: Version) -> service_schemas.ServiceRecord:
     """Delete a version that no alias stands for, or the last one of a service."""
     state = state_of(request)
     shown = service_record(state.published.look_up(name, version).record)
@@ -98,16 +98,16 @@ def delete_service(request: Request, actor: Admin, name: Name, version: Version)
 @router.put(
     "/v1/services/{name}/aliases/{alias}",
     summary="Move an alias",
-    openapi_extra=described(schemas.AliasBody),
+    openapi_extra=described(service_schemas.AliasBody),
     responses=responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507),
 )
 def move_alias(
     request: Request,
     actor: Publisher,
     name: Name,
-    alias: Annotated[str, Path(pattern=schemas.NAME)],
+    alias: Annotated[str, Path(pattern=service_schemas.NAME)],
     body: AliasBody,
-) -> schemas.ServiceRecord:
+) -> service_schemas.ServiceRecord:
     """Let an alias stand for another version, from the next request on."""
     state = state_of(request)
     state.jobs.quotas.check_disk()
@@ -124,8 +124,8 @@ def rollback(
     request: Request,
     actor: Publisher,
     name: Name,
-    alias: Annotated[str, Query(pattern=schemas.NAME)] = LATEST,
-) -> schemas.ServiceRecord:
+    alias: Annotated[str, Query(pattern=service_schemas.NAME)] = LATEST,
+) -> service_schemas.ServiceRecord:
     """Let an alias stand for the version it stood for before."""
     state = state_of(request)
     state.published.look_up(name, alias)
@@ -141,7 +141,7 @@ def rollback(
 )
 def capabilities(
     request: Request, _: Reader, name: Name, version: Version
-) -> schemas.Capabilities | schemas.FunctionCapabilities:
+) -> service_schemas.Capabilities | service_schemas.FunctionCapabilities:
     """Return inputs, outputs, classes, limits and the model's signature; of a function, the schemas of both."""
     state = state_of(request)
     service = state.published.look_up(name, version)
@@ -150,7 +150,7 @@ def capabilities(
         return capabilities_of(service.record, shown, state.config.serve.max_body_bytes)
     signature = state.models.get(service.model).signature
     settings = state.config.serve
-    return schemas.Capabilities(
+    return service_schemas.Capabilities(
         service=service_record(service.record),
         inputs=["image/*", "application/octet-stream", "multipart/form-data", "application/json"],
         outputs=list(MEDIA_TYPES),
@@ -177,20 +177,22 @@ def service_openapi(request: Request, _: Reader, name: Name, version: Version) -
 
 
 @router.get("/v1/models", summary="List models", responses=responses(401, 429, 503))
-def list_models(request: Request, _: Reader) -> schemas.ModelList:
+def list_models(request: Request, _: Reader) -> service_schemas.ModelList:
     """Return every version of every model."""
     state = state_of(request)
     measured = accuracies(state.database)
     infos = state.registry.list()
-    return schemas.ModelList(
-        models=[schemas.ModelSummary(**_summary(info, measured.get((info.name, info.version)))) for info in infos]
+    return service_schemas.ModelList(
+        models=[
+            service_schemas.ModelSummary(**_summary(info, measured.get((info.name, info.version)))) for info in infos
+        ]
     )
 
 
 @router.get(
     "/v1/models/{name}/{version}",
     summary="Show a model",
-    response_model=schemas.ModelDetail,
+    response_model=service_schemas.ModelDetail,
     responses={304: {"description": "The answer is the one you have"}, **responses(401, 404, 422, 429, 503)},
 )
 def show_model(request: Request, _: Reader, name: Name, version: Version) -> Response:
@@ -199,12 +201,14 @@ def show_model(request: Request, _: Reader, name: Name, version: Version) -> Res
     with refused_as("unknown_model", "version"):
         record = state.registry.get(f"{name}@{version}")
     moves = [vars(move) for move in state.registry.log(name)]
-    detail = schemas.ModelDetail(
+    detail = service_schemas.ModelDetail(
         **_summary(record, accuracy_of(record.metrics)),
         metrics=shown_metrics(record.metrics),
         card=record.card,
         signature=record.signature.to_dict() if record.signature else {},
-        alias_log=[schemas.AliasMoveRecord(**{key: move[key] for key in move if key != "name"}) for move in moves],
+        alias_log=[
+            service_schemas.AliasMoveRecord(**{key: move[key] for key in move if key != "name"}) for move in moves
+        ],
     )
     text = detail.model_dump_json()
     etag = etag_of(text)
@@ -223,15 +227,15 @@ def _sound() -> Iterator[None]:
         raise RequestError("unsound_model", f"the model is refused: {error.what}", field="model") from error
 
 
-def service_record(record: ServiceRecord) -> schemas.ServiceRecord:
+def service_record(record: ServiceRecord) -> service_schemas.ServiceRecord:
     """Return a service as the API shows it."""
     model = function = None
     if record.code is not None:
-        function = schemas.FunctionRef(path=str(record.function), sha256=str(record.code["sha256"]))
+        function = service_schemas.FunctionRef(path=str(record.function), sha256=str(record.code["sha256"]))
     else:
         named = {"name": record.model_name, "version": record.model_version, "sha256": record.model_sha256}
         model = schemas.ModelRef.model_validate(named)
-    return schemas.ServiceRecord(
+    return service_schemas.ServiceRecord(
         name=record.name,
         version=record.version,
         description=record.description,
@@ -245,7 +249,7 @@ def service_record(record: ServiceRecord) -> schemas.ServiceRecord:
 
 def _summary(info: ModelInfo, measured: Accuracy | None) -> dict[str, Any]:
     names = ("name", "version", "sha256", "created_at", "created_by")
-    accuracy = schemas.MeasuredAccuracy(**vars(measured)) if measured else None
+    accuracy = service_schemas.MeasuredAccuracy(**vars(measured)) if measured else None
     return {**{name: getattr(info, name) for name in names}, "aliases": list(info.aliases), "accuracy": accuracy}
 
 

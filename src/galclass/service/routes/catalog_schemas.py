@@ -1,0 +1,93 @@
+"""The shapes of stored predictions, positions, labels and bundled examples."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from galclass.morphology import CLASSES
+from galclass.service.routes.schemas import Probability, VoteFraction
+
+
+class Example(BaseModel):
+    """A bundled galaxy with what the volunteers said."""
+
+    object_id: str
+    label: str | None
+    text: str = Field(description="The label in words")
+    classes: list[str] = Field(description="Classes that agree with the label; none where it says nothing about them")
+    image: str = Field(description="path of the JPEG")
+    frame_px: int | None = Field(description="Side of the survey's frame where the image holds only its centre")
+    votes: dict[str, float] = Field(description="Fractions of the questions that somebody answered")
+
+
+class ExampleList(BaseModel):
+    """Galaxies to try."""
+
+    examples: list[Example]
+
+
+class CatalogRow(BaseModel):
+    """A stored prediction with the object's position."""
+
+    object_id: str
+    predicted_class: str | None
+    predicted_group: str | None
+    probability: float | None
+    probabilities: dict[str, Probability] | None
+    prediction_set: list[str]
+    flags: list[str]
+    error: str | None
+    model_name: str
+    model_version: int
+    scored_at: datetime
+    ra: float | None
+    dec: float | None
+    image: str
+    human_label: str | None
+    labelled_by: str | None
+    labelled_at: datetime | None
+    separation_arcsec: float | None = Field(description="Distance from the centre of the cone, where one was given")
+    vote_fractions: dict[str, VoteFraction] | None = Field(
+        None, description="Debiased; only with votes=true, null for predictions without them"
+    )
+    raw_vote_fractions: dict[str, VoteFraction] | None = Field(None, description="The same, raw")
+
+
+class CatalogPage(BaseModel):
+    """One page of stored predictions."""
+
+    predictions: list[CatalogRow]
+    page: int
+    page_size: int
+    total: int
+
+
+class SkyPositions(BaseModel):
+    """Objects on the sky as columns of one length; degrees, J2000."""
+
+    total: int = Field(description="Objects with a position; the columns hold the first of them")
+    object_id: list[str]
+    predicted_class: list[str | None]
+    ra: list[float]
+    dec: list[float]
+
+
+class LabelBody(BaseModel):
+    """A class given by a person."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    object_id: str = Field(min_length=1, max_length=200)
+    label: str = Field(max_length=40, json_schema_extra={"enum": list(CLASSES)})
+
+
+class LabelRecord(BaseModel):
+    """A stored human label."""
+
+    object_id: str
+    label: str
+    source: str
+    labelled_by: str
+    labelled_at: datetime
