@@ -23,7 +23,7 @@ from tiny_model import tiny_model
 
 from galclass.cli import cli
 from galclass.config import Config
-from galclass.database import Database, Services
+from galclass.database import Database, Registry, Services
 from galclass.errors import GalclassError, RegistryError, RequestError, ServiceError
 from galclass.scoring import Scorer
 from galclass.service.functions.facts import FunctionFacts
@@ -412,6 +412,18 @@ def test_a_function_and_a_model_point_to_each_others_routes(
     assert shown["function"]["path"] == "hostile:same"
     facts = client.get("/v1/services/same/1.0/capabilities").json()
     assert facts["inputs"]["properties"]["value"] == {"title": "Value", "type": "integer"}
+
+
+def test_every_model_of_a_function_is_kept(database: Database) -> None:
+    services, registry = Services(database), Registry(database)
+    registry.register(tiny_model(2), aliases=())
+    models = {f"scorer_{number}": {"name": "galaxy", "version": number, "sha256": "0" * 64} for number in (1, 2)}
+    services.publish("both", "1.0", "galaxy", 1, code={"function": "m:f", "sha256": "1" * 64, "models": models})
+    with pytest.raises(RegistryError, match="it is in use.*service both@1.0"):
+        registry.delete("galaxy@2")
+    registry.delete("galaxy@3")
+    services.delete("both", "1.0")
+    registry.delete("galaxy@2")
 
 
 def test_a_batch_of_calls_keeps_their_order_and_their_faults(client: TestClient, publish: Publish) -> None:

@@ -170,7 +170,7 @@ def show(config: Config, name: str, version: str) -> None:
     say(record.description)
     for event in found.log(name):
         moved = f" {event.alias}: {event.old_version or '-'} ->" if event.alias else ""
-        say(f"{event.at:%Y-%m-%d %H:%M:%S} {event.by} {event.action}{moved} {event.version}")
+        say(f"{event.at:%Y-%m-%d %H:%M:%S} {event.by} {event.action}{moved} {event.version or '-'}")
 
 
 @services.command()
@@ -217,6 +217,32 @@ def alias(config: Config, name: str, alias: str, version: str) -> None:
     Example: galclass services alias galaxy-class latest 1.0
     """
     click.echo(_line(_services(config).alias(name, alias, version)))
+
+
+@services.command()
+@click.argument("name")
+@click.option("--most", default=20, show_default=True, type=click.IntRange(0), help="Objects that differ to list.")
+@click.option("--off", is_flag=True, help="Take the alias `shadow` away; what was counted stays.")
+@with_config
+def shadow(config: Config, name: str, most: int, off: bool) -> None:
+    """Show how often the shadow of a service predicts the same, and the objects to which it gives another class.
+
+    The version under the alias `shadow` answers the same predict requests unseen. `galclass services alias NAME shadow
+    VERSION` begins, and counts anew.
+
+    Example: galclass services shadow galaxy-class
+    """
+    from galclass.cli.shadow import show_shadow
+    from galclass.database.services import SHADOW
+    from galclass.database.shadows import Shadows
+
+    found = _services(config)
+    if off:
+        record = found.unalias(name, SHADOW)
+        click.echo(f"{record.name} {record.version} is no shadow any more")
+        return
+    found.get(name)
+    show_shadow(found.shadow(name), Shadows(existing_database(config)).reports(name, most=most))
 
 
 @services.command()

@@ -214,8 +214,7 @@ class Registry:
         with self._database.write() as connection:
             lock_table(connection, models)
             info = resolve(connection, reference)
-            where = (services.c.model_name == info.name, services.c.model_version == info.version)
-            users = [f"service {s.name}@{s.version}" for s in connection.execute(select(services).where(*where))]
+            users = [f"service {one}" for one in _services_of(connection, info)]
             users += [f"alias {alias}" for alias in info.aliases]
             if users:
                 raise RegistryError(
@@ -238,6 +237,18 @@ class Registry:
             select(func.max(log.c.old_version)).where(log.c.name == name),
         ).subquery()
         return (connection.scalar(select(func.max(used.c.version))) or 0) + 1
+
+
+def _services_of(connection: Connection, info: ModelInfo) -> list[str]:
+    """Return the services that a model answers, also as any of the models of a function."""
+    rows = connection.execute(select(services).order_by(services.c.name, services.c.version))
+    mine = (info.name, info.version)
+
+    def uses(row: Any) -> bool:
+        models_of_code = ((row.code or {}).get("models") or {}).values()
+        return mine in [(row.model_name, row.model_version), *((one["name"], one["version"]) for one in models_of_code)]
+
+    return [f"{row.name}@{row.version}" for row in rows if uses(row)]
 
 
 def resolve(connection: Connection, reference: str | Reference) -> ModelInfo:

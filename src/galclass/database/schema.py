@@ -142,6 +142,29 @@ service_log = _table(
     _text("by"),
     _text("model_sha256", nullable=True),
 )
+shadows = _table(
+    "galaxy_shadows",
+    _key("name"),
+    _key("version"),
+    _key("shadow_version"),
+    *(Column(name, BigInteger, nullable=False) for name in ("compared", "same_class", "same_group")),
+    Column("largest_difference", Double, nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in ("dropped", "failed")),
+    Column("since", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+)
+shadow_differences = _table(
+    "galaxy_shadow_differences",
+    _key("name"),
+    _key("version"),
+    _key("shadow_version"),
+    _key("object_id"),
+    _key("img_sha256"),
+    _text("predicted_class"),
+    _text("shadow_class"),
+    Column("difference", Double, nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
+)
 jobs = _table(
     "galaxy_jobs",
     _key("id"),

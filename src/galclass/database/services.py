@@ -16,12 +16,16 @@ from galclass.database.connection import Database
 from galclass.database.references import Reference, check_name, current_user
 from galclass.database.registry import Registry, resolve
 from galclass.database.schema import models, service_aliases, service_log, services
+from galclass.database.shadows import check_shadow, forget_shadow
 from galclass.database.statements import lock_table
 from galclass.database.types import now
 from galclass.errors import RegistryError
 
 LATEST = "latest"
 """The alias that is meant where no version is said; publishing moves it."""
+
+SHADOW = "shadow"
+"""The alias of the version that answers the requests of the others unseen, to be compared."""
 
 _VERSION = re.compile(r"[0-9][A-Za-z0-9_.+-]{0,31}")
 
@@ -71,7 +75,7 @@ class ServiceRecord:
 
 @dataclass(frozen=True)
 class ServiceEvent:
-    """One line of the log: publish, alias, rollback or delete."""
+    """One line of the log: publish, alias, unalias, rollback or delete."""
 
     name: str
     action: str
@@ -180,7 +184,8 @@ class Services:
         Raises
         ------
         RegistryError
-            If there is no such version, or the alias is no name or could be a version.
+            If there is no such version, or the alias is no name or could be a version; if it is `SHADOW` and the version
+            cannot answer what `LATEST` answers.
         ModelError
             If the model is not sound: it may be older than the checks, or a row inserted with SQL.
         """
@@ -191,6 +196,32 @@ class Services:
             found = _resolve(connection, name, version)
             _move(connection, name, alias, found.version, by or current_user(), "alias")
             return _record(connection, name, found.version)
+
+    def unalias(self, name: str, alias: str, *, by: str | None = None) -> ServiceRecord:
+        """Take an alias other than `LATEST` away and return the version that it stood for.
+
+        Raises
+        ------
+        RegistryError
+            If there is no such alias, or if it is `LATEST`.
+        """
+        if alias == LATEST:
+            raise RegistryError("every service has this alias", where=f"{name}@{alias}", advice="move it instead")
+        with self._database.write() as connection:
+            lock_table(connection, services)
+            version = _ALIASES.target(connection, name, alias)
+            if version is None:
+                raise RegistryError("there is no such alias of this service", where=f"{name}@{alias}")
+            table = service_aliases
+            connection.execute(table.delete().where(table.c.name == name, table.c.alias == alias))
+            _log(connection, name, "unalias", by or current_user(), alias=alias, old_version=version)
+            return _record(connection, name, version)
+
+    def shadow(self, name: str) -> ServiceRecord | None:
+        """Return the version that answers unseen beside the others, or None."""
+        with self._database.read() as connection:
+            version = _ALIASES.target(connection, name, SHADOW)
+            return None if version is None else _find(connection, name, version)
 
     def rollback(self, name: str, alias: str = LATEST, *, by: str | None = None) -> ServiceRecord:
         """Point an alias at the version it had before, if `Registry.verify` finds the model of that sound.
@@ -241,6 +272,7 @@ class Services:
             aliases = service_aliases.c
             connection.execute(service_aliases.delete().where(aliases.name == name, aliases.version == record.version))
             connection.execute(services.delete().where(services.c.name == name, services.c.version == record.version))
+            forget_shadow(connection, name, record.version)
             _log(connection, name, "delete", by or current_user(), version=record.version)
             return record
 
@@ -331,6 +363,10 @@ def _without_alias(row: Any) -> Any:
 
 
 def _move(connection: Connection, name: str, alias: str, version: str, by: str, action: str) -> None:
+    if alias == SHADOW and _ALIASES.target(connection, name, SHADOW) != version:
+        latest = _ALIASES.target(connection, name, LATEST)
+        check_shadow(connection, None if latest is None else _record(connection, name, latest), _record(connection, name, version))
+        forget_shadow(connection, name, version)  # its counts begin anew
     _ALIASES.move(
         connection,
         name,

@@ -41,9 +41,20 @@ class PublishedService:
     record : ServiceRecord
     model : ModelId
         For a function: its import path, version 0, and the hash of its facts.
+    shadow : ShadowService or None
+        What answers beside it unseen.
     """
 
     record: ServiceRecord
+    model: ModelId
+    shadow: ShadowService | None = None
+
+
+@dataclass(frozen=True)
+class ShadowService:
+    """The version under the alias `shadow`, with its model."""
+
+    version: str
     model: ModelId
 
 
@@ -111,11 +122,18 @@ class PublishedServices:
             record = self._services.get(name, version)
         if record.code is not None:
             return PublishedService(record, ModelId(str(record.function), 0, str(record.code["sha256"])))
-        if record.model_sha256 is None:
-            raise RequestError("unknown_service", "the model of this service is gone", where=f"{name}@{version}")
-        model = ModelId(str(record.model_name), record.model_version or 0, record.model_sha256)
-        return PublishedService(record, model)
+        shadow = self._services.shadow(name)
+        if shadow is None or shadow.version == record.version or shadow.code is not None:
+            return PublishedService(record, _model(record))
+        return PublishedService(record, _model(record), ShadowService(shadow.version, _model(shadow)))
 
     def forget(self) -> None:
         """Read everything anew; after a change made in this process."""
         self._known.clear()
+
+
+def _model(record: ServiceRecord) -> ModelId:
+    if record.model_sha256 is None:
+        where = f"{record.name}@{record.version}"
+        raise RequestError("unknown_service", "the model of this service is gone", where=where)
+    return ModelId(str(record.model_name), record.model_version or 0, record.model_sha256)

@@ -22,6 +22,7 @@ from galclass.database.jobs.quotas import JobLimits
 from galclass.database.jobs.submit import Jobs
 from galclass.database.jobs.sweep import Sweeper
 from galclass.database.label_desk import LabelDesk
+from galclass.database.shadows import Shadows
 from galclass.database.similar import SimilarGalaxies
 from galclass.errors import RequestError
 from galclass.scoring import ModelId, Scorer
@@ -33,6 +34,7 @@ from galclass.service.engine.models import LoadedModels
 from galclass.service.engine.pool import ScoringPool
 from galclass.service.engine.published import PublishedService, PublishedServices
 from galclass.service.engine.scheduling import ImageScoring
+from galclass.service.engine.shadow import ShadowScoring
 from galclass.service.engine.worker import JobWorker
 from galclass.service.http.body import BodyReader, HeldBody
 from galclass.service.http.connections import client_network
@@ -102,6 +104,9 @@ class ServiceState:
         self.metrics = Metrics()
         self.watch = Watch(self.metrics)
         self.scoring = ImageScoring(self.models, self.pool, self.quick, self.loading, self.lane, self.metrics)
+        self.shadows = ShadowScoring(
+            Shadows(self.database), self._read_model, self.metrics, settings.max_decode_s, settings.provider
+        )
         limits = JobLimits(**{field.name: getattr(settings, field.name) for field in fields(JobLimits)})
         self.functions = FunctionServices(config.workspace_path, self._read_model, threads, settings.max_waiting)
         self.jobs = Jobs(self.database, settings.job_days, limits)
@@ -246,9 +251,10 @@ class ServiceState:
         ended = [pool.close(max(0.0, until - monotonic())) for pool in pools]
         stopping.join(max(0.0, until - monotonic()))
         filled = self.filling.stop(max(0.0, until - monotonic()))
+        shadowed = self.shadows.close(max(0.0, until - monotonic()))
         self._beats.close()
         self.database.close()
-        return all(ended) and idle == [True] and filled
+        return all(ended) and idle == [True] and filled and shadowed
 
 
 def _guesses(address: str) -> str:

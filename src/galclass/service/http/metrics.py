@@ -21,6 +21,7 @@ _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
 
 
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+_DIFFERENCES = (1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _BYTES = (2**10, 2**12, 2**13, 2**14, 2**15, 2**16, 2**17, 2**18, 2**20, 2**22, 2**24)
 
 Item = TypeVar("Item")
@@ -45,6 +46,21 @@ class Answer(NamedTuple):
     confidence: float
     is_unlike: bool
     image_bytes: int
+
+
+class Shadowed(NamedTuple):
+    """What came of one image that a version of a service answered, and its shadow after it.
+
+    Attributes
+    ----------
+    outcome : str
+        "same"; "class" or "group", where these differ; "dropped" or "failed", where the shadow gave no prediction.
+    """
+
+    service: str
+    version: str
+    shadow_version: str
+    outcome: str
 
 
 class Metrics:
@@ -75,6 +91,15 @@ class Metrics:
             "galclass_image_bytes", "Size of the encoded images", of_version, buckets=_BYTES, registry=self.registry
         )
         self.scoring = Counter("galclass_scoring_cpu_seconds", "Processor time of the scorer", registry=self.registry)
+        of_pair = [*of_version, "shadow_version"]
+        self.shadow = Counter(
+            "galclass_shadow_images", "Images by what the shadow made of them", [*of_pair, "outcome"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.shadow_difference = Histogram(
+            "galclass_shadow_difference", "Largest difference of a class probability to the shadow", of_pair,
+            buckets=_DIFFERENCES, registry=self.registry,
+        )  # fmt: skip
         self._flushing = threading.Lock()
         self._ended: deque[tuple[str, str, int, float]] = deque()  # deques lose nothing to another thread's flush
         self._outcomes: deque[tuple[str, str]] = deque()
@@ -92,6 +117,12 @@ class Metrics:
     def count_answer(self, answer: Answer) -> None:
         """Count what a version of a service said about one image, at the next `flush`."""
         self._answers.append(answer)
+
+    def count_shadow(self, shadowed: Shadowed, difference: float | None = None, *, count: int = 1) -> None:
+        """Count images that were answered with a shadow; called by its thread alone, so at once."""
+        self.shadow.labels(*shadowed).inc(count)
+        if difference is not None:
+            self.shadow_difference.labels(*shadowed[:3]).observe(difference)
 
     def count_scoring(self, seconds: float) -> None:
         """Add processor time that was spent in the scorer, at the next `flush`."""

@@ -94,11 +94,14 @@ async def predict(
             raise too_many(MAX_SALIENCY)
         scoring = state.scoring.score(service, inputs.images, frame_px)
         predictions = await (scoring if len(inputs.images) == 1 else unless_gone(request, scoring))
+        afterwards = state.shadows.after(service, inputs.images, predictions, frame_px)
         if media_type != JSON:
             scorer = await state.pool.run(state.models.get, service.model)
             columns = prediction_columns(scorer.signature)
             rows = [prediction.as_row() for prediction in predictions]
-            return await state.pool.run(table_response, rows, columns, media_type, headers)
+            table = await state.pool.run(table_response, rows, columns, media_type, headers)
+            table.background = afterwards
+            return table
         if not inputs.many:
             raise_fault(predictions[0])
         records = [record_of(prediction, embedding=embedding) for prediction in predictions]
@@ -109,9 +112,9 @@ async def predict(
                     mapping = state.run_on(image.data, saliency_png, scorer, image.data, frame_px)
                     record["saliency"] = await unless_gone(request, mapping)
     if not inputs.many:
-        return Response(json_bytes(records[0]), media_type=JSON, headers=headers)
+        return Response(json_bytes(records[0]), media_type=JSON, headers=headers, background=afterwards)
     written = await run_in_threadpool(json_bytes, {"predictions": records})
-    return Response(written, media_type=JSON, headers=headers)
+    return Response(written, media_type=JSON, headers=headers, background=afterwards)
 
 
 @router.post(

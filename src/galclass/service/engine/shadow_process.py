@@ -1,0 +1,69 @@
+"""The process that answers as the shadow of a service: apart from the server, so that neither its interpreter nor its
+faults are the server's, and with what processor time nobody else wants.
+
+Takes frames from a pipe: the model's name and settings, its bytes, then for each image a line of JSON and the bytes.
+Gives one frame for each: what it predicts, as JSON.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from galclass.cutouts import SERVED
+from galclass.errors import GalclassError
+from galclass.scoring import Prediction, Scorer
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(descriptor: int) -> None:
+    """Load the model that the first frames bring, then answer until the pipe closes."""
+    parent = os.getppid()
+    _give_way()
+    if os.getppid() != parent:
+        return
+    with Connection(descriptor) as link, suppress(EOFError, OSError):
+        about = json.loads(link.recv_bytes())
+        value = link.recv_bytes()
+        try:
+            scorer = Scorer(
+                value,
+                name=about["name"],
+                version=about["version"],
+                limits=SERVED.with_seconds(about["max_decode_s"]),
+                provider=about["provider"],
+            )
+        except GalclassError as error:
+            link.send_bytes(json.dumps({"fault": str(error)[:400]}).encode())
+            return
+        link.send_bytes(json.dumps({"classes": scorer.signature.classes}).encode())
+        while True:
+            frame_px = json.loads(link.recv_bytes())["frame_px"]
+            (prediction,) = scorer.score([link.recv_bytes()], frame_px=frame_px)
+            link.send_bytes(json.dumps(_said(prediction)).encode())
+
+
+def _give_way() -> None:
+    """Be killed first if memory is short, and end with the server."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _said(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "class": prediction.predicted_class,
+        "group": prediction.predicted_group,
+        "probabilities": prediction.probabilities,
+    }
