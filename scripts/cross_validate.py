@@ -1,6 +1,6 @@
 """Cross-validate the classes, vote fractions and artifacts of small sources, with the other sources' help or without.
 
-    python scripts/cross_validate.py workspace/shipped --config configs/shipped.toml --sources gz2 artifacts
+    python scripts/cross_validate.py workspace/shipped --config configs/format1.toml --sources gz2 artifacts
         [--folds 5] [--fold 0 ...] [--share 1.0] [--alone] [--set train.num_epochs=14] --output cross/
 
 Each object of the named sources is held out once; which fold it is in follows from seed, label and object id. The other

@@ -217,7 +217,9 @@ def main() -> None:
         frames = {scale: [frame(one, scale) for one in pictures] for scale in SCALES}
         for name, model in models.items():
             scorer = Scorer(model)
-            figures[f"scales, {name}"] = measured({scale: scorer.score(files) for scale, files in frames.items()})
+            figures[f"scales, {name}"] = measured(
+                {scale: scorer.score(files) for scale, files in frames.items()}, scorer, frames[1.0]
+            )
     data = Path(os.path.expandvars("${GALCLASS_DATA}"))
     for name, model in models.items():
         figures[f"flagged, {name}"] = other_framings(model, data)

@@ -1,6 +1,6 @@
 """Train the same network on cutouts of several sizes and compare them on the validation split.
 
-    GALCLASS_DATA=... python scripts/resolution_sweep.py --config configs/shipped.toml --output sweep/
+    GALCLASS_DATA=... python scripts/resolution_sweep.py --config configs/format1.toml --output sweep/
         [--sizes 48 64 96 128] [--set train.num_epochs=8]
 
 Every size gets the same objects, splits, seed and number of iterations, all at its full size; each source keeps the

@@ -67,7 +67,7 @@ def write_ids(prepared: Path, expected: dict[str, str]) -> None:
     IDS.mkdir(exist_ok=True)
     for split, sha256 in expected.items():
         pairs = zip(index["object_id"], index["split"], strict=True)
-        text = "\n".join(sorted(object_id for object_id, own in pairs if own == split))
+        text = "\n".join(sorted(object_id for object_id, own in pairs if own == split))  # in two sources: twice
         if hashlib.sha256(text.encode()).hexdigest() != sha256:
             raise ModelError("the model was trained on another split", where=f"{prepared}: {split}", expected=sha256)
         (IDS / f"{split}.txt").write_text(text)

@@ -1,7 +1,7 @@
 """Tables of configs/teacher.toml that are made from other tables: `python scripts/teacher_tables.py DATA FOLDER`.
 
 Takes the folder of data sets (docs/training.md), writes into FOLDER `artifacts.csv` (without those that another table
-calls galaxies), `ngc.csv` (Hubble stages and bars as one label) and `split_ids/` (the splits of the shipped model, and
+calls galaxies), `ngc.csv` (Hubble stages and bars as one label) and `split_ids/` (the first model's splits, and
 the few galaxies of `kaggle_votes` that belong to another random sample, which are kept out of the tests).
 """
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from galclass.catalog import read_table, write_table
 
-SHIPPED_IDS = Path(__file__).parents[1] / "configs" / "shipped_ids"
+SHIPPED_IDS = Path(__file__).parents[1] / "configs" / "format1_ids"
 LARGEST_ID = 174_391
 """The last GalaxyID of the 5,000 lowest; the galaxies above it are 72 of another sample."""
 

@@ -16,7 +16,7 @@ from galclass.scoring.output import PredictionFile
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 KEPT = json.loads((FIXTURES / "package_records.json").read_text())
-FORMAT_1 = FIXTURES / "models" / "galaxy_format1.onnx"
+FORMAT_1 = Path(__file__).resolve().parents[2] / "models" / "galaxy-format1.onnx"
 """The model that the package had when the records were made."""
 
 

@@ -68,6 +68,10 @@ class TrainConfig:
         learns their kind from their raw fractions and from gz2_class only the leaf within its kind.
     clean_sources : tuple of str
         "votes": sources whose labels are kinds of the clean samples, that is thresholds on raw votes.
+    other_votes_sources : tuple of str
+        "votes": sources whose raw votes were counted otherwise than those of the rest (Galaxy Zoo 2's own table beside
+        the Galaxy Challenge's). They, and the labels of those that are observation sources too, train a head of their
+        own for how votes differ, which no exported model has.
     natural : dict of str to dict of str to float
         "votes": source -> label -> how many objects have it before some were chosen by it; the likelihood of the labels
         of clean sources, and of "largest", then is that of the label given that the object was chosen.
@@ -166,6 +170,7 @@ class TrainConfig:
     observation_sources: tuple[str, ...] = ()
     debiased_sources: tuple[str, ...] = ()
     clean_sources: tuple[str, ...] = ()
+    other_votes_sources: tuple[str, ...] = ()
     natural: dict[str, dict[str, float]] = field(default_factory=dict)
     teacher: str | None = None
     teacher_weight: float = 0.7

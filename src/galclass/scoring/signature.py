@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from galclass.errors import ModelError
@@ -120,7 +121,7 @@ class Signature:
     voters: int = VOTERS
     debiased_concentrations: tuple[float, ...] = ()
 
-    @property
+    @cached_property
     def raw_columns(self) -> tuple[str, ...]:
         """Answer stems of the output "raw_votes"; empty where there is none."""
         return question_columns(self.questions) if self.raw else ()

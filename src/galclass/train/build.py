@@ -54,6 +54,7 @@ def build_network(config: TrainConfig, size_px: int, *, seed: int, vote_head: bo
         classes_from_votes=config.type == "regression",
         debiased_head=bool(config.debiased_sources) and config.type != "votes",
         raw_head=config.type == "votes",
+        other_head=config.type == "votes" and bool(config.other_votes_sources),
     )
     if classes is not None:
         network.netsharp = _netsharp_text(config, size_px)

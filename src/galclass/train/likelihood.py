@@ -26,7 +26,7 @@ from galclass.train.events import (
     plurality_of_three,
 )
 from galclass.train.losses import question_columns, vote_loss
-from galclass.train.networks import Outputs
+from galclass.train.networks import Outputs, log_classes
 from galclass.train.raw_votes import dirichlets
 from galclass.train.surveys import SurveyLabel, SurveyReading, survey_kind
 
@@ -48,6 +48,8 @@ class VoteTargets:
         More volunteers chose "star or artifact" than anything else.
     word : bool, (n, 13)
         Classes of a label that is taken as what one volunteer said; all False says nothing.
+    other : bool, (n,)
+        Raw votes, and what a survey said, are of the kind that was counted otherwise.
     votes, reach : float32, (n, 37), (n, 11)
         Debiased fractions and the share of voters who reach each question, as in `Targets`.
     clean_rate, largest_rate : float32, (5,)
@@ -60,6 +62,7 @@ class VoteTargets:
     survey: Tensor
     artifact: Tensor
     word: Tensor
+    other: Tensor
     votes: Tensor
     reach: Tensor
     clean_rate: Tensor
@@ -123,6 +126,7 @@ def vote_targets(data: TrainingData, config: TrainConfig) -> tuple[VoteTargets, 
         survey=torch.from_numpy(survey),
         artifact=torch.from_numpy(artifact),
         word=torch.from_numpy(word),
+        other=torch.from_numpy(np.isin(source, config.other_votes_sources)),
         votes=torch.from_numpy(np.nan_to_num(data.votes)),
         reach=torch.from_numpy(vote_reach(data.votes)),
         clean_rate=_rates(config, config.clean_sources, CLEAN_LABELS, label, source),
@@ -196,7 +200,12 @@ def votes_log_likelihood(outputs: Outputs, targets: VoteTargets, reading: Survey
         raise AssertionError("the network has no head for raw votes")
     alphas = dirichlets(outputs.raw)
     total = torch.zeros(len(outputs.raw), device=outputs.raw.device)
-    for columns, alpha in zip(question_columns(), alphas.values(), strict=True):
+    counted, logits = alphas, outputs.logits
+    if outputs.other is not None:
+        other, chosen = dirichlets(outputs.other), targets.other[:, None]
+        counted = {name: torch.where(chosen, other[name], alpha) for name, alpha in alphas.items()}
+        logits = torch.where(chosen, log_classes(outputs.other), logits)
+    for columns, alpha in zip(question_columns(), counted.values(), strict=True):
         total = total + log_votes(targets.counts[:, columns], alpha)
     groups = (
         (targets.clean, clean_probabilities, targets.clean_rate),
@@ -211,7 +220,7 @@ def votes_log_likelihood(outputs: Outputs, targets: VoteTargets, reading: Survey
     rows = torch.nonzero(targets.survey >= 0)[:, 0]
     if reading is not None and len(rows):
         event = targets.survey[rows]
-        log_p = reading(outputs.logits[rows].float()).gather(1, event[:, None])[:, 0]
+        log_p = reading(logits[rows].float()).gather(1, event[:, None])[:, 0]
         total = total.index_add(0, rows, torch.log(trust * log_p.exp() + (1 - trust) / reading.choices[event]))
     log_word = torch.logsumexp(outputs.logits.float().masked_fill(~targets.word, -1e9), 1)
     return total + torch.where(targets.word.any(1), log_word, 0.0)

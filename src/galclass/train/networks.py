@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from galclass.errors import TrainingError
 from galclass.morphology import CLASSES, QUESTIONS
-from galclass.train.raw_votes import RawHead
+from galclass.train.raw_votes import OtherVotes, RawHead
 from galclass.train.symmetry import ORDER, FieldNorm, GroupConv, eight_views, folded_convolution
 
 VOTE_COLUMNS: tuple[str, ...] = tuple(column for question in QUESTIONS.values() for column in question.columns)
@@ -32,7 +32,8 @@ class Outputs(NamedTuple):
     """What a network gives.
 
     Class logits (n, 13); logits of debiased votes (n, 37), or None; logits of debiased classes (n, 13), or None; the
-    embedding (n, d); means and concentrations of the raw votes (n, 48) as `raw_votes` reads them, or None.
+    embedding (n, d); means and concentrations of the raw votes (n, 48) as `raw_votes` reads them, or None; the same of
+    votes that were counted otherwise, or None.
     """
 
     logits: Tensor
@@ -40,6 +41,7 @@ class Outputs(NamedTuple):
     debiased: Tensor | None
     embedding: Tensor
     raw: Tensor | None = None
+    other: Tensor | None = None
 
 
 class Network(nn.Module):
@@ -65,6 +67,8 @@ class Network(nn.Module):
         Whether the class logits follow from the vote head instead.
     raw_head : bool
         Whether there is a head for the distribution of raw votes; the class logits then follow from its means.
+    other_head : bool
+        Whether there is another one for votes that were counted otherwise (training only).
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Network(nn.Module):
         debiased_head: bool = False,
         classes_from_votes: bool = False,
         raw_head: bool = False,
+        other_head: bool = False,
     ) -> None:
         super().__init__()
         self.body = body
@@ -94,6 +99,7 @@ class Network(nn.Module):
         self.raw = RawHead(embedding_size) if raw_head else None
         if self.raw is not None:
             self.classes = ClassesFromVotes(self.raw)
+        self.other = OtherVotes(embedding_size) if other_head else None
         self.debiased = nn.Linear(embedding_size, len(CLASSES)) if debiased_head else None
 
     def embed(self, pixels: Tensor) -> Tensor:
@@ -106,14 +112,19 @@ class Network(nn.Module):
 
     def forward(self, pixels: Tensor) -> Outputs:
         """Answer for scaled pixels, (n, 3, size, size) float."""
-        embedding = self.embed(pixels)
+        return self.answer(self.embed(pixels))
+
+    def answer(self, embedding: Tensor) -> Outputs:
+        """Answer for embeddings, (n, d)."""
         kept = self.dropout(embedding)
+        raw = self.raw(kept) if self.raw is not None else None
         return Outputs(
             logits=self.classes(kept),
             votes=self.votes(kept) if self.votes is not None else None,
             debiased=self.debiased(kept) if self.debiased is not None else None,
             embedding=embedding,
-            raw=self.raw(kept) if self.raw is not None else None,
+            raw=raw,
+            other=self.other(kept, raw) if self.other is not None else None,
         )
 
     def for_inference(self) -> nn.Module:
@@ -139,10 +150,19 @@ class ClassesFromVotes(nn.Module):
 
     def forward(self, embedding: Tensor) -> Tensor:
         """Give log P, (n, 13); it sums to 1 in probability because each question's fractions do."""
-        votes = self.votes(embedding)[:, : len(VOTE_COLUMNS)]
-        widths = [len(question.answers) for question in QUESTIONS.values()]
-        log_fraction = torch.cat([functional.log_softmax(part, 1) for part in torch.split(votes, widths, 1)], 1)
-        return log_fraction @ self.steps.T
+        return _down_the_tree(self.votes(embedding), self.steps)
+
+
+def log_classes(votes: Tensor) -> Tensor:
+    """Give log-probabilities of the 13 classes, (n, 13), from what a vote head gave, (n, 37) or more."""
+    return _down_the_tree(votes, torch.tensor(_answers_on_the_way(), device=votes.device))
+
+
+def _down_the_tree(votes: Tensor, steps: Tensor) -> Tensor:
+    widths = [len(question.answers) for question in QUESTIONS.values()]
+    parts = torch.split(votes[:, : len(VOTE_COLUMNS)], widths, 1)
+    log_fraction = torch.cat([functional.log_softmax(part, 1) for part in parts], 1)
+    return log_fraction @ steps.T
 
 
 def _answers_on_the_way() -> list[list[float]]:

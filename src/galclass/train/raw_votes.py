@@ -27,6 +27,11 @@ _WIDTHS = [len(question.answers) for question in QUESTIONS.values()]
 _LEAST_SHARE = 2e-3
 """Share of the votes on a question that is spread evenly over its answers: nothing is impossible."""
 
+SHARED_QUESTIONS = (
+    *("t03_bar", "t04_spiral", "t05_bulge_prominence", "t09_bulge_shape", "t10_arms_winding", "t11_arms_number"),
+)
+"""Questions on which there are votes of one kind alone: the Galaxy Challenge's table here does not have them."""
+
 _START, _LEAST, _MOST = math.log(15.0), math.log(0.5), math.log(500.0)
 """Log concentration: where the head starts, and its range."""
 
@@ -58,6 +63,28 @@ class RawHead(nn.Module):
         """Give (n, 48)."""
         raw: Tensor = self.linear(embedding)
         return raw
+
+
+class OtherVotes(nn.Module):
+    """A linear head for votes that were counted otherwise: what is added to the raw head's outputs.
+
+    A training head: what it learns of the difference changes nothing of what it is added to.
+    """
+
+    own: Tensor
+
+    def __init__(self, embedding_size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(embedding_size, len(STEMS) + len(QUESTIONS))
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        shared = [name in SHARED_QUESTIONS for name in QUESTIONS]
+        of_answers = [one for one, width in zip(shared, _WIDTHS, strict=True) for _ in range(width)]
+        self.register_buffer("own", ~torch.tensor([*of_answers, *shared]), persistent=False)
+
+    def forward(self, embedding: Tensor, raw: Tensor) -> Tensor:
+        """Give (n, 48), as the raw head does."""
+        return torch.where(self.own, raw.detach() + self.linear(embedding), raw)
 
 
 def mean_votes(raw: Tensor) -> Tensor:

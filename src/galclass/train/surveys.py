@@ -52,7 +52,7 @@ class SurveyReading(nn.Module):
         of_kind = [[bool(row[[CLASSES.index(leaf) for leaf in kind]].any()) for kind in _KINDS] for row in leaves]
         self.logits = nn.Parameter(2 * torch.tensor(of_kind, dtype=torch.float32).view(-1, len(_KINDS)))
         self.bias = nn.Parameter(torch.zeros(len(labels)))
-        self.details = nn.Parameter(torch.zeros(len(labels), len(_DETAILS)))
+        self.details = nn.Parameter(torch.tensor([_marked_bar(label) for _, label in labels]))
         self.register_buffer("telling", _tell_apart(labels, of_kind)[:, None], persistent=False)
         sources = [source for source, _ in labels]
         self.sizes = [sources.count(source) for source in dict.fromkeys(sources)]
@@ -73,6 +73,15 @@ class SurveyReading(nn.Module):
     def choices(self) -> Tensor:
         """How many labels the source of each label has, (labels,)."""
         return torch.tensor([size for size in self.sizes for _ in range(size)], device=self.bias.device)
+
+
+def _marked_bar(label: str) -> list[float]:
+    """Return the exponents of details that a label starts with: a marked bar ("Sb B", "Sb AB") is told by barred votes.
+
+    From 0 neither the exponents nor the votes for a bar would have a gradient.
+    """
+    start = {"B": 1.0, "AB": 0.5}.get(label.rpartition(" ")[2], 0.0) if " " in label else 0.0
+    return [0.0, start, *[0.0] * len(_BULGES)]
 
 
 def _tell_apart(labels: tuple[SurveyLabel, ...], of_kind: list[list[bool]]) -> Tensor:

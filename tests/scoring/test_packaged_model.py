@@ -1,20 +1,17 @@
-"""The model of raw votes that lies in `models/`: it opens, keeps its promises of form, and says what it was made of."""
+"""The packaged model predicts raw votes: it opens, keeps its promises of form, and says what it was made of."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
 from galclass.scoring import Scorer
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "galaxy-votes.onnx"
-
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
-    return Scorer(MODEL)
+    return Scorer()
 
 
 def test_class_and_group_follow_from_votes_with_intervals(scorer: Scorer, galaxies: dict[str, bytes]) -> None:
@@ -29,6 +26,6 @@ def test_class_and_group_follow_from_votes_with_intervals(scorer: Scorer, galaxi
 
 def test_the_file_names_no_folder_of_whoever_trained_it(scorer: Scorer) -> None:
     trained = json.dumps(scorer.signature.trained)
-    assert '"workspace": "workspace/student"' in trained
+    assert '"workspace": "workspace/heads"' in trained
     assert "/home/" not in trained
     assert "/tmp" not in trained
