@@ -59,7 +59,9 @@ def install(wheel: Path, folder: Path, extras: Iterable[str] = ()) -> Installed:
     """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin" / "python"
-    subprocess.run([*_PIP, "--python", str(python), "install", "--no-deps", "--no-index", str(wheel)], check=True)
+    subprocess.run(
+        [*_PIP, "--python", str(python), "install", "--no-deps", "--no-index", "--no-compile", str(wheel)], check=True
+    )
     packages = next(folder.glob("lib/python*/site-packages"))
     (own,) = distributions(name="galclass", path=[str(packages)])
     for one in _closure(own, set(extras)):

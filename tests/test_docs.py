@@ -87,3 +87,6 @@ def test_decisions_are_numbered_without_gaps_in_one_format_and_listed() -> None:
         text = page.read_text(encoding="utf-8")
         assert text.startswith(f"# {page.name[:4]}: "), page.name
         assert f"decisions/{page.name}" in listed, page.name
+        parts = re.findall(r"^\*\*([A-Z]\w+)", text, flags=re.MULTILINE)
+        assert "Decision" in parts, page.name
+        assert {"Context", "Why", "Consequences"} & set(parts), page.name

@@ -13,13 +13,14 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "galclass"
 
 _GROUND = {"errors", "extras", "morphology", "clean_samples", "config", "image_names", "image_files", "csv_cells"}
-_GROUND |= {"atomic_files", "bounded_tar", "bounded_zip", "moved"}
+_GROUND |= {"atomic_files", "bounded_tar", "bounded_zip", "moved", "retries"}
 ALLOWED: dict[str, set[str]] = {
     "atomic_files": set(),
     "errors": set(),
     "extras": {"errors"},
     "label_words": {"errors", "morphology"},
     "moved": set(),
+    "retries": set(),
     "morphology": {"errors"},
     "clean_samples": set(),
     "image_names": set(),
@@ -43,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "database": _GROUND | {"label_words", "scoring", "catalog", "cutouts", "download"},
     "service": _GROUND | {"label_words", "database", "scoring", "cutouts"},
     "tuning": _GROUND | {"scoring", "catalog", "cutouts", "prepare", "database"},
-    "client": {"errors", "image_names"},
+    "client": {"errors", "image_names", "retries"},
     "cluster": _GROUND | {"scoring", "cutouts", "prepare", "download", "catalog", "database", "train"},
 }
 EVERYTHING = {"cli", "pipeline"}

@@ -51,7 +51,7 @@ def test_an_error_of_the_training_is_told_as_on_one_machine(tmp_path, cluster) -
 
 
 def test_a_node_lost_while_training_changes_no_weight(tmp_path, cluster) -> None:
-    options = {**PLAIN, "num_epochs": 150}
+    options = {**PLAIN, "num_epochs": 60}
     for name in ("one", "three"):
         write_prepared(tmp_path / name / "prepared", ["Er", "Sen"] * 24)
     train(quick(tmp_path / "one", **options), progress=False)
@@ -65,7 +65,7 @@ def test_a_node_lost_while_training_changes_no_weight(tmp_path, cluster) -> None
         node.kill()
         assert not run.done()
         cluster.add()
-        assert run.result(timeout=180).iterations == 150
-    assert history.read_text().count("\n") == 151
+        assert run.result(timeout=180).iterations == 60
+    assert history.read_text().count("\n") == 61
     first, second = weights(tmp_path / "one"), weights(tmp_path / "three")
     assert all(torch.allclose(value, second[key], atol=1e-4) for key, value in first.items())

@@ -255,3 +255,31 @@ def test_command_line_says_how_many_and_ends_with_3_for_rejects(sky_service, tmp
     catalog(tmp_path, "a,10,-85,10")
     result = CliRunner().invoke(cli, [*arguments, "--requests-per-s", "1000"], standalone_mode=False)
     assert result.return_value == 3
+
+
+def test_service_scale_and_layer_of_the_command_line_reach_the_service(sky_service, tmp_path) -> None:
+    arguments = ["download", "cutouts", "--service", "legacy", "--layer", "ls-dr9", "--arcsec-per-px", "0.262"]
+    arguments += ["--size-px", "64", "--service-url", sky_service.url + "/legacy", "--requests-per-s", "1000"]
+    arguments += ["--workspace", str(tmp_path / "w"), "--catalog", str(catalog(tmp_path, "a,10,2,10"))]
+    result = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert result.return_value == 0, result.output
+    ((path, _),) = sky_service.requests
+    asked = {key: values[0] for key, values in parse_qs(urlsplit(path).query).items()}
+    assert asked == {"ra": "10", "dec": "2", "layer": "ls-dr9", "pixscale": "0.262", "size": "64"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"arcsec_per_px": 0.0}, "arcsec_per_px must be a positive number"),
+        ({"arcsec_per_px": -0.4}, "arcsec_per_px must be a positive number"),
+        ({"arcsec_per_px": float("nan")}, "arcsec_per_px must be a positive number"),
+        ({"requests_per_s": 0.0}, "requests_per_s must be a positive number"),
+        ({"requests_per_s": float("inf")}, "requests_per_s must be a positive number"),
+        ({"layer": "ls-dr9"}, "sdss has no layers .expected a layer for legacy, hips2fits only, got ls-dr9"),
+    ],
+)
+def test_what_no_service_can_do_is_refused_before_it_is_asked(sky_service, config, tmp_path, facts, told: str) -> None:
+    with pytest.raises(DownloadError, match=told):
+        download_cutouts(request(sky_service, catalog(tmp_path, GOOD), **facts), config, progress=False)
+    assert sky_service.requests == []

@@ -14,6 +14,7 @@ import httpx2
 
 from galclass.client.uploads import Image, archive_of, body_of, in_portions, with_ids
 from galclass.errors import ServiceError
+from galclass.retries import asked_wait_s
 
 _RETRIES = 3
 """Times a request is sent again that was refused with 503 or 429."""
@@ -145,7 +146,7 @@ class Client:
                 ) from error
             if response.status_code not in (429, 503) or attempt == _RETRIES:
                 break
-            time.sleep(float(response.headers.get("Retry-After", "1")))
+            time.sleep(asked_wait_s(response.headers.get("Retry-After")))
         if response.is_error:
             raise _refusal(response)
         return response

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,6 +11,7 @@ from obstore.exceptions import BaseError
 
 from galclass.download.stores import explain, is_permanent
 from galclass.errors import ClusterError
+from galclass.retries import growing_waits
 
 T = TypeVar("T")
 
@@ -51,13 +51,14 @@ def patiently(call: Callable[[], T], *, where: str, patience_s: float) -> T:
     OSError, obstore.exceptions.BaseError
         Permanent errors, such as a missing file, at once.
     """
-    deadline, wait_s = time.monotonic() + patience_s, _FIRST_WAIT_S
+    deadline, waits = time.monotonic() + patience_s, growing_waits(_FIRST_WAIT_S, _LONGEST_WAIT_S)
     while True:
         try:
             return call()
         except (OSError, BaseError) as error:
             if not is_transient(error):
                 raise
+            wait_s = next(waits)
             if time.monotonic() + wait_s > deadline:
                 raise ClusterError(
                     f"the store kept failing for more than {patience_s:g} s",
@@ -65,5 +66,4 @@ def patiently(call: Callable[[], T], *, where: str, patience_s: float) -> T:
                     got=explain(error),
                     advice="run the same command again when it is back; what is done is kept",
                 ) from error
-        time.sleep(wait_s * random.uniform(0.5, 1.0))  # not all nodes at once
-        wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        time.sleep(wait_s)

@@ -8,6 +8,7 @@ which file: the cache) and `download.json`.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -116,10 +117,11 @@ def download_cutouts(
     CatalogError
         If the catalog has no positions or wrong units.
     DownloadError
-        If the service does not answer any more; what was fetched stays.
+        If what is asked for is impossible, or the service does not answer any more; what was fetched stays.
     """
     begin = time.monotonic()
     service = _service(request.service)
+    _check(request, service)
     folder = source_folder(config, f"cutouts_{service.name}")
     (folder / "images").mkdir(parents=True, exist_ok=True)
     table, rejects = _read(request, config)
@@ -156,6 +158,16 @@ def _service(name: str) -> CutoutService:
     if name not in SERVICES:
         raise DownloadError(f"unknown cutout service {name!r}", expected=", ".join(SERVICES))
     return SERVICES[name]
+
+
+def _check(request: CutoutRequest, service: CutoutService) -> None:
+    """Refuse scales and rates that are no positive numbers, and a layer where the service has none."""
+    for name, value in (("arcsec_per_px", request.arcsec_per_px), ("requests_per_s", request.requests_per_s)):
+        if value is not None and not 0 < value < math.inf:
+            raise DownloadError(f"{name} must be a positive number", got=value)
+    if request.layer is not None and not service.layer:
+        named = ", ".join(one.name for one in SERVICES.values() if one.layer)
+        raise DownloadError(f"{service.name} has no layers", expected=f"a layer for {named} only", got=request.layer)
 
 
 def _read(request: CutoutRequest, config: Config) -> tuple[Any, list[dict[str, Any]]]:
@@ -204,8 +216,8 @@ def _scale(row: dict[str, Any], request: CutoutRequest) -> float:
     if row["ra"] is None or row["dec"] is None:
         raise Rejection("no_position", "ra or dec is missing")
     if request.arcsec_per_px is not None or "petroR90_r" not in row:
-        return request.arcsec_per_px or SDSS_ARCSEC_PER_PX
-    if not row["petroR90_r"] or row["petroR90_r"] <= 0:
+        return SDSS_ARCSEC_PER_PX if request.arcsec_per_px is None else request.arcsec_per_px
+    if row["petroR90_r"] is None or not 0 < row["petroR90_r"] < math.inf:
         raise Rejection("no_size", "petroR90_r is missing or not positive")
     return float(GZ2_SCALE_PER_PETROR90 * row["petroR90_r"])
 

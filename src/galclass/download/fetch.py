@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,8 +20,10 @@ from galclass.download.part import Part, begun_url
 from galclass.download.stores import Stores, explain, is_permanent, shown
 from galclass.download.throttle import Throttle
 from galclass.errors import ChecksumError, DownloadError
+from galclass.retries import growing_waits
 
 _CHUNK_BYTES = 256 << 10
+_LONGEST_WAIT_S = 30.0
 _WEB_PAGE = "an HTML page"
 _NOT_MODIFIED_KNOWN = 0  # the store's answer for "no Last-Modified header"
 
@@ -147,7 +148,7 @@ def _fetch_url(file: SourceFile, part: Part, settings: FetchSettings, report: On
 
 
 def _complete(file: SourceFile, part: Part, settings: FetchSettings, report: OnBytes) -> None:
-    failures = 0
+    failures, waits = 0, growing_waits(settings.backoff_s, _LONGEST_WAIT_S)
     while True:
         before = part.bytes
         try:
@@ -162,8 +163,9 @@ def _complete(file: SourceFile, part: Part, settings: FetchSettings, report: OnB
                 raise DownloadError(
                     f"gave up after {failures} tries without a byte: {explain(error)}", where=shown(part.url)
                 ) from error
-            pause = min(30.0, settings.backoff_s * 2 ** max(0, failures - 1))
-            settings.stop.wait(pause * random.uniform(0.5, 1.0))
+            if not failures:
+                waits = growing_waits(settings.backoff_s, _LONGEST_WAIT_S)
+            settings.stop.wait(next(waits))
 
 
 def _stream(file: SourceFile, part: Part, settings: FetchSettings, report: OnBytes) -> None:

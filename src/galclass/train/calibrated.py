@@ -54,15 +54,8 @@ def calibrated_model(trainer: Trainer, config: Config) -> tuple[ExportModule, Si
     logits, votes, embedding = answers(trainer.best, data, rows, trainer)
     temperature = fit_temperature(logits, trainer.leaves[rows])
     module = ExportModule(trainer.best, trainer.scale, temperature, _concentrations(data, rows, votes))
-    parameters = data.store.parameters
     signature = Signature(
-        size_px=data.size_px,
-        crop_fraction=float(parameters.crop_fraction),
-        preprocessing_sha256=parameters.sha256,
-        embedding_size=module.embedding_size,
-        views=module.views,
-        vote_columns=VOTE_COLUMNS if module.votes is not None else (),
-        scale=str(trainer.scale),
+        **_described_network(trainer, module),
         calibration={
             "method": "temperature",
             "temperature": temperature,
@@ -92,15 +85,8 @@ def _calibrated_votes_model(trainer: Trainer, config: Config) -> tuple[ExportMod
         concentration = _concentrations(data, known, votes[debiased]) if len(known) else (1.0,) * len(QUESTIONS)
     conformal, set_objects = fit_vote_sets(data, rows, softmax(logits))
     module = ExportModule(trainer.best, trainer.scale, 1.0, concentration)
-    parameters = data.store.parameters
     signature = Signature(
-        size_px=data.size_px,
-        crop_fraction=float(parameters.crop_fraction),
-        preprocessing_sha256=parameters.sha256,
-        embedding_size=module.embedding_size,
-        views=module.views,
-        vote_columns=VOTE_COLUMNS if module.votes is not None else (),
-        scale=str(trainer.scale),
+        **_described_network(trainer, module),
         calibration={
             "method": "likelihood of the raw votes",
             "fitted_on": "validation",
@@ -117,6 +103,20 @@ def _calibrated_votes_model(trainer: Trainer, config: Config) -> tuple[ExportMod
         debiased_concentrations=tuple(float(f"{value:.6g}") for value in concentration),
     )
     return module, signature
+
+
+def _described_network(trainer: Trainer, module: ExportModule) -> dict[str, Any]:
+    """Return the fields of a signature that say what goes into the graph and what comes out."""
+    parameters = trainer.data.store.parameters
+    return {
+        "size_px": trainer.data.size_px,
+        "crop_fraction": float(parameters.crop_fraction),
+        "preprocessing_sha256": parameters.sha256,
+        "embedding_size": module.embedding_size,
+        "views": module.views,
+        "vote_columns": VOTE_COLUMNS if module.votes is not None else (),
+        "scale": str(trainer.scale),
+    }
 
 
 def _conformal(data: TrainingData, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Conformal | None:

@@ -26,6 +26,7 @@ from galclass.database.jobs.rows import (
     QUEUED,
     RUNNING,
     Job,
+    first_unlocked,
     job_of,
     lock_row,
     set_values,
@@ -103,15 +104,10 @@ class JobQueue:
         A job whose worker is lost is taken over; one that was taken over too often fails.
         """
         while True:
-            with self._database.read() as connection:
-                if connection.execute(self._waiting()).first() is None:
-                    return None  # the usual case takes no write lock
-            with self._database.write() as connection:
-                # SKIP LOCKED (SQLite has one writer): workers that look at one time take different jobs.
-                row = connection.execute(self._waiting().with_for_update(skip_locked=True, of=jobs)).mappings().first()
-                if row is None:
+            with first_unlocked(self._database, self._waiting(), of=jobs) as found:
+                if found is None:
                     return None
-                claim = self._take(connection, row)
+                claim = self._take(*found)
             if claim is not None:
                 return claim
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, delete, func, select, text, update
+from sqlalchemy import Connection, RowMapping, Select, Table, delete, func, select, text, update
 
+from galclass.database.connection import Database
 from galclass.database.schema import job_items, jobs
 from galclass.database.statements import chunked
 from galclass.database.types import now
@@ -54,6 +56,37 @@ class JobImage:
     object_id: str
     data: bytes
     record: Mapping[str, Any] | None = None
+
+
+@contextmanager
+def first_unlocked(
+    database: Database, query: Select[Any], *, of: Table | None = None
+) -> Iterator[tuple[Connection, RowMapping] | None]:
+    """Lock the first row of a query that nobody else has locked, for the length of the block.
+
+    The usual case, that there is no row, takes no write lock. Workers that look at one time get different rows.
+
+    Parameters
+    ----------
+    database : Database
+    query : Select
+        Looked at twice, so it must be the same both times.
+    of : Table, optional
+        The table whose rows are locked, where the query joins several.
+
+    Yields
+    ------
+    (Connection, RowMapping) or None
+        The transaction, which ends with the block, and the row; None where there is none.
+    """
+    with database.read() as connection:
+        waits = connection.execute(query).first() is not None
+    if not waits:
+        yield None
+        return
+    with database.write() as connection:  # SKIP LOCKED; SQLite has one writer at a time
+        row = connection.execute(query.with_for_update(skip_locked=True, of=of)).mappings().first()
+        yield None if row is None else (connection, row)
 
 
 def get_row(connection: Connection, job_id: str, moment: datetime | None = None) -> RowMapping:

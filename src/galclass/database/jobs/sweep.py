@@ -12,7 +12,7 @@ from time import monotonic
 from sqlalchemy import Connection, delete, exists, select, text
 
 from galclass.database import Database
-from galclass.database.jobs.rows import CANCELLED, DONE, FAILED, delete_items, free_images
+from galclass.database.jobs.rows import CANCELLED, DONE, FAILED, delete_items, first_unlocked, free_images
 from galclass.database.schema import job_clients, jobs
 from galclass.database.space import give_back_pages
 from galclass.database.types import now
@@ -72,28 +72,22 @@ class Sweeper:
     def _free(self) -> bool:
         ended = jobs.c.state.in_((CANCELLED, FAILED, DONE))
         query = select(jobs.c.id, jobs.c.answered).where(text("galaxy_jobs.img_bytes > 0"), ended).limit(1)
-        with self._database.read() as connection:
-            if connection.execute(query).first() is None:
+        with first_unlocked(self._database, query) as found:
+            if found is None:
                 return False
-        with self._database.write() as connection:
-            row = connection.execute(query.with_for_update(skip_locked=True)).first()
-            if row is None:
-                return False
-            job_id, after = self._freed if self._freed[0] == row.id else (row.id, row.answered - 1)
+            connection, row = found
+            job_id, after = self._freed if self._freed[0] == row["id"] else (row["id"], row["answered"] - 1)
             last = free_images(connection, job_id, after)
         self._freed = ("", -1) if last is None else (job_id, last)
         return True
 
     def _expire(self) -> bool:
         query = select(jobs.c.id).where(jobs.c.expires_at < self._clock()).order_by(jobs.c.expires_at).limit(1)
-        with self._database.read() as connection:
-            if connection.scalar(query) is None:
+        with first_unlocked(self._database, query) as found:
+            if found is None:
                 return False
-        with self._database.write() as connection:
-            job_id = connection.scalar(query.with_for_update(skip_locked=True))
-            if job_id is None:
-                return False
-            if not delete_items(connection, job_id):
+            connection, row = found
+            if not delete_items(connection, row["id"]):
                 _forget_clients(connection)
         return True
 
