@@ -88,7 +88,7 @@ def test_the_shadow_answers_unseen_and_what_differs_is_counted_and_listed(
 ) -> None:
     files = [*uploads(galaxies), ("image", ("bad.jpg", b"no image", "image/jpeg"))]
     answer = client.post(f"/v1/services/{NAME}/latest/predict", files=files)
-    assert {one["model_version"] for one in answer.json()["predictions"]} == {1}
+    assert {one["model"]["version"] for one in answer.json()["predictions"] if "model" in one} == {1}
     found = report(database, len(galaxies))
 
     images = list(galaxies.values())
@@ -128,7 +128,7 @@ def test_the_shadow_answers_unseen_and_what_differs_is_counted_and_listed(
 def test_it_is_not_asked_for_what_it_answered_itself_or_after_it_was_taken_away(
     client: TestClient, galaxy: bytes, database: Database
 ) -> None:
-    assert client.post(f"/v1/services/{NAME}/shadow/predict", content=galaxy, headers=JPEG).json()["model_version"] == 2
+    assert client.post(f"/v1/services/{NAME}/shadow/predict", content=galaxy, headers=JPEG).json()["model"]["version"] == 2
     Services(database).unalias(NAME, "shadow")
     state_of(client).published.forget()
     assert client.post(f"/v1/services/{NAME}/latest/predict", content=galaxy, headers=JPEG).status_code == 200
