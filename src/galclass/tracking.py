@@ -1,6 +1,6 @@
-"""Training runs as MLflow sees them: settings, figures by epoch, the model and its card, in a store of the user's choice.
+"""Training runs as MLflow sees them: settings, figures by epoch, the model and its card, in a store of choice.
 
-Takes the workspace that the stages `train` and `evaluate` wrote to; `mlflow.json` beside the model says which run it is.
+Takes the workspace that `train` and `evaluate` wrote to; `mlflow.json` beside the model says which run it is.
 Only where `train.mlflow` names a store; MLflow's own telemetry is switched off.
 """
 

@@ -23,7 +23,9 @@ Make = Callable[..., Path]
 def make(tmp_path: Path) -> Make:
     """Write the files of a run; `rows` are (object_id, predicted class, label)."""
 
-    def write(name: str, rows: list[tuple[str, str | None, str | None]] | None, *settings: str, accuracy: float) -> Path:
+    def write(
+        name: str, rows: list[tuple[str, str | None, str | None]] | None, *settings: str, accuracy: float
+    ) -> Path:
         folder = tmp_path / name
         (folder / "training").mkdir(parents=True)
         values = dict(one.split("=") for one in settings)
@@ -55,11 +57,13 @@ def test_settings_figures_and_the_paired_difference(make: Make) -> None:
     assert {key: values[1] for key, values in found.settings.items()} == {"seed": 3, "train.num_epochs": 7}
     assert found.figures["validation_accuracy"] == (0.5, 1.0)
     assert found.figures["weak: accuracy"] == (0.5, 1.0)
-    assert found.accuracy is not None and found.accuracy.objects == 4  # 5 has no label; 4 without a prediction is wrong
+    assert found.accuracy is not None
+    assert found.accuracy.objects == 4
     assert found.accuracy.mean == 0.5
     assert found.accuracy.low < 0.5 < found.accuracy.high
     backwards = compare_runs(second, first).accuracy
-    assert backwards is not None and backwards.mean == -0.5
+    assert backwards is not None
+    assert backwards.mean == -0.5
     printed = CliRunner().invoke(cli, ["compare", str(first), str(second)])
     assert printed.exit_code == 0
     assert "train.num_epochs" in printed.output
@@ -70,7 +74,8 @@ def test_a_run_and_itself_differ_in_nothing(make: Make) -> None:
     run = make("run", ROWS, accuracy=0.5)
     found = compare_runs(run, run)
     assert not found.settings
-    assert found.accuracy is not None and (found.accuracy.mean, found.accuracy.low, found.accuracy.high) == (0, 0, 0)
+    assert found.accuracy is not None
+    assert (found.accuracy.mean, found.accuracy.low, found.accuracy.high) == (0, 0, 0)
     assert "the settings are the same" in CliRunner().invoke(cli, ["compare", str(run), str(run)]).output
 
 
@@ -100,7 +105,11 @@ def test_a_run_that_was_not_evaluated_is_compared_as_far_as_it_goes(make: Make) 
         ("training/config.toml", b"a = = 1", "settings cannot be read"),
         ("evaluation/metrics.json", b'{"tables"', "cannot be read"),
         ("evaluation/metrics.json", b'{"tables": [], "made_from": {}}', "not what the stage writes"),
-        ("evaluation/metrics.json", b'{"tables": {"weak": {"accuracy": ["a"]}}, "made_from": {}}', "a figure is no number"),
+        (
+            "evaluation/metrics.json",
+            b'{"tables": {"weak": {"accuracy": ["a"]}}, "made_from": {}}',
+            "a figure is no number",
+        ),
         ("evaluation/predictions.parquet", b"PAR1", "predictions cannot be read"),
     ],
 )

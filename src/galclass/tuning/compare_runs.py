@@ -1,6 +1,6 @@
 """Two training runs side by side: settings that differ, figures, and accuracy on the same evaluated objects.
 
-Takes the folders of two runs (workspaces), reads what their stages `train` and `evaluate` wrote; computes no prediction.
+Takes the folders of two runs (workspaces), reads what `train` and `evaluate` wrote there; computes no prediction.
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ def _numbers(values: Mapping[str, Any], path: Path) -> dict[str, float]:
 
 
 def _check_same_objects(one: Run, other: Run) -> None:
-    assert one.right is not None and other.right is not None
+    assert one.right is not None
+    assert other.right is not None
     only_first, only_second = set(one.right) - set(other.right), set(other.right) - set(one.right)
     if only_first or only_second:
         raise EvaluationError(
