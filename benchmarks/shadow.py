@@ -71,7 +71,8 @@ def _compare(port: int, given: argparse.Namespace, services: Services, shadows: 
         ratios.append(p99[True] / p99[False])
     for on, found in seconds.items():
         name = "with a shadow" if on else "without"
-        print(f"{name}: {len(found)} requests, median {statistics.median(found) * 1e3:.2f} ms, p99 {_p99(found) * 1e3:.2f} ms")
+        median = statistics.median(found) * 1e3
+        print(f"{name}: {len(found)} requests, median {median:.2f} ms, p99 {_p99(found) * 1e3:.2f} ms")
     for report in shadows.reports(NAME, most=0):
         print(f"since the last alias: {report.counts}")
     ratio = _p99(seconds[True]) / _p99(seconds[False])

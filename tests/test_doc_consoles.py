@@ -27,6 +27,9 @@ ORDER = ("docs/tutorial.md", "README.md", "docs/how-to/own-labels.md", "docs/how
 _BLOCK = re.compile(r"^(<!-- not run here: (.+?) -->\n)?```console\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 _REASONS = ("internet", "cluster", "server", "trains", "installs")
 _SMALL = " --set train.num_iterations=1 --set prepare.limit=80 --set evaluate.bootstrap=20 --set download.parallel=1"
+_SCRIPT = re.compile(r"^```(r|js)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+_SCRIPTS = {"r": ("Rscript", "R"), "js": ("node", "mjs")}
+"""Program and suffix of the blocks of other languages on a page whose console blocks start a server."""
 _SILENT = ("python3 -m zipfile -e", "export ")
 _START_S = 120
 
@@ -55,7 +58,7 @@ class Reader:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self._server: subprocess.Popen[bytes] | None = None
-        for name in ("data", "configs"):
+        for name in ("data", "configs", "examples", "clients"):
             (folder / name).symlink_to(ROOT / name)
         with zipfile.ZipFile(sample / "images_gz2.zip") as archive:
             names = [name for name in archive.namelist() if name.endswith(".jpg")][:30]
@@ -90,6 +93,17 @@ class Reader:
         assert done.returncode == 0, f"{line}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
         assert '{"error"' not in done.stdout, f"{line}\n{done.stdout[:500]}"
         return done.stdout + done.stderr
+
+    def run_script(self, language: str, text: str) -> None:
+        """Run a block of R or JavaScript against the server; results that do not depend on a training are as said."""
+        file = self.folder / f"block.{_SCRIPTS[language][1]}"
+        file.write_text(text.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}"))
+        command = [_SCRIPTS[language][0], str(file)]
+        done = subprocess.run(command, cwd=self.folder, env=_environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{text}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
+        assert done.stdout.strip()
+        for said in re.findall(r"^# (\[\d+\] .+)$", text, flags=re.MULTILINE):
+            assert said in done.stdout
 
     def _serve(self, line: str) -> None:
         self.stop()
@@ -149,6 +163,10 @@ def test_the_console_blocks_of_a_page_run_as_they_stand(page: Path, reader: Read
             for line in block.strip().splitlines():
                 said = reader.run(line).strip()
                 assert said or line.startswith(_SILENT), f"{line} prints nothing"
+    if page.name == "from-r-server.md":
+        for language, text in _SCRIPT.findall(page.read_text(encoding="utf-8")):
+            if shutil.which(_SCRIPTS[language][0]):
+                reader.run_script(language, text)
     reader.stop()
     if page.name == "own-labels.md":
         reader.run("galclass models export rings rings.onnx && echo exported")

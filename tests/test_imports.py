@@ -39,8 +39,9 @@ ALLOWED: dict[str, set[str]] = {
     "cut_folder": {"atomic_files", "errors", "csv_cells"},
     "joined": {"atomic_files", "errors", "morphology", "image_files", "catalog", "scoring"},
     "similar": {"atomic_files", "errors", "image_files", "cutouts", "prepare", "scoring"},
-    "train": _GROUND | {"cutouts", "prepare", "catalog", "topology", "scoring"},
-    "evaluate": _GROUND | {"scoring", "catalog", "cutouts", "prepare"},
+    "tracking": {"atomic_files", "config", "errors", "extras"},
+    "train": _GROUND | {"tracking", "cutouts", "prepare", "catalog", "topology", "scoring"},
+    "evaluate": _GROUND | {"tracking", "scoring", "catalog", "cutouts", "prepare"},
     "database": _GROUND | {"label_words", "scoring", "catalog", "cutouts", "download"},
     "service": _GROUND | {"label_words", "database", "scoring", "cutouts"},
     "tuning": _GROUND | {"scoring", "catalog", "cutouts", "prepare", "database"},
@@ -57,6 +58,7 @@ ONLY_IN = {
     "sqlalchemy": {"database"},
     "fastapi": {"service"},
     "httpx2": {"client", "service"},
+    "mlflow": {"tracking"},
 }
 """Libraries that only some rooms import."""
 

@@ -172,6 +172,12 @@ class TrainingError(GalclassError):
     code = "training"
 
 
+class TrackingError(GalclassError):
+    """A finished run cannot be logged where `train.mlflow` says."""
+
+    code = "tracking"
+
+
 class ModelError(GalclassError):
     """A model file is damaged, foreign or does not answer as its signature says."""
 

@@ -24,6 +24,7 @@ MODULES = {
     "cluster": ("ray",),
     "timm": ("timm",),
     "tensorboard": ("tensorboard",),
+    "mlflow": ("mlflow",),
 }  # fmt: skip
 """Extra -> modules that its distributions bring; a test compares them with pyproject.toml."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from galclass.config import load_config
 from galclass.errors import ConfigError, ModelError
 from galclass.scoring import Scorer
 from galclass.scoring.session import PROVIDERS
+from galclass.service.server.run import serve
 
 
 @pytest.mark.parametrize("provider", sorted(set(PROVIDERS) - {"cpu"}))
@@ -21,6 +23,14 @@ def test_a_provider_that_is_not_there_is_said_with_those_that_are(provider: str)
         pytest.skip("this onnxruntime has it")
     with pytest.raises(ModelError, match=f"no provider '{provider}'.*expected one of cpu"):
         Scorer(tiny_model(), provider=provider)
+
+
+def test_a_server_does_not_start_without_its_provider(tmp_path: Path) -> None:
+    if PROVIDERS["cuda"] in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has it")
+    settings = {"workspace": str(tmp_path), "serve.provider": "cuda", "serve.port": "0"}
+    with pytest.raises(ModelError, match="no provider 'cuda'.*onnxruntime-gpu"):
+        serve(load_config(None, settings))
 
 
 def test_a_name_that_is_no_provider() -> None:

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tiny_model import tiny_model
 
 from galclass.scoring import Scorer
-from galclass.service.http.metrics import Answer, Metrics
+from galclass.service.http.metrics import Answer, Metrics, Shadowed
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana.json"
 
@@ -59,6 +59,7 @@ def test_the_dashboard_asks_for_what_there_is() -> None:
     metrics.record("GET", "/", 200, 0.1)
     metrics.count_image("s", "ok")
     metrics.count_scoring(0.1)
+    metrics.count_shadow(Shadowed("s", "1.0", "1.1", "same"), 0.1)
     known = {(name, label) for name, labels in samples(metrics.text().decode()) for label, _ in (*labels, ("", ""))}
     names = {name for name, _ in known}
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]

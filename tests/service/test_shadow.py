@@ -25,6 +25,7 @@ from galclass.database.types import now
 from galclass.errors import DatabaseError, RegistryError
 from galclass.scoring import Scorer
 from galclass.service.engine import shadow as engine
+from galclass.service.engine import shadow_link
 from galclass.service.engine.state import ServiceState
 from galclass.service.server.app import create_app
 
@@ -36,7 +37,7 @@ JPEG = {"Content-Type": "image/jpeg"}
 @pytest.fixture(autouse=True)
 def no_lower_priority(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a process of low priority takes minutes to start."""
-    monkeypatch.setattr(engine, "NICE", 0)
+    monkeypatch.setattr(shadow_link, "NICE", 0)
 
 
 @pytest.fixture
@@ -88,14 +89,16 @@ def test_the_shadow_answers_unseen_and_what_differs_is_counted_and_listed(
 ) -> None:
     files = [*uploads(galaxies), ("image", ("bad.jpg", b"no image", "image/jpeg"))]
     answer = client.post(f"/v1/services/{NAME}/latest/predict", files=files)
-    assert {one["model_version"] for one in answer.json()["predictions"]} == {1}
+    assert {one["model"]["version"] for one in answer.json()["predictions"] if "model" in one} == {1}
     found = report(database, len(galaxies))
 
     images = list(galaxies.values())
     ours, others = (Scorer(tiny_model(seed)).score(images, object_ids=list(galaxies)) for seed in (0, 1))
     pairs = list(zip(ours, others, strict=True))
-    differ = {a.object_id: (a.predicted_class, b.predicted_class) for a, b in pairs if a.predicted_class != b.predicted_class}
-    assert 0 < len(differ)
+    differ = {
+        a.object_id: (a.predicted_class, b.predicted_class) for a, b in pairs if a.predicted_class != b.predicted_class
+    }
+    assert len(differ) > 0
     assert found.pair == PAIR
     assert found.counts == ShadowCounts(
         compared=len(galaxies),  # the faulty image is faulty for both
@@ -128,7 +131,9 @@ def test_the_shadow_answers_unseen_and_what_differs_is_counted_and_listed(
 def test_it_is_not_asked_for_what_it_answered_itself_or_after_it_was_taken_away(
     client: TestClient, galaxy: bytes, database: Database
 ) -> None:
-    assert client.post(f"/v1/services/{NAME}/shadow/predict", content=galaxy, headers=JPEG).json()["model_version"] == 2
+    assert (
+        client.post(f"/v1/services/{NAME}/shadow/predict", content=galaxy, headers=JPEG).json()["model"]["version"] == 2
+    )
     Services(database).unalias(NAME, "shadow")
     state_of(client).published.forget()
     assert client.post(f"/v1/services/{NAME}/latest/predict", content=galaxy, headers=JPEG).status_code == 200
@@ -190,7 +195,7 @@ def test_a_shadow_that_hangs_is_killed(
     ask = lambda: client.post(f"/v1/services/{NAME}/latest/predict", content=galaxy, headers=JPEG)  # noqa: E731
     assert ask().status_code == 200
     report(database, 1)
-    monkeypatch.setattr(engine, "ANSWER_S", 0.2)
+    monkeypatch.setattr(shadow_link, "ANSWER_S", 0.2)
     (process,) = state_of(client).shadows._processes.values()
     os.kill(process._child.pid, signal.SIGSTOP)
     assert ask().status_code == 200
@@ -248,9 +253,11 @@ def test_what_cannot_be_a_shadow_is_refused(shadowed: Database, config: Config, 
     services.publish("young", "1.0", "galaxy", 1, aliases=())
     with pytest.raises(RegistryError, match="no latest version"):
         services.alias("young", "shadow", "1.0")
-    assert services.shadow(NAME) is not None and services.shadow("young") is None
+    assert services.shadow(NAME) is not None
+    assert services.shadow("young") is None
     run = CliRunner().invoke(cli, ["services", "alias", NAME, "shadow", "2.0", "--workspace", config.workspace])
-    assert run.exit_code == 1 and "must have the classes" in str(run.exception)
+    assert run.exit_code == 1
+    assert "must have the classes" in str(run.exception)
 
 
 def test_other_classes_of_a_later_version_are_not_compared(
@@ -271,7 +278,8 @@ def test_the_alias_is_taken_away_with_a_line_in_the_log(shadowed: Database, conf
     off = ["services", "shadow", NAME, "--off", "--workspace", config.workspace]
     assert CliRunner().invoke(cli, off).output == f"{NAME} 1.1 is no shadow any more\n"
     again = CliRunner().invoke(cli, off)
-    assert again.exit_code == 1 and "no such alias" in str(again.exception)
+    assert again.exit_code == 1
+    assert "no such alias" in str(again.exception)
     with pytest.raises(RegistryError, match="every service has this alias"):
         services.unalias(NAME, "latest")
     event = services.log(NAME)[-1]
@@ -315,9 +323,7 @@ def test_a_shadow_that_is_set_anew_counts_anew(shadowed: Database) -> None:
 
 
 def test_metrics_stay_readable_json_of_the_processes(client: TestClient, galaxy: bytes, database: Database) -> None:
-    answer = client.post(
-        f"/v1/services/{NAME}/latest/predict", content=galaxy, headers={**JPEG, "Accept": "text/csv"}
-    )
+    answer = client.post(f"/v1/services/{NAME}/latest/predict", content=galaxy, headers={**JPEG, "Accept": "text/csv"})
     assert answer.text.splitlines()[1].split(",")[-3] == "1"
     assert report(database, 1).counts.compared == 1
     assert json.loads(client.get(f"/v1/services/{NAME}/shadow").text)["version"] == "1.1"

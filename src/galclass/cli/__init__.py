@@ -31,6 +31,7 @@ _COMMANDS = {
     "train": "train",
     "finetune": "finetune",
     "evaluate": "evaluate",
+    "compare": "compare",
     "predict": "predict",
     "similar": "predict",
     "cut": "cut",

@@ -136,6 +136,8 @@ class TrainConfig:
         Train so many times (seed, seed + 1, ...), keep the best and report mean and spread.
     tensorboard : bool
         Write TensorBoard logs beside the CSV.
+    mlflow : str, optional
+        Log finished runs to this MLflow store: a folder, `sqlite:///FILE`, or the address of a server.
     checkpoint_s : float
         Seconds between checkpoints within an epoch (one is written at the end of each anyway).
     """
@@ -204,6 +206,7 @@ class TrainConfig:
     cache: bool | Literal["disk"] = False
     seeds: int = 1
     tensorboard: bool = False
+    mlflow: str | None = None
     checkpoint_s: float = 60.0
 
     @property

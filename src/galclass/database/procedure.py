@@ -36,6 +36,23 @@ _HTTPS_URL = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/v1/services/[A-Za
 
 DEFAULT_MODEL = f"galaxy@{PRODUCTION}"
 
+_NOT_RUN = """\
+-- GENERATED, NOT RUN AGAINST A SERVER: no engine that speaks this dialect was at hand when it was written."""
+_IMAGES_TABLE = """\
+SET ANSI_NULLS ON;
+SET QUOTED_IDENTIFIER ON;
+GO
+
+IF OBJECT_ID(N'{{schema}}.galaxyImgData', N'U') IS NULL
+CREATE TABLE {{schema}}.galaxyImgData (
+    object_id NVARCHAR(64) NOT NULL,
+    img VARBINARY(MAX) NULL,
+    frame_px INT NULL,
+    CONSTRAINT PK_galaxyImgData PRIMARY KEY (object_id)
+);
+GO"""
+"""What both forms for SQL Server begin with."""
+
 _PROLOGUE = """\
 import sys
 if "galclass.scoring.plpython" not in sys.modules:
@@ -112,6 +129,8 @@ def procedure_sql(
     quoted = _quote(schema or "public") if dialect == "postgresql" else f"[{(schema or 'dbo').replace(']', ']]')}]"
     prologue = _PROLOGUE.format(path=str(packages or site_packages()))
     values = {
+        "not_run": _NOT_RUN,
+        "images_table": _IMAGES_TABLE,
         "version": __version__,
         "schema": quoted,
         "schema_text": repr(quoted),

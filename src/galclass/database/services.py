@@ -184,8 +184,8 @@ class Services:
         Raises
         ------
         RegistryError
-            If there is no such version, or the alias is no name or could be a version; if it is `SHADOW` and the version
-            cannot answer what `LATEST` answers.
+            If there is no such version, or the alias is no name or could be a version; if it is `SHADOW` and
+            `check_shadow` refuses the version.
         ModelError
             If the model is not sound: it may be older than the checks, or a row inserted with SQL.
         """
@@ -365,7 +365,11 @@ def _without_alias(row: Any) -> Any:
 def _move(connection: Connection, name: str, alias: str, version: str, by: str, action: str) -> None:
     if alias == SHADOW and _ALIASES.target(connection, name, SHADOW) != version:
         latest = _ALIASES.target(connection, name, LATEST)
-        check_shadow(connection, None if latest is None else _record(connection, name, latest), _record(connection, name, version))
+        check_shadow(
+            connection,
+            None if latest is None else _record(connection, name, latest),
+            _record(connection, name, version),
+        )
         forget_shadow(connection, name, version)  # its counts begin anew
     _ALIASES.move(
         connection,

@@ -31,6 +31,7 @@ from galclass.prepare.store import Store
 from galclass.scoring import Prediction, Scorer, Signature
 from galclass.scoring.output import parquet_schema, vote_fraction_columns
 from galclass.scoring.prediction import ROW_COLUMNS
+from galclass.tracking import log_evaluation
 
 _CHUNK = 256
 
@@ -79,6 +80,8 @@ def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
     ------
     EvaluationError
         If there is no model, no prepared store or no labelled object in the split.
+    TrackingError
+        If the evaluation cannot be logged.
     """
     started = time.perf_counter()
     folder = config.workspace_path / "evaluation"
@@ -87,6 +90,7 @@ def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
     of_seeds = seed_models(config, scorer)
     fingerprint = _fingerprint(config, scorer, store, of_seeds)
     if _is_current(folder, fingerprint):
+        log_evaluation(config)
         return EvaluateSummary(0, 0.0, {}, folder, skipped=True)
     split = config.evaluate.split
     evaluated = _score_split(store, scorer, split, progress)
@@ -107,6 +111,7 @@ def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
         ),
     )
     _write(folder, config, store, scorer, evaluated, results, fingerprint)
+    log_evaluation(config)
     return EvaluateSummary(len(evaluated.labels), time.perf_counter() - started, tables, folder)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import pairwise
 
 from galclass.errors import TopologyError
@@ -18,6 +19,7 @@ from galclass.topology.tree import Position, Program, Statement
 _KEYWORDS = "const|input|hidden|output|share"
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|^[ \t]*\*\*\*[^\n]*|(?P<hash>#[^\n]*)", re.DOTALL | re.M)
 _DECLARATION = re.compile(rf"(?:^|[;}}])\s*\b(?P<start>(?:{_KEYWORDS})\b)(?!\s*[=\[,)}}])", re.I | re.M)
+_QUOTED = re.compile(r"'(\w+)'")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -96,4 +98,12 @@ def _in_text(text: str, error: TopologyError, *, ends: bool) -> TopologyError:
     """Return the fault of a piece (the text's last one if `ends`) with the source line of the whole text."""
     position = Position(error.line or 1, error.column or 1)
     got = "the end of the declaration" if error.got == "the end of the text" and not ends else error.got
-    return fault_at(text, position, error.what, expected=error.expected, got=got, advice=error.advice)
+    advice = error.advice or _meant(error)
+    return fault_at(text, position, error.what, expected=error.expected, got=got, advice=advice)
+
+
+def _meant(error: TopologyError) -> str | None:
+    """Return which of the expected words a misspelled one is likely to be."""
+    word, words = _QUOTED.fullmatch(str(error.got)), _QUOTED.findall(str(error.expected))
+    close = get_close_matches(word[1].lower(), words, 1) if word else []
+    return f"did you mean {close[0]!r}?" if close else None

@@ -22,6 +22,7 @@ from galclass import __version__
 from galclass.atomic_files import write_text
 from galclass.config import Config, TrainConfig, config_to_toml
 from galclass.errors import ConfigError
+from galclass.tracking import log_training, require_tracking
 from galclass.train.calibrated import calibrated_model
 from galclass.train.checkpoint import (
     load_checkpoint,
@@ -38,7 +39,7 @@ from galclass.train.progress import Reporter, add_row, open_board
 from galclass.train.teacher import answers_of
 from galclass.train.trainer import Trainer
 
-_WITHOUT_EFFECT = ("threads", "checkpoint_s", "tensorboard", "cache", "seeds")
+_WITHOUT_EFFECT = ("threads", "checkpoint_s", "tensorboard", "mlflow", "cache", "seeds")
 """Options that do not change the weights (threads: up to rounding), so that a run may go on with others."""
 
 
@@ -111,6 +112,8 @@ def train(config: Config, *, resume: bool = False, progress: bool = True) -> Tra
     ------
     TrainingError
         If nothing is prepared, a split is empty or has one class, the loss is not finite, or `resume` cannot be met.
+    TrackingError
+        If the finished run cannot be logged.
     KeyboardInterrupt
         After Ctrl-C, once the state is saved.
     """
@@ -121,7 +124,9 @@ def train(config: Config, *, resume: bool = False, progress: bool = True) -> Tra
     data = open_training_data(prepared)
     require_trainable(data, str(prepared), raw=config.train.type == "votes")
     fingerprint = inputs_sha256(data, config, seeds=config.train.seeds)
+    require_tracking(config)
     if not resume and (done := _finished_before(folder, fingerprint)) is not None:
+        log_training(config)
         return done
     started = time.perf_counter()
     with prepared_machine(config.train) as workers:
@@ -133,6 +138,7 @@ def train(config: Config, *, resume: bool = False, progress: bool = True) -> Tra
     if workers.leads:
         write_text(folder / "config.toml", config_to_toml(config))
         _remember(folder, fingerprint, summary)
+        log_training(config)
     return summary
 
 

@@ -1,4 +1,4 @@
--- GENERATED, NOT RUN AGAINST A SERVER: no engine that speaks this dialect was at hand when it was written.
+{{not_run}}
 -- It was parsed by a T-SQL grammar, and its request body was answered by a real service.
 -- galclass over HTTPS from SQL Server 2025, Azure SQL Database or Azure SQL Managed Instance, without Python in the
 -- instance: galclass {{version}}.
@@ -12,18 +12,7 @@
 --        CREATE DATABASE SCOPED CREDENTIAL [{{credential}}]
 --            WITH IDENTITY = 'HTTPEndpointHeaders', SECRET = '{"Authorization": "Bearer ..."}';
 --   4. For the callers: GRANT EXECUTE ANY EXTERNAL ENDPOINT, and GRANT REFERENCES ON DATABASE SCOPED CREDENTIAL.
-SET ANSI_NULLS ON;
-SET QUOTED_IDENTIFIER ON;
-GO
-
-IF OBJECT_ID(N'{{schema}}.galaxyImgData', N'U') IS NULL
-CREATE TABLE {{schema}}.galaxyImgData (
-    object_id NVARCHAR(64) NOT NULL,
-    img VARBINARY(MAX) NULL,
-    frame_px INT NULL,
-    CONSTRAINT PK_galaxyImgData PRIMARY KEY (object_id)
-);
-GO
+{{images_table}}
 
 -- @InputData: a query that gives object_id, img, frame_px. It is run with the rights of the caller.
 -- @Url: the published service. A row whose image is NULL or faulty comes back with its error; none is left out.

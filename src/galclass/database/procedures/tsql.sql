@@ -1,4 +1,4 @@
--- GENERATED, NOT RUN AGAINST A SERVER: no engine that speaks this dialect was at hand when it was written.
+{{not_run}}
 -- It was parsed by a T-SQL grammar, and its Python was run on a data frame.
 -- galclass in SQL Server Machine Learning Services (2022 or later, Python): galclass {{version}}.
 -- Needs, all of it:
@@ -8,9 +8,7 @@
 --   2. The packages galclass and pandas in that Python (sqlmlutils or pip).
 --   3. sp_configure 'external scripts enabled', 1, and EXECUTE ANY EXTERNAL SCRIPT for the callers.
 -- Where this cannot be had, --dialect tsql-rest needs no Python in the instance.
-SET ANSI_NULLS ON;
-SET QUOTED_IDENTIFIER ON;
-GO
+{{images_table}}
 
 IF OBJECT_ID(N'{{schema}}.galaxyModels', N'U') IS NULL
 CREATE TABLE {{schema}}.galaxyModels (
@@ -19,15 +17,6 @@ CREATE TABLE {{schema}}.galaxyModels (
     sha256 CHAR(64) NOT NULL,
     created_at DATETIME2 NOT NULL DEFAULT SYSUTCDATETIME(),
     CONSTRAINT PK_galaxyModels PRIMARY KEY (id)
-);
-GO
-
-IF OBJECT_ID(N'{{schema}}.galaxyImgData', N'U') IS NULL
-CREATE TABLE {{schema}}.galaxyImgData (
-    object_id NVARCHAR(64) NOT NULL,
-    img VARBINARY(MAX) NULL,
-    frame_px INT NULL,
-    CONSTRAINT PK_galaxyImgData PRIMARY KEY (object_id)
 );
 GO
 

@@ -7,16 +7,10 @@ predicts otherwise. The images wait in a bounded queue for one thread, which han
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import os
-import socket
-import subprocess
-import sys
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -28,6 +22,7 @@ from galclass.errors import GalclassError
 from galclass.scoring import ModelId, Prediction
 from galclass.scoring.cage import try_model
 from galclass.service.engine.published import PublishedService
+from galclass.service.engine.shadow_link import ShadowProcess
 from galclass.service.http.inputs import ImageInput
 from galclass.service.http.metrics import Metrics, Shadowed
 
@@ -39,24 +34,11 @@ MAX_WAITING, MAX_WAITING_BYTES = 256, 64 * 1024 * 1024
 MAX_PROCESSES = 2
 """Shadows whose processes are kept; the one that was asked least recently is ended."""
 
-ANSWER_S, START_S = 60.0, 120.0
-"""Longest time for one image and for loading a model: on a busy machine nobody's processor time is left for long."""
-
 WRITE_S = 1.0
 """Time from one writing of the counts to the next."""
 
 REFUSED_FOR_S = 30.0
 """Time for which a shadow that cannot be loaded is not tried again."""
-
-_MAX_REPLY_BYTES = 1 << 20
-NICE = 19
-"""How much lower than the server's the priority of the processes is: they take what processor time nobody else wants."""
-
-_PROGRAM = (
-    "import json, os, sys; os.nice(int(sys.argv[3])); sys.path[:] = json.loads(sys.argv[1]); "
-    "from galclass.service.engine.shadow_process import main; main(int(sys.argv[2]))"
-)
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 class _Job(NamedTuple):
@@ -65,76 +47,6 @@ class _Job(NamedTuple):
     image: ImageInput
     frame_px: int | None
     visible: Prediction
-
-
-class ShadowProcess:
-    """A process that answers for one image at a time, once `load` has returned.
-
-    Parameters
-    ----------
-    model : ModelId
-    value : bytes
-        Its ONNX bytes.
-    max_decode_s : float
-        How long an image may take to decode.
-    provider : str
-        What runs the graph.
-    """
-
-    def __init__(self, model: ModelId, value: bytes, max_decode_s: float, provider: str) -> None:
-        ours, theirs = socket.socketpair()
-        path = json.dumps([one for one in sys.path if one])
-        with theirs:
-            self._child = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-c", _PROGRAM, path, str(theirs.fileno()), str(NICE)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _KEPT if name in os.environ} | {"OMP_NUM_THREADS": "1"},
-                pass_fds=(theirs.fileno(),), cwd="/",
-            )  # fmt: skip
-        self._link = Connection(ours.detach())
-        about = {"name": model.name, "version": model.version, "max_decode_s": max_decode_s, "provider": provider}
-        self._orders = (json.dumps(about).encode(), value)
-        self.classes: tuple[str, ...] = ()
-
-    def load(self) -> None:
-        """Wait until the process has loaded the model.
-
-        Raises
-        ------
-        OSError, EOFError
-            If it ended, took longer than `START_S`, or cannot load it.
-        """
-        found = self._ask(self._orders, START_S)
-        if "fault" in found:
-            raise OSError(found["fault"])
-        self.classes = tuple(found["classes"])
-
-    def ask(self, image: bytes, frame_px: int | None) -> dict[str, Any]:
-        """Return class, group and probabilities; the process is of no use any more after an error.
-
-        Raises
-        ------
-        OSError, EOFError
-            If it ended, or takes longer than `ANSWER_S`.
-        """
-        return self._ask((json.dumps({"frame_px": frame_px}).encode(), image), ANSWER_S)
-
-    def _ask(self, frames: tuple[bytes, bytes], timeout_s: float) -> dict[str, Any]:
-        for frame in frames:
-            self._link.send_bytes(frame)
-        if not self._link.poll(timeout_s):
-            raise TimeoutError(f"no reply within {timeout_s:g} s")
-        return dict(json.loads(self._link.recv_bytes(_MAX_REPLY_BYTES)))
-
-    def kill(self) -> None:
-        """End the process; whoever waits for its reply gets an error."""
-        self._child.kill()
-
-    def close(self) -> None:
-        """End the process and the link to it."""
-        self.kill()
-        self._child.wait()
-        self._link.close()
 
 
 class ShadowScoring:
@@ -297,7 +209,8 @@ class ShadowScoring:
 
     def _count(self, job: _Job, found: dict[str, Any]) -> None:
         visible, counts = job.visible, self._counts.setdefault(job.pair, ShadowCounts())
-        assert visible.probabilities is not None and visible.predicted_class is not None
+        assert visible.probabilities is not None
+        assert visible.predicted_class is not None
         pairs = zip(visible.probabilities, found["probabilities"], strict=True)
         difference = max(abs(ours - others) for ours, others in pairs)
         same_class = visible.predicted_class == found["class"]

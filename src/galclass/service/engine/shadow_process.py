@@ -1,5 +1,4 @@
-"""The process that answers as the shadow of a service: apart from the server, so that neither its interpreter nor its
-faults are the server's, and with what processor time nobody else wants.
+"""The process that answers as the shadow of a service, apart from the server's interpreter, memory and faults.
 
 Takes frames from a pipe: the model's name and settings, its bytes, then for each image a line of JSON and the bytes.
 Gives one frame for each: what it predicts, as JSON.

@@ -21,6 +21,8 @@ from fastapi import FastAPI
 from galclass.config import Config, config_from_dict, config_to_dict
 from galclass.database import open_database
 from galclass.errors import ServiceError
+from galclass.scoring.session import open_session
+from galclass.scoring.shipped import shipped_model
 from galclass.service.http.limits import SHARED_SECRET
 from galclass.service.http.logs import configure_logs
 from galclass.service.http.metrics import MULTIPROCESS_FOLDER
@@ -52,8 +54,12 @@ def serve(config: Config) -> None:
     ------
     DatabaseError
         If the database cannot be opened; told once here, not by every process again and again.
+    ModelError
+        If `serve.provider` or its device is missing.
     """
     settings = config.serve
+    if settings.provider != "cpu":
+        open_session(shipped_model(), where="serve.provider", provider=settings.provider)
     open_database(config.database_url).close()
     _allow_open_files(2 * settings.max_connections + _OTHER_FILES)
     os.environ[CONFIG_VARIABLE] = json.dumps(config_to_dict(config))

@@ -1,0 +1,99 @@
+"""A process that answers as the shadow of a service, as the server sees it: started, asked, ended.
+
+Takes encoded images one at a time, gives what the model predicts. What the process does is `shadow_process`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from multiprocessing.connection import Connection
+from typing import Any
+
+from galclass.scoring import ModelId
+
+ANSWER_S, START_S = 60.0, 120.0
+"""Longest time for one image and for loading a model: on a busy machine nobody's processor time is left for long."""
+
+_MAX_REPLY_BYTES = 1 << 20
+NICE = 19
+"""How much lower than the server's the priority of the processes is: they take what processor time is left."""
+
+_PROGRAM = (
+    "import json, os, sys; os.nice(int(sys.argv[3])); sys.path[:] = json.loads(sys.argv[1]); "
+    "from galclass.service.engine.shadow_process import main; main(int(sys.argv[2]))"
+)
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+
+
+class ShadowProcess:
+    """A process that answers for one image at a time, once `load` has returned.
+
+    Parameters
+    ----------
+    model : ModelId
+    value : bytes
+        Its ONNX bytes.
+    max_decode_s : float
+        How long an image may take to decode.
+    provider : str
+        What runs the graph.
+    """
+
+    def __init__(self, model: ModelId, value: bytes, max_decode_s: float, provider: str) -> None:
+        ours, theirs = socket.socketpair()
+        path = json.dumps([one for one in sys.path if one])
+        with theirs:
+            self._child = subprocess.Popen(
+                [sys.executable, "-I", "-B", "-c", _PROGRAM, path, str(theirs.fileno()), str(NICE)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in _KEPT if name in os.environ} | {"OMP_NUM_THREADS": "1"},
+                pass_fds=(theirs.fileno(),), cwd="/",
+            )  # fmt: skip
+        self._link = Connection(ours.detach())
+        about = {"name": model.name, "version": model.version, "max_decode_s": max_decode_s, "provider": provider}
+        self._orders = (json.dumps(about).encode(), value)
+        self.classes: tuple[str, ...] = ()
+
+    def load(self) -> None:
+        """Wait until the process has loaded the model.
+
+        Raises
+        ------
+        OSError, EOFError
+            If it ended, took longer than `START_S`, or cannot load it.
+        """
+        found = self._ask(self._orders, START_S)
+        if "fault" in found:
+            raise OSError(found["fault"])
+        self.classes = tuple(found["classes"])
+
+    def ask(self, image: bytes, frame_px: int | None) -> dict[str, Any]:
+        """Return class, group and probabilities; the process is of no use any more after an error.
+
+        Raises
+        ------
+        OSError, EOFError
+            If it ended, or takes longer than `ANSWER_S`.
+        """
+        return self._ask((json.dumps({"frame_px": frame_px}).encode(), image), ANSWER_S)
+
+    def _ask(self, frames: tuple[bytes, bytes], timeout_s: float) -> dict[str, Any]:
+        for frame in frames:
+            self._link.send_bytes(frame)
+        if not self._link.poll(timeout_s):
+            raise TimeoutError(f"no reply within {timeout_s:g} s")
+        return dict(json.loads(self._link.recv_bytes(_MAX_REPLY_BYTES)))
+
+    def kill(self) -> None:
+        """End the process; whoever waits for its reply gets an error."""
+        self._child.kill()
+
+    def close(self) -> None:
+        """End the process and the link to it."""
+        self.kill()
+        self._child.wait()
+        self._link.close()
