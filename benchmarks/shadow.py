@@ -62,7 +62,7 @@ def _compare(port: int, given: argparse.Namespace, services: Services, shadows: 
         for on in (True, False) if number % 2 == 0 else (False, True):
             if on and services.shadow(NAME) is None:
                 services.alias(NAME, "shadow", "1.1")
-            elif not on:
+            elif not on and services.shadow(NAME) is not None:
                 services.unalias(NAME, "shadow")
             sleep(SEEN_S)
             found = _turn(port, given, given.turn_s)

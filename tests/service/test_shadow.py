@@ -36,8 +36,9 @@ JPEG = {"Content-Type": "image/jpeg"}
 
 @pytest.fixture(autouse=True)
 def no_lower_priority(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine a process of low priority takes minutes to start."""
+    """On a busy machine a process of low priority takes minutes to start; counts are written soon."""
     monkeypatch.setattr(shadow_link, "NICE", 0)
+    monkeypatch.setattr(engine, "WRITE_S", 0.2)
 
 
 @pytest.fixture

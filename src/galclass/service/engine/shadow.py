@@ -34,8 +34,8 @@ MAX_WAITING, MAX_WAITING_BYTES = 256, 64 * 1024 * 1024
 MAX_PROCESSES = 2
 """Shadows whose processes are kept; the one that was asked least recently is ended."""
 
-WRITE_S = 1.0
-"""Time from one writing of the counts to the next."""
+WRITE_S = 5.0
+"""Time from one writing of the counts to the next: each takes the interpreter from visible requests for a moment."""
 
 REFUSED_FOR_S = 30.0
 """Time for which a shadow that cannot be loaded is not tried again."""
