@@ -156,7 +156,7 @@ def check_shadow(connection: Connection, visible: ServiceRecord | None, shadow: 
 
 def _classes(connection: Connection, record: ServiceRecord) -> tuple[str, ...]:
     where = (models.c.name == record.model_name, models.c.version == record.model_version)
-    signature = connection.scalar(select(models.c.signature).where(*where))
+    signature = connection.scalars(select(models.c.signature).where(*where)).one()
     return Signature.from_dict(signature, where=str(record.model)).classes
 
 
