@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # xdist spreads the tests over the cores: threads of torch and OpenCV inside a test, and in the processes that it
@@ -32,6 +33,25 @@ ROOT = Path(__file__).resolve().parent.parent
 def sample_folder() -> Path:
     """The bundled sample of real galaxies."""
     return ROOT / "data" / "sample"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[object]:
+    """A PostgreSQL server of the tests' own, one for the whole run of a worker; each test makes its databases."""
+    from database.cluster import Cluster, postgresql_programs
+
+    programs = postgresql_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: make test-deps")
+    server = Cluster(programs)
+    yield server
+    server.remove()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files with slow tests first: the file that is started last decides when the run ends."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)  # stable: the order inside a file stays
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -124,3 +124,24 @@ def test_a_statement_that_writes_needs_the_flag(galclass) -> None:
     galclass("db", "migrate")
     assert isinstance(galclass("sql", "create table x (a integer)").exception, GalclassError)
     assert "done" in galclass("sql", "create table x (a integer)", "--write").output
+
+
+def test_watching_waits_for_more_images_until_ctrl_c(galclass, model: Path, archive: Path, monkeypatch) -> None:
+    assert "galaxy@1 (production)" in galclass("models", "register", str(model)).output
+    assert "9 images added" in galclass("images", "add", str(archive)).output
+
+    def interrupted(self: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("galclass.database.listen.Waker.wait", interrupted)
+    watched = galclass("score", "--pending", "--watch")
+    assert watched.exit_code == 1  # click's; `galclass.cli.main` makes 130 of it
+    assert "Aborted" in watched.output
+    assert "nothing to do" in galclass("score", "--pending").output  # all were scored before it waited
+
+
+@pytest.mark.parametrize("limit", [("--memory", "63"), ("--memory", str(1 << 21)), ("--deadline", "101")])
+def test_limits_of_a_function_out_of_their_range_are_refused(galclass, limit: tuple[str, str]) -> None:
+    done = galclass("publish", "times", "--version", "1.0", "--function", "json:dumps", *limit)
+    assert isinstance(done.exception, GalclassError)
+    assert "a limit is out of its range (expected a deadline of up to 100 s, and from 64 MiB)" in str(done.exception)

@@ -28,19 +28,6 @@ def galaxies(sample_folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[object]:
-    """A PostgreSQL server of the tests' own."""
-    from database.cluster import Cluster, postgresql_programs
-
-    programs = postgresql_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed: make test-deps")
-    server = Cluster(programs)
-    yield server
-    server.remove()
-
-
-@pytest.fixture(scope="session")
 def packages() -> Path:
     """A folder with galclass and what it scores with, that the server's user may read."""
     import galclass

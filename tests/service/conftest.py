@@ -67,19 +67,6 @@ def database(config: Config) -> Iterator[Database]:
     database.close()
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[object]:
-    """A PostgreSQL server of the tests' own."""
-    from database.cluster import Cluster, postgresql_programs
-
-    programs = postgresql_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed: make test-deps")
-    server = Cluster(programs)
-    yield server
-    server.remove()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty database of either kind."""

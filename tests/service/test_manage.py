@@ -13,6 +13,7 @@ from tiny_model import tiny_signature
 from galclass.database import Database, Registry, Services, Tokens
 from galclass.database.schema import models
 from galclass.database.types import now
+from galclass.service.engine.auth import READ_EVERY_S
 
 NEW = {"name": "galaxy-class", "version": "2.0", "model": "galaxy@2", "description": "better"}
 
@@ -232,7 +233,7 @@ def test_unknown_tokens_are_limited_by_address_and_those_who_have_one_are_not(co
         assert len(readings) <= 4 + took / 0.5 + 1  # one for each guess within the rate, then two a second
         assert client.get("/v1/services").status_code == 200  # without a token from the same address
         assert client.get("/v1/services", headers=tokens["publisher"]).status_code == 200  # not seen before the guesses
-        time.sleep(0.6)  # until the tokens have to be read again
+        time.sleep(2 * READ_EVERY_S)  # until the tokens have to be read again
         assert client.get("/v1/services", headers=tokens["reader"]).status_code == 200
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
@@ -18,13 +19,20 @@ from galclass.service.http.limits import RateLimit
 from galclass.service.http.outputs import CSV, JSON, PARQUET, choose_media_type, csv_bytes, etag_of, matches
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until a condition holds."""
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0)
+
+
 def test_beyond_its_queue_the_pool_refuses_and_recovers() -> None:
     pool = ScoringPool(threads=1, max_waiting=1)
     release = threading.Event()
 
     async def scenario() -> None:
         running = [asyncio.create_task(pool.run(release.wait)) for _ in range(2)]
-        await asyncio.sleep(0.05)
+        await until(lambda: pool.pending == 2)
         with pytest.raises(RequestError) as caught:
             await pool.run(release.wait)
         assert (caught.value.code, status_of(caught.value)) == ("overloaded", 503)
@@ -43,12 +51,11 @@ def test_a_cancelled_request_frees_its_place() -> None:
 
     async def scenario() -> None:
         first = asyncio.create_task(pool.run(release.wait))
-        await asyncio.sleep(0.05)
+        await until(lambda: pool.pending == 1)
         second = asyncio.create_task(pool.run(release.wait))
-        await asyncio.sleep(0.05)
+        await until(lambda: pool.pending == 2)
         second.cancel()
-        await asyncio.sleep(0.05)
-        assert pool.pending == 1
+        await until(lambda: pool.pending == 1)
         release.set()
         await first
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -24,21 +25,14 @@ URL = "/v1/services/galaxy-class/latest/batches"
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
-    """A configuration whose database is a PostgreSQL server of the test's own."""
-    from database.cluster import Cluster, postgresql_programs
-
-    programs = postgresql_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed: make test-deps")
-    server = Cluster(programs)
+def postgresql(tmp_path_factory: pytest.TempPathFactory, cluster: Any) -> Config:
+    """A configuration whose database is in the tests' PostgreSQL server."""
     folder = tmp_path_factory.mktemp("workspace")
-    config = load_config(None, {"workspace": str(folder), "database": server.create_database("service")})
+    config = load_config(None, {"workspace": str(folder), "database": cluster.create_database("service")})
     with open_database(config.database_url, migrate=True) as database:
         Registry(database).register(tiny_model(0))
         Services(database).publish("galaxy-class", "1.0", "galaxy", 1)
-    yield config
-    server.remove()
+    return config
 
 
 def state_of(client: TestClient, job_id: str, *, until: set[str]) -> dict:
