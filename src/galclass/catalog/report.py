@@ -140,5 +140,5 @@ class CatalogReport:
         raise CatalogError(
             f"{len(self.rejects)} faulty rows\n  " + "\n  ".join(lines) + "\n ",
             where=where,
-            advice="mend them, or pass a CatalogReport to leave them out and count them",
+            advice="fix them, or pass a CatalogReport to leave them out and count them",
         )

@@ -145,13 +145,13 @@ def map_work(
         try:
             for result in results.iter_rows():
                 if result["_error"]:
-                    raise ClusterError(result["_error"], advice="mend it and run the same command again to go on")
+                    raise ClusterError(result["_error"], advice="fix it and run the same command again to resume")
                 yield result
         except (ray.exceptions.RayError, ConnectionError) as error:
             raise ClusterError(
                 "the cluster failed",
                 got=str(error).strip().splitlines()[-1][:300],
-                advice="run the same command again: what is done is kept",
+                advice="run the same command again: finished work is kept",
             ) from error
 
 

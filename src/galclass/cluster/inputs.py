@@ -193,7 +193,7 @@ def _not_listed(inside: str, error: OSError) -> None:
         "a folder cannot be listed",
         where=shown(str(error.filename)),
         got=error.strerror,
-        advice="mend it and run the same command again",
+        advice="fix it and run the same command again",
     ) from error
 
 

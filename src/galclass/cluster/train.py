@@ -82,5 +82,5 @@ def _explained(error: BaseException) -> GalclassError:
     return ClusterError(
         "training failed on the cluster",
         got=str(error).strip().splitlines()[-1][:300],
-        advice="run the same command again to go on from the checkpoint",
+        advice="run the same command again to resume from the checkpoint",
     )

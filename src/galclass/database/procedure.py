@@ -106,7 +106,7 @@ def procedure_sql(
     schema : str, optional
         Where our tables are; "public" or "dbo".
     model : str
-        The model that answers where a call names none.
+        The model used if a call names none.
     packages : Path, optional
         The site-packages folder the server reads galclass from; this Python's.
 

@@ -252,7 +252,7 @@ def _fetched(
 def _dead_service(failures: int, last: Rejection) -> DownloadError:
     return DownloadError(
         f"the service failed {failures} times in a row, last: {last}",
-        advice="try again later: the same command goes on; or take another service with --service",
+        advice="try again later (the same command resumes), or use another service with --service",
     )
 
 

@@ -194,7 +194,7 @@ def _stream(file: SourceFile, part: Part, settings: FetchSettings, report: OnByt
     with part.path.open("ab" if offset else "wb") as sink:
         for chunk in answer.stream(min_chunk_size=_CHUNK_BYTES):
             if settings.stop.is_set():
-                raise DownloadError("stopped", where=shown(part.url), advice="run the same command to go on")
+                raise DownloadError("stopped", where=shown(part.url), advice="run the same command to resume")
             sink.write(chunk)
             report(len(chunk))
             settings.bytes.wait(len(chunk))

@@ -83,7 +83,7 @@ class Part:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                advice = "wait for it, or take another workspace"
+                advice = "wait for it, or use another workspace"
                 raise DownloadError(
                     "another process fetches this file", where=str(self.target), advice=advice
                 ) from error

@@ -299,7 +299,7 @@ def _tables(
             where=str(too_many),
             expected=f"at most {wanted.max_rejects:.1%}",
             got=f"{len(rejects)} of {len(index) + len(rejects)} ({share:.1%})",
-            advice="mend the input, or raise prepare.max_rejects; this file has them all",
+            advice="fix the input, or raise prepare.max_rejects; this file lists them all",
         )
     too_many.unlink(missing_ok=True)
     near = near_duplicates(pixels[0], (len(places), pixels[1]), index)

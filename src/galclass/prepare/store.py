@@ -70,7 +70,7 @@ class Store:
             raise StoreError(
                 "there is no finished store",
                 where=str(folder),
-                advice="run `galclass prepare`; an interrupted run goes on where it stopped",
+                advice="run `galclass prepare`; an interrupted run resumes where it stopped",
             )
         store = cls(folder, facts)
         if facts["preprocessing_sha256"] != store.parameters.sha256:

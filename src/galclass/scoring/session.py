@@ -164,7 +164,7 @@ def open_session(model: bytes, *, threads: int = 1, where: str = "model", provid
             f"the provider {provider!r} finds no device or no libraries",
             where=where,
             got=f"only {', '.join(graph.get_providers())}",
-            advice=f"mend the {provider} installation, or use the provider 'cpu'",
+            advice=f"fix the {provider} installation, or use the provider 'cpu'",
         )
     return Session(graph, metadata, limits)
 
