@@ -160,7 +160,7 @@ class _Bounded:
 
     def _taken(self, given: bytes) -> bytes:
         if len(given) > self._left:
-            raise zipfile.BadZipFile("a member longer than it says")
+            raise zipfile.BadZipFile("a member longer than it claims")
         self._left -= len(given)
         return given
 

@@ -122,7 +122,7 @@ class CatalogError(GalclassError):
 
 
 class MorphologyError(CatalogError):
-    """A label is no gz2_class string, no class and no coarse label we know."""
+    """A label is not a gz2_class string, no class and no coarse label we know."""
 
     code = "morphology"
 

@@ -118,7 +118,7 @@ def _ecsv(path: Path, wanted: str | None) -> tuple[Any, str, tuple[str, ...]]:
     from astropy.table import Table
 
     if wanted is not None:
-        raise CatalogError("a file of this kind holds one table", where=str(path), got=f"table = {wanted!r}")
+        raise CatalogError("a file of this kind holds only one table", where=str(path), got=f"table = {wanted!r}")
     return Table.read(path, format="ascii.ecsv"), "", ()
 
 

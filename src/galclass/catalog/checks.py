@@ -87,7 +87,7 @@ def check_ids(table: Any, report: CatalogReport) -> Any:
         return f"{ids[row]} is {words}"
 
     leave_out(table, two, "two_classes", classes, report)
-    leave_out(table, one, "duplicate_id", lambda row: f"{ids[row]} comes twice", report)
+    leave_out(table, one, "duplicate_id", lambda row: f"{ids[row]} occurs twice", report)
     return table.filter(pa.array(~(one | two)))
 
 

@@ -153,7 +153,7 @@ def _check_targets(votes: Mapping[str, str]) -> None:
         return
     close = difflib.get_close_matches(unknown[0], known, n=1)
     raise CatalogError(
-        f"no such column of votes: {', '.join(unknown)}",
+        f"unknown column of votes: {', '.join(unknown)}",
         where="votes",
         expected="a name of gz2_hart16, e.g. t01_smooth_or_features_a01_smooth_fraction",
         advice=f"did you mean {close[0]}?" if close else None,

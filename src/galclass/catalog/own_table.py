@@ -175,7 +175,7 @@ def writable_kind(path: Path) -> str:
     name = path.name.lower()
     if kind not in KINDS or (kind == "text" and not name.endswith((".csv", ".tsv"))):
         expected = ".fits, .vot, .ecsv, .parquet, .csv or .tsv"
-        raise CatalogError("tables are not written in this kind", where=str(path), expected=expected)
+        raise CatalogError("tables cannot be written in this format", where=str(path), expected=expected)
     return kind
 
 
@@ -191,7 +191,7 @@ def read_own_table(path: Path, chosen: CatalogColumns | None = None) -> OwnTable
     Raises
     ------
     CatalogError
-        If it cannot be read, has no column of ids or files, or its rows cannot be told apart from comments.
+        If it cannot be read, has no column of ids or files, or its rows cannot be distinguished from comments.
     """
     chosen = chosen or CatalogColumns()
     kind = writable_kind(path)

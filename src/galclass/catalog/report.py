@@ -13,12 +13,12 @@ _FIRST_QUESTION = next(iter(QUESTIONS))
 _SHOWN_PER_CODE = 3
 _NOTES = {
     "label_from_raw_votes": "{:,} labels are from raw votes, not debiased ones",
-    "no_clean_class": "{:,} rows have votes that are clean for no class, and no label",
+    "no_clean_class": "{:,} rows have no label and votes that are not clean for any class",
     "comment_lines": "{:,} comment lines among the rows left out",
     "repeated_headers": "{:,} repeated header lines left out",
     "repaired_ids": '{:,} ids lost their ".0" or spreadsheet\'s quotes',
-    "unused_mapping_rows": "{:,} rows of the mapping have no object in the catalog",
-    "mapping_conflicts": "{:,} objects have several files in the mapping; the first is taken",
+    "unused_mapping_rows": "{:,} rows of the mapping match no object in the catalog",
+    "mapping_conflicts": "{:,} objects have several files in the mapping; the first is used",
 }
 """Notes that are told to the user, by code."""
 

@@ -106,7 +106,7 @@ def _rows_and_layout(path: Path, text_columns: frozenset[str]) -> tuple[bytes, L
     nul = data.find(b"\0")
     if nul >= 0:
         line = data.count(b"\n", 0, nul) + 1
-        raise CatalogError("this is no text", where=f"{path}, line {line}", expected="text in UTF-8", got="a NUL byte")
+        raise CatalogError("this is not text", where=f"{path}, line {line}", expected="text in UTF-8", got="a NUL byte")
     try:
         layout = find_layout(data, path, text_columns | _TEXT_COLUMNS)
     except csv.Error as error:
@@ -271,9 +271,9 @@ def _check_quotes(rows: bytes, layout: Layout, path: Path) -> None:
                 return
             if reader.line_num - begin > 1 or "unexpected end" in str(error):
                 raise CatalogError(
-                    f"a quoted cell does not end: {error}",
+                    f"unterminated quoted cell: {error}",
                     where=f"{path}, line {layout.lines + begin + 1}",
-                    advice='write a quote inside of quotes twice: "5"" dish"',
+                    advice='double a quote inside quotes: "5"" dish"',
                 ) from error
 
 
@@ -297,7 +297,7 @@ def _ragged(path: Path, line: int, layout: Layout, got: int) -> CatalogError:
         advice = 'put "#" in front of notes above the header'
     shown = layout.header.strip()[:60]
     return CatalogError(
-        f"a row has another number of columns than the header {shown!r}",
+        f"a row and the header differ in their number of columns {shown!r}",
         where=f"{path}, line {line}",
         expected=len(layout.names),
         got=got,

@@ -46,7 +46,7 @@ def connected(address: str) -> Iterator[None]:
     ExtraError
         If Ray is not installed.
     ClusterError
-        If no cluster answers.
+        If no cluster responds.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -72,7 +72,7 @@ def _start(ray: Any, address: str) -> None:
         ray.init(address=address, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ClusterError(
-            "no cluster answers",
+            "no cluster responds",
             where=address,
             got=str(error).splitlines()[0][:200],
             advice='start one with `ray start --head --disable-usage-stats`, or use "local"',

@@ -153,7 +153,7 @@ def find_picture(hdus: Sequence[Hdu]) -> Picture:
     if not images:
         tables = any(hdu.cards.get("XTENSION") in ("BINTABLE", "TABLE") for hdu in hdus)
         got = "a table" if tables else f"{len(hdus)} HDUs without an image"
-        raise CutoutError("not_an_image", f"the FITS file holds no image of two axes but {got}")
+        raise CutoutError("not_an_image", f"the FITS file has no image with two axes but {got}")
     named = {band: hdu for hdu in reversed(images) if len(_long(hdu)) == 2 and (band := _band_of(hdu))}
     colours = _three(named)
     first = next((hdu for hdu in images if hdu.name == "SCI"), images[0])
@@ -178,7 +178,7 @@ def _one_hdu(hdu: Hdu) -> Picture:
     else:
         raise CutoutError(
             "unsupported",
-            f"{hdu.label} is a cube of {' x '.join(map(str, reversed(shape)))}: one plane or three are read",
+            f"{hdu.label} is a cube of {' x '.join(map(str, reversed(shape)))}: one plane or three are supported",
         )
     return Picture(parts, *shape[1:], way_of(hdu.cards))
 
@@ -310,7 +310,7 @@ def _pixels(content: bytes, hdu: Hdu, trusted: bool) -> NDArray[Any]:
             "corrupt", f"{hdu.label} cannot be read: {str(error)[:200] or type(error).__name__}"
         ) from error
     if not isinstance(pixels, np.ndarray) or pixels.shape != hdu.shape or pixels.dtype.kind not in "iuf":
-        raise CutoutError("corrupt", f"{hdu.label} is not the image that its header says")
+        raise CutoutError("corrupt", f"{hdu.label} does not match its header")
     return with_blanks(pixels, hdu)
 
 

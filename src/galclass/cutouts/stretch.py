@@ -97,7 +97,7 @@ def measure(planes: Sequence[NDArray[np.float32]]) -> Stretch:
     top = float(np.percentile(brightness, WHITE_PERCENTILE))
     top = top if top > 0 else float(brightness.max(initial=0))
     if top <= 0:
-        raise CutoutError("no_content", "the picture shows nothing above its sky")
+        raise CutoutError("no_content", "the image shows nothing above its sky")
     white = max(top, WHITE_SIGMAS * sigma)
     return Stretch(sigma or white / WHITE_SIGMAS, white)
 

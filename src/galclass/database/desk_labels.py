@@ -104,7 +104,7 @@ def check_label(desk: str, label: str) -> str:
         return label
     if not label.isprintable() or label.strip() != label or not label or len(label) > MAX_LABEL or "|" in label:
         raise DatabaseValueError(
-            "it is no name of a class",
+            "it is not a class name",
             expected=f"1 to {MAX_LABEL} printable characters, no | and no blank at either end",
             got=repr(label[:MAX_LABEL]),
         )
@@ -124,7 +124,7 @@ def give_label(
     if label is not None:
         label = check_label(desk, label)
     if len(note) > MAX_NOTE or not note.replace("\n", "").isprintable():
-        raise DatabaseValueError("it is no note", expected=f"at most {MAX_NOTE} printable characters")
+        raise DatabaseValueError("it is not a note", expected=f"at most {MAX_NOTE} printable characters")
     given = DeskLabel(object_id, label, by, now(), note)
     value = {"class": label, **({"note": note} if note else {})}
     source = _source_for(desk, label)
@@ -138,7 +138,7 @@ def give_label(
             raise DatabaseValueError("the desk has too many classes", expected=f"at most {MAX_CLASSES}")
         twins = sorted(name for name in used - {None, label} if label and name.casefold() == label.casefold())
         if twins:
-            raise DatabaseValueError("the desk has this class in another spelling", expected=twins[0], got=label)
+            raise DatabaseValueError("the desk has this class under another spelling", expected=twins[0], got=label)
         connection.execute(labels.delete().where(*_mine(desk, object_id, by)))
         connection.execute(upsert(connection, labels, {**row, "labelled_at": given.labelled_at}))
     return given

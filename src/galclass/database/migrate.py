@@ -85,7 +85,7 @@ def check_version(connection: Connection, where: str) -> list[Migration]:
     newer = done - {step.id for step in steps}
     if newer:
         raise DatabaseError(
-            "it was made by a newer galclass",
+            "it was created by a newer galclass",
             where=where,
             expected=f"schema version {steps[-1].id}",
             got=max(newer),

@@ -85,7 +85,7 @@ class Part:
             except BlockingIOError as error:
                 advice = "wait for it, or use another workspace"
                 raise DownloadError(
-                    "another process fetches this file", where=str(self.target), advice=advice
+                    "another process is fetching this file", where=str(self.target), advice=advice
                 ) from error
             try:
                 yield

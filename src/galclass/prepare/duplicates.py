@@ -136,7 +136,7 @@ def _one_split(groups: list[list[int]], ids: list[str], splits: list[str]) -> di
 def _rejects_of(group: list[int], columns: dict[str, list[Any]]) -> dict[int, tuple[str, str]]:
     ids, files = columns["object_id"], columns["file"]
     one_file = len({(columns["source"][at], files[at]) for at in group}) == 1
-    code, what = ("shared_file", "the file is also that of") if one_file else ("duplicate_image", "the same picture as")
+    code, what = ("shared_file", "the file is also that of") if one_file else ("duplicate_image", "the same image as")
     rejects = {}
     for at in group:
         names = dict.fromkeys(

@@ -60,8 +60,8 @@ def near_remarks(facts: Mapping[str, Any] | None) -> list[str]:
     if facts is None or (not facts["count"] and facts["whole"]):
         return []
     names = f" ({', '.join(facts['names'])})" if facts["names"] else ""
-    more = "" if facts["whole"] else "; so many pictures look alike that the search was cut short"
-    return [f"{facts['count']:,} pairs of objects with nearly the same picture{names}, see {NEAR_DUPLICATES}{more}"]
+    more = "" if facts["whole"] else "; so many images look alike that the search was cut short"
+    return [f"{facts['count']:,} pairs of objects with nearly the same image{names}, see {NEAR_DUPLICATES}{more}"]
 
 
 def near_duplicates(path: Path, shape: tuple[int, int], index: pa.Table) -> NearDuplicates:

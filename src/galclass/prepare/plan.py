@@ -45,7 +45,7 @@ def fractions_of(wanted: PrepareConfig, validation: float | None = None) -> dict
     train = wanted.train + wanted.validation - validation
     if min(train, validation, wanted.test) < 0:
         raise ConfigError(
-            "there is not so much to validate on",
+            "the requested validation share is too large",
             where="validation",
             expected=f"0 to {wanted.train + wanted.validation:g} (train and validation together)",
             got=validation,

@@ -202,7 +202,7 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise StoreError("the facts of the store are damaged", where=str(folder / FACTS)) from error
+        raise StoreError("the record of the store is damaged", where=str(folder / FACTS)) from error
     return facts
 
 
@@ -222,7 +222,7 @@ def _map_pixels(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     got = path.stat().st_size if path.exists() else None
     if got != expected:
         raise StoreError(
-            "the pixel file does not have the size its facts say",
+            "the pixel file does not have the recorded size",
             where=str(path),
             expected=f"{expected} bytes",
             got="no file" if got is None else f"{got} bytes",

@@ -106,7 +106,7 @@ class BackEnd:
         if value is None:
             self._fail(f"{name}@{version} is too large", f"models have at most {MAX_MODEL_BYTES:,} bytes")
         if hashlib.sha256(value).hexdigest() != sha256:
-            self._fail(f"the bytes of {name}@{version} are not those that were registered", "restore the database")
+            self._fail(f"the bytes of {name}@{version} differ from those that were registered", "restore the database")
         with self._cancellable():
             return Scorer(value, name=name, version=version, limits=self._limits)
 

@@ -27,7 +27,7 @@ def shipped_model() -> bytes:
         return (_HERE / MODEL_FILE).read_bytes()
     except FileNotFoundError as error:
         raise ModelError(
-            "this installation ships no model",
+            "this installation has no packaged model",
             advice="train one with `galclass run`, or name one with --model",
         ) from error
 
