@@ -269,7 +269,7 @@ def _cut_all(request: CutRequest, bands: Sequence[Band], advance: Callable[[int,
 
 
 def _scales(request: CutRequest, table: pa.Table) -> Iterator[float | None]:
-    """Yield arcsec a pixel of each object; None where it has no size.
+    """Yield the arcsec per pixel of each object; None if it has no size.
 
     Raises
     ------

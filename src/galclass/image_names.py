@@ -127,7 +127,7 @@ def _is_letter(char: str) -> bool:
 
 
 def _unescaped(stem: str) -> str:
-    """Return the object id of a name that `file_stem_of` made; any other name as it is."""
+    """Return the object id of a name made by `file_stem_of`; any other name unchanged."""
     composed = unicodedata.normalize("NFC", stem)
     escaped = sum(_is_letter(chr(int(digits, 16))) for digits in _ESCAPE.findall(composed))
     object_id = _ESCAPE.sub(lambda one: chr(int(one[1], 16)), composed)

@@ -245,7 +245,7 @@ def to_arrow(column: Any) -> Any:
 
 
 def _text(values: list[Any], mask: Any) -> Any:
-    """Return text, or bytes where some are no UTF-8: whoever needs the column names the row then."""
+    """Return text, or bytes if some are not UTF-8: the caller that needs the column then names the row."""
     there = [None if hidden else _one_text(value) for value, hidden in zip(values, mask, strict=True)]
     try:
         return pa.array([value.decode() if isinstance(value, bytes) else value for value in there], pa.string())

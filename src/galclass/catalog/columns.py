@@ -74,7 +74,7 @@ class Columns:
         return self.chunks(name).combine_chunks()
 
     def chunks(self, name: str) -> Any:
-        """Return a column as it lies in memory."""
+        """Return a column as stored in memory."""
         return self.table[self.real_name(name)]
 
     def at(self, name: str) -> str:

@@ -20,7 +20,7 @@ _NOTES = {
     "unused_mapping_rows": "{:,} rows of the mapping match no object in the catalog",
     "mapping_conflicts": "{:,} objects have several files in the mapping; the first is used",
 }
-"""Notes that are told to the user, by code."""
+"""Notes shown to the user, by code."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class CatalogReport:
     dropped : list of RowFault
         Rows that a format leaves out by its definition (zoo2MainSpecz without a spectrum).
     notes : dict of str to int
-        Counts of what was mended or is missing in rows that stayed (nan_votes, repaired_ids, ...).
+        Counts of what was repaired or is missing in rows that were kept (nan_votes, repaired_ids, ...).
     columns : tuple of str
         The columns of the file.
     stopped : dict of str to int

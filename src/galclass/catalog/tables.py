@@ -150,7 +150,7 @@ def _checked_kind(path: Path) -> str:
 
 
 def _flat_columns(path: Path, kind: str, text_columns: frozenset[str]) -> RawTable:
-    """Read a Parquet or Arrow file without its pictures: a column of them may be larger than the memory."""
+    """Read a Parquet or Arrow file without its images: a column of them may not fit in memory."""
     whole = _arrow(path) if kind == "arrow" else None
     schema = _parquet_schema(path) if whole is None else whole.schema
     twice = sorted(name for name, count in Counter(schema.names).items() if count > 1)

@@ -49,7 +49,7 @@ class TextTable:
 
 
 def read_text(path: Path, text_columns: frozenset[str]) -> TextTable:
-    """Read a table whose columns stand between commas, tabs, semicolons, bars or spaces.
+    """Read a table whose columns are separated by commas, tabs, semicolons, vertical bars or spaces.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def _rows_alone(data: bytes, layout: Layout) -> tuple[bytes, int, int]:
 
 
 def _lines(rows: bytes, delimiter: bytes) -> Iterator[tuple[bytes, bool]]:
-    """Yield each line and whether it begins a row, that is, lies in no quotes that an earlier line opened."""
+    """Yield each line and whether it begins a row, that is, is not inside quotes opened on an earlier line."""
     inside = False
     for line in rows.splitlines(keepends=True):
         yield line, not inside
@@ -188,7 +188,7 @@ def _lines(rows: bytes, delimiter: bytes) -> Iterator[tuple[bytes, bool]]:
 
 
 def _ends_inside_quotes(line: bytes, delimiter: bytes, inside: bool) -> bool:
-    """Return whether a cell goes on after a line; only at the start of a cell does a quote open one."""
+    """Return whether a cell continues after a line; only at the start of a cell does a quote open one."""
     place, starts_cell = 0, not inside
     while True:
         if inside:

@@ -170,7 +170,7 @@ def doctor(ctx: click.Context, config: Config) -> None:
 
 
 def show_findings(findings: Sequence[Finding], *, comment: bool = False) -> None:
-    """Print what was checked, and how to mend what is not ok; as SQL comments if asked."""
+    """Print what was checked, and how to fix any problems; as SQL comments if asked."""
     for one in findings:
         mend = "" if one.ok else f"; {one.mend}"
         click.echo(f"{'-- ' if comment else ''}{'ok     ' if one.ok else 'MISSING'} {one.what}: {one.found}{mend}")

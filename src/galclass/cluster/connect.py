@@ -109,7 +109,7 @@ def map_work(
     together: int = 1,
     cpus: float = 1,
 ) -> Iterator[Work]:
-    """Map a function over work on all nodes and give the results in any order.
+    """Map a function over work on all nodes and yield the results in any order.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def in_takes(part: list[Work], most: int, count: int) -> Iterator[list[Work]]:
 
 
 def _answered(description: Work, function: Callable[..., Work], job: Any, version: str) -> Work:
-    """Call the function on a node; an error that a user can mend comes back as text instead of a remote traceback.
+    """Call the function on a node; an error that a user can fix comes back as text instead of a remote traceback.
 
     After one the rest of a take is passed over: each of its chunks might wait as long for the same store.
     """

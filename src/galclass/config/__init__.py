@@ -1,4 +1,4 @@
-"""Configuration: TOML -> typed, frozen dataclasses; default < file < flag; every fault at once.
+"""Configuration: TOML -> typed, frozen dataclasses; default < file < flag; all faults are reported together.
 
 Takes a TOML file and `section.key=value` overrides, gives a `Config`, writes the resolved TOML
 beside a stage's outputs. One dataclass per stage; a field's default is the documented default.

@@ -30,7 +30,7 @@ _MIXED_MODES = {"CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa", "La"}
 
 
 def is_image(value: object) -> bool:
-    """Say whether a value is of a kind that `image_bytes` reads."""
+    """Return whether a value is of a kind that `image_bytes` reads."""
     kinds = (bytes, bytearray, str, os.PathLike, np.ndarray)
     return isinstance(value, kinds) or _is_pillow(value) or _is_fits(value) or hasattr(value, "to_hdu")
 

@@ -193,7 +193,7 @@ def flagged_stored_cutout(
 
 
 def has_content(pixels: Pixels) -> bool:
-    """Return whether a picture shows anything: whether some channel spans more than 2 levels.
+    """Return whether an image shows anything: whether some channel spans more than 2 levels.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ def _render(
 
 
 def no_content() -> CutoutError:
-    """Make the error of a picture that shows nothing."""
+    """Return the error for an image that shows nothing."""
     return CutoutError(
         "no_content", "the image shows nothing", expected="a channel that spans 3 levels or more", got="one colour"
     )

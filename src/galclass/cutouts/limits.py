@@ -75,7 +75,7 @@ SERVED = DecodeLimits(1.0, "serve.max_decode_s", trusted=False)
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse a picture that is too small or too large.
+    """Refuse an image that is too small or too large.
 
     Parameters
     ----------

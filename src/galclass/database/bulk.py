@@ -93,7 +93,7 @@ def add_images(
     listings: Sequence[Listing] = (),
     limits: DecodeLimits = LOCAL,
 ) -> AddSummary:
-    """Add the images of files, folders and archives; what gives none is among the summary's rejects.
+    """Add the images of files, folders and archives; files without an image are among the summary's rejects.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ class Database:
                 yield connection
 
     def migrate(self) -> list[str]:
-        """Bring the schema up to date; gives the names of the steps that were applied."""
+        """Bring the schema up to date; return the names of the migrations applied."""
         if not self.missing_migrations():
             return []
         with self.write() as connection:

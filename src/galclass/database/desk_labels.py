@@ -114,7 +114,7 @@ def check_label(desk: str, label: str) -> str:
 def give_label(
     database: Database, desk: str, object_id: str, label: str | None, by: str, note: str = ""
 ) -> DeskLabel | None:
-    """Store what a person says of an object, in place of what they said before; None where no such image is stored.
+    """Store a person's label for an object, replacing their previous one; None if the image is not stored.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def desk_labels(database: Database, desk: str) -> list[DeskLabel]:
 
 
 def votes_of(found: Sequence[DeskLabel]) -> Votes:
-    """Count the labels of each object: the class that most give is the object's, a draw is disputed."""
+    """Count the labels of each object: the majority class is the object's, a tie is disputed."""
     by_object: dict[str, Counter[str]] = defaultdict(Counter)
     for one in found:
         by_object[one.object_id].update([one.label] if one.label is not None else [])
@@ -193,7 +193,7 @@ def list_desks(database: Database) -> list[DeskSummary]:
 
 
 def _source_for(desk: str, label: str | None) -> str:
-    """What cannot be told is no class of `human`, whose readers expect one."""
+    """Return the source; "cannot tell" is not stored under `human`, whose readers expect a class."""
     return source_of(desk) if label is not None else f"{PREFIX}{desk}"
 
 

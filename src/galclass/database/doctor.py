@@ -1,4 +1,4 @@
-"""Examine a database: what is in it, is it sound, and how to mend what is not."""
+"""Examine a database: its contents, its integrity, and how to fix any problems."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Install the functions and the procedure in a server, or write their SQL: PostgreSQL (PL/Python) and T-SQL.
 
-Takes a database, gives SQL text and a list of what is missing with the way to mend it.
+Return SQL text for a database, and a list of what is missing with instructions to fix it.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def install_procedure(
     Raises
     ------
     DatabaseError
-        If something is missing; says what and how to mend it.
+        If something is missing; says what and how to fix it.
     """
     findings = check_server(database, packages=packages)
     missing = [f"{one.what}: {one.found}. {one.mend}" for one in findings if not one.ok]
@@ -215,7 +215,7 @@ def _not_installed(error: DBAPIError, where: str) -> DatabaseError:
 
 
 def check_server(database: Database, *, packages: Path | None = None) -> list[Finding]:
-    """Look whether the server has PL/Python, may read our packages, and whether we may create functions.
+    """Check whether the server has PL/Python and can read our packages, and whether we may create functions.
 
     Raises
     ------

@@ -181,7 +181,7 @@ class Registry:
         return _ALIASES.previous(connection, name, alias)
 
     def export(self, reference: str, path: Path) -> ModelRecord:
-        """Write the ONNX file (with its signature inside); a half-written file never stands there."""
+        """Write the ONNX file (with its signature inside); a half-written file is never left behind."""
         record = self.get(reference)
         write_bytes(Path(path), record.value)
         return record
@@ -206,7 +206,7 @@ class Registry:
         return tried.difference
 
     def delete(self, reference: str, *, by: str | None = None) -> ModelInfo:
-        """Delete a version that no alias and no service points at; its number is never used again.
+        """Delete a version that no alias and no service points at; its number is never reused.
 
         Raises
         ------

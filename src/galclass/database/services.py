@@ -59,12 +59,12 @@ class ServiceRecord:
 
     @property
     def model(self) -> Reference | None:
-        """The model version that answers, or that a function uses first; None for a function without."""
+        """The model version served, or that a function uses first; None for a function without one."""
         return None if self.model_name is None else Reference(self.model_name, version=self.model_version)
 
     @property
     def function(self) -> str | None:
-        """Import path of the function that answers; None for a model."""
+        """Import path of the published function; None for a model."""
         return str(self.code["function"]) if self.code else None
 
     @property

@@ -66,7 +66,7 @@ def give_back_pages(database: Database, kept_bytes: int = 0) -> bool:
 
 
 def vacuum(database: Database) -> tuple[Space, Space]:
-    """Rewrite a SQLite file without its free pages, and let it give back later ones by itself.
+    """Rewrite a SQLite file without its free pages, and let it free later ones by itself.
 
     It needs free disk of the size of the new file twice, and nobody can write meanwhile.
 

@@ -15,7 +15,7 @@ _PASSING = (408, 425, 429, 500, 502, 503, 504)  # worth asking again
 
 
 class ImageReader:
-    """Ask web services for images over kept connections; retries with backoff and heeds Retry-After.
+    """Request images from web services over persistent connections; retry with backoff and respect Retry-After.
 
     Parameters
     ----------

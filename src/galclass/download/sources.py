@@ -26,7 +26,7 @@ RECORD = "download.json"
 
 @dataclass(frozen=True)
 class SourceFiles:
-    """Where a downloaded source lies, and what its files are.
+    """The location of a downloaded source, and its files.
 
     Attributes
     ----------

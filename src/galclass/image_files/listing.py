@@ -88,12 +88,12 @@ class Listing(Sequence[ImageEntry]):
         return len(self.entries) + len(self.faults) + self.skipped.total
 
     def lost(self) -> list[str]:
-        """Return pictures that were skipped for their format or missing suffix, and have no image of the same id."""
+        """Return images skipped for their format or missing suffix that have no other image with the same id."""
         return self.skipped.lost(object_id_of(entry.name) for entry in self.entries)
 
 
 def list_images(path: Path | str, *, limits: ArchiveLimits = DEFAULT_LIMITS) -> Listing:
-    """List the images of a folder (to its bottom), zip, tar, or one file.
+    """List the images of a folder (recursively), zip, tar, or one file.
 
     Raises
     ------

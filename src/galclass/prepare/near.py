@@ -36,7 +36,7 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Pairs of objects whose pictures are nearly the same.
+    """Pairs of objects whose images are nearly the same.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ def near_remarks(facts: Mapping[str, Any] | None) -> list[str]:
 
 
 def near_duplicates(path: Path, shape: tuple[int, int], index: pa.Table) -> NearDuplicates:
-    """Find objects whose pictures are re-encodings of one another.
+    """Find objects whose images are re-encodings of one another.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def plan_of(inputs: list[Input], rows: pa.Table) -> list[tuple[str, str]]:
 
 
 def inputs_sha256_of(config: Config, parameters: CutoutParameters, inputs: list[Input]) -> str:
-    """Hash all that decides the folder, so that an unchanged run needs to read no catalog."""
+    """Hash all that decides the folder, so that an unchanged run does not need to read a catalog."""
     wanted = config.prepare
     facts = {
         "parameters": parameters.sha256,

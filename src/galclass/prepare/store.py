@@ -108,7 +108,7 @@ class Store:
 
 
 class StoreWriter:
-    """Fills a store chunk by chunk; goes on after its last whole chunk when it is stopped and started again.
+    """Fills a store chunk by chunk; resumes after the last complete chunk when restarted.
 
     Parameters
     ----------

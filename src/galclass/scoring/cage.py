@@ -1,4 +1,4 @@
-"""Try a model in a process of limited time and memory before it is registered, and see that it gives predictions.
+"""Try a model in a process with limited time and memory before it is registered, and check that it returns predictions.
 
 The process gets the bytes on its standard input, no database and no password; it cannot write files. What it prints is
 one line of JSON. It costs about a second, so the machine remembers which bytes were found sound (`verdicts`), and a
@@ -71,7 +71,7 @@ class TriedModel:
 
 
 def try_model(model: bytes, *, where: str = "model") -> TriedModel:
-    """Check a file, and what it gives for images in a limited process.
+    """Check a file, and its output for images in a limited process.
 
     Parameters
     ----------

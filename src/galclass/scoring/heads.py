@@ -62,7 +62,7 @@ class Estimate:
     objects : int
         That were predicted by a fit without them.
     majority : float
-        Accuracy of always predicting the commonest class.
+        Accuracy of always predicting the most common class.
     accuracy : Share or None
         Share of them with the right class; None where a class has fewer than `FEWEST_TO_ESTIMATE` labels.
     precision, recall : mapping of str to Share or None

@@ -58,7 +58,7 @@ _scorers: LoadedScorers[tuple[str, int, str, DecodeLimits]] = LoadedScorers(KEPT
 
 
 class BackEnd:
-    """What one function call needs; made anew by each, the loaded models stay.
+    """What one function call needs; created by each call, while the loaded models are kept.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class BackEnd:
                 yield _row(answer)
 
     def batch(self, source: str, reference: str | None, size: int, max_rows: int | None) -> int:
-        """Score what has no prediction of the model version, commit after every chunk, give the number of rows.
+        """Score rows without a prediction of the model version, commit after every chunk, return the number of rows.
 
         An interrupted call keeps what it committed, and the next one goes on.
         """

@@ -1,4 +1,4 @@
-"""Score many files, keep what is worth telling, write everything to a file if one is named."""
+"""Score many files, keep what the summary reports, write everything to a file if one is named."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class PredictSummary:
 
     @property
     def complete(self) -> bool:
-        """Whether every picture that was seen has a prediction."""
+        """Whether every image that was seen has a prediction."""
         return not (self.rejected or self.lost)
 
     @property

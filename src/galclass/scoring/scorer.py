@@ -52,7 +52,7 @@ _NOT_SERVED = "use another model; `galclass models verify` checks one"
 
 
 class Scorer:
-    """A loaded model that answers for image bytes.
+    """A loaded model that predicts from image bytes.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Scorer:
         frame_px: int | None | Sequence[int | None] = None,
         between: Callable[[], object] = lambda: None,
     ) -> Predictions:
-        """Answer for each image; one that is faulty, or for which the model gives no probabilities, gets an `error`.
+        """Predict each image; one that is faulty, or for which the model returns no probabilities, gets an `error`.
 
         Parameters
         ----------
@@ -238,7 +238,7 @@ class Scorer:
         return found
 
     def predict_cutouts(self, cutouts: NDArray[np.uint8], *, object_ids: Sequence[str]) -> list[Prediction]:
-        """Answer for cutouts that were made before, such as those of a prepared store; see `score` for faults.
+        """Predict existing cutouts, such as those of a prepared store; see `score` for faults.
 
         Parameters
         ----------

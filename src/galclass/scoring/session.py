@@ -111,7 +111,7 @@ PROVIDERS = {
 
 
 def open_session(model: bytes, *, threads: int = 1, where: str = "model", provider: str = "cpu") -> Session:
-    """Check ONNX bytes and load them with so many threads, operators one after the other.
+    """Check ONNX bytes and load them with a number of threads, running operators sequentially.
 
     Nothing of the graph is computed while it loads: constants are folded by whoever exports a model, not here.
 

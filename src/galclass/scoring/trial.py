@@ -71,7 +71,7 @@ def try_outputs(scorer: Scorer) -> None:
     Raises
     ------
     ModelError
-        If a batch size fails, gives other shapes, values that are no probabilities, sums other than 1 for what
+        If a batch size fails, gives other shapes, values that are not probabilities, sums other than 1 for what
         excludes one another, or something else for the same image.
     """
     cutouts = _cutouts(scorer.signature.size_px)

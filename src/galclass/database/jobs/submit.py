@@ -67,7 +67,7 @@ class Jobs:
         start: bool = True,
         client: str | None = None,
     ) -> Job:
-        """Make a job with its images, queued or open for more; where anything fails, there is no job.
+        """Create a job with its images, queued or open for more; if anything fails, there is no job.
 
         Parameters
         ----------

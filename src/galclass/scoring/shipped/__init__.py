@@ -1,4 +1,4 @@
-"""The model that works straight after install, and the probe image every model records its answer for."""
+"""The packaged model, and the probe image for which every model records its prediction."""
 
 from __future__ import annotations
 
