@@ -31,7 +31,7 @@ def test_every_fault_is_told_at_once_with_what_was_meant(tmp_path: Path) -> None
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nowhere.toml: no such configuration file"):
+    with pytest.raises(ConfigError, match="nowhere.toml: configuration file not found"):
         load_config(tmp_path / "nowhere.toml")
 
 

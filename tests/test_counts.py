@@ -104,7 +104,7 @@ def test_images_add(make, container: str, tmp_path: Path) -> None:
     assert {name: row["code"] for name, row in rows.items()} == found.rejected | dict.fromkeys(
         ("g0.jpg", "twin.jpg", "deep/one.png", "deep/other.bmp"), "duplicate_image"
     )
-    assert rows["g0.jpg"]["reason"] == f"the same picture as twin ({found.path}/twin.jpg)"
+    assert rows["g0.jpg"]["reason"] == f"the same image as twin ({found.path}/twin.jpg)"
     again = counts(run(*words, status=3).output, found)
     assert (again["added"], again["already there"]) == (0, parts["added"])
     scored = run("score", "--pending", "--database", database, "--model", _model(tmp_path, database), status=0)
@@ -147,11 +147,11 @@ def test_prepare(make, container: str, tmp_path: Path) -> None:
     twins = {"g0.jpg", "twin.jpg", "deep/one.png", "deep/other.bmp"}
     assert codes == found.rejected | dict.fromkeys(twins, "duplicate_image")
     reason = next(row["reason"] for row in rejects if row["file"] == "deep/one.png")
-    assert reason == "the same picture as other (deep/other.bmp)"
+    assert reason == "the same image as other (deep/other.bmp)"
     assert (parts["prepared"], parts["without a catalog row"]) == (len(index), 2)
     kept = run(*words, "--set", 'prepare.duplicates="keep"', status=3)
     counts(kept.output, found)
-    assert "2 pictures shared by several objects" in kept.output
+    assert "2 images shared by several objects" in kept.output
     index = pq.read_table(tmp_path / "ws/prepared/index.parquet").to_pylist()
     split = {row["object_id"]: row["split"] for row in index}
     assert split["g0"] == split["twin"]

@@ -27,7 +27,7 @@ from galclass.morphology import (
     "text", ["", "E", "Ex", "S", "SB", "Se", "Sx2m", "Sc2", "Scm2", "SBc2m(z)", "Er(r", "A2m", "sc"]
 )
 def test_text_outside_the_grammar_is_refused_with_the_text_in_the_message(text: str) -> None:
-    with pytest.raises(MorphologyError, match="no gz2_class string"):
+    with pytest.raises(MorphologyError, match="not a gz2_class string"):
         parse_gz2_class(text)
 
 

@@ -130,7 +130,7 @@ def zipped(path: Path, galaxies: list[bytes]) -> Untidy:
 
 
 def tarred(path: Path, galaxies: list[bytes]) -> Untidy:
-    """Write the tar (packed by its suffix): links, a device, and a name that comes twice besides."""
+    """Write the tar (packed by its suffix): links, a device, and a name that occurs twice besides."""
     every, found = members(galaxies)
     mode = {".gz": "w:gz", ".bz2": "w:bz2", ".xz": "w:xz"}.get(path.suffix, "w")
     with tarfile.open(path, mode, format=tarfile.PAX_FORMAT) as archive:

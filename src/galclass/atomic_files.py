@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: written under a temporary name beside the target, then renamed.
+"""Atomic writes of files and folders: written under a temporary name beside the target, then renamed.
 
 The temporary name holds the process id and a random part, so that two processes, or two threads of one, never write to
 the same file. It is removed when writing fails or is interrupted.

@@ -48,7 +48,7 @@ class Readable(Protocol):
 
 
 class BoundedTar(tarfile.TarFile):
-    """A tar whose members are read in order, once; links and devices are told of, sparse files refused."""
+    """A tar whose members are read in order, once; links and devices are reported, sparse files refused."""
 
     def next(self) -> tarfile.TarInfo | None:
         """Return the next member.
@@ -108,7 +108,7 @@ def is_tar(path: str | os.PathLike[str]) -> bool:
 
 
 def open_plain_tar(stream: Readable, *, most: int) -> BoundedTar:
-    """Open a tar that something else unpacks, of at most so many bytes."""
+    """Open a tar that another decompressor unpacks, limited to a number of bytes."""
     return BoundedTar(fileobj=_Forward(stream, most), mode="r")  # type: ignore[arg-type]  # a file object
 
 
@@ -167,7 +167,7 @@ class _Forward:
 
 
 class _Xz:
-    """An xz or lzma stream, unpacked in bounded memory: `lzma.open` takes what the file asks for."""
+    """An xz or lzma stream, unpacked in bounded memory: `lzma.open` allocates whatever the file asks for."""
 
     def __init__(self, file: Readable) -> None:
         self._file = file

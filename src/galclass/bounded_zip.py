@@ -58,7 +58,7 @@ class BoundedZip(zipfile.ZipFile):
             raise TooManyMembers(len(self.filelist))
 
     def open(self, name: str | zipfile.ZipInfo, mode: Any = "r", *args: Any, **options: Any) -> IO[bytes]:
-        """Open a member; it gives at most the bytes that it says it has.
+        """Open a member; reading returns at most its declared number of bytes.
 
         Raises
         ------
@@ -103,7 +103,7 @@ def fault_of_sizes(members: Sequence[zipfile.ZipInfo], size: int, ratio: float) 
 
 
 def _check_table(file: IO[bytes], max_members: int) -> None:
-    """Refuse a table of contents that is longer than so many members can make it; `zipfile` would read it whole."""
+    """Refuse a table of contents that is too long for the allowed number of members; `zipfile` would read it whole."""
     found = _table_size(file)
     if found is not None and found > max_members * (_ENTRY_BYTES + _NAME_BYTES):
         raise TooManyMembers(found // (_ENTRY_BYTES + _NAME_BYTES))
@@ -147,7 +147,7 @@ def _entries(file: IO[bytes], size: int) -> int:
 
 
 class _Bounded:
-    """An unpacker in `zipfile`'s manner that refuses to give more than it is allowed."""
+    """A decompressor with `zipfile`'s interface that refuses to return more than it is allowed."""
 
     def __init__(self, most: int) -> None:
         self._left = most
@@ -160,7 +160,7 @@ class _Bounded:
 
     def _taken(self, given: bytes) -> bytes:
         if len(given) > self._left:
-            raise zipfile.BadZipFile("a member longer than it says")
+            raise zipfile.BadZipFile("a member longer than it claims")
         self._left -= len(given)
         return given
 

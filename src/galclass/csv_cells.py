@@ -30,7 +30,7 @@ class Sink(Protocol):
 
 
 def guarded(value: Any) -> Any:
-    """Return a cell as it is written: text that looks like a formula with an apostrophe in front, all else as it is."""
+    """Return a cell as it is written: text that looks like a formula gets a leading apostrophe."""
     return f"'{value}" if isinstance(value, str) and _is_formula(value) else value
 
 

@@ -194,7 +194,7 @@ def open_bands(paths: Sequence[Path], files: ExitStack) -> list[Band]:
             packed = file.read(2) == b"\x1f\x8b"
         if packed:
             raise CutoutError(
-                "unsupported", "a packed tile cannot be read in parts", where=str(path), advice="gunzip it"
+                "unsupported", "a compressed tile cannot be read in parts", where=str(path), advice="gunzip it"
             )
         if not path.stat().st_size:
             raise CutoutError("empty", "the file is empty", where=str(path))
@@ -210,7 +210,7 @@ def open_bands(paths: Sequence[Path], files: ExitStack) -> list[Band]:
             raise CutoutError("unsupported", "a tile of several is to hold one band", where=str(path), got=len(found))
         bands += found
     if len(bands) not in (1, 3):
-        raise CutoutError("unsupported", "one band or three make a picture", where=str(paths[0]), got=len(bands))
+        raise CutoutError("unsupported", "an image needs one band or three", where=str(paths[0]), got=len(bands))
     return bands
 
 
@@ -251,9 +251,9 @@ def _cut_all(request: CutRequest, bands: Sequence[Band], advance: Callable[[int,
     for number, (path, place) in enumerate(zip(paths, places, strict=True)):
         try:
             if path is None:
-                raise Rejection("bad_name", "its id is longer than a file name may be")
+                raise Rejection("bad_name", "its id is too long for a file name")
             if path.name in foreign:
-                raise Rejection("name_taken", f"{path.name} is there and was not cut by this command")
+                raise Rejection("name_taken", f"{path.name} already exists and was not made by this command")
             if path.exists():
                 summary.already_there += 1
             else:
@@ -269,7 +269,7 @@ def _cut_all(request: CutRequest, bands: Sequence[Band], advance: Callable[[int,
 
 
 def _scales(request: CutRequest, table: pa.Table) -> Iterator[float | None]:
-    """Yield arcsec a pixel of each object; None where it has no size.
+    """Yield the arcsec per pixel of each object; None if it has no size.
 
     Raises
     ------
@@ -287,7 +287,7 @@ def _scales(request: CutRequest, table: pa.Table) -> Iterator[float | None]:
     name = request.size_column or "petroR90_r"
     if name not in names:
         raise CatalogError(
-            f"no column {name}", where=where, advice="name one with --size-column, or give --size-arcsec"
+            f"no column {name}", where=where, advice="name one with --size-column, or pass --size-arcsec"
         )
     factor = 1 / request.size_px if request.size_column else SCALE_PER_PETROR90
     for value in table[name].to_pylist():
@@ -299,7 +299,7 @@ def _scales(request: CutRequest, table: pa.Table) -> Iterator[float | None]:
 
 
 def _paths(request: CutRequest, object_ids: Sequence[str]) -> Iterator[Path | None]:
-    """Yield the file of each object; None where its id is longer than a file name may be."""
+    """Yield the file of each object; None where its id is too long for a file name."""
     taken: set[str] = set()
     for object_id in object_ids:
         stem = file_stem_of(object_id, taken)

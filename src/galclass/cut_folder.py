@@ -54,12 +54,12 @@ def check_settings(folder: Path, now: Mapping[str, Any]) -> None:
         before = None
     if not isinstance(before, dict):
         raise CatalogError(
-            "the settings that the folder was cut with are damaged", where=str(path), advice="name another folder"
+            "the record of the folder's settings is damaged", where=str(path), advice="name another folder"
         )
     if before != now:
         changed = ", ".join(name for name in now if before.get(name) != now[name])
         raise CatalogError(
-            f"the folder was cut with other settings: {changed}", where=str(folder), advice="name another folder"
+            f"the folder was made with other settings: {changed}", where=str(folder), advice="name another folder"
         )
 
 
@@ -108,7 +108,7 @@ def _places(path: Path) -> dict[str, Place]:
         return {unguarded(name): Place(unguarded(key), *map(_number, numbers)) for name, key, *numbers in rows}
     except (ValueError, TypeError, csv.Error) as error:
         raise CatalogError(
-            "the places of the cutouts are damaged", where=str(path), advice="name another folder"
+            "the record of the cutouts' positions is damaged", where=str(path), advice="name another folder"
         ) from error
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 
 class GalclassError(Exception):
-    """Base of all errors that a user can mend.
+    """Base of all errors that a user can fix.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Rejection(GalclassError):
 
 
 class ConfigError(GalclassError):
-    """The configuration file or a flag is wrong; lists every fault at once."""
+    """The configuration file or a flag is wrong; lists all faults together."""
 
     code = "config"
 
@@ -122,13 +122,13 @@ class CatalogError(GalclassError):
 
 
 class MorphologyError(CatalogError):
-    """A label is no gz2_class string, no class and no coarse label we know."""
+    """A label is not a gz2_class string, a class or a known coarse label."""
 
     code = "morphology"
 
 
 class CutoutError(Rejection):
-    """Image bytes give no cutout; `code` says why (empty, truncated, not_an_image, too_large, ...)."""
+    """Image bytes yield no cutout; `code` says why (empty, truncated, not_an_image, too_large, ...)."""
 
 
 class StoreError(GalclassError):
@@ -167,7 +167,7 @@ class TopologyError(GalclassError):
 
 
 class TrainingError(GalclassError):
-    """Training cannot start or cannot go on (no data, NaN loss, wrong checkpoint)."""
+    """Training cannot start or continue (no data, NaN loss, wrong checkpoint)."""
 
     code = "training"
 
@@ -179,7 +179,7 @@ class TrackingError(GalclassError):
 
 
 class ModelError(GalclassError):
-    """A model file is damaged, foreign or does not answer as its signature says."""
+    """A model file is damaged, foreign or does not behave as its signature says."""
 
     code = "model"
 
@@ -203,7 +203,7 @@ class DatabaseError(GalclassError):
 
 
 class DatabaseValueError(DatabaseError):
-    """A value that no column takes: a NUL in a text, a number beyond its range."""
+    """A value that no column accepts: text with a NUL, a number out of range."""
 
     code = "invalid"
 
@@ -221,7 +221,7 @@ class ServiceError(GalclassError):
 
 
 class RequestError(ServiceError):
-    """A request that is refused: `code` says why, `field` names what to mend.
+    """A request that is refused: `code` says why, `field` names what to fix.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ def require(*extras: str, what: str, modules: Collection[str] | None = None) -> 
 
 
 def missing_extra(error: ModuleNotFoundError, what: str) -> ExtraError | None:
-    """Return what to say of a module that could not be imported; None where no extra brings it."""
+    """Return the error for a module that could not be imported; None if no extra provides it."""
     module = (error.name or "").partition(".")[0]
     extras = [extra for extra, modules in MODULES.items() if module in modules]
     return ExtraError(what, extras[:1], [module]) if extras else None

@@ -18,7 +18,7 @@ READ_SUFFIXES = frozenset(
 """Suffixes of files that are read as images, in lower case."""
 
 OTHER_IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".webp", ".gif", ".heic", ".heif", ".avif", ".svg", ".jp2", ".jxl"})
-"""Suffixes of pictures in formats that are not read; such files are counted and named, never passed over."""
+"""Suffixes of pictures in unsupported formats; such files are counted and named, never passed over."""
 
 IMAGE_SUFFIXES = READ_SUFFIXES | OTHER_IMAGE_SUFFIXES
 """Every suffix that is dropped from a file name to get its object id."""
@@ -127,7 +127,7 @@ def _is_letter(char: str) -> bool:
 
 
 def _unescaped(stem: str) -> str:
-    """Return the object id of a name that `file_stem_of` made; any other name as it is."""
+    """Return the object id of a name made by `file_stem_of`; any other name unchanged."""
     composed = unicodedata.normalize("NFC", stem)
     escaped = sum(_is_letter(chr(int(digits, 16))) for digits in _ESCAPE.findall(composed))
     object_id = _ESCAPE.sub(lambda one: chr(int(one[1], 16)), composed)

@@ -77,10 +77,10 @@ class JoinSummary:
         lines = [f"joined: {self.rows:,} rows = {counts}{because}, {self.seconds:.1f} s, written to {self.path}"]
         if self.unused:
             more = ", ..." if len(self.unused) > 3 else ""
-            lines.append(f"{len(self.unused):,} images belong to no row: {', '.join(self.unused[:3])}{more}")
+            lines.append(f"{len(self.unused):,} images match no row: {', '.join(self.unused[:3])}{more}")
         renamed = [name for name in self.columns if name.startswith("galclass_")]
         if renamed:
-            lines.append(f"the table has columns of our names: ours are {', '.join(renamed[:4])}")
+            lines.append(f"the table already has columns of these names; the new ones are {', '.join(renamed[:4])}")
         return "\n".join(lines)
 
 
@@ -163,7 +163,7 @@ def join_rows(
     writable_kind(output)
     own = read_own_table(catalog, columns)
     names = list(dict.fromkeys(chain.from_iterable(found.values())))
-    none: Row = {"error": "no_prediction: the database has none of this object"}
+    none: Row = {"error": "no_prediction: the database has none for this object"}
     rows = [found.get(key or "") or none for key in own.object_ids]
     summary = _written(own, rows, names or ["error"], output, {})
     summary.seconds = time.perf_counter() - started

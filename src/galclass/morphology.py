@@ -212,7 +212,7 @@ def parse_gz2_class(text: str) -> Gz2Class:
     match = _GZ2_CLASS.fullmatch(text.strip())
     if match is None:
         raise MorphologyError(
-            f"{text!r} is no gz2_class string",
+            f"{text!r} is not a gz2_class string",
             expected="A, E + r|i|c, Se + r|b|n or S[B] + a|b|c|d (+ arms and winding), then an odd feature in brackets",
         )
     part = match.groupdict()

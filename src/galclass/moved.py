@@ -90,7 +90,9 @@ def old_names(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
 
 def _warn(old: str, new: str) -> None:
     # 3: the importing line; Python leaves the frames of its own import system out of the count.
-    warnings.warn(f"{old} is now {new}; the old name goes with the next release", DeprecationWarning, stacklevel=3)
+    warnings.warn(
+        f"{old} is now {new}; the old name will be removed in the next release", DeprecationWarning, stacklevel=3
+    )
 
 
 class _OldPaths:

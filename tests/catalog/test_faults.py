@@ -81,7 +81,7 @@ def test_faulty_rows_are_all_named_at_once(tmp_path) -> None:
         read_catalog(write(tmp_path, text))
     for words in (
         "5 faulty rows",
-        f"duplicate_id (1): row 4: {ID} comes twice",
+        f"duplicate_id (1): row 4: {ID} occurs twice",
         f"two_classes (2): row 1: {OTHER} is 'Ei' in row 1 and 'SBc' in row 3",
         "no_id (1): row 5",
         "unknown_label (1): row 6: unknown label 'banana'",
@@ -191,13 +191,13 @@ def test_a_file_that_is_not_what_it_says_is_an_error(name, content, tmp_path) ->
 
 
 def test_missing_and_unknown_files_are_errors(tmp_path) -> None:
-    with pytest.raises(CatalogError, match="no such table"):
+    with pytest.raises(CatalogError, match="table not found"):
         read_table(tmp_path / "none.csv")
     with pytest.raises(CatalogError, match="not a table by its name"):
         read_table(tmp_path / "none.docx")
     with pytest.raises(CatalogError, match="unknown catalog format"):
         read_catalog(write(tmp_path, "id\n1\n"), "hart")
-    with pytest.raises(CatalogError, match="columns come twice: id"):
+    with pytest.raises(CatalogError, match="duplicate columns: id"):
         read_catalog(write(tmp_path, "id,id\n1,2\n"))
 
 

@@ -181,7 +181,7 @@ def test_columns_that_the_user_names_are_never_passed_over(tmp_path) -> None:
     table = read_catalog(path, "gz2_hart16", columns=CatalogColumns(labels={"Er": "elliptical"}))
     assert table["label"].to_pylist() == ["elliptical"]
     target = "t01_smooth_or_feature_a01_smooth_debiased"
-    with pytest.raises(CatalogError, match=r"no such column of votes: t01_smooth_or_feature_.*Did you mean t01_smo"):
+    with pytest.raises(CatalogError, match=r"unknown column of votes: t01_smooth_or_feature_.*Did you mean t01_smo"):
         read_catalog(path, columns=CatalogColumns(votes={"a": target}))
     assert read_catalog(path, columns=CatalogColumns(id=" DR7OBJID "))["object_id"].to_pylist() == ["1"]
 

@@ -124,8 +124,8 @@ def test_one_picture_under_two_ids_is_left_out_and_both_are_named(add, folder: P
     shutil.copy(folder / "0.jpg", folder / "a" / "9.jpg")
     done = add(folder)
     assert done.exit_code == 3
-    assert f"rejected {folder}/0.jpg: duplicate_image: the same picture as 9 ({folder}/a/9.jpg)" in done.output
-    assert f"rejected {folder}/a/9.jpg: duplicate_image: the same picture as 0 ({folder}/0.jpg)" in done.output
+    assert f"rejected {folder}/0.jpg: duplicate_image: the same image as 9 ({folder}/a/9.jpg)" in done.output
+    assert f"rejected {folder}/a/9.jpg: duplicate_image: the same image as 0 ({folder}/0.jpg)" in done.output
     assert "files: 4 seen = 2 added + 0 already there + 2 rejected + 0 skipped" in done.output
     assert stored(tmp_path) == ["1", "2"]
     assert add(folder).output.splitlines()[-2].startswith("0 images added, 2 already there, 2 rejected")
@@ -150,8 +150,8 @@ def test_a_picture_that_is_stored_under_another_id_is_named(add, folder: Path, t
         shutil.copy(folder / source, new / name)
     done = add(new)
     assert done.exit_code == 3
-    assert f"rejected {new}/7.jpg: duplicate_image: the same picture as 0 (0.jpg)" in done.output
-    assert f"rejected {new}/8.jpg: duplicate_image: the same picture as 1 (1.jpg)" in done.output
+    assert f"rejected {new}/7.jpg: duplicate_image: the same image as 0 (0.jpg)" in done.output
+    assert f"rejected {new}/8.jpg: duplicate_image: the same image as 1 (1.jpg)" in done.output
     assert "files: 3 seen = 0 added + 1 already there + 2 rejected + 0 skipped" in done.output
     assert stored(tmp_path) == ["0", "1", "2"]
 
@@ -181,7 +181,7 @@ def test_names_with_dots_are_objects_of_their_own_and_older_ids_stay(add, folder
     done = add(folder, "--catalog", catalog(folder, "object_id,label\nJ1.5,Sb\nJ1.6,Er\n"))
     assert "catalog: 2 of 2 rows have an image, 2 labels" in done.output
     assert stored(tmp_path) == ["2", "J1.5", "J1.6"]
-    assert "J1.7.jfif: duplicate_image: the same picture as 2 (2.jpg)" in done.output
+    assert "J1.7.jfif: duplicate_image: the same image as 2 (2.jpg)" in done.output
 
 
 def test_columns_of_any_name_can_be_told(add, folder: Path, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_picture_saved_again_without_loss_is_the_same_picture(add, folder: Pat
     assert done.exit_code == 3
     for name, others in (("7.png", "8 ("), ("8.bmp", "7 (")):
         line = next(line for line in done.output.splitlines() if f"rejected {folder}/{name}" in line)
-        assert "duplicate_image: the same picture as" in line
+        assert "duplicate_image: the same image as" in line
         assert others in line
     assert stored(tmp_path)[-2:] == ["1", "2"]
     assert add(folder, "--duplicates", "keep").exit_code == 0
@@ -241,7 +241,7 @@ def test_another_comment_is_the_same_picture_as_a_stored_one(add, folder: Path, 
         (new / name).write_bytes(data[:2] + b"\xff\xfe\0\x06note" + data[2:])
     done = add(new)
     assert done.exit_code == 3
-    assert f"rejected {new}/9.jpg: duplicate_image: the same picture as 0 (0.jpg)" in done.output
+    assert f"rejected {new}/9.jpg: duplicate_image: the same image as 0 (0.jpg)" in done.output
     assert "files: 2 seen = 0 added + 1 already there + 1 rejected + 0 skipped" in done.output
     assert stored(tmp_path) == ["0", "1", "2"]
 

@@ -42,7 +42,7 @@ def test_an_unknown_command_is_a_usage_error() -> None:
 def test_an_error_is_one_message_and_no_traceback(tmp_path) -> None:
     done = galclass("run", str(tmp_path / "none.toml"))
     assert done.returncode == 1
-    assert "none.toml: no such configuration file" in done.stderr
+    assert "none.toml: configuration file not found" in done.stderr
     assert "Traceback" not in done.stderr
 
 

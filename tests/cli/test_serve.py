@@ -46,5 +46,5 @@ def test_a_server_without_a_service_says_so(tmp_path: Path, monkeypatch, publish
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     done = CliRunner().invoke(cli, ["serve", "--port", str(port), "--workspace", str(tmp_path)])
-    assert ("No service is published yet" in done.stderr) is not published
+    assert ("No service has been published yet" in done.stderr) is not published
     assert "The page is at" in done.stdout

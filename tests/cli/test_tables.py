@@ -79,7 +79,7 @@ def test_rows_go_to_a_file(sql, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("query", "name", "message"),
     [
-        ("select 1", "rows.xlsx", "no such format"),
+        ("select 1", "rows.xlsx", "unknown format"),
         ("select 1 as a union all select 'text'", "rows.parquet", "column a: values of several types"),
     ],
 )

@@ -63,7 +63,7 @@ def test_nothing_to_export_gives_a_file_with_columns(database: Database, tmp_pat
 
 
 def test_another_format_is_an_error(database: Database, tmp_path: Path) -> None:
-    with pytest.raises(DatabaseError, match="no such format"):
+    with pytest.raises(DatabaseError, match="unknown format"):
         export_predictions(database, tmp_path / "p.xlsx")
 
 

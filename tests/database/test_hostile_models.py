@@ -37,7 +37,7 @@ def insert_past_register(database: Database, name: str, value: bytes, sha256: st
     [
         (lambda g: external(weight(g, "w2"), "global/1260"), "external data"),
         (endless_loop, "operator 'Loop'"),
-        (scaled("probabilities", 900), "no probabilities"),
+        (scaled("probabilities", 900), "not probabilities"),
         (scaled("embedding", float("nan")), "not finite"),
     ],
 )
@@ -59,9 +59,9 @@ def test_rows_inserted_past_register_are_refused_by_everyone_who_opens_them(fill
 
 def test_what_was_inserted_past_register_is_tried_before_it_is_published(filled: Database) -> None:
     insert_past_register(filled, "rude", model(scaled("probabilities", 900)))
-    with pytest.raises(ModelError, match="no probabilities"):
+    with pytest.raises(ModelError, match="not probabilities"):
         publish(filled, "rude", "rude@1", "1.0")
-    with pytest.raises(ModelError, match="no probabilities"):
+    with pytest.raises(ModelError, match="not probabilities"):
         Registry(filled).alias("rude", "candidate", 1)
     assert Services(filled).list("rude") == []
     assert Registry(filled).points_at("rude", "candidate") is None
@@ -83,7 +83,7 @@ def test_no_alias_goes_back_to_a_model_that_is_older_than_the_checks(filled: Dat
         lambda: services.alias("rude", "latest", "1.0"),
         lambda: services.alias("rude", "stable", "1.0"),
     ):
-        with pytest.raises(ModelError, match="no probabilities"):
+        with pytest.raises(ModelError, match="not probabilities"):
             move()
     assert registry.points_at("rude", "production") == 2
     assert services.get("rude").version == "1.1"
@@ -91,7 +91,7 @@ def test_no_alias_goes_back_to_a_model_that_is_older_than_the_checks(filled: Dat
 
 def test_a_model_that_was_never_tried_is_tried_when_it_is_opened(filled: Database) -> None:
     insert_past_register(filled, "rude", model(scaled("probabilities", 900)))
-    with pytest.raises(ModelError, match="rude@1: it gives values that are not finite or no probabilities"):
+    with pytest.raises(ModelError, match="rude@1: it returns values that are not finite or not probabilities"):
         Registry(filled).get("rude").scorer()
 
 
@@ -131,7 +131,7 @@ def test_bytes_under_the_sha256_of_another_model_answer_for_nobody(tmp_path: Pat
     for name in order:
         scoring = SqlScoring(path, name)
         if name == "liar":
-            with pytest.raises(ModelError, match="not those that were registered"):
+            with pytest.raises(ModelError, match="differ from those that were registered"):
                 scoring.scorer()
         else:
             assert scoring.scorer().model.name == "honest"

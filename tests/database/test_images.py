@@ -113,7 +113,7 @@ def test_distances_agree_with_astropy() -> None:
 
 @pytest.mark.parametrize("cone", [(400, 0, 1), (0, 91, 1), (0, 0, 0), (0, 0, -5)])
 def test_no_cone_is_an_error(database: Database, cone: tuple[float, float, float]) -> None:
-    with pytest.raises(DatabaseError, match="no such cone"):
+    with pytest.raises(DatabaseError, match="cone out of range"):
         Images(database).cone_search(*cone)
 
 
@@ -135,8 +135,8 @@ def test_equal_pixels_are_one_picture_and_what_has_no_cutout_is_compared_by_byte
     summary = images.add([*new, NewImage("c", b"x"), NewImage("d", b"y")], keep_duplicates=False)
     assert (summary.added, summary.already_there) == (2, 1)
     assert [(reject.file, reject.reason) for reject in summary.rejects] == [
-        ("a.jpg", "the same picture as old (old.jpg)"),
-        ("c", "the same picture as broken (broken.jpg)"),
+        ("a.jpg", "the same image as old (old.jpg)"),
+        ("c", "the same image as broken (broken.jpg)"),
     ]
     with database.read() as connection:
         query = select(images_table.c.object_id).where(images_table.c.pixels_sha256 == NO_CUTOUT)

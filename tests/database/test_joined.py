@@ -56,7 +56,7 @@ def test_a_table_of_astronomers_keeps_everything(folder: Path, tmp_path: Path, n
     done = join(folder, source, output)
     assert done.exit_code == 3, done.output
     assert "5 rows = 4 with a prediction + 1 without (1 no_image)" in done.output
-    assert "1 images belong to no row" in done.output
+    assert "1 images match no row" in done.output
     assert "ours are galclass_error" in done.output
     after = Table.read(output, format=kind, **({"hdu": 1} if kind == "fits" else {}))
     assert after.colnames[: len(before.colnames)] == before.colnames
@@ -181,7 +181,7 @@ def test_what_cannot_be_joined_is_said_before_anything_is_scored(folder: Path, t
     (tmp_path / "c.csv").write_text("objid,x\nelsewhere,1\n")
     for output, more, told in [
         ("out.xlsx", (), "not a table by its name"),
-        ("out.txt", (), "tables are not written in this kind"),
+        ("out.txt", (), "tables cannot be written in this format"),
         ("c.csv", (), "--output is the catalog itself"),
         ("out.csv", (), "no row of the catalog has an image"),
         ("out.csv", ("--id-column", "nothing"), "nothing"),
@@ -191,7 +191,7 @@ def test_what_cannot_be_joined_is_said_before_anything_is_scored(folder: Path, t
         assert told in (done.output + str(done.exception)), done.output
     assert not (tmp_path / "out.csv").exists()
     (tmp_path / "c.csv").write_text("objid,x\n3,1,2\n")
-    assert "another number of columns" in str(join(folder, tmp_path / "c.csv", tmp_path / "o.csv").exception)
+    assert "differ in their number of columns" in str(join(folder, tmp_path / "c.csv", tmp_path / "o.csv").exception)
 
 
 def test_two_images_of_one_row_are_named(folder: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_publishing_moves_latest_and_keeps_the_versions_before(services: Service
 def test_a_version_never_changes(services: Services) -> None:
     services.publish("galaxy-class", "1.0", "galaxy", 1)
     services.publish("galaxy-class", "1.0", "galaxy", 1)
-    with pytest.raises(RegistryError, match="already, with another model"):
+    with pytest.raises(RegistryError, match="already published with another model"):
         services.publish("galaxy-class", "1.0", "galaxy", 2)
     assert len(services.log()) == 2
 
@@ -40,7 +40,7 @@ def test_a_deleted_version_comes_back_with_its_own_model_only(services: Services
     services.publish("galaxy-class", "1.0", "galaxy", 1)
     services.publish("galaxy-class", "1.1", "galaxy", 2)
     services.delete("galaxy-class", "1.0")
-    with pytest.raises(RegistryError, match="another model's before it was deleted"):
+    with pytest.raises(RegistryError, match="belonged to another model before it was deleted"):
         services.publish("galaxy-class", "1.0", "galaxy", 2)
     assert services.get("galaxy-class").version == "1.1"
     again = publish(database, "galaxy-class", "galaxy@1", "1.0")
@@ -113,7 +113,7 @@ def test_deleting_what_an_alias_points_at_is_refused_while_others_stand(services
         services.delete("galaxy-class", "1.1")
     services.delete("galaxy-class", "1.0")
     services.delete("galaxy-class", "1.1")
-    with pytest.raises(RegistryError, match="no such service"):
+    with pytest.raises(RegistryError, match="unknown service"):
         services.get("galaxy-class")
 
 

@@ -117,7 +117,7 @@ def test_a_function_called_with_another_type_says_so_in_a_sentence(
     sqlite: Database, name: str, arguments: str, got: str
 ) -> None:
     query = f"SELECT predict_galaxy_{name}({arguments}) FROM galaxy_images LIMIT 1"
-    with pytest.raises(DatabaseError, match=rf"predict_galaxy_{name} does not take this.*{got}") as caught:
+    with pytest.raises(DatabaseError, match=rf"predict_galaxy_{name} cannot use this.*{got}") as caught:
         run_sql(sqlite, query)
     assert "user-defined" not in str(caught.value)
     with pytest.raises(DatabaseError, match=got), sqlite.read() as connection:
@@ -156,7 +156,7 @@ def test_a_moved_alias_takes_effect_on_open_connections(sqlite: Database) -> Non
 
 
 def test_without_a_model_the_reason_is_told(tmp_path: Path) -> None:
-    with open_database(tmp_path / "empty.db") as database, pytest.raises(RegistryError, match="no such model"):
+    with open_database(tmp_path / "empty.db") as database, pytest.raises(RegistryError, match="unknown model"):
         run_sql(database, "SELECT predict_galaxy_class(x'00')")
 
 

@@ -72,7 +72,7 @@ def test_a_model_without_aliases_is_scored_and_published(prepared: Config, tmp_p
     published = publish_stage(config).service
     assert (published.model_name, published.model_version) == ("galaxy", 1)
     nothing = replace(config, register=replace(config.register, name="other"))
-    with pytest.raises(RegistryError, match="no such model"):
+    with pytest.raises(RegistryError, match="unknown model"):
         publish_stage(nothing)
 
 

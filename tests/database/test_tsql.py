@@ -94,7 +94,7 @@ def test_the_header_says_that_it_was_not_run_and_what_it_needs() -> None:
     "url", ["http://h/v1/services/a/b", "https://h/v1/services/a'/b", "https://h/", "https://h]/v1/services/a/b"]
 )
 def test_only_a_service_over_https_is_called(url: str) -> None:
-    with pytest.raises(DatabaseError, match="no published service"):
+    with pytest.raises(DatabaseError, match="not a published service"):
         procedure_sql("tsql-rest", url=url)
 
 

@@ -281,7 +281,7 @@ def test_a_failure_halfway_leaves_the_old_functions(dumped: str, cluster, packag
             "CREATE FUNCTION stop() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'halfway'; END $$;"
             f"CREATE EVENT TRIGGER halfway ON ddl_command_end WHEN TAG IN ('{tag}') EXECUTE FUNCTION stop()"
         )
-        with Database(dumped) as database, pytest.raises(DatabaseError, match=r"stand as before.*halfway"):
+        with Database(dumped) as database, pytest.raises(DatabaseError, match=r"are unchanged.*halfway"):
             install_procedure(database, packages=packages)
         assert superuser.execute(texts).fetchall() == before
         assert granted(superuser) == grants

@@ -115,7 +115,7 @@ def test_frames_of_one_scale_are_warned_of(sky_service, config, tmp_path, size: 
     wanted = request(sky_service, path, arcsec_per_px=scale)
     download_cutouts(wanted, config, progress=False, warn=told.append)
     assert len(told) == warned
-    assert all("no petroR90_r column: every frame has one scale of 0.396" in text for text in told)
+    assert all("no petroR90_r column: every frame has the same scale of 0.396" in text for text in told)
 
 
 def test_a_killed_run_goes_on(sky_service, config, tmp_path) -> None:

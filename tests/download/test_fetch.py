@@ -64,14 +64,14 @@ def test_nobody_answers(file_of, quick, tmp_path) -> None:
 
 def test_a_server_that_always_fails_is_asked_so_often(server, behaviour, file_of, quick, tmp_path) -> None:
     server.paths["/data.zip"] = behaviour(statuses=[500] * 10)
-    with pytest.raises(DownloadError, match="gave up after 3 tries without a byte: .*500"):
+    with pytest.raises(DownloadError, match="gave up after 3 attempts without a byte: .*500"):
         fetch(file_of(), tmp_path, settings=quick)
     assert len(server.requests) == 3
 
 
 def test_every_dead_url_is_named(server, file_of, quick, tmp_path) -> None:
     dead = replace(file_of(), mirrors=(server.url + "/mirror.zip",))
-    with pytest.raises(DownloadError, match=r"(?s)no URL gave the file.*data\.zip.*mirror\.zip"):
+    with pytest.raises(DownloadError, match=r"(?s)no URL returned the file.*data\.zip.*mirror\.zip"):
         fetch(dead, tmp_path, settings=quick)
 
 
@@ -200,7 +200,7 @@ def test_two_processes_do_not_write_one_part(server, behaviour, file_of, body, q
     server.paths["/data.zip"] = behaviour(body=body)
     with (tmp_path / "data.zip.part.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(DownloadError, match="another process fetches this file"):
+        with pytest.raises(DownloadError, match="another process is fetching this file"):
             fetch(file_of(), tmp_path, settings=quick)
     assert fetch(file_of(), tmp_path, settings=quick).path.read_bytes() == body
     assert leftovers(tmp_path) == ["data.zip"]

@@ -57,7 +57,7 @@ def test_what_is_no_toml_is_an_error(text, tmp_path) -> None:
     (tmp_path / "sources.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(DownloadError, match="not valid TOML"):
         read_manifest(tmp_path / "sources.toml")
-    with pytest.raises(DownloadError, match="no such manifest"):
+    with pytest.raises(DownloadError, match="manifest not found"):
         read_manifest(tmp_path / "missing.toml")
 
 

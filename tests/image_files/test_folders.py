@@ -170,9 +170,7 @@ def test_pictures_beside_an_image_of_their_name_are_not_lost(tmp_path: Path) -> 
     write(tmp_path, "1.jpg", "1.jxl", "2.tif", "2.webp", "3.HEIC")
     listing = list_images(tmp_path)
     assert listing.lost() == ["2.tif", "3.HEIC"]
-    assert (
-        str(listing.skipped) == "4 in formats that are not read (1.jxl, 2.tif, 2.webp, ...): save them as PNG or JPEG"
-    )
+    assert str(listing.skipped) == "4 in unsupported formats (1.jxl, 2.tif, 2.webp, ...): save them as PNG or JPEG"
 
 
 def test_fits_files_are_images_packed_or_not(tmp_path: Path) -> None:

@@ -98,8 +98,8 @@ def test_one_picture_under_two_names_rejects_all_of_them(make, tmp_path: Path, c
     assert run(folder, tmp_path / "ws").rejects == 3
     found = rejects_of(tmp_path / "ws")
     assert {code for code, _ in found.values()} == {"duplicate_image"}
-    assert found["o3"][1] == "the same picture as o7 (p7.jpg), o8 (p8.jpg)"
-    assert found["o8"][1] == "the same picture as o3 (p3.jpg), o7 (p7.jpg)"
+    assert found["o3"][1] == "the same image as o7 (p7.jpg), o8 (p8.jpg)"
+    assert found["o8"][1] == "the same image as o3 (p3.jpg), o7 (p7.jpg)"
 
 
 def test_too_many_duplicates_fail_and_a_file_has_them_all(make, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_kept_duplicates_take_the_split_of_the_smallest_id_and_cut_nothing_again
     assert {found[key] for key in ("o3", "o5", "o7", "o38")} == {alone["o3"]}
     others = found.keys() - {"o3", "o5", "o7", "o38"}
     assert {key: found[key] for key in others} == {key: alone[key] for key in others}
-    assert "1 pictures shared by several objects" in str(summary)
+    assert "1 images shared by several objects" in str(summary)
     assert run(folder, tmp_path / "ws").objects == 36
 
 
@@ -150,8 +150,8 @@ def test_pictures_are_compared_across_sources(make, tmp_path: Path) -> None:
     shutil.copy(first / "images" / "p4.jpg", second / "images" / "p104.jpg")
     run(first, tmp_path / "ws", **sources(first, second))
     assert rejects_of(tmp_path / "ws") == {
-        "o4": ("duplicate_image", "the same picture as o104 (p104.jpg)"),
-        "o104": ("duplicate_image", "the same picture as o4 (p4.jpg)"),
+        "o4": ("duplicate_image", "the same image as o104 (p104.jpg)"),
+        "o104": ("duplicate_image", "the same image as o4 (p4.jpg)"),
     }
     run(first, tmp_path / "ws", **sources(first, second, prepare__duplicates="keep"))
     found = splits_of(tmp_path / "ws")
@@ -167,7 +167,7 @@ def test_the_same_object_and_picture_in_two_sources_is_counted_once_unless_it_br
     )
     summary = run(first, tmp_path / "ws", **sources(first, second))
     assert (summary.objects, summary.repeated, summary.rejects) == (41, 9, 0)  # o9 has another label there
-    assert "9 repeated rows of the same picture and object" in str(summary)
+    assert "9 repeated rows of the same image and object" in str(summary)
     assert "files: 80 seen = 41 prepared + 0 rejected + 9 repeated + 30 without a catalog row + 0 skipped" in str(
         summary
     )
@@ -276,7 +276,7 @@ def test_pictures_compressed_again_are_counted_and_others_are_not(tmp_path: Path
     give(folder, {f"o{k}": f"p{k}" for k in range(32)})
     done = run(folder, tmp_path / "two")
     assert (done.objects, done.rejects) == (32, 0)
-    assert "2 pairs of objects with nearly the same picture (o1 and o31, o0 and o30)" in str(done)
+    assert "2 pairs of objects with nearly the same image (o1 and o31, o0 and o30)" in str(done)
     assert "2 pairs" in str(run(folder, tmp_path / "two"))
     pairs = pq.read_table(tmp_path / "two/prepared/near_duplicates.parquet").to_pylist()
     assert [0 < pair["rms"] < 2.5 for pair in pairs] == [True, True]

@@ -55,7 +55,7 @@ def test_a_pixel_file_of_the_wrong_length_is_refused(tmp_path, items) -> None:
     written(tmp_path, items)
     with (tmp_path / "store.u8").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(StoreError, match="does not have the size"):
+    with pytest.raises(StoreError, match="does not have the recorded size"):
         Store.open(tmp_path)
     (tmp_path / "store.u8").unlink()
     with pytest.raises(StoreError, match="no file"):

@@ -54,14 +54,14 @@ def fewer_columns(graph: ModelProto) -> None:
 
 
 UNSOUND = {
-    "values of 900": (scaled("probabilities", 900), "no probabilities"),
-    "negative values": (scaled("probabilities", -1), "no probabilities"),
-    "an embedding that is NaN": (scaled("embedding", float("nan")), "no probabilities"),
-    "an infinite embedding": (scaled("embedding", float("inf")), "no probabilities"),
+    "values of 900": (scaled("probabilities", 900), "not probabilities"),
+    "negative values": (scaled("probabilities", -1), "not probabilities"),
+    "an embedding that is NaN": (scaled("embedding", float("nan")), "not probabilities"),
+    "an infinite embedding": (scaled("embedding", float("inf")), "not probabilities"),
     "sums of a half": (scaled("probabilities", 0.5), "do not sum to 1"),
-    "fewer columns": (fewer_columns, "outputs are not what its signature says"),
-    "rows that depend on others": (rows_depend_on_their_number, "something else for the same image"),
-    "chance": (drawn_by_chance, "something else for the same image"),
+    "fewer columns": (fewer_columns, "outputs do not match its signature"),
+    "rows that depend on others": (rows_depend_on_their_number, "depends on the rest of the batch"),
+    "chance": (drawn_by_chance, "depends on the rest of the batch"),
 }
 
 
@@ -85,7 +85,7 @@ def test_an_honest_model_passes_with_and_without_a_probe() -> None:
 
 
 def test_the_process_tells_what_is_wrong() -> None:
-    with pytest.raises(ModelError, match=r"galaxy@2: it gives values that are not finite or no probabilities"):
+    with pytest.raises(ModelError, match=r"galaxy@2: it returns values that are not finite or not probabilities"):
         try_model(model(scaled("probabilities", 900)), where="galaxy@2")
 
 
@@ -155,7 +155,7 @@ def test_a_refusal_holds_for_a_while_under_the_name_that_is_asked_for(
     loud = model(scaled("probabilities", 900))
     for name, seconds, count in (("galaxy@1", 0, 1), ("galaxy@2", 590, 1), ("galaxy@3", 20, 2)):
         clock[0] += seconds
-        with pytest.raises(ModelError, match=f"{name}: it gives values"):
+        with pytest.raises(ModelError, match=f"{name}: it returns values"):
             try_model(loud, where=name)
         assert trials.count == count
 
@@ -167,7 +167,7 @@ def test_a_tampered_probe_is_found_in_the_process() -> None:
 
 
 def test_billions_of_elements_are_refused_and_the_process_lives() -> None:
-    with pytest.raises(ModelError, match="more memory than models may have"):
+    with pytest.raises(ModelError, match="more memory than models are allowed"):
         try_model(model(constant_of(6_000_000_000)))
 
 
@@ -254,5 +254,5 @@ def test_a_row_without_probabilities_is_an_error_and_the_others_are_answered() -
     assert answers[1].predicted_class is None
     alone = scorer.predict_cutouts(cutouts[[0, 2, 3]], object_ids=list("acd"))
     assert [answer.probabilities for answer in answers if not answer.error] == [a.probabilities for a in alone]
-    with pytest.raises(ModelError, match="no probabilities"):
+    with pytest.raises(ModelError, match="not probabilities"):
         scorer.score_cutouts(cutouts)

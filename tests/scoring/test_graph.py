@@ -166,9 +166,9 @@ AMBIGUOUS = {
     "an operator twice": (with_node(more=field(4, b"Loop")), "field 4 of one node twice"),
     "a domain twice": (with_node(more=field(7, b"") * 2), "field 7 of one node twice"),
     "a Cast to 2**32 + 8": (
-        with_node(NAME + field(3, (1 << 32) + 8) + field(20, 2), operator=b"Cast"), "a Cast to texts",
+        with_node(NAME + field(3, (1 << 32) + 8) + field(20, 2), operator=b"Cast"), "a Cast to strings",
     ),
-    "a Cast to 0": (with_node(NAME + field(3, 0) + field(20, 2), operator=b"Cast"), "a Cast to texts"),
+    "a Cast to 0": (with_node(NAME + field(3, 0) + field(20, 2), operator=b"Cast"), "a Cast to strings"),
     "a tensor of type 2**32 + 8": (with_tensor(field(2, (1 << 32) + 8)), "a tensor of an impossible type"),
     "data of two kinds": (with_tensor(field(2, 1) + field(4, bytes(4)) + field(9, bytes(4))), "data of several kinds"),
     "raw data twice": (with_tensor(field(2, 1) + field(9, bytes(4)) * 2), "field 9 of one tensor twice"),

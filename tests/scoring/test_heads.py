@@ -32,9 +32,9 @@ def labelled(count: int, *, width: int = EMBEDDING, classes: int = 2, apart: flo
         ([], "fewer than two classes"),
         (["ring"] * 40, "fewer than two classes"),
         (["ring"] * 38 + ["none"] * 2, "2 of 'none'"),
-        (["ring"] * 20 + ["Ring"] * 20, "no names of classes"),
-        (["a|b"] * 20 + ["none"] * 20, "no names of classes"),
-        ([" ring"] * 20 + ["none"] * 20, "no names of classes"),
+        (["ring"] * 20 + ["Ring"] * 20, "not class names"),
+        (["a|b"] * 20 + ["none"] * 20, "not class names"),
+        ([" ring"] * 20 + ["none"] * 20, "not class names"),
     ],
 )
 def test_labels_that_make_no_head_are_refused(labels: list[str], words: str) -> None:

@@ -34,7 +34,7 @@ def test_a_server_does_not_start_without_its_provider(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_no_provider() -> None:
-    with pytest.raises(ModelError, match="'gpu' is no provider"):
+    with pytest.raises(ModelError, match="'gpu' is not a provider"):
         Scorer(tiny_model(), provider="gpu")
     with pytest.raises(ConfigError, match="provider"):
         load_config(None, {"serve.provider": "gpu"})

@@ -180,7 +180,7 @@ def test_a_model_whose_votes_are_none_is_refused() -> None:
     spread = next(i for i in model.graph.initializer if i.name == "ten")
     spread.CopyFrom(__import__("onnx").numpy_helper.from_array(np.float32(-10), "ten"))
     signature = Scorer(tiny_raw_model()).signature
-    with pytest.raises(ModelError, match="not finite or no probabilities"):
+    with pytest.raises(ModelError, match="not finite or not probabilities"):
         try_model(signed(model, Signature.from_dict({**signature.to_dict(), "probe": None})))
 
 
@@ -230,7 +230,7 @@ def leads_back(values: dict) -> None:
         (lambda v: v["votes"].update(raw=1), "votes.raw must be true or false"),
         (lambda v: v["votes"].update(raw=False, debiased=False), "votes must be raw or debiased"),
         (lambda v: v["votes"].update(debiased_concentrations=[0.0] * 11), "must be above 0"),
-        (lambda v: v["votes"]["questions"][0]["answers"][0].update(leads_to="t99"), "a question that is not there"),
+        (lambda v: v["votes"]["questions"][0]["answers"][0].update(leads_to="t99"), "a question that does not exist"),
         (lambda v: v["votes"]["questions"][0]["answers"][0].update(leads_to=["t02_edgeon"]), "not there"),
         (lambda v: v["votes"]["questions"][1].update(name="t01_smooth_or_features"), "different texts"),
         (leads_back, "leads back to itself"),

@@ -34,7 +34,7 @@ def test_a_faulty_image_keeps_its_reason_and_the_rest_are_answered(scorer: Score
     [
         ([7], r"images\[0\] must be bytes, a path, an array, a PIL image or a FITS HDU, not int"),
         ([b"", {}], r"images\[1\] must be bytes, a path, an array"),
-        (b"abc", "images must be a list of images, not bytes: put one image into a list"),
+        (b"abc", "images must be a list of images, not bytes: put a single image into a list"),
         (Path("1.jpg"), "images must be a list of images, not PosixPath"),
         (np.zeros((64, 64, 3), np.uint8), "images must be a list of images, not ndarray"),
     ],
@@ -86,7 +86,7 @@ def test_a_frame_and_its_declared_centre_get_the_same_answer(scorer: Scorer, gal
     ],
 )
 def test_other_shapes_and_types_are_refused(scorer: Scorer, cutouts: np.ndarray) -> None:
-    with pytest.raises(ModelError, match="not the cutouts"):
+    with pytest.raises(ModelError, match="not cutouts"):
         scorer.score_cutouts(cutouts)
 
 

@@ -39,7 +39,7 @@ def test_an_onnx_file_of_someone_else_is_called_foreign() -> None:
 
 
 def test_other_preprocessing_is_refused() -> None:
-    with pytest.raises(ModelError, match="other preprocessing"):
+    with pytest.raises(ModelError, match="different preprocessing"):
         Scorer(signed(tiny_graph(), tiny_signature(preprocessing_sha256="0" * 64)))
 
 

@@ -274,17 +274,17 @@ def test_a_job_of_a_deleted_service_fails_with_the_reason(config: Config, databa
     jobs.start(job.id)
     Services(database).delete("galaxy-class", "1.0")
     with TestClient(create_app(config)) as client:
-        assert wait(client, {"id": job.id}, "failed")["error"] == "no such service"
+        assert wait(client, {"id": job.id}, "failed")["error"] == "unknown service"
 
 
 def test_an_expired_job_is_gone(database: Database) -> None:
     jobs = Jobs(database, -1)
-    with pytest.raises(Exception, match="no such job"):
+    with pytest.raises(Exception, match="unknown job"):
         jobs.submit("galaxy-class", "1.0", "test", (), start=False)
     kept = Jobs(database, 7).submit("galaxy-class", "1.0", "test", (), start=False)
     with database.write() as connection:
         connection.execute(update(job_table).values(expires_at=now() - timedelta(seconds=1)))
-    with pytest.raises(Exception, match="no such job"):
+    with pytest.raises(Exception, match="unknown job"):
         jobs.get(kept.id)
 
 

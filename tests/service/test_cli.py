@@ -29,7 +29,7 @@ def test_an_unknown_model_or_service_is_an_error_that_says_what_is_there(config:
         run(config, "publish", "new", "--model", "nothing", "--version", "1.0")
     with pytest.raises(RegistryError, match="one of 1.0"):
         run(config, "services", "show", "galaxy-class", "9.0")
-    with pytest.raises(RegistryError, match="already, with another model"):
+    with pytest.raises(RegistryError, match="already published with another model"):
         run(config, "publish", "galaxy-class", "--model", "galaxy@2", "--version", "1.0")
 
 
@@ -37,7 +37,7 @@ def test_publish_update_roll_back_alias_and_delete(config: Config, database: Dat
     assert "galaxy-class 2.0 published, answered by galaxy@2" in run(
         config, "publish", "galaxy-class", "--model", "galaxy@2", "--version", "2.0"
     )
-    assert "2.0 is published already" in run(
+    assert "2.0 is already published" in run(
         config, "publish", "galaxy-class", "--model", "galaxy@2", "--version", "2.0"
     )
     assert "galaxy-class 1.0 (latest)" in run(config, "services", "rollback", "galaxy-class")
@@ -66,10 +66,10 @@ def test_tokens_are_shown_once_and_can_be_revoked(config: Config, database: Data
 def test_the_stage_publishes_once_and_takes_the_next_version_for_a_new_model(
     config: Config, database: Database
 ) -> None:
-    assert str(publish_stage(config)) == "publish: galaxy-class 1.0 is published already, answered by galaxy@1"
+    assert str(publish_stage(config)) == "publish: galaxy-class 1.0 is already published, answered by galaxy@1"
     Registry(database).alias("galaxy", "production", 2)
     assert str(publish_stage(config)) == "publish: galaxy-class 1.1 published, answered by galaxy@2"
-    assert str(publish_stage(config)) == "publish: galaxy-class 1.1 is published already, answered by galaxy@2"
+    assert str(publish_stage(config)) == "publish: galaxy-class 1.1 is already published, answered by galaxy@2"
     assert len(Services(database).list()) == 2
 
 
@@ -106,5 +106,5 @@ def test_a_database_that_cannot_be_opened_is_told_before_any_process_starts(conf
     from galclass.errors import DatabaseError
     from galclass.service.server.run import serve
 
-    with pytest.raises(DatabaseError, match="is no database URL"):
+    with pytest.raises(DatabaseError, match="is not a database URL"):
         serve(replace(config, database="://nothing", serve=replace(config.serve, workers=2)))

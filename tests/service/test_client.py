@@ -45,7 +45,7 @@ def anyone(server: LiveServer) -> Iterator[Client]:
 
 
 def test_a_refusal_carries_the_servers_words(anyone: Client) -> None:
-    with pytest.raises(ClientError, match="no such service") as caught:
+    with pytest.raises(ClientError, match="unknown service") as caught:
         anyone.get_service("nothing")
     assert (caught.value.status, caught.value.code) == (404, "unknown_service")
     with pytest.raises(ClientError, match="token") as caught:

@@ -145,6 +145,6 @@ def test_a_server_on_all_addresses_warns_unless_its_hosts_are_named(config: Conf
 
     named = ("--set", 'serve.allowed_hosts=["galaxies.example.org"]')
     options = ("--port", "18080")
-    assert "Warning: it listens on all addresses" in said("--host", "0.0.0.0", *options)
+    assert "Warning: listening on all addresses" in said("--host", "0.0.0.0", *options)
     assert "Warning" not in said("--host", "0.0.0.0", *options, *named)
     assert "Warning" not in said("--host", "127.0.0.1", *options)

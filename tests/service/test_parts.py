@@ -163,7 +163,7 @@ def test_requests_that_come_together_read_the_service_once(config, monkeypatch: 
     async def together() -> None:
         found = await asyncio.gather(*(state.resolve("galaxy-class", "1.0") for _ in range(20)))
         assert {one.model.version for one in found} == {1}
-        with pytest.raises(RequestError, match="no such service"):
+        with pytest.raises(RequestError, match="unknown service"):
             await state.resolve("nothing", "1.0")
 
     asyncio.run(together())

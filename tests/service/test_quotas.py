@@ -81,7 +81,7 @@ def test_cancelling_gives_back_what_was_not_scored_and_deleting_the_rest(either:
     jobs.delete(second.id)
     assert jobs.delete(job_id).state == "cancelled"
     assert refused(jobs, "a", 1, 20 * one - ITEM_BYTES) is None
-    with pytest.raises(RequestError, match="no such job"):
+    with pytest.raises(RequestError, match="unknown job"):
         jobs.get(job_id)
 
 

@@ -207,4 +207,4 @@ def test_the_doctor_says_what_a_vacuum_takes_and_the_command_does_it(tmp_path: P
 
     assert "galclass db vacuum" in galclass("doctor")
     assert "MB now" in galclass("vacuum")
-    assert "given back while it is served" in galclass("doctor")
+    assert "returned to the disk while it is served" in galclass("doctor")

@@ -88,7 +88,7 @@ def test_rows_that_take_no_part_are_named_and_end_with_status_3(folder: Path) ->
         ({"J1": "ring", "J3": "ring", "J0": "no_ring"}, "too few labels of a class"),
         ({"X1": "ring", "X2": "no_ring"}, "no image is called as a row"),
         ({"J1": "", "J2": ""}, "no row has a label"),
-        ({**LABELS, "J0": "class", "J2": "class", "J4": "class"}, "no names of classes"),
+        ({**LABELS, "J0": "class", "J2": "class", "J4": "class"}, "not class names"),
     ],
 )
 def test_what_cannot_be_fitted_ends_with_one_sentence_and_nothing_written(

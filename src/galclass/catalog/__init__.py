@@ -1,7 +1,7 @@
 """Tables in and out: survey catalogs, joins by object id, splits.
 
 Takes text, Parquet, Arrow, FITS, VOTable and ECSV files, gives `pyarrow.Table`s with `object_id` (text), `asset_id`,
-`label` and votes; writes tables where it is told to.
+`label` and votes; writes tables.
 """
 
 from galclass.catalog.generic import CatalogColumns

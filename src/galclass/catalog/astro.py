@@ -118,7 +118,7 @@ def _ecsv(path: Path, wanted: str | None) -> tuple[Any, str, tuple[str, ...]]:
     from astropy.table import Table
 
     if wanted is not None:
-        raise CatalogError("a file of this kind holds one table", where=str(path), got=f"table = {wanted!r}")
+        raise CatalogError("a file of this kind holds only one table", where=str(path), got=f"table = {wanted!r}")
     return Table.read(path, format="ascii.ecsv"), "", ()
 
 
@@ -245,7 +245,7 @@ def to_arrow(column: Any) -> Any:
 
 
 def _text(values: list[Any], mask: Any) -> Any:
-    """Return text, or bytes where some are no UTF-8: whoever needs the column names the row then."""
+    """Return text, or bytes if some are not UTF-8: the caller that needs the column then names the row."""
     there = [None if hidden else _one_text(value) for value, hidden in zip(values, mask, strict=True)]
     try:
         return pa.array([value.decode() if isinstance(value, bytes) else value for value in there], pa.string())

@@ -1,4 +1,4 @@
-"""Checks of a read catalog: labels, ids that come twice, votes that are no votes."""
+"""Checks of a read catalog: labels, duplicate ids, impossible votes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def leave_out(table: Any, mask: Any, code: str, reason: Callable[[int], str], re
 
 
 def check_labels(table: Any, report: CatalogReport) -> Any:
-    """Leave out rows whose label is no class, gz2_class or coarse label."""
+    """Leave out rows whose label is not a class, a gz2_class or a coarse label."""
     wrong: dict[str, str] = {}
     for label in pc.unique(table["label"]).to_pylist():
         try:
@@ -87,12 +87,12 @@ def check_ids(table: Any, report: CatalogReport) -> Any:
         return f"{ids[row]} is {words}"
 
     leave_out(table, two, "two_classes", classes, report)
-    leave_out(table, one, "duplicate_id", lambda row: f"{ids[row]} comes twice", report)
+    leave_out(table, one, "duplicate_id", lambda row: f"{ids[row]} occurs twice", report)
     return table.filter(pa.array(~(one | two)))
 
 
 def check_votes(table: Any, where: str, report: CatalogReport) -> Any:
-    """Leave out rows whose votes are none.
+    """Leave out rows whose votes are invalid.
 
     That is fractions outside [0, 1], raw fractions of a question that add up to more than 1, negative counts, counts
     with a fraction.

@@ -38,7 +38,7 @@ class Columns:
         names = [name.strip() for name in table.column_names]
         twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
-            raise CatalogError(f"columns come twice: {', '.join(twice)}", where=where)
+            raise CatalogError(f"duplicate columns: {', '.join(twice)}", where=where)
         self.table, self.where, self._other = table.rename_columns(names), where, other
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for name in names:
@@ -63,7 +63,7 @@ class Columns:
         spellings = self._by_name[name.strip().lower()]
         if len(spellings) > 1:
             raise CatalogError(
-                f"columns come twice: {' and '.join(spellings)} differ in case only",
+                f"duplicate columns: {' and '.join(spellings)} differ in case only",
                 where=self.where,
                 advice="rename one of them",
             )
@@ -74,7 +74,7 @@ class Columns:
         return self.chunks(name).combine_chunks()
 
     def chunks(self, name: str) -> Any:
-        """Return a column as it lies in memory."""
+        """Return a column as stored in memory."""
         return self.table[self.real_name(name)]
 
     def at(self, name: str) -> str:
@@ -124,7 +124,7 @@ def as_float(column: Any, name: str, where: str) -> Any:
             raise CatalogError(f"column {name} is not numeric", where=where, got=str(column.type)) from error
         advice = None
         if re.fullmatch(r"[+-]?[\d.,' ]+", value):
-            advice = "write numbers with a decimal point, and without separators of thousands"
+            advice = "write numbers with a decimal point and without thousands separators"
         raise CatalogError("not a number", where=f"{place}, row {row}", got=repr(value), advice=advice) from error
     return pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
 

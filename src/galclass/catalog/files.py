@@ -22,7 +22,7 @@ def asset_keys(columns: Columns, name: str, report: CatalogReport) -> Any:
 
 
 def without_suffixes(keys: Any) -> Any:
-    """Return names without the suffix of an image that is read, where they have one; others stay as they are."""
+    """Return names without their image suffix, if they have one; others are unchanged."""
     with_suffix = pc.match_substring_regex(keys, r"(?i)\.(jpe?g|jpe|jfif|png|bmp|dib|(fits?|fts)(\.[gf]z)?|fz)$")
     if not pc.any(with_suffix).as_py():
         return keys

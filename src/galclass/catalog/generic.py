@@ -1,4 +1,4 @@
-"""The reader of tables of any make: columns by the user's word or by the usual names.
+"""The reader of generic tables: columns as the user specifies or by the usual names.
 
 Takes a raw table, gives object_id, asset_id, label, votes under gz2_hart16 names, and the other columns as they are.
 """
@@ -119,7 +119,7 @@ _RESERVED = frozenset({"object_id", "asset_id", "label", "source", "sha256", "ro
 
 
 def read_generic(columns: Columns, report: CatalogReport, chosen: CatalogColumns) -> Any:
-    """Read a table of any make; columns that mean nothing to us are handed on as they are."""
+    """Read a generic table; unknown columns are passed through unchanged."""
     named = (chosen.id, chosen.label, chosen.file, chosen.ra, chosen.dec, *chosen.votes)
     columns.require([name for name in named if name])
     id_name, file_name = id_and_file_names(columns, chosen)
@@ -153,7 +153,7 @@ def _check_targets(votes: Mapping[str, str]) -> None:
         return
     close = difflib.get_close_matches(unknown[0], known, n=1)
     raise CatalogError(
-        f"no such column of votes: {', '.join(unknown)}",
+        f"unknown column of votes: {', '.join(unknown)}",
         where="votes",
         expected="a name of gz2_hart16, e.g. t01_smooth_or_features_a01_smooth_fraction",
         advice=f"did you mean {close[0]}?" if close else None,
@@ -161,7 +161,7 @@ def _check_targets(votes: Mapping[str, str]) -> None:
 
 
 def handed_on(column: Any, where: str) -> Any:
-    """Return a column so that it can stand under those of other sources: text as text, without dictionaries."""
+    """Return a column so that it can be concatenated with other sources': text as text, without dictionaries."""
     try:
         return plain_text_or_numbers(column, where)
     except CatalogError:  # bytes that mean nothing here
@@ -169,7 +169,7 @@ def handed_on(column: Any, where: str) -> Any:
 
 
 def id_and_file_names(columns: Columns, chosen: CatalogColumns) -> tuple[str | None, str | None]:
-    """Return the columns of ids and of image files, by the user's word or by their usual names.
+    """Return the columns of ids and of image files, as the user specifies or by their usual names.
 
     Raises
     ------

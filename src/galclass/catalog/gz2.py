@@ -32,7 +32,7 @@ def is_gz2(columns: Columns) -> bool:
 
 
 def read_gz2(columns: Columns, report: CatalogReport) -> Any:
-    """Read gz2_hart16 and any subset of its columns; raw votes alone give the five clean classes."""
+    """Read gz2_hart16 and any subset of its columns; raw votes alone yield the five clean classes."""
     id_name = columns.first(*_ID_NAMES)
     if id_name is None:
         columns.require(["dr7objid"])

@@ -93,7 +93,7 @@ def find_layout(data: bytes, path: Path, known: frozenset[str]) -> Layout:
     names = [name or f"column_{number}" for number, name in enumerate(names, start=1)]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
-        raise CatalogError(f"columns come twice: {', '.join(twice)}", where=str(path))
+        raise CatalogError(f"duplicate columns: {', '.join(twice)}", where=str(path))
     return Layout(tuple(names), delimiter, start, lines, header.rstrip("\r\n"), unnamed)
 
 

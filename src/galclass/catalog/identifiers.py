@@ -115,7 +115,7 @@ def _from_bytes(column: Any, where: str) -> Any:
             texts.append(None if value is None else value.decode())
         except UnicodeDecodeError as error:
             raise CatalogError(
-                "bytes that are no UTF-8", where=f"{where}, row {row}", got=repr(value[:40]), advice="write it as text"
+                "bytes that are not UTF-8", where=f"{where}, row {row}", got=repr(value[:40]), advice="write it as text"
             ) from error
     return pa.array(texts, pa.string())
 

@@ -1,4 +1,4 @@
-"""A user's table as it is: read whole, given more columns, written with everything it had.
+"""A user's own table: read completely, extended with columns, and written with everything it had.
 
 Takes FITS, VOTable and ECSV through astropy (extra `astro`), Parquet and CSV through Arrow. Rows, their order, units,
 descriptions and metadata stay; a FITS file keeps its other HDUs.
@@ -175,7 +175,7 @@ def writable_kind(path: Path) -> str:
     name = path.name.lower()
     if kind not in KINDS or (kind == "text" and not name.endswith((".csv", ".tsv"))):
         expected = ".fits, .vot, .ecsv, .parquet, .csv or .tsv"
-        raise CatalogError("tables are not written in this kind", where=str(path), expected=expected)
+        raise CatalogError("tables cannot be written in this format", where=str(path), expected=expected)
     return kind
 
 
@@ -191,7 +191,7 @@ def read_own_table(path: Path, chosen: CatalogColumns | None = None) -> OwnTable
     Raises
     ------
     CatalogError
-        If it cannot be read, has no column of ids or files, or its rows cannot be told apart from comments.
+        If it cannot be read, has no column of ids or files, or its rows cannot be distinguished from comments.
     """
     chosen = chosen or CatalogColumns()
     kind = writable_kind(path)
@@ -341,7 +341,7 @@ def _replace_hdu(source: Path, number: int, table: Any, path: Path) -> None:
 
 
 def _write_csv(table: pa.Table, ours: pa.Table, path: Path) -> None:
-    """Write the user's cells as they are, and ours so that no spreadsheet runs them."""
+    """Write the user's cells unchanged, and ours guarded against spreadsheet formulas."""
     names = [*table.column_names, *ours.column_names]
     theirs = [["" if v is None else v for v in table.column(at).to_pylist()] for at in range(table.num_columns)]
     mine = [["" if value is None else guarded(value) for value in column.to_pylist()] for column in ours.columns]

@@ -124,7 +124,7 @@ def _column(table: Any, names: tuple[str, ...], where: str) -> str | None:
     for wanted in names:
         found = [name for lower, name in spellings if lower == wanted]
         if len(found) > 1:
-            raise CatalogError(f"columns come twice: {' and '.join(found)} differ in case only", where=where)
+            raise CatalogError(f"duplicate columns: {' and '.join(found)} differ in case only", where=where)
         if found:
             return found[0]
     return None

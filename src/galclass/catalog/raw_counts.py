@@ -23,7 +23,7 @@ _WIDTHS = [len(question.answers) for question in QUESTIONS.values()]
 
 
 def raw_counts(table: pa.Table) -> NDArray[np.float32]:
-    """Give raw votes of every index row, total_classifications times fractions down the tree, (n, 37).
+    """Return the raw votes of every index row, total_classifications times fractions down the tree, (n, 37).
 
     Fractions are `_weighted_fraction`, else `_fraction`; where the table has no total, `VOTERS` are taken. A question
     without fractions has no votes (zeros).
@@ -57,7 +57,7 @@ def _fraction(table: pa.Table, stem: str) -> NDArray[np.float64]:
 
 
 def _reach(fractions: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Give the share of all voters who reach each question, in the order of `QUESTIONS`; NaN where it is unknown."""
+    """Return the share of all voters who reach each question, in the order of `QUESTIONS`; NaN where it is unknown."""
     f = dict(zip(STEMS, fractions.T, strict=True))
     everybody = np.ones(len(fractions))
     featured = f["t01_smooth_or_features_a02_features_or_disk"]

@@ -1,4 +1,4 @@
-"""Read any known catalog as one kind of table: object_id, asset_id, label, then votes and what else the survey gives.
+"""Read any known catalog into one table format: object_id, asset_id, label, then votes and the survey's other columns.
 
 Takes a file (and for Galaxy Zoo 2 its filename mapping), gives a `pyarrow.Table`; faulty rows are named, never guessed.
 """

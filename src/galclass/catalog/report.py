@@ -13,14 +13,14 @@ _FIRST_QUESTION = next(iter(QUESTIONS))
 _SHOWN_PER_CODE = 3
 _NOTES = {
     "label_from_raw_votes": "{:,} labels are from raw votes, not debiased ones",
-    "no_clean_class": "{:,} rows have votes that are clean for no class, and no label",
+    "no_clean_class": "{:,} rows have no label and votes that are not clean for any class",
     "comment_lines": "{:,} comment lines among the rows left out",
     "repeated_headers": "{:,} repeated header lines left out",
     "repaired_ids": '{:,} ids lost their ".0" or spreadsheet\'s quotes',
-    "unused_mapping_rows": "{:,} rows of the mapping have no object in the catalog",
-    "mapping_conflicts": "{:,} objects have several files in the mapping; the first is taken",
+    "unused_mapping_rows": "{:,} rows of the mapping match no object in the catalog",
+    "mapping_conflicts": "{:,} objects have several files in the mapping; the first is used",
 }
-"""Notes that are told to the user, by code."""
+"""Notes shown to the user, by code."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class CatalogReport:
     dropped : list of RowFault
         Rows that a format leaves out by its definition (zoo2MainSpecz without a spectrum).
     notes : dict of str to int
-        Counts of what was mended or is missing in rows that stayed (nan_votes, repaired_ids, ...).
+        Counts of what was repaired or is missing in rows that were kept (nan_votes, repaired_ids, ...).
     columns : tuple of str
         The columns of the file.
     stopped : dict of str to int
@@ -140,5 +140,5 @@ class CatalogReport:
         raise CatalogError(
             f"{len(self.rejects)} faulty rows\n  " + "\n  ".join(lines) + "\n ",
             where=where,
-            advice="mend them, or pass a CatalogReport to leave them out and count them",
+            advice="fix them, or pass a CatalogReport to leave them out and count them",
         )

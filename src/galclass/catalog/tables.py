@@ -60,7 +60,7 @@ class RawTable:
         words = ""
         if self.left_out:
             columns = ", ".join(f"{name} ({kind})" for name, kind in list(self.left_out.items())[:6])
-            words += f"; of no use here: {columns}"
+            words += f"; not usable here: {columns}"
         if len(self.others) > 1:
             words += f"; in table {self.chosen} of {', '.join(self.others)}: choose with the setting table"
         return words
@@ -135,7 +135,7 @@ def read_raw(path: Path, *, text_columns: frozenset[str] = frozenset(), table: s
         found = read_astro(path, kind, table)
         return RawTable(found.table, found.left_out, found.chosen, found.others)
     if table is not None:
-        raise CatalogError("a file of this kind holds one table", where=str(path), got=f"table = {table!r}")
+        raise CatalogError("a file of this kind holds only one table", where=str(path), got=f"table = {table!r}")
     if kind == "text":
         text = read_text(path, lower)
         return RawTable(unguarded_table(text.table), comments=text.comments, repeated_headers=text.repeated_headers)
@@ -145,17 +145,17 @@ def read_raw(path: Path, *, text_columns: frozenset[str] = frozenset(), table: s
 def _checked_kind(path: Path) -> str:
     kind = table_kind(path)
     if not path.is_file():
-        raise CatalogError("no such table", where=str(path))
+        raise CatalogError("table not found", where=str(path))
     return kind
 
 
 def _flat_columns(path: Path, kind: str, text_columns: frozenset[str]) -> RawTable:
-    """Read a Parquet or Arrow file without its pictures: a column of them may be larger than the memory."""
+    """Read a Parquet or Arrow file without its images: a column of them may not fit in memory."""
     whole = _arrow(path) if kind == "arrow" else None
     schema = _parquet_schema(path) if whole is None else whole.schema
     twice = sorted(name for name, count in Counter(schema.names).items() if count > 1)
     if twice:
-        raise CatalogError(f"columns come twice: {', '.join(twice)}", where=str(path))
+        raise CatalogError(f"duplicate columns: {', '.join(twice)}", where=str(path))
     names_of_text = (text_columns | ID_COLUMNS | set(LABEL_COLUMNS)) - {"image"}
     left_out = {
         one.name: _kind_in_words(one.type)
@@ -227,7 +227,7 @@ def write_table(table: Any, path: Path | str) -> Path:
     kind = table_kind(path)
     if _suffix(path) not in _WRITTEN:
         expected = ".parquet, .csv, .fits or .vot"
-        raise CatalogError("tables are not written in this kind", where=str(path), expected=expected)
+        raise CatalogError("tables cannot be written in this format", where=str(path), expected=expected)
     with replacing(path) as temporary:
         if kind == "parquet":
             import pyarrow.parquet

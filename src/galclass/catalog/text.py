@@ -49,7 +49,7 @@ class TextTable:
 
 
 def read_text(path: Path, text_columns: frozenset[str]) -> TextTable:
-    """Read a table whose columns stand between commas, tabs, semicolons, bars or spaces.
+    """Read a table whose columns are separated by commas, tabs, semicolons, vertical bars or spaces.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def _rows_and_layout(path: Path, text_columns: frozenset[str]) -> tuple[bytes, L
     nul = data.find(b"\0")
     if nul >= 0:
         line = data.count(b"\n", 0, nul) + 1
-        raise CatalogError("this is no text", where=f"{path}, line {line}", expected="text in UTF-8", got="a NUL byte")
+        raise CatalogError("this is not text", where=f"{path}, line {line}", expected="text in UTF-8", got="a NUL byte")
     try:
         layout = find_layout(data, path, text_columns | _TEXT_COLUMNS)
     except csv.Error as error:
@@ -179,7 +179,7 @@ def _rows_alone(data: bytes, layout: Layout) -> tuple[bytes, int, int]:
 
 
 def _lines(rows: bytes, delimiter: bytes) -> Iterator[tuple[bytes, bool]]:
-    """Yield each line and whether it begins a row, that is, lies in no quotes that an earlier line opened."""
+    """Yield each line and whether it begins a row, that is, is not inside quotes opened on an earlier line."""
     inside = False
     for line in rows.splitlines(keepends=True):
         yield line, not inside
@@ -188,7 +188,7 @@ def _lines(rows: bytes, delimiter: bytes) -> Iterator[tuple[bytes, bool]]:
 
 
 def _ends_inside_quotes(line: bytes, delimiter: bytes, inside: bool) -> bool:
-    """Return whether a cell goes on after a line; only at the start of a cell does a quote open one."""
+    """Return whether a cell continues after a line; only at the start of a cell does a quote open one."""
     place, starts_cell = 0, not inside
     while True:
         if inside:
@@ -271,9 +271,9 @@ def _check_quotes(rows: bytes, layout: Layout, path: Path) -> None:
                 return
             if reader.line_num - begin > 1 or "unexpected end" in str(error):
                 raise CatalogError(
-                    f"a quoted cell does not end: {error}",
+                    f"unterminated quoted cell: {error}",
                     where=f"{path}, line {layout.lines + begin + 1}",
-                    advice='write a quote inside of quotes twice: "5"" dish"',
+                    advice='double a quote inside quotes: "5"" dish"',
                 ) from error
 
 
@@ -297,7 +297,7 @@ def _ragged(path: Path, line: int, layout: Layout, got: int) -> CatalogError:
         advice = 'put "#" in front of notes above the header'
     shown = layout.header.strip()[:60]
     return CatalogError(
-        f"a row has another number of columns than the header {shown!r}",
+        f"a row and the header differ in their number of columns {shown!r}",
         where=f"{path}, line {line}",
         expected=len(layout.names),
         got=got,

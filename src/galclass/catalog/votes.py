@@ -54,7 +54,7 @@ def label_by_votes(
     report: CatalogReport,
     places: Sequence[int] | None = None,
 ) -> Any:
-    """Return a label for each row that is as deep as its votes reach; null where nobody answered.
+    """Return a label for each row, as deep as its votes go; null where nobody answered.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def _fractions(votes: Mapping[str, Any], kind: str, count: int) -> Any:
 
 
 def filled_labels(labels: Any, votes: Mapping[str, Any], kinds: Sequence[str], report: CatalogReport) -> Any:
-    """Return published labels, and where one is blank the label that the row's votes give."""
+    """Return published labels, or the label derived from the row's votes if there is none."""
     missing = np.flatnonzero(labels.is_null().to_numpy(zero_copy_only=False)).tolist()
     if not missing:
         return labels

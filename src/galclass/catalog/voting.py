@@ -1,4 +1,4 @@
-"""From vote fractions to a label that is as deep as the votes reach, and no deeper.
+"""From vote fractions to a label that is as deep as the votes go, and no deeper.
 
 Takes the fractions of one object by column stem, gives a label of `galclass.morphology`'s grammar and the question at
 which the votes ended; writes nothing.

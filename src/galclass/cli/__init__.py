@@ -50,10 +50,10 @@ _COMMANDS = {
 }
 """Command -> module of this package that defines it under the same name (dashes become underscores)."""
 
-_GOES_ON = "Interrupted; run the same command again to go on."
+_GOES_ON = "Interrupted; run the same command again to resume."
 _WHEN_INTERRUPTED = {
     **dict.fromkeys(("run", "download", "prepare", "train", "images", "score", "cut"), _GOES_ON),
-    "predict": "Interrupted; no file was written, and the same command starts afresh.",
+    "predict": "Interrupted; no file was written, and the same command will start over.",
     "serve": "Stopped.",
     "label": "Stopped.",
 }

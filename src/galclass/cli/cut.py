@@ -22,7 +22,7 @@ MAX_SIZE_ARCSEC = 3600.0
 )
 @click.option("--size-px", default=424, show_default=True, type=click.IntRange(32, 4096), help="Side in px.")
 @click.option("--size-arcsec", type=float, help="Side on the sky, of every cutout.")
-@click.option("--size-column", help="Column with the side in arcsec (default: 0.02 petroR90_r a pixel).")
+@click.option("--size-column", help="Column with the side in arcsec (default: 0.02 petroR90_r per pixel).")
 @click.option(
     "--format", "kind", type=click.Choice(["png", "fits"]), default="png", show_default=True, help="Drawn, or fluxes."
 )
@@ -40,11 +40,11 @@ def cut(
     size_column: str | None,
     kind: str,
 ) -> None:
-    """Cut the objects of a catalog out of one FITS tile, or of three: those that become red, green, blue (i, r, g).
+    """Cut the objects of a catalog out of one FITS tile, or of three that become red, green and blue (i, r, g).
 
-    Each cutout has north up, east left and the object in its middle. Objects outside the tile, or partly so, are named
-    in rejects.csv (exit status 3). Cutouts that are there already stay: an interrupted run goes on. positions.csv says
-    what each file shows; where the catalog has another position or size since, the object is cut again.
+    Each cutout has north up, east left and the object at its centre. Objects outside the tile, or partly so, are listed
+    in rejects.csv (exit status 3). Existing cutouts are kept, so an interrupted run resumes. positions.csv says
+    what each file shows; if the catalog's position or size has changed since, the object is cut again.
 
     Example: galclass cut tile_i.fits tile_r.fits tile_g.fits --catalog mine.fits --output cutouts
     """
@@ -63,7 +63,7 @@ def cut(
             f"above 0 and at most {MAX_SIZE_ARCSEC:,} arcsec (a degree)", param_hint="--size-arcsec"
         )
     if size_arcsec and size_column:
-        raise click.UsageError("--size-arcsec and --size-column: give one of them")
+        raise click.UsageError("--size-arcsec and --size-column: use only one of them")
     columns = CatalogColumns.of(config.prepare)
     request = CutRequest(tiles, catalog, output, size_px, size_arcsec, size_column, kind, columns)
     with Progress(

@@ -27,7 +27,7 @@ def db() -> None:
 @db.command()
 @with_config
 def migrate(config: Config) -> None:
-    """Bring the schema up to date; what was applied before is skipped.
+    """Bring the schema up to date; migrations already applied are skipped.
 
     Example: galclass db migrate --database postgresql://me@localhost/galaxies
     """
@@ -43,16 +43,14 @@ def migrate(config: Config) -> None:
 @click.option(
     "--dialect", type=click.Choice(["postgresql", "tsql", "tsql-rest"]), default="postgresql", show_default=True
 )
-@click.option(
-    "--model", default=PRODUCTION_MODEL, show_default=True, help="The model that answers where a call names none."
-)
+@click.option("--model", default=PRODUCTION_MODEL, show_default=True, help="The model used if a call names none.")
 @click.option("--url", metavar="URL", help="tsql-rest: the published service, https://HOST/v1/services/NAME/VERSION.")
 @with_config
 def install_procedure(config: Config, dry_run: bool, dialect: ProcedureDialect, model: str, url: str | None) -> None:
     """Define predict_galaxy_class(img) and friends in the server, and the batch procedure.
 
     With --dialect tsql (Python inside SQL Server) or tsql-rest (SQL Server 2025 and Azure SQL: calls a published
-    service) the text is printed; it was not run against a server.
+    service) the SQL is printed; it has not been tested against a server.
 
     Example: galclass db install-procedure --dry-run
     """
@@ -85,9 +83,9 @@ def install_procedure(config: Config, dry_run: bool, dialect: ProcedureDialect, 
 @with_config
 @click.pass_context
 def export(ctx: click.Context, config: Config, file: Path, model: str | None, catalog: Path | None) -> None:
-    """Write all predictions to FILE: .parquet or .csv (streamed), .fits or .vot; with positions where they are known.
+    """Write all predictions to FILE: .parquet or .csv (streamed), .fits or .vot; with positions if they are known.
 
-    With --catalog every row of the table stays as it is; those without a prediction have an error (exit status 3).
+    With --catalog every row of the table is kept; those without a prediction have an error (exit status 3).
 
     Example: galclass db export predictions.parquet
     """
@@ -114,7 +112,7 @@ def export(ctx: click.Context, config: Config, file: Path, model: str | None, ca
 @click.option("--model", default=PRODUCTION_MODEL, show_default=True, metavar="NAME[@VERSION|@ALIAS]")
 @with_config
 def embed(config: Config, model: str) -> None:
-    """Compute the embeddings that the label desk and the map need, of images that have none; it can be interrupted.
+    """Compute missing image embeddings for the label desk and the map; can be interrupted and resumed.
 
     Example: galclass db embed --model galaxy@production
     """
@@ -132,17 +130,17 @@ def embed(config: Config, model: str) -> None:
             computed = store.fill(scorer, advance=lambda count: bar.advance(task, count))
         after = store.progress(scorer.sha256)
         click.echo(
-            f"embed: {computed:,} computed, {after.done:,} of {after.total:,} there, {after.failed:,} without a cutout"
+            f"embed: {computed:,} computed, {after.done:,} of {after.total:,} stored, {after.failed:,} without a cutout"
         )
 
 
 @db.command()
 @with_config
 def vacuum(config: Config) -> None:
-    """Rewrite a SQLite file without its free room; from then on it gives room back by itself.
+    """Rewrite a SQLite file to free unused space; afterwards it frees space by itself.
 
-    It needs free disk of up to twice the size of the file, and nobody can write meanwhile. Files made by this version
-    need it only once in a while, if at all; PostgreSQL reuses the room of deleted rows.
+    It needs free disk space of up to twice the file size, and blocks writers meanwhile. Files created by this version
+    need it rarely, if at all; PostgreSQL reuses the space of deleted rows.
 
     Example: galclass db vacuum
     """
@@ -158,7 +156,7 @@ def vacuum(config: Config) -> None:
 @with_config
 @click.pass_context
 def doctor(ctx: click.Context, config: Config) -> None:
-    """Check schema, models, aliases, queue and the functions in the server; says how to mend what is wrong.
+    """Check schema, models, aliases, queue and the functions in the server; says how to fix any problems.
 
     Example: galclass db doctor
     """
@@ -172,7 +170,7 @@ def doctor(ctx: click.Context, config: Config) -> None:
 
 
 def show_findings(findings: Sequence[Finding], *, comment: bool = False) -> None:
-    """Print what was checked, and how to mend what is not ok; as SQL comments if asked."""
+    """Print what was checked, and how to fix any problems; as SQL comments if asked."""
     for one in findings:
         mend = "" if one.ok else f"; {one.mend}"
         click.echo(f"{'-- ' if comment else ''}{'ok     ' if one.ok else 'MISSING'} {one.what}: {one.found}{mend}")

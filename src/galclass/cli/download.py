@@ -23,7 +23,7 @@ class _SourcesByDefault(click.Group):
 
 @click.group(cls=_SourcesByDefault, subcommand_metavar="[SOURCE...] | cutouts")
 def download() -> None:
-    """Bring a source (default: the configuration's), or cutouts by sky position, into the workspace.
+    """Download a source (default: the configured one), or cutouts by sky position, into the workspace.
 
     Example: galclass download sample
     """
@@ -34,7 +34,7 @@ def download() -> None:
 @click.option("--list", "list_only", is_flag=True, help="List the known sources with licence and citation.")
 @with_config
 def sources(config: Config, names: tuple[str, ...], list_only: bool) -> None:
-    """Fetch sources of the manifest, verify checksums, go on where a stopped download was.
+    """Fetch sources from the manifest and verify checksums; resumes interrupted downloads.
 
     Example: galclass download galaxy_zoo_2 --workspace gz2
     """
@@ -53,17 +53,17 @@ def sources(config: Config, names: tuple[str, ...], list_only: bool) -> None:
 @click.option("--catalog", required=True, type=click.Path(exists=True, path_type=Path), help="Table with ra and dec.")
 @click.option("--service", default="sdss", show_default=True, type=click.Choice(["sdss", "legacy", "hips2fits"]))
 @click.option("--size-px", default=424, show_default=True, help="Side of each image in px.")
-@click.option("--arcsec-per-px", type=float, help="Scale (default: 0.02 petroR90_r where there, else 0.396).")
+@click.option("--arcsec-per-px", type=float, help="Scale (default: 0.02 petroR90_r if known, else 0.396).")
 @click.option("--layer", help="Survey layer (legacy) or HiPS id (hips2fits).")
-@click.option("--service-url", "base_url", help="Another address of the service.")
-@click.option("--requests-per-s", type=float, help="Pace (default: the service's polite rate).")
+@click.option("--service-url", "base_url", help="Alternative URL of the service.")
+@click.option("--requests-per-s", type=float, help="Request rate (default: the service's own limit).")
 @with_config
 @with_catalog_options
 def cutouts(config: Config, **wanted: object) -> int:
     """Fetch a colour image for every row of a catalog with ra and dec (degrees, or sexagesimal).
 
-    Files are named by the object ids; characters that no file name may have are written as %XX, and every command
-    reads such a name back as the object id.
+    Files are named after the object ids; characters not allowed in file names are written as %XX, and every command
+    decodes such a name to the object id.
 
     Example: galclass download cutouts --catalog my.csv --service legacy
     """

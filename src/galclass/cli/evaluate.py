@@ -18,7 +18,7 @@ from galclass.config import Config
     "models",
     multiple=True,
     metavar="NAME[@VERSION|@ALIAS]|package|FILE",
-    help="Measure this model on --catalog; twice compares two on the same objects (default: that in the package).",
+    help="Evaluate this model on --catalog; give two to compare them on the same objects (default: the packaged one).",
 )
 @click.option(
     "--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Labels: object ids or files."
@@ -29,11 +29,11 @@ from galclass.config import Config
     type=click.Path(exists=True, path_type=Path),
     help="Folder, archive or file of images; repeat for several (default: the folder of the catalog).",
 )
-@click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame, where a file holds its centre.")
+@click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame, if a file holds only its centre.")
 @click.option(
     "--rejects",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the rows that take no part to a .csv file.",
+    help="Write the rows that were left out to a .csv file.",
 )
 @with_config
 @with_catalog_options
@@ -47,14 +47,14 @@ def evaluate(
     frame_px: int | None,
     rejects: Path | None,
 ) -> None:
-    """Measure the trained model and write the report, or measure any model on any labels.
+    """Evaluate the trained model and write the report, or evaluate any model on any labels.
 
-    Without --catalog: prints the confusion matrices with the error of each class; writes evaluation/report.html,
+    Without --catalog: print the confusion matrices with the error of each class; write evaluation/report.html,
     metrics.json and predictions.parquet into the workspace.
 
-    With --catalog: prints the accuracy with its 95 % interval, overall and for each label; of two models also the
-    paired difference of the second less the first. Labels that a model has no class for are counted and left out. Rows
-    without an image or a prediction end with status 3.
+    With --catalog: print the accuracy with its 95 % interval, overall and for each label; for two models also the
+    paired difference, second minus first. Labels that a model has no class for are counted and left out. Rows
+    without an image or a prediction lead to exit status 3.
 
     Example: galclass evaluate --model rings@1 --catalog rings.csv --images my_images/
     """
@@ -94,5 +94,7 @@ def evaluate(
     if rejects:
         write_rejects(left_out, rejects)
     if left_out:
-        say(f"{len(left_out):,} rows take no part" + (f": {rejects}" if rejects else "; --rejects FILE.csv names them"))
+        say(
+            f"{len(left_out):,} rows were left out" + (f": {rejects}" if rejects else "; --rejects FILE.csv lists them")
+        )
         ctx.exit(FINISHED_WITH_REJECTS)

@@ -23,12 +23,14 @@ from galclass.config import Config
     help="Folder, archive or file of images; repeat for several (default: the folder of the catalog).",
 )
 @click.option("--name", default="own", show_default=True, help="Name under which the model is registered.")
-@click.option("--classes", help="Labels to fit, separated by commas; rows of others are left out (default: all).")
 @click.option(
-    "--model", metavar="NAME[@VERSION|@ALIAS]|FILE", help="Model whose network is taken (default: that in the package)."
+    "--classes", help="Labels to fit, separated by commas; rows with other labels are left out (default: all)."
 )
-@click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame, where a file holds its centre.")
-@click.option("--promote", is_flag=True, help="Make it production whatever is measured.")
+@click.option(
+    "--model", metavar="NAME[@VERSION|@ALIAS]|FILE", help="Model whose network is used (default: the packaged one)."
+)
+@click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame, if a file holds only its centre.")
+@click.option("--promote", is_flag=True, help="Make it production whatever its measured accuracy.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @with_config
 @with_catalog_options
@@ -45,11 +47,11 @@ def finetune(
     promote: bool,
     quiet: bool,
 ) -> None:
-    """Fit a model of the labels in CATALOG, whatever they are called, and register it.
+    """Fit a model to the labels in CATALOG, whatever they are called, and register it.
 
-    The network is that of the model in the package; a layer for the labels is fitted to its embeddings, in seconds
-    and without torch. 3 labels of each class are the least, 10 of each give an accuracy, and from 200 images on a
-    share is held out. The first version of a name becomes production, a later one if it is measurably no worse.
+    The network is that of the packaged model; a layer for the labels is fitted to its embeddings, in seconds
+    and without torch. It needs 3 labels per class, and 10 per class to estimate an accuracy; with 200 images or more, a
+    share is held out. The first version of a name becomes production, a later one only if it is measurably no worse.
 
     Example: galclass finetune rings.csv --images my_images/ --name rings
     """

@@ -40,13 +40,13 @@ def images() -> None:
     "--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="gz2_filename_mapping.csv."
 )
 @click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame in px.")
-@click.option("--stored-px", type=click.IntRange(1), help="Side of the files, where they hold only the frame's centre.")
+@click.option("--stored-px", type=click.IntRange(1), help="Side of the files, if they hold only the frame's centre.")
 @click.option(
     "--duplicates",
     type=click.Choice(["reject", "keep"]),
     default="reject",
     show_default=True,
-    help="What becomes of one picture under several object ids: all left out, or all added.",
+    help="How to treat one image under several object ids: leave all out, or add all.",
 )
 @click.option(
     "--rejects",
@@ -70,9 +70,9 @@ def add(
 ) -> None:
     """Add image files, folders or archives (zip, tar); the name without suffix is the object_id.
 
-    What is there already stays as it is; a file that is no image, another image of an object_id that is there, and one
-    picture under several object ids are reported (exit status 3). With a catalog, object ids, positions and labels come
-    from it. Files that are not images are counted and named; pictures in formats that are not read end with status 3.
+    Existing images are left unchanged; a file that is not an image, a different image of an existing object_id, and one
+    image under several object ids are reported (exit status 3). With a catalog, object ids, positions and labels come
+    from it. Files that are not images are counted and listed; images in unsupported formats lead to exit status 3.
 
     Example: galclass images add images_gz2.zip --catalog gz2_hart16.csv
     """
@@ -113,7 +113,7 @@ def _show_added(added: AddSummary) -> None:
     for reject in added.rejects[:SHOWN]:
         say(f"rejected {reject}")
     if len(added.rejects) > SHOWN:
-        say(f"and {len(added.rejects) - SHOWN:,} more: name a file with --rejects to get them all")
+        say(f"and {len(added.rejects) - SHOWN:,} more: use --rejects FILE to get them all")
     say(str(added))
 
 

@@ -18,15 +18,15 @@ LOCAL_HOST = "127.0.0.1"
 
 @click.command()
 @click.argument("folder", metavar="PATH", type=click.Path(exists=True, path_type=Path))
-@click.option("--want", metavar="CLASS", help='What you look for, such as "ring" (default: asked on the page).')
+@click.option("--want", metavar="CLASS", help='What you are looking for, such as "ring" (default: the page asks).')
 @click.option("--port", type=click.IntRange(1, 65535), help="Port (default 8000).")
 @click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame in px.")
 @with_config
 def label(config: Config, folder: Path, want: str | None, port: int | None, frame_px: int | None) -> None:
-    """Label the images of a folder or archive, the most informative first: adds them and opens the label desk.
+    """Label the images of a folder or archive, the most informative first: add them and open the label desk.
 
-    It serves the page to this machine and prints its address with a token that is valid until Ctrl-C. Over ssh, let
-    your own machine's port lead to it: `ssh -L 8000:127.0.0.1:8000 HOST`, then open the address there. Labels stay in
+    It serves the page on this machine and prints its URL with a token that is valid until Ctrl-C. Over ssh,
+    forward the port: `ssh -L 8000:127.0.0.1:8000 HOST`, then open the URL on your own machine. Labels stay in
     the database of the workspace.
 
     Example: galclass label my_images/ --want ring
@@ -50,12 +50,12 @@ def label(config: Config, folder: Path, want: str | None, port: int | None, fram
         say(add_images(database, [folder], {}, frame_px=frame_px, listings=listings))
         if not Registry(database).list():
             Registry(database).register(read_model(None)[0])
-            click.echo("The model in the package is registered as galaxy, so that the desk can see.")
+            click.echo("Registered the packaged model as galaxy, which the desk uses for embeddings.")
         tokens = Tokens(database)
         secret = tokens.create("publisher", current_user())
         page, _ = addresses(config)
         desk = f"#/label/{_desk(want)}?target={quote(want)}&class={quote(f'no {want}'[:40])}" if want else "#/label"
-        click.echo(f"Label at {page}{desk}\nToken: {secret}\nCtrl-C stops; labels are kept.")
+        click.echo(f"Label at {page}{desk}\nToken: {secret}\nPress Ctrl-C to stop; labels are kept.")
         try:
             run_server(config)
         finally:

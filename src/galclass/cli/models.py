@@ -27,17 +27,17 @@ def _line(info: ModelInfo) -> str:
     return f"{info.model}{aliases} sha256 {info.sha256[:12]}"
 
 
-_PROMOTE_HELP = "Make it production whatever is measured."
+_PROMOTE_HELP = "Make it production whatever its measured accuracy."
 
 
 @click.command()
 @click.option("--promote", is_flag=True, help=_PROMOTE_HELP)
 @with_config
 def register(config: Config, promote: bool) -> None:
-    """Put the model that `galclass train` made into the registry.
+    """Register the model that `galclass train` produced.
 
     The first version of a name becomes production; a later one if it is measurably no worse on held-out objects, or
-    with --promote. Aliases in the configuration move in any case.
+    with --promote. Aliases named in the configuration are always moved.
 
     Example: galclass register --workspace workspace
     """
@@ -59,13 +59,13 @@ def models() -> None:
 @click.option("--name", default="galaxy", show_default=True, help="Name of the model.")
 @click.option("--alias", "aliases", multiple=True, help="Aliases to move (default: production, if it is no worse).")
 @click.option("--promote", is_flag=True, help=_PROMOTE_HELP)
-@click.option("--metrics", type=click.File(), help="A JSON file of metrics to keep with it.")
+@click.option("--metrics", type=click.File(), help="A JSON file of metrics to store with it.")
 @click.option("--card", type=click.File(), help="A text file that describes the model.")
 @with_config
 def register_file(
     config: Config, file: str, name: str, aliases: tuple[str, ...], promote: bool, metrics: Any, card: Any
 ) -> None:
-    """Register an ONNX FILE, or the model in the package, as the next version of a model.
+    """Register an ONNX FILE, or the packaged model, as the next version of a model.
 
     It is tried first, as by `galclass models verify`. The first version of a name becomes production; a later one with
     --promote, with --alias production, or if it is measurably no worse on held-out objects.
@@ -112,7 +112,7 @@ def list_(config: Config, name: str | None) -> None:
 @click.argument("reference", metavar="NAME[@VERSION|@ALIAS]")
 @with_config
 def show(config: Config, reference: str) -> None:
-    """Show what a model is: signature, metrics, card, and the moves of its aliases.
+    """Show a model's signature, metrics and card, and the history of its aliases.
 
     Example: galclass models show galaxy@production
     """
@@ -149,7 +149,7 @@ def alias(config: Config, name: str, alias: str, version: int) -> None:
 @click.option("--alias", default="production", show_default=True, help="The alias to move back.")
 @with_config
 def rollback(config: Config, name: str, alias: str) -> None:
-    """Point an alias of model NAME at the version it had before.
+    """Point an alias of model NAME back at its previous version.
 
     Example: galclass models rollback galaxy
     """
@@ -173,15 +173,15 @@ def export(config: Config, reference: str, file: Path) -> None:
 @click.argument("reference", metavar="NAME[@VERSION|@ALIAS]")
 @with_config
 def verify(config: Config, reference: str) -> None:
-    """Check that a model is what was registered, gives predictions, and answers its probe image as recorded.
+    """Check that a model is unchanged, runs, and predicts its probe image as recorded.
 
-    It is tried in a process of its own that may take so much time and memory (GALCLASS_MODEL_SECONDS and
+    It is tried in a separate process with limited time and memory (GALCLASS_MODEL_SECONDS and
     GALCLASS_MODEL_MEMORY_MIB in the environment).
 
     Example: galclass models verify galaxy@production
     """
     difference = _registry(config).verify(reference)
-    probe = "it carries no probe" if difference is None else f"probe answered within {difference:.1e}"
+    probe = "no probe" if difference is None else f"probe answered within {difference:.1e}"
     click.echo(f"{reference}: sound, {probe}")
 
 

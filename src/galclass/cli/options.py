@@ -26,7 +26,7 @@ def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--config`, `--workspace`, `--database` and `--set` to a command, which gets them as one `config: Config`."""
 
     @click.option("-c", "--config", "config_file", type=click.Path(dir_okay=False), help="TOML configuration file.")
-    @click.option("--workspace", help="Folder of everything a run writes (default ./workspace).")
+    @click.option("--workspace", help="Folder for everything a run writes (default ./workspace).")
     @click.option("--database", envvar="GALCLASS_DATABASE", help="Database URL (default: SQLite in the workspace).")
     @click.option(
         "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one key, e.g. train.mini_batch_size=64."
@@ -52,7 +52,7 @@ _CATALOG_OPTIONS = {
     "file_column": ("--file-column", "Column of image files (default: the usual names)."),
     "ra_column": ("--ra-column", "Column of right ascensions (default: the usual names)."),
     "dec_column": ("--dec-column", "Column of declinations (default: the usual names)."),
-    "table": ("--table", "Which table of a FITS file or VOTable with several: number or name."),
+    "table": ("--table", "Table of a FITS file or VOTable that has several: number or name."),
     "catalog_format": ("--catalog-format", 'Format of the catalog, such as gz2_hart16 (default: "auto").'),
 }
 
@@ -137,7 +137,7 @@ def require_database(config: Config) -> None:
         return
     raise DatabaseError(
         f"no database at {file}",
-        advice="name another with --database or --workspace, or begin one: `galclass models register package`",
+        advice="name another with --database or --workspace, or create one: `galclass models register package`",
     )
 
 

@@ -10,17 +10,17 @@ from galclass.cli import FINISHED_WITH_REJECTS, MOSTLY_UNLIKE
 from galclass.cli.options import catalog_options_given, flags_of, with_catalog_options, with_config
 from galclass.config import Config
 
-_MODEL_HELP = "A registered model, an .onnx file, or `package`: the model in the package (default)."
+_MODEL_HELP = "A registered model, an .onnx file, or `package`: the packaged model (default)."
 
 
 @click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
 @click.option("--model", metavar="NAME[@VERSION|@ALIAS]", help=_MODEL_HELP)
 @click.option("--output", type=click.Path(dir_okay=False), help="Write all columns to a .csv or .parquet file.")
+@click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame, if files hold only its centre.")
 @click.option(
-    "--frame-px", type=click.IntRange(1), help="Side of the survey's frame, where files hold only its centre."
+    "--processes", type=click.IntRange(0), default=0, help="0 (default): all cores, if there are enough files."
 )
-@click.option("--processes", type=click.IntRange(0), default=0, help="0 (default): all cores once that pays.")
 @click.option("--embedding", is_flag=True, help="Also write the embeddings, float32 (to .parquet, or with --catalog).")
 @click.option(
     "--catalog",
@@ -41,13 +41,13 @@ def predict(
     embedding: bool,
     catalog: Path | None,
 ) -> None:
-    """Classify image files, or all images in folders (to the bottom) and archives (zip, tar).
+    """Classify image files, or all images in folders (recursively) and archives (zip, tar).
 
-    A file that is no image is reported and does not stop the rest; the exit status is then 3, as it is for a picture in
-    a format that is not read. Other files are counted and named. If more than half of at least 10 images are unlike
-    what the model was trained on, a sentence says so, and the exit status is 4.
+    A file that is not an image is reported and does not stop the rest; the exit status is then 3, as it is for an image
+    in an unsupported format. Other files are counted and listed. If more than half of at least 10 images are unlike
+    what the model was trained on, a warning says so, and the exit status is 4.
 
-    With --catalog every row of the table stays as it is, and gets the prediction of the image that is named like its
+    With --catalog every row of the table is kept and gets the prediction for the image named after its
     file, asset_id or id; rows without an image have an error (exit status 3).
 
     Example: galclass predict my_images/ --output predictions.csv
@@ -57,7 +57,7 @@ def predict(
     if not catalog and (given := catalog_options_given()):
         raise click.UsageError(f"{flags_of(given)}: only with --catalog")
     if catalog and not output:
-        raise click.UsageError("--catalog needs --output: the table is never written over")
+        raise click.UsageError("--catalog needs --output: the table is never overwritten")
     if embedding and not output:
         raise click.UsageError("--embedding needs --output")
     if catalog and output:
@@ -99,7 +99,9 @@ def _join(
 @click.argument("image", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--model", metavar="NAME[@VERSION|@ALIAS]", help=_MODEL_HELP)
 @click.option("--count", default=8, show_default=True, type=click.IntRange(1, 1000), help="How many galaxies.")
-@click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame, where the file holds its centre.")
+@click.option(
+    "--frame-px", type=click.IntRange(1), help="Side of the survey's frame, if the file holds only its centre."
+)
 @with_config
 def similar(config: Config, image: Path, model: str | None, count: int, frame_px: int | None) -> None:
     """Find the prepared galaxies that look most like IMAGE to the model.

@@ -135,7 +135,7 @@ def show_predictions(summary: PredictSummary, output: str | None) -> None:
         show_table(_table(summary.first), console)
         hidden = summary.total - summary.rejected - len(summary.first)
         if hidden:
-            console.print(f"and {hidden:,} more: name a file with --output to get them all")
+            console.print(f"and {hidden:,} more: use --output FILE to get them all")
     if summary.rejects:
         rejects = Table("rejected file", "reason")
         for image, prediction in summary.rejects:

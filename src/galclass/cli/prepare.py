@@ -30,11 +30,11 @@ from galclass.config import Config
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
 @click.pass_context
 def prepare(ctx: click.Context, /, config: Config, cluster: str | None, progress: bool, **named: str | None) -> None:
-    """Cut every image of the sources, split the objects, and write the prepared/ folder of the workspace.
+    """Make cutouts of all images, split the objects, and write the prepared/ folder of the workspace.
 
-    A second run does nothing; an interrupted one goes on where it stopped. Files and catalog rows that
-    are left out stand in prepared/rejects.parquet with the reason (exit status 3), so do objects that share a picture
-    unless prepare.duplicates is "keep". Pictures in formats that are not read are named (exit status 3).
+    A second run does nothing; an interrupted one resumes where it stopped. Files and catalog rows that are left out
+    are listed in prepared/rejects.parquet with the reason (exit status 3), as are objects that share an image unless
+    prepare.duplicates is "keep". Images in unsupported formats are listed (exit status 3).
 
     Example: galclass prepare --images my_images/ --catalog my.csv
     """

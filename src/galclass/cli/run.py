@@ -12,7 +12,7 @@ from galclass.cli.terminal import say
 @click.argument("config_file", metavar="CONFIG", type=click.Path(dir_okay=False))
 @click.option("--from", "first", metavar="STAGE", help="First stage to run.")
 @click.option("--until", "last", metavar="STAGE", help="Last stage to run.")
-@click.option("--workspace", help="Folder of everything the run writes (default ./workspace).")
+@click.option("--workspace", help="Folder for everything the run writes (default ./workspace).")
 @click.option("--database", envvar="GALCLASS_DATABASE", help="Database URL (default: SQLite in the workspace).")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one key of the configuration.")
 @cluster_option
@@ -27,7 +27,7 @@ def run(
 ) -> None:
     """Run the workflow: download, prepare, train, evaluate, register, score, publish.
 
-    What is done and unchanged is skipped.
+    Finished, unchanged stages are skipped.
 
     Example: galclass run configs/demo.toml --until evaluate
     """

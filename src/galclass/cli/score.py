@@ -21,15 +21,19 @@ from galclass.config import Config
 
 
 @click.command()
-@click.option("--pending", is_flag=True, help="Score what is in the database; add no images of the prepared objects.")
-@click.option("--watch", is_flag=True, help="Go on and score new images as they arrive.")
+@click.option(
+    "--pending", is_flag=True, help="Score only what is in the database; do not add images of the prepared objects."
+)
+@click.option("--watch", is_flag=True, help="Keep running and score new images as they arrive.")
 @click.option("--model", metavar="NAME[@VERSION|@ALIAS]", help="The registered model (default: production).")
 @cluster_option
 @click.option(
     "--images", metavar="PATH|URL", help="With --cluster: folder, zip, WebDataset shards or Parquet to score."
 )
 @click.option("--output", metavar="PATH|URL", help="With --cluster: folder of the predictions, in HATS layout.")
-@click.option("--catalog", type=click.Path(dir_okay=False), help="With --cluster: where the objects are on the sky.")
+@click.option(
+    "--catalog", type=click.Path(dir_okay=False), help="With --cluster: table with the sky positions of the objects."
+)
 @click.option("--frame-px", type=click.IntRange(1), help="With --cluster: side of the survey's frame.")
 @with_config
 @with_catalog_options
@@ -40,7 +44,7 @@ def score(
 ) -> None:  # fmt: skip
     """Score the images in the database that the model has not scored, or a survey on a cluster.
 
-    Start as many as you like, on any machine that reaches the database; stop them at any time. With --cluster the
+    Start as many as you like, on any machine that can reach the database; stop them at any time. With --cluster the
     images of a folder or object store become partitioned Parquet; --model may then be an .onnx file or `package`.
 
     Example: galclass score --pending --watch
@@ -86,7 +90,7 @@ def _score_survey(config: Config, model: str | None, frame_px: int | None) -> in
 @click.option("--model", metavar="NAME[@VERSION|@ALIAS]", help="The model behind predict_galaxy_class(img) on SQLite.")
 @with_config
 def sql(config: Config, statement: str, write: bool, limit: int, output: Path | None, model: str | None) -> None:
-    """Run one SQL statement; predict_galaxy_class(img), _group(img) and _json(img) are there.
+    """Run one SQL statement, which can call predict_galaxy_class(img), _group(img) and _json(img).
 
     Example: galclass sql "select object_id, predict_galaxy_class(img) from galaxy_images limit 5"
     """
@@ -117,7 +121,7 @@ def sql(config: Config, statement: str, write: bool, limit: int, output: Path | 
         table.add_row(*(_cell(value) for value in row))
     show_table(table)
     if result.cut:
-        click.echo(f"the first {limit} rows; ask for more with --limit")
+        click.echo(f"the first {limit} rows; use --limit for more")
 
 
 def _cell(value: object) -> str:

@@ -40,12 +40,12 @@ def serve(config: Config, host: str | None, port: int | None, workers: int | Non
     check_port(settings.host, settings.port)
     if not published:
         click.echo(
-            "No service is published yet: `galclass publish galaxy-class --model galaxy --version 1.0`", err=True
+            "No service has been published yet: `galclass publish galaxy-class --model galaxy --version 1.0`", err=True
         )
     if Hosts(settings.host, settings.allowed_hosts).any and "*" not in settings.allowed_hosts:
         click.echo(
-            "Warning: it listens on all addresses and answers to any Host header, so that any site's page may read it "
-            "through a name of its own (DNS rebinding): --set serve.allowed_hosts='[\"galaxies.example.org\"]'",
+            "Warning: listening on all addresses and accepting any Host header, so that any site's page may read it "
+            "through its own host name (DNS rebinding): --set serve.allowed_hosts='[\"galaxies.example.org\"]'",
             err=True,
         )
     page, docs = addresses(config)
@@ -71,7 +71,8 @@ def check_port(host: str, port: int) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ServiceError(
-                f"port {port} is in use", advice="stop the program that listens there, or name another with --port"
+                f"port {port} is in use",
+                advice="stop the program that is listening there, or choose another with --port",
             ) from error
         got = error.strerror if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
         raise ServiceError(f"port {port} of {host} cannot be served", got=got) from error

@@ -41,11 +41,11 @@ def _services(config: Config) -> Services:
     "models",
     multiple=True,
     metavar="[PARAMETER=]NAME[@VERSION|@ALIAS]",
-    help="The registered model that answers; for a function with several, the model of each parameter.",
+    help="The registered model to publish; for a function with several, the model of each parameter.",
 )
 @click.option("--version", required=True, help='A new version such as "1.0"; versions never change.')
 @click.option("--description", default="", help="One sentence for people.")
-@click.option("--function", metavar="MODULE:FUNCTION", help="Let this function answer; its code stays on this machine.")
+@click.option("--function", metavar="MODULE:FUNCTION", help="Publish this function; its code stays on this machine.")
 @click.option("--code", metavar="FOLDER", help="Folder that holds the function's module (default: Python's path).")
 @click.option("--requires", multiple=True, metavar="NAME", help="A package whose version is part of the service's.")
 @click.option(
@@ -53,11 +53,11 @@ def _services(config: Config) -> Services:
     "examples",
     multiple=True,
     type=click.File("rb"),
-    help="JSON file of inputs: called now, and shown in the API docs.",
+    help="JSON file of example inputs: called now, and shown in the API docs.",
 )
-@click.option("--deadline", default=DEADLINE_S, show_default=True, help="Longest run of a call, in seconds.")
-@click.option("--memory", default=MEMORY_MIB, show_default=True, help="Most address space of a process, in MiB.")
-@click.option("--confirm", is_flag=True, help="Publish other code than VERSION's as the next version.")
+@click.option("--deadline", default=DEADLINE_S, show_default=True, help="Time limit of a call, in seconds.")
+@click.option("--memory", default=MEMORY_MIB, show_default=True, help="Address-space limit of a process, in MiB.")
+@click.option("--confirm", is_flag=True, help="If the code differs from VERSION's, publish it as the next version.")
 @with_config
 def publish(
     config: Config,
@@ -70,8 +70,8 @@ def publish(
 ) -> None:
     """Publish a registered model, or a function, as a versioned web service; `latest` moves to it.
 
-    A running server answers for it within a second. A function has annotated inputs and output; parameters of type
-    Scorer get the registered models. Servers run it only in the workspace in which it was published.
+    A running server picks it up within a second. A function has annotated inputs and output; parameters of type
+    Scorer receive the registered models. Servers run it only in the workspace in which it was published.
 
     Example: galclass publish galaxy-class --model galaxy@production --version 1.0
     """
@@ -124,9 +124,9 @@ def _example(file: IO[bytes]) -> dict[str, Any]:
     try:
         value = json.load(file)
     except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"--example: {file.name} is no JSON") from error
+        raise click.UsageError(f"--example: {file.name} is not JSON") from error
     if not isinstance(value, dict):
-        raise click.UsageError(f"--example: {file.name} is no object of inputs")
+        raise click.UsageError(f"--example: {file.name} is not an object of inputs")
     return value
 
 
@@ -176,7 +176,7 @@ def show(config: Config, name: str, version: str) -> None:
 @services.command()
 @click.argument("name")
 @click.option("--model", required=True, metavar="NAME[@VERSION|@ALIAS]", help="The model of the new version.")
-@click.option("--version", help="The new version; the present one with its last number raised when left out.")
+@click.option("--version", help="The new version (default: the current one with its last number incremented).")
 @click.option("--description", default="", help="One sentence for people.")
 @with_config
 def update(config: Config, name: str, model: str, version: str | None, description: str) -> None:
@@ -199,7 +199,7 @@ def update(config: Config, name: str, model: str, version: str | None, descripti
 @click.option("--alias", default=LATEST, show_default=True, help="The alias to move back.")
 @with_config
 def rollback(config: Config, name: str, alias: str) -> None:
-    """Let an alias stand for the version it stood for before.
+    """Point an alias of a service back at its previous version.
 
     Example: galclass services rollback galaxy-class
     """
@@ -212,7 +212,7 @@ def rollback(config: Config, name: str, alias: str) -> None:
 @click.argument("version")
 @with_config
 def alias(config: Config, name: str, alias: str, version: str) -> None:
-    """Let ALIAS stand for VERSION.
+    """Point ALIAS at VERSION.
 
     Example: galclass services alias galaxy-class latest 1.0
     """
@@ -250,7 +250,7 @@ def shadow(config: Config, name: str, most: int, off: bool) -> None:
 @click.argument("version")
 @with_config
 def delete(config: Config, name: str, version: str) -> None:
-    """Delete a version that no alias stands for, or the last one of a service.
+    """Delete a version that no alias points at, or the last one of a service.
 
     Example: galclass services delete galaxy-class 1.0
     """

@@ -1,4 +1,4 @@
-"""Tables as the commands print them: ids are never cut off, and what is no terminal gets every column whole."""
+"""Tables as the commands print them: ids are never cut off, and off a terminal every column is whole."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from galclass.config import Config
 
 @click.group()
 def tokens() -> None:
-    """Make, list and revoke access tokens of the web service.
+    """Create, list and revoke access tokens of the web service.
 
     Example: galclass tokens create --role publisher --label alice
     """
@@ -22,7 +22,7 @@ def tokens() -> None:
 @click.option("--label", default="", help="Whose it is; shown in labels and logs.")
 @with_config
 def create(config: Config, role: str, label: str) -> None:
-    """Make a token and print it, this once; the database keeps only its hash.
+    """Create a token and print it once; the database keeps only its hash.
 
     reader: predict and list. publisher: publish, move aliases, label. admin: delete.
 
@@ -54,7 +54,7 @@ def list_(config: Config) -> None:
 @click.argument("number", type=int)
 @with_config
 def revoke(config: Config, number: int) -> None:
-    """Take a token back; a running server refuses it within a second.
+    """Revoke a token; a running server refuses it within a second.
 
     Example: galclass tokens revoke 3
     """

@@ -25,7 +25,7 @@ def _with_sizes(command: Callable[..., None]) -> Callable[..., None]:
         click.argument("file_or_name"),
         click.option("--input-nodes", type=click.IntRange(1), help="Number of features, for an auto input."),
         click.option(
-            "--hidden-nodes", type=click.IntRange(1), default=100, show_default=True, help="For auto hiddens."
+            "--hidden-nodes", type=click.IntRange(1), default=100, show_default=True, help="Size of auto hidden layers."
         ),
         click.option("--task", type=click.Choice(["multi_class", "binary", "regression"]), default="multi_class"),
         click.option("--classes", "n_classes", type=click.IntRange(1), help="Number of classes, for an auto output."),
@@ -38,7 +38,7 @@ def _with_sizes(command: Callable[..., None]) -> Callable[..., None]:
 @topology.command()
 @_with_sizes
 def check(file_or_name: str, **sizes: Any) -> None:
-    """Check a topology; every fault is printed with its line and column.
+    """Check a topology; every error is printed with its line and column.
 
     Example: galclass topology check my_network.net
     """

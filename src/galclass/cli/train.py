@@ -10,22 +10,22 @@ from galclass.config import Config
 
 @click.command()
 @with_config
-@click.option("--resume", is_flag=True, help="Insist on going on from the checkpoint; an error if there is none.")
+@click.option("--resume", is_flag=True, help="Require resuming from the checkpoint; an error if there is none.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @click.option("--images-from", type=click.Choice(["prepared", "database"]), default="prepared", show_default=True)
 @cluster_option
 def train(config: Config, resume: bool, quiet: bool, images_from: str, cluster: str | None) -> None:
     """Train a model on the prepared cutouts; writes WORKSPACE/training/.
 
-    An interrupted run goes on where it stopped, a finished one is left as it is. With --images-from database the
-    labelled images of the database are prepared, trained on and evaluated, and the model is registered.
+    An interrupted run resumes where it stopped, a finished one is left unchanged. With --images-from database the
+    labelled images in the database are prepared, used for training and evaluated, and the model is registered.
 
     Example: galclass train --config configs/demo.toml --set train.num_epochs=20
     """
     config = on_cluster(config, cluster)
     if images_from == "database":
         if resume:
-            raise click.UsageError("--resume goes with prepared images; training from the database goes on by itself")
+            raise click.UsageError("--resume works with prepared images; training from the database resumes by itself")
         from galclass.pipeline import train_from_database
 
         for result in train_from_database(config, progress=not quiet):

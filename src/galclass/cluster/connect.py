@@ -46,7 +46,7 @@ def connected(address: str) -> Iterator[None]:
     ExtraError
         If Ray is not installed.
     ClusterError
-        If no cluster answers.
+        If no cluster responds.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -72,7 +72,7 @@ def _start(ray: Any, address: str) -> None:
         ray.init(address=address, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ClusterError(
-            "no cluster answers",
+            "no cluster responds",
             where=address,
             got=str(error).splitlines()[0][:200],
             advice='start one with `ray start --head --disable-usage-stats`, or use "local"',
@@ -109,7 +109,7 @@ def map_work(
     together: int = 1,
     cpus: float = 1,
 ) -> Iterator[Work]:
-    """Map a function over work on all nodes and give the results in any order.
+    """Map a function over work on all nodes and yield the results in any order.
 
     Parameters
     ----------
@@ -145,13 +145,13 @@ def map_work(
         try:
             for result in results.iter_rows():
                 if result["_error"]:
-                    raise ClusterError(result["_error"], advice="mend it and run the same command again to go on")
+                    raise ClusterError(result["_error"], advice="fix it and run the same command again to resume")
                 yield result
         except (ray.exceptions.RayError, ConnectionError) as error:
             raise ClusterError(
                 "the cluster failed",
                 got=str(error).strip().splitlines()[-1][:300],
-                advice="run the same command again: what is done is kept",
+                advice="run the same command again: finished work is kept",
             ) from error
 
 
@@ -165,7 +165,7 @@ def in_takes(part: list[Work], most: int, count: int) -> Iterator[list[Work]]:
 
 
 def _answered(description: Work, function: Callable[..., Work], job: Any, version: str) -> Work:
-    """Call the function on a node; an error that a user can mend comes back as text instead of a remote traceback.
+    """Call the function on a node; an error that a user can fix comes back as text instead of a remote traceback.
 
     After one the rest of a take is passed over: each of its chunks might wait as long for the same store.
     """

@@ -1,6 +1,6 @@
 """Chunks that crash their process: counted in the output folder, and after two crashes examined image by image.
 
-Any image may crash a decoder, and Ray would start its chunk again for ever. So each attempt leaves a mark before it
+Any image may crash a decoder, and Ray would restart its chunk forever. So each attempt leaves a mark before it
 begins; a chunk with two marks and no result has its images tried one at a time in a child process, and those that
 crash it become rejects. A node that was lost leaves marks too: then no image is found and the result is the same.
 """

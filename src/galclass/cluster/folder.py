@@ -32,7 +32,7 @@ def is_url(place: str) -> bool:
 
 
 class Folder:
-    """A place for files, named by a path or a URL.
+    """A file location, given as a path or a URL.
 
     Parameters
     ----------
@@ -53,11 +53,11 @@ class Folder:
 
     @property
     def absolute(self) -> str:
-        """The place as another process can use it."""
+        """The location in a form that another process can use."""
         return self.place if is_url(self.place) else str(Path(self.place).resolve())
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a whole file, in place of one that is there."""
+        """Write a whole file, replacing an existing one."""
         self._patiently(name, lambda: obstore.put(self._store, self._prefix + name, data))
 
     def read(self, name: str) -> bytes | None:
@@ -69,7 +69,7 @@ class Folder:
         return data
 
     def open(self, name: str) -> IO[bytes]:
-        """Open a file for reading at any place, without reading it all."""
+        """Open a file for random access, without reading all of it."""
         reader = self._patiently(name, lambda: obstore.open_reader(self._store, self._prefix + name))
         return cast("IO[bytes]", io.BufferedReader(_Raw(self, name, reader), 1 << 20))
 
@@ -102,7 +102,7 @@ class Folder:
         return iter(obstore.list(self._store, (self._prefix + below).rstrip("/") or None, offset=offset))
 
     def delete(self, names: Iterable[str]) -> None:
-        """Delete files; one that is not there is no fault."""
+        """Delete files; missing ones are ignored."""
         for name in names:
             try:
                 self._patiently(name, partial(obstore.delete, self._store, self._prefix + name))

@@ -164,7 +164,7 @@ def _split(images: str) -> tuple[Folder, str]:
             raise ClusterError("no such file", where=images)
         return Folder(head or ("/" if images.startswith("/") else ".")), name
     if not is_url(images) and not Path(images).is_dir():
-        raise ClusterError("no such folder", where=images, advice="it must be at this path on every node")
+        raise ClusterError("folder not found", where=images, advice="it must be at this path on every node")
     return Folder(images), ""
 
 
@@ -193,7 +193,7 @@ def _not_listed(inside: str, error: OSError) -> None:
         "a folder cannot be listed",
         where=shown(str(error.filename)),
         got=error.strerror,
-        advice="mend it and run the same command again",
+        advice="fix it and run the same command again",
     ) from error
 
 

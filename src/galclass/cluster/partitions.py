@@ -60,7 +60,7 @@ class GatherJob:
 
 
 def plan_partitions(pixels: NDArray[np.int64], counts: NDArray[np.int64], most_rows: int) -> list[Partition]:
-    """Cut the sky into the largest pixels with at most so many rows.
+    """Divide the sky into the largest pixels that have at most a given number of rows.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class Totals:
 
 
 def count_parts(parts: Sequence[str], job: GatherJob) -> tuple[Totals, list[int]]:
-    """Read all footers on the nodes; gives the totals and the rows without position of each part."""
+    """Read all footers on the nodes; return the totals and each part's rows without a position."""
     unplaced, rejects = [0] * len(parts), Counter[str]()
     pixels, counts = np.empty(0, np.int64), np.empty(0, np.int64)
     for result in _over_footers(parts, _count, job):
@@ -129,7 +129,7 @@ def parts_of_partitions(parts: Sequence[str], partitions: Sequence[Partition], j
 
 
 def plan_unplaced(rows: Sequence[int], most_rows: int) -> tuple[list[Partition], list[list[int]]]:
-    """Put the rows without position of neighbouring parts into files of about so many rows."""
+    """Put the rows without a position from neighbouring parts into files of about equal size."""
     partitions: list[Partition] = []
     holders: list[list[int]] = []
     for number, count in enumerate(rows):
@@ -147,7 +147,7 @@ def plan_unplaced(rows: Sequence[int], most_rows: int) -> tuple[list[Partition],
 def write_partitions(
     parts: Sequence[str], partitions: Sequence[Partition], holders: Sequence[Sequence[int]], job: GatherJob
 ) -> Iterator[Work]:
-    """Write all partitions on the nodes; gives path, rows, bytes, sha256 and footer of each as it is done."""
+    """Write all partitions on the nodes; yield path, rows, bytes, sha256 and footer of each as it is finished."""
     work = (
         {
             "number": number,

@@ -156,7 +156,7 @@ def _zip(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
 
 
 def _tar(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
-    """Stream a shard: members of one sample stand together and share their name without suffix."""
+    """Stream a shard: members of one sample are adjacent and share their name without suffix."""
     with _opened(chunk, patience_s) as file, open_tar(file, ratio=DEFAULT_LIMITS.ratio) as archive:
         for facts, images in _samples(archive):
             for name, data, fault in images:

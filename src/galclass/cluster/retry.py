@@ -64,6 +64,6 @@ def patiently(call: Callable[[], T], *, where: str, patience_s: float) -> T:
                     f"the store kept failing for more than {patience_s:g} s",
                     where=where,
                     got=explain(error),
-                    advice="run the same command again when it is back; what is done is kept",
+                    advice="run the same command again when it is back; finished work is kept",
                 ) from error
         time.sleep(wait_s)

@@ -39,7 +39,7 @@ from galclass.scoring import CHUNK, ModelId, Scorer
 MANIFEST, PLAN = "manifest.json", "plan.json"
 FORMAT = 1
 TOGETHER = 8
-"""Chunks that a core takes at once."""
+"""Chunks that a core takes at a time."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def _plan(
 
 
 def _agree(folder: Folder, plan: dict[str, Any], done: dict[str, Any] | None) -> datetime:
-    """Note the plan, or check that the folder has the same one; gives when the run began first."""
+    """Record the plan, or check that the folder has the same one; return when the run first began."""
     there = done or _read_json(folder, PLAN)
     if there is None:
         now = datetime.now(UTC).replace(microsecond=0)

@@ -85,7 +85,7 @@ def score_chunk(description: dict[str, Any], reference: Any) -> dict[str, Any]:
 
 
 def score_items(chunk: WorkChunk, job: ScoreJob, scorer: Scorer, *, careful: bool = False) -> list[dict[str, Any]]:
-    """Score a chunk's images in the batches of one machine, so that the answers are the same to the last digit.
+    """Score a chunk's images in the batches of one machine, so that the predictions are the same to the last digit.
 
     Parameters
     ----------

@@ -63,7 +63,9 @@ def train_on_cluster(config: Config, *, resume: bool = False, progress: bool = T
         raise _explained(error) from error
     summary = finished_training(config)
     if summary is None:
-        raise ClusterError("the processes ended without a model", where=config.workspace, advice="look into Ray's log")
+        raise ClusterError(
+            "the processes ended without producing a model", where=config.workspace, advice="see Ray's log"
+        )
     return replace(summary, skipped=False)
 
 
@@ -82,5 +84,5 @@ def _explained(error: BaseException) -> GalclassError:
     return ClusterError(
         "training failed on the cluster",
         got=str(error).strip().splitlines()[-1][:300],
-        advice="run the same command again to go on from the checkpoint",
+        advice="run the same command again to resume from the checkpoint",
     )

@@ -1,4 +1,4 @@
-"""Configuration: TOML -> typed, frozen dataclasses; default < file < flag; every fault at once.
+"""Configuration: TOML -> typed, frozen dataclasses; default < file < flag; all faults are reported together.
 
 Takes a TOML file and `section.key=value` overrides, gives a `Config`, writes the resolved TOML
 beside a stage's outputs. One dataclass per stage; a field's default is the documented default.
@@ -167,7 +167,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
-            "no such configuration file", where=str(path), advice="give the path of a TOML file"
+            "configuration file not found", where=str(path), advice="pass the path of a TOML file"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"not valid TOML: {error}", where=str(path)) from error

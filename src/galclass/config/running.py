@@ -57,7 +57,7 @@ class RegisterConfig:
 
     @property
     def reference(self) -> str:
-        """The registered model as `score` and `sql` name it where they are told no other."""
+        """The registered model that `score` and `sql` use by default."""
         return f"{self.name}@{self.aliases[0]}" if self.aliases else self.name
 
 
@@ -81,7 +81,7 @@ class ScoreConfig:
 
 @dataclass(frozen=True)
 class PublishConfig:
-    """The service that answers over HTTP."""
+    """The HTTP service."""
 
     __pydantic_config__ = STRICT
 

@@ -30,7 +30,7 @@ _MIXED_MODES = {"CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa", "La"}
 
 
 def is_image(value: object) -> bool:
-    """Say whether a value is of a kind that `image_bytes` reads."""
+    """Return whether a value is of a kind that `image_bytes` reads."""
     kinds = (bytes, bytearray, str, os.PathLike, np.ndarray)
     return isinstance(value, kinds) or _is_pillow(value) or _is_fits(value) or hasattr(value, "to_hdu")
 
@@ -80,7 +80,7 @@ def _of_array(array: NDArray[Any]) -> bytes:
         return _picture_bytes(_colours(values))
     if values.dtype.kind not in "iuf":
         raise CutoutError(
-            "unsupported", f"an array of {values.dtype} is no picture: give uint8 (y, x, 3), or fluxes as float"
+            "unsupported", f"an array of {values.dtype} is not an image: pass uint8 (y, x, 3), or fluxes as float"
         )
     bands = _flux_bands(values)
     check_size(bands[0].shape[1], bands[0].shape[0])
@@ -114,7 +114,7 @@ def _flux_bands(values: NDArray[Any]) -> list[NDArray[Any]]:
 def _wrong_shape(values: NDArray[Any], expected: str) -> CutoutError:
     return CutoutError(
         "unsupported",
-        f"an array of shape {values.shape} and {values.dtype} is no picture: its shape is to be {expected}",
+        f"an array of shape {values.shape} and {values.dtype} is not an image: its shape must be {expected}",
     )
 
 
@@ -158,7 +158,7 @@ def _of_pillow(image: Any) -> bytes:
         check_size(image.width, image.height)
     if image.mode not in _PICTURE_MODES | _MIXED_MODES:
         raise CutoutError(
-            "unsupported", f"a PIL image of mode {image.mode} holds no colours: give its fluxes as an array of floats"
+            "unsupported", f"a PIL image of mode {image.mode} has no colours: pass its fluxes as an array of floats"
         )
     try:
         upright = ImageOps.exif_transpose(image)

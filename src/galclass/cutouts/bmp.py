@@ -37,7 +37,7 @@ class Bmp(NamedTuple):
     downwards : bool
         Whether the first row is the top one.
     masks : tuple of int
-        Red, green, blue and alpha, of 16 and 32 bits a pixel.
+        Red, green, blue and alpha, of 16 and 32 bits per pixel.
     palette : uint8, (n, 3)
         Red, green, blue.
     start : int
@@ -78,7 +78,7 @@ def parse(data: bytes) -> Bmp:
         raise CutoutError("truncated", "the BMP ends before its header", got=f"{len(data)} bytes")
     size = _number(data, 14, 4)
     if size not in _HEADERS:
-        raise CutoutError("unsupported", "a BMP with a header that is not known", got=f"{size} bytes")
+        raise CutoutError("unsupported", "a BMP with an unknown header", got=f"{size} bytes")
     if len(data) < 14 + size:
         raise CutoutError("truncated", "the BMP ends before its header", got=f"{len(data)} bytes")
     if size == _CORE:
@@ -91,16 +91,18 @@ def parse(data: bytes) -> Bmp:
     check_size(width, abs(height))
     if packing not in (_PLAIN, _MASKS, _ALPHA_MASKS) or (packing == _MASKS and size == 64):
         name = _NAMES.get(packing, f"kind {packing}")
-        raise CutoutError("unsupported", "a packed BMP is not read", got=name, advice="save it unpacked, or as PNG")
+        raise CutoutError(
+            "unsupported", "a compressed BMP is not supported", got=name, advice="save it uncompressed, or as PNG"
+        )
     if bits not in (1, 2, 4, 8, 16, 24, 32) or (packing != _PLAIN and bits <= 8):
-        raise CutoutError("corrupt", "a BMP header that says no kind of BMP", got=f"{bits} bits a pixel")
+        raise CutoutError("corrupt", "an invalid BMP header", got=f"{bits} bits per pixel")
     after, masks = 14 + size, _USUAL_MASKS.get(bits, (0, 0, 0, 0))
     if packing != _PLAIN:
         count = 4 if packing == _ALPHA_MASKS or size >= 56 else 3
         masks = tuple(_number(data, 54 + 4 * k, 4) if k < count else 0 for k in range(4))  # type: ignore[assignment]
         after = max(after, 54 + 4 * count)
         if bits == 24 and masks[:3] != _USUAL_MASKS[32][:3]:
-            raise CutoutError("unsupported", "a BMP of 24 bits under other masks than the usual is not read")
+            raise CutoutError("unsupported", "a 24-bit BMP with unusual masks is not supported")
     palette = np.zeros((0, 3), np.uint8)
     in_palette = min(colours or 1 << bits, 1 << bits) if bits <= 8 else 0
     start = _number(data, 10, 4)
@@ -171,7 +173,7 @@ def _masked(words: NDArray[np.uint32], mask: int) -> NDArray[np.uint8]:
     shift = (mask & -mask).bit_length() - 1
     top = mask >> shift
     if top & (top + 1):
-        raise CutoutError("unsupported", "a BMP mask with gaps is not read", got=f"{mask:#x}")
+        raise CutoutError("unsupported", "a BMP mask with gaps is not supported", got=f"{mask:#x}")
     values = words & words.dtype.type(mask & (1 << 8 * words.dtype.itemsize) - 1)
     values >>= shift
     if top == 255:

@@ -101,7 +101,7 @@ def _decode_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint
             if error.code != "corrupt":
                 raise
             fault = error
-    raise CutoutError("truncated", "the JPEG ends before its first scan is whole", got=fault.got) from fault
+    raise CutoutError("truncated", "the JPEG ends before its first scan is complete", got=fault.got) from fault
 
 
 def _whole_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8]:
@@ -115,7 +115,7 @@ def _whole_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8
         pixels = _pillow().decode_jpeg(data, header, reduction)
     if pixels.shape[:2] != (height, width):
         raise CutoutError(
-            "unsupported", "the JPEG decoder gave another size", expected=(height, width), got=pixels.shape
+            "unsupported", "the JPEG decoder returned another size", expected=(height, width), got=pixels.shape
         )
     return pixels if space == "RGB" else _cmyk_to_rgb(pixels, header.inverted)
 
@@ -135,7 +135,7 @@ def _jpeg_fault(message: str) -> CutoutError:
     if "Premature end of JPEG file" in text:
         return CutoutError("truncated", "the JPEG ends before its last pixel", got=text)
     if "nsupported" in text or "not supported" in text or "Unknown" in text:
-        return CutoutError("unsupported", "a kind of JPEG that is not read", got=text)
+        return CutoutError("unsupported", "a kind of JPEG that is not supported", got=text)
     return CutoutError("corrupt", "the JPEG is damaged", got=text)
 
 

@@ -193,7 +193,7 @@ def flagged_stored_cutout(
 
 
 def has_content(pixels: Pixels) -> bool:
-    """Return whether a picture shows anything: whether some channel spans more than 2 levels.
+    """Return whether an image shows anything: whether some channel spans more than 2 levels.
 
     Parameters
     ----------
@@ -236,9 +236,9 @@ def _render(
 
 
 def no_content() -> CutoutError:
-    """Make the error of a picture that shows nothing."""
+    """Return the error for an image that shows nothing."""
     return CutoutError(
-        "no_content", "the picture shows nothing", expected="a channel that spans 3 levels or more", got="one colour"
+        "no_content", "the image shows nothing", expected="a channel that spans 3 levels or more", got="one colour"
     )
 
 
@@ -275,16 +275,16 @@ def _crop_px(size: tuple[int, int], parameters: CutoutParameters, frame_px: int 
     if shorter > frame_px + 1:  # one px is rounding: 423 and 424 px stand for the same frame
         raise CutoutError(
             "frame_too_small",
-            f"a frame of {frame_px} px is smaller than the file that is said to be cut from it",
+            f"a frame of {frame_px} px is smaller than the file that was supposedly cut from it",
             expected=f"frame_px >= {shorter}",
             got=f"a file of {size[0]} x {size[1]} px",
-            advice="frame_px is the side of the survey's frame, in px of the file; leave it out for full frames",
+            advice="frame_px is the side of the survey's frame, in px of the file; omit it for full frames",
         )
     if shorter < crop_px - 1:
         raise CutoutError(
             "too_small",
             f"the file holds less than the crop of a {frame_px} px frame",
-            expected=f">= {crop_px:.0f} px a side",
+            expected=f">= {crop_px:.0f} px on a side",
             got=f"{size[0]} x {size[1]} px",
             advice="frame_px is the side of the survey's frame, in px of the file",
         )

@@ -1,4 +1,4 @@
-"""FITS images -> 8-bit pixels: which HDU and bands are the picture, which way is up, and the stretch.
+"""FITS images -> 8-bit pixels: which HDU and bands make up the image, which way is up, and the stretch.
 
 Takes the bytes of a .fits, .fits.gz or .fits.fz file; astropy (extra `astro`) reads the pixels of the one HDU that is
 the picture, with BSCALE, BZERO, BLANK and tile compression. North is up and east is left where the file has a WCS.
@@ -49,7 +49,7 @@ class Way(NamedTuple):
 
 @dataclass(frozen=True)
 class Picture:
-    """The picture of a file: the HDUs and planes that become red, green and blue, or the one that is grey.
+    """The image in a file: the HDUs and planes that become red, green and blue, or the grey one.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ def read_fits(data: bytes, limits: DecodeLimits) -> Header:
 
 
 def decode_fits(data: bytes, limits: DecodeLimits) -> NDArray[np.uint8]:
-    """Draw the picture of a FITS file: 8-bit integers as they are, everything else by `render_bands`.
+    """Render the image in a FITS file: 8-bit integers unchanged, everything else with `render_bands`.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def upright(pixels: NDArray[Any], way: Way) -> NDArray[Any]:
 
 
 def find_picture(hdus: Sequence[Hdu]) -> Picture:
-    """Choose the HDUs and planes that are the picture.
+    """Choose the HDUs and planes that make up the image.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def find_picture(hdus: Sequence[Hdu]) -> Picture:
     if not images:
         tables = any(hdu.cards.get("XTENSION") in ("BINTABLE", "TABLE") for hdu in hdus)
         got = "a table" if tables else f"{len(hdus)} HDUs without an image"
-        raise CutoutError("not_an_image", f"the FITS file holds no image of two axes but {got}")
+        raise CutoutError("not_an_image", f"the FITS file has no image with two axes but {got}")
     named = {band: hdu for hdu in reversed(images) if len(_long(hdu)) == 2 and (band := _band_of(hdu))}
     colours = _three(named)
     first = next((hdu for hdu in images if hdu.name == "SCI"), images[0])
@@ -178,7 +178,7 @@ def _one_hdu(hdu: Hdu) -> Picture:
     else:
         raise CutoutError(
             "unsupported",
-            f"{hdu.label} is a cube of {' x '.join(map(str, reversed(shape)))}: one plane or three are read",
+            f"{hdu.label} is a cube of {' x '.join(map(str, reversed(shape)))}: one plane or three are supported",
         )
     return Picture(parts, *shape[1:], way_of(hdu.cards))
 
@@ -221,7 +221,7 @@ def _three(named: Mapping[str, object]) -> str | None:
 
 
 def way_of(cards: Mapping[str, Value]) -> Way:
-    """Return how an image is turned so that north is up and east left, to the nearest quarter; as it is without WCS."""
+    """Return the quarter turn that brings north up and east left, to the nearest; no turn without a WCS."""
     matrix = _sky_matrix(cards)
     if matrix is None:
         return Way(False, 0)
@@ -272,7 +272,7 @@ def _check_picture(picture: Picture, length: int) -> None:
 
 
 def check_whole(picture: Picture, length: int) -> None:
-    """Check that a file of so many bytes holds all data of its picture.
+    """Check that a file is long enough for all data of its image.
 
     Raises
     ------
@@ -310,7 +310,7 @@ def _pixels(content: bytes, hdu: Hdu, trusted: bool) -> NDArray[Any]:
             "corrupt", f"{hdu.label} cannot be read: {str(error)[:200] or type(error).__name__}"
         ) from error
     if not isinstance(pixels, np.ndarray) or pixels.shape != hdu.shape or pixels.dtype.kind not in "iuf":
-        raise CutoutError("corrupt", f"{hdu.label} is not the image that its header says")
+        raise CutoutError("corrupt", f"{hdu.label} does not match its header")
     return with_blanks(pixels, hdu)
 
 

@@ -108,7 +108,7 @@ def unpacked(data: bytes, limits: DecodeLimits) -> bytes:
     if not data.startswith(GZIP):
         return data
     if not _inflated(data, BLOCK)[0].startswith(FITS):
-        raise CutoutError("not_an_image", "a gzip file that holds no FITS image", expected="JPEG, PNG, BMP or FITS")
+        raise CutoutError("not_an_image", "a gzip file without a FITS image", expected="JPEG, PNG, BMP or FITS")
     allowed = min(MAX_UNPACKED, int(limits.seconds_for(len(data)) * _UNPACK_BYTES_S))
     allowed = min(allowed, max(_SMALL_UNPACKED, _MOST_RATIO * len(data)))
     content, whole = _inflated(data, allowed + 1)
@@ -197,7 +197,7 @@ def _number(word: str, key: str, number: int) -> int | float:
     try:
         return int(word) if re.fullmatch(r"[+-]?\d{1,18}", word) else float(word.upper().replace("D", "E"))
     except ValueError as error:
-        raise _corrupt(number, f"its {key} is no number", repr(word[:40])) from error
+        raise _corrupt(number, f"its {key} is not a number", repr(word[:40])) from error
 
 
 def axes(cards: Mapping[str, Value], prefix: str) -> tuple[int, ...]:
@@ -210,7 +210,7 @@ def axes(cards: Mapping[str, Value], prefix: str) -> tuple[int, ...]:
     """
     count = integer(cards, f"{prefix}NAXIS")
     if not 0 <= count <= 999:
-        raise CutoutError("corrupt", f"{prefix}NAXIS of the FITS file is no count of axes", got=count)
+        raise CutoutError("corrupt", f"{prefix}NAXIS of the FITS file is not a number of axes", got=count)
     lengths = [integer(cards, f"{prefix}NAXIS{axis}") for axis in range(count, 0, -1)]
     if any(length < 0 for length in lengths):
         raise CutoutError("corrupt", "an axis of the FITS file has a negative length", got=min(lengths))
@@ -227,13 +227,13 @@ def integer(cards: Mapping[str, Value], key: str, default: int | None = None) ->
     """
     value = cards.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise CutoutError("corrupt", f"{key} of the FITS file is missing or no integer", got=repr(value)[:40])
+        raise CutoutError("corrupt", f"{key} of the FITS file is missing or not an integer", got=repr(value)[:40])
     return value
 
 
 def _data_bytes(cards: Mapping[str, Value], number: int) -> int:
     if integer(cards, "BITPIX") not in (8, 16, 32, 64, -32, -64):
-        raise _corrupt(number, "its BITPIX is none", cards["BITPIX"])
+        raise _corrupt(number, "its BITPIX is invalid", cards["BITPIX"])
     shape = axes(cards, "")
     if not shape:
         return 0

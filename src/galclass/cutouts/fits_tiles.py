@@ -46,7 +46,7 @@ def check_tiles(hdu: Hdu, data: bytes, *, trusted: bool) -> None:
     """
     method = str(hdu.cards.get("ZCMPTYPE", "")).strip()
     if method not in METHODS:
-        raise CutoutError("unsupported", f"{hdu.label} is compressed in a way that is not read", got=repr(method[:40]))
+        raise CutoutError("unsupported", f"{hdu.label} is compressed in an unsupported way", got=repr(method[:40]))
     if not trusted and method not in BOUNDED:
         raise CutoutError(
             "unsupported", f"{hdu.label} is compressed with {method}: send RICE_1 or GZIP_2, or no compression"
@@ -136,7 +136,7 @@ def _unpacked_bytes(hdu: Hdu, content: bytes, most: int) -> int:
     try:
         size = len(unzip.decompress(content, most + 1))
     except zlib.error as error:
-        raise _corrupt(hdu, f"a tile is no gzip data ({error})") from error
+        raise _corrupt(hdu, f"a tile is not gzip data ({error})") from error
     if size > most or not unzip.eof or unzip.unused_data.startswith(b"\x1f\x8b"):
         raise _corrupt(hdu, "a tile does not unpack to its pixels")
     return size
@@ -145,7 +145,7 @@ def _unpacked_bytes(hdu: Hdu, content: bytes, most: int) -> int:
 def _check_hcompress(hdu: Hdu, content: bytes, pixels: int) -> None:
     sides = int.from_bytes(content[2:6], "big"), int.from_bytes(content[6:10], "big")
     if not content.startswith(_HCOMPRESS) or prod(sides) > pixels:
-        raise _corrupt(hdu, "a tile says another size than the header")
+        raise _corrupt(hdu, "a tile's size differs from the header's")
 
 
 def _corrupt(hdu: Hdu, what: str) -> CutoutError:

@@ -1,4 +1,4 @@
-"""Where each pixel of a cutout lies in a file: the one affine map of the package.
+"""Where each pixel of a cutout comes from in a file: the package's only affine map.
 
 Takes sizes and angles, gives a `SamplingPlan`; everything is in px. Pixel (i, j) covers
 [i, i+1) x [j, j+1), the centre of a frame of n px is at n / 2.

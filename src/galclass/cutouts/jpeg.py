@@ -42,8 +42,10 @@ SCAN_S = 10e-6
 _EOI, _SOS, _DNL, _DRI, _APP1, _ADOBE = 0xD9, 0xDA, 0xDC, 0xDD, 0xE1, 0xEE
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 _FOREIGN_FRAMES = {
-    **dict.fromkeys((0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF), "lossless and hierarchical JPEG are not read"),
-    **dict.fromkeys((0xC9, 0xCA), "JPEG with arithmetic coding is not read"),
+    **dict.fromkeys(
+        (0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF), "lossless and hierarchical JPEG are not supported"
+    ),
+    **dict.fromkeys((0xC9, 0xCA), "JPEG with arithmetic coding is not supported"),
 }
 _PROGRESSIVE = 0xC2
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -158,12 +160,14 @@ def _parsed_frame(body: bytes) -> Frame:
     """Read a frame header from its marker code on; kept for the next file, since a survey has one kind of frame."""
     marker, bits, components = body[0], body[3], body[8]
     if components not in (1, 3, 4):
-        raise CutoutError("unsupported", "JPEG of neither grey, colour nor CMYK", got=f"{components} components")
+        raise CutoutError("unsupported", "a JPEG that is neither grey, colour nor CMYK", got=f"{components} components")
     if bits != 8:
-        raise CutoutError("unsupported", "JPEG of more than 8 bits a sample", got=f"{bits} bits")
+        raise CutoutError("unsupported", "JPEG with more than 8 bits per sample", got=f"{bits} bits")
     height, width = body[4] << 8 | body[5], body[6] << 8 | body[7]
     if height == 0:
-        raise CutoutError("unsupported", "a JPEG that names its height only after the first scan (DNL) is not read")
+        raise CutoutError(
+            "unsupported", "a JPEG that names its height only after the first scan (DNL) is not supported"
+        )
     check_size(width, height)
     samplings = tuple((byte >> 4, byte & 15) for byte in body[10::3])
     if components == 1:  # alone in its scans, its blocks are coded one by one whatever its sampling

@@ -75,7 +75,7 @@ SERVED = DecodeLimits(1.0, "serve.max_decode_s", trusted=False)
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse a picture that is too small or too large.
+    """Refuse an image that is too small or too large.
 
     Parameters
     ----------
@@ -91,5 +91,5 @@ def check_size(width: int, height: int) -> None:
         return
     size = f"{width} x {height} px"
     if min(width, height) < MIN_SIDE_PX:
-        raise CutoutError("too_small", "the image is too small", expected=f">= {MIN_SIDE_PX} px a side", got=size)
+        raise CutoutError("too_small", "the image is too small", expected=f">= {MIN_SIDE_PX} px on a side", got=size)
     raise CutoutError("too_large", "the image is too large", expected=f"<= {MAX_PIXELS} pixels", got=size)

@@ -172,9 +172,7 @@ def _header(data: bytes) -> Png:
     check_size(width, height)
     depth, colour, packing, filters, interlace = data[24:29]
     if depth not in _DEPTHS.get(colour, ()) or packing or filters or interlace > 1:
-        raise CutoutError(
-            "corrupt", "a PNG header that says no kind of PNG", got=f"colour type {colour} with {depth} bits a sample"
-        )
+        raise CutoutError("corrupt", "an invalid PNG header", got=f"colour type {colour} with {depth} bits per sample")
     return Png(width, height, depth, colour, bool(interlace))
 
 
@@ -286,7 +284,7 @@ def _looked_up(png: Png) -> NDArray[np.uint8]:
     else:
         colours = np.frombuffer(png.palette[: len(png.palette) // 3 * 3][:768], np.uint8).reshape(-1, 3)
         if not len(colours):
-            raise CutoutError("corrupt", "a PNG with a palette that is not there")
+            raise CutoutError("corrupt", "a PNG without its palette")
         table[: len(colours)] = colours
         alpha[: len(png.transparency)] = np.frombuffer(png.transparency[:256], np.uint8)
     table = over_black(table[np.newaxis], alpha[np.newaxis])

@@ -1,4 +1,4 @@
-"""From measured fluxes to an 8-bit colour picture: the asinh stretch of Lupton et al. (2004) as SDSS uses it.
+"""From measured fluxes to an 8-bit colour image: the asinh stretch of Lupton et al. (2004) as SDSS uses it.
 
 Takes one band or three, gives uint8 (y, x, channel). The colours are those of SDSS: i, r, g as red, green, blue with
 weights 1, 1.5, 2.5. The scale comes from the picture itself, so that units and exposure do not matter.
@@ -97,7 +97,7 @@ def measure(planes: Sequence[NDArray[np.float32]]) -> Stretch:
     top = float(np.percentile(brightness, WHITE_PERCENTILE))
     top = top if top > 0 else float(brightness.max(initial=0))
     if top <= 0:
-        raise CutoutError("no_content", "the picture shows nothing above its sky")
+        raise CutoutError("no_content", "the image shows nothing above its sky")
     white = max(top, WHITE_SIGMAS * sigma)
     return Stretch(sigma or white / WHITE_SIGMAS, white)
 

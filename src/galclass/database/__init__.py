@@ -1,4 +1,4 @@
-"""Takes models and images, gives predictions as rows: registry, queue, worker, SQL functions, services, tokens.
+"""Stores models and images, writes predictions as rows: registry, queue, worker, SQL functions, services, tokens.
 
 One schema for SQLite (embedded, WAL) and PostgreSQL, made by numbered migrations; writes to the database only.
 """

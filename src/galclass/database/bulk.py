@@ -93,7 +93,7 @@ def add_images(
     listings: Sequence[Listing] = (),
     limits: DecodeLimits = LOCAL,
 ) -> AddSummary:
-    """Add the images of files, folders and archives; what gives none is among the summary's rejects.
+    """Add the images of files, folders and archives; files without an image are among the summary's rejects.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def _duplicates(
             for ids, file in own:
                 others = [f"{other} ({its_file})" for other, its_file in own if other != ids]
                 more = f" and {len(others) - OTHERS_NAMED:,} more" if len(others) > OTHERS_NAMED else ""
-                reasons[file] = f"the same picture as {', '.join(others[:OTHERS_NAMED])}{more}"
+                reasons[file] = f"the same image as {', '.join(others[:OTHERS_NAMED])}{more}"
     return reasons
 
 

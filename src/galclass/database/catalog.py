@@ -1,4 +1,4 @@
-"""Stored predictions as pages: sorted, filtered by class, certainty and position; takes a database, gives rows."""
+"""Stored predictions as pages: sorted, filtered by class, certainty and position."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def _check_count(rows: int) -> None:
             "there are too many rows for a format that is held in memory",
             expected=f"at most {MAX_HELD:,}",
             got=f"{rows:,}",
-            advice="filter, or take CSV or Parquet",
+            advice="filter, or use CSV or Parquet",
             field="format",
         )
 

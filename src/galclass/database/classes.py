@@ -12,7 +12,7 @@ from galclass.morphology import CLASSES, GROUPS
 
 
 def classes_of(connection: Connection, name: str, version: int) -> tuple[str, ...]:
-    """Return the classes of a model version in its order; the 13 classes where there is no such model any more."""
+    """Return the classes of a model version in its order; the 13 classes if the model no longer exists."""
     found = connection.scalar(
         select(models.c.signature["classes"]).where(models.c.name == name, models.c.version == version)
     )
@@ -31,7 +31,7 @@ def groups_of(connection: Connection, name: str, version: int) -> tuple[str, ...
 
 
 def own_classes(connection: Connection, versions: Iterable[tuple[str, int]]) -> tuple[str, ...]:
-    """Return the classes of some model versions that are none of the 13, each once, in order."""
+    """Return the classes of some model versions other than the 13, each once, in order."""
     found = (leaf for name, version in versions for leaf in classes_of(connection, name, version))
     return tuple(dict.fromkeys(leaf for leaf in found if leaf not in CLASSES))
 

@@ -86,7 +86,7 @@ def _angle(text: str, name: str, *, hours: bool) -> float:
     except ValueError:
         raise ValueError(f"the {name} {text[:40]!r} cannot be read: expected degrees or sexagesimal") from None
     if value != value:  # NaN
-        raise ValueError(f"the {name} {text[:40]!r} is no number")
+        raise ValueError(f"the {name} {text[:40]!r} is not a number")
     return value
 
 
@@ -97,7 +97,7 @@ def _radius(number: str, unit: str) -> float:
     try:
         radius = float(number.replace("\u2212", "-")) / UNITS[known]
     except ValueError:
-        raise ValueError(f"the radius {number[:20]!r} is no number") from None
+        raise ValueError(f"the radius {number[:20]!r} is not a number") from None
     if not 0 < radius <= 180:
         raise ValueError(f"the radius {number} {known} is not above 0 and at most 180 degrees")
     return radius

@@ -106,7 +106,7 @@ class Database:
                 yield connection
 
     def migrate(self) -> list[str]:
-        """Bring the schema up to date; gives the names of the steps that were applied."""
+        """Bring the schema up to date; return the names of the migrations applied."""
         if not self.missing_migrations():
             return []
         with self.write() as connection:
@@ -178,7 +178,7 @@ def translated(where: str) -> Iterator[None]:
     try:
         yield
     except DataError as error:  # says nothing of the database, as a client may have sent the value
-        raise DatabaseValueError("a value does not fit: a text with a NUL, or a number beyond its range") from error
+        raise DatabaseValueError("a value does not fit: text with a NUL, or a number out of range") from error
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
         raise DatabaseError(str(cause).strip().splitlines()[0], where=where) from error
@@ -191,12 +191,12 @@ def parse_url(text: str) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:
-        raise DatabaseError(f"{text!r} is no database URL", expected="sqlite:///FILE or postgresql://...") from error
+        raise DatabaseError(f"{text!r} is not a database URL", expected="sqlite:///FILE or postgresql://...") from error
     backend = url.get_backend_name()
     if backend in ("postgres", "postgresql"):
         return url.set(drivername="postgresql+psycopg")
     if backend != "sqlite":
-        raise DatabaseError(f"{backend!r} is no database we speak", expected="sqlite:///FILE or postgresql://...")
+        raise DatabaseError(f"{backend!r} is not a supported database", expected="sqlite:///FILE or postgresql://...")
     return url
 
 

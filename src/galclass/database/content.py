@@ -1,4 +1,4 @@
-"""What a stored picture is: its bytes, and the pixels of its cutout.
+"""The identity of a stored image: its bytes, and the pixels of its cutout.
 
 Takes images and a connection, gives hashes and the stored images of the same picture.
 """
@@ -24,7 +24,7 @@ NO_CUTOUT = ""
 
 
 class Content(NamedTuple):
-    """What two files of one picture have in common.
+    """What two files of the same image have in common.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ def fill_in_missing(database: Database, rows: int, limits: DecodeLimits = LOCAL)
 def twins(
     connection: Connection, ids: Sequence[str], names: Sequence[str | None], contents: Sequence[Content]
 ) -> dict[int, tuple[str, str | None]]:
-    """Find the images whose picture is stored, or comes earlier in the sequence, under another object id.
+    """Find the images that are already stored, or come earlier in the sequence, under another object id.
 
     Parameters
     ----------

@@ -104,7 +104,7 @@ def check_label(desk: str, label: str) -> str:
         return label
     if not label.isprintable() or label.strip() != label or not label or len(label) > MAX_LABEL or "|" in label:
         raise DatabaseValueError(
-            "it is no name of a class",
+            "it is not a class name",
             expected=f"1 to {MAX_LABEL} printable characters, no | and no blank at either end",
             got=repr(label[:MAX_LABEL]),
         )
@@ -114,7 +114,7 @@ def check_label(desk: str, label: str) -> str:
 def give_label(
     database: Database, desk: str, object_id: str, label: str | None, by: str, note: str = ""
 ) -> DeskLabel | None:
-    """Store what a person says of an object, in place of what they said before; None where no such image is stored.
+    """Store a person's label for an object, replacing their previous one; None if the image is not stored.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def give_label(
     if label is not None:
         label = check_label(desk, label)
     if len(note) > MAX_NOTE or not note.replace("\n", "").isprintable():
-        raise DatabaseValueError("it is no note", expected=f"at most {MAX_NOTE} printable characters")
+        raise DatabaseValueError("it is not a note", expected=f"at most {MAX_NOTE} printable characters")
     given = DeskLabel(object_id, label, by, now(), note)
     value = {"class": label, **({"note": note} if note else {})}
     source = _source_for(desk, label)
@@ -138,7 +138,7 @@ def give_label(
             raise DatabaseValueError("the desk has too many classes", expected=f"at most {MAX_CLASSES}")
         twins = sorted(name for name in used - {None, label} if label and name.casefold() == label.casefold())
         if twins:
-            raise DatabaseValueError("the desk has this class in another spelling", expected=twins[0], got=label)
+            raise DatabaseValueError("the desk has this class under another spelling", expected=twins[0], got=label)
         connection.execute(labels.delete().where(*_mine(desk, object_id, by)))
         connection.execute(upsert(connection, labels, {**row, "labelled_at": given.labelled_at}))
     return given
@@ -163,7 +163,7 @@ def desk_labels(database: Database, desk: str) -> list[DeskLabel]:
 
 
 def votes_of(found: Sequence[DeskLabel]) -> Votes:
-    """Count the labels of each object: the class that most give is the object's, a draw is disputed."""
+    """Count the labels of each object: the majority class is the object's, a tie is disputed."""
     by_object: dict[str, Counter[str]] = defaultdict(Counter)
     for one in found:
         by_object[one.object_id].update([one.label] if one.label is not None else [])
@@ -193,7 +193,7 @@ def list_desks(database: Database) -> list[DeskSummary]:
 
 
 def _source_for(desk: str, label: str | None) -> str:
-    """What cannot be told is no class of `human`, whose readers expect one."""
+    """Return the source; "cannot tell" is not stored under `human`, whose readers expect a class."""
     return source_of(desk) if label is not None else f"{PREFIX}{desk}"
 
 

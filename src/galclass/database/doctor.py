@@ -1,4 +1,4 @@
-"""Examine a database: what is in it, is it sound, and how to mend what is not."""
+"""Examine a database: its contents, its integrity, and how to fix any problems."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def examine(url: str) -> list[Finding]:
         try:
             missing = database.missing_migrations()
         except DatabaseError as error:
-            return [Finding("connection", False, str(error), "check the URL, the server and your rights")]
+            return [Finding("connection", False, str(error), "check the URL, the server and your privileges")]
         findings = [Finding("connection", True, database.url)]
         mend = "run `galclass db migrate`"
         findings.append(
@@ -102,7 +102,7 @@ def _inserters(database: Database) -> Finding:
 def _room(space: Space) -> Finding:
     size, free = f"{space.size_bytes / 1e6:,.1f} MB", f"{space.free_bytes / 1e6:,.1f} MB"
     if space.incremental:
-        return Finding("room", True, f"{size}, of which {free} are free and given back while it is served")
+        return Finding("room", True, f"{size}, of which {free} are free and returned to the disk while it is served")
     needed = f"{2 * (space.size_bytes - space.free_bytes) / 1e6:,.1f} MB"
     advice = f"`galclass db vacuum` frees it, once, with {needed} of free disk, and no writer meanwhile"
     return Finding("room", True, f"{size}, of which {free} are free and kept: {advice}")
@@ -116,7 +116,7 @@ def _place(database: Database) -> list[Finding]:
             space = space_of(connection)
         return [
             Finding(
-                "journal", mode == "wal", mode, "the file lies on a file system without WAL: move it to a local disk"
+                "journal", mode == "wal", mode, "the file is on a file system without WAL: move it to a local disk"
             ),
             Finding("file", check == "ok", check, "restore it from a backup"),
             _room(space),
@@ -132,6 +132,6 @@ def _place(database: Database) -> list[Finding]:
     ]
     if not count:
         return [*findings, Finding("functions in the server", True, "not installed (the worker needs none)")]
-    told = f"{count} of 5" + (", of an older version: predict_galaxies gives no votes" if older else "")
+    told = f"{count} of 5" + (", of an older version: predict_galaxies returns no votes" if older else "")
     found = Finding("functions in the server", count == 5 and not older, told, "install again")
     return [*findings, *check_server(database), found]

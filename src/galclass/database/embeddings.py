@@ -105,7 +105,7 @@ class Embeddings:
         stopped: Callable[[], bool] = lambda: False,
         advance: Callable[[int], object] = lambda count: None,
     ) -> int:
-        """Compute what is lacking, in chunks that are committed; called again, it goes on.
+        """Compute missing embeddings, committing chunk by chunk; another call resumes.
 
         Parameters
         ----------

@@ -77,7 +77,7 @@ def export_predictions(database: Database, path: Path, *, model: str | None = No
     """
     started = time.perf_counter()
     if path.suffix.lower() not in STREAMED + WHOLE:
-        raise DatabaseError("no such format", where=str(path), expected=", ".join(STREAMED + WHOLE))
+        raise DatabaseError("unknown format", where=str(path), expected=", ".join(STREAMED + WHOLE))
     only = None if model is None else Registry(database).resolve(model).model
     with database.snapshot() as connection:
         votes = {kind: _stems(connection, kind, only) for kind in _VOTES}
@@ -106,7 +106,7 @@ def predictions_by_id(database: Database, *, model: str | None = None) -> dict[s
                 if other is not row:
                     versions = [f"{one['model_name']}@{one['model_version']}" for one in (other, row)]
                     raise DatabaseError(
-                        "an object has predictions of several models", where=f"object_id {row['object_id']}",
+                        "an object has predictions from several models", where=f"object_id {row['object_id']}",
                         got=" and ".join(versions), advice="name one with --model",
                     )  # fmt: skip
     return found

@@ -94,7 +94,7 @@ class AddSummary:
         same call.
     rejects : tuple of ImageReject
     skipped : Skipped
-        Files that are not images, or are in formats that are not read.
+        Files that are not images, or are in unsupported formats.
     lost : tuple of str
         Skipped pictures without an image of the same name in a format that is read.
     shared : int
@@ -258,7 +258,7 @@ def _twins(connection: Connection, chunk: Sequence[NewImage], contents: Sequence
     ids, names = [image.object_id for image in chunk], [image.file or image.uri for image in chunk]
     rejects = {}
     for number, (object_id, uri) in twins(connection, ids, names, contents).items():
-        reason = f"the same picture as {object_id}{f' ({uri})' if uri else ''}"
+        reason = f"the same image as {object_id}{f' ({uri})' if uri else ''}"
         rejects[number] = ImageReject(names[number] or ids[number], "duplicate_image", reason)
     return rejects
 
@@ -266,4 +266,4 @@ def _twins(connection: Connection, chunk: Sequence[NewImage], contents: Sequence
 def _same_id(image: NewImage, uri: str | None) -> ImageReject:
     file = image.file or image.uri or image.object_id
     stored = f", from {uri}" if uri else ""
-    return ImageReject(file, "same_id_other_image", f"object_id {image.object_id} has another image{stored}")
+    return ImageReject(file, "same_id_other_image", f"object_id {image.object_id} has a different image{stored}")

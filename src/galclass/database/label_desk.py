@@ -44,7 +44,7 @@ class Next:
 
 @dataclass(frozen=True)
 class DeskState:
-    """Where a desk stands.
+    """The progress of a desk.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ class LabelDesk:
         count: int = 10,
         left_out: Collection[str] = (),
     ) -> DeskState:
-        """Return where a desk stands and what a person should label next.
+        """Return a desk's progress and what a person should label next.
 
         Parameters
         ----------

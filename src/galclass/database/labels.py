@@ -44,7 +44,7 @@ class NewLabel:
 
 @dataclass(frozen=True)
 class HumanLabel:
-    """A class given by a person, with who and when (UTC)."""
+    """A class assigned by a person, with who and when (UTC)."""
 
     object_id: str
     label: str
@@ -53,7 +53,7 @@ class HumanLabel:
 
 
 def add_human_label(database: Database, object_id: str, label: str, by: str) -> HumanLabel | None:
-    """Store a class given by a person, in place of their last one; None where no image is stored for the object."""
+    """Store a class assigned by a person, replacing their last one; None if no image is stored for the object."""
     given = HumanLabel(object_id, label, by, now())
     row = {"object_id": object_id, "source": HUMAN, "label": {"class": label}}
     with database.write() as connection:
@@ -66,7 +66,7 @@ def add_human_label(database: Database, object_id: str, label: str, by: str) -> 
 def human_labels(
     database: Database, object_id: str | None = None, *, limit: int | None = None, offset: int = 0
 ) -> tuple[list[HumanLabel], int]:
-    """Return the labels given by people, newest first, of all objects or one, and how many there are in all.
+    """Return people's labels, newest first, for all objects or one, and their total number.
 
     Parameters
     ----------

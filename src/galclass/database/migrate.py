@@ -1,7 +1,7 @@
 """Numbered, append-only migrations: migrations/NNNN_name[.dialect].sql, each applied once, in order.
 
 A file that is released is never edited: a change is a new file. `{blob}` and friends stand for the
-types of the database at hand.
+types of the current database.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def check_version(connection: Connection, where: str) -> list[Migration]:
     newer = done - {step.id for step in steps}
     if newer:
         raise DatabaseError(
-            "it was made by a newer galclass",
+            "it was created by a newer galclass",
             where=where,
             expected=f"schema version {steps[-1].id}",
             got=max(newer),
@@ -95,7 +95,7 @@ def check_version(connection: Connection, where: str) -> list[Migration]:
 
 
 def apply_migrations(connection: Connection, where: str) -> list[str]:
-    """Apply what is lacking inside the caller's transaction and give the names of the steps."""
+    """Apply missing migrations inside the caller's transaction and return their names."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
     connection.execute(text(_LEDGER))

@@ -1,6 +1,6 @@
 """Install the functions and the procedure in a server, or write their SQL: PostgreSQL (PL/Python) and T-SQL.
 
-Takes a database, gives SQL text and a list of what is missing with the way to mend it.
+Return SQL text for a database, and a list of what is missing with instructions to fix it.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def procedure_sql(
     schema : str, optional
         Where our tables are; "public" or "dbo".
     model : str
-        The model that answers where a call names none.
+        The model used if a call names none.
     packages : Path, optional
         The site-packages folder the server reads galclass from; this Python's.
 
@@ -124,7 +124,7 @@ def procedure_sql(
     """
     parse_reference(model)
     if not _HTTPS_URL.fullmatch(url):
-        raise DatabaseError(f"{url[:200]!r} is no published service", expected=DEFAULT_URL)
+        raise DatabaseError(f"{url[:200]!r} is not a published service", expected=DEFAULT_URL)
     template = files("galclass.database").joinpath("procedures", f"{dialect}.sql").read_text(encoding="utf-8")
     quoted = _quote(schema or "public") if dialect == "postgresql" else f"[{(schema or 'dbo').replace(']', ']]')}]"
     prologue = _PROLOGUE.format(path=str(packages or site_packages()))
@@ -186,7 +186,7 @@ def install_procedure(
     Raises
     ------
     DatabaseError
-        If something is missing; says what and how to mend it.
+        If something is missing; says what and how to fix it.
     """
     findings = check_server(database, packages=packages)
     missing = [f"{one.what}: {one.found}. {one.mend}" for one in findings if not one.ok]
@@ -205,17 +205,17 @@ def install_procedure(
 def _not_installed(error: DBAPIError, where: str) -> DatabaseError:
     cause = str(error.orig).splitlines()
     return DatabaseError(
-        "the functions cannot be installed, those that were there stand as before",
+        "the functions cannot be installed; the existing ones are unchanged",
         where=where,
         got=" ".join(cause[:3]),
-        advice="a view that uses predict_galaxies must be dropped first, and made again afterwards"
+        advice="a view that uses predict_galaxies must be dropped first and recreated afterwards"
         if "depend" in str(error.orig)
         else None,
     )
 
 
 def check_server(database: Database, *, packages: Path | None = None) -> list[Finding]:
-    """Look whether the server has PL/Python, may read our packages, and whether we may create functions.
+    """Check whether the server has PL/Python and can read our packages, and whether we may create functions.
 
     Raises
     ------
@@ -224,9 +224,9 @@ def check_server(database: Database, *, packages: Path | None = None) -> list[Fi
     """
     if database.dialect != "postgresql":
         raise DatabaseError(
-            "functions are installed in PostgreSQL only",
+            "functions are installed only in PostgreSQL",
             where=database.url,
-            advice="on SQLite they are there on every connection that galclass opens",
+            advice="on SQLite every connection that galclass opens has them",
         )
     folder = packages or site_packages()
     with database.read() as connection:
@@ -235,12 +235,12 @@ def check_server(database: Database, *, packages: Path | None = None) -> list[Fi
         superuser = bool(connection.scalar(text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")))
         local = connection.scalar(text("SELECT inet_server_addr()")) is None
     package = f"apt-get install postgresql-plpython3-{version}"
-    without = "managed servers have none: use `galclass score --pending --watch`, which does the same"
+    without = "managed servers do not have it: use `galclass score --pending --watch`, which does the same"
     found = [
         Finding("language plpython3u", bool(available), "there" if available else "not there", f"{package}; {without}"),
         Finding(
             "right to create PL/Python functions", superuser, "superuser" if superuser else "no superuser",
-            "ask a superuser to run the text of `galclass db install-procedure --dry-run`",
+            "ask a superuser to run the output of `galclass db install-procedure --dry-run`",
         ),
     ]  # fmt: skip
     closed = first_closed(folder) if local else None
@@ -254,7 +254,7 @@ def check_server(database: Database, *, packages: Path | None = None) -> list[Fi
     found.append(
         Finding(
             f"nobody else may write {folder}", loose is None, "yes" if loose is None else f"{loose} is open to others",
-            "what lies there runs as the server: take the right to write from others, with `chmod o-w`",
+            "code there runs as the server: remove others' write permission with `chmod o-w`",
         )
     )  # fmt: skip
     return found
@@ -302,7 +302,7 @@ def _try_import(connection: Connection, folder: Path, where: str) -> Finding:
             "the server cannot load galclass",
             where=where,
             got=" ".join(str(error.orig).splitlines()[:3]),
-            advice=f"the server's PL/Python must be Python {version}, as this installation, and may read {folder}",
+            advice=f"the server's PL/Python must be Python {version}, as here, and must be able to read {folder}",
         ) from error
     return Finding("the scorer loads in the server", True, str(folder))
 

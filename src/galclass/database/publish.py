@@ -20,7 +20,7 @@ class PublishSummary:
     """Of the trained model, where the service is answered by another one."""
 
     def __str__(self) -> str:
-        done = "published" if self.new else "is published already"
+        done = "published" if self.new else "is already published"
         service = self.service
         line = f"publish: {service.name} {service.version} {done}, answered by {service.answered_by}"
         return f"{line}\n{self.own}" if self.own else line

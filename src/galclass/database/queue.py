@@ -102,7 +102,7 @@ class ScoreQueue:
         self.worker = f"{self._host}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
     def fill(self) -> int:
-        """Queue every image that has no prediction of this version and no other; gives how many images there are.
+        """Queue exactly the images without a prediction of this version; return the number of images.
 
         Images get predictions also past the queue: from the procedure in the server, or from a restored table.
         """
@@ -138,7 +138,7 @@ class ScoreQueue:
         return last, count
 
     def _remove_scored(self, connection: Connection, after: str, last: str) -> None:
-        """Take off the queue what has a prediction and is not in a worker's hands, who takes it off as well."""
+        """Remove from the queue images that have a prediction and are not claimed by a worker, who removes them too."""
         scored = exists().where(
             predictions.c.object_id == _Q.object_id,
             predictions.c.model_name == self._model.name,

@@ -127,14 +127,16 @@ def run_postgresql_query(connection: Connection, statement: str) -> Any:
     Raises
     ------
     DatabaseError
-        If it is no query, or names a function that may do something else than compute.
+        If it is not a query, or names a function that may do something else than compute.
     """
     connection.exec_driver_sql("SET TRANSACTION READ ONLY")
     start = _SKIPPED.match(statement)
     word = _WORD.match(statement, start.end() if start else 0)
     kind = word[0].lower() if word else ""
     if kind not in _QUERY_WORDS | _DIRECT_WORDS:
-        raise DatabaseError("it is no query", expected="SELECT, VALUES, TABLE, WITH, EXPLAIN or SHOW", advice=_ADVICE)
+        raise DatabaseError(
+            "it is not a query", expected="SELECT, VALUES, TABLE, WITH, EXPLAIN or SHOW", advice=_ADVICE
+        )
     _check_names(connection, statement)
     driver: Any = connection.connection.driver_connection
     explained = _EXPLAIN.match(statement, start.end() if start else 0)

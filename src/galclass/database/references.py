@@ -43,7 +43,7 @@ def parse_reference(text: str) -> Reference:
         return Reference(name, alias=PRODUCTION)
     if rest.isascii() and rest.isdigit():
         if len(rest) > _MAX_DIGITS:
-            raise RegistryError("no such version of this model", where=text[:80], advice="see `galclass models list`")
+            raise RegistryError("unknown version of this model", where=text[:80], advice="see `galclass models list`")
         return Reference(name, version=int(rest))
     return Reference(name, alias=check_name(rest, "alias"))
 

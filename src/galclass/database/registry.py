@@ -116,7 +116,7 @@ class Registry:
         RegistryError
             If the model, version or alias is unknown.
         ModelError
-            If the bytes are not those that were registered.
+            If the bytes differ from those that were registered.
         """
         with self._database.read() as connection:
             return load_model(connection, resolve(connection, reference))
@@ -169,7 +169,9 @@ class Registry:
         with self._database.write() as connection:
             version = self._before(connection, name, alias)
             if version != before:
-                raise RegistryError("the alias was moved meanwhile", where=f"{name}@{alias}", advice="try again")
+                raise RegistryError(
+                    "the alias has been moved in the meantime", where=f"{name}@{alias}", advice="try again"
+                )
             _move(connection, name, alias, version, by or current_user())
             return _info(connection, name, version)
 
@@ -179,7 +181,7 @@ class Registry:
         return _ALIASES.previous(connection, name, alias)
 
     def export(self, reference: str, path: Path) -> ModelRecord:
-        """Write the ONNX file (with its signature inside); a half-written file never stands there."""
+        """Write the ONNX file (with its signature inside); a half-written file is never left behind."""
         record = self.get(reference)
         write_bytes(Path(path), record.value)
         return record
@@ -204,7 +206,7 @@ class Registry:
         return tried.difference
 
     def delete(self, reference: str, *, by: str | None = None) -> ModelInfo:
-        """Delete a version that no alias and no service points at; its number is never used again.
+        """Delete a version that no alias and no service points at; its number is never reused.
 
         Raises
         ------
@@ -272,7 +274,7 @@ def load_model(connection: Connection, info: ModelInfo) -> ModelRecord:
     value = bytes(connection.execute(select(models.c.value).where(*where)).scalar_one())
     if hashlib.sha256(value).hexdigest() != row.sha256:
         raise ModelError(
-            "its bytes are not those that were registered",
+            "its bytes differ from those that were registered",
             where=str(info.model),
             expected=f"sha256 {row.sha256[:12]}...",
             got=f"{hashlib.sha256(value).hexdigest()[:12]}...",
@@ -309,7 +311,7 @@ def _unknown(connection: Connection, wanted: Reference) -> RegistryError:
     if not versions:
         names = connection.scalars(select(models.c.name).distinct().order_by(models.c.name)).all()
         return RegistryError(
-            "no such model",
+            "unknown model",
             where=str(wanted),
             expected=f"one of {', '.join(names)}" if names else None,
             advice=None

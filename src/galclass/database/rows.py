@@ -27,7 +27,7 @@ def check_suffix(path: Path) -> None:
         If its suffix is neither .csv nor .parquet.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise DatabaseError("no such format", where=str(path), expected=", ".join(SUFFIXES))
+        raise DatabaseError("unknown format", where=str(path), expected=", ".join(SUFFIXES))
 
 
 def write_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> int:

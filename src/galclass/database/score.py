@@ -159,7 +159,7 @@ class _Worker:
         self.queue.fill()
 
     def run(self, watch: bool, stopped: Callable[[], bool], waker: Waker) -> None:
-        """Work until the queue is empty, or for ever."""
+        """Work until the queue is empty, or indefinitely."""
         try:
             while not stopped():
                 self._follow_alias()

@@ -59,12 +59,12 @@ class ServiceRecord:
 
     @property
     def model(self) -> Reference | None:
-        """The model version that answers, or that a function uses first; None for a function without."""
+        """The model version served, or that a function uses first; None for a function without one."""
         return None if self.model_name is None else Reference(self.model_name, version=self.model_version)
 
     @property
     def function(self) -> str | None:
-        """Import path of the function that answers; None for a model."""
+        """Import path of the published function; None for a model."""
         return str(self.code["function"]) if self.code else None
 
     @property
@@ -138,13 +138,13 @@ class Services:
                 _log(connection, name, "publish", by, version=version, model_sha256=sha256)
             elif (there.code or code) and (there.code or {}).get("sha256") != sha256:
                 raise RegistryError(
-                    "this version is published already, with other code",
+                    "this version is already published with different code",
                     where=f"{name}@{version}",
                     advice="publish under a new version, or let --confirm choose the next one; versions never change",
                 )
             elif (there.model_name, there.model_version) != (model_name, model_version):
                 raise RegistryError(
-                    "this version is published already, with another model",
+                    "this version is already published with another model",
                     where=f"{name}@{version}",
                     expected=f"{there.model_name}@{there.model_version}",
                     got=f"{model_name}@{model_version}",
@@ -240,7 +240,9 @@ class Services:
             lock_table(connection, services)
             version = _before(connection, name, alias)
             if version != before:
-                raise RegistryError("the alias was moved meanwhile", where=f"{name}@{alias}", advice="try again")
+                raise RegistryError(
+                    "the alias has been moved in the meantime", where=f"{name}@{alias}", advice="try again"
+                )
             _move(connection, name, alias, version, by or current_user(), "rollback")
             return _record(connection, name, version)
 
@@ -315,10 +317,10 @@ def _check_never_another(connection: Connection, name: str, version: str, sha256
     was = before.get(version)
     if version in before and was != sha256:
         raise RegistryError(
-            "this version was another model's before it was deleted",
+            "this version belonged to another model before it was deleted",
             where=f"{name}@{version}",
             expected=f"the model with sha256 {was[:12]}..." if was else None,
-            advice="publish under a new version; a version stands for one model, or one function, for ever",
+            advice="publish under a new version; a version is permanently tied to one model or function",
         )
 
 
@@ -336,7 +338,7 @@ def _resolve(connection: Connection, name: str, version: str) -> ServiceRecord:
         return _record(connection, name, target)
     known = connection.scalars(select(services.c.version).where(services.c.name == name)).all()
     raise RegistryError(
-        "no such version of this service" if known else "no such service",
+        "unknown version of this service" if known else "unknown service",
         where=f"{name}@{version}",
         expected=f"one of {', '.join(known)}" if known else None,
         advice="see `galclass services list`",

@@ -56,7 +56,7 @@ class Found(NamedTuple):
 
 
 class SimilarGalaxies:
-    """Finds neighbours among the stored images; the index of a model is made anew once other images are stored."""
+    """Finds neighbours among the stored images; the index of a model is rebuilt when the stored images change."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

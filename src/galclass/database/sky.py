@@ -39,7 +39,7 @@ def box_round(ra: float, dec: float, radius_arcsec: float) -> ColumnElement[bool
     """
     if not (0 <= ra <= 360 and -90 <= dec <= 90 and 0 < radius_arcsec <= 180 * ARCSEC_PER_DEG):
         raise DatabaseError(
-            "no such cone", expected="RA in 0..360 deg, Dec in -90..90 deg, a radius above 0 arcsec",
+            "cone out of range", expected="RA in 0..360 deg, Dec in -90..90 deg, a radius above 0 arcsec",
             got=f"{ra} {dec} {radius_arcsec}",
         )  # fmt: skip
     radius = radius_arcsec / ARCSEC_PER_DEG

@@ -1,7 +1,7 @@
 """Room on the disk: free pages of a SQLite file, and how they go back to the system.
 
 SQLite keeps deleted pages for later rows. A file made with incremental auto-vacuum gives them back step by step; an
-older one must be rewritten once (`galclass db vacuum`). PostgreSQL reuses the room of deleted rows by itself.
+older one must be rewritten once (`galclass db vacuum`). PostgreSQL reuses the space of deleted rows by itself.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def give_back_pages(database: Database, kept_bytes: int = 0) -> bool:
 
 
 def vacuum(database: Database) -> tuple[Space, Space]:
-    """Rewrite a SQLite file without its free pages, and let it give back later ones by itself.
+    """Rewrite a SQLite file without its free pages, and let it free later ones by itself.
 
     It needs free disk of the size of the new file twice, and nobody can write meanwhile.
 
@@ -82,9 +82,9 @@ def vacuum(database: Database) -> tuple[Space, Space]:
     """
     if database.dialect != "sqlite":
         raise DatabaseError(
-            "PostgreSQL reuses the room of deleted rows by itself",
+            "PostgreSQL reuses the space of deleted rows by itself",
             where=database.url,
-            advice="VACUUM FULL in psql gives it back to the system",
+            advice="VACUUM FULL in psql returns it to the system",
         )
     with database.read() as connection:
         before = space_of(connection)

@@ -102,7 +102,7 @@ class SqlScoring:
         RegistryError
             If there is no such model.
         ModelError
-            If its bytes are not those that were registered, or no model of ours.
+            If its bytes differ from those that were registered, or no model of ours.
         """
         name, version, alias = self._reference.name, self._reference.version, self._reference.alias
         with self._lock:
@@ -114,7 +114,7 @@ class SqlScoring:
                 advice = (
                     "see `galclass models list`; `galclass models register package` registers the model in the package"
                 )
-                raise RegistryError("no such model", where=str(self._reference), advice=advice)
+                raise RegistryError("unknown model", where=str(self._reference), advice=advice)
             version, sha256 = row
             return self._scorers.get((version, sha256), lambda: self._load(version, sha256))
 
@@ -134,7 +134,7 @@ def _load(value: bytes | None, name: str, version: int, sha256: str, limits: Dec
     scorer = Scorer(value or b"", name=name, version=version, limits=limits)
     if scorer.sha256 != sha256:
         raise ModelError(
-            "its bytes are not those that were registered",
+            "its bytes differ from those that were registered",
             where=str(scorer.model),
             advice="restore the database, or register the model again under a new version",
         )
@@ -144,7 +144,7 @@ def _load(value: bytes | None, name: str, version: int, sha256: str, limits: Dec
 def _bytes(name: str, img: object) -> bytes:
     if isinstance(img, bytes):
         return img
-    advice = "`WHERE typeof(img) = 'blob'` leaves out rows that hold no image"
+    advice = "`WHERE typeof(img) = 'blob'` leaves out rows without an image"
     raise _wrong(name, "the image", "a blob with the bytes of a JPEG, PNG, BMP or FITS file", img, advice)
 
 
@@ -158,4 +158,4 @@ def _whole(name: str, frame_px: object) -> int | None:
 
 def _wrong(name: str, what: str, expected: str, value: object, advice: str | None = None) -> DatabaseError:
     got = str(value) if isinstance(value, int) else _KINDS.get(type(value), type(value).__name__)
-    return DatabaseError(f"{name} does not take this for {what}", expected=expected, got=got, advice=advice)
+    return DatabaseError(f"{name} cannot use this as {what}", expected=expected, got=got, advice=advice)

@@ -41,7 +41,7 @@ class Tokens:
         self._database = database
 
     def create(self, role: str, label: str = "") -> str:
-        """Make a token and give it, this once.
+        """Create a token and return it, this once.
 
         Raises
         ------

@@ -127,8 +127,8 @@ def download_cutouts(
     table, rejects = _read(request, config)
     if request.arcsec_per_px is None and "petroR90_r" not in table.column_names:
         warn(
-            f"no petroR90_r column: every frame has one scale of {SDSS_ARCSEC_PER_PX} arcsec per px; "
-            "the model in the package knows frames scaled by the galaxy's size"
+            f"no petroR90_r column: every frame has the same scale of {SDSS_ARCSEC_PER_PX} arcsec per px; "
+            "the packaged model expects frames scaled to the galaxy's size"
         )
     items = list(_items(table, request, service, rejects))
     cache = _read_journal(folder)
@@ -207,7 +207,7 @@ def _items(
 def _stem(object_id: str, taken: set[str]) -> str:
     stem = file_stem_of(object_id, taken)
     if stem is None:
-        raise Rejection("id_too_long", "the object id makes no file name: it is too long, or there is another like it")
+        raise Rejection("id_too_long", "the object id cannot be a file name: it is too long, or too similar to another")
     return stem
 
 
@@ -252,7 +252,7 @@ def _fetched(
 def _dead_service(failures: int, last: Rejection) -> DownloadError:
     return DownloadError(
         f"the service failed {failures} times in a row, last: {last}",
-        advice="try again later: the same command goes on; or take another service with --service",
+        advice="try again later (the same command resumes), or use another service with --service",
     )
 
 

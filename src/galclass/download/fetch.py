@@ -161,7 +161,7 @@ def _complete(file: SourceFile, part: Part, settings: FetchSettings, report: OnB
             failures = 0 if part.bytes > before else failures + 1
             if failures > settings.retries:
                 raise DownloadError(
-                    f"gave up after {failures} tries without a byte: {explain(error)}", where=shown(part.url)
+                    f"gave up after {failures} attempts without a byte: {explain(error)}", where=shown(part.url)
                 ) from error
             if not failures:
                 waits = growing_waits(settings.backoff_s, _LONGEST_WAIT_S)
@@ -194,7 +194,7 @@ def _stream(file: SourceFile, part: Part, settings: FetchSettings, report: OnByt
     with part.path.open("ab" if offset else "wb") as sink:
         for chunk in answer.stream(min_chunk_size=_CHUNK_BYTES):
             if settings.stop.is_set():
-                raise DownloadError("stopped", where=shown(part.url), advice="run the same command to go on")
+                raise DownloadError("stopped", where=shown(part.url), advice="run the same command to resume")
             sink.write(chunk)
             report(len(chunk))
             settings.bytes.wait(len(chunk))
@@ -283,4 +283,4 @@ def _all_failed(failures: list[DownloadError]) -> DownloadError:
     if len(failures) == 1:
         return failures[0]
     kind = ChecksumError if all(isinstance(failure, ChecksumError) for failure in failures) else DownloadError
-    return kind("no URL gave the file\n  " + "\n  ".join(str(failure) for failure in failures))
+    return kind("no URL returned the file\n  " + "\n  ".join(str(failure) for failure in failures))

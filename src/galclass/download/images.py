@@ -15,7 +15,7 @@ _PASSING = (408, 425, 429, 500, 502, 503, 504)  # worth asking again
 
 
 class ImageReader:
-    """Ask web services for images over kept connections; retries with backoff and heeds Retry-After.
+    """Request images from web services over persistent connections; retry with backoff and respect Retry-After.
 
     Parameters
     ----------
@@ -62,13 +62,13 @@ class ImageReader:
                 response.release_conn()
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error
-            raise Rejection("no_answer", f"no answer: {type(reason).__name__}", where=url) from error
+            raise Rejection("no_answer", f"no response: {type(reason).__name__}", where=url) from error
         if response.status in _PASSING:
             raise Rejection("no_answer", "the service fails", where=url, got=f"status {response.status}")
         if response.status != 200:
             raise Rejection("refused", "the service refuses", where=url, got=f"status {response.status}")
         if len(data) > MOST_BYTES:
-            raise Rejection("too_large", "the answer is too large", where=url, expected=f"<= {MOST_BYTES} bytes")
+            raise Rejection("too_large", "the response is too large", where=url, expected=f"<= {MOST_BYTES} bytes")
         return data
 
 
@@ -86,10 +86,10 @@ def check_image(data: bytes, size_px: int) -> None:
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
             if image.size != (size_px, size_px):
                 got = f"{image.size[0]} x {image.size[1]} px"
-                raise Rejection("wrong_size", "an image of another size", expected=f"{size_px} px square", got=got)
+                raise Rejection("wrong_size", "an image of the wrong size", expected=f"{size_px} px square", got=got)
             bands = [band.getextrema() for band in image.convert("RGB").split()]
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         start = data[:40].decode("latin-1").strip() or "nothing"
         raise Rejection("not_an_image", "the response is not a JPEG or PNG", got=repr(start)) from error
     if all(extrema[0] == extrema[1] for extrema in bands):
-        raise Rejection("blank", "the image is of one colour, as outside the survey's footprint")
+        raise Rejection("blank", "the image is a single colour, as outside the survey's footprint")

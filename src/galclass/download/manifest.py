@@ -106,7 +106,7 @@ def find_source(name: str, manifest: Path | str | None = None) -> Source:
         return sources[name]
     if name == "sample":
         raise DownloadError(
-            "the bundled sample is not here",
+            "the bundled sample is missing",
             where=str(SAMPLE),
             advice="it is part of the project's repository: run from a clone, or name another source",
         )
@@ -130,7 +130,7 @@ def read_manifest(path: Path) -> dict[str, Source]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DownloadError("no such manifest", where=str(path)) from error
+        raise DownloadError("manifest not found", where=str(path)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DownloadError(f"not valid TOML: {error}", where=str(path)) from error
     faults: list[str] = []

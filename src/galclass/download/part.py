@@ -83,9 +83,9 @@ class Part:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                advice = "wait for it, or take another workspace"
+                advice = "wait for it, or use another workspace"
                 raise DownloadError(
-                    "another process fetches this file", where=str(self.target), advice=advice
+                    "another process is fetching this file", where=str(self.target), advice=advice
                 ) from error
             try:
                 yield

@@ -64,12 +64,12 @@ class CutoutService:
         Raises
         ------
         DownloadError
-            If the service does not draw this size.
+            If the service does not support this size.
         """
         low, high = self.size_px
         if not low <= cutout.size_px <= high:
             raise DownloadError(
-                f"{self.name} does not draw this size", expected=f"{low} to {high} px", got=f"{cutout.size_px} px"
+                f"{self.name} does not support this size", expected=f"{low} to {high} px", got=f"{cutout.size_px} px"
             )
         return f"{base_url or self.base_url}?{urlencode(self.query(cutout, layer or self.layer))}"
 

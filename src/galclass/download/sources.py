@@ -26,7 +26,7 @@ RECORD = "download.json"
 
 @dataclass(frozen=True)
 class SourceFiles:
-    """Where a downloaded source lies, and what its files are.
+    """The location of a downloaded source, and its files.
 
     Attributes
     ----------
@@ -163,7 +163,7 @@ def _fetch_all(
         elsewhere = f"the data is described at {source.homepage}" if source.homepage else "ask its publisher"
         raise type(error)(
             f"{error}\n  the source {source.name!r} is incomplete",
-            advice=f"run the same command to go on; {elsewhere}; a manifest of your own may name another URL",
+            advice=f"run the same command to resume; {elsewhere}; your own manifest can name another URL",
         ) from error
     finally:  # also on Ctrl-C: fetches under way end at their next block
         settings.stop.set()

@@ -1,4 +1,4 @@
-"""A polite rate: at most so many requests and bytes a second, shared by all threads of a download."""
+"""A rate limit on requests and bytes per second, shared by all threads of a download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The noise ceiling: how often a second panel of volunteers would give the published class again.
+"""The noise ceiling: how often a second panel of volunteers would reproduce the published class.
 
 Takes a row's vote fractions, draws the votes anew, debiases them with the row's own ratio and recomputes
 the class. No model can be expected to agree with the label more often than the volunteers do.
@@ -59,7 +59,7 @@ class SecondPanel:
 
 
 def second_panel(rows: Sequence[Mapping[str, float]], *, panels: int = 200, seed: int = 0) -> SecondPanel:
-    """Draw the votes of each object anew.
+    """Redraw the votes of each object.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class CleanCeiling:
 def clean_ceiling(
     rows: Sequence[Mapping[str, float]], *, panels: int = 200, voters: float | None = None, seed: int = 0
 ) -> CleanCeiling:
-    """Draw the votes of each object anew, label the panels that come out clean, and answer with the likeliest label.
+    """Redraw the votes of each object, label the panels that come out clean, and predict the most likely label.
 
     Parameters
     ----------

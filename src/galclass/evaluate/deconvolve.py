@@ -130,7 +130,7 @@ def first_answer(
 
 
 def sampling_noise(shares: FloatArray, weights: FloatArray, *, voters: int = 45) -> float:
-    """Give the root mean square error of observed shares for which sampling alone is to blame.
+    """Return the root mean square error of observed shares due to sampling alone.
 
     `share (1 - share) / (voters - 1)` is an unbiased estimate of the variance, where share (1 - share) / voters, which
     takes observed shares for true, is too small.

@@ -39,7 +39,7 @@ class Classification:
     accuracy, balanced_accuracy, macro_f1 : Interval
         Balanced accuracy and macro F1 average over the labels that occur as truth.
     majority_rate : float
-        Accuracy of always answering the commonest true label.
+        Accuracy of always predicting the most common true label.
     """
 
     names: tuple[str, ...]
@@ -199,7 +199,7 @@ class Reliability:
 
 
 def reliability(probabilities: FloatArray, true: IntArray, *, bins: int = 15) -> Reliability:
-    """Bin the top probability into equal widths of [0, 1] and compare with the share of right answers.
+    """Bin the top probability into equal widths of [0, 1] and compare with the share of correct predictions.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""May one trust a model of raw votes: intervals, prediction sets and the first answer against the volunteers' votes.
+"""Reliability of a raw-vote model: intervals, prediction sets and the first answer against the volunteers' votes.
 
 Takes the raw outputs of a split and the counts of its index, gives figures for each source that has raw votes. What is
 true of a galaxy is the walk down its own raw votes, which leaves several classes open where nobody was asked further.
@@ -97,7 +97,7 @@ def measure_raw_votes(store: Store, scorer: Scorer, evaluated: Evaluated, sampli
 
 
 def covered_answers(counts: FloatArray, means: FloatArray, spread: FloatArray, *, seed: int) -> FloatArray:
-    """Tell which given fractions lie in their predictive 90 % interval: 1, 0, or NaN where nobody was asked.
+    """Return which given fractions lie in their predictive 90 % interval: 1, 0, or NaN where nobody was asked.
 
     Parameters
     ----------

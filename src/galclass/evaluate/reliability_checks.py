@@ -1,4 +1,4 @@
-"""May one trust the numbers a model gives: calibration against chance, coverage of sets, artifacts found.
+"""Reliability of a model's numbers: calibration against chance, coverage of sets, artifacts found.
 
 Takes probabilities and labels of held-out objects, gives figures with what chance alone would give beside them.
 """

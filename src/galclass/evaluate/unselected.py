@@ -55,7 +55,7 @@ class Figures:
     smooth_or_featured : Interval
         How often the same answer to the first question leads as among the volunteers.
     smooth_or_featured_constant : float
-        The same for the commonest answer.
+        The same for the most common answer.
     rmse_eight, rmse_all : Interval
         Root mean square error of the shares over `EIGHT` and over `COLUMNS`.
     rmse_eight_constant, rmse_all_constant : float

@@ -88,12 +88,12 @@ class Listing(Sequence[ImageEntry]):
         return len(self.entries) + len(self.faults) + self.skipped.total
 
     def lost(self) -> list[str]:
-        """Return pictures that were skipped for their format or missing suffix, and have no image of the same id."""
+        """Return images skipped for their format or missing suffix that have no other image with the same id."""
         return self.skipped.lost(object_id_of(entry.name) for entry in self.entries)
 
 
 def list_images(path: Path | str, *, limits: ArchiveLimits = DEFAULT_LIMITS) -> Listing:
-    """List the images of a folder (to its bottom), zip, tar, or one file.
+    """List the images of a folder (recursively), zip, tar, or one file.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def list_images(path: Path | str, *, limits: ArchiveLimits = DEFAULT_LIMITS) -> 
     if path.is_dir():
         _list_folder(listing)
     elif not path.exists():
-        raise ArchiveError("no such file, folder or archive", where=shown(path))
+        raise ArchiveError("file, folder or archive not found", where=shown(path))
     elif not is_archive(path):
         listing.entries.append(ImageEntry(path.name, file_stamp(path)))
     else:
@@ -144,7 +144,7 @@ def folder_files(folder: Path, faults: list[FileFault], skipped: Skipped) -> Ite
     for name, special in walk(str(folder), unlisted, lambda name: skipped.add(Kind.REPEATED, name)):
         kind = kind_of(name)
         if kind is Kind.IMAGE and special:
-            faults.append(FileFault(name, "unreadable", "it is no file but a pipe, socket or device"))
+            faults.append(FileFault(name, "unreadable", "it is not a file but a pipe, socket or device"))
         elif kind is Kind.IMAGE:
             yield name
         else:
@@ -158,7 +158,7 @@ def _list_folder(listing: Listing) -> None:
     seen: dict[str, str] = {}
     for name in sorted(folder_files(listing.path, listing.faults, listing.skipped)):
         if not name.isascii() and seen.setdefault(shown(name), name) != name:
-            reason = "its name and that of another file differ only in bytes that are no UTF-8"
+            reason = "its name and that of another file differ only in bytes that are not UTF-8"
             listing.faults.append(FileFault(name, "unclear_name", reason))
             continue
         listing.entries.append(ImageEntry(name, file_stamp(f"{folder}/{name}")))

@@ -75,6 +75,6 @@ def looks_like_image(start: bytes) -> bool:
 
 
 def shown(path: os.PathLike[str] | str) -> str:
-    """Return a path as text that any file can hold: bytes of a name that are no UTF-8 become replacement characters."""
+    """Return a path as text that any file can hold: bytes that are not UTF-8 become replacement characters."""
     text = os.fspath(path)
     return text if text.isascii() else os.fsencode(text).decode("utf-8", errors="replace")

@@ -263,7 +263,7 @@ def _zip_images(
                 unreadable(FileFault(name, "unreadable", f"the member cannot be read ({error})"))
                 continue
             if len(data) > limits.member_bytes:
-                raise refusal("a member longer than it says", path, name, f"at most {limits.member_bytes} bytes")
+                raise refusal("a member longer than it claims", path, name, f"at most {limits.member_bytes} bytes")
             yield name, data
 
 

@@ -14,7 +14,7 @@ NAMED = 3
 """Files of a kind that a summary names."""
 
 _WORDS = {
-    Kind.OTHER_FORMAT: "in formats that are not read",
+    Kind.OTHER_FORMAT: "in unsupported formats",
     Kind.NO_SUFFIX: "images without a suffix",
     Kind.ARCHIVE: "archives inside",
     Kind.SYSTEM: "of macOS and the like",
@@ -25,7 +25,7 @@ _WORDS = {
 _ADVICE = {
     Kind.OTHER_FORMAT: "save them as PNG or JPEG",
     Kind.NO_SUFFIX: "add .jpg, .png, .bmp or .fits to their names",
-    Kind.ARCHIVE: "name them to have them read",
+    Kind.ARCHIVE: "name them explicitly to read them",
 }
 
 

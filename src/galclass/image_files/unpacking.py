@@ -32,12 +32,12 @@ def unpack(path: Path | str, folder: Path | str, *, limits: ArchiveLimits = DEFA
     """
     path, folder = Path(path), Path(folder)
     if folder.exists():
-        raise ArchiveError("the target folder exists", where=shown(folder), advice="name a new one")
+        raise ArchiveError("the target folder already exists", where=shown(folder), advice="name a new one")
     names: set[str] = set()
     with new_folder(folder) as partial:
         for name, data in _files(path, limits):
             if name.casefold() in names:
-                raise refusal("a name that comes twice", path, name)
+                raise refusal("a name that occurs twice", path, name)
             names.add(name.casefold())
             target = partial / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def unpack(path: Path | str, folder: Path | str, *, limits: ArchiveLimits = DEFA
 
 def _files(path: Path, limits: ArchiveLimits) -> Iterator[tuple[str, bytes]]:
     if not path.is_file():
-        raise ArchiveError("no such archive", where=shown(path))
+        raise ArchiveError("archive not found", where=shown(path))
     with naming_the_archive(path):
         yield from _zip_files(path, limits) if is_zip(path) else _tar_files(path, limits)
 
@@ -62,7 +62,7 @@ def _zip_files(path: Path, limits: ArchiveLimits) -> Iterator[tuple[str, bytes]]
                 with archive.open(info) as member:
                     data = member.read(limits.member_bytes + 1)  # the declared size may lie
                 if len(data) > limits.member_bytes:
-                    raise refusal("a member longer than it says", path, name, f"at most {limits.member_bytes} bytes")
+                    raise refusal("a member longer than it claims", path, name, f"at most {limits.member_bytes} bytes")
                 yield name, data
 
 

@@ -62,7 +62,7 @@ def read_member(descriptor: int, place: ZipPlace, most: int) -> bytes:
     """
     block = os.pread(descriptor, _LOCAL_HEADER.size + _NAME_ROOM + min(place.packed, most + 1), place.offset)
     if len(block) < _LOCAL_HEADER.size or not block.startswith(b"PK\3\4"):
-        raise zipfile.BadZipFile("no member where the table of contents says")
+        raise zipfile.BadZipFile("no member at the offset in the table of contents")
     *_, name_bytes, extra_bytes = _LOCAL_HEADER.unpack_from(block)
     begin = _LOCAL_HEADER.size + name_bytes + extra_bytes
     wanted = min(place.packed, most + 1)

@@ -119,7 +119,7 @@ def fault_of(name: str, info: zipfile.ZipInfo, times: int) -> FileFault | None:
         return FileFault(name, "link", "the member is a symbolic link")
     if info.compress_type not in METHODS:
         method = zipfile.compressor_names.get(info.compress_type, f"method {info.compress_type}")  # type: ignore[attr-defined]
-        return FileFault(name, "unsupported_packing", f"the member is packed by {method}, which is not read")
+        return FileFault(name, "unsupported_packing", f"the member is compressed with {method}, which is not supported")
     return None
 
 

@@ -26,7 +26,7 @@ from galclass.image_files.reading import READ_ERRORS
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A file that gave no cutout: its key, the code of the reason, and the reason in words."""
+    """A file that yielded no cutout: its key, the code of the reason, and the reason in words."""
 
     key: str
     code: str
@@ -39,7 +39,7 @@ FLAG = "flag"
 
 @dataclass(frozen=True)
 class Chunk:
-    """Files that go to neighbouring places of a pixel file.
+    """Files that go to neighbouring rows of a pixel file.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ def _cut(
 def fill_chunk(
     path: Path, chunk: Chunk, parameters: CutoutParameters, items: Sequence[tuple[str, bytes]] | None = None
 ) -> tuple[list[str | None], list[Reject]]:
-    """Read the files of a chunk, make their cutouts and write them at their place in a pixel file.
+    """Read the files of a chunk, make their cutouts and write them to their rows of a pixel file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One picture, one object, one split: objects that share a picture are found by its bytes and by its cutout's pixels.
+"""One image, one object, one split: objects that share an image are found by its bytes and by its cutout's pixels.
 
 Takes the rows of objects with the hashes of their files, gives the rows that stay and those that are rejected, each
 with the names of the others. Nothing is decoded again: the pixels are those of the store.
@@ -79,7 +79,7 @@ def pixel_hashes(path: Path, shape: tuple[int, int], good: Sequence[bool]) -> li
 
 
 def sort_out(rows: pa.Table, *, keep: bool) -> SortedOut:
-    """Find the rows that share a picture.
+    """Find the rows that share an image.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def _one_split(groups: list[list[int]], ids: list[str], splits: list[str]) -> di
 def _rejects_of(group: list[int], columns: dict[str, list[Any]]) -> dict[int, tuple[str, str]]:
     ids, files = columns["object_id"], columns["file"]
     one_file = len({(columns["source"][at], files[at]) for at in group}) == 1
-    code, what = ("shared_file", "the file is also that of") if one_file else ("duplicate_image", "the same picture as")
+    code, what = ("shared_file", "the file is also that of") if one_file else ("duplicate_image", "the same image as")
     rejects = {}
     for at in group:
         names = dict.fromkeys(
@@ -164,7 +164,7 @@ def _several_files(columns: dict[str, list[Any]], content: dict[int, int], found
 
 
 def _says_nothing_new(rows: pa.Table, groups: list[list[int]], ids: list[str], found: SortedOut) -> set[int]:
-    """Return rows of further sources that repeat an object's picture and add nothing to what its first row says."""
+    """Return rows of further sources that repeat an object's image and add nothing to its first row."""
     pairs: list[tuple[int, int]] = []
     for group in groups:
         first: dict[str, int] = {}

@@ -36,7 +36,7 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Pairs of objects whose pictures are nearly the same.
+    """Pairs of objects whose images are nearly the same.
 
     Attributes
     ----------
@@ -60,12 +60,12 @@ def near_remarks(facts: Mapping[str, Any] | None) -> list[str]:
     if facts is None or (not facts["count"] and facts["whole"]):
         return []
     names = f" ({', '.join(facts['names'])})" if facts["names"] else ""
-    more = "" if facts["whole"] else "; so many pictures look alike that the search was cut short"
-    return [f"{facts['count']:,} pairs of objects with nearly the same picture{names}, see {NEAR_DUPLICATES}{more}"]
+    more = "" if facts["whole"] else "; so many images look alike that the search was cut short"
+    return [f"{facts['count']:,} pairs of objects with nearly the same image{names}, see {NEAR_DUPLICATES}{more}"]
 
 
 def near_duplicates(path: Path, shape: tuple[int, int], index: pa.Table) -> NearDuplicates:
-    """Find objects whose pictures are re-encodings of one another.
+    """Find objects whose images are re-encodings of one another.
 
     Parameters
     ----------

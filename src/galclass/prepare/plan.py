@@ -45,7 +45,7 @@ def fractions_of(wanted: PrepareConfig, validation: float | None = None) -> dict
     train = wanted.train + wanted.validation - validation
     if min(train, validation, wanted.test) < 0:
         raise ConfigError(
-            "there is not so much to validate on",
+            "the requested validation share is too large",
             where="validation",
             expected=f"0 to {wanted.train + wanted.validation:g} (train and validation together)",
             got=validation,
@@ -61,7 +61,7 @@ def plan_of(inputs: list[Input], rows: pa.Table) -> list[tuple[str, str]]:
 
 
 def inputs_sha256_of(config: Config, parameters: CutoutParameters, inputs: list[Input]) -> str:
-    """Hash all that decides the folder, so that an unchanged run needs to read no catalog."""
+    """Hash all that decides the folder, so that an unchanged run does not need to read a catalog."""
     wanted = config.prepare
     facts = {
         "parameters": parameters.sha256,

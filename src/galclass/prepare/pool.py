@@ -111,7 +111,7 @@ class _Worker:
 def fill_chunks(
     chunks: Iterable[tuple[Chunk, Items | None]], path: Path, parameters: CutoutParameters, processes: int
 ) -> Generator[ChunkResult, None, None]:
-    """Fill a pixel file with all chunks, by so many worker processes.
+    """Fill a pixel file with all chunks, using several worker processes.
 
     Parameters
     ----------

@@ -125,7 +125,7 @@ def _sources(config: Config) -> list[SourceConfig]:
             raise ConfigError("two sources have the same name", where="prepare.sources", got=", ".join(names))
         return [_with_real_paths(source) for source in wanted.sources]
     if (wanted.images is None) != (wanted.catalog is None):
-        raise ConfigError("images and catalog go together", where="prepare", advice="give both or neither")
+        raise ConfigError("images and catalog go together", where="prepare", advice="set both or neither")
     if wanted.images is not None and wanted.catalog is not None:
         found = SourceConfig("local", wanted.images, wanted.catalog, wanted.mapping, wanted.catalog_format)
         same = {name: getattr(wanted, name) for name in _SAME_SETTINGS}
@@ -168,7 +168,7 @@ def _nothing_left(part: Input, rows: int, report: CatalogReport, folder: Path, r
     unknown = [fault for fault in report.rejects if fault.code == "unknown_label"]
     if unknown and not rows:
         return StoreError(
-            "no label of the catalog is one that training knows",
+            "no label of the catalog is known to training",
             where=source.catalog,
             got=unknown[0].reason,
             advice="fit a model of your own labels with `galclass finetune`, or say with prepare.labels which class "
@@ -179,7 +179,7 @@ def _nothing_left(part: Input, rows: int, report: CatalogReport, folder: Path, r
         where=f"{source.images} and {source.catalog}",
         expected="image names without suffix that are asset ids",
         got=f"{len(part.files.entries)} images, {rows} rows" + (f", {len(rejects)} rejected" if len(rejects) else ""),
-        advice=f"{file} names the rejected rows" if len(rejects) else None,
+        advice=f"{file} lists the rejected rows" if len(rejects) else None,
     )
 
 
@@ -245,7 +245,7 @@ def _faulty_files(table: pa.Table, keys: list[str | None], part: Input) -> list[
 
 
 def _text_remarks(names: list[str]) -> list[str]:
-    return [f"of different kinds in the catalogs, now text: {', '.join(names)}"] if names else []
+    return [f"of different types in the catalogs, now text: {', '.join(names)}"] if names else []
 
 
 def _chosen_rows(config: Config, inputs: list[Input]) -> tuple[pa.Table, list[str]]:
@@ -299,7 +299,7 @@ def _tables(
             where=str(too_many),
             expected=f"at most {wanted.max_rejects:.1%}",
             got=f"{len(rejects)} of {len(index) + len(rejects)} ({share:.1%})",
-            advice="mend the input, or raise prepare.max_rejects; this file has them all",
+            advice="fix the input, or raise prepare.max_rejects; this file lists them all",
         )
     too_many.unlink(missing_ok=True)
     near = near_duplicates(pixels[0], (len(places), pixels[1]), index)

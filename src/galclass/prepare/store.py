@@ -70,7 +70,7 @@ class Store:
             raise StoreError(
                 "there is no finished store",
                 where=str(folder),
-                advice="run `galclass prepare`; an interrupted run goes on where it stopped",
+                advice="run `galclass prepare`; an interrupted run resumes where it stopped",
             )
         store = cls(folder, facts)
         if facts["preprocessing_sha256"] != store.parameters.sha256:
@@ -108,7 +108,7 @@ class Store:
 
 
 class StoreWriter:
-    """Fills a store chunk by chunk; goes on after its last whole chunk when it is stopped and started again.
+    """Fills a store chunk by chunk; resumes after the last complete chunk when restarted.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise StoreError("the facts of the store are damaged", where=str(folder / FACTS)) from error
+        raise StoreError("the record of the store is damaged", where=str(folder / FACTS)) from error
     return facts
 
 
@@ -222,7 +222,7 @@ def _map_pixels(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     got = path.stat().st_size if path.exists() else None
     if got != expected:
         raise StoreError(
-            "the pixel file does not have the size its facts say",
+            "the pixel file does not have the recorded size",
             where=str(path),
             expected=f"{expected} bytes",
             got="no file" if got is None else f"{got} bytes",

@@ -24,7 +24,7 @@ class FileCounts:
     unused : int
         Images that belong to no chosen catalog row.
     skipped : int
-        Files that are not images, or are in formats that are not read.
+        Files that are not images, or are in unsupported formats.
     skipped_files : str
         Kinds, counts and names of the skipped files.
     lost : tuple of str
@@ -117,9 +117,9 @@ class PrepareSummary:
         if self.truncated:
             counts += f", {self.truncated} from files that were cut off (flag truncated)"
         if self.repeated:
-            counts += f", {self.repeated} repeated rows of the same picture and object"
+            counts += f", {self.repeated} repeated rows of the same image and object"
         if self.kept_groups:
-            counts += f", {self.kept_groups} pictures shared by several objects"
+            counts += f", {self.kept_groups} images shared by several objects"
         done = f"{self.seconds:.1f} s, {self.images_per_s:.0f} images/s" if self.cut else "nothing to cut"
         line = f"prepare: {counts}, {done}, {self.folder}"
         if self.files is not None and self.files.seen != self.files.prepared:

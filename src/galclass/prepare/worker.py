@@ -1,4 +1,4 @@
-"""A worker process: one chunk in, one answer out, over its standard input and output.
+"""A worker process: one chunk in, one reply out, over its standard input and output.
 
 Started by `pool.py` as `python -m galclass.prepare.worker`. A request is one line of JSON, then the
 bytes of the files where the caller has them; the pixels go straight into the store's file, and the

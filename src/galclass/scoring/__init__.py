@@ -1,4 +1,4 @@
-"""Takes image bytes and an ONNX model with its signature, gives predictions; writes nothing.
+"""Turns image bytes into predictions with an ONNX model and its signature; writes nothing.
 
 The same code answers in Python, on the command line, in SQL and over HTTP. It needs numpy, onnxruntime and
 the decoder, nothing else: a database back end loads it in a tenth of a second.

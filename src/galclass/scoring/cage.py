@@ -1,4 +1,4 @@
-"""Try a model in a process of limited time and memory before it is registered, and see that it gives predictions.
+"""Try a model in a process with limited time and memory before it is registered, and check that it returns predictions.
 
 The process gets the bytes on its standard input, no database and no password; it cannot write files. What it prints is
 one line of JSON. It costs about a second, so the machine remembers which bytes were found sound (`verdicts`), and a
@@ -35,7 +35,7 @@ _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 _REMEMBERED = 64
 _REFUSED_S = 600.0
 _CHECKS = 1  # raised when a model that was found sound has to be tried again by new checks
-_ADVICE = "use a model that gives probabilities for every image, in time"
+_ADVICE = "use a model that returns probabilities for every image in time"
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from galclass.scoring.trial import main; main()"
 _Key = tuple[str, RunLimits]
 
@@ -71,7 +71,7 @@ class TriedModel:
 
 
 def try_model(model: bytes, *, where: str = "model") -> TriedModel:
-    """Check a file, and what it gives for images in a limited process.
+    """Check a file, and its output for images in a limited process.
 
     Parameters
     ----------
@@ -144,12 +144,12 @@ def _run(model: bytes, limits: RunLimits, where: str) -> float | None:
         )
     except subprocess.TimeoutExpired as error:
         raise ModelError(
-            "trying it takes too long and was stopped", where=where,
+            "the trial took too long and was stopped", where=where,
             expected=f"at most {limits.seconds:g} s for a run", advice=_ADVICE,
         ) from error  # fmt: skip
     if done.returncode:
         raise ModelError(
-            "the process that tried it ended: it takes too much time or memory, or crashes onnxruntime",
+            "the trial process died: the model takes too much time or memory, or crashes onnxruntime",
             where=where,
             expected=f"at most {limits.seconds:g} s for a run and {limits.memory_bytes >> 20:,} MiB",
             got=f"exit status {done.returncode}",

@@ -80,7 +80,7 @@ def _check_json(document: Any, what: str, where: str) -> None:
             waiting += [] if plain else [(item, depth + 1) for item in value]
         elif isinstance(value, str):
             if _UNKEPT.search(value):
-                raise ModelError(f"{what} has a text that no database keeps", where=where, got=ascii(value[:40]))
+                raise ModelError(f"{what} has text that databases cannot store", where=where, got=ascii(value[:40]))
         elif isinstance(value, float) and not math.isfinite(value):
             raise ModelError(f"{what} has a number that is not finite", where=where, got=value)
 

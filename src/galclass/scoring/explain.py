@@ -1,4 +1,4 @@
-"""One image explained: the cutout the model sees, where it looked, and its answers to that image turned and changed."""
+"""One image explained: the cutout the model sees, where it looked, and its predictions if rotated or changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SAME = 1e-4
 
 
 def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -> dict[str, Any]:
-    """Explain the answer for one image.
+    """Explain the prediction for one image.
 
     Parameters
     ----------

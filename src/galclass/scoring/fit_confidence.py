@@ -96,7 +96,7 @@ def fit_unlike(
     """
     if len(held_out) * false_alarm < 1 or len(training) <= components:
         raise TrainingError(
-            "too few galaxies to say what is unlike them",
+            "too few galaxies to fit the out-of-distribution flag",
             expected=f"{math.ceil(1 / false_alarm)} held out and more than {components} to train",
             got=f"{len(held_out)} and {len(training)}",
         )
@@ -128,7 +128,9 @@ def fit_unlike_by_folds(
     """
     count = len(embeddings)
     if count < FEWEST_OF_FLAG:
-        raise TrainingError("too few galaxies to say what is unlike them", expected=f"{FEWEST_OF_FLAG}", got=count)
+        raise TrainingError(
+            "too few galaxies to fit the out-of-distribution flag", expected=f"{FEWEST_OF_FLAG}", got=count
+        )
     components = min(components, count // 4, embeddings.shape[1])
     distance = np.empty(count)
     for fold in np.unique(folds):

@@ -226,7 +226,7 @@ class _Walk:
             elif rule == "location" and low != 0:
                 raise self._refused("external data (tensors in other files)")
             elif rule == "type" and low == TEXT_TYPE:
-                raise self._refused("a tensor of texts")
+                raise self._refused("a string tensor")
             elif rule == "type" and low > LARGEST_TYPE:
                 raise self._refused("a tensor of an impossible type")
             elif rule == "name":
@@ -262,7 +262,7 @@ class _Walk:
         try:
             key, value = entry[0].decode(), entry[1].decode()
         except UnicodeDecodeError as error:
-            raise _damaged(self._where, "metadata that is no text") from error
+            raise _damaged(self._where, "metadata that is not text") from error
         if key in self._metadata:
             raise self._refused(f"the metadata {key[:40]!r} twice")
         self._metadata[key] = value
@@ -328,13 +328,15 @@ class _Walk:
 
     def _refused(self, what: str) -> ModelError:
         return ModelError(
-            f"it has {what}, which models may not have", where=self._where, advice="export it as one plain ONNX file"
+            f"it has {what}, which is not allowed in models",
+            where=self._where,
+            advice="export it as one plain ONNX file",
         )
 
 
 def _damaged(where: str, got: str) -> ModelError:
     return ModelError(
-        "it is no ONNX model that can be run",
+        "it is not an ONNX model that can be run",
         where=where,
         got=got,
         advice="register the model.onnx that `galclass train` writes",

@@ -56,7 +56,7 @@ def head_model(model: bytes, head: Head, *, name: str = "model", trained: Mappin
     base = signature_of(check_graph(model, where=name), where=name)
     if base.embedding_size != len(head.weights):
         raise ModelError(
-            "the head does not fit its embedding", where=name, expected=base.embedding_size, got=len(head.weights)
+            "the head does not match its embedding", where=name, expected=base.embedding_size, got=len(head.weights)
         )
     graph = _graph(model, head)
     parameters = CutoutParameters(size_px=base.size_px, crop_fraction=base.crop_fraction)

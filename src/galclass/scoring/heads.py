@@ -62,7 +62,7 @@ class Estimate:
     objects : int
         That were predicted by a fit without them.
     majority : float
-        Accuracy of always predicting the commonest class.
+        Accuracy of always predicting the most common class.
     accuracy : Share or None
         Share of them with the right class; None where a class has fewer than `FEWEST_TO_ESTIMATE` labels.
     precision, recall : mapping of str to Share or None
@@ -84,7 +84,7 @@ class Estimate:
             counts = ", ".join(f"{count} of {name!r}" for name, count in self.lacking.items())
             return f"too few labels to estimate the accuracy: {counts}, at least {FEWEST_TO_ESTIMATE} of each needed"
         said = f"accuracy {self.accuracy} (95 %, cross-validated on {self.objects:,} objects)"
-        return f"{said}; the commonest class alone is right for {self.majority:.3f}"
+        return f"{said}; always predicting the most common class is right for {self.majority:.3f}"
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def check_counts(counts: Mapping[str, int]) -> None:
 
 def _class_names(labels: Sequence[str], classes: Sequence[str] | None) -> tuple[str, ...]:
     if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
-        raise TrainingError("labels must be texts, one for each object")
+        raise TrainingError("labels must be text, one per object")
     counts = Counter(labels)
     names = sorted(counts) if classes is None else list(classes)
     foreign = sorted(set(counts) - set(names))
@@ -254,7 +254,7 @@ def _class_names(labels: Sequence[str], classes: Sequence[str] | None) -> tuple[
     read_classes(names, check)
     if check.faults:
         raise TrainingError(
-            "the labels are no names of classes",
+            "the labels are not class names",
             expected=f"2 to {MAX_CLASSES} different names of at most {MAX_LABEL} printable characters without |, "
             "in lower case too; not 'class' or 'group'",
             got=", ".join(map(repr, names))[:200],

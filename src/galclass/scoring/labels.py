@@ -184,7 +184,7 @@ def read_questions(values: Any, check: Checker) -> tuple[Question, ...]:
         own = _names(f"{name}.answers", [one.get("name") for one in answers], MAX_ANSWERS, check, least=2)
         leads = [one.get("leads_to") for one in answers]
         if any(after is not None and after not in names for after in leads):
-            check.faults.append(f"{name} leads to a question that is not there")
+            check.faults.append(f"{name} leads to a question that does not exist")
         questions.append(Question(name, tuple(map(Answer, own, leads))))
     if not check.faults:
         _check_columns(questions, check)

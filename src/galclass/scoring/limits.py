@@ -57,7 +57,7 @@ def _number(variable: str) -> float | None:
     except ValueError:
         value = math.nan
     if not 0 < value < 1e9:
-        raise ModelError("it is no positive number", where=variable, got=repr(text[:40]))
+        raise ModelError("it is not a positive number", where=variable, got=repr(text[:40]))
     return value
 
 

@@ -98,9 +98,9 @@ def fault_of(node: Node, kernel: tuple[int, ...]) -> str | None:
     if node.operator not in OPERATORS:
         return f"the operator {node.operator[:40]!r}"
     if node.operator == "Cast" and not all(_is_number(to) for to in node.numbers.get("to", ())):
-        return "a Cast to texts"
+        return "a Cast to strings"
     if node.operator == "Constant" and not _CONSTANT_TEXTS.isdisjoint(node.numbers):
-        return "a Constant of texts"  # CastLike could make texts of anything after it
+        return "a Constant of strings"  # CastLike could make texts of anything after it
     if node.operator not in _WINDOWS:
         return None
     if not kernel:

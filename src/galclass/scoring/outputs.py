@@ -1,4 +1,4 @@
-"""What a graph gives for cutouts, and which of its rows are no predictions."""
+"""A graph's output for cutouts, and which of its rows are not predictions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class ModelOutputs:
-    """What the graph gives for n cutouts.
+    """The graph's output for n cutouts.
 
     Attributes
     ----------

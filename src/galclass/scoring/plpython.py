@@ -58,7 +58,7 @@ _scorers: LoadedScorers[tuple[str, int, str, DecodeLimits]] = LoadedScorers(KEPT
 
 
 class BackEnd:
-    """What one function call needs; made anew by each, the loaded models stay.
+    """What one function call needs; created by each call, while the loaded models are kept.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class BackEnd:
         if value is None:
             self._fail(f"{name}@{version} is too large", f"models have at most {MAX_MODEL_BYTES:,} bytes")
         if hashlib.sha256(value).hexdigest() != sha256:
-            self._fail(f"the bytes of {name}@{version} are not those that were registered", "restore the database")
+            self._fail(f"the bytes of {name}@{version} differ from those that were registered", "restore the database")
         with self._cancellable():
             return Scorer(value, name=name, version=version, limits=self._limits)
 
@@ -125,7 +125,7 @@ class BackEnd:
                 yield _row(answer)
 
     def batch(self, source: str, reference: str | None, size: int, max_rows: int | None) -> int:
-        """Score what has no prediction of the model version, commit after every chunk, give the number of rows.
+        """Score rows without a prediction of the model version, commit after every chunk, return the number of rows.
 
         An interrupted call keeps what it committed, and the next one goes on.
         """

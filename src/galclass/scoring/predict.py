@@ -1,4 +1,4 @@
-"""Score many files, keep what is worth telling, write everything to a file if one is named."""
+"""Score many files, keep what the summary reports, write everything to a file if one is named."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def foreign_sentence(unlike: int, predicted: int, model: str) -> str:
     """Return what a user should know of images that are mostly unlike the training data."""
     return (
         f"{unlike:,} of {predicted:,} images are unlike what {model} was trained on: do not trust these classes. Check "
-        "--frame-px (is the galaxy as large in the picture as in a survey's frame?), or fit a model to your own labels "
+        "--frame-px (is the galaxy as large in the image as in a survey's frame?), or fit a model to your own labels "
         "with `galclass finetune`"
     )
 
@@ -58,7 +58,7 @@ class PredictSummary:
     skipped : Skipped
         Files that were seen and not scored.
     lost : list of str
-        Those of them that are pictures of which no image was scored: in formats that are not read, or without a suffix.
+        Those of them that are pictures of which no image was scored: in unsupported formats, or without a suffix.
     """
 
     model: str = ""
@@ -88,7 +88,7 @@ class PredictSummary:
 
     @property
     def complete(self) -> bool:
-        """Whether every picture that was seen has a prediction."""
+        """Whether every image that was seen has a prediction."""
         return not (self.rejected or self.lost)
 
     @property

@@ -35,7 +35,7 @@ VoteFractions = Mapping[str, tuple[float, float, float]]
 
 @dataclass(frozen=True)
 class ModelId:
-    """Which model answered: its registered name and version (0: not registered) and the sha256 of its bytes."""
+    """The model of a prediction: its registered name and version (0: not registered) and the sha256 of its bytes."""
 
     name: str
     version: int
@@ -58,7 +58,7 @@ class ImageFault:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one image.
+    """The prediction for one image.
 
     Attributes
     ----------

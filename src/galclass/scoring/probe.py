@@ -47,10 +47,10 @@ def check_probe(scorer: Scorer) -> float | None:
     difference = float(np.abs(answer - np.array(probe.probabilities)).max())
     if difference > TOLERANCE:
         raise ModelError(
-            "it does not answer the probe image as recorded",
+            "it does not predict the probe image as recorded",
             where=str(scorer.model),
             expected=f"a difference up to {TOLERANCE}",
             got=f"{difference:.2g}",
-            advice="the file was changed after it was made, or this machine computes otherwise",
+            advice="the file was changed after it was written, or this machine computes differently",
         )
     return difference

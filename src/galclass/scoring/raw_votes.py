@@ -1,4 +1,4 @@
-"""From predicted raw votes to fractions with bounds: what a panel of volunteers would say of the same picture.
+"""From predicted raw votes to fractions with bounds: what a panel of volunteers would say of the same image.
 
 Takes a question's mean fractions and concentration (a Dirichlet-multinomial distribution), gives the 5 and 95 % points
 of the fraction that so many volunteers give, exactly, from the beta-binomial terms. How many are asked follows from the

@@ -1,4 +1,4 @@
-"""Where the model looked: a map of how much the answer falls when a part of the cutout is hidden.
+"""Where the model looked: a map of how much the probability falls when part of the cutout is hidden.
 
 Takes one cutout and a function from cutouts to probabilities, gives maps and PNG bytes.
 Occlusion after Zeiler and Fergus 2014 (ECCV, section 4.2): gradient-free, so it works on any ONNX model.

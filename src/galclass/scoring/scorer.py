@@ -46,13 +46,13 @@ IN_PACKAGE = "package"
 CHUNK = 64
 """Images a run of the graph; more is no faster and takes more memory."""
 
-MODEL_FAULT = ImageFault("model_fault", "the model gives values that are not finite or no probabilities")
+MODEL_FAULT = ImageFault("model_fault", "the model returns values that are not finite or not probabilities")
 """The error of an image that is sound, but that the model cannot answer for."""
 _NOT_SERVED = "use another model; `galclass models verify` checks one"
 
 
 class Scorer:
-    """A loaded model that answers for image bytes.
+    """A loaded model that predicts from image bytes.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Scorer:
         frame_px: int | None | Sequence[int | None] = None,
         between: Callable[[], object] = lambda: None,
     ) -> Predictions:
-        """Answer for each image; one that is faulty, or for which the model gives no probabilities, gets an `error`.
+        """Predict each image; one that is faulty, or for which the model returns no probabilities, gets an `error`.
 
         Parameters
         ----------
@@ -191,7 +191,7 @@ class Scorer:
         outputs = self._outputs_of(cutouts)
         if outputs.faulty_rows() is not None:
             raise ModelError(
-                "it gives values that are not finite or no probabilities", where=str(self.model), advice=_NOT_SERVED
+                "it returns values that are not finite or not probabilities", where=str(self.model), advice=_NOT_SERVED
             )
         return outputs
 
@@ -199,7 +199,7 @@ class Scorer:
         size = self.signature.size_px
         if cutouts.dtype != np.uint8 or cutouts.ndim != 4 or cutouts.shape[1:] != (size, size, 3):
             raise ModelError(
-                "these are not the cutouts this model takes",
+                "these are not cutouts for this model",
                 expected=f"uint8 (n, {size}, {size}, 3)",
                 got=f"{cutouts.dtype} {cutouts.shape}",
             )
@@ -238,7 +238,7 @@ class Scorer:
         return found
 
     def predict_cutouts(self, cutouts: NDArray[np.uint8], *, object_ids: Sequence[str]) -> list[Prediction]:
-        """Answer for cutouts that were made before, such as those of a prepared store; see `score` for faults.
+        """Predict existing cutouts, such as those of a prepared store; see `score` for faults.
 
         Parameters
         ----------
@@ -258,7 +258,7 @@ class Scorer:
         shapes = [(len(planes), *shape) for shape in self._shapes.values()]
         if [output.shape for output in outputs] != shapes:
             raise ModelError(
-                "its outputs are not what its signature says",
+                "its outputs do not match its signature",
                 where=str(self.model),
                 expected=f"shapes {shapes}",
                 got=[output.shape for output in outputs],

@@ -111,7 +111,7 @@ PROVIDERS = {
 
 
 def open_session(model: bytes, *, threads: int = 1, where: str = "model", provider: str = "cpu") -> Session:
-    """Check ONNX bytes and load them with so many threads, operators one after the other.
+    """Check ONNX bytes and load them with a number of threads, running operators sequentially.
 
     Nothing of the graph is computed while it loads: constants are folded by whoever exports a model, not here.
 
@@ -152,7 +152,7 @@ def open_session(model: bytes, *, threads: int = 1, where: str = "model", provid
         if any(words in str(error) for words in _NO_MEMORY):
             raise _too_large(limits, where) from error
         raise ModelError(
-            "it is no ONNX model that can be run",
+            "it is not an ONNX model that can be run",
             where=where,
             got=str(error).splitlines()[0][:200],
             advice="register the model.onnx that `galclass train` writes",
@@ -164,7 +164,7 @@ def open_session(model: bytes, *, threads: int = 1, where: str = "model", provid
             f"the provider {provider!r} finds no device or no libraries",
             where=where,
             got=f"only {', '.join(graph.get_providers())}",
-            advice=f"mend the {provider} installation, or use the provider 'cpu'",
+            advice=f"fix the {provider} installation, or use the provider 'cpu'",
         )
     return Session(graph, metadata, limits)
 
@@ -176,9 +176,9 @@ def _providers(provider: str) -> list[str]:
     if name is None or name not in there:
         usable = [one for one, full in PROVIDERS.items() if full in there]
         raise ModelError(
-            f"this onnxruntime has no provider {provider!r}" if name else f"{provider!r} is no provider",
+            f"this onnxruntime has no provider {provider!r}" if name else f"{provider!r} is not a provider",
             expected=f"one of {', '.join(usable if name else PROVIDERS)}",
-            advice="install onnxruntime-gpu in place of onnxruntime for cuda" if provider == "cuda" else None,
+            advice="install onnxruntime-gpu instead of onnxruntime for cuda" if provider == "cuda" else None,
         )
     return list(dict.fromkeys((name, PROVIDERS["cpu"])))
 
@@ -206,7 +206,7 @@ def _too_slow(what: str, limits: RunLimits, where: str) -> ModelError:
 
 def _too_large(limits: RunLimits, where: str) -> ModelError:
     return ModelError(
-        "it takes more memory than models may have",
+        "it takes more memory than models are allowed",
         where=where,
         expected=f"at most {limits.memory_bytes >> 20:,} MiB for all models of a process",
         advice=f"use a smaller model, or set {MEMORY_VARIABLE} in the environment if it is to be trusted",
@@ -226,11 +226,11 @@ def read_signature(session: Session, *, where: str = "model") -> Signature:
     ours = CutoutParameters(size_px=signature.size_px, crop_fraction=signature.crop_fraction).sha256
     if signature.preprocessing_sha256 != ours:
         raise ModelError(
-            "it was trained with other preprocessing than this version of galclass has",
+            "it was trained with different preprocessing from this version of galclass",
             where=where,
             expected=f"preprocessing_sha256 {ours[:12]}...",
             got=f"{signature.preprocessing_sha256[:12]}...",
-            advice="use the galclass version that trained it, or train again",
+            advice="use the galclass version that trained it, or retrain it",
         )
     return signature
 
@@ -267,7 +267,7 @@ def _check_graph(session: Any, signature: Signature, where: str) -> None:
         else:
             faults.append(f"there is no output {name!r}")
     if faults:
-        raise ModelError("its graph is not what its signature says: " + "; ".join(faults), where=where)
+        raise ModelError("its graph does not match its signature: " + "; ".join(faults), where=where)
 
 
 def _shape_faults(node: Any, kind: str, shape: tuple[int, ...]) -> list[str]:

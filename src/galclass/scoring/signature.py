@@ -1,4 +1,4 @@
-"""What a model needs to be run rightly: a frozen `Signature`, as JSON inside the ONNX file.
+"""What a model needs to be run correctly: a frozen `Signature`, as JSON inside the ONNX file.
 
 Takes the JSON text of the ONNX metadata entry `galclass_signature`, gives a checked `Signature`; and back.
 Nothing of a signature is guessed: an unknown key or a missing key refuses the model. Format 1 has the 13 classes of

@@ -66,7 +66,7 @@ class Unlike:
 
 @dataclass(frozen=True)
 class Probe:
-    """A known answer: the model's probabilities for one image that is named by its sha256."""
+    """A known response: the model's probabilities for one image, identified by its sha256."""
 
     image_sha256: str
     probabilities: tuple[float, ...]

@@ -38,7 +38,7 @@ def main() -> None:
         said = {"fault": error.what, "advice": error.advice}
         said |= {name: None if fact is None else str(fact)[:400] for name, fact in facts.items()}
     except MemoryError:
-        said = {"fault": "it takes more memory than models may have"}
+        said = {"fault": "it takes more memory than models are allowed"}
     sys.stdout.write(json.dumps(said))
     sys.stdout.flush()
 
@@ -71,7 +71,7 @@ def try_outputs(scorer: Scorer) -> None:
     Raises
     ------
     ModelError
-        If a batch size fails, gives other shapes, values that are no probabilities, sums other than 1 for what
+        If a batch size fails, gives other shapes, values that are not probabilities, sums other than 1 for what
         excludes one another, or something else for the same image.
     """
     cutouts = _cutouts(scorer.signature.size_px)
@@ -124,7 +124,7 @@ def _check_same(scorer: Scorer, some: ModelOutputs, more: ModelOutputs) -> None:
         difference = max(difference, float(np.abs(some.raw_votes - more.raw_votes[:count]).max()))
     if difference > _SAME_TOLERANCE:
         raise ModelError(
-            "it gives something else for the same image among others",
+            "its output for an image depends on the rest of the batch",
             where=str(scorer.model),
             expected=f"a difference up to {_SAME_TOLERANCE}",
             got=f"{difference:.2g} in a batch of {count}",

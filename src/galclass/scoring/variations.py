@@ -1,4 +1,4 @@
-"""What may change a model's answer: the same image shifted, zoomed, blurred, noisy, and with its neighbours masked.
+"""What may change a model's prediction: the same image shifted, zoomed, blurred, noisy, and with its neighbours masked.
 
 Turning and mirroring cannot change the answer of a model that averages over turns; these can, for every model.
 """

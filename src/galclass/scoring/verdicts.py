@@ -27,7 +27,7 @@ log = logging.getLogger("galclass.scoring")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a trial found: the largest difference from the probe's recorded answer, None without a probe."""
+    """What a trial found: the largest difference from the probe's recorded probabilities, None without a probe."""
 
     difference: float | None
 

@@ -165,7 +165,7 @@ class JobQueue:
             return bool(done.rowcount)
 
     def save(self, claim: Claim, items: Sequence[JobItem], predictions: Sequence[Prediction]) -> bool:
-        """Store the results of a chunk and give the job back; False when the claim does not hold any more."""
+        """Store the results of a chunk and release the job; False if the claim no longer holds."""
         c = job_items.c
         with self._database.write() as connection:
             row = self._held(connection, claim)
@@ -197,7 +197,7 @@ class JobQueue:
                 set_values(connection, claim.job.id, state=state, error=error, worker=None, beat_at=None)
 
     def release(self, claim: Claim, *, lost: bool = False) -> None:
-        """Release a job as it is, so that any worker can claim it at once.
+        """Release a job as it is, so that any worker can claim it immediately.
 
         Parameters
         ----------

@@ -161,7 +161,7 @@ class Quotas:
         if int(connection.scalar(select(stored)) or 0) + more > self.limits.total_bytes:
             raise RequestError(
                 "storage_full",
-                "the jobs of all clients have as much as may be stored",
+                "the jobs of all clients have used up the storage",
                 expected=f"at most {self.limits.total_bytes} bytes (serve.total_bytes)",
                 advice="try again when jobs have expired",
             )

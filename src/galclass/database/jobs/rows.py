@@ -116,7 +116,7 @@ def lock_row(connection: Connection, job_id: str, moment: datetime | None = None
 def _row(connection: Connection, query: Select[Any], moment: datetime | None) -> RowMapping:
     row = connection.execute(query).mappings().one_or_none()
     if row is None or row["expires_at"] < (moment or now()):
-        raise RequestError("unknown_job", "no such job, or it expired", field="id")
+        raise RequestError("unknown_job", "unknown job, or it expired", field="id")
     return row
 
 

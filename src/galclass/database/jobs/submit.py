@@ -67,7 +67,7 @@ class Jobs:
         start: bool = True,
         client: str | None = None,
     ) -> Job:
-        """Make a job with its images, queued or open for more; where anything fails, there is no job.
+        """Create a job with its images, queued or open for more; if anything fails, there is no job.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class Jobs:
         with self._database.write() as connection:
             row = lock_row(connection, job_id)
             if row["state"] != OPEN:
-                raise RequestError("conflict", "the job is not open any more", got=row["state"], field="id")
+                raise RequestError("conflict", "the job is no longer open", got=row["state"], field="id")
             self._check(connection, row, new)
             insert_images(connection, row, new)
             set_values(connection, job_id, expires_at=now() + min(OPEN_FOR, self._days))

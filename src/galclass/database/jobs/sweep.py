@@ -1,4 +1,4 @@
-"""Room given back: images of jobs that ended, jobs past their time, and free pages of a SQLite file; step by step.
+"""Free disk space step by step: images of finished jobs, expired jobs, and free pages of a SQLite file.
 
 Each step is one short transaction, so that nobody waits for a large deletion.
 """
@@ -25,7 +25,7 @@ KEPT_BYTES = 256 * 1024 * 1024
 
 
 class Sweeper:
-    """Frees the room that jobs no longer need.
+    """Frees the space that jobs no longer need.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The model that works straight after install, and the probe image every model records its answer for."""
+"""The packaged model, and the probe image for which every model records its prediction."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shipped_model() -> bytes:
         return (_HERE / MODEL_FILE).read_bytes()
     except FileNotFoundError as error:
         raise ModelError(
-            "this installation ships no model",
+            "this installation has no packaged model",
             advice="train one with `galclass run`, or name one with --model",
         ) from error
 
