@@ -52,7 +52,7 @@ def store(tmp_path: Path) -> str:
 def test_a_run_is_logged_once_and_its_evaluation_joins_it(tmp_path: Path, store: str) -> None:
     config = finished(tmp_path / "first", store)
     log_evaluation(config)  # nothing was logged that it could join
-    assert runs(store) == []
+    assert not (tmp_path / "runs").exists()
     log_training(config)
     log_training(config)
     evaluated(tmp_path / "first")
@@ -95,7 +95,7 @@ def test_telemetry_is_off(tmp_path: Path, store: str) -> None:
 def test_a_store_that_is_away_leaves_the_training_and_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     config = finished(tmp_path / "run", f"sqlite:///{tmp_path}/taken/x.db")
-    with pytest.raises((TrackingError, ExtraError)):
+    with pytest.raises(TrackingError, match="needs more of MLflow|cannot be logged"):
         log_training(config)
     config = finished(tmp_path / "run", "gopher://nowhere")
     with pytest.raises(TrackingError, match="the same command again to log it") as refused:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 EXPERIMENT = "galclass"
 REMEMBERED = Path("training/mlflow.json")
 
-_SWITCHES = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+_SWITCHES = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ALLOW_FILE_STORE": "true"}
+"""No telemetry; and a folder may be the store, which newer versions of MLflow refuse unless this is said."""
+
 _MOST_PARAMETERS, _MOST_METRICS, _MOST_CHARACTERS = 100, 1000, 500
 """What MLflow takes in one request, and of one setting."""
 
@@ -120,6 +122,13 @@ def _client(store: str) -> Iterator[MlflowClient]:
     uri = store if "://" in store or store.startswith("file:") else Path(store).resolve().as_uri()
     try:
         yield MlflowClient(tracking_uri=uri)
+    except ModuleNotFoundError as error:
+        raise TrackingError(
+            "this kind of store needs more of MLflow than its client",
+            where=f"train.mlflow = {store}",
+            got=f"no module {error.name}",
+            advice="`pip install mlflow`, or name a folder or a server",
+        ) from error
     except (MlflowException, OSError) as error:
         raise TrackingError(
             "the run cannot be logged",
