@@ -50,7 +50,7 @@ def test_columns_of_two_catalogs_that_cannot_be_one_become_text(make, tmp_path) 
     for _ in range(2):
         summary = prepare(config, progress=False)
         assert summary.objects == 20
-        assert "of different kinds in the catalogs, now text: size, remark" in str(summary)
+        assert "of different types in the catalogs, now text: size, remark" in str(summary)
     index = Store.open(tmp_path / "ws/prepared").index
     assert set(index["size"].to_pylist()) == {"1152921504606846977", "0.5"}
     assert set(index["remark"].to_pylist()) == {"5", "n/k"}

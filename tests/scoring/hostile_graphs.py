@@ -224,11 +224,11 @@ REFUSED = {
         lambda g: convolve(g, constant("kernel", np.ones((1, 3, 200, 200), np.float32))), "windows of 200 x 200",
     ),
     "a constant text": (
-        lambda g: g.graph.node.append(helper.make_node("Constant", [], ["unused"], value_string="a")), "of texts",
+        lambda g: g.graph.node.append(helper.make_node("Constant", [], ["unused"], value_string="a")), "of strings",
     ),
-    "a Cast to texts": (operator("Cast", to=TensorProto.STRING), "a Cast to texts"),
+    "a Cast to strings": (operator("Cast", to=TensorProto.STRING), "a Cast to strings"),
     "texts": (
-        lambda g: g.graph.initializer.append(numpy_helper.from_array(np.array(["a"], object), "text")), "of texts",
+        lambda g: g.graph.initializer.append(numpy_helper.from_array(np.array(["a"], object), "text")), "string tensor",
     ),
     "dimensions without end": (
         lambda g: g.graph.initializer.add(name="deep", data_type=1, raw_data=b"0000").dims.extend([1] * 65),

@@ -277,7 +277,7 @@ def test_the_alias_is_taken_away_with_a_line_in_the_log(shadowed: Database, conf
     with pytest.raises(RegistryError, match="in use"):
         services.delete(NAME, "1.1")
     off = ["services", "shadow", NAME, "--off", "--workspace", config.workspace]
-    assert CliRunner().invoke(cli, off).output == f"{NAME} 1.1 is no shadow any more\n"
+    assert CliRunner().invoke(cli, off).output == f"{NAME} 1.1 is no longer a shadow\n"
     again = CliRunner().invoke(cli, off)
     assert again.exit_code == 1
     assert "no such alias" in str(again.exception)

@@ -16,10 +16,10 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.argument("first", metavar="RUN", type=_FOLDER)
 @click.argument("second", metavar="RUN", type=_FOLDER)
 def compare(first: Path, second: Path) -> None:
-    """Compare two training runs, named by the folders they were given as --workspace.
+    """Compare two training runs, given by their --workspace folders.
 
-    Prints the settings that differ, the figures of both, and, where both were evaluated, the difference of their
-    accuracies on the same objects with its paired 95 % interval. Runs that were evaluated on other objects are refused.
+    Print the settings that differ, the figures of both, and, if both were evaluated, the difference of their
+    accuracies on the same objects with its paired 95 % interval. Runs evaluated on different objects are refused.
 
     Example: galclass compare workspace another_workspace
     """

@@ -222,13 +222,13 @@ def alias(config: Config, name: str, alias: str, version: str) -> None:
 @services.command()
 @click.argument("name")
 @click.option("--most", default=20, show_default=True, type=click.IntRange(0), help="Objects that differ to list.")
-@click.option("--off", is_flag=True, help="Take the alias `shadow` away; what was counted stays.")
+@click.option("--off", is_flag=True, help="Remove the alias `shadow`; the counts are kept.")
 @with_config
 def shadow(config: Config, name: str, most: int, off: bool) -> None:
-    """Show how often the shadow of a service predicts the same, and the objects to which it gives another class.
+    """Show how often the shadow of a service agrees, and the objects that it classifies differently.
 
-    The version under the alias `shadow` answers the same predict requests unseen. `galclass services alias NAME shadow
-    VERSION` begins, and counts anew.
+    The version under the alias `shadow` handles the same predict requests out of sight. `galclass services alias NAME
+    shadow VERSION` starts it and resets the counts.
 
     Example: galclass services shadow galaxy-class
     """
@@ -239,7 +239,7 @@ def shadow(config: Config, name: str, most: int, off: bool) -> None:
     found = _services(config)
     if off:
         record = found.unalias(name, SHADOW)
-        click.echo(f"{record.name} {record.version} is no shadow any more")
+        click.echo(f"{record.name} {record.version} is no longer a shadow")
         return
     found.get(name)
     show_shadow(found.shadow(name), Shadows(existing_database(config)).reports(name, most=most))
