@@ -164,6 +164,12 @@ predictions_frame <- function(records) .bind(lapply(records, function(one) {
   records
 }
 
+# Seconds to wait by a Retry-After header: at most a minute, and 1 where a proxy sent a date or nothing.
+.pause <- function(header) {
+  seconds <- if (is.null(header)) NA else suppressWarnings(as.numeric(header))
+  if (is.na(seconds)) 1 else min(max(seconds, 0), 60)
+}
+
 .request <- function(connection, method, path, body = NULL, query = list(), tries = 4) {
   text <- if (is.null(body)) NULL else jsonlite::toJSON(body, auto_unbox = TRUE, null = "null", na = "null", digits = NA)
   headers <- if (is.null(connection$token)) NULL else httr::add_headers(Authorization = paste("Bearer", connection$token))
@@ -173,8 +179,7 @@ predictions_frame <- function(records) .bind(lapply(records, function(one) {
                            query = query[!vapply(query, is.null, NA)])
     status <- httr::status_code(response)
     if (!status %in% c(429, 503) || attempt == tries) break
-    wait <- httr::headers(response)[["retry-after"]]
-    Sys.sleep(if (is.null(wait)) 1 else as.numeric(wait))
+    Sys.sleep(.pause(httr::headers(response)[["retry-after"]]))
   }
   answer <- jsonlite::fromJSON(httr::content(response, "text", encoding = "UTF-8"), simplifyVector = FALSE)
   if (status >= 400) {

@@ -73,9 +73,15 @@ export class Client {
       if (response.ok) return response.json();
       if (![429, 503].includes(response.status) || attempt === RETRIES) throw await refusal(response);
       await response.arrayBuffer();
-      await this.wait(1000 * Number(response.headers.get("Retry-After") ?? 1));
+      await this.wait(1000 * pauseOf(response.headers.get("Retry-After")));
     }
   }
+}
+
+/** Seconds to wait by a Retry-After header: at most a minute, and 1 where a proxy sent a date or nothing. */
+export function pauseOf(header) {
+  const seconds = Number(header ?? NaN);
+  return Number.isNaN(seconds) ? 1 : Math.min(Math.max(seconds, 0), 60);
 }
 
 /** A published version of a service; `record` is what the server says about it. */

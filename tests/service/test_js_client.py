@@ -149,3 +149,14 @@ def test_a_busy_server_is_asked_again_and_not_for_ever(tmp_path: Path) -> None:
     """
     found = run_node(program, tmp_path)
     assert found == {"found": [], "first": 3, "second": 4, "error": "overloaded", "waits": [2000] * 5}
+
+
+def test_a_pause_is_a_minute_at_most_and_a_second_for_a_date() -> None:
+    if shutil.which("node") is None:
+        pytest.skip("Node is not installed: make test-deps")
+    program = f"""
+        import {{ pauseOf }} from {json.dumps(str(CLIENT))};
+        const headers = [null, "3", "9999", "-1", "Wed, 21 Oct 2026 07:28:00 GMT"];
+        console.log(JSON.stringify(headers.map(pauseOf)));
+    """
+    assert run_node(program, CLIENT.parent) == [1, 3, 60, 0, 1]

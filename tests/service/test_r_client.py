@@ -130,3 +130,13 @@ def test_a_refusal_is_a_condition_with_the_servers_code(run_r) -> None:
         "json(list(one, two, three))"
     )
     assert found == [["unknown_service", 404], ["unauthorized", 401], "no images were given"]
+
+
+def test_a_pause_is_a_minute_at_most_and_a_second_for_a_date() -> None:
+    if not has_r():
+        pytest.skip("R with httr and jsonlite is not installed: make test-deps")
+    lines = 'cat(.pause(NULL), .pause("3"), .pause("9999"), .pause("-1"), .pause("Wed, 21 Oct 2026 07:28:00 GMT"))'
+    done = subprocess.run(
+        ["Rscript", "--vanilla", "-e", f'source("{CLIENT}"); {lines}'], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1 3 60 0 1"
