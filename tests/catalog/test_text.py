@@ -89,7 +89,7 @@ def test_a_byte_order_mark_says_the_encoding(encoding, tmp_path) -> None:
         (b'objid,label,remark\n1,Er,"a\n2,Sb,b\n3,Ei,"c\n', r"line 2: unterminated quoted cell: .*expected after"),
         (b"objid,label\n" + b"1,Er\n" * 2000 + b"x\0y,Er\n", r"line 2002: this is not text"),
         ("id,label\n1,Er\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
-        (b"A note\nobjid,label\n1,Er\n", r"line 2: .* the header 'A note' .*Put \"#\" in front"),
+        (b"A note\nobjid,label\n1,Er\n", r"line 2: .* the header .*'A note' .*Put \"#\" in front"),
         (b"PK\3\4" + bytes(40), "a zip archive or a spreadsheet"),
         (b"<!DOCTYPE html><p>gone", "a web page"),
         (b"PAR1" + bytes(40), "a Parquet file"),
@@ -108,7 +108,7 @@ def test_a_byte_order_mark_says_the_encoding(encoding, tmp_path) -> None:
         (b"objid,label,label\n1,Er,Er\n", "duplicate columns: label"),
         (b"objid;label,a\n1;Er,a\n", None),
         (b"objid\tlabel;x\n1\tEr;y\n", r"the separator is unclear .*'\\t' and ';'"),
-        (b"\x89PNG\0\0", "no text"),
+        (b"\x89PNG\0\0", "not text"),
         (b"objid,label\n1," + b"E" * 200_000 + b"\n", "the first rows cannot be read: field larger"),
     ],
 )

@@ -188,7 +188,7 @@ def test_a_head_can_replace_a_head_and_nothing_of_the_old_one_stays(cutouts: np.
 
 def test_a_head_of_another_width_or_a_foreign_model_is_refused() -> None:
     embeddings, labels = labelled(20, width=EMBEDDING + 1)
-    with pytest.raises(ModelError, match="does not fit"):
+    with pytest.raises(ModelError, match="does not match"):
         head_model(tiny_model(), fit_head(embeddings, labels))
     with pytest.raises(ModelError):
         head_model(b"no model", fit_head(embeddings, labels))

@@ -231,7 +231,7 @@ def leads_back(values: dict) -> None:
         (lambda v: v["votes"].update(raw=False, debiased=False), "votes must be raw or debiased"),
         (lambda v: v["votes"].update(debiased_concentrations=[0.0] * 11), "must be above 0"),
         (lambda v: v["votes"]["questions"][0]["answers"][0].update(leads_to="t99"), "a question that does not exist"),
-        (lambda v: v["votes"]["questions"][0]["answers"][0].update(leads_to=["t02_edgeon"]), "not there"),
+        (lambda v: v["votes"]["questions"][0]["answers"][0].update(leads_to=["t02_edgeon"]), "does not exist"),
         (lambda v: v["votes"]["questions"][1].update(name="t01_smooth_or_features"), "different texts"),
         (leads_back, "leads back to itself"),
         (lambda v: v.update(format=1), "unknown key 'votes'"),
