@@ -84,3 +84,16 @@ def test_no_other_module_renames_files() -> None:
     renames = re.compile(r"os\.(replace|rename)\(|shutil\.move\(|\.rename\(|\w\.replace\(([^,()]|\([^()]*\))*\)$", re.M)
     found = {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py") if renames.search(path.read_text())}
     assert found == resumed
+
+
+def test_what_a_library_says_of_a_temporary_file_names_the_target(tmp_path: Path) -> None:
+    def write_badly() -> None:
+        with replacing(tmp_path / "taken.parquet") as temporary:
+            raise OSError(f"Failed to open local file '{temporary}'")
+
+    with pytest.raises(OSError, match=r"open local file '.*/taken\.parquet'") as caught:
+        write_badly()
+    assert str(os.getpid()) not in str(caught.value)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"/file"), new_folder(tmp_path / "file" / "images"):
+        pytest.fail("there is no such folder")

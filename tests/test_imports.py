@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluate": _GROUND | {"tracking", "scoring", "catalog", "cutouts", "prepare"},
     "database": _GROUND | {"label_words", "scoring", "catalog", "cutouts", "download"},
     "service": _GROUND | {"label_words", "database", "scoring", "cutouts"},
-    "tuning": _GROUND | {"scoring", "catalog", "cutouts", "prepare", "database"},
+    "tuning": _GROUND | {"scoring", "catalog", "cutouts", "prepare", "database", "train"},
     "client": {"errors", "image_names", "retries"},
     "cluster": _GROUND | {"scoring", "cutouts", "prepare", "download", "catalog", "database", "train"},
 }
@@ -165,6 +165,7 @@ def test_the_files_on_the_journeys_of_the_architecture_page_exist() -> None:
         ("galclass.database", ["torch", "fastapi", "matplotlib"]),
         ("galclass.client", ["numpy", "onnxruntime", "fastapi"]),
         ("galclass.pipeline", ["ray", "torch"]),
+        ("galclass.tuning.finetune", ["torch"]),
     ],
 )
 def test_importing_a_part_does_not_load_heavy_libraries(module: str, heavy: list[str]) -> None:

@@ -44,22 +44,38 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.filename not in (None, str(temporary), temporary):
             raise
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise _naming(path, temporary, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder, which becomes `path` when the block ends without an error."""
+    """Yield an empty temporary folder, which becomes `path` when the block ends without an error.
+
+    Raises
+    ------
+    OSError
+        Naming `path` if the temporary folder cannot be made or renamed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(path)
-    temporary.mkdir()
     try:
+        temporary.mkdir()
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if str(error.filename) != str(temporary):
+            raise
+        raise _naming(path, temporary, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _naming(path: Path, temporary: Path, error: OSError) -> OSError:
+    """Return an error of the target; what libraries say of the temporary file is said of it, too."""
+    said = (error.strerror or str(error)).replace(str(temporary), str(path)).replace(temporary.name, path.name)
+    return OSError(error.errno, said, str(path))
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -56,6 +56,8 @@ class CutRequest:
     format : str
         "png": drawn by the asinh stretch; "fits": the fluxes with their WCS.
     columns : CatalogColumns
+    hdu : str or None
+        Name or number of the HDU of each tile; None: those that are named by bands, SCI, or the first image.
     """
 
     tiles: Sequence[Path]
@@ -66,6 +68,7 @@ class CutRequest:
     size_column: str | None = None
     format: str = "png"
     columns: CatalogColumns = field(default_factory=CatalogColumns)
+    hdu: str | None = None
 
 
 @dataclass
@@ -177,7 +180,7 @@ class _Mapped:
         return self._map[at : at + len(start)] == start
 
 
-def open_bands(paths: Sequence[Path], files: ExitStack) -> list[Band]:
+def open_bands(paths: Sequence[Path], files: ExitStack, hdu: str | None = None) -> list[Band]:
     """Open the one band or three of a tile; `files` closes them.
 
     Raises
@@ -200,10 +203,10 @@ def open_bands(paths: Sequence[Path], files: ExitStack) -> list[Band]:
             raise CutoutError("empty", "the file is empty", where=str(path))
         try:
             with _Mapped(path) as content:
-                picture = find_picture(read_layout(content))  # type: ignore[arg-type]  # as much of bytes as it needs
+                picture = find_picture(read_layout(content), hdu)  # type: ignore[arg-type]  # as much of bytes as it needs
                 check_whole(picture, len(content))
             hdus = files.enter_context(fits.open(path, memmap=True))
-            found = [Band(path, hdus, hdu, plane) for hdu, plane in picture.parts if plane != -1]
+            found = [Band(path, hdus, part, plane) for part, plane in picture.parts if plane != -1]
         except CutoutError as error:
             raise CutoutError(error.code, f"{path}: {error.what}") from error
         if len(paths) > 1 and len(found) != 1:
@@ -231,7 +234,7 @@ def cut(request: CutRequest, advance: Callable[[int, int], None] = lambda done, 
         If the catalog has no positions or sizes, or the folder was made with other settings.
     """
     with ExitStack() as files:
-        return _cut_all(request, open_bands(request.tiles, files), advance)
+        return _cut_all(request, open_bands(request.tiles, files, request.hdu), advance)
 
 
 def _cut_all(request: CutRequest, bands: Sequence[Band], advance: Callable[[int, int], None]) -> CutSummary:
@@ -349,4 +352,5 @@ def _settings(request: CutRequest) -> Mapping[str, Any]:
     return {
         "tiles": tiles, "size_px": request.size_px, "size_arcsec": request.size_arcsec,
         "size_column": request.size_column, "format": request.format,
+        "hdu": request.hdu,
     }  # fmt: skip

@@ -56,8 +56,8 @@ def check_settings(folder: Path, now: Mapping[str, Any]) -> None:
         raise CatalogError(
             "the record of the folder's settings is damaged", where=str(path), advice="name another folder"
         )
-    if before != now:
-        changed = ", ".join(name for name in now if before.get(name) != now[name])
+    changed = ", ".join(name for name in {**before, **now} if before.get(name) != now.get(name))
+    if changed:
         raise CatalogError(
             f"the folder was made with other settings: {changed}", where=str(folder), advice="name another folder"
         )

@@ -49,7 +49,7 @@ def find_similar(
     store = Store.open(prepared)
     if store.parameters != scorer.parameters:
         raise ModelError("the folder was prepared for another model", where=str(prepared), expected=scorer.parameters)
-    data = _read(image)
+    data = read_one(image)
     (answer,) = scorer.score([data], frame_px=frame_px)
     if answer.embedding is None:
         raise ModelError("not an image that can be compared", where=str(image), got=answer.error)
@@ -80,7 +80,14 @@ def embeddings(store: Store, scorer: Scorer, prepared: Path) -> NDArray[np.float
     return made
 
 
-def _read(image: Path) -> bytes:
+def read_one(image: Path) -> bytes:
+    """Return the bytes of an image file.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read.
+    """
     try:
         return read_image(ImageFile("", str(image)), MAX_BYTES)
     except OSError as error:

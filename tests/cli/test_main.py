@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from galclass.cli import cli
 from galclass.errors import CatalogError, TopologyError
@@ -37,6 +38,34 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     done = galclass("scoer")
     assert done.returncode == 2
     assert "No such command 'scoer'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("scoer", "`galclass score`"),
+        ("Fintune", "`galclass finetune`"),
+        ("cutout", "`galclass cut` or `galclass download cutouts`"),
+        ("migrat", "`galclass db migrate`"),
+        ("xyzzy", ""),
+    ],
+)
+def test_a_slip_in_a_command_is_told(word: str, meant: str) -> None:
+    error = CliRunner().invoke(cli, [word])
+    assert error.exit_code == 2
+    assert ("Did you mean" in error.output) == bool(meant)
+    assert all(one in error.output for one in meant.split(" or "))
+
+
+def test_the_shell_completes_commands_and_options() -> None:
+    def completed(words: str, position: int) -> list[str]:
+        asked = {"_GALCLASS_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(position)}
+        return CliRunner().invoke(cli, prog_name="galclass", env=asked).output.split()
+
+    assert completed("galclass fine", 1) == ["plain,finetune"]
+    assert "plain,--layers" in completed("galclass finetune --la", 2)
+    script = CliRunner().invoke(cli, prog_name="galclass", env={"_GALCLASS_COMPLETE": "bash_source"}).output
+    assert "complete -o nosort" in script
 
 
 def test_an_error_is_one_message_and_no_traceback(tmp_path) -> None:

@@ -6,8 +6,10 @@ import csv
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tiny_model import OWN_CLASSES, tiny_own_model
 
+from galclass.cli import cli
 from galclass.database import Database, Registry, score_pending
 from galclass.database.catalog import CatalogQuery, find_predictions
 from galclass.database.catalog_export import write_catalog
@@ -57,6 +59,27 @@ def test_an_export_has_own_classes_after_all_others(scored: Database, tmp_path: 
         assert bool(row["predicted_Er"]) != filled[0]
     export_predictions(scored, path, model="galaxy")
     assert "predicted_ring" not in path.read_text().splitlines()[0]
+
+
+def test_the_flat_view_has_own_classes_among_its_probabilities(scored: Database) -> None:
+    found = run_sql(scored, "SELECT probabilities->>'ring', predicted_class FROM galaxy_predictions_flat", limit=None)
+    assert len(found.rows) == 70
+    assert all(0 <= float(value) <= 1 and name in OWN_CLASSES for value, name in found.rows)
+
+
+def test_a_table_joined_by_object_id_has_own_classes(scored: Database, tmp_path: Path, url: str) -> None:
+    with scored.read() as connection:
+        ids = [row[0] for row in connection.exec_driver_sql("SELECT object_id FROM galaxy_images LIMIT 3")]
+    (tmp_path / "mine.csv").write_text("object_id,z\n" + "".join(f"{key},0.1\n" for key in ids))
+    words = ["db", "export", str(tmp_path / "out.csv"), "--model", "rings", "--catalog", str(tmp_path / "mine.csv")]
+    done = CliRunner().invoke(cli, [*words, "--database", url])
+    assert done.exit_code == 0, done.output
+    rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    assert [row["object_id"] for row in rows] == ids
+    for row in rows:
+        assert row["predicted_class"] in OWN_CLASSES
+        assert sum(float(row[f"predicted_{name}"]) for name in OWN_CLASSES) == pytest.approx(1, abs=1e-4)
+        assert "predicted_Er" not in row
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from image_builders import empty_scans
 from sqlalchemy import text
-from tiny_model import tiny_model
+from tiny_model import OWN_CLASSES, tiny_model, tiny_own_model
 from traces import attached, read
 
 from galclass.database import Database, Images, NewImage, Registry, open_database, run_sql, score_pending
@@ -83,6 +83,33 @@ def test_the_functions_give_the_scorers_answers(session, galaxies: dict[str, byt
         assert (name, group) == (answer.predicted_class, answer.predicted_group)
         values = [json.loads(record)["probabilities"][leaf] for leaf in CLASSES]
         np.testing.assert_allclose(values, answer.probabilities, atol=1e-5)
+
+
+def test_own_classes_come_out_of_every_function_and_of_the_view(server: Database, session, galaxies) -> None:
+    Registry(server).register(tiny_own_model(), name="rings")
+    expected = Scorer(tiny_own_model(), version=1).score(list(galaxies.values()), object_ids=list(galaxies))
+    by_id = {one.object_id: one for one in expected}
+    query = "SELECT object_id, predict_galaxy_class(img, 'rings'), predict_galaxy_group(img, 'rings'), "
+    for object_id, name, group, record in session.execute(
+        f"{query} predict_galaxy_json(img, 'rings')::jsonb FROM galaxy_images LIMIT 3"
+    ):
+        assert (name, group) == (by_id[object_id].predicted_class, None)
+        assert set(record["probabilities"]) == set(OWN_CLASSES)
+    rows = session.execute(
+        "SELECT object_id, (probabilities->>'ring')::float8 FROM predict_galaxies('galaxy_images', 'rings')"
+    ).fetchall()
+    assert {key: pytest.approx(value, abs=1e-6) for key, value in rows} == {
+        key: one.by_class["ring"] for key, one in by_id.items()
+    }
+    session.execute("CALL predict_galaxy_class_batch('rings')")
+    flat = session.execute(
+        "SELECT object_id, predicted_class, predicted_er, (probabilities->>%s)::float8 FROM galaxy_predictions_flat",
+        (OWN_CLASSES[2],),
+    ).fetchall()
+    assert len(flat) == 70
+    for object_id, name, round_one, value in flat:
+        assert (name, round_one) == (by_id[object_id].predicted_class, None)
+        assert value == pytest.approx(by_id[object_id].by_class[OWN_CLASSES[2]], abs=1e-6)
 
 
 def test_functions_installed_by_an_earlier_version_give_the_same(session, packages: Path) -> None:

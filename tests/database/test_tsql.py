@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 from click.testing import CliRunner
 from cryptography import x509
@@ -25,12 +26,13 @@ from database.tsql_grammar import parse_tsql
 from service.live import LiveServer, live_server
 from sqlglot import exp
 from sqlglot.errors import ParseError
-from tiny_model import tiny_model
+from tiny_model import OWN_CLASSES, tiny_model, tiny_own_model
 
 from galclass.cli import cli
 from galclass.database import Registry, Services, Tokens, open_database
 from galclass.database.procedure import DEFAULT_URL, procedure_sql
 from galclass.errors import DatabaseError
+from galclass.morphology import CLASSES
 from galclass.scoring import Scorer
 
 REST = procedure_sql("tsql-rest")
@@ -78,6 +80,49 @@ def _selected() -> dict[str, str]:
     paths = {one.this.name: one.args["path"].name for one in opened.expressions}
     select = opened.find_ancestor(exp.Select)
     return {one.alias_or_name: paths.get(one.alias_or_name, "") for one in select.expressions}
+
+
+def test_own_classes_have_their_columns_in_both_forms(tmp_path: Path) -> None:
+    with open_database(f"sqlite:///{tmp_path}/galclass.db", migrate=True) as database:
+        Registry(database).register(tiny_own_model(), name="rings")
+    base = ["db", "install-procedure", "--database", f"sqlite:///{tmp_path}/galclass.db", "--model", "rings"]
+    for dialect in ("tsql", "tsql-rest"):
+        sql = CliRunner().invoke(cli, [*base, "--dialect", dialect]).output
+        assert sql.strip() == procedure_sql(dialect, model="rings", classes=OWN_CLASSES).strip()
+        parse_tsql(sql)
+        assert "predicted_Er" not in sql
+        assert "[predicted_no ring] FLOAT" in sql
+        assert "[predicted_it's 100 % unclear] FLOAT" in sql
+    rest = procedure_sql("tsql-rest", classes=OWN_CLASSES)
+    assert "predicted_ring FLOAT '$.probabilities.ring'," in rest
+    assert """FLOAT '$.probabilities."it''s 100 % unclear"',""" in rest
+    assert "probabilities NVARCHAR(MAX) '$.probabilities' AS JSON" in rest
+
+
+def test_a_class_is_never_cut_to_the_length_of_a_leaf() -> None:
+    """OPENJSON gives NULL for a text that is longer than its column."""
+    widths = dict(re.findall(r"(\w+) NVARCHAR\((\w+)\) '\$\.", REST))
+    assert all(width == "MAX" or int(width) >= 64 for width in widths.values()), widths
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_the_python_of_the_first_form_gives_the_columns_that_it_declares(own: bool, galaxies: dict[str, bytes]) -> None:
+    sql = procedure_sql("tsql", classes=OWN_CLASSES) if own else procedure_sql("tsql")
+    script = re.search(r"@script = N'(.*?)\n',", sql, re.DOTALL)
+    declared = re.search(r"WITH RESULT SETS \(\((.*?)\)\);", sql, re.DOTALL)
+    assert script
+    assert declared
+    names = re.findall(r"^\s+(?:\[([^\]]+)\]|(\w+)) [A-Z]", declared[1], re.MULTILINE)
+    few = list(galaxies.items())[:3]
+    images = pandas.DataFrame({"object_id": [*dict(few), "bad"], "img": [*dict(few).values(), b"x"], "frame_px": None})
+    space = {"images": images, "model": tiny_own_model() if own else tiny_model(0), "model_id": "m"}
+    exec(script[1].replace("''", "'"), space)
+    made = space["predictions"]
+    assert list(made.columns) == [quoted or plain for quoted, plain in names]
+    classes = OWN_CLASSES if own else CLASSES
+    for row in made.to_dict("records")[:3]:
+        assert json.loads(row["probabilities"]) == {name: row[f"predicted_{name}"] for name in classes}
+    assert pandas.isna(made["probabilities"][3])
 
 
 def test_the_header_says_that_it_was_not_run_and_what_it_needs() -> None:
@@ -240,7 +285,7 @@ def test_a_service_answers_the_body_and_each_path_leads_to_the_rows_value(
         for column in floats:
             assert _at(record, paths[column]) == pytest.approx(row[column], abs=1e-5)
         missing = [column for column in paths if column not in row and _at(record, paths[column]) is not None]
-        assert [column for column in missing if not column.startswith("error")] == []
+        assert [column for column in missing if not column.startswith(("error", "probabilities"))] == []
 
 
 def test_one_image_is_a_list_too_and_a_missing_credential_is_said(served, https, galaxies: dict[str, bytes]) -> None:

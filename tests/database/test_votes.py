@@ -65,7 +65,7 @@ def test_the_worker_keeps_votes_and_null_where_there_are_none(mixed: Database, g
 
 def test_the_view_has_a_column_for_every_vote(mixed: Database, galaxies: dict[str, bytes]) -> None:
     found = run_sql(mixed, "SELECT * FROM galaxy_predictions_flat ORDER BY model_version, object_id", limit=None)
-    assert list(found.columns)[-222:] == [*DEBIASED, *RAW]
+    assert list(found.columns)[-223:] == [*DEBIASED, *RAW, "probabilities"]
     rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
     assert [row["object_id"] for row in rows if row[f"{FIRST}_raw"] is not None] == sorted(galaxies)[:3]
     votes = expected(galaxies)

@@ -95,8 +95,14 @@ def test_a_busy_service_is_waited_for(server, sky_service, config, tmp_path) -> 
             drawn(handler)
 
     server.draw = busy_first
-    summary = download_cutouts(request(server, catalog(tmp_path, GOOD)), config, progress=False)
+    told: list[str] = []
+    summary = download_cutouts(request(server, catalog(tmp_path, GOOD)), config, progress=False, tell=told.append)
     assert (summary.images, summary.rejected, len(refused)) == (2, 0, 1)
+    assert len(told) == 2
+    assert "for 2 images, each up to" in told[0]
+    assert "did not answer (status 429): asking again" in told[1]
+    download_cutouts(request(server, catalog(tmp_path, GOOD)), config, progress=False, tell=told.append)
+    assert len(told) == 2
 
 
 def test_a_second_run_asks_nothing_and_another_scale_asks_anew(sky_service, config, tmp_path) -> None:

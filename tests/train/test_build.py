@@ -39,7 +39,9 @@ def test_unknown_topology_is_an_error_that_names_it() -> None:
 
 
 def test_topology_of_another_size_is_an_error_with_both_sizes() -> None:
-    with pytest.raises(TopologyError, match=r"expected 12288 nodes, got 7500 nodes"):
+    with pytest.raises(
+        TrainingError, match=r"expected 64 x 64 px, .* got 50 x 50 px.*[Ss]et prepare\.size_px = 50 and"
+    ):
         build(64, topology="original")
 
 

@@ -116,6 +116,20 @@ def test_chosen_classes_leave_the_others_out(folder: Path) -> None:
     assert "(20 ring, 17 no_ring)" in done.output
 
 
+@pytest.mark.parametrize(
+    ("labels", "words", "said"),
+    [
+        (LABELS, ("--classes", "ring,no_rin"), r"no image is labelled 'no_rin'.*[Pp]erhaps 'no_ring' was meant"),
+        ({**LABELS, "J1": "rign"}, (), r"or is 'rign' meant to be 'ring'\?"),
+        ({**LABELS, "J1": "No Ring"}, (), r"or is 'No Ring' meant to be 'no_ring'\?"),
+    ],
+)
+def test_slips_in_labels_are_told(folder: Path, labels: dict[str, str], words: tuple[str, ...], said: str) -> None:
+    write(folder / "rings.csv", labels)
+    with pytest.raises(TrainingError, match=said):
+        raise finetune(folder, *words).exception or AssertionError("it was fitted")
+
+
 def test_a_second_fit_is_not_production_by_itself(folder: Path) -> None:
     finetune(folder)
     write(folder / "rings.csv", {key: LABELS[key] for key in list(LABELS)[:30]})

@@ -152,6 +152,8 @@ def as_labels(column: Any, name: str, where: str) -> Any:
     kind = column.type
     if pa.types.is_floating(kind):  # class numbers in a column with gaps, as pandas writes them
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+    elif pa.types.is_boolean(kind):  # as text tables have them
+        column = pc.if_else(column, "True", "False")
     elif not (pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
         raise CatalogError(
             f"labels cannot be of type {kind}", where=f"{where}, column {name}", advice="name the column of labels"

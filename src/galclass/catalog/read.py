@@ -105,7 +105,9 @@ def read_catalog(
 
 
 def _note_file(raw: RawTable, report: CatalogReport) -> None:
-    report.columns = (*raw.table.column_names, *raw.left_out)
+    kinds = {"list": "several values a row"}
+    unread = (f"{name} (not read: {kinds.get(kind, kind)})" for name, kind in raw.left_out.items())
+    report.columns = (*raw.table.column_names, *unread)
     if len(raw.others) > 1:
         report.table = f"{raw.chosen} of {', '.join(raw.others)}"
     report.note("comment_lines", raw.comments)

@@ -58,7 +58,7 @@ class CatalogReport:
     notes : dict of str to int
         Counts of what was repaired or is missing in rows that were kept (nan_votes, repaired_ids, ...).
     columns : tuple of str
-        The columns of the file.
+        The columns of the file for messages, those that are not read with the reason.
     stopped : dict of str to int
         Labels made from votes that end before a class: question that nobody answered -> rows.
     table : str

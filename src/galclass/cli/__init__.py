@@ -6,6 +6,7 @@ what the model was trained on, 130 interrupted.
 
 from __future__ import annotations
 
+import difflib
 import signal
 import sys
 from collections.abc import Iterator
@@ -50,6 +51,19 @@ _COMMANDS = {
 }
 """Command -> module of this package that defines it under the same name (dashes become underscores)."""
 
+_INNER = {
+    "cutouts": "download cutouts",
+    "migrate": "db migrate",
+    "export": "db export",
+    "embed": "db embed",
+    "alias": "models alias",
+    "add": "images add",
+    "classify": "predict",
+    "tune": "finetune",
+    "fine-tune": "finetune",
+}
+"""Words that people try as commands -> what they mean."""
+
 _GOES_ON = "Interrupted; run the same command again to resume."
 _WHEN_INTERRUPTED = {
     **dict.fromkeys(("run", "download", "prepare", "train", "images", "score", "cut"), _GOES_ON),
@@ -71,6 +85,21 @@ class _LazyGroup(click.Group):
         module = import_module(f"galclass.cli.{_COMMANDS[cmd_name]}")
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Resolve a command, or suggest some of similar names: click knows only those that are imported."""
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(_no_such_command(name))
+        return super().resolve_command(ctx, args)
+
+
+def _no_such_command(name: str) -> str:
+    near = difflib.get_close_matches(name.lower(), [*_COMMANDS, *_INNER], n=2)
+    meant = " or ".join(dict.fromkeys(f"`galclass {_INNER.get(one, one)}`" for one in near))
+    return f"No such command {name!r}." + (f" Did you mean {meant}?" if meant else "")
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

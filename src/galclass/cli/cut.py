@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import with_catalog_options, with_config
+from galclass.cli.options import with_catalog_options, with_config, with_hdu
 from galclass.config import Config
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -27,6 +27,7 @@ MAX_SIZE_ARCSEC = 3600.0
     "--format", "kind", type=click.Choice(["png", "fits"]), default="png", show_default=True, help="Drawn, or fluxes."
 )
 @with_config
+@with_hdu
 @with_catalog_options
 @click.pass_context
 def cut(
@@ -65,7 +66,8 @@ def cut(
     if size_arcsec and size_column:
         raise click.UsageError("--size-arcsec and --size-column: use only one of them")
     columns = CatalogColumns.of(config.prepare)
-    request = CutRequest(tiles, catalog, output, size_px, size_arcsec, size_column, kind, columns)
+    hdu = None if config.images.hdu is None else str(config.images.hdu)
+    request = CutRequest(tiles, catalog, output, size_px, size_arcsec, size_column, kind, columns, hdu)
     with Progress(
         *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(),
         console=Console(stderr=True), transient=True,

@@ -50,7 +50,8 @@ def install_procedure(config: Config, dry_run: bool, dialect: ProcedureDialect, 
     """Define predict_galaxy_class(img) and friends in the server, and the batch procedure.
 
     With --dialect tsql (Python inside SQL Server) or tsql-rest (SQL Server 2025 and Azure SQL: calls a published
-    service) the SQL is printed; it has not been tested against a server.
+    service) the SQL is printed; it has not been tested against a server. Its columns are
+    those of the model's own classes if --model is registered in the database.
 
     Example: galclass db install-procedure --dry-run
     """
@@ -61,7 +62,7 @@ def install_procedure(config: Config, dry_run: bool, dialect: ProcedureDialect, 
     if url is not None and dialect != "tsql-rest":
         raise click.UsageError("--url: only with --dialect tsql-rest")
     if dialect != "postgresql":
-        click.echo(procedure_sql(dialect, model=model, url=url or DEFAULT_URL))
+        click.echo(procedure_sql(dialect, model=model, url=url or DEFAULT_URL, classes=_classes_of(config, model)))
         return
     with open_database(config.database_url) as database:
         if dry_run:
@@ -70,6 +71,20 @@ def install_procedure(config: Config, dry_run: bool, dialect: ProcedureDialect, 
             show_findings(check_server(database) if database.dialect == "postgresql" else [], comment=True)
         else:
             show_findings(install(database, model=model, max_decode_s=config.serve.max_decode_s))
+
+
+def _classes_of(config: Config, model: str) -> tuple[str, ...]:
+    """Return the classes of a registered model, and the 13 where the database does not know it."""
+    from galclass.database import Registry
+    from galclass.errors import DatabaseError, RegistryError
+    from galclass.morphology import CLASSES
+
+    try:
+        with existing_database(config) as database:
+            signature = Registry(database).get(model).signature
+    except (DatabaseError, RegistryError):
+        signature = None
+    return CLASSES if signature is None else signature.classes
 
 
 @db.command()

@@ -29,6 +29,10 @@ def download() -> None:
     """
 
 
+def _warn(text: str) -> None:
+    say(f"Warning: {text}", err=True)
+
+
 @download.command()
 @click.argument("names", metavar="[SOURCE]...", nargs=-1)
 @click.option("--list", "list_only", is_flag=True, help="List the known sources with licence and citation.")
@@ -70,6 +74,6 @@ def cutouts(config: Config, **wanted: object) -> int:
     from galclass.download import CutoutRequest, download_cutouts
 
     request = CutoutRequest(**wanted)  # type: ignore[arg-type]  # click checked the types
-    summary = download_cutouts(request, config, warn=lambda text: say(f"Warning: {text}", err=True))
+    summary = download_cutouts(request, config, warn=_warn, tell=lambda text: say(text, err=True))
     say(summary)
     return 3 if summary.rejected else 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import catalog_options_given, flags_of, with_catalog_options, with_config
+from galclass.cli.options import catalog_options_given, flags_of, with_catalog_options, with_config, with_hdu
 from galclass.cli.terminal import say
 from galclass.config import Config
 
@@ -36,6 +36,7 @@ from galclass.config import Config
     help="Write the rows that were left out to a .csv file.",
 )
 @with_config
+@with_hdu
 @with_catalog_options
 @click.pass_context
 def evaluate(

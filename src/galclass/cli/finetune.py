@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import with_catalog_options, with_config
+from galclass.cli.options import with_catalog_options, with_config, with_hdu
 from galclass.cli.terminal import say
 from galclass.config import Config
+
+if TYPE_CHECKING:
+    from galclass.tuning.layers import Layers
 
 
 @click.command()
@@ -29,10 +33,18 @@ from galclass.config import Config
 @click.option(
     "--model", metavar="NAME[@VERSION|@ALIAS]|FILE", help="Model whose network is used (default: the packaged one)."
 )
+@click.option(
+    "--layers",
+    type=click.Choice(["head", "last", "all"]),
+    default="head",
+    show_default=True,
+    help="What is fitted: a layer for the labels alone, or the last layers or all of the network too.",
+)
 @click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame, if a file holds only its centre.")
 @click.option("--promote", is_flag=True, help="Make it production whatever its measured accuracy.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @with_config
+@with_hdu
 @with_catalog_options
 @click.pass_context
 def finetune(
@@ -43,15 +55,18 @@ def finetune(
     name: str,
     classes: str | None,
     model: str | None,
+    layers: Layers,
     frame_px: int | None,
     promote: bool,
     quiet: bool,
 ) -> None:
     """Fit a model to the labels in CATALOG, whatever they are called, and register it.
 
-    The network is that of the packaged model; a layer for the labels is fitted to its embeddings, in seconds
-    and without torch. It needs 3 labels per class, and 10 per class to estimate an accuracy; with 200 images or more, a
-    share is held out. The first version of a name becomes production, a later one only if it is measurably no worse.
+    The network is that of the packaged model; a layer for the labels is fitted to its embeddings, in seconds and
+    without torch. --layers fine-tunes the last layers or all of them too (minutes, with torch), and keeps the head
+    alone where it predicts held-out objects as well. It needs 3 labels per class, and 10 per class to estimate an
+    accuracy; with 200 images or more, a share is held out. The first version of a name becomes production, a later one
+    only if it is measurably no worse.
 
     Example: galclass finetune rings.csv --images my_images/ --name rings
     """
@@ -65,9 +80,13 @@ def finetune(
     columns = (MofNCompleteColumn(), *Progress.get_default_columns()[1:2], TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
         task = bar.add_task("embed", total=None)
+        epochs = bar.add_task("fine-tune", total=None, visible=False)
 
         def advance(count: int, total: int) -> None:
             bar.update(task, advance=count, total=total)
+
+        def advance_epochs(count: int, total: int) -> None:
+            bar.update(epochs, advance=count, total=total, visible=True)
 
         summary = fit(
             config,
@@ -76,9 +95,11 @@ def finetune(
             scorer,
             name=name,
             classes=wanted,
+            layers=layers,
             frame_px=frame_px,
             promote=promote,
             advance=advance,
+            advance_epochs=advance_epochs,
         )
     say(summary)
     if summary.rejects:

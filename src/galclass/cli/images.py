@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import catalog_options_given, existing_database, flags_of, with_catalog_options, with_config
+from galclass.cli.options import (
+    catalog_options_given,
+    existing_database,
+    flags_of,
+    with_catalog_options,
+    with_config,
+    with_hdu,
+)
 from galclass.cli.terminal import say
 from galclass.config import Config
 
@@ -55,6 +62,7 @@ def images() -> None:
     help="Write all rejects to a .csv file.",
 )
 @with_config
+@with_hdu
 @with_catalog_options
 @click.pass_context
 def add(
@@ -90,7 +98,7 @@ def add(
         added = add_images(
             database, paths, known, frame_px=frame_px, stored_px=stored_px,
             keep_duplicates=duplicates == "keep", listings=listings,
-            limits=LOCAL.with_seconds(config.images.max_decode_s),
+            limits=LOCAL.with_seconds(config.images.max_decode_s).with_hdu(config.images.hdu),
         )  # fmt: skip
         if rejects_file:
             _write_rejects(added, rejects_file)

@@ -45,6 +45,19 @@ def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def with_hdu(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--hdu`, which overrides `images.hdu` in a command's `config`."""
+
+    @click.option("--hdu", metavar="NAME|N", help="HDU of FITS files that is the picture (default: bands, SCI, first).")
+    @wraps(command)
+    def wrapped(config: Config, hdu: str | None, **arguments: Any) -> Any:
+        if hdu is not None:
+            config = replace(config, images=replace(config.images, hdu=hdu))
+        return command(config=config, **arguments)
+
+    return wrapped
+
+
 _GIVEN = "galclass.catalog_options"
 _CATALOG_OPTIONS = {
     "id_column": ("--id-column", "Column of object ids (default: the usual names)."),

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from galclass.cli import FINISHED_WITH_REJECTS, MOSTLY_UNLIKE
-from galclass.cli.options import catalog_options_given, flags_of, with_catalog_options, with_config
+from galclass.cli.options import catalog_options_given, flags_of, with_catalog_options, with_config, with_hdu
 from galclass.config import Config
 
 _MODEL_HELP = "A registered model, an .onnx file, or `package`: the packaged model (default)."
@@ -28,6 +28,7 @@ _MODEL_HELP = "A registered model, an .onnx file, or `package`: the packaged mod
     help="Write this table with our columns added: .fits, .vot, .ecsv, .parquet, .csv or .tsv.",
 )
 @with_config
+@with_hdu
 @with_catalog_options
 @click.pass_context
 def predict(
@@ -102,14 +103,27 @@ def _join(
 @click.option(
     "--frame-px", type=click.IntRange(1), help="Side of the survey's frame, if the file holds only its centre."
 )
+@click.option(
+    "--images-from",
+    type=click.Choice(["prepared", "database"]),
+    default="prepared",
+    show_default=True,
+    help="The prepared folder of the workspace, or the images in the database, with files and positions.",
+)
 @with_config
-def similar(config: Config, image: Path, model: str | None, count: int, frame_px: int | None) -> None:
-    """Find the prepared galaxies that look most like IMAGE to the model.
+@with_hdu
+def similar(config: Config, image: Path, model: str | None, count: int, frame_px: int | None, images_from: str) -> None:
+    """Find the prepared or stored galaxies that look most like IMAGE to the model.
+
+    With --images-from database, embeddings that the database lacks are computed first and kept.
 
     Example: galclass similar my_galaxy.jpg --workspace workspace
     """
-    from galclass.cli.predictions import load_scorer, show_neighbours
+    from galclass.cli.predictions import load_scorer, show_neighbours, show_stored_neighbours
     from galclass.similar import find_similar
 
     scorer = load_scorer(config, model)
+    if images_from == "database":
+        show_stored_neighbours(config, image, scorer, count, frame_px)
+        return
     show_neighbours(find_similar(image, scorer, config.workspace_path / "prepared", count=count, frame_px=frame_px))

@@ -41,7 +41,7 @@ def load_scorer(config: Config, model: str | None) -> Scorer:
     ModelError, RegistryError
         If it is not there or not sound.
     """
-    limits = LOCAL.with_seconds(config.images.max_decode_s)
+    limits = LOCAL.with_seconds(config.images.max_decode_s).with_hdu(config.images.hdu)
     if model is None or model == IN_PACKAGE:
         return Scorer(limits=limits)
     if model.endswith(".onnx"):
@@ -160,6 +160,24 @@ def _table(predictions: Sequence[tuple[ImageFile, Prediction]]) -> Table:
             " ".join(one.flags),
         )
     return table
+
+
+def show_stored_neighbours(config: Config, image: Path, scorer: Scorer, count: int, frame_px: int | None) -> None:
+    """Print the nearest galaxies of the database, nearest first."""
+    from galclass.database.nearest import nearest_stored
+    from galclass.similar import read_one
+
+    with existing_database(config) as database, Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("embed", total=None, visible=False)
+        found = nearest_stored(
+            database, scorer, read_one(image), where=str(image), count=count, frame_px=frame_px,
+            advance=lambda done, total: bar.update(task, advance=done, total=total, visible=True),
+        )  # fmt: skip
+    table = Table("object_id", "file", "ra", "dec", "label", "similarity")
+    for one in found:
+        place = ["" if value is None else f"{value:.5f}" for value in (one.ra, one.dec)]
+        table.add_row(one.object_id, printable(one.file), *place, one.label, f"{one.similarity:.3f}")
+    show_table(table)
 
 
 def show_neighbours(neighbours: Sequence[Neighbour]) -> None:

@@ -15,6 +15,7 @@ from galclass.cli.options import (
     refuse_with_sources,
     with_catalog_options,
     with_config,
+    with_hdu,
 )
 from galclass.cli.terminal import say
 from galclass.config import Config
@@ -25,6 +26,7 @@ from galclass.config import Config
 @click.option("--catalog", metavar="FILE", help="Object ids, labels, votes.")
 @click.option("--mapping", metavar="FILE", help="gz2_filename_mapping.csv.")
 @with_config
+@with_hdu
 @with_catalog_options
 @cluster_option
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")

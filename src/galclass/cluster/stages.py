@@ -101,7 +101,7 @@ def _objects(config: Config) -> Mapping[str, Place] | None:
 def _scorer(config: Config, model: str | None) -> Scorer:
     from galclass.scoring import IN_PACKAGE, Scorer
 
-    limits = LOCAL.with_seconds(config.images.max_decode_s)
+    limits = LOCAL.with_seconds(config.images.max_decode_s).with_hdu(config.images.hdu)
     if model == IN_PACKAGE:
         return Scorer(limits=limits)
     if model is not None and model.endswith(".onnx"):

@@ -97,11 +97,15 @@ class ImagesConfig:
     ----------
     max_decode_s : float
         Longest decode of a file by its header, in processor seconds; a file of up to 64 KiB may take a quarter of it.
+    hdu : str, int or None
+        The HDU of FITS files that is the picture: its name ("SCI", or "SCI,2" with EXTVER) or number from 0; None takes
+        three that are named by bands, else SCI, else the first with an image.
     """
 
     __pydantic_config__ = STRICT
 
     max_decode_s: float = 10.0
+    hdu: str | int | None = None
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ class TrainConfig:
         37 debiased vote fractions, from which the class probabilities follow down the tree of questions; "votes": the
         distribution of the raw votes, of which every label is an event (decision 0016).
     initial_weights : str or None
-        A checkpoint of the same topology whose best weights training starts from (fine-tuning), or a file of an
-        encoder's weights alone (a PyTorch state dict); heads that it has not, or of another shape, start afresh. `~`
+        What training starts from (fine-tuning): "package", the model that ships, or another .onnx file of a residual
+        network, whose topology is then taken; a checkpoint of the same topology (its best weights); or a file of an
+        encoder's weights alone (a PyTorch state dict). Heads that it has not, or of another shape, start afresh. `~`
         and `${NAME}` are filled in.
     num_epochs : int
         Passes over the training split; `num_iterations` and rxNeuralNet's `numIterations` mean the same.
@@ -118,7 +119,8 @@ class TrainConfig:
     ema : float
         Memory of the running mean of the weights that is validated and kept, in [0, 1); 0: none.
     early_stopping : int
-        Stop after so many epochs without a better validation loss; 0: never.
+        Stop after so many epochs without a better validation loss; 0: never, but after 6 where fewer than 250 labelled
+        objects are trained on.
     accumulate : int
         A step's gradient is gathered from so many parts of the mini-batch (less memory, same result).
     mixed_precision : bool

@@ -35,6 +35,8 @@ TILED_VALUE_S = 4e-7
 _ORDER = "ugrizyjhk"
 """Bands by wavelength, shortest first."""
 _BAND = re.compile(r"(?:.*[._ -])?([ugrizyjhk])(?:[._ -]?(?:band|sdss|prime|\d{3,4}))?", re.IGNORECASE)
+_NAMED = 12
+"""HDUs that an error names."""
 _MAX_PLANES = 1000
 """Planes of a cube whose names are looked up; a header may claim 10^18."""
 _Matrix = tuple[float, float, float, float]
@@ -92,7 +94,7 @@ def read_fits(data: bytes, limits: DecodeLimits) -> Header:
     """
     _require_astropy()
     content = unpacked(data, limits)
-    picture = find_picture(read_layout(content))
+    picture = find_picture(read_layout(content), limits.hdu)
     _check_picture(picture, len(content))
     values = sum(prod(hdu.shape) * (TILED_VALUE_S if hdu.compressed else VALUE_S) for hdu in picture.hdus)
     width, height = picture.size
@@ -113,7 +115,7 @@ def decode_fits(data: bytes, limits: DecodeLimits) -> NDArray[np.uint8]:
         As `read_fits`, and no_content.
     """
     content = unpacked(data, limits)
-    picture = find_picture(read_layout(content))
+    picture = find_picture(read_layout(content), limits.hdu)
     _check_picture(picture, len(content))
     arrays = {hdu.number: _pixels(content, hdu, limits.trusted) for hdu in picture.hdus}
     bands = _bands(picture, arrays)
@@ -135,8 +137,15 @@ def upright(pixels: NDArray[Any], way: Way) -> NDArray[Any]:
     return np.ascontiguousarray(np.rot90(shown, way.quarters))
 
 
-def find_picture(hdus: Sequence[Hdu]) -> Picture:
+def find_picture(hdus: Sequence[Hdu], wanted: str | None = None) -> Picture:
     """Choose the HDUs and planes that make up the image.
+
+    Parameters
+    ----------
+    hdus : sequence of Hdu
+        Of a file.
+    wanted : str, optional
+        Name or number of the one to take.
 
     Raises
     ------
@@ -149,6 +158,8 @@ def find_picture(hdus: Sequence[Hdu]) -> Picture:
     Else it is the HDU named SCI, or the first with an image. Planes are named by BANDS ("grz") or BAND0, BAND1, ...;
     three planes without names are red, green, blue in their order.
     """
+    if wanted is not None:
+        return _one_hdu(_wanted(hdus, wanted))
     images = [hdu for hdu in hdus if hdu.is_picture]
     if not images:
         tables = any(hdu.cards.get("XTENSION") in ("BINTABLE", "TABLE") for hdu in hdus)
@@ -161,6 +172,23 @@ def find_picture(hdus: Sequence[Hdu]) -> Picture:
         height, width = _long(first)
         return Picture(tuple((named[band], None) for band in colours), height, width, way_of(first.cards))
     return _one_hdu(first)
+
+
+def _wanted(hdus: Sequence[Hdu], wanted: str) -> Hdu:
+    """Return the HDU of this name, name and version, or number; the first of several."""
+    name, _, version = wanted.strip().upper().partition(",")
+    found = [
+        hdu for hdu in hdus if hdu.name == name.strip() and version.strip() in ("", str(hdu.cards.get("EXTVER", 1)))
+    ]
+    if not found and wanted.strip().isdecimal():
+        found = [hdu for hdu in hdus if hdu.number == int(wanted)]
+    known = ", ".join(f"{hdu.number} {hdu.name}".strip() for hdu in hdus[:_NAMED])
+    if not found:
+        more = ", ..." if len(hdus) > _NAMED else ""
+        raise CutoutError("not_an_image", f"the FITS file has no HDU {wanted!r}", expected=f"one of {known}{more}")
+    if not found[0].is_picture:
+        raise CutoutError("not_an_image", f"{found[0].label} holds no image of two axes")
+    return found[0]
 
 
 def _one_hdu(hdu: Hdu) -> Picture:

@@ -1,4 +1,4 @@
-"""How much work one image file may ask of its decoder: two presets, and the check of what a header says.
+"""How much work one image file may ask of its decoder, and which HDU of a FITS file is the picture.
 
 Work is processor time in seconds, estimated from header and markers alone (the constants are in `jpeg`, `png` and
 `bmp`, each an upper bound that was measured): it is the same for the same bytes on every machine.
@@ -25,7 +25,7 @@ SMALL_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """How long a decode may take by what the file's header says.
+    """How long a decode may take by what the file's header says, and what is read of files that hold several images.
 
     Attributes
     ----------
@@ -35,15 +35,23 @@ class DecodeLimits:
         The configuration key that changes it; a refusal names it.
     trusted : bool
         Whether the files are one's own: some decompressors of FITS are safe for these alone.
+    hdu : str or None
+        The HDU of a FITS file that is the picture, by name (EXTNAME, or EXTNAME,EXTVER) or by number from 0; None: the
+        usual one. Files of other kinds have none.
     """
 
     max_decode_s: float
     setting: str
     trusted: bool = True
+    hdu: str | None = None
 
     def with_seconds(self, max_decode_s: float) -> DecodeLimits:
         """Return the same limits with another time, as the configuration says."""
         return replace(self, max_decode_s=max_decode_s)
+
+    def with_hdu(self, hdu: str | int | None) -> DecodeLimits:
+        """Return the same limits for files whose picture is this HDU, as the configuration says."""
+        return replace(self, hdu=None if hdu is None else str(hdu))
 
     def seconds_for(self, size_bytes: int) -> float:
         """Return the longest decode of a file of this size in bytes."""

@@ -15,7 +15,7 @@ from galclass.database.positions import CatalogRow
 from galclass.database.statements import chunked
 from galclass.errors import ArchiveError, CatalogError, CutoutError
 from galclass.image_files import FileFault, Listing, Skipped, iter_images, list_images, shown
-from galclass.image_files.keys import file_key
+from galclass.image_files.keys import file_key, lost_zeros
 
 CHUNK = 1000
 """Catalog rows a transaction."""
@@ -77,7 +77,8 @@ def check_images(paths: Iterable[Path], known: Mapping[str, CatalogRow]) -> list
         raise CatalogError(
             "no row of the catalog has an image", where=where, expected=f"files such as {next(iter(known))}.jpg",
             got=f"files such as {keys[0]}",
-            advice="a row belongs to the file named like its asset_id, else its object_id; GZ2 needs --mapping",
+            advice=lost_zeros(known, keys)
+            or "a row belongs to the file named like its asset_id, else its object_id; GZ2 needs --mapping",
         )  # fmt: skip
     return listings
 

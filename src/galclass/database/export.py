@@ -109,7 +109,14 @@ def predictions_by_id(database: Database, *, model: str | None = None) -> dict[s
                         "an object has predictions from several models", where=f"object_id {row['object_id']}",
                         got=" and ".join(versions), advice="name one with --model",
                     )  # fmt: skip
-    return found
+    return _without_foreign_classes(found) if own else found
+
+
+def _without_foreign_classes(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Leave out those of the 13 classes that no prediction has, where a model has classes of its own."""
+    thirteen = [f"predicted_{leaf}" for leaf in CLASSES]
+    unused = {name for name in thirteen if all(row[name] is None for row in found.values())}
+    return {key: {name: value for name, value in row.items() if name not in unused} for key, row in found.items()}
 
 
 def _schema(votes: Mapping[str, Sequence[str]], own: Sequence[str]) -> pa.Schema:

@@ -5,11 +5,13 @@ Return SQL text for a database, and a list of what is missing with instructions 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
 import sys
 import sysconfig
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -96,6 +98,7 @@ def procedure_sql(
     packages: Path | None = None,
     max_decode_s: float = SERVED.max_decode_s,
     url: str = DEFAULT_URL,
+    classes: Sequence[str] = CLASSES,
 ) -> str:
     """Write the SQL that defines functions and procedure.
 
@@ -114,6 +117,8 @@ def procedure_sql(
         Longest decode of an image by its header, in processor seconds.
     url : str
         "tsql-rest": the published service, https://HOST/v1/services/NAME/VERSION.
+    classes : sequence of str
+        T-SQL: the classes that have a column `predicted_<class>`; the column `probabilities` has those of any model.
 
     Raises
     ------
@@ -140,8 +145,9 @@ def procedure_sql(
         "max_decode_s": repr(float(max_decode_s)),
         "url": url,
         "credential": url.partition("/v1/")[0],
-        **_rest_columns(),
-        "probability_columns": "\n".join(f"        predicted_{leaf} FLOAT," for leaf in CLASSES),
+        **_rest_columns(classes),
+        "classes": json.dumps(list(classes), ensure_ascii=False).replace("'", "''"),
+        "probability_columns": "\n".join(f"        {_column(leaf)} FLOAT," for leaf in classes),
         "vote_columns": ",\n".join(f"        {name} FLOAT" for name in _vote_columns()),
     }
     for name, value in values.items():
@@ -149,7 +155,19 @@ def procedure_sql(
     return template
 
 
-def _rest_columns() -> dict[str, str]:
+def _column(name: str) -> str:
+    """Return a class's column, in brackets where its name is no plain word."""
+    column = f"predicted_{name}"
+    return column if re.fullmatch(r"[A-Za-z0-9_]+", name) else f"[{column.replace(']', ']]')}]"
+
+
+def _path(name: str) -> str:
+    """Return where a record has a class, as the text of T-SQL; names have neither quotation marks nor backslashes."""
+    key = name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else f'"{name}"'
+    return f"$.probabilities.{key}".replace("'", "''")
+
+
+def _rest_columns(classes: Sequence[str]) -> dict[str, str]:
     """Return the columns of the procedure over REST: what it selects, and where each lies in a record."""
     stems = [stem for question in QUESTIONS.values() for stem in question.columns]
     bounds = {"": "fraction", "_low": "low", "_high": "high"}
@@ -160,9 +178,9 @@ def _rest_columns() -> dict[str, str]:
         for bound, part in bounds.items()
     }
     return {
-        "selected_probabilities": "\n".join(f"        one.predicted_{leaf}," for leaf in CLASSES),
+        "selected_probabilities": "\n".join(f"        one.{_column(leaf)}," for leaf in classes),
         "selected_votes": ",\n".join(f"        one.{name}" for name in paths),
-        "probability_paths": "\n".join(f"        predicted_{leaf} FLOAT '$.probabilities.{leaf}'," for leaf in CLASSES),
+        "probability_paths": "\n".join(f"        {_column(leaf)} FLOAT '{_path(leaf)}'," for leaf in classes),
         "vote_paths": ",\n".join(f"        {name} FLOAT '{path}'" for name, path in paths.items()),
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ from galclass.errors import CatalogError, DownloadError, Rejection
 from galclass.image_names import file_stem_of
 
 _MOST_FAILURES_IN_A_ROW = 20
+_TOLD_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def download_cutouts(
     *,
     progress: bool = True,
     warn: Callable[[str], None] = lambda text: None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> CutoutsSummary:
     """Fetch a cutout for every object of a catalog; go on where an earlier run stopped.
 
@@ -111,6 +114,8 @@ def download_cutouts(
         Show a bar.
     warn : callable
         Told before the first image is asked for if the frames will not be what the model in the package knows.
+    tell : callable
+        Told what is asked for before the first image, and now and then that the service is asked again.
 
     Raises
     ------
@@ -133,7 +138,12 @@ def download_cutouts(
     items = list(_items(table, request, service, rejects))
     cache = _read_journal(folder)
     missing = [item for item in items if not _is_cached(item, cache, folder)]
-    reader = ImageReader(config.download.retries, config.download.read_timeout_s, config.download.parallel)
+    settings = config.download
+    again = _AskingAgain(service.title, tell)
+    reader = ImageReader(settings.retries, settings.read_timeout_s, settings.parallel, asks_again=again)
+    if missing:
+        there = f", {len(items) - len(missing):,} are here already" if len(missing) < len(items) else ""
+        tell(f"asking {service.title} for {len(missing):,} images, each up to {settings.retries + 1} times{there}")
     throttle = Throttle(request.requests_per_s or service.requests_per_s)
     with (
         (folder / "cutouts.jsonl").open("a", encoding="utf-8") as journal,
@@ -152,6 +162,23 @@ def download_cutouts(
     _write_source(folder, service, request, table, images, rejects)
     fetched = len(missing) - len(refused)
     return CutoutsSummary(folder, len(images), fetched, len(rejects), time.monotonic() - begin)
+
+
+class _AskingAgain:
+    """Says that a service is asked again, at most once in a while."""
+
+    def __init__(self, title: str, tell: Callable[[str], None]) -> None:
+        self._title, self._tell = title, tell
+        self._lock = threading.Lock()
+        self._count, self._next = 0, 0.0
+
+    def __call__(self, reason: str) -> None:
+        with self._lock:
+            self._count += 1
+            if time.monotonic() < self._next:
+                return
+            self._next = time.monotonic() + _TOLD_EVERY_S
+            self._tell(f"{self._title} did not answer ({reason}): asking again, {self._count:,} times so far")
 
 
 def _service(name: str) -> CutoutService:

@@ -6,6 +6,8 @@ Takes a URL, gives JPEG or PNG bytes; anything else is a `Rejection` that says w
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from typing import Any
 
 from galclass import __version__
 from galclass.errors import Rejection
@@ -25,16 +27,41 @@ class ImageReader:
         Longest silence of the server.
     parallel : int
         Connections kept to a host.
+    backoff_s : float
+        Waited before the second retry, twice that before the third, and so on.
+    asks_again : callable
+        Told why, before each retry; from several threads.
     """
 
-    def __init__(self, retries: int, read_timeout_s: float, parallel: int, *, backoff_s: float = 0.5) -> None:
+    def __init__(
+        self,
+        retries: int,
+        read_timeout_s: float,
+        parallel: int,
+        *,
+        backoff_s: float = 0.5,
+        asks_again: Callable[[str], object] = lambda reason: None,
+    ) -> None:
         import urllib3
+
+        class Told(urllib3.Retry):
+            """Retries that are told."""
+
+            def increment(  # type: ignore[override]  # the rest is handed on
+                self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, **more: Any
+            ) -> urllib3.Retry:
+                again = super().increment(method, url, response, error, **more)
+                if response is None:
+                    asks_again(type(error).__name__)
+                elif not response.get_redirect_location():
+                    asks_again(f"status {response.status}")
+                return again
 
         self._pool = urllib3.PoolManager(
             maxsize=parallel,
             headers={"User-Agent": f"galclass/{__version__}"},
             timeout=urllib3.Timeout(connect=10.0, read=read_timeout_s),
-            retries=urllib3.Retry(
+            retries=Told(
                 total=retries,
                 backoff_factor=backoff_s,
                 backoff_max=30.0,

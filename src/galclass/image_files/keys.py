@@ -59,6 +59,15 @@ def row_key(asset_id: str | None) -> str | None:
     return asset_id if asset_id is None or asset_id.isascii() else unicodedata.normalize("NFC", asset_id)
 
 
+def lost_zeros(row_keys: Iterable[str], file_keys: Iterable[str]) -> str | None:
+    """Return what to do where keys of rows and files differ by leading zeros alone; None where they do not."""
+    files = set(file_keys)
+    short = {key.lstrip("0") for key in files if key.isdecimal() and key.startswith("0")}
+    if any(key in short and key not in files for key in row_keys):
+        return "the ids of the table lost their leading zeros: write them as text (pandas: dtype=str), as the files are"
+    return None
+
+
 def image_files(listing: Listing) -> ImageFiles:
     """Find the key of each file of a container."""
     names: dict[str, list[str]] = {}

@@ -55,6 +55,8 @@ class Chunk:
         Where each file lies in a zip; left out, they are found by name.
     max_decode_s : float
         Longest decode of a file by its header.
+    hdu : str or None
+        Of FITS files.
     """
 
     first: int
@@ -64,6 +66,7 @@ class Chunk:
     stored_px: int | None = None
     places: tuple[ZipPlace, ...] | None = None
     max_decode_s: float = LOCAL.max_decode_s
+    hdu: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the chunk as plain values."""
@@ -162,7 +165,7 @@ def fill_chunk(
     unreadable: dict[str, Reject] = {}
     if items is None:
         items = list(_read_files(chunk, unreadable))
-    limits = LOCAL.with_seconds(chunk.max_decode_s)
+    limits = LOCAL.with_seconds(chunk.max_decode_s).with_hdu(chunk.hdu)
     cutouts, rejects = _cut(items, parameters, chunk.frame_px, chunk.stored_px, limits)
     with path.open("r+b") as pixels:
         pixels.seek(chunk.first * 3 * parameters.store_side_px**2)

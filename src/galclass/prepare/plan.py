@@ -12,15 +12,18 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from galclass.config import Config, PrepareConfig, SourceConfig
+from galclass.config.data import ImagesConfig
 from galclass.cutouts.extract import CutoutParameters
-from galclass.cutouts.limits import LOCAL
 from galclass.errors import ConfigError
 from galclass.image_files.keys import ImageFiles, stamps_sha256
 from galclass.prepare.chunks import Chunk
+
+_USUAL = ImagesConfig()
 
 FILES_PER_CHUNK = 128
 """A chunk is what an interruption can cost, and 3 MB of cutouts at 64 px."""
@@ -69,7 +72,7 @@ def inputs_sha256_of(config: Config, parameters: CutoutParameters, inputs: list[
         "split": fractions_of(wanted),
         "limit": wanted.limit,
         "max_rejects": wanted.max_rejects,
-        **_own_limit(config.images.max_decode_s),
+        **_unusual(config.images),
         "duplicates": wanted.duplicates,
         "sources": [
             asdict(part.config)
@@ -89,27 +92,28 @@ def _file_sha256(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _own_limit(max_decode_s: float) -> dict[str, float]:
-    """Return the decode limit if it is not the default, which earlier versions left out of the hash."""
-    return {} if max_decode_s == LOCAL.max_decode_s else {"max_decode_s": max_decode_s}
+def _unusual(images: ImagesConfig) -> dict[str, Any]:
+    """Return what is not the default, which earlier versions left out of the hash."""
+    usual = vars(_USUAL)
+    return {key: value for key, value in vars(images).items() if value != usual[key]}
 
 
 def pixels_sha256_of(
     parameters: CutoutParameters,
     inputs: list[Input],
     plan: list[tuple[str, str]],
-    max_decode_s: float = LOCAL.max_decode_s,
+    images: ImagesConfig = _USUAL,
 ) -> str:
     """Hash what decides the pixels: parameters, frames, and the files in their order."""
     entries = {part.config.name: part.files.entries for part in inputs}
     frames = [(part.config.name, part.config.frame_px, part.config.stored_px) for part in inputs]
     files = stamps_sha256((f"{source}/{file}", entries[source][file].stamp) for source, file in plan)
     return hashlib.sha256(
-        json.dumps([parameters.sha256, frames, files, *_own_limit(max_decode_s).values()]).encode()
+        json.dumps([parameters.sha256, frames, files, *_unusual(images).values()]).encode()
     ).hexdigest()
 
 
-def chunks_of(part: Input, plan: list[tuple[str, str]], max_decode_s: float = LOCAL.max_decode_s) -> Iterator[Chunk]:
+def chunks_of(part: Input, plan: list[tuple[str, str]], images: ImagesConfig = _USUAL) -> Iterator[Chunk]:
     """Cut a source's places into chunks."""
     config, entries = part.config, part.files.entries
     own = [place for place, (source, _) in enumerate(plan) if source == config.name]
@@ -124,5 +128,6 @@ def chunks_of(part: Input, plan: list[tuple[str, str]], max_decode_s: float = LO
             frame_px=config.frame_px,
             stored_px=config.stored_px,
             places=places if len(places) == len(names) else None,
-            max_decode_s=max_decode_s,
+            max_decode_s=images.max_decode_s,
+            hdu=None if images.hdu is None else str(images.hdu),
         )

@@ -26,7 +26,7 @@ from galclass.cutouts.extract import TRUNCATED, CutoutParameters
 from galclass.download import open_source
 from galclass.errors import ConfigError, StoreError
 from galclass.image_files import Listing, Skipped, list_images, shown
-from galclass.image_files.keys import file_key, image_files, row_key
+from galclass.image_files.keys import file_key, image_files, lost_zeros, row_key
 from galclass.prepare.filling import Fill, fill
 from galclass.prepare.near import NEAR_DUPLICATES, near_duplicates, near_remarks
 from galclass.prepare.plan import Input, chunks_of, fractions_of, inputs_sha256_of, pixels_sha256_of, plan_of
@@ -52,6 +52,10 @@ _SAME_SETTINGS = (
     *("table", "labels", "votes"),
 )
 """Settings that the section `prepare` and a source have in common."""
+
+
+_NAMED = 3
+"""Examples that a message has."""
 
 
 def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> PrepareSummary:
@@ -84,7 +88,7 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
     inputs = [_read_rows(part, config.prepare, folder) for part in inputs]
     rows, as_text = _chosen_rows(config, inputs)
     plan = plan_of(inputs, rows)
-    pixels_sha256 = pixels_sha256_of(parameters, inputs, plan, config.images.max_decode_s)
+    pixels_sha256 = pixels_sha256_of(parameters, inputs, plan, config.images)
     own = {
         "inputs_sha256": inputs_sha256,
         "pixels_sha256": pixels_sha256,
@@ -108,7 +112,7 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
         return _summary(folder, facts | own | counts, 0, begin)
     writer = StoreWriter(folder, parameters, len(plan), pixels_sha256)
     with closing(writer):
-        chunks = [chunk for part in inputs for chunk in chunks_of(part, plan, config.images.max_decode_s)]
+        chunks = [chunk for part in inputs for chunk in chunks_of(part, plan, config.images)]
         cut = fill(writer, chunks, config.prepare.processes, progress)
         places = with_pixel_hashes(places_table(plan, writer.done), writer.partial, writer.bytes_per_cutout)
         tables, counts = _tables(rows, places, input_rejects, config, inputs, (writer.partial, writer.bytes_per_cutout))
@@ -160,13 +164,15 @@ def _open(source: SourceConfig) -> Input:
     return Input(source, image_files(list_images(Path(source.images))))
 
 
-def _nothing_left(part: Input, rows: int, report: CatalogReport, folder: Path, rejects: pa.Table) -> StoreError:
+def _nothing_left(
+    part: Input, keys: list[str | None], report: CatalogReport, folder: Path, rejects: pa.Table
+) -> StoreError:
     source, file = part.config, folder / TOO_MANY
     if len(rejects):
         folder.mkdir(parents=True, exist_ok=True)
         write_parquet(rejects, file)
     unknown = [fault for fault in report.rejects if fault.code == "unknown_label"]
-    if unknown and not rows:
+    if unknown and not keys:
         return StoreError(
             "no label of the catalog is known to training",
             where=source.catalog,
@@ -177,9 +183,12 @@ def _nothing_left(part: Input, rows: int, report: CatalogReport, folder: Path, r
     return StoreError(
         "no image matches a catalog row",
         where=f"{source.images} and {source.catalog}",
-        expected="image names without suffix that are asset ids",
-        got=f"{len(part.files.entries)} images, {rows} rows" + (f", {len(rejects)} rejected" if len(rejects) else ""),
-        advice=f"{file} lists the rejected rows" if len(rejects) else None,
+        expected="image names without suffix that are asset ids"
+        + (f", such as {', '.join(str(key) for key in keys[:_NAMED])}" if keys else ""),
+        got=f"{len(part.files.entries)} images, {', '.join(list(part.files.names)[:_NAMED])}; {len(keys)} rows"
+        + (f", {len(rejects)} rejected" if len(rejects) else ""),
+        advice=lost_zeros((key for key in keys if key), part.files.names)
+        or (f"{file} lists the rejected rows" if len(rejects) else None),
     )
 
 
@@ -211,7 +220,7 @@ def _read_rows(part: Input, wanted: PrepareConfig, folder: Path) -> Input:
         for fault in report.rejects
     ]
     if not len(rows) and not faulty:
-        raise _nothing_left(part, len(table), report, folder, rejects_table(rejects))
+        raise _nothing_left(part, keys, report, folder, rejects_table(rejects))
     there = part.files.names.keys() | {file_key(fault.name) for fault in part.files.listing.faults}
     without_image = sum(key not in there for key in keys)
     remarks = tuple(f"{source.name}: {remark}" for remark in report.remarks)

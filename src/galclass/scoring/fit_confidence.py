@@ -6,6 +6,7 @@ Takes outputs of the exported model on objects it was not trained on, gives the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,16 +127,41 @@ def fit_unlike_by_folds(
     TrainingError
         If there are fewer than `FEWEST_OF_FLAG` objects.
     """
+    apart = [(embeddings[folds != fold], embeddings[folds == fold]) for fold in np.unique(folds)]
+    return fit_unlike_by_networks(embeddings, apart, false_alarm=false_alarm, components=components)
+
+
+def fit_unlike_by_networks(
+    embeddings: NDArray[np.floating],
+    apart: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]],
+    *,
+    false_alarm: float = 0.01,
+    components: int = 24,
+) -> Unlike:
+    """Fit the same distance, where the network itself was fitted to the objects and to each fold's others.
+
+    Parameters
+    ----------
+    embeddings : float, (n, d)
+        Of all objects by the network that is used.
+    apart : sequence of (float, (m, d), and float, (n - m, d))
+        For each fold, embeddings of the others and of the fold by the network that was fitted to the others.
+    false_alarm, components
+        As in `fit_unlike_by_folds`.
+
+    Raises
+    ------
+    TrainingError
+        If there are fewer than `FEWEST_OF_FLAG` objects.
+    """
     count = len(embeddings)
     if count < FEWEST_OF_FLAG:
         raise TrainingError(
             "too few galaxies to fit the out-of-distribution flag", expected=f"{FEWEST_OF_FLAG}", got=count
         )
     components = min(components, count // 4, embeddings.shape[1])
-    distance = np.empty(count)
-    for fold in np.unique(folds):
-        held = folds == fold
-        distance[held] = _Space(embeddings[~held], components).distances(embeddings[held], compact=True)
+    spaces = [(_Space(others, components), held) for others, held in apart]
+    distance = np.concatenate([space.distances(held, compact=True) for space, held in spaces])
     # between the two largest of few objects, so that the largest is the one that is flagged
     threshold = float(np.quantile(distance, 1 - max(false_alarm, 0.5 / (count - 1))))
     return _Space(embeddings, components).unlike(threshold, distance, compact=True)

@@ -6,6 +6,7 @@ enough, fitting takes milliseconds, and one run of the network serves any number
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -190,7 +191,7 @@ def fit_head(
         fit.weights.astype(np.float32),
         fit.bias.astype(np.float32),
         dict(zip(names, counts.tolist(), strict=True)),
-        _estimate(names, counts, validated, fit.out_of_fold.argmax(axis=1)),
+        estimated(names, counts, validated, fit.out_of_fold.argmax(axis=1)),
         fit.penalty,
         fit_conformal(fit.out_of_fold, validated) if sets else None,
         fit_unlike_by_folds(near, fit.folds) if flag else None,
@@ -237,8 +238,20 @@ def check_counts(counts: Mapping[str, int]) -> None:
             "too few labels of a class",
             expected=f"at least {FEWEST_LABELS} of each",
             got=", ".join(f"{count} of {name!r}" for name, count in short.items()),
-            advice=f"label more objects; an accuracy is estimated from {FEWEST_TO_ESTIMATE} of each on",
+            advice=f"label more objects{_meant(short, counts)}; an accuracy is estimated from {FEWEST_TO_ESTIMATE} of "
+            "each on",
         )
+
+
+def _meant(short: Mapping[str, int], counts: Mapping[str, int]) -> str:
+    """Say which rare label may be another one with a slip in it; empty where none is."""
+    common = [name for name, count in counts.items() if name not in short and count]
+    for name in short:
+        folded = {other.casefold().replace(" ", "_"): other for other in common}
+        near = difflib.get_close_matches(name.casefold().replace(" ", "_"), folded, n=1, cutoff=0.75)
+        if near:
+            return f" (or is {name!r} meant to be {folded[near[0]]!r}?)"
+    return ""
 
 
 def _class_names(labels: Sequence[str], classes: Sequence[str] | None) -> tuple[str, ...]:
@@ -262,9 +275,19 @@ def _class_names(labels: Sequence[str], classes: Sequence[str] | None) -> tuple[
     return tuple(names)
 
 
-def _estimate(
+def estimated(
     names: tuple[str, ...], counts: NDArray[np.int64], true: NDArray[np.int64], predicted: NDArray[np.int64]
 ) -> Estimate:
+    """Return the estimate from what was predicted of objects that were left out.
+
+    Parameters
+    ----------
+    names : tuple of str, (k,)
+    counts : int64, (k,)
+        Labels of each class.
+    true, predicted : int64, (m,)
+        Positions in `names`.
+    """
     majority = float(counts.max() / counts.sum())
     lacking = {name: int(count) for name, count in zip(names, counts, strict=True) if count < FEWEST_TO_ESTIMATE}
     if lacking:

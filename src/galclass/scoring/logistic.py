@@ -89,7 +89,7 @@ def fit_logistic(
     logits = _validation_logits(rotated[validated], true, fold_of[validated], n_classes, folds, penalties)
     losses = [log_loss(softmax(one), true) for one in logits]
     chosen = int(np.argmin(losses))
-    temperature = _temperature(logits[chosen], true)
+    temperature = fit_temperature(logits[chosen], true)
     everything = np.ones((len(codes), 1), dtype=bool)
     fitted = _minimise(rotated, _one_hot(codes, n_classes), everything, np.array([penalties[chosen]]), _STEPS)[..., 0].T
     weights = (axes @ fitted[:-1]) / spread[:, None] / temperature
@@ -210,7 +210,7 @@ def _one_hot(codes: NDArray[np.int64], n_classes: int) -> Floats:
     return np.eye(n_classes)[codes]
 
 
-def _temperature(logits: Floats, codes: NDArray[np.int64]) -> float:
+def fit_temperature(logits: Floats, codes: NDArray[np.int64]) -> float:
     """Return what logits are divided by so that the probabilities are calibrated."""
     losses = [log_loss(softmax(logits / one), codes) for one in _TEMPERATURES]
     return float(_TEMPERATURES[int(np.argmin(losses))])

@@ -5,6 +5,7 @@ Takes the topology's name and the cutout size, gives a `Network` with seeded ini
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from galclass.config import TrainConfig
-from galclass.errors import TrainingError
+from galclass.errors import TopologyError, TrainingError
 from galclass.extras import require
 from galclass.morphology import CLASSES
 from galclass.topology.network import FullBundle
@@ -109,7 +110,8 @@ def _netsharp_body(config: TrainConfig, size_px: int) -> tuple[nn.Module, int, n
             "the topology's input is not laid out as a cutout",
             where=config.topology,
             expected=f"one input [3, {size_px}, {size_px}]",
-            got=shapes,
+            got=", ".join(str(list(shape)) for shape in shapes),
+            advice=f"cutouts are {size_px} px a side; prepare.size_px sets that, and needs another `galclass prepare`",
         )
     module = compile_network(network)
     initialise(module, config.init_wts_diameter or None)
@@ -119,12 +121,33 @@ def _netsharp_body(config: TrainConfig, size_px: int) -> tuple[nn.Module, int, n
 def _checked_topology(config: TrainConfig, size_px: int) -> Topology:
     from galclass.topology.check import load_topology
 
-    return load_topology(
-        config.topology,
-        input_nodes=3 * size_px**2,
-        hidden_nodes=config.num_hidden_nodes,
-        n_classes=len(CLASSES),
-    )
+    sizes: dict[str, Any] = {"hidden_nodes": config.num_hidden_nodes, "n_classes": len(CLASSES)}
+    try:
+        return load_topology(config.topology, input_nodes=3 * size_px**2, **sizes)
+    except TopologyError as error:
+        side = _declared_side(config.topology, sizes)
+        if side is None or side == size_px:
+            raise
+        raise TrainingError(
+            "the topology takes cutouts of another size",
+            where="train.topology",
+            expected=f"{size_px} x {size_px} px, as they are prepared",
+            got=f"{side} x {side} px",
+            advice=f"set prepare.size_px = {side} and prepare again, or give the input the shape "
+            f"[3, {size_px}, {size_px}]",
+        ) from error
+
+
+def _declared_side(topology: str, sizes: dict[str, Any]) -> int | None:
+    """Return the side of the cutouts that a topology declares; None where it declares none, or has other faults."""
+    from galclass.topology.check import load_topology
+
+    try:
+        nodes = load_topology(topology, **sizes).input_nodes
+    except TopologyError:
+        return None
+    side = math.isqrt(nodes // 3)
+    return side if 3 * side**2 == nodes else None
 
 
 def _netsharp_text(config: TrainConfig, size_px: int) -> str:

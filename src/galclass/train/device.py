@@ -65,6 +65,27 @@ def pick_device(acceleration: str) -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
+def advice_on_threads(threads: int) -> str:
+    """Return what to say before a training on a busy machine; empty where there is nothing to say.
+
+    Threads that wait for each other wait for every one that another program keeps from running.
+
+    Parameters
+    ----------
+    threads : int
+        As configured; 0: all cores.
+    """
+    if not hasattr(os, "getloadavg"):
+        return ""
+    running, cores = os.getloadavg()[0], default_threads()
+    if threads == 1 or (threads or cores) == 1 or running < cores / 2:
+        return ""
+    return (
+        f"This machine is busy (load {running:.1f} on {cores} cores): {threads or cores} threads wait for each other; "
+        "`--set train.threads=1` is often faster"
+    )
+
+
 @contextmanager
 def prepared_machine(config: TrainConfig) -> Iterator[Workers]:
     """Set threads and determinism for a run, join the other processes if torchrun started several; undo at the end."""

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from galclass.atomic_files import write_text
 from galclass.config import Config, TrainConfig, config_to_toml
 from galclass.errors import ConfigError
 from galclass.tracking import log_training, require_tracking
+from galclass.train import few
 from galclass.train.calibrated import calibrated_model
 from galclass.train.checkpoint import (
     load_checkpoint,
@@ -33,9 +35,10 @@ from galclass.train.checkpoint import (
     write_json,
 )
 from galclass.train.dataset import TrainingData, open_training_data, require_trainable
-from galclass.train.device import Workers, prepared_machine
+from galclass.train.device import Workers, advice_on_threads, prepared_machine
 from galclass.train.export import export_onnx
 from galclass.train.progress import Reporter, add_row, open_board
+from galclass.train.starting import start_sha256, with_topology_of_start
 from galclass.train.teacher import answers_of
 from galclass.train.trainer import Trainer
 
@@ -63,6 +66,8 @@ class TrainSummary:
         Mean and standard deviation of each metric over the seeds; empty for one seed.
     skipped : bool
         Whether everything was there already.
+    remark : str
+        What is to be known of few labels; mostly empty.
     """
 
     objects: int
@@ -74,6 +79,7 @@ class TrainSummary:
     model: Path
     spread: dict[str, list[float]]
     skipped: bool = False
+    remark: str = ""
 
     def __str__(self) -> str:
         if self.skipped:
@@ -86,7 +92,7 @@ class TrainSummary:
         if self.spread:
             mean, deviation = self.spread["validation_accuracy"]
             text += f"; over the seeds {mean:.3f} +- {deviation:.3f}"
-        return text
+        return f"{text}\n{self.remark}" if self.remark else text
 
 
 def train(config: Config, *, resume: bool = False, progress: bool = True) -> TrainSummary:
@@ -119,16 +125,21 @@ def train(config: Config, *, resume: bool = False, progress: bool = True) -> Tra
     """
     if config.train.seeds < 1:
         raise ConfigError("there must be at least one seed", where="train.seeds", got=config.train.seeds)
+    config = with_topology_of_start(config)
     prepared = config.workspace_path / "prepared"
     folder = config.workspace_path / "training"
     data = open_training_data(prepared)
     require_trainable(data, str(prepared), raw=config.train.type == "votes")
+    if config.train.type != "votes":
+        few.require_labels(data, str(prepared))
     fingerprint = inputs_sha256(data, config, seeds=config.train.seeds)
     require_tracking(config)
     if not resume and (done := _finished_before(folder, fingerprint)) is not None:
         log_training(config)
         return done
     started = time.perf_counter()
+    if progress and (busy := advice_on_threads(config.train.threads)):
+        sys.stderr.write(f"{busy}\n")
     with prepared_machine(config.train) as workers:
         if config.train.seeds == 1:
             summary = _train_seed(data, config, folder, resume, Reporter(progress and workers.leads), workers)
@@ -150,8 +161,8 @@ def inputs_sha256(data: TrainingData, config: Config, *, seeds: int = 1) -> str:
     if "num_epochs" in options:  # the hash of checkpoints that were written under the former name
         options["num_iterations"] = options.pop("num_epochs")
     options["seeds"] = seeds
-    if config.train.initial_weights is not None and (start := weights_path(config.train.initial_weights)).is_file():
-        options["initial_weights"] = hashlib.sha256(start.read_bytes()).hexdigest()
+    if config.train.initial_weights is not None and (start := start_sha256(config.train.initial_weights)):
+        options["initial_weights"] = start
     if config.train.teacher is not None and (asked := weights_path(config.train.teacher)).is_file():
         options["teacher"] = hashlib.sha256(asked.read_bytes()).hexdigest()
     if config.train.type == "votes":
@@ -179,7 +190,7 @@ def _train_seed(
         module, signature = calibrated_model(trainer, config)
         export_onnx(module, signature, folder / "model.onnx")
     return TrainSummary(
-        objects=len(np.unique(trainer.goal.rows)),
+        objects=trainer.objects,
         iterations=trainer.at.iteration,
         best_iteration=trainer.at.best_iteration,
         metrics={key: value for key, value in row.items() if key.startswith("validation_")},
@@ -187,6 +198,7 @@ def _train_seed(
         images_per_s=float(np.median([row["images_per_s"] for row in trainer.at.history])),
         model=folder / "model.onnx",
         spread={},
+        remark=few.remark(trainer.objects, trainer.at.iteration, config.train.num_epochs),
     )
 
 
@@ -238,6 +250,7 @@ def finished_training(config: Config) -> TrainSummary | None:
     TrainingError
         If nothing is prepared, or a split is empty or has one class.
     """
+    config = with_topology_of_start(config)
     prepared = config.workspace_path / "prepared"
     data = open_training_data(prepared)
     require_trainable(data, str(prepared), raw=config.train.type == "votes")

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,14 +19,16 @@ from torch import Tensor, nn
 
 from galclass.config import TrainConfig
 from galclass.errors import TrainingError
+from galclass.train import few
 from galclass.train.answers import all_outputs
 from galclass.train.batches import Batches, scaled_central
 from galclass.train.build import build_network, pixel_scale
-from galclass.train.checkpoint import load_starting_weights, weights_path
+from galclass.train.checkpoint import StartingWeights
 from galclass.train.dataset import TrainingData
 from galclass.train.device import Workers, pick_device
 from galclass.train.goals import make_goal
 from galclass.train.optimizers import RunningMean, Schedule, make_optimizer, renew_statistics, take_step
+from galclass.train.starting import weights_to_start
 from galclass.train.teacher import TeacherAnswers
 
 _BLEND = 1
@@ -97,7 +98,7 @@ class Trainer:
         self.network = build_network(config, data.size_px, seed=seed, vote_head=vote_head).to(self.device)
         self.scale = pixel_scale(config)
         if config.initial_weights is not None:
-            self._start_from(weights_path(config.initial_weights))
+            self._start_from(*weights_to_start(config, data))
         self.answering = copy.deepcopy(self.network) if config.ema > 0 else self.network
         self.best = copy.deepcopy(self.network)
         self.batches = Batches(data, self.goal.rows, config, self.scale, seed=seed, device=self.device)
@@ -121,21 +122,26 @@ class Trainer:
         self.running = RunningMean(self.network, self.answering, config.ema) if config.ema > 0 else None
         self.at = Position()
 
-    def _start_from(self, path: Path) -> None:
+    def _start_from(self, start: StartingWeights, where: str) -> None:
         own = self.network.state_dict()
-        weights, observed, names = load_starting_weights(path)
+        weights, observed, names = start
         fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
         body = [key for key in own if key.startswith("body.")]
         if any(key not in fitting for key in body):
-            raise TrainingError("the checkpoint is of another topology", where=str(path), expected=self.config.topology)
+            raise TrainingError("the checkpoint is of another topology", where=where, expected=self.config.topology)
         self.network.load_state_dict(fitting, strict=False)
         if self.observation is not None and names == self.observation.names:
             self.observation.load_state_dict(observed)
 
     @property
+    def objects(self) -> int:
+        """Different objects that are trained on."""
+        return len(np.unique(self.goal.rows))
+
+    @property
     def finished(self) -> bool:
         """Whether all iterations are done, or too many brought nothing better."""
-        patience = self.config.early_stopping
+        patience = few.patience(self.config.early_stopping, self.objects)
         waited = self.at.iteration - self.at.best_iteration
         return self.at.iteration >= self.config.num_epochs or 0 < patience <= waited
 

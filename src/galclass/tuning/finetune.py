@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from galclass.tuning.labelled import (
     score_labelled,
     write_rejects,
 )
+from galclass.tuning.layers import Layers, TunedHead, check_layers, tuned_head
 from galclass.tuning.promotion import Registered, hashes_of, register, unseen_by
 
 HELD_OUT_SHARE = 0.15
@@ -54,6 +56,8 @@ class FinetuneSummary:
     rejects_file : Path or None
     unused : int
         Image files without a label.
+    tuned : TunedHead or None
+        Where layers of the network were fine-tuned, too.
     """
 
     head: Head
@@ -63,10 +67,12 @@ class FinetuneSummary:
     rejects: tuple[Reject, ...] = ()
     rejects_file: Path | None = None
     unused: int = 0
+    tuned: TunedHead | None = None
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {name}" for name, count in self.head.counts.items())
         lines = [f"finetune: fitted to {sum(self.head.counts.values()):,} labelled images ({counts})"]
+        lines += [f"  {self.tuned}"] if self.tuned is not None else []
         lines.append(f"  {self.head.estimate}")
         found = self.head.estimate.recall.items()
         lines += ["  of each class it finds: " + ", ".join(f"{name} {share}" for name, share in found)] if found else []
@@ -88,11 +94,13 @@ def finetune(
     *,
     name: str,
     classes: Sequence[str] | None = None,
+    layers: Layers = "head",
     frame_px: int | None = None,
     promote: bool = False,
     advance: Callable[[int, int], None] = lambda count, total: None,
+    advance_epochs: Callable[[int, int], None] = lambda count, total: None,
 ) -> FinetuneSummary:
-    """Fit own classes on a model's embeddings.
+    """Fit own classes on a model's embeddings, and fine-tune its network where that is asked for.
 
     Parameters
     ----------
@@ -107,12 +115,16 @@ def finetune(
         Under which it is registered.
     classes : sequence of str, optional
         Labels to fit, in this order; rows of others are left out. Left out, all labels.
+    layers : "head", "last" or "all"
+        What is fitted: a head alone, the last layers or all of them too.
     frame_px : int, optional
         Side of the survey's frame.
     promote : bool
         Move `production` whatever is measured.
     advance : callable
         Told how many images were embedded, and of how many.
+    advance_epochs : callable
+        Told how many epochs of fine-tuning are done, and of how many at most.
 
     Raises
     ------
@@ -121,9 +133,10 @@ def finetune(
     TrainingError
         If there are too few classes or labels; said before an image is read.
     ExtraError
-        If the package onnx is not installed.
+        If the package onnx is not installed; with layers "last" or "all", torch.
     """
     require("finetune", what="`galclass finetune`")
+    check_layers(layers)
     labelled = _chosen(read_labelled(catalog, images, config.prepare), classes)
     _check_blanks(catalog, labelled)
     check_counts({label: labelled.counts[label] for label in classes or labelled.counts})
@@ -138,12 +151,16 @@ def finetune(
             rejects.append(Reject(one.object_id, prediction.error.code, f"{one.image}: {prediction.error.message}"))
     fitted, kept = _split(scored)
     order = tuple(classes) if classes else _order([one.label for one, _ in fitted])
-    head = fit_head(_stack(fitted), [one.label for one, _ in fitted], order, seed=config.seed)
-    trained = {"catalog": catalog.name, "base": str(scorer.model), "seed": config.seed, "held_out": len(kept)}
-    value = head_model(scorer.value, head, name=str(scorer.model), trained=trained)
+    head, tuned = _fitted(config, scorer, fitted, order, layers, frame_px, advance_epochs)
+    trained: dict[str, Any] = {"catalog": catalog.name, "base": str(scorer.model), "seed": config.seed}
+    trained |= {"held_out": len(kept), "base_sha256": scorer.sha256}
+    if tuned is not None:
+        trained |= {"layers": tuned.layers, "epochs": tuned.epochs}
+    base = scorer.value if tuned is None else tuned.base
+    value = head_model(base, head, name=str(scorer.model), trained=trained)
     folder = config.workspace_path / "finetune" / name
     rejects_file = _write(folder, value, rejects)
-    right = _right(head, kept)
+    right = _right(head, kept) if tuned is None else _right_of(value, kept, frame_px)
     measured = Share.of(sum(right.values()), len(right)) if right else None
     with open_database(config.database_url, migrate=True) as database:
         registered = register(
@@ -157,17 +174,43 @@ def finetune(
             card=_card(name, catalog, scorer, head, measured),
         )
     return FinetuneSummary(
-        head, measured, registered, folder / "model.onnx", tuple(rejects), rejects_file, labelled.unused
+        head, measured, registered, folder / "model.onnx", tuple(rejects), rejects_file, labelled.unused, tuned
     )
 
 
 _Embedded = list[tuple[LabelledImage, NDArray[np.float32]]]
 
 
+def _fitted(
+    config: Config,
+    scorer: Scorer,
+    fitted: _Embedded,
+    order: tuple[str, ...],
+    layers: Layers,
+    frame_px: int | None,
+    advance: Callable[[int, int], None],
+) -> tuple[Head, TunedHead | None]:
+    """Fit a head, or more layers; a network that is not better for it stays as it is."""
+    images = [one for one, _ in fitted]
+    tuned = None
+    if layers != "head":
+        labels = [one.label for one in images]
+        check_counts({name: labels.count(name) for name in order})
+        tuned = tuned_head(
+            scorer, images, order, layers=layers, frame_px=frame_px, seed=config.seed, threads=config.train.threads,
+            advance=advance,
+        )  # fmt: skip
+        if tuned.epochs:
+            return tuned.head, tuned
+    head = fit_head(_stack(fitted), [one.label for one in images], order, seed=config.seed)
+    return head, None if tuned is None else replace(tuned, base=scorer.value, head=head)
+
+
 def _chosen(labelled: Labelled, classes: Sequence[str] | None) -> Labelled:
     """Leave out labels that are not wanted, and write those of Galaxy Zoo's classes as these."""
     images, rejects = labelled.images, list(labelled.rejects)
     if classes is not None:
+        _check_known(classes, labelled)
         rejects += [
             Reject(one.object_id, "other_class", f"{one.label!r} is not among the classes to fit")
             for one in images
@@ -177,6 +220,19 @@ def _chosen(labelled: Labelled, classes: Sequence[str] | None) -> Labelled:
     elif all(len(_leaves(label)) == 1 for label in labelled.counts):
         images = [replace(one, label=_leaves(one.label)[0]) for one in images]
     return replace(labelled, images=images, rejects=rejects)
+
+
+def _check_known(classes: Sequence[str], labelled: Labelled) -> None:
+    """Refuse classes that no image is labelled with."""
+    for name in classes:
+        if name not in labelled.counts:
+            near = difflib.get_close_matches(name, labelled.counts, n=1)
+            raise TrainingError(
+                f"no image is labelled {name!r}",
+                where="--classes",
+                expected=", ".join(list(labelled.counts)[:12]),
+                advice=f"perhaps {near[0]!r} was meant" if near else None,
+            )
 
 
 def _check_blanks(catalog: Path, labelled: Labelled) -> None:
@@ -229,6 +285,12 @@ def _right(head: Head, kept: _Embedded) -> dict[str, bool]:
         return {}
     predicted = head.predict(_stack(kept))
     return {one.object_id: name == one.label for (one, _), name in zip(kept, predicted, strict=True)}
+
+
+def _right_of(model: bytes, kept: _Embedded, frame_px: int | None) -> dict[str, bool]:
+    """Predict held-out objects by a model whose embeddings are others."""
+    found = score_labelled(Scorer(model), [one for one, _ in kept], frame_px=frame_px)
+    return {one.object_id: prediction.predicted_class == one.label for one, prediction in found}
 
 
 def _compared(

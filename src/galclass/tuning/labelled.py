@@ -16,7 +16,7 @@ from galclass.csv_cells import CsvRows
 from galclass.cutouts.headers import MAX_BYTES
 from galclass.errors import CatalogError
 from galclass.image_files import ImageFile, find_images, read_image, with_bytes
-from galclass.image_files.keys import row_key
+from galclass.image_files.keys import lost_zeros, row_key
 from galclass.image_files.reading import READ_ERRORS
 from galclass.scoring.prediction import Prediction
 from galclass.scoring.scorer import CHUNK, Scorer
@@ -141,7 +141,8 @@ def _no_match(catalog: Path, rows: Sequence[Mapping[str, str | None]], files: Ma
         where=str(catalog),
         expected=f"names such as {wanted}",
         got=there,
-        advice="name the images with --images, and the column of ids or files with --id-column or --file-column",
+        advice=lost_zeros((str(row["asset_id"]) for row in rows), files)
+        or "name the images with --images, and the column of ids or files with --id-column or --file-column",
     )
 
 
@@ -163,14 +164,18 @@ def score_labelled(
     advance : callable
         Told how many more are done.
     """
-    by_file = {id(one.image): one for one in images}
-    ordered = with_bytes((one.image for one in by_file.values()), MAX_BYTES)
-    while chunk := list(islice(ordered, CHUNK)):
-        data = [_bytes(image) if given is None else given for image, given in chunk]
-        labelled = [by_file[id(image)] for image, _ in chunk]
+    labelled_bytes = zip(images := list(images), bytes_of(images), strict=True)
+    while chunk := list(islice(labelled_bytes, CHUNK)):
+        labelled, data = [one for one, _ in chunk], [given for _, given in chunk]
         predictions = scorer.score(data, object_ids=[one.object_id for one in labelled], frame_px=frame_px)
         yield from zip(labelled, predictions, strict=True)
         advance(len(chunk))
+
+
+def bytes_of(images: Iterable[LabelledImage]) -> Iterator[bytes]:
+    """Yield the bytes of each image, empty where it cannot be read; those of one tar in one pass."""
+    for image, given in with_bytes((one.image for one in images), MAX_BYTES):
+        yield _bytes(image) if given is None else given
 
 
 def _bytes(image: ImageFile) -> bytes:

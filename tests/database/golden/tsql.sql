@@ -12,6 +12,15 @@ SET ANSI_NULLS ON;
 SET QUOTED_IDENTIFIER ON;
 GO
 
+IF OBJECT_ID(N'[dbo].galaxyImgData', N'U') IS NULL
+CREATE TABLE [dbo].galaxyImgData (
+    object_id NVARCHAR(64) NOT NULL,
+    img VARBINARY(MAX) NULL,
+    frame_px INT NULL,
+    CONSTRAINT PK_galaxyImgData PRIMARY KEY (object_id)
+);
+GO
+
 IF OBJECT_ID(N'[dbo].galaxyModels', N'U') IS NULL
 CREATE TABLE [dbo].galaxyModels (
     id NVARCHAR(100) NOT NULL,
@@ -19,15 +28,6 @@ CREATE TABLE [dbo].galaxyModels (
     sha256 CHAR(64) NOT NULL,
     created_at DATETIME2 NOT NULL DEFAULT SYSUTCDATETIME(),
     CONSTRAINT PK_galaxyModels PRIMARY KEY (id)
-);
-GO
-
-IF OBJECT_ID(N'[dbo].galaxyImgData', N'U') IS NULL
-CREATE TABLE [dbo].galaxyImgData (
-    object_id NVARCHAR(64) NOT NULL,
-    img VARBINARY(MAX) NULL,
-    frame_px INT NULL,
-    CONSTRAINT PK_galaxyImgData PRIMARY KEY (object_id)
 );
 GO
 
@@ -48,22 +48,25 @@ BEGIN
     EXECUTE sp_execute_external_script
         @language = N'Python',
         @script = N'
+import json
 import pandas
-from galclass.morphology import QUESTIONS
+from galclass.morphology import CLASSES, QUESTIONS
 from galclass.scoring import ROW_COLUMNS, Scorer
 from galclass.scoring.prediction import vote_columns_of
 
 stems = [stem for question in QUESTIONS.values() for stem in question.columns]
-columns = [*ROW_COLUMNS, *vote_columns_of(stems, "debiased"), *vote_columns_of(stems, "raw")]
+probabilities = ["predicted_" + name for name in ["Er", "Ei", "Ec", "Se", "Sd", "Sc", "Sb", "Sa", "SBd", "SBc", "SBb", "SBa", "A"]]
+usual = [name for name in ROW_COLUMNS if name not in ["predicted_" + leaf for leaf in CLASSES]]
+usual[3:3] = probabilities
+votes = [*vote_columns_of(stems, "debiased"), *vote_columns_of(stems, "raw")]
+columns = [*usual, *votes, "probabilities"]
 scorer = Scorer(model, name=model_id)
 frames = [None if value != value else int(value) for value in images["frame_px"].astype(float)]
 answers = scorer.score(list(images["img"]), object_ids=list(images["object_id"].astype(str)), frame_px=frames)
-rows = [answer.as_row() for answer in answers]
+texts = [None if answer.by_class is None else json.dumps(answer.by_class) for answer in answers]
+rows = [{**answer.as_row(), "probabilities": text} for answer, text in zip(answers, texts, strict=True)]
 predictions = pandas.DataFrame([[row.get(name) for name in columns] for row in rows], columns=columns)
-texts = ("predicted_class", "predicted_group")
-numbers = [name for name in columns if name.startswith("predicted_") and name not in texts]
-numbers += columns[len(ROW_COLUMNS):]
-predictions[numbers] = predictions[numbers].astype(float)
+predictions[[*probabilities, *votes]] = predictions[[*probabilities, *votes]].astype(float)
 ',
         @input_data_1 = @InputData,
         @input_data_1_name = N'images',
@@ -88,9 +91,9 @@ predictions[numbers] = predictions[numbers].astype(float)
         predicted_SBb FLOAT,
         predicted_SBa FLOAT,
         predicted_A FLOAT,
-        prediction_set NVARCHAR(4000),
+        prediction_set NVARCHAR(MAX),
         flags NVARCHAR(200),
-        error NVARCHAR(400),
+        error NVARCHAR(4000),
         model_name NVARCHAR(100),
         model_version INT,
         model_sha256 CHAR(64),
@@ -316,7 +319,8 @@ predictions[numbers] = predictions[numbers].astype(float)
         t11_arms_number_a36_more_than_4_raw_high FLOAT,
         t11_arms_number_a37_cant_tell_raw FLOAT,
         t11_arms_number_a37_cant_tell_raw_low FLOAT,
-        t11_arms_number_a37_cant_tell_raw_high FLOAT
+        t11_arms_number_a37_cant_tell_raw_high FLOAT,
+        probabilities NVARCHAR(MAX)
     ));
 END;
 GO

@@ -86,21 +86,23 @@ BEGIN
         one.model_version,
         one.model_sha256,
         CONVERT(NVARCHAR(19), SYSUTCDATETIME(), 126) + N'Z' AS scored_at,
-{{selected_votes}}
+{{selected_votes}},
+        one.probabilities
     FROM #answers AS answer
     CROSS APPLY OPENJSON(answer.record) WITH (
         object_id NVARCHAR(64) '$.object_id',
-        predicted_class NVARCHAR(4) '$.predicted_class',
-        predicted_group NVARCHAR(16) '$.predicted_group',
+        predicted_class NVARCHAR(64) '$.predicted_class',
+        predicted_group NVARCHAR(64) '$.predicted_group',
 {{probability_paths}}
         prediction_set NVARCHAR(MAX) '$.prediction_set' AS JSON,
         flags NVARCHAR(MAX) '$.flags' AS JSON,
         error_code NVARCHAR(64) '$.error.code',
-        error_message NVARCHAR(400) '$.error.message',
+        error_message NVARCHAR(4000) '$.error.message',
         model_name NVARCHAR(100) '$.model.name',
         model_version INT '$.model.version',
         model_sha256 CHAR(64) '$.model.sha256',
-{{vote_paths}}
+{{vote_paths}},
+        probabilities NVARCHAR(MAX) '$.probabilities' AS JSON
     ) AS one
     ORDER BY answer.position;
 END;

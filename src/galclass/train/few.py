@@ -1,0 +1,53 @@
+"""Training on few labels: what is refused, when it stops early, and what to do instead."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from galclass.errors import TrainingError
+from galclass.train.dataset import TrainingData
+
+FEW_LABELS = 250
+"""Labelled training objects below which a network of one's own learns less than a head on the model in the package."""
+
+VERY_FEW_LABELS = 50
+"""Labelled training objects below which every label must occur twice."""
+
+PATIENCE = 6
+"""Epochs without a better validation loss after which training on few labels ends."""
+
+ADVICE = "`galclass finetune CATALOG --images FOLDER` fits few labels better: it starts from the model in the package"
+
+
+def patience(asked: int, count: int) -> int:
+    """Return the epochs to wait: as asked for, or `PATIENCE` where few labels are trained on and nothing is asked."""
+    return asked or (PATIENCE if count < FEW_LABELS else 0)
+
+
+def remark(count: int, epochs: int, planned: int) -> str:
+    """Return what to say after training on few labels; empty where there are enough."""
+    if count >= FEW_LABELS:
+        return ""
+    ended = f"training ended after {epochs} of {planned} epochs; " if epochs < planned else ""
+    return f"{count} labelled training objects are few to train a network on; {ended}{ADVICE}"
+
+
+def require_labels(data: TrainingData, where: str) -> None:
+    """Check that few labels are not absurdly few.
+
+    Raises
+    ------
+    TrainingError
+        If there are fewer than `VERY_FEW_LABELS` labelled training objects and a label has one of them only.
+    """
+    rows = data.indices("train")
+    counts = Counter(data.label[row] for row in rows if data.label[row])
+    single = [label for label, count in counts.items() if count < 2]
+    if counts.total() < VERY_FEW_LABELS and single:
+        raise TrainingError(
+            "too few labels to train on",
+            where=where,
+            expected=f"two training objects of each label, or {VERY_FEW_LABELS} in all",
+            got=f"{counts.total()} labelled, one only of {', '.join(map(repr, single[:5]))}",
+            advice=f"label more; {ADVICE}",
+        )

@@ -1,0 +1,95 @@
+"""What `train.initial_weights` names: a checkpoint, an encoder, or a model; "package" is the one that ships."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from galclass.config import Config, TrainConfig
+from galclass.errors import TrainingError
+from galclass.scoring import shipped_model
+from galclass.scoring.model_bytes import read_model
+from galclass.train.build import pixel_scale
+from galclass.train.checkpoint import StartingWeights, load_starting_weights, weights_path
+from galclass.train.dataset import TrainingData
+from galclass.train.from_onnx import head_weights, restored_body, topology_of
+
+PACKAGE = "package"
+CUTOUTS = 512
+"""Training cutouts whose statistics the normalisations of a model get."""
+
+
+def starting_model(text: str | None) -> tuple[bytes, str] | None:
+    """Return the model that `train.initial_weights` names, and what errors call it; None where it names no model.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read.
+    """
+    if text == PACKAGE:
+        return shipped_model(), "the model in the package"
+    if text is not None and weights_path(text).suffix.lower() == ".onnx":
+        return read_model(weights_path(text))
+    return None
+
+
+def with_topology_of_start(config: Config) -> Config:
+    """Take the topology of the model that training starts from, where the configuration leaves the usual one.
+
+    Raises
+    ------
+    ModelError
+        If the model is not a residual network of this package.
+    TrainingError
+        If the configuration names another topology.
+    """
+    found = starting_model(config.train.initial_weights)
+    if found is None:
+        return config
+    name, asked = topology_of(found[0], where=found[1]), config.train.topology
+    if asked not in (name, TrainConfig().topology):
+        raise TrainingError(
+            "the model that training starts from has another topology", where="train.topology", expected=name, got=asked
+        )
+    return replace(config, train=replace(config.train, topology=name))
+
+
+def start_sha256(text: str) -> str | None:
+    """Return the sha256 of what training starts from; None where there is no such file."""
+    path = weights_path(text)
+    if text == PACKAGE:
+        return hashlib.sha256(shipped_model()).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def weights_to_start(config: TrainConfig, data: TrainingData) -> tuple[StartingWeights, str]:
+    """Read the weights to start from, by names of the network, and what errors call them.
+
+    The normalisations of a model get the statistics of training cutouts; its heads for classes and votes come along.
+
+    Raises
+    ------
+    ModelError, TrainingError
+        If there is nothing to read, or it fits neither the scale of the pixels nor this package's networks.
+    """
+    assert config.initial_weights is not None
+    found = starting_model(config.initial_weights)
+    if found is None:
+        path: Path = weights_path(config.initial_weights)
+        return load_starting_weights(path), str(path)
+    model, where = found
+    rows = data.indices("train", raw=config.type == "votes")
+    rows = np.sort(np.random.default_rng(0).permutation(rows)[:CUTOUTS])
+    cutouts = np.ascontiguousarray(data.store.central(rows).transpose(0, 3, 1, 2))
+    body, scale = restored_body(model, cutouts, where=where)
+    if str(scale) != str(pixel_scale(config)):  # the signature has 8 digits
+        raise TrainingError(
+            "the model takes pixels of another scale", where="train.normalize", expected=str(scale),
+            got=str(pixel_scale(config)),
+        )  # fmt: skip
+    weights = {f"body.{name}": value for name, value in body.state_dict().items()}
+    return StartingWeights(weights | head_weights(model, where=where), {}, []), where
