@@ -1,14 +1,22 @@
-"""Two models compared on the labelled objects that both have answered."""
+"""Two models compared on the labelled objects that both have answered; the objects behind a cell of a matrix."""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
-from galclass.database import Database, score_pending
+from galclass.database import Database, Registry, score_pending
 from galclass.database.compare import paired_difference
 from galclass.database.desk_labels import give_label
 from galclass.database.labels import NewLabel, add_labels
+from galclass.morphology import CLASSES, GROUPS
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tiny_model import tiny_model  # noqa: E402  # tests/ is no package
 
 
 def ask(client: TestClient, **query: str) -> dict[str, object]:
@@ -54,3 +62,63 @@ def test_the_interval_is_that_of_paired_shares(
 ) -> None:
     found = paired_difference(only_first, only_second, count)
     assert found is None if expected is None else found == pytest.approx(expected, abs=1e-3)
+
+
+NAMES = [*CLASSES]
+GROUP_NAMES = [*GROUPS]
+
+
+def matrix(names: list[str]) -> dict[str, object]:
+    return {
+        "names": names,
+        "confusion": [[row * 100 + column for column, _ in enumerate(names)] for row, _ in enumerate(names)],
+    }
+
+
+@pytest.fixture
+def measured(database: Database) -> Database:
+    """A model, galaxy@3, with an evaluation and stored predictions."""
+    tables = {"13 classes": matrix(NAMES), "4 groups": matrix(GROUP_NAMES), "no matrix": {"names": NAMES}}
+    Registry(database).register(tiny_model(5), metrics={"tables": tables}, aliases=())
+    score_pending(database, "galaxy@3")
+    return database
+
+
+def cell(client: TestClient, volunteers: str, predicted: str, table: str = "13 classes") -> dict[str, object]:
+    query = {"model": "galaxy@3", "table": table, "volunteers": volunteers, "predicted": predicted}
+    found = client.get("/v1/confusion", params=query)
+    assert found.status_code == 200, found.text
+    return dict(found.json())
+
+
+def test_a_cell_holds_the_labelled_objects_that_a_model_puts_there(
+    client: TestClient, measured: Database, galaxies: dict[str, bytes]
+) -> None:
+    assert cell(client, "Sb", "Er") == {"count": 600, "total": 0, "labelled": 0, "objects": []}
+    answer = client.get("/v1/predictions", params={"model": "galaxy@3"}).json()["predictions"]
+    given = {row["object_id"]: row["predicted_class"] for row in answer}
+    first, second, third, fourth, *_ = sorted(galaxies)
+    labels = [NewLabel(first, "Sb2m", "a"), NewLabel(second, "SBb", "a"), NewLabel(third, "spiral", "a")]
+    add_labels(measured, labels)
+    give_label(measured, "rings", fourth, "Sb", "ann")
+    found = cell(client, "Sb", given[first])
+    assert found["objects"] == [{"object_id": first, "label": "Sb2m", "predicted_class": given[first]}]
+    assert (found["total"], found["labelled"]) == (1, 3)
+    group = next(name for name, leaves in GROUPS.items() if given[second] in leaves)
+    assert [one["object_id"] for one in cell(client, "BarredSpiral", group, "4 groups")["objects"]] == [second]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"volunteers": "ring"}, 404), ({"predicted": ""}, 404), ({"table": "none"}, 404),
+        ({"table": "no matrix"}, 404),
+        ({"model": "galaxy@9"}, 404), ({"model": "galaxy@2"}, 404), ({"model": "; drop table"}, 422),
+        ({"table": "x" * 101}, 422),
+    ],
+)  # fmt: skip
+def test_a_cell_that_is_none_is_refused(
+    client: TestClient, measured: Database, changed: dict[str, str], status: int
+) -> None:
+    query = {"model": "galaxy@3", "table": "13 classes", "volunteers": "Sb", "predicted": "Er"}
+    assert client.get("/v1/confusion", params=query | changed).status_code == status

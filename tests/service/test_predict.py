@@ -231,6 +231,20 @@ def test_a_matching_etag_saves_the_scoring(client: TestClient, galaxy: bytes) ->
     assert other.status_code == 200
 
 
+def test_the_cutout_is_a_png_of_what_explain_shows(client: TestClient, galaxy: bytes) -> None:
+    url = URL.replace("predict", "cutout")
+    found = client.post(url, content=galaxy, headers=JPEG)
+    assert found.headers["content-type"] == "image/png"
+    explained = client.post(URL.replace("predict", "explain"), content=galaxy, headers=JPEG).json()
+    assert b64encode(found.content).decode() == explained["cutout"]
+    assert client.post(url, content=galaxy, headers=JPEG, params={"frame_px": 900}).content != found.content
+    two = client.post(url, files=[("a", ("1.jpg", galaxy)), ("a", ("2.jpg", galaxy))])
+    assert two.json()["error"]["code"] == "too_many_images"
+    bad = client.post(url, content=b"no image", headers=JPEG)
+    assert bad.status_code == 422
+    assert client.post(url.replace("1.0", "9.0"), content=galaxy, headers=JPEG).status_code == 404
+
+
 def test_explain_shows_cutout_saliency_and_eight_views(client: TestClient, galaxy: bytes) -> None:
     answer = client.post(URL.replace("predict", "explain"), content=galaxy, headers=JPEG)
     assert answer.status_code == 200

@@ -21,7 +21,7 @@ from tiny_model import tiny_model
 
 from galclass.catalog import read_catalog
 from galclass.config import Config, config_to_toml, load_config
-from galclass.database import Images, NewImage, Registry, Services, Tokens, open_database, score_pending
+from galclass.database import Database, Images, NewImage, Registry, Services, Tokens, open_database, score_pending
 
 GALAXIES = 60
 """Objects in the catalog of the tests: more than one page of 50."""
@@ -72,6 +72,10 @@ class Site:
         self.token = _fill(config, self.pictures, sample)
         self._process: subprocess.Popen[bytes] | None = None
 
+    def database(self) -> Database:
+        """Open the workspace's database, as another process would."""
+        return open_database(load_config(self.config_path).database_url)
+
     def start(self, **settings: object) -> None:
         """Start the server and wait until it answers; settings are those of `[serve]`."""
         flags = [f"--set=serve.{key}={json.dumps(value)}" for key, value in settings.items()]
@@ -80,7 +84,7 @@ class Site:
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 150
         while not self._answers():
             if time.monotonic() > deadline or self._process.poll() is not None:
                 raise RuntimeError((self.folder / "server.log").read_text()[-2000:])

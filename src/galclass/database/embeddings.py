@@ -1,7 +1,8 @@
 """What a model saw in the stored images: embeddings as rows, filled once, read as one matrix.
 
-A row holds d float32 numbers in little-endian order, 4 d bytes (768 for the model in the package), or none where the
-image gives no cutout. It stands for the bytes of `img_sha256`; with other bytes it is computed again.
+A row holds d float32 numbers in little-endian order, 4 d bytes (768 for the model in the package), and the class that
+the model predicted; no numbers and no class where the image gives no cutout. It stands for the bytes of `img_sha256`;
+with other bytes it is computed again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Join, and_, func, select
+from sqlalchemy import Join, and_, func, or_, select
 
 from galclass.database.connection import Database
 from galclass.database.schema import embeddings, images
@@ -60,10 +61,16 @@ class Pool:
     object_ids : tuple of str, (n,)
         In order.
     vectors : float32, (n, d)
+    classes : tuple of str, (n,)
+        What the model predicted.
+    img_sha256s : tuple of str, (n,)
+        Of the images' bytes.
     """
 
     object_ids: tuple[str, ...]
     vectors: NDArray[np.float32]
+    classes: tuple[str, ...]
+    img_sha256s: tuple[str, ...]
 
     def rows(self) -> dict[str, int]:
         """Return the row of each object."""
@@ -136,8 +143,9 @@ class Embeddings:
 
     def pool(self, model_sha256: str, limit: int = MAX_POOL) -> Pool:
         """Read the embeddings of a model, those of objects without a cutout left out."""
+        columns = ("object_id", "embedding", "predicted_class", "img_sha256")
         query = (
-            select(embeddings.c.object_id, embeddings.c.embedding)
+            select(*(embeddings.c[name] for name in columns))
             .select_from(_joined(model_sha256))
             .where(func.length(embeddings.c.embedding) > 0)
             .order_by(images.c.object_id)
@@ -146,7 +154,8 @@ class Embeddings:
         with self._database.read() as connection:
             found = connection.execute(query).all()
         vectors = np.frombuffer(b"".join(row.embedding for row in found), dtype=_DTYPE).astype(np.float32)
-        return Pool(tuple(row.object_id for row in found), vectors.reshape(len(found), -1 if found else 1))
+        ids, _, classes, hashes = zip(*found, strict=True) if found else ((), (), (), ())
+        return Pool(ids, vectors.reshape(len(found), -1 if found else 1), classes, hashes)
 
     def state(self, model_sha256: str) -> tuple[object, ...]:
         """Return what changes whenever the pool of a model does."""
@@ -154,7 +163,8 @@ class Embeddings:
             embeddings.c.model_sha256 == model_sha256
         )
         with self._database.read() as connection:
-            return (*connection.execute(query).one(), connection.scalar(select(func.count(images.c.img))))
+            stored = connection.execute(select(func.count(), func.max(images.c.object_id)).select_from(images)).one()
+            return (*connection.execute(query).one(), *stored)
 
     def _lacking(self, model_sha256: str, after: str) -> list[_Lacking]:
         columns = (images.c.object_id, images.c.img, images.c.sha256, images.c.frame_px)
@@ -177,12 +187,15 @@ class Embeddings:
                 "img_sha256": sha256,
                 "embedding": b"" if one.embedding is None else np.asarray(one.embedding, dtype=_DTYPE).tobytes(),
                 "embedded_at": moment,
+                "predicted_class": one.predicted_class,
             }
             for sha256, one in zip(hashes, found, strict=True)
         ]
         with self._database.write() as connection:
             insert = insert_for(connection, embeddings)
-            new = {name: insert.excluded[name] for name in ("img_sha256", "embedding", "embedded_at")}
+            new = {
+                name: insert.excluded[name] for name in ("img_sha256", "embedding", "embedded_at", "predicted_class")
+            }
             keys = ["model_sha256", "object_id"]
             connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=new), rows)
 
@@ -193,5 +206,6 @@ def _joined(model_sha256: str) -> Join:
         embeddings.c.object_id == images.c.object_id,
         embeddings.c.model_sha256 == model_sha256,
         embeddings.c.img_sha256 == func.coalesce(images.c.sha256, ""),
+        or_(embeddings.c.predicted_class.is_not(None), func.length(embeddings.c.embedding) == 0),
     )
     return images.outerjoin(embeddings, same)

@@ -1,7 +1,7 @@
 """The label desk: which object comes next, how good the head is by now, and the ranked list of a class.
 
 Takes the labels of a desk and the stored embeddings of a model; a head is fitted anew whenever a label came, which
-takes milliseconds. Pools and heads are kept in memory and made again when what they are made from changed.
+takes milliseconds. Heads are kept in memory and made again when what they are made from changed.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from galclass.database.connection import Database
 from galclass.database.desk_labels import DeskLabel, Votes, desk_labels, votes_of
-from galclass.database.embeddings import Embeddings, Pool
+from galclass.database.pools import KeptPool, Pools
 from galclass.errors import TrainingError
-from galclass.scoring.choosing import Choice, Labelled, can_fit, choose, standardised
+from galclass.scoring.choosing import Choice, Labelled, can_fit, choose
 from galclass.scoring.heads import FEWEST_LABELS, Estimate, Head, fit_head
 
-_MAX_POOLS = 2
 _MAX_HEADS = 16
 """Most heads that are kept."""
 _PENALTY_UP_TO = 100
@@ -80,14 +78,6 @@ class Ranked:
     label: str | None
 
 
-@dataclass(frozen=True)
-class _Kept:
-    state: tuple[object, ...]
-    pool: Pool
-    directions: NDArray[np.float32]
-    rows: dict[str, int]
-
-
 class LabelDesk:
     """Chooses what is labelled next, by the embeddings of any model.
 
@@ -95,13 +85,14 @@ class LabelDesk:
     ----------
     database : Database
         With a migrated schema.
+    pools : Pools, optional
+        Shared with others.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, pools: Pools | None = None) -> None:
         self._database = database
-        self.embeddings = Embeddings(database)
-        self._lock = threading.Lock()
-        self._pools: OrderedDict[str, _Kept] = OrderedDict()
+        self._pools = pools or Pools(database)
+        self.embeddings = self._pools.embeddings
         self._penalties: dict[tuple[str, str], tuple[int, float]] = {}
         self._fitting = threading.Lock()
         self._heads: OrderedDict[tuple[str, str], tuple[object, Head]] = OrderedDict()
@@ -134,7 +125,7 @@ class LabelDesk:
         left_out : collection of str
             Objects that this person skipped; they come when nothing else is left.
         """
-        kept = self._pool(model_sha256)
+        kept = self._pools.get(model_sha256)
         given = desk_labels(self._database, desk)
         votes = votes_of(given)
         started = perf_counter()
@@ -162,7 +153,7 @@ class LabelDesk:
         TrainingError
             If there are too few labels for a head of this class.
         """
-        kept = self._pool(model_sha256)
+        kept = self._pools.get(model_sha256)
         votes = votes_of(desk_labels(self._database, desk))
         head = self._head(kept, votes, (model_sha256, desk))
         if head is None or target not in head.classes:
@@ -186,24 +177,11 @@ class LabelDesk:
         TrainingError
             If there are too few labels, or their classes cannot stand in one model.
         """
-        kept = self._pool(model_sha256)
+        kept = self._pools.get(model_sha256)
         rows, names = _learnt(kept, votes_of(desk_labels(self._database, desk)), fewest=1)
         return fit_head(kept.pool.vectors[rows], names)
 
-    def _pool(self, model_sha256: str) -> _Kept:
-        with self._lock:
-            state = self.embeddings.state(model_sha256)
-            kept = self._pools.get(model_sha256)
-            if kept is None or kept.state != state:
-                pool = self.embeddings.pool(model_sha256)
-                kept = _Kept(state, pool, standardised(pool.vectors), pool.rows())
-                self._pools[model_sha256] = kept
-            self._pools.move_to_end(model_sha256)
-            while len(self._pools) > _MAX_POOLS:
-                self._pools.popitem(last=False)
-            return kept
-
-    def _head(self, kept: _Kept, votes: Votes, key: tuple[str, str]) -> Head | None:
+    def _head(self, kept: KeptPool, votes: Votes, key: tuple[str, str]) -> Head | None:
         rows, names = _learnt(kept, votes)
         if not can_fit(list(Counter(names).values())):
             return None
@@ -217,7 +195,7 @@ class LabelDesk:
                 self._heads.popitem(last=False)
         return known[1]
 
-    def _fit(self, kept: _Kept, rows: list[int], names: list[str], key: tuple[str, str]) -> Head:
+    def _fit(self, kept: KeptPool, rows: list[int], names: list[str], key: tuple[str, str]) -> Head:
         at, penalty = self._penalties.get(key, (0, 0.0))
         known = _PENALTY_UP_TO < len(names) < 2 * at
         head = fit_head(kept.pool.vectors[rows], names, penalty=penalty if known else None, confidence=False)
@@ -226,7 +204,7 @@ class LabelDesk:
         return head
 
 
-def _learnt(kept: _Kept, votes: Votes, fewest: int = FEWEST_LABELS) -> tuple[list[int], list[str]]:
+def _learnt(kept: KeptPool, votes: Votes, fewest: int = FEWEST_LABELS) -> tuple[list[int], list[str]]:
     """Return rows and classes that a head learns from: those of classes with labels enough."""
     there = [(object_id, name) for object_id, name in sorted(votes.agreed.items()) if object_id in kept.rows]
     counts = Counter(name for _, name in there)
@@ -239,7 +217,7 @@ def _names(votes: Votes, wanted: Sequence[str]) -> list[str]:
 
 
 def _choose(
-    kept: _Kept,
+    kept: KeptPool,
     votes: Votes,
     given: list[DeskLabel],
     names: list[str],
@@ -264,7 +242,7 @@ def _choose(
 
     def chosen(left: set[int], people: int, share: int) -> list[Choice]:
         found = choose(
-            kept.directions, labelled, place, count * people, probabilities=probabilities, left_out=sorted(left)
+            kept.standardised, labelled, place, count * people, probabilities=probabilities, left_out=sorted(left)
         )
         return [one for n, one in enumerate(found) if n // 2 % people == share] or found  # two rankings take turns
 
@@ -273,7 +251,7 @@ def _choose(
     return (chosen(out | set(skipped), len(people), share) or chosen(out, 1, 0))[:count]
 
 
-def _next(kept: _Kept, choice: Choice, head: Head | None) -> Next:
+def _next(kept: KeptPool, choice: Choice, head: Head | None) -> Next:
     found = None
     if head is not None:
         values = head.probabilities(kept.pool.vectors[choice.row : choice.row + 1])[0]

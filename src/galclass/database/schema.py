@@ -102,6 +102,7 @@ embeddings = _table(
     _text("img_sha256"),
     Column("embedding", LargeBinary, nullable=False),
     Column("embedded_at", UtcTime, nullable=False),
+    _text("predicted_class", nullable=True),
 )
 score_queue = _table(
     "galaxy_score_queue",

@@ -17,11 +17,13 @@ from galclass.config import Config
 from galclass.cutouts import SERVED
 from galclass.database import Database, Images, Registry, Services, Tokens, open_database
 from galclass.database.examples import Examples
+from galclass.database.galaxy_map import GalaxyMaps
 from galclass.database.jobs.queue import JobQueue
 from galclass.database.jobs.quotas import JobLimits
 from galclass.database.jobs.submit import Jobs
 from galclass.database.jobs.sweep import Sweeper
 from galclass.database.label_desk import LabelDesk
+from galclass.database.pools import Pools
 from galclass.database.shadows import Shadows
 from galclass.database.similar import SimilarGalaxies
 from galclass.errors import RequestError
@@ -83,8 +85,10 @@ class ServiceState:
         self._reads_tokens = asyncio.Lock()
         self._tokens_read_at = 0.0
         self.examples = Examples(self.database, config.workspace_path / "prepared" / "index.parquet")
-        self.similar = SimilarGalaxies(self.database)
-        self.desk = LabelDesk(self.database)
+        pools = Pools(self.database)
+        self.similar = SimilarGalaxies(pools)
+        self.desk = LabelDesk(self.database, pools)
+        self.maps = GalaxyMaps(self.database, pools)
         self.filling = Filling(self.desk.embeddings)
         self.decode_limits = SERVED.with_seconds(settings.max_decode_s)
         self.models = LoadedModels(self._read_model, limits=self.decode_limits, provider=settings.provider)

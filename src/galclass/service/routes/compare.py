@@ -1,4 +1,4 @@
-"""Route that compares two models on the labelled objects that both have answered."""
+"""Routes over what models get right: two compared on the same objects, and the objects behind a cell of a matrix."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from galclass.database.compare import compare_models
+from galclass.database.confused import confused
+from galclass.errors import RequestError
 from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import state_of
 from galclass.service.routes import service_schemas
@@ -18,6 +20,9 @@ router = APIRouter(tags=["services and models"])
 
 MAX_SHOWN = 60
 """Objects that are named of each kind."""
+
+MAX_CONFUSED = 500
+"""Objects of a cell."""
 
 Model = Annotated[str, Query(pattern=service_schemas.REFERENCE, description="NAME, NAME@VERSION or NAME@ALIAS")]
 
@@ -53,4 +58,55 @@ def compare(request: Request, _: Reader, first: Model, second: Model) -> ModelCo
         only_second=list(found.only_second[:MAX_SHOWN]),
         only_first_count=len(found.only_first),
         only_second_count=len(found.only_second),
+    )
+
+
+class ConfusedObject(BaseModel):
+    """A stored object of a cell."""
+
+    object_id: str
+    label: str
+    predicted_class: str
+
+
+class ConfusionCell(BaseModel):
+    """The stored objects behind a cell of a confusion matrix."""
+
+    count: int = Field(description="What the matrix of the evaluation says")
+    total: int = Field(description="Stored objects of the cell; their labels or predictions may be others than then")
+    labelled: int = Field(description="Stored objects with a label and a prediction of the model, of all cells")
+    objects: list[ConfusedObject]
+
+
+@router.get(
+    "/v1/confusion", summary="Objects behind a cell of a confusion matrix", responses=responses(401, 404, 422, 429, 503)
+)
+def confusion_cell(
+    request: Request,
+    _: Reader,
+    model: Model,
+    table: Annotated[str, Query(max_length=100, description="Title of the matrix in the model's evaluation")],
+    volunteers: Annotated[str, Query(max_length=100, description="Its row: what volunteers say")],
+    predicted: Annotated[str, Query(max_length=100, description="Its column: what the model says")],
+) -> ConfusionCell:
+    """Return the stored objects that volunteers put into one class and a registered model into another."""
+    state = state_of(request)
+    with refused_as("unknown_model", "model"):
+        info = state.registry.resolve(model)
+    matrix = (state.registry.get(f"{info.name}@{info.version}").metrics or {}).get("tables", {}).get(table, {})
+    names = matrix.get("names", []) if matrix.get("confusion") else []
+    for field, name in (("volunteers", volunteers), ("predicted", predicted)):
+        if name not in names:
+            raise RequestError(
+                "not_found", "the evaluation has no such cell", expected=", ".join(names) or None, field=field
+            )
+    found = confused(state.database, info, state.examples.labels(), volunteers, predicted)
+    return ConfusionCell(
+        count=matrix["confusion"][names.index(volunteers)][names.index(predicted)],
+        total=len(found.objects),
+        labelled=found.labelled,
+        objects=[
+            ConfusedObject(object_id=key, label=label, predicted_class=given)
+            for key, label, given in found.objects[:MAX_CONFUSED]
+        ],
     )

@@ -28,7 +28,7 @@ router = APIRouter(tags=["functions"])
 _ANY_OBJECT: dict[str, Any] = {
     "requestBody": {"required": True, "content": {JSON: {"schema": {"type": "object", "additionalProperties": True}}}}
 }
-_NOT_FOR_FUNCTIONS = ("/predict", "/explain", "/similar")
+_NOT_FOR_FUNCTIONS = ("/predict", "/explain", "/cutout", "/similar")
 _PREFIX, _TEMPLATE = "function.", "#/components/schemas/"
 
 

@@ -9,10 +9,12 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
+from galclass.cutouts import cutout
 from galclass.database.similar import Found, Neighbour
 from galclass.errors import RequestError
 from galclass.label_words import label_words
 from galclass.scoring.explain import explain, saliency_png
+from galclass.scoring.saliency import cutout_png
 from galclass.service.engine.auth import READER
 from galclass.service.engine.state import state_of
 from galclass.service.http.body import unless_gone
@@ -138,6 +140,31 @@ async def explain_one(
                 image.data, lambda: explain(state.models.get(service.model), image.data, image.object_id, frame_px)
             )
         )
+
+
+@router.post(
+    "/v1/services/{name}/{version}/cutout",
+    summary="Show what the model sees",
+    openapi_extra=IMAGE_BODY,
+    responses={
+        200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
+        **responses(400, 401, 404, 408, 413, 415, 422, 429, 503),
+    },
+    response_class=Response,
+)
+async def cutout_of(request: Request, name: Name, version: Version, frame_px: FramePx = None) -> Response:
+    """Return the cutout that the model gets of one image as a PNG of 256 px, for files that a browser cannot draw."""
+    state = state_of(request)
+    await state.admit(request, READER)
+    service = await state.resolve(name, version)
+    async with state.bodies.hold(request) as body:
+        image = only_image(await state.inputs(body, request.headers.get("content-type", ""), None))
+
+        def draw() -> bytes:
+            scorer = state.models.get(service.model)
+            return cutout_png(cutout(image.data, scorer.parameters, frame_px=frame_px, limits=scorer.limits))
+
+        return Response(await state.run_on(image.data, draw), media_type="image/png")
 
 
 @router.post(

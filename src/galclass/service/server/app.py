@@ -31,9 +31,11 @@ from galclass.service.routes import (
     compare,
     desk,
     functions,
+    galaxy_map,
     health,
     jobs,
     predict,
+    report_labels,
     services,
     stored,
 )
@@ -49,10 +51,11 @@ Every refusal is `{"error": {"code", "message", "field"}}`. Versions never chang
 _LEAVE_S = 1.0
 """Seconds from the end of a shutdown that left threads at work to the end of the process."""
 
-_ROUTERS = tuple(
-    module.router
-    for module in (predict, functions, jobs, services, catalog, catalog_files, compare, stored, desk, health)
+_PARTS = (
+    *(predict, functions, jobs, services, catalog, catalog_files, compare, stored),
+    *(desk, galaxy_map, report_labels, health),
 )
+_ROUTERS = tuple(part.router for part in _PARTS)
 
 
 def create_app(config: Config) -> FastAPI:

@@ -77,12 +77,21 @@ export function pathOf(...parts) {
 }
 
 /** Send one file to an end of a service ("predict", "explain", "similar"); gives its JSON. */
-export function askService(service, end, { file, objectId, framePx = null, signal = null }) {
+export async function askService(service, end, item) {
+  return (await sendTo(service, end, item)).json();
+}
+
+/** What the model sees of a file, as a PNG. */
+export async function cutoutOf(service, item) {
+  return (await sendTo(service, "cutout", item)).blob();
+}
+
+function sendTo(service, end, { file, objectId, framePx = null, signal = null }) {
   const type = file.type.startsWith("image/") ? file.type : "application/octet-stream";
-  const headers = { "Content-Type": type, Accept: "application/json" };
-  const query = new URLSearchParams({ object_id: objectId, ...(framePx && { frame_px: framePx }) });
+  const headers = { "Content-Type": type, Accept: end === "cutout" ? "image/png" : "application/json" };
+  const query = new URLSearchParams({ ...(end !== "cutout" && { object_id: objectId }), ...(framePx && { frame_px: framePx }) });
   const path = `${pathOf("services", service.name, service.version, end)}?${query}`;
-  return getJson(path, { method: "POST", body: file, headers, signal });
+  return request(path, { method: "POST", body: file, headers, signal });
 }
 
 /** The stored image of an object as a blob. */

@@ -1,16 +1,17 @@
 /** The view "Catalog": stored predictions, filtered, sorted, paged, on a map of the sky; labels by hand; files of all rows. */
 
-import { getJson, pathOf } from "./api.js";
+import { getJson } from "./api.js";
 import { filterForm, toParameters } from "./catalog-filters.js";
 import { catalogTable, pager } from "./catalog-table.js";
 import { Detail } from "./detail.js";
 import { h } from "./dom.js";
 import { exportButtons } from "./exports.js";
 import { labelSection } from "./label.js";
-import { fill, patiently } from "./loading.js";
+import { fill } from "./loading.js";
 import { notify } from "./notices.js";
 import { pictureUrl } from "./pictures.js";
 import { skyMap } from "./sky.js";
+import { fetchItem, itemOfRow } from "./stored-item.js";
 
 const PAGE_SIZE = 50;
 const DEFAULTS = { search: "", model: "", class: "", group: "", min_probability: "", cone: "", unlabelled: "", sort: "", page: "1", view: "table" };
@@ -22,12 +23,6 @@ function readAddress() {
 function addressOf(query) {
   const changed = Object.entries(query).filter(([key, value]) => key in DEFAULTS && value !== DEFAULTS[key]);
   return `#/catalog${changed.length ? `?${new URLSearchParams(changed)}` : ""}`;
-}
-
-function asItem(row) {
-  const { object_id: objectId, model_name: name, model_version: version, ra, dec } = row;
-  const record = { ...row, model: { name, version }, vote_fractions: row.vote_fractions ?? {} };
-  return { key: objectId, name: objectId, objectId, url: pathOf("images", objectId), record: row.predicted_class && record, label: row.human_label, labelledBy: row.labelled_by, position: { ra, dec }, file: null };
 }
 
 /** Build the view; `signal` ends it. */
@@ -50,10 +45,10 @@ export function catalogView(signal) {
   const load = () => fill(results, async () => (query.view === "sky" ? [await skyMap(toParameters(query), openId, (cone) => change({ cone, view: "table" }))] : page()), signal);
   const page = async () => {
     const found = await getJson(`v1/predictions?${toParameters({ ...query, page_size: PAGE_SIZE })}`, { signal });
-    if (!detail.element.open) items = found.predictions.map(asItem);
+    if (!detail.element.open) items = found.predictions.map(itemOfRow);
     const turn = (to) => change({ page: String(to) });
     return [pager(found, turn), catalogTable(found, (row) => {
-      items = found.predictions.map(asItem);
+      items = found.predictions.map(itemOfRow);
       detail.open(items.find(({ key }) => key === row.object_id));
     }), found.total > found.page_size && pager(found, turn)];
   };
@@ -61,9 +56,8 @@ export function catalogView(signal) {
   const openId = async (objectId) => {
     const known = items.find(({ key, record }) => key === objectId && record);
     if (known) return detail.open(known);
-    const path = `v1/predictions?${toParameters({ model: query.model || modelOf(detail.item), object_id: objectId })}`;
-    const { predictions: [row] } = await patiently(() => getJson(path, { signal }));
-    if (row?.predicted_class) return detail.open(asItem(row));
+    const found = await fetchItem(objectId, query.model || modelOf(detail.item), signal);
+    if (found) return detail.open(found);
     notify(`${objectId} has no class by this model.`, { key: "object" });
   };
   const modelOf = (item) => (item ? `${item.record.model.name}@${item.record.model.version}` : "");

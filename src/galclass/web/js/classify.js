@@ -7,44 +7,25 @@ import { exampleButton } from "./examples.js";
 import { LargeFork } from "./fork.js";
 import { Gallery } from "./gallery.js";
 import { chooser, listenToPage } from "./intake.js";
+import { labelSection } from "./label.js";
 import { notify, withdraw } from "./notices.js";
-import { Queue } from "./queue.js";
-import { currentService } from "./service.js";
-import { Session } from "./session.js";
-import { Store } from "./store.js";
 import { progressText, Toolbar } from "./toolbar.js";
+import { frame, queue, store, takeImages } from "./visit.js";
 
-const NAMED = 5; // files that are named where some were left out
-
-const store = new Store(); // outlives the view, so that a look at another view loses nothing
-const queue = new Queue(store, currentService);
-const session = new Session(store);
-
-/** Fulfilled once the images of the last visit are back. */
-export const restored = session.start().then((unfinished) => queue.push(unfinished));
-
-let framePx = null; // side of the survey's full frame, where files hold only its centre
 let mode = "cards";
 
-/** Take images in; `left` are the names of files that are no images. */
-function take(entries, left = []) {
-  const named = left.slice(0, NAMED).join(", ") + (left.length > NAMED ? " and others" : "");
-  if (left.length) notify(`${left.length} file${left.length === 1 ? "" : "s"} left out, not images: ${named}`, { key: "left out" });
-  if (entries.length) restored.then(() => queue.push(store.add(entries.map((entry) => ({ framePx, ...entry })))));
-}
-
 function frameOption() {
-  const field = h("input", { type: "number", min: 1, max: 65536, value: framePx, placeholder: "full frame", oninput: (event) => (framePx = event.target.valueAsNumber || null) });
+  const field = h("input", { type: "number", min: 1, max: 65536, value: frame.px, placeholder: "full frame", oninput: (event) => (frame.px = event.target.valueAsNumber || null) });
   return h("details", {}, h("summary", {}, "Files are cut from larger frames"),
     labelled("Side of the full frame in px, e.g. 424 for Galaxy Zoo 2", field));
 }
 
 function intake(undo) {
   return h("div", { class: "intake" },
-    chooser("Choose images", { className: "primary" }, take),
-    chooser("Choose a folder", { folder: true, attributes: { webkitdirectory: true } }, take),
-    h("span", { class: "camera" }, chooser("Take a photo", { attributes: { capture: "environment", multiple: false } }, take)),
-    exampleButton(take), undo, frameOption(),
+    chooser("Choose images", { className: "primary" }, takeImages),
+    chooser("Choose a folder", { folder: true, attributes: { webkitdirectory: true } }, takeImages),
+    h("span", { class: "camera" }, chooser("Take a photo", { attributes: { capture: "environment", multiple: false } }, takeImages)),
+    exampleButton(takeImages), undo, frameOption(),
     h("p", { class: "hint" }, "JPEG, PNG, BMP or FITS, one or hundreds; what else this browser can draw (WebP, AVIF, SVG, GIF) is converted. You can also drop them anywhere on this page, or paste one."));
 }
 
@@ -63,7 +44,7 @@ function clear() {
 
 /** Build the view; `signal` ends its listeners. */
 export function classifyView(signal) {
-  const detail = new Detail(() => store.visible(), { closed: (item) => gallery.reveal(item.key) });
+  const detail = new Detail(() => store.visible(), { sections: (item) => [labelSection(item)], closed: (item) => gallery.reveal(item.key) });
   const acts = { open: (item) => detail.open(item), retry: (item) => queue.retry([item]) };
   const gallery = new Gallery((item, drawnAs) => (drawnAs === "grid" ? cell : card)(item, acts), mode, signal);
   const fork = new LargeFork((cls) => store.show({ cls: store.filter.cls === cls ? null : cls }));
@@ -92,7 +73,7 @@ export function classifyView(signal) {
     wasBusy = busy;
   };
   store.addEventListener("change", refresh, { signal });
-  listenToPage(take, signal);
+  listenToPage(takeImages, signal);
   queueMicrotask(refresh);
   return [instrument, nothing, gallery.element, detail.element];
 }

@@ -2,10 +2,11 @@
 
 import { rows } from "./bars.js";
 import { remarks, volunteers } from "./card.js";
-import { h } from "./dom.js";
+import { announce, h } from "./dom.js";
 import { ask, lazily, similarSections, whySections } from "./explain.js";
 import { factsPanel } from "./facts.js";
 import { smallFork } from "./fork.js";
+import { LABEL_KEYS } from "./label.js";
 import { CLASS_NAMES, groupOf, GROUP_NAMES, percent } from "./morphology.js";
 import { Viewer } from "./viewer.js";
 import { votesPanel } from "./votes.js";
@@ -13,6 +14,7 @@ import { votesPanel } from "./votes.js";
 const TABS = ["Why", "Votes", "Similar", "Facts"];
 
 let tab = "Why"; // stays while the reader goes from image to image
+let labelling = false; // whether keys of classes label; stays, too
 
 export class Detail {
   #item = null;
@@ -48,6 +50,7 @@ export class Detail {
   open(item) {
     if (!this.element.open) this.element.showModal();
     this.#show(item);
+    this.element.classList.toggle("labelling", labelling);
     this.element.scrollTop = 0;
   }
 
@@ -55,14 +58,31 @@ export class Detail {
     if (event.target.matches("input:not([type=checkbox]), textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     const { key } = event;
     if (event.target.matches("select") && key.startsWith("Arrow")) return;
+    if (labelling && LABEL_KEYS.has(key.toLowerCase())) {
+      event.preventDefault();
+      return this.#label(LABEL_KEYS.get(key.toLowerCase()));
+    }
     const run = {
       ArrowLeft: () => this.#step(-1), ArrowRight: () => this.#step(1), "+": () => this.viewer.zoom(1), "-": () => this.viewer.zoom(-1),
-      i: () => this.viewer.toggleInvert(), s: () => this.viewer.nextStretch(),
+      l: () => this.#setLabelling(!labelling), i: () => this.viewer.toggleInvert(), s: () => this.viewer.nextStretch(),
       ...Object.fromEntries(TABS.map((name, index) => [String(index + 1), () => this.#choose(name)])),
     }[key.length === 1 ? key.toLowerCase() : key];
     if (!run) return;
     event.preventDefault();
     run();
+  }
+
+  #setLabelling(on) {
+    labelling = on && Boolean(this.left.querySelector(".label"));
+    this.element.classList.toggle("labelling", labelling);
+    announce(labelling ? "The keys of the classes label; L ends it." : "Keys choose tabs again.");
+  }
+
+  /** Press the button of a class, then show the next image. */
+  #label(cls) {
+    const item = this.#item;
+    this.left.querySelector(`.label-choice[data-label="${cls}"]`)?.click();
+    if (this.#item === item) this.#step(1);
   }
 
   #step(step) {
@@ -111,7 +131,7 @@ export class Detail {
     const item = this.#item;
     const { record } = item;
     if (tab === "Votes") return item.file ? votesPanel(record, item.votes?.fractions) : [lazily("stored-votes", async () => votesPanel(Object.keys(record.vote_fractions ?? {}).length ? record : (await ask(item, "explain")).prediction, item.votes?.fractions))];
-    if (tab === "Similar") return similarSections(item, this.options.openId);
+    if (tab === "Similar") return similarSections(item, this.options.openId, (other) => this.#show(other));
     if (tab === "Facts") return [factsPanel(item)];
     return [h("div", { class: "spread-block" }, smallFork(record.probabilities, record.predicted_class), rows(record.probabilities, record.predicted_class, record.prediction_set ?? [])), ...whySections(item, this.options.openId)];
   }

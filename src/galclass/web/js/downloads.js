@@ -4,7 +4,6 @@ import { ApiError, inWords, pathOf, request } from "./api.js";
 import { h } from "./dom.js";
 import { patiently } from "./loading.js";
 import { CLASSES } from "./morphology.js";
-import { writeReport } from "./report.js";
 import { currentService } from "./service.js";
 
 const PARQUET = "application/vnd.apache.parquet";
@@ -39,6 +38,7 @@ function valuesOf(item) {
     model_sha256: record.model?.sha256,
     scored_at: item.scoredAt,
   };
+  Object.assign(values, labelValues(item));
   for (const cls of CLASSES) values[`predicted_${cls}`] = record.probabilities?.[cls];
   for (const [answer, { fraction, low, high }] of Object.entries(record.vote_fractions ?? {})) {
     Object.assign(values, { [`${answer}_debiased`]: fraction, [`${answer}_debiased_low`]: low, [`${answer}_debiased_high`]: high });
@@ -47,6 +47,14 @@ function valuesOf(item) {
     Object.assign(values, { [`${answer}_raw`]: fraction, [`${answer}_raw_low`]: low, [`${answer}_raw_high`]: high });
   }
   return values;
+}
+
+/** The newest label given by hand, and all where there are several. */
+function labelValues({ labels }) {
+  const all = Object.entries(labels).sort(([, a], [, b]) => b.at.localeCompare(a.at));
+  if (!all.length) return {};
+  const [[by, { label, at }]] = all;
+  return { human_label: label, labelled_by: by, labelled_at: at, ...(all.length > 1 && { all_labels: all.map(([name, one]) => `${name}: ${one.label}`).join("|") }) };
 }
 
 const isRaw = (column) => /_raw(_low|_high)?$/.test(column);
@@ -100,5 +108,5 @@ export function downloads(store) {
   return [h("div", { class: "downloads", role: "group", "aria-label": "Download" },
     button("CSV", () => asCsv(store.visible()), "galclass.csv", "text/csv"),
     button("Parquet", () => asParquet(store.visible().filter(({ record }) => record)), "galclass.parquet", PARQUET),
-    button("Report", () => writeReport(store.visible()), "galclass-report.html", "text/html")), said];
+    button("Report", async () => (await import("./report.js")).writeReport(store.visible()), "galclass-report.html", "text/html")), said];
 }

@@ -1,11 +1,13 @@
 /** The tabs "Why" and "Similar": where the model looked, what changes its class, the nearest galaxies of two classes. */
 
-import { ApiError, askService, getJson, pathOf, storedImage } from "./api.js";
+import { ApiError, askService, getJson, inWords, pathOf } from "./api.js";
 import { h } from "./dom.js";
 import { fill, patiently } from "./loading.js";
 import { CLASS_NAMES, groupOf, percent } from "./morphology.js";
+import { notify } from "./notices.js";
 import { storedPicture } from "./pictures.js";
 import { currentService } from "./service.js";
+import { classifiedItem, fetchItem } from "./stored-item.js";
 
 const SETTLE_MS = 250; // who walks through images with the arrow keys asks for the last one alone
 const NEIGHBOURS = 8;
@@ -93,11 +95,25 @@ async function why(item) {
   ];
 }
 
-function neighbourFigure({ object_id: objectId, predicted_class: cls, label, text, similarity }, open) {
+/** Show an image beside a stored one, by the model of the first. */
+async function compareWith(item, objectId, similarity) {
+  const { name, version } = item.record.model;
+  const model = `${name}@${version}`;
+  try {
+    const { showSideBySide } = await import("./side-by-side.js");
+    showSideBySide(item, (await fetchItem(objectId, model)) ?? (await classifiedItem(objectId, model)), similarity);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    notify(inWords(error), { key: "object" });
+  }
+}
+
+function neighbourFigure(item, { object_id: objectId, predicted_class: cls, label, text, similarity }, open) {
   const name = label ?? cls;
   const picture = storedPicture(objectId, 96);
   return h("figure", { class: "turned" }, open ? h("button", { type: "button", class: "neighbour", "aria-label": `Open ${objectId}`, onclick: () => open(objectId) }, picture) : picture,
-    h("figcaption", {}, h("b", { title: text }, name), ` ${similarity.toFixed(2)}`, h("span", { class: "turn" }, text ? `volunteers: ${text}` : "by the model"), h("span", { class: "turn" }, objectId)));
+    h("figcaption", {}, h("b", { title: text }, name), ` ${similarity.toFixed(2)}`, h("span", { class: "turn" }, text ? `volunteers: ${text}` : "by the model"), h("span", { class: "turn" }, objectId),
+      h("button", { type: "button", class: "as-link", "aria-label": `Compare with ${objectId}`, onclick: () => compareWith(item, objectId, similarity) }, "compare")));
 }
 
 /** A load that gives nothing where this model has no stored images to compare with. */
@@ -116,13 +132,13 @@ async function contrast(item, open) {
   return [h("h3", {}, "Nearest stored galaxies of the two most probable classes"),
     h("div", { class: "sides" }, sides.map(({ predicted_class: cls, nearest }) => h("div", { class: `side group-${groupOf(cls)}` },
       h("h4", {}, h("b", {}, cls), ` ${CLASS_NAMES[cls]}, ${percent(item.record.probabilities[cls])}`),
-      h("div", { class: "views" }, nearest.slice(0, 4).map((one) => neighbourFigure(one, open))))))];
+      h("div", { class: "views" }, nearest.slice(0, 4).map((one) => neighbourFigure(item, one, open))))))];
 }
 
 async function similar(item, open) {
   const { similar: found } = await ask(item, "similar");
   if (!found.length) return h("p", { class: "note" }, "No other stored galaxy to compare with.");
-  return [h("h3", {}, "Most similar stored galaxies"), h("div", { class: "views" }, found.map((one) => neighbourFigure(one, open)))];
+  return [h("h3", {}, "Most similar stored galaxies"), h("div", { class: "views" }, found.map((one) => neighbourFigure(item, one, open)))];
 }
 
 /** A section that fills itself once the reader stays. */
@@ -140,7 +156,7 @@ export function whySections(item, open = null) {
   return [lazily("explain", () => why(item)), lazily("contrast", () => ifKnown(() => contrast(item, open)))];
 }
 
-/** The section of the tab "Similar". */
-export function similarSections(item, open = null) {
-  return [lazily("similar", () => ifKnown(() => similar(item, open)).then((nodes) => nodes ?? h("p", { class: "note" }, "This model cannot compare images.")))];
+/** The sections of the tab "Similar"; `openItem(item)` shows an image of this visit. */
+export function similarSections(item, open = null, openItem = null) {
+  return [item.file && lazily("own-similar", async () => (await import("./own-similar.js")).ownSimilar(item, openItem)), lazily("similar", () => ifKnown(() => similar(item, open)).then((nodes) => nodes ?? h("p", { class: "note" }, "This model cannot compare images.")))];
 }

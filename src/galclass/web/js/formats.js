@@ -35,6 +35,16 @@ export function formatOf(bytes) {
   return /^\ufeff?\s*(<\?xml[^>]*>\s*)?(<!--[\s\S]*?-->\s*)?(<!DOCTYPE svg[^>]*>\s*)?<svg[\s>]/i.test(new TextDecoder().decode(bytes)) ? "SVG" : null;
 }
 
+const PACKED_FITS = /\.(?:fits|fit|fts)\.gz$/i;
+
+const firstBytes = async (file) => new Uint8Array(await file.slice(0, 1024).arrayBuffer());
+
+/** Whether a file is FITS, which no browser draws. */
+export async function isFits(file) {
+  const kind = formatOf(await firstBytes(file));
+  return kind === "FITS" || (kind === "gzip" && PACKED_FITS.test(file.name));
+}
+
 const SENT_AS_THEY_ARE = new Set(["JPEG", "PNG", "BMP", "FITS"]);
 const NEVER_PICTURES = new Set(["PDF", "ZIP", "gzip", "MP4"]);
 const ADVICE = {
@@ -47,8 +57,8 @@ const ADVICE = {
  * Files of no known format go to the service, whose refusal says what is wrong. Gives {file, converted: name or null}.
  */
 export async function sendable(file) {
-  const kind = formatOf(new Uint8Array(await file.slice(0, 1024).arrayBuffer()));
-  const packedFits = kind === "gzip" && /\.(?:fits|fit|fts)\.gz$/i.test(file.name);
+  const kind = formatOf(await firstBytes(file));
+  const packedFits = kind === "gzip" && PACKED_FITS.test(file.name);
   if (kind === null || packedFits || SENT_AS_THEY_ARE.has(kind)) return { file, converted: null };
   const advice = ADVICE[kind] ?? "Save it as JPEG or PNG";
   if (NEVER_PICTURES.has(kind)) throw new UnreadableFile(`This is a ${kind} file, not a picture. ${advice}.`);

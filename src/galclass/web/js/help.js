@@ -6,19 +6,23 @@ import { CLASSES, CLASS_NAMES, groupOf } from "./morphology.js";
 
 const SHORTCUTS = [
   ["?", "this help"],
-  ["G then C L K M S", "go to Classify, Label, Catalog, Models or Services"],
+  ["G then C L P K M S", "go to Classify, Label, Map, Catalog, Models or Services"],
   ["/", "search: by name in Classify, by object id in the Catalog"],
   ["← →", "in the details: previous and next image"],
   ["1 2 3 4", "in the details: Why, Votes, Similar, Facts"],
   ["+ −", "in the details: zoom the picture; drag moves it"],
   ["I S", "in the details: invert, change the stretch"],
   ["1 2 3 4", "at the label desk: the classes, as the keys beside them say"],
+  ["L", "in the details: the keys of the classes label the image, then comes the next; L again ends it"],
+  ["← ↑ → ↓", "on the map: choose a galaxy; with Shift move the map"],
+  ["Space V Esc", "on the map: select, select what is in sight, clear the selection"],
+  ["+ − 0", "on the map: zoom, show all"],
   ["Space ⌫ X", "at the label desk: skip, undo, cannot tell"],
   ["N L F", "at the label desk: note, ranked list, full screen"],
   ["Esc", "close what is open"],
 ];
 
-const PLACES = { c: "#/classify", l: "#/label", k: "#/catalog", m: "#/models", s: "#/services" };
+const PLACES = { c: "#/classify", l: "#/label", p: "#/map", k: "#/catalog", m: "#/models", s: "#/services" };
 const LEAD_MS = 1500; // between G and the next key
 
 function key(cls) {

@@ -10,7 +10,7 @@ function entriesOf(files) {
 
 /** A button that opens a file chooser. */
 export function chooser(label, { attributes = {}, className = "", folder = false }, take) {
-  const input = h("input", { type: "file", hidden: true, multiple: true, accept: ".jpg,.jpeg,.jpe,.jfif,.png,.bmp,.dib,.svg,.fits,.fit,.fts,.gz,.fz,image/*", ...attributes });
+  const input = h("input", { type: "file", hidden: true, multiple: true, accept: ".jpg,.jpeg,.jpe,.jfif,.png,.bmp,.dib,.svg,.fits,.fit,.fts,.gz,.fz,.html,.htm,.json,image/*", ...attributes });
   input.addEventListener("change", () => {
     const entries = entriesOf(input.files);
     take(folder ? entries.filter(({ name }) => IMAGE_NAME.test(name)) : entries, folder ? leftOut(entries) : []);

@@ -1,28 +1,65 @@
-/** Correct a class by hand: thirteen buttons, stored with who and when. */
+/** A class given by hand: thirteen buttons. Stored with who and when; of images of this visit in this browser. */
 
 import { ApiError, change, inWords } from "./api.js";
-import { announce, h } from "./dom.js";
+import { author, authorTyped, setAuthor } from "./author.js";
+import { keysOf } from "./desk-keys.js";
+import { announce, h, labelled } from "./dom.js";
 import { CLASSES, CLASS_NAMES, groupOf } from "./morphology.js";
+import { notify } from "./notices.js";
+import { store } from "./visit.js";
 
-/** The section of a stored object; `done(label)` is called when a label is stored. */
-export function labelSection(item, done) {
-  const said = h("p", { class: "note", role: "status" }, item.label ? `Labelled ${item.label} by ${item.labelledBy ?? "hand"}.` : "Not labelled by hand yet.");
+/** Key -> class of the thirteen. */
+export const LABEL_KEYS = new Map(keysOf(CLASSES));
+
+/** Label an image of this visit; the same label again takes it back. Gives the label that it has then. */
+export function labelUpload(item, label) {
+  const mine = item.labels[author()];
+  const given = mine?.label === label ? null : { label, at: new Date().toISOString() };
+  store.setLabel(item, author(), given);
+  return given?.label ?? null;
+}
+
+/** The labels of an image of this visit in words, newest first. */
+export function labelsInWords(item) {
+  const all = Object.entries(item.labels).sort(([, a], [, b]) => b.at.localeCompare(a.at));
+  return all.map(([by, { label }]) => `${label} by ${by}`).join(", ");
+}
+
+async function storeLabel(item, label) {
+  const stored = await change("POST", "v1/labels", { object_id: item.objectId, label });
+  item.label = label;
+  item.labelledBy = stored.labelled_by;
+  return `Labelled ${label} by ${stored.labelled_by}.`;
+}
+
+function uploadText(item) {
+  return Object.keys(item.labels).length ? `Labelled ${labelsInWords(item)}.` : "Not labelled yet. Labels stay in this browser; they are in the CSV and the report.";
+}
+
+/** The section of an object or image; `done(label)` is called when a label is stored. Its buttons show keys once the element has the class "labelling". */
+export function labelSection(item, done = () => {}) {
+  const mine = item.file !== null && item.file !== undefined;
+  const chosen = () => (mine ? item.labels[author()]?.label : item.label);
+  const said = h("p", { class: "note", role: "status" }, mine ? uploadText(item) : item.label ? `Labelled ${item.label} by ${item.labelledBy ?? "hand"}.` : "Not labelled by hand yet.");
   const give = async (label) => {
     try {
-      const stored = await change("POST", "v1/labels", { object_id: item.objectId, label });
-      item.label = label;
-      item.labelledBy = stored.labelled_by;
-      said.textContent = `Labelled ${label} by ${stored.labelled_by}.`;
-      for (const button of choices.children) button.setAttribute("aria-pressed", String(button.textContent === label));
-      announce(`Stored ${label} for ${item.objectId}.`);
+      if (mine) labelUpload(item, label);
+      said.textContent = mine ? uploadText(item) : await storeLabel(item, label);
+      for (const button of choices.children) button.setAttribute("aria-pressed", String(button.dataset.label === chosen()));
+      announce(chosen() ? `Stored ${label} for ${item.objectId}.` : `Took ${label} back for ${item.objectId}.`);
       done(label);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      said.textContent = inWords(error);
+      if (said.isConnected) said.textContent = inWords(error);
+      else notify(`${item.objectId} is not labelled: ${inWords(error)}`, { key: "label" }); // the reader is at another one by now
     }
   };
-  const button = (cls) =>
-    h("button", { type: "button", class: `label-choice group-${groupOf(cls)}`, "aria-pressed": String(item.label === cls), "aria-label": `${cls}, ${CLASS_NAMES[cls]}`, title: CLASS_NAMES[cls], onclick: () => give(cls) }, cls);
-  const choices = h("div", { class: "choices" }, CLASSES.map(button));
-  return h("section", { class: "label" }, h("h3", {}, "Your label"), said, choices);
+  const button = ([key, cls]) =>
+    h("button", { type: "button", class: `label-choice group-${groupOf(cls)}`, "data-label": cls, "aria-pressed": String(chosen() === cls), "aria-label": `${cls}, ${CLASS_NAMES[cls]}`, title: CLASS_NAMES[cls], onclick: () => give(cls) }, cls, h("kbd", {}, key.toUpperCase()));
+  const choices = h("div", { class: "choices" }, [...LABEL_KEYS].map(button));
+  const by = mine && labelled("Your name", h("input", { type: "text", maxlength: 60, autocomplete: "name", placeholder: "you", value: authorTyped(), onchange: (event) => {
+    setAuthor(event.target.value);
+    for (const one of choices.children) one.setAttribute("aria-pressed", String(one.dataset.label === chosen()));
+  } }));
+  return h("section", { class: "label" }, h("h3", {}, "Your label"), said, choices, by);
 }

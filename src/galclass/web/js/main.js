@@ -14,6 +14,7 @@ import { stretchSheet } from "./viewer.js";
 const VIEWS = {
   classify: { title: "Classify", load: async () => classifyView },
   label: { title: "Label", load: async () => (await import("./desk.js")).labelView },
+  map: { title: "Map", load: async () => (await import("./map.js")).mapView },
   catalog: { title: "Catalog", load: async () => (await import("./catalog.js")).catalogView },
   models: { title: "Models", load: async () => (await import("./models.js")).modelsView },
   services: { title: "Services", load: async () => (await import("./services.js")).servicesView },

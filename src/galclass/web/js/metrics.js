@@ -1,6 +1,7 @@
 /** What a model was measured to do: figures with intervals, confusion matrices, the reliability plot. */
 
 import { h, svg } from "./dom.js";
+import { showCell } from "./confused.js";
 import { percent } from "./morphology.js";
 
 function interval([value, low, high]) {
@@ -17,22 +18,29 @@ export function figures(tables) {
     h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, tables.map(line))));
 }
 
-function cell(count, total, right) {
+function cell(count, total, right, label, show) {
   const share = total ? count / total : 0;
   const style = { "--share": share.toFixed(3) };
-  return h("td", { class: `cell${right ? " right" : ""}`, style }, count || "");
+  const button = count ? h("button", { type: "button", "aria-label": label, title: label, "aria-pressed": "false", onclick: (event) => show(event.currentTarget) }, count) : "";
+  return h("td", { class: `cell${right ? " right" : ""}`, style }, button);
 }
 
-/** A confusion matrix: rows are what the volunteers say, columns what the model says. */
-export function confusion(title, { names, confusion: matrix, class_error: error }) {
+/** A confusion matrix: rows are what the volunteers say, columns what the model says. A cell shows its galaxies below. */
+export function confusion(model, title, { names, confusion: matrix, class_error: error }, signal) {
+  const place = h("div", { class: "cell-galaxies", "aria-live": "polite" });
+  const show = (button, row, column) => {
+    for (const other of figure.querySelectorAll(".cell button")) other.setAttribute("aria-pressed", String(other === button));
+    showCell(place, { model, table: title, volunteers: names[row], predicted: names[column] }, signal);
+  };
   const totals = matrix.map((row) => row.reduce((sum, count) => sum + count, 0));
   const head = h("tr", {}, h("td"), names.map((name) => h("th", { scope: "col" }, name)), h("th", { scope: "col" }, "Error"));
   const body = names.map((name, row) => h("tr", {}, h("th", { scope: "row" }, name),
-    matrix[row].map((count, column) => cell(count, totals[row], row === column)),
+    matrix[row].map((count, column) => cell(count, totals[row], row === column, `${count} that volunteers call ${name} and the model ${names[column]}`, (button) => show(button, row, column))),
     h("td", { class: "value" }, error[name] === null ? "" : percent(error[name]))));
-  return h("figure", { class: "confusion" }, h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": `Confusion matrix, ${title}` },
+  const figure = h("figure", { class: "confusion" }, h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": `Confusion matrix, ${title}` },
     h("table", {}, h("thead", {}, head), h("tbody", {}, body))),
-    h("figcaption", {}, `${title}: rows are the volunteers, columns the model. Shade: share of the row.`));
+    h("figcaption", {}, `${title}: rows are the volunteers, columns the model. Shade: share of the row. A cell shows its galaxies.`), place);
+  return figure;
 }
 
 /** The reliability plot of {confidence, accuracy, count}: how often an answer is right that claims to be. */

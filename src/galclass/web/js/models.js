@@ -64,7 +64,7 @@ function description(model, models, signal) {
   return h("article", { class: "sheet-block" },
     h("h2", {}, `${model.name}, version ${model.version} `, aliasChips(model.aliases)),
     facts(model), figures(tables),
-    h("div", { class: "plots" }, tables.filter(([, table]) => table.confusion).map(([title, table]) => confusion(title, table)), reliability(model.metrics.reliability)),
+    h("div", { class: "plots" }, tables.filter(([, table]) => table.confusion).map(([title, table]) => confusion(`${model.name}@${model.version}`, title, table, signal)), reliability(model.metrics.reliability)),
     compareSection(model, models, signal),
     model.card && [h("h3", {}, "Model card"), h("div", { class: "model-card" }, model.card)],
     aliasLog(model.alias_log));

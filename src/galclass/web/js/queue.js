@@ -1,9 +1,9 @@
 /** Sends waiting images to the service, a few at a time; waits out a lost server and keeps every image. */
 
-import { ApiError, askService, inWords, ServerLost, withToken } from "./api.js";
+import { ApiError, askService, cutoutOf, inWords, ServerLost, withToken } from "./api.js";
 import { untilBack } from "./connection.js";
 import { forgetService } from "./service.js";
-import { sendable, UnreadableFile } from "./formats.js";
+import { isFits, sendable, UnreadableFile } from "./formats.js";
 
 const SIDE_BY_SIDE = 4; // requests at a time; a browser opens six connections, two stay free for the page
 const RETRY_AFTER_S = [1, 3]; // after a fault of the server (500); then the image waits for the reader to retry
@@ -69,6 +69,7 @@ export class Queue {
       if (record.error) return this.#reject(item, inWords({ message: String(record.error.message ?? record.error) }));
       const { name, version } = service;
       this.store.update(item, { status: "done", record, service: { name, version }, scoredAt: new Date().toISOString() });
+      if (await isFits(item.file)) await this.#drawFits(item, service, signal);
     } catch (error) {
       if (error.name === "AbortError") return;
       if (isPassing(error)) this.store.update(item, { status: "failed", reason: error.status >= 500 ? "The server failed on this image." : inWords(error) });
@@ -82,6 +83,16 @@ export class Queue {
     if (file.size > LARGEST_FILE_BYTES) return this.#reject(item, "The file is larger than 32 MB."), false;
     if (converted) this.store.replaceFile(item, file, converted);
     return true;
+  }
+
+  /** No browser draws FITS: show what the model saw. */
+  async #drawFits(item, service, signal) {
+    try {
+      const preview = await withToken(() => cutoutOf(service, { ...item, signal }));
+      if (!signal.aborted) this.store.setPreview(item, preview);
+    } catch (error) {
+      if (!(error instanceof ApiError || error instanceof ServerLost || error.name === "AbortError")) throw error; // it has its class; the plate stays empty
+    }
   }
 
   async #ask(item, signal) {

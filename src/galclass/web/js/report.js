@@ -1,6 +1,9 @@
-/** A self-contained HTML report: pictures as data, no scripts, nothing from outside. */
+/** A self-contained HTML report: pictures as data, nothing from outside; classes can be chosen in it and saved. */
 
-import { CLASSES, CLASS_NAMES, GROUP_NAMES, percent } from "./morphology.js";
+import { labelsInWords } from "./label.js";
+import { CLASSES, CLASS_NAMES, flagText, GROUP_NAMES, percent } from "./morphology.js";
+import { REPORT } from "./report-labels.js";
+import { labelling } from "./report-script.js";
 
 const PICTURE_PX = 160;
 
@@ -12,7 +15,13 @@ li { border: 1px solid #8886; border-radius: 6px; padding: .8rem; overflow-wrap:
 img { width: 100%; image-rendering: auto; background: #000 }
 h2 { margin: .4rem 0 0; font-size: 1.1rem } p { margin: .2rem 0 }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums } td, th { padding: .1rem .6rem .1rem 0; text-align: left; font-weight: normal }
-meter { width: 8rem }`;
+meter { width: 8rem }
+select, input, button { font: inherit; padding: .2rem .5rem }
+.mine { display: flex; flex-wrap: wrap; gap: .4rem; align-items: center; margin-top: .5rem }
+.labels { position: sticky; top: 0; background: Canvas; border: 1px solid #8886; border-radius: 6px; padding: .6rem .8rem; display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center }
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: .1rem 1rem } dl div { display: flex; gap: .5rem } dt { min-width: 2.4rem; font-weight: 600 } dd { margin: 0 }`;
+
+const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"; // nothing is fetched or sent
 
 function element(document_, tag, text = null, attributes = {}) {
   const node = document_.createElement(tag);
@@ -45,7 +54,16 @@ function spread(page, probabilities) {
   return table;
 }
 
-async function entry(page, item) {
+/** The choice of a class by whoever reads the report. */
+function choice(page, item, index) {
+  const select = element(page, "select", null, { "data-image": index, id: `class-${index}` });
+  for (const cls of ["", ...CLASSES]) select.append(element(page, "option", cls ? `${cls}: ${CLASS_NAMES[cls]}` : "", { value: cls }));
+  const line = element(page, "p", null, { class: "mine" });
+  line.append(element(page, "label", "Your class", { for: `class-${index}` }), select);
+  return line;
+}
+
+async function entry(page, item, index) {
   const node = element(page, "li");
   try {
     node.append(element(page, "img", null, { src: await pictureData(item.url), alt: "" }));
@@ -56,26 +74,56 @@ async function entry(page, item) {
     node.append(element(page, "h2", "Rejected"), element(page, "p", item.reason), element(page, "p", item.name));
     return node;
   }
-  const { predicted_class: cls, predicted_group: group, probabilities, flags = [] } = item.record;
+  const { predicted_class: cls, predicted_group: group, probabilities, flags = [], prediction_set: set = [] } = item.record;
   node.append(element(page, "h2", `${cls}: ${CLASS_NAMES[cls] ?? cls}`), element(page, "p", GROUP_NAMES[group] ?? group));
-  if (flags.length) node.append(element(page, "p", `Flags: ${flags.join(", ")}`));
-  node.append(spread(page, probabilities), element(page, "p", item.name));
+  if (set.length > 1) node.append(element(page, "p", `Cannot be ruled out: ${set.join(", ")}`));
+  if (flags.length) node.append(element(page, "p", flags.map(flagText).join(", ")));
+  if (Object.keys(item.labels).length) node.append(element(page, "p", `Labelled ${labelsInWords(item)}`));
+  node.append(spread(page, probabilities), element(page, "p", item.name), choice(page, item, index));
   return node;
+}
+
+/** How many images are of each class. */
+function summary(page, items) {
+  const counts = new Map();
+  for (const { record } of items) if (record) counts.set(record.predicted_class, (counts.get(record.predicted_class) ?? 0) + 1);
+  const list = element(page, "dl");
+  for (const [cls, count] of [...counts].sort((a, b) => b[1] - a[1])) {
+    const line = element(page, "div");
+    line.append(element(page, "dt", cls), element(page, "dd", `${CLASS_NAMES[cls] ?? ""}: ${count}`));
+    list.append(line);
+  }
+  return list;
+}
+
+function labelBar(page) {
+  const bar = element(page, "div", null, { class: "labels", role: "group", "aria-label": "Your labels" });
+  const name = element(page, "input", null, { id: "author", type: "text", maxlength: 60, autocomplete: "name" });
+  bar.append(element(page, "span", "Choose a class where you would give another or are sure.", { id: "told", role: "status" }), element(page, "label", "Your name", { for: "author" }), name,
+    element(page, "button", "Save labels", { type: "button", id: "save-labels" }), element(page, "button", "Save this report with the labels", { type: "button", id: "save-report" }));
+  return bar;
+}
+
+/** What the report says of itself; text of files cannot end the element that holds it. */
+function dataElement(page, items, model) {
+  const images = items.map(({ objectId, name, file }) => ({ object_id: objectId, name, size_bytes: file?.size ?? null }));
+  const data = { format: REPORT.format, version: REPORT.version, model: model ?? null, images, author: "", labels: [] };
+  return element(page, "script", JSON.stringify(data).replaceAll("<", "\\u003c"), { type: "application/json", id: REPORT.element });
 }
 
 /** The report on items that are finished, as one HTML text. */
 export async function writeReport(items) {
   const page = document.implementation.createHTMLDocument("galclass report");
   page.documentElement.lang = "en";
-  page.head.prepend(element(page, "meta", null, { charset: "utf-8" }), element(page, "meta", null, { name: "viewport", content: "width=device-width" }));
+  page.head.prepend(element(page, "meta", null, { charset: "utf-8" }), element(page, "meta", null, { "http-equiv": "Content-Security-Policy", content: POLICY }), element(page, "meta", null, { name: "viewport", content: "width=device-width" }));
   const finished = items.filter((item) => item.record || item.status === "rejected");
   const model = finished.find((item) => item.record)?.record.model;
   const list = element(page, "ul");
-  for (const item of finished) list.append(await entry(page, item));
+  for (const [index, item] of finished.entries()) list.append(await entry(page, item, index));
   page.body.append(element(page, "h1", "Galaxy morphology"));
   page.body.append(element(page, "p", `${finished.length} image${finished.length === 1 ? "" : "s"}, ${new Date().toISOString().slice(0, 16).replace("T", " ")} UTC`));
   if (model) page.body.append(element(page, "p", `Model ${model.name}, version ${model.version}, sha256 ${model.sha256}`));
-  page.body.append(list);
+  page.body.append(summary(page, finished), labelBar(page), list, element(page, "p", "The labels come back by dropping what you saved, the labels or the report, on the page that made it."), dataElement(page, finished, model), element(page, "script", `(${labelling})();`));
   const text = page.documentElement.outerHTML.replace("</head>", `<style>${STYLE}\n</style></head>`); // this page's policy forbids a style element
   return `<!doctype html>\n${text}\n`;
 }

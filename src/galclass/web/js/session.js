@@ -8,7 +8,7 @@ const KEPT = 3; // visits; older ones are dropped
 const WRITE_MS = 250; // changes are gathered this long
 const BEAT_MS = 5_000;
 const STALE_MS = 90_000; // a hidden window's timers run once a minute
-const FIELDS = ["number", "name", "objectId", "votes", "framePx", "status", "record", "reason", "service", "scoredAt", "converted"];
+const FIELDS = ["number", "name", "objectId", "votes", "framePx", "status", "record", "reason", "service", "scoredAt", "converted", "preview", "labels"];
 
 const done = (request) => new Promise((resolve, reject) => {
   request.onsuccess = () => resolve(request.result);
@@ -100,7 +100,7 @@ export class Session {
     const keepFiles = ({ detail }) => detail.items.forEach((item) => this.#files.set(item.number, item.file));
     const on = (names, listener) => names.forEach((name) => this.store.addEventListener(name, listener));
     on(["add", "convert"], keepFiles);
-    on(["add", "convert", "finish"], ({ detail }) => this.#mark(detail.items));
+    on(["add", "convert", "finish", "label"], ({ detail }) => this.#mark(detail.items));
     on(["clear"], ({ detail }) => this.#onClear(detail));
     on(["undo"], () => this.#onUndo());
     window.addEventListener("pagehide", () => this.#write());

@@ -35,14 +35,14 @@ export class Store extends EventTarget {
   #item({ file, name, number = this.#next, url = null, ...known }) {
     this.#next = Math.max(this.#next, number + 1);
     return {
-      number, key: `image-${number}`, file, name, objectId: idOfFile(name), url: url ?? URL.createObjectURL(file),
-      votes: null, framePx: null, status: "waiting", version: 0, record: null, reason: "", service: null, scoredAt: null, converted: null, ...known,
+      number, key: `image-${number}`, file, name, objectId: idOfFile(name), url: url ?? URL.createObjectURL(known.preview ?? file),
+      votes: null, framePx: null, status: "waiting", version: 0, record: null, reason: "", service: null, scoredAt: null, converted: null, preview: null, labels: {}, embedding: null, ...known,
     };
   }
 
   /** Bring back kept images, as they were; `cleared` are those that can still be brought back by undo. */
   restore(items, cleared) {
-    this.items = items.map((item) => this.#item(item));
+    this.items = items.map((item) => this.#item({ ...item, labels: item.labels ?? {} }));
     this.cleared = cleared.map((item) => this.#item(item));
     this.changed();
   }
@@ -52,6 +52,24 @@ export class Store extends EventTarget {
     Object.assign(item, changes);
     item.version += 1;
     if (FINISHED.has(item.status)) this.#say("finish", { items: [item] });
+    this.changed();
+  }
+
+  /** Say that a label came to an item or was taken back. */
+  setLabel(item, author, label) {
+    const { [author]: before, ...others } = item.labels;
+    item.labels = label ? { ...others, [author]: label } : others;
+    item.version += 1;
+    this.#say("label", { items: [item] });
+    this.changed();
+  }
+
+  /** Show a picture in the place of a file that the browser cannot draw. */
+  setPreview(item, preview) {
+    URL.revokeObjectURL(item.url);
+    Object.assign(item, { preview, url: URL.createObjectURL(preview) });
+    item.version += 1;
+    this.#say("convert", { items: [item] });
     this.changed();
   }
 

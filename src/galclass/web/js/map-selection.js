@@ -1,0 +1,143 @@
+/** What is selected on the map: counts, pictures, and labels for all of it. */
+
+import { ApiError, change, getJson, inWords, pathOf } from "./api.js";
+import { GALAXY_ZOO } from "./desk-address.js";
+import { deskName } from "./desk-start.js";
+import { field as csvField, save } from "./downloads.js";
+import { h, labelled } from "./dom.js";
+import { patiently } from "./loading.js";
+import { CLASSES } from "./morphology.js";
+import { storedPicture } from "./pictures.js";
+
+const SHOWN = 48; // pictures
+const MOST = 500; // labels at a time
+const OWN = "+"; // the choice of a desk that is not there yet
+
+const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+
+export class Selection {
+  #indexes = [];
+  #desks = null;
+  #stop = null; // ends labels that are on their way
+
+  /** `on` are {open(index), clear(), label(index, label)}; the last is told of labels of images of this visit. */
+  constructor(points, signal, on) {
+    Object.assign(this, { points, signal, on });
+    this.told = h("p", { class: "selected", role: "status" });
+    this.counts = h("p", { class: "note" });
+    this.pictures = h("ul", { class: "selected-pictures" });
+    this.desk = h("select", { onchange: () => this.#drawClasses() });
+    this.name = h("input", { type: "text", maxlength: 40, autocomplete: "off", placeholder: "ring" });
+    this.ownPlace = h("form", { class: "own-class", hidden: true, onsubmit: (event) => (event.preventDefault(), this.name.value.trim() && this.#label(this.name.value.trim())) },
+      labelled("Class", this.name), h("button", { type: "submit" }, "Label"));
+    this.choices = h("div", { class: "choices", role: "group", "aria-label": "Label all selected" });
+    this.said = h("p", { class: "note", role: "status" });
+    const csv = h("button", { type: "button", class: "quiet", onclick: () => this.#save() }, "CSV");
+    const clear = h("button", { type: "button", class: "quiet", onclick: () => on.clear() }, "Clear selection");
+    this.tools = h("div", { class: "selection-tools", hidden: true }, this.counts, this.pictures,
+      h("div", { class: "controls" }, csv, clear), h("h3", {}, "Label them"), labelled("At the desk", this.desk), this.choices, this.ownPlace);
+    this.element = h("aside", { class: "selection", "aria-label": "Selection" }, this.told, this.tools, this.said);
+    signal.addEventListener("abort", () => this.#stop?.abort());
+  }
+
+  /** Show these objects. */
+  show(indexes, hint) {
+    this.#indexes = indexes;
+    this.tools.hidden = !indexes.length;
+    this.told.textContent = indexes.length ? `${plural(indexes.length, "galaxy").replace(/galaxys$/, "galaxies")} selected` : hint;
+    if (!indexes.length) return;
+    const counts = new Map();
+    for (const index of indexes) counts.set(this.points.classes[index], (counts.get(this.points.classes[index]) ?? 0) + 1);
+    this.counts.textContent = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${count} ${name}`).join(", ");
+    this.pictures.replaceChildren(...indexes.slice(0, SHOWN).map((index) => this.#picture(index)), ...(indexes.length > SHOWN ? [h("li", { class: "note" }, `and ${indexes.length - SHOWN} more`)] : []));
+    if (!this.#desks) this.#fetchDesks();
+  }
+
+  #picture(index) {
+    const item = this.points.items.get(index);
+    const name = `${this.points.ids[index]}, ${this.points.classes[index]}`;
+    const picture = item ? h("div", { class: "plate" }, h("img", { src: item.url, alt: "", width: 56, height: 56 })) : storedPicture(this.points.ids[index], 56);
+    return h("li", {}, h("button", { type: "button", class: "neighbour", title: name, "aria-label": `Open ${name}`, onclick: () => this.on.open(index) }, picture));
+  }
+
+  async #fetchDesks() {
+    this.#desks = [];
+    const { desks } = await patiently(() => getJson("v1/desks", { signal: this.signal })).catch((error) => {
+      if (error instanceof ApiError || error.name === "AbortError") return { desks: [] };
+      throw error;
+    });
+    this.#desks = desks.filter(({ name }) => name !== GALAXY_ZOO);
+    this.#drawDesks(GALAXY_ZOO);
+  }
+
+  #drawDesks(chosen) {
+    const options = [[GALAXY_ZOO, "Galaxy Zoo classes"], ...this.#desks.map(({ name }) => [name, name]), [OWN, "a class of your own"]];
+    this.desk.replaceChildren(...options.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
+    this.#drawClasses();
+  }
+
+  #drawClasses() {
+    const desk = this.desk.value;
+    const known = desk === GALAXY_ZOO ? CLASSES : Object.keys(this.#desks.find(({ name }) => name === desk)?.counts ?? {});
+    this.choices.replaceChildren(...known.map((name) => h("button", { type: "button", class: "label-choice", onclick: () => this.#label(name) }, name)));
+    this.ownPlace.hidden = desk === GALAXY_ZOO;
+  }
+
+  /** Label all that is selected, one after the other; what was stored stays where a later one is refused. */
+  async #label(label) {
+    const desk = this.desk.value === OWN ? deskName(label) : this.desk.value;
+    const indexes = this.#indexes;
+    if (indexes.length > MOST) return void (this.said.textContent = `At most ${MOST} are labelled at a time; ${indexes.length.toLocaleString("en")} are selected.`);
+    this.#stop?.abort();
+    const { signal } = (this.#stop = new AbortController());
+    let stored = 0;
+    let uploads = 0;
+    try {
+      for (const index of indexes) {
+        if (signal.aborted) return;
+        if (this.points.items.has(index)) {
+          if (desk !== GALAXY_ZOO) continue;
+          this.on.label(index, label);
+          uploads += 1;
+        } else {
+          await patiently(() => change("POST", `${pathOf("desks", desk)}/labels`, { object_id: this.points.ids[index], label }));
+          stored += 1;
+        }
+        if (stored % 10 === 1) this.said.textContent = `Labelling: ${stored + uploads} of ${indexes.length}…`;
+      }
+      this.#say(label, desk, stored, uploads, indexes);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.said.textContent = `${inWords(error)} ${stored} of ${indexes.length} were labelled before.`;
+    }
+    if (this.desk.value === OWN && stored) (this.#desks.push({ name: desk, counts: { [label]: stored } }), this.#drawDesks(desk));
+  }
+
+  #say(label, desk, stored, uploads, indexes) {
+    const left = indexes.length - stored - uploads;
+    const parts = [stored && `${stored} labelled ${label}`, uploads && `${plural(uploads, "image")} of this visit labelled ${label} in this browser`,
+      left && `${plural(left, "image")} of this visit left out: they take the Galaxy Zoo classes alone`];
+    const text = `${parts.filter(Boolean).join("; ")}.`;
+    const kept = indexes.filter((index) => !this.points.items.has(index));
+    this.said.replaceChildren(text, " ", stored ? h("button", { type: "button", class: "as-link", onclick: () => this.#takeBack(desk, kept) }, "Take back") : "");
+  }
+
+  async #takeBack(desk, indexes) {
+    let taken = 0;
+    try {
+      for (const index of indexes) {
+        await patiently(() => change("DELETE", `${pathOf("desks", desk)}/labels/${encodeURIComponent(this.points.ids[index])}`));
+        taken += 1;
+      }
+      this.said.textContent = `${plural(taken, "label")} taken back.`;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.said.textContent = `${inWords(error)} ${taken} were taken back.`;
+    }
+  }
+
+  #save() {
+    const lines = [["object_id", "predicted_class"], ...this.#indexes.map((index) => [this.points.ids[index], this.points.classes[index]])];
+    save(lines.map((line) => `${line.map(csvField).join(",")}\r\n`).join(""), "galclass-selection.csv", "text/csv");
+  }
+}

@@ -1,0 +1,287 @@
+/** The view "Map": what is stored as a model sees it, on a plane; images of this visit land among it. */
+
+import { ApiError, change, getJson, inWords, ServerLost } from "./api.js";
+import { Detail } from "./detail.js";
+import { announce, h } from "./dom.js";
+import { embed } from "./embeddings.js";
+import { listenToPage } from "./intake.js";
+import { labelSection, labelUpload } from "./label.js";
+import { fill, patiently } from "./loading.js";
+import { MapCanvas } from "./map-canvas.js";
+import { Points } from "./map-points.js";
+import { Selection } from "./map-selection.js";
+import { Sheets } from "./map-sheets.js";
+import { CLASSES, CLASS_NAMES, percent } from "./morphology.js";
+import { notify } from "./notices.js";
+import { coloursOf } from "./palette.js";
+import { pictureUrl } from "./pictures.js";
+import { currentService } from "./service.js";
+import { classifiedItem, fetchItem } from "./stored-item.js";
+import { restored, store, takeImages } from "./visit.js";
+
+const LOOK_MS = 1000; // between two looks at the embeddings while they are computed
+const PICTURE_PX = 48; // of an image of this visit
+const KEYS = "Arrow keys choose a galaxy, Shift and arrow keys move the map, + and − zoom, 0 shows all, Space selects, V selects what is in sight, Enter opens, Escape clears the selection.";
+const HINT = "Drag to move, turn the wheel to zoom. Shift and drag draws a line about those to select; V selects what is in sight.";
+
+let kept = { model: "", view: null }; // stays while other views are looked at
+
+/** The parameters of the address: {model, table, volunteers, predicted}. */
+function ofAddress() {
+  return Object.fromEntries(new URLSearchParams(location.hash.split("?")[1] ?? ""));
+}
+
+class MapView {
+  #shown = new Set(); // classes; none: all
+  #ending = null; // of the map that is drawn
+
+  constructor(signal) {
+    this.signal = signal;
+    this.title = h("h1", { tabindex: -1 }, "Map");
+    this.model = h("select", { "aria-label": "Model", onchange: () => this.#choose(this.model.value) });
+    this.filling = h("div", { class: "desk-filling", hidden: true });
+    this.place = h("div", { class: "map-place" });
+    this.element = [h("div", { class: "view-head" }, this.title, h("div", { class: "actions" }, this.model)), this.filling, this.place];
+    listenToPage(takeImages, signal);
+    store.addEventListener("finish", () => this.#placeUploads(), { signal });
+    for (const name of ["clear", "undo"]) store.addEventListener(name, () => this.#placeUploads(), { signal });
+    this.#start();
+  }
+
+  #start() {
+    fill(this.place, async () => {
+      const [{ models }, service] = await Promise.all([getJson("v1/models", { signal: this.signal }), currentService().catch((error) => (error instanceof ApiError ? null : Promise.reject(error)))]);
+      if (!models.length) return h("p", { class: "nothing" }, "No model is registered; the map needs one to see with. galclass register puts one into the registry.");
+      const names = models.map(({ name, version }) => `${name}@${version}`);
+      const wanted = [ofAddress().model, kept.model, service && `${service.model.name}@${service.model.version}`];
+      this.reference = wanted.find((one) => names.includes(one)) ?? names.at(-1);
+      this.model.replaceChildren(...models.map(({ name, version }) => h("option", { value: `${name}@${version}`, selected: `${name}@${version}` === this.reference }, `Seen by ${name} ${version}`)));
+      return this.#load();
+    }, this.signal);
+  }
+
+  #choose(reference) {
+    this.#ending?.abort();
+    this.reference = reference;
+    kept.view = null; // places mean nothing on another map
+    fill(this.place, () => this.#load(), this.signal);
+  }
+
+  async #load() {
+    const map = await getJson(`v1/map?${new URLSearchParams({ model: this.reference })}`, { signal: this.signal });
+    kept.model = this.reference;
+    this.#offerFilling(map);
+    if (!map.object_id.length) return h("p", { class: "nothing" }, map.stored ? "This model has not looked at the stored galaxies yet." : "No image is stored. galclass images add stores some; what you classify lands here, too.");
+    return this.#build(map);
+  }
+
+  #build(map) {
+    this.#ending?.abort();
+    this.#ending = new AbortController();
+    this.signal.addEventListener("abort", () => this.#ending.abort());
+    const { signal } = this.#ending;
+    this.map = map;
+    this.points = new Points(map);
+    const names = [...new Set([...CLASSES.filter((name) => map.classes.includes(name)), ...map.classes])];
+    this.colours = coloursOf([...new Set([...names, ...CLASSES])]);
+    const sheets = new Sheets(map, this.reference, signal, { drawn: (number) => this.#spoilSheet(number), stale: () => this.#reload() });
+    this.selection = new Selection(this.points, signal, { open: (index) => this.#open(index), clear: () => this.#select([], false), label: (index, label) => labelUpload(this.points.items.get(index), label) });
+    this.canvas = new MapCanvas(this.points, sheets, this.colours, signal, {
+      select: (indexes, add) => this.#select(indexes, add), toggle: (index) => this.#toggle(index), clear: () => this.#select([], false),
+      open: (index) => this.#open(index), moved: (index) => this.#tell(index),
+    });
+    this.canvas.view = kept.view;
+    signal.addEventListener("abort", () => (kept.view = this.canvas.view));
+    this.detail = new Detail(() => [], {
+      sections: (item) => [labelSection(item, () => {})], pictureOf: (item) => (item.file ? item.url : pictureUrl(item.objectId)),
+      closed: () => this.canvas.element.focus({ preventScroll: true }), openId: (objectId) => this.#openId(objectId),
+    });
+    this.current = h("p", { class: "map-current", "aria-live": "polite" });
+    this.key = h("div", { class: "map-key", role: "group", "aria-label": "Classes shown" });
+    this.#drawKey(names);
+    this.#select([], false);
+    this.#tell(-1);
+    this.#placeUploads();
+    this.#showCell();
+    return [h("div", { class: "map-main" }, h("figure", { class: "map-figure" }, this.key, h("div", { class: "map-ground" }, this.canvas.element, this.#tools()), this.current, h("p", { id: "map-keys", class: "visually-hidden" }, KEYS)), this.selection.element), this.detail.element];
+  }
+
+  #tools() {
+    const button = (text, label, run, extra = {}) => h("button", { type: "button", "aria-label": label, title: label, onclick: run, ...extra }, text);
+    const select = button("Select", "Draw a line about those to select (or Shift and drag)", () => {
+      this.canvas.selecting = !this.canvas.selecting;
+      select.setAttribute("aria-pressed", String(this.canvas.selecting));
+      this.canvas.element.classList.toggle("selecting", this.canvas.selecting);
+    }, { "aria-pressed": "false" });
+    return h("div", { class: "map-tools", role: "group", "aria-label": "Map" }, button("+", "Zoom in (+)", () => this.canvas.zoom(1.5)), button("−", "Zoom out (−)", () => this.canvas.zoom(1 / 1.5)), button("All", "Show the whole map (0)", () => this.canvas.showAll()), select);
+  }
+
+  #spoilSheet(number) {
+    const { pictures } = this.map.sheets;
+    const [first, end] = [number * pictures, Math.min(this.points.stored, (number + 1) * pictures)];
+    const [xs, ys] = [this.points.x.slice(first, end), this.points.y.slice(first, end)];
+    const margin = 0.08;
+    this.canvas.spoil({ left: Math.min(...xs) - margin, right: Math.max(...xs) + margin, bottom: Math.min(...ys) - margin, top: Math.max(...ys) + margin });
+  }
+
+  /** The server has another map by now: draw that one, where the reader was. */
+  #reload() {
+    if (this.reloading) return;
+    this.reloading = setTimeout(() => {
+      this.reloading = null;
+      if (!this.signal.aborted) fill(this.place, () => this.#load(), this.signal);
+    }, LOOK_MS);
+  }
+
+  #drawKey(names) {
+    const counts = new Map();
+    for (const name of this.points.classes) counts.set(name, (counts.get(name) ?? 0) + 1);
+    const shownAll = h("button", { type: "button", class: "quiet", hidden: !this.#shown.size, onclick: () => (this.#shown.clear(), this.#filter(), all[0].focus()) }, "Show all");
+    const all = names.map((name) => h("button", { type: "button", class: "quiet map-class", "aria-pressed": String(this.#shown.has(name)), title: CLASS_NAMES[name] ?? name, "aria-label": `${name}${CLASS_NAMES[name] ? `, ${CLASS_NAMES[name]}` : ""}: ${counts.get(name) ?? 0}`, onclick: (event) => {
+      if (!this.#shown.delete(name)) this.#shown.add(name);
+      event.currentTarget.setAttribute("aria-pressed", String(this.#shown.has(name)));
+      this.#filter();
+    } }, h("span", { class: "swatch", style: { background: this.colours[name] } }), h("b", {}, name), ` ${(counts.get(name) ?? 0).toLocaleString("en")}`));
+    this.showAll = shownAll;
+    this.keys = all.map((button, index) => [names[index], button]);
+    const uploads = h("span", { class: "note uploads" });
+    this.uploads = uploads;
+    this.key.replaceChildren(...all, shownAll, uploads);
+  }
+
+  #filter() {
+    const shown = this.#shown;
+    this.canvas.passes = shown.size ? (index) => shown.has(this.points.classes[index]) : () => true;
+    for (const [name, button] of this.keys) button.setAttribute("aria-pressed", String(shown.has(name)));
+    this.showAll.hidden = !shown.size;
+    if (this.canvas.current >= 0 && !this.canvas.passes(this.canvas.current)) this.canvas.moveTo(-1);
+    this.#select([...this.canvas.selected].filter(this.canvas.passes), false);
+  }
+
+  #select(indexes, add) {
+    this.canvas.selected = new Set(add ? [...this.canvas.selected, ...indexes] : indexes);
+    this.canvas.spoil();
+    const left = this.map.total > this.points.stored ? ` Of ${this.map.total.toLocaleString("en")} galaxies ${this.points.stored.toLocaleString("en")} are drawn.` : "";
+    this.selection.show([...this.canvas.selected], HINT + left);
+  }
+
+  #toggle(index) {
+    const selected = new Set(this.canvas.selected);
+    if (!selected.delete(index)) selected.add(index);
+    this.#select([...selected], false);
+    this.#tell(index);
+  }
+
+  #tell(index) {
+    if (index < 0) return void (this.current.textContent = "");
+    const item = this.points.items.get(index);
+    const cls = this.points.classes[index];
+    const certainty = item ? ` ${percent(item.record.probabilities[cls])}` : "";
+    this.current.replaceChildren(h("b", {}, cls), ` ${CLASS_NAMES[cls] ?? ""}${certainty}, ${item ? item.name : this.points.ids[index]}${this.canvas.selected.has(index) ? ", selected" : ""} `,
+      h("button", { type: "button", class: "as-link", onclick: () => this.#open(index) }, "Open"));
+  }
+
+  async #open(index) {
+    const item = this.points.items.get(index);
+    if (item) return this.detail.open(item);
+    return this.#openId(this.points.ids[index]);
+  }
+
+  async #openId(objectId) {
+    try {
+      const item = (await fetchItem(objectId, this.reference, this.signal)) ?? (await classifiedItem(objectId, this.reference, this.signal));
+      if (!this.signal.aborted) this.detail.open(item);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (!(error instanceof ApiError)) throw error;
+      notify(inWords(error), { key: "object" });
+    }
+  }
+
+  /** Put the images of this visit on the map as far as this model classified them. */
+  async #placeUploads() {
+    if (!this.points) return;
+    await restored;
+    const mine = store.items.filter(({ record }) => record);
+    const of = mine.filter(({ record }) => record.model?.sha256 === this.map.model.sha256);
+    const { points } = this;
+    const draw = async () => {
+      if (points !== this.points || this.#ending.signal.aborted) return;
+      const placed = of.filter(({ embedding }) => embedding);
+      const missing = placed.filter(({ key }) => !this.canvas.pictures.has(key));
+      points.setUploads(placed);
+      this.canvas.selected = new Set([...this.canvas.selected].filter((index) => index < points.length));
+      const others = mine.length - of.length;
+      this.uploads.textContent = mine.length ? `Yours: ${placed.length}${others ? ` (${others} by another model)` : ""}` : "";
+      this.canvas.spoil();
+      await Promise.all(missing.map((item) => this.#draw(item)));
+      if (missing.length) this.canvas.spoil();
+    };
+    if (this.embedding) return void (this.again = true);
+    this.embedding = true;
+    try {
+      await draw();
+      await embed(of, { signal: this.#ending.signal, done: draw });
+      await draw();
+    } finally {
+      this.embedding = false;
+    }
+    if (this.again && !this.signal.aborted) (this.again = false, this.#placeUploads());
+  }
+
+  async #draw(item) {
+    try {
+      const source = item.preview ?? item.file;
+      this.canvas.pictures.set(item.key, await createImageBitmap(source, { resizeWidth: PICTURE_PX, resizeHeight: PICTURE_PX, resizeQuality: "medium" }));
+    } catch {
+      this.canvas.pictures.set(item.key, null); // the browser cannot draw this file: its colour alone
+    }
+  }
+
+  /** Where the embeddings are not all there: how many, and a button that has them computed. */
+  #offerFilling(map) {
+    const lacking = map.stored - map.embedded;
+    this.filling.hidden = lacking <= 0;
+    if (lacking <= 0) return;
+    const begin = h("button", { type: "button", onclick: () => this.#compute() }, "Compute them");
+    this.filling.replaceChildren(h("p", {}, `${lacking.toLocaleString("en")} of ${map.stored.toLocaleString("en")} stored galaxies are not on this map yet: the model has not looked at them. `), begin);
+  }
+
+  async #compute() {
+    const query = new URLSearchParams({ model: this.reference });
+    try {
+      let progress = await patiently(() => change("POST", `v1/embeddings?${query}`));
+      while (progress.running && progress.done < progress.total && !this.signal.aborted) {
+        this.filling.replaceChildren(h("progress", { max: progress.total, value: progress.done, "aria-label": "Images read" }), h("p", {}, `Reading images: ${progress.done.toLocaleString("en")} of ${progress.total.toLocaleString("en")}.`));
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+        progress = await patiently(() => getJson(`v1/embeddings?${query}`, { signal: this.signal }));
+      }
+      if (!this.signal.aborted) fill(this.place, () => this.#load(), this.signal);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (!(error instanceof ApiError || error instanceof ServerLost)) throw error;
+      this.filling.replaceChildren(h("p", { class: "fault", role: "alert" }, inWords(error)));
+    }
+  }
+
+  /** Select the galaxies of a cell of a confusion matrix that the address names. */
+  async #showCell() {
+    const { table, volunteers, predicted } = ofAddress();
+    if (!table) return;
+    const found = await patiently(() => getJson(`v1/confusion?${new URLSearchParams({ model: this.reference, table, volunteers, predicted })}`, { signal: this.signal })).catch((error) => {
+      if (error instanceof ApiError || error.name === "AbortError") return null;
+      throw error;
+    });
+    if (!found || this.#ending.signal.aborted) return;
+    const wanted = new Set(found.objects.map(({ object_id: id }) => id));
+    const indexes = this.points.ids.flatMap((id, index) => (index < this.points.stored && wanted.has(id) ? [index] : []));
+    this.#select(indexes, false);
+    this.canvas.showThese(indexes);
+    announce(`${indexes.length} of ${found.total} galaxies that volunteers call ${volunteers} and the model ${predicted} are on this map.`);
+  }
+}
+
+/** Build the view; `signal` ends it. */
+export function mapView(signal) {
+  return new MapView(signal).element;
+}
