@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 from fastapi.testclient import TestClient
+from tiny_model import tiny_model
 
 from galclass.database import Database, Registry, score_pending
 from galclass.database.compare import paired_difference
 from galclass.database.desk_labels import give_label
 from galclass.database.labels import NewLabel, add_labels
 from galclass.morphology import CLASSES, GROUPS
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tiny_model import tiny_model  # noqa: E402  # tests/ is no package
 
 
 def ask(client: TestClient, **query: str) -> dict[str, object]:

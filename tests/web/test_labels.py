@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from steps import axe_faults, choose, tally
+from web.steps import axe_faults, choose, tally
 
 from galclass.database.labels import human_labels
 

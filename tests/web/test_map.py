@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from site_of_test import GALAXIES
-from steps import axe_faults, choose
+from web.site_of_test import GALAXIES
+from web.steps import axe_faults, choose
 
 from galclass.database import Images, NewImage, Registry
 from galclass.database.embeddings import Embeddings
