@@ -149,7 +149,7 @@ def test_a_stopped_predict_leaves_nothing_behind(tmp_path: Path, number: signal.
     assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGTERM)
     assert list((tmp_path / "out").iterdir()) == []
     if number == signal.SIGINT:
-        assert b"the same command starts afresh" in errors
+        assert b"the same command will start over" in errors
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version"])

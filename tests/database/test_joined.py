@@ -57,7 +57,7 @@ def test_a_table_of_astronomers_keeps_everything(folder: Path, tmp_path: Path, n
     assert done.exit_code == 3, done.output
     assert "5 rows = 4 with a prediction + 1 without (1 no_image)" in done.output
     assert "1 images match no row" in done.output
-    assert "ours are galclass_error" in done.output
+    assert "the new ones are galclass_error" in done.output
     after = Table.read(output, format=kind, **({"hdu": 1} if kind == "fits" else {}))
     assert after.colnames[: len(before.colnames)] == before.colnames
     for column in before.colnames:

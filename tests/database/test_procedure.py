@@ -331,7 +331,7 @@ def test_packages_that_anyone_may_replace_are_not_run_by_the_server(cluster, tmp
 
 
 def test_sqlite_needs_no_installing(tmp_path: Path) -> None:
-    with open_database(tmp_path / "x.db") as database, pytest.raises(DatabaseError, match="On SQLite they are there"):
+    with open_database(tmp_path / "x.db") as database, pytest.raises(DatabaseError, match="On SQLite every connection"):
         install_procedure(database)
 
 

@@ -58,7 +58,7 @@ def test_a_missing_file_is_not_asked_for_again(server, file_of, quick, tmp_path)
 
 def test_nobody_answers(file_of, quick, tmp_path) -> None:
     nobody = replace(file_of(), url="http://127.0.0.1:9/data.zip")
-    with pytest.raises(DownloadError, match="gave up after 3 tries"):
+    with pytest.raises(DownloadError, match="gave up after 3 attempts"):
         fetch(nobody, tmp_path, settings=quick)
 
 

@@ -26,7 +26,7 @@ def check_images(images: Sequence[Image | None]) -> None:
     """
     one = is_image(images) and not (isinstance(images, np.ndarray) and images.ndim == 4)
     if one or isinstance(images, memoryview):
-        raise TypeError(f"images must be a list of images, not {type(images).__name__}: put one image into a list")
+        raise TypeError(f"images must be a list of images, not {type(images).__name__}: put a single image into a list")
     for position, image in enumerate(images):
         if image is not None and not is_image(image):
             raise TypeError(f"images[{position}] must be {ACCEPTED}, not {type(image).__name__}")

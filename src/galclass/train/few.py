@@ -10,8 +10,8 @@ from galclass.train.dataset import TrainingData
 FEW_LABELS = 250
 """Labelled training objects below which a network of one's own learns less than a head on the model in the package."""
 
-VERY_FEW_LABELS = 50
-"""Labelled training objects below which every label must occur twice."""
+VERY_FEW_LABELS = 10
+"""Labelled training objects below which nothing is trained."""
 
 PATIENCE = 6
 """Epochs without a better validation loss after which training on few labels ends."""
@@ -38,16 +38,18 @@ def require_labels(data: TrainingData, where: str) -> None:
     Raises
     ------
     TrainingError
-        If there are fewer than `VERY_FEW_LABELS` labelled training objects and a label has one of them only.
+        If there are fewer than `VERY_FEW_LABELS` labelled training objects, or fewer than two labels that two of them
+        share: one object of a label teaches nothing about it.
     """
     rows = data.indices("train")
     counts = Counter(data.label[row] for row in rows if data.label[row])
     single = [label for label, count in counts.items() if count < 2]
-    if counts.total() < VERY_FEW_LABELS and single:
+    if counts and (counts.total() < VERY_FEW_LABELS or len(counts) - len(single) < 2):
+        only = f", one only of {', '.join(map(repr, single[:5]))}" if single else ""
         raise TrainingError(
             "too few labels to train on",
             where=where,
-            expected=f"two training objects of each label, or {VERY_FEW_LABELS} in all",
-            got=f"{counts.total()} labelled, one only of {', '.join(map(repr, single[:5]))}",
+            expected=f"{VERY_FEW_LABELS} labelled training objects or more, and two labels with two or more each",
+            got=f"{counts.total()} labelled{only}",
             advice=f"label more; {ADVICE}",
         )
