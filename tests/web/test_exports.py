@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,11 @@ def test_the_page_has_the_rules_of_the_rest(page: Any) -> None:
 class _Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.tags: set[str] = set()
+        self.tags: Counter[str] = Counter()
         self.handlers: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
+        self.tags[tag] += 1
         self.handlers |= {key for key, _ in attrs if key.startswith("on")}
 
 
@@ -61,7 +62,7 @@ def test_the_report_of_the_page_holds_no_markup_of_names(page: Any, site: Any, t
     found = _Tags()
     found.feed(text)
     assert "&lt;script&gt;alert(1)" in text
-    assert not found.tags & {"script", "b"}
+    assert (found.tags["script"], found.tags["b"], found.tags["img"]) == (2, 0, 1)  # the report's own
     assert not found.handlers
 
 
