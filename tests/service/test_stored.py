@@ -17,6 +17,7 @@ from tiny_model import tiny_model
 
 from galclass.catalog import read_table
 from galclass.database import Database, Images, NewImage, Registry, catalog_export, score_pending
+from galclass.database.model_figures import accuracy_of
 from galclass.database.schema import labels
 from galclass.database.statements import upsert
 from galclass.scoring.variations import masked_neighbours
@@ -226,6 +227,18 @@ def test_a_format_that_is_held_in_memory_has_a_limit(
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "format")
     assert "CSV or Parquet" in answer.json()["error"]["message"]
     assert client.get(EXPORT, params={"format": "csv"}).status_code == 200
+
+
+def test_a_model_of_debiased_votes_is_measured_by_the_class_that_follows_from_them() -> None:
+    shares = {"13 classes": 0.55, "4 groups": 0.7, "galaxies, 13 classes by vote fractions": 0.65}
+    tables = {name: {"count": 105, "accuracy": [share, share - 0.1, share + 0.1]} for name, share in shares.items()}
+    stated = accuracy_of({"tables": tables})
+    assert stated is not None
+    assert (stated.table, stated.accuracy) == ("galaxies, 13 classes by vote fractions", 0.65)
+    del tables["galaxies, 13 classes by vote fractions"]
+    stated = accuracy_of({"tables": tables})
+    assert stated is not None
+    assert stated.table == "13 classes"
 
 
 def test_models_state_their_accuracy(client: TestClient, database: Database) -> None:

@@ -11,8 +11,9 @@ from sqlalchemy import select
 from galclass.database.connection import Database
 from galclass.database.schema import models
 
-TABLES = ("13 classes", "4 groups")
-"""Tables of an evaluation that are looked for, in this order; then the first there is."""
+TABLES = ("galaxies, 13 classes by vote fractions", "13 classes", "4 groups")
+"""Tables of an evaluation that are looked for, in this order; then the first there is. `gz2_class` follows debiased
+votes, so a model that predicts these is measured by the class that follows from them."""
 
 HELD_OUT = "held_out_hashes"
 """Key of a version's metrics: hashes of objects that it was not fitted to; no figure, so not shown."""

@@ -28,7 +28,7 @@ function remember(name) {
 }
 
 /** What was counted as right, finest first: shares of different tables say nothing of each other. */
-const TABLES = ["13 classes", "4 groups"];
+const TABLES = ["galaxies, 13 classes by vote fractions", "13 classes", "4 groups"];
 
 const accuracyOf = ({ model }) => model.accuracy?.accuracy ?? -1;
 
