@@ -57,7 +57,7 @@ export function classifyView(signal) {
   const nothing = h("p", { class: "nothing", hidden: true }, "No image passes these filters.");
   const instrument = h("section", { class: "instrument" }, h("h1", {}, "Where do your galaxies sit on Hubble’s tuning fork?"), fork.element, toolbar.element);
 
-  let wasBusy = false;
+  let someFinished = false; // results may all come between two looks: being busy is then never seen
   const refresh = () => {
     const shown = store.visible();
     const counts = store.counts();
@@ -69,9 +69,12 @@ export function classifyView(signal) {
     undo.textContent = `Bring back ${store.cleared.length} cleared`;
     nothing.hidden = !(store.filtered && counts.total && !shown.length);
     gallery.show(shown);
-    if (wasBusy && !busy && counts.total) announce(`All finished: ${progressText(counts, counts.total)}.`);
-    wasBusy = busy;
+    if (someFinished && !busy && counts.total) {
+      announce(`All finished: ${progressText(counts, counts.total)}.`);
+      someFinished = false;
+    }
   };
+  store.addEventListener("finish", () => (someFinished = true), { signal });
   store.addEventListener("change", refresh, { signal });
   listenToPage(takeImages, signal);
   queueMicrotask(refresh);
