@@ -35,9 +35,8 @@ def sample_folder() -> Path:
     return ROOT / "data" / "sample"
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[object]:
-    """A PostgreSQL server of the tests' own, one for the whole run of a worker; each test makes its databases."""
+def postgresql_server() -> Iterator[object]:
+    """A PostgreSQL server of the tests' own; skips where PostgreSQL is not installed."""
     from database.cluster import Cluster, postgresql_programs
 
     programs = postgresql_programs()
@@ -46,6 +45,18 @@ def cluster() -> Iterator[object]:
     server = Cluster(programs)
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[object]:
+    """The server of a worker's whole run; each test makes its databases."""
+    yield from postgresql_server()
+
+
+@pytest.fixture(scope="module")
+def own_cluster() -> Iterator[object]:
+    """A server that a test may kill."""
+    yield from postgresql_server()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

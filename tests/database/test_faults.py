@@ -94,19 +94,6 @@ def test_two_worker_processes_share_and_one_may_die(crowd: Database, url: str) -
     assert_each_image_has_one_prediction(crowd)
 
 
-@pytest.fixture(scope="module")
-def own_cluster() -> Iterator[object]:
-    """A server that a test may kill."""
-    from database.cluster import Cluster, postgresql_programs
-
-    programs = postgresql_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed: make test-deps")
-    server = Cluster(programs)
-    yield server
-    server.remove()
-
-
 @pytest.mark.slow
 def test_a_killed_server_keeps_what_was_committed(own_cluster, galaxies: dict[str, bytes]) -> None:
     url = own_cluster.create_database("killed_server")

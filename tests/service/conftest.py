@@ -7,13 +7,16 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from service.function_code import EXAMPLES, Publish, write_code
 from tiny_model import tiny_model
 
 from galclass.config import Config, load_config
 from galclass.database import Database, Images, NewImage, Registry, Services, Tokens, open_database, score_pending
+from galclass.service.functions.publish import publish_function
 from galclass.service.server.app import create_app
 
 _NUMBERS = itertools.count(1)
@@ -89,3 +92,20 @@ def tokens(database: Database) -> dict[str, dict[str, str]]:
     """Headers with a token of each role."""
     made = {role: Tokens(database).create(role, f"{role}-of-test") for role in ("reader", "publisher", "admin")}
     return {role: {"Authorization": f"Bearer {secret}"} for role, secret in made.items()}
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A folder with the module `hostile` and the package `tidy`."""
+    return write_code(tmp_path / "code")
+
+
+@pytest.fixture
+def publish(config: Config, database: Database, code: Path) -> Publish:
+    """Publish a function of these modules or of the examples: name, function, version."""
+
+    def published(name: str, function: str, version: str = "1.0", **options: Any) -> Any:
+        options = {"code": [str(code), str(EXAMPLES)], "deadline_s": 20, **options}
+        return publish_function(database, config.workspace_path, name, function, version, **options)
+
+    return published

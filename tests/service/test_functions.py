@@ -3,144 +3,20 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
-import json
-import marshal
 import os
 import signal
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from fastapi.testclient import TestClient
 from openapi_spec_validator import validate
-from sqlalchemy import text
+from service.function_code import Publish, call
 from tiny_model import tiny_model
 
-from galclass.cli import cli
 from galclass.config import Config
-from galclass.database import Database, Registry, Services
-from galclass.errors import GalclassError, RegistryError, RequestError, ServiceError
 from galclass.scoring import Scorer
-from galclass.service.functions.facts import FunctionFacts
-from galclass.service.functions.publish import APPROVALS, approve, approved, publish_function
 from galclass.service.server.app import create_app
-
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-
-HOSTILE = '''
-"""Functions that do what they should not."""
-import os, sys, time, threading, subprocess
-from typing import Annotated, Any
-from pydantic import BaseModel, Field, field_validator
-
-leaked = []
-
-def same(value: int) -> int:
-    return value
-
-def loops(value: int) -> int:
-    while True:
-        pass
-
-def spawns(path: str) -> int:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    open(path, "w").write(str(child.pid))
-    time.sleep(600)
-    return 0
-
-def crashes(value: int) -> int:
-    os.kill(os.getpid(), 11)
-    return value
-
-def leaves(value: int) -> int:
-    sys.exit("hunter2")
-
-def prints(value: int) -> int:
-    print("hunter2" * 100_000)
-    sys.stderr.write("hunter2" * 100_000)
-    os.write(1, b"hunter2")
-    sys.stdout.flush()
-    return value
-
-def leaks(mib: int) -> int:
-    leaked.append(bytearray(mib << 20))
-    return len(leaked)
-
-def raises(value: int) -> int:
-    raise RuntimeError("password=hunter2")
-
-def lies(value: int) -> int:
-    return "hunter2"
-
-def huge(value: int) -> str:
-    return "x" * (33 << 20)
-
-def not_finite(value: float) -> float:
-    return float("inf")
-
-class Checked(BaseModel):
-    name: str
-    count: Annotated[int, Field(ge=0, le=10)]
-
-    @field_validator("name")
-    @classmethod
-    def known(cls, value):
-        if value == "crash":
-            raise RuntimeError("hunter2")
-        raise ValueError("hunter2 is the only name")
-
-def checked(item: Checked, tags: list[str] = []) -> dict[str, Any]:
-    return {"item": item.name, "tags": tags}
-
-def environment() -> list[str]:
-    return sorted(os.environ)
-
-def no_annotation(value) -> int:
-    return value
-
-def no_return(value: int):
-    return value
-
-def no_type(value: threading.Lock) -> int:
-    return 0
-
-async def waits(value: int) -> int:
-    return value
-'''
-
-
-@pytest.fixture
-def code(tmp_path: Path) -> Path:
-    """A folder with the module `hostile` and the package `tidy`."""
-    folder = tmp_path / "code"
-    (folder / "tidy").mkdir(parents=True)
-    (folder / "hostile.py").write_text(HOSTILE)
-    (folder / "tidy" / "__init__.py").write_text(
-        "from tidy.more import FACTOR\ndef times(value: int) -> int:\n    return value * FACTOR\n"
-    )
-    (folder / "tidy" / "more.py").write_text("FACTOR = 2\n")
-    return folder
-
-
-Publish = Callable[..., Any]
-
-
-@pytest.fixture
-def publish(config: Config, database: Database, code: Path) -> Publish:
-    def published(name: str, function: str, version: str = "1.0", **options: Any) -> Any:
-        options = {"code": [str(code), str(EXAMPLES)], "deadline_s": 20, **options}
-        return publish_function(database, config.workspace_path, name, function, version, **options)
-
-    return published
-
-
-def call(client: TestClient, name: str, inputs: Any, version: str = "latest") -> Any:
-    return client.post(f"/v1/services/{name}/{version}/call", json=inputs)
 
 
 def test_the_demos_function_is_a_service(client: TestClient, publish: Publish, galaxies: dict[str, bytes]) -> None:
@@ -278,120 +154,6 @@ def test_the_process_gets_no_secrets_of_the_server(
     assert not [name for name in names if name.startswith(("GALCLASS", "PG"))]
 
 
-@pytest.mark.parametrize(
-    ("function", "reason"),
-    [
-        ("hostile:no_annotation", "the parameter value has no annotation"),
-        ("hostile:no_return", "the return value has no annotation"),
-        ("hostile:no_type", "a type cannot be read from JSON"),
-        ("hostile:waits", "no plain function"),
-        ("hostile:nothing", "has no nothing"),
-        ("hostile:leaked", "it is no function"),
-        ("nowhere:same", "there is no module"),
-        ("hostile.same", "no import path"),
-        ("../hostile:same", "no import path"),
-    ],
-)
-def test_what_is_no_service_is_not_published(publish: Publish, database: Database, function: str, reason: str) -> None:
-    with pytest.raises(GalclassError, match=reason):
-        publish("bad", function)
-    assert Services(database).list("bad") == []
-
-
-def test_models_have_to_fit_the_parameters(publish: Publish) -> None:
-    with pytest.raises(ServiceError, match="expected model=MODEL, got none"):
-        publish("ask", "galaxy_service:sure_or_ask")
-    with pytest.raises(ServiceError, match="expected none"):
-        publish("same", "hostile:same", models={"": "galaxy@1"})
-    with pytest.raises(RegistryError):
-        publish("ask", "galaxy_service:sure_or_ask", models={"model": "nothing"})
-    with pytest.raises(RequestError, match="invalid|Input should"):
-        publish("same", "hostile:same", examples=[{"value": "x"}])
-
-
-def test_other_code_is_refused_alone_and_confirmed_as_the_next_version(
-    config: Config, publish: Publish, code: Path, database: Database
-) -> None:
-    publish("tidy", "tidy:times", requirements=["pydantic"])
-    publish("same", "hostile:same")
-    assert not publish("tidy", "tidy:times", requirements=["pydantic"]).new
-    (code / "tidy" / "more.py").write_text("FACTOR = 3\n")
-    with TestClient(create_app(config), raise_server_exceptions=False) as client:
-        response = call(client, "tidy", {"value": 2})
-        assert (response.status_code, response.json()["error"]["code"]) == (503, "function_refused")
-        assert "tidy/more.py is not the one that was published" in response.json()["error"]["message"]
-        assert call(client, "same", {"value": 2}).json() == 2
-        with pytest.raises(RegistryError, match="different code"):
-            publish("tidy", "tidy:times", requirements=["pydantic"])
-        second = publish("tidy", "tidy:times", requirements=["pydantic"], confirm=True)
-        assert (second.service.version, second.new) == ("1.1", True)
-        again = publish("tidy", "tidy:times", requirements=["pydantic"], confirm=True)
-        assert (again.service.version, again.new) == ("1.1", False)
-        assert call(client, "tidy", {"value": 2}, "1.1").json() == 6
-        assert call(client, "tidy", {"value": 2}, "1.0").status_code == 503
-    (code / "tidy" / "new.txt").write_text("x")
-    with TestClient(create_app(config), raise_server_exceptions=False) as client:
-        assert "tidy/new.txt is new" in call(client, "tidy", {"value": 2}, "1.1").json()["error"]["message"]
-        (code / "tidy" / "new.txt").unlink()
-    Services(database).alias("tidy", "latest", "1.0")
-    (code / "tidy" / "more.py").write_text("FACTOR = 2\n")
-    with TestClient(create_app(config), raise_server_exceptions=False) as client:
-        assert call(client, "tidy", {"value": 2}).json() == 4
-
-
-def test_an_upgraded_requirement_and_a_compiled_file_do_not_pass(
-    config: Config, publish: Publish, code: Path, database: Database
-) -> None:
-    publish("tidy", "tidy:times", requirements=["pydantic"])
-    record = Services(database).get("tidy")
-    assert record.code is not None
-    cached = code / "tidy" / "__pycache__"
-    cached.mkdir(exist_ok=True)
-    other = compile("FACTOR = 9", str(code / "tidy" / "more.py"), "exec")
-    source = code / "tidy" / "more.py"
-    facts = source.stat()
-    head = (
-        importlib.util.MAGIC_NUMBER
-        + bytes(4)
-        + int(facts.st_mtime).to_bytes(4, "little")
-        + facts.st_size.to_bytes(4, "little")
-    )
-    Path(importlib.util.cache_from_source(str(source))).write_bytes(head + marshal.dumps(other))
-    with TestClient(create_app(config), raise_server_exceptions=False) as client:
-        assert call(client, "tidy", {"value": 2}).json() == 4  # not 18: sources alone are run
-
-
-def test_a_row_that_was_not_published_here_runs_nothing(config: Config, publish: Publish, database: Database) -> None:
-    publish("same", "hostile:same")
-    approvals = config.workspace_path / APPROVALS
-    kept = approvals.read_text()
-    approvals.unlink()
-    with TestClient(create_app(config), raise_server_exceptions=False) as client:
-        error = call(client, "same", {"value": 2}).json()["error"]
-        assert error["code"] == "function_refused"
-        assert "not published from this server's workspace" in error["message"]
-    approvals.write_text(kept)
-    with database.write() as connection:
-        forged = json.dumps({**(Services(database).get("same").code or {}), "function": "os:system"})
-        connection.execute(text("UPDATE galaxy_services SET code = :code WHERE name = 'same'"), {"code": forged})
-    with TestClient(create_app(config), raise_server_exceptions=False) as client:
-        assert "its row is damaged" in call(client, "same", {"value": 2}).json()["error"]["message"]
-
-
-def test_what_is_published_at_once_is_all_approved(tmp_path: Path) -> None:
-    made = [FunctionFacts("a:b", {"a.py": str(n)}, "3.11", {}, {}, {}, {}) for n in range(40)]
-    with ThreadPoolExecutor(40) as threads:
-        list(threads.map(lambda facts: approve(tmp_path / "work", facts, tmp_path), made))
-    assert set(approved(tmp_path / "work")) == {facts.sha256 for facts in made}
-
-
-def test_a_neighbour_of_a_lone_module_is_not_part_of_it(publish: Publish, code: Path) -> None:
-    (code / "lone.py").write_text("import helper_of_lone\ndef f(value: int) -> int:\n    return helper_of_lone.X\n")
-    (code / "helper_of_lone.py").write_text("X = 1\n")
-    with pytest.raises(RequestError, match="cannot be imported"):
-        publish("lone", "lone:f")
-
-
 def test_code_is_never_taken_over_http(client: TestClient, tokens) -> None:
     body = {"name": "x", "version": "1.0", "model": "galaxy@1", "function": "os:system"}
     response = client.post("/v1/services", json=body, headers=tokens["admin"])
@@ -414,18 +176,6 @@ def test_a_function_and_a_model_point_to_each_others_routes(
     assert facts["inputs"]["properties"]["value"] == {"title": "Value", "type": "integer"}
 
 
-def test_every_model_of_a_function_is_kept(database: Database) -> None:
-    services, registry = Services(database), Registry(database)
-    registry.register(tiny_model(2), aliases=())
-    models = {f"scorer_{number}": {"name": "galaxy", "version": number, "sha256": "0" * 64} for number in (1, 2)}
-    services.publish("both", "1.0", "galaxy", 1, code={"function": "m:f", "sha256": "1" * 64, "models": models})
-    with pytest.raises(RegistryError, match="it is in use.*service both@1.0"):
-        registry.delete("galaxy@2")
-    registry.delete("galaxy@3")
-    services.delete("both", "1.0")
-    registry.delete("galaxy@2")
-
-
 def test_a_batch_of_calls_keeps_their_order_and_their_faults(client: TestClient, publish: Publish) -> None:
     publish("same", "hostile:same")
     url = "/v1/services/same/1.0/batches"
@@ -443,48 +193,6 @@ def test_a_batch_of_calls_keeps_their_order_and_their_faults(client: TestClient,
     assert table.status_code == 406
     for body in ({"inputs": []}, {"inputs": [1]}, {"images": []}, [], {"inputs": {}}):
         assert client.post(url, json=body).status_code == 422
-
-
-def test_versions_of_functions_are_managed_like_those_of_models(
-    publish: Publish, database: Database, code: Path
-) -> None:
-    publish("same", "hostile:same")
-    publish("same", "hostile:prints", "1.1")
-    services = Services(database)
-    assert services.rollback("same").version == "1.0"
-    services.alias("same", "stable", "1.1")
-    services.alias("same", "stable", "1.0")
-    services.delete("same", "1.1")
-    with pytest.raises(RegistryError, match="before it was deleted"):
-        publish("same", "hostile:loops", "1.1")
-    assert publish("same", "hostile:prints", "1.1").new
-
-
-def test_the_command_publishes_a_function(config: Config, code: Path, tmp_path: Path) -> None:
-    example = tmp_path / "example.json"
-    example.write_text('{"value": 4}')
-    common = ["publish", "times", "--version", "1.0", "--workspace", str(config.workspace_path)]
-    function = ["--function", "tidy:times", "--code", str(code), "--example", str(example), "--requires", "pydantic"]
-    done = CliRunner().invoke(cli, [*common, *function])
-    assert done.output == "publish: times 1.0 published, answered by tidy:times\n"
-    (code / "tidy" / "more.py").write_text("FACTOR = 5\n")
-    assert CliRunner().invoke(cli, [*common, *function]).exit_code == 1
-    done = CliRunner().invoke(cli, [*common, *function, "--confirm"])
-    assert done.output == "publish: times 1.1 published, answered by tidy:times\n"
-    for wrong in (
-        ["--confirm", "--model", "galaxy"],
-        [],
-        ["--deadline", "3", "--model", "galaxy"],
-        ["--model", "a", "--model", "b"],
-    ):
-        assert CliRunner().invoke(cli, [*common, *wrong]).exit_code == 2
-
-
-def test_the_defaults_in_the_help_are_those_of_the_code() -> None:
-    from galclass.cli import services as commands
-    from galclass.service.functions import facts
-
-    assert (commands.DEADLINE_S, commands.MEMORY_MIB) == (facts.DEADLINE_S, facts.MEMORY_MIB)
 
 
 def test_no_process_outlives_the_app(config: Config, publish: Publish) -> None:
