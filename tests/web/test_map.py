@@ -112,16 +112,16 @@ def test_a_lasso_and_the_key_choose_what_is_selected(map_page: Any) -> None:
 def test_a_selection_is_labelled_and_taken_back(map_page: Any, mapped: Any) -> None:
     press(map_page, "ArrowRight", " ", "ArrowLeft")
     map_page.get_by_label("At the desk").select_option("a class of your own")
-    map_page.get_by_label("Class", exact=True).fill("ring")
+    map_page.get_by_label("Class", exact=True).fill("lens")
     map_page.get_by_role("button", name="Label", exact=True).click()
     map_page.locator("dialog input[type=password]").fill(mapped.token)
     map_page.get_by_role("button", name="Use token").click()
-    map_page.get_by_text("1 labelled ring.").wait_for()
+    map_page.get_by_text("1 labelled lens.").wait_for()
     desks = map_page.request.get(f"{mapped.url}v1/desks").json()["desks"]
-    assert [(one["name"], one["counts"]) for one in desks if one["name"] == "ring"] == [("ring", {"ring": 1})]
+    assert [(one["name"], one["counts"]) for one in desks if one["name"] == "lens"] == [("lens", {"lens": 1})]
     map_page.get_by_role("button", name="Take back").click()
     map_page.get_by_text("1 label taken back.").wait_for()
-    assert all(one["name"] != "ring" for one in map_page.request.get(f"{mapped.url}v1/desks").json()["desks"])
+    assert all(one["name"] != "lens" for one in map_page.request.get(f"{mapped.url}v1/desks").json()["desks"])
 
 
 def test_an_object_opens_and_closes_with_the_keyboard(map_page: Any) -> None:
