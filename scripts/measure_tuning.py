@@ -1,6 +1,7 @@
 """Learning curves of fine-tuning (decision 32): 50, 250 and 1,000 labels, 5 folds split by object id.
 
     python scripts/measure_tuning.py RESULTS.csv NAME=LABELS.csv,IMAGES[,FRAME_PX] ... [--counts 50,250] [--folds 5]
+        [--model models/galaxy-format1.onnx]
     python scripts/measure_tuning.py RESULTS.csv            # the table of what was measured so far
 
 For each fold and number of labels, drawn from the other folds: the model in the package as it is, the head on its
@@ -41,8 +42,8 @@ MOST_TESTED = 300
 class Task:
     """Cutouts, codes and folds of one catalog."""
 
-    def __init__(self, name: str, catalog: Path, images: Path, frame_px: int | None) -> None:
-        self.name, self.scorer = name, Scorer()
+    def __init__(self, name: str, catalog: Path, images: Path, frame_px: int | None, model: Path | None) -> None:
+        self.name, self.scorer = name, Scorer(model) if model else Scorer()
         squares, labels = [], []
         for one in read_labelled(catalog, [images], PrepareConfig()).images:
             try:
@@ -152,13 +153,14 @@ def main() -> None:
     parser.add_argument("--counts", default="50,250,1000")
     parser.add_argument("--methods", default="package,head,all,last")
     parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--model", type=Path, help="the one to start from; the package's if absent")
     options = parser.parse_args()
     torch.set_num_threads(1)
     tasks = []
     for text in options.tasks:
         name, _, rest = text.partition("=")
         catalog, images, *frame = rest.split(",")
-        tasks.append(Task(name, Path(catalog), Path(images), int(frame[0]) if frame else None))
+        tasks.append(Task(name, Path(catalog), Path(images), int(frame[0]) if frame else None, options.model))
     new = not options.results.is_file()
     with options.results.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

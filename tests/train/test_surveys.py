@@ -109,3 +109,9 @@ def test_another_surveys_transition_is_not_taken(tmp_path: Path) -> None:
         found[name] = trainer.observation.logits.detach()
     assert torch.equal(found["same"], state["observation"]["logits"])
     assert not torch.equal(found["other"], state["observation"]["logits"])
+
+
+def test_a_mark_on_bars_starts_from_the_votes_on_bars() -> None:
+    labels = (("ngc", "Sb"), ("ngc", "Sb B"), ("ngc", "Sb barred"), ("ngc", "Sb unbarred"), ("ngc", "S0 or Sa"))
+    marked = SurveyReading(labels, leaves_of(*["spiral"] * 5)).details[:, :2].tolist()
+    assert marked == [[0.0, 0.0], [0.0, 1.0], [0.0, 1.5], [1.5, 0.0], [0.0, 0.0]]

@@ -21,6 +21,9 @@ _BULGES = tuple(tuple(leaf for leaf in _FACE_ON if leaf.endswith(bulge)) for bul
 _DETAILS = (*_BARS, *_BULGES)
 """What labels that tell face-on galaxies apart are read from besides: shares of the face-on votes."""
 
+_MARKS = {"B": (0.0, 1.0), "AB": (0.0, 0.5), "barred": (0.0, 1.5), "weak": (0.0, 0.5), "unbarred": (1.5, 0.0)}
+"""Exponents of the unbarred and barred shares that a mark after a label starts with: catalogues' own, and measured."""
+
 SurveyLabel = tuple[str, str]
 """A source, and one of its labels."""
 
@@ -76,12 +79,12 @@ class SurveyReading(nn.Module):
 
 
 def _marked_bar(label: str) -> list[float]:
-    """Return the exponents of details that a label starts with: a marked bar ("Sb B", "Sb AB") is told by barred votes.
+    """Return the exponents of details that a label starts with: marks such as "Sb B" follow the votes on bars.
 
     From 0 neither the exponents nor the votes for a bar would have a gradient.
     """
-    start = {"B": 1.0, "AB": 0.5}.get(label.rpartition(" ")[2], 0.0) if " " in label else 0.0
-    return [0.0, start, *[0.0] * len(_BULGES)]
+    unbarred, barred = _MARKS.get(label.rpartition(" ")[2], (0.0, 0.0)) if " " in label else (0.0, 0.0)
+    return [unbarred, barred, *[0.0] * len(_BULGES)]
 
 
 def _tell_apart(labels: tuple[SurveyLabel, ...], of_kind: list[list[bool]]) -> Tensor:
