@@ -82,3 +82,16 @@ def test_one_setting_under_two_names_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "[train]\nnum_epochs = 7\nnumIterations = 8\n")
     with pytest.raises(ConfigError, match="train.numIterations and train.num_epochs are the same setting"):
         load_config(path)
+
+
+def test_an_empty_override_restores_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('[train]\nteacher = "answers.npz"\nnum_epochs = 3\n[evaluate.frequencies.clean5]\nspiral = 2\n')
+    config = load_config(path, ["train.teacher=", "train.num_iterations = ", "evaluate.frequencies="])
+    assert config.train.teacher is None
+    assert config.train.num_epochs == Config().train.num_epochs
+    assert config.evaluate == Config().evaluate
+    with pytest.raises(ConfigError, match="train.taecher: unknown key; did you mean 'teacher'"):
+        load_config(path, ["train.taecher="])
+    with pytest.raises(ConfigError, match="train.teacher.path"):
+        load_config(path, ["train.teacher.path="])

@@ -29,7 +29,11 @@ def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--workspace", help="Folder for everything a run writes (default ./workspace).")
     @click.option("--database", envvar="GALCLASS_DATABASE", help="Database URL (default: SQLite in the workspace).")
     @click.option(
-        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one key, e.g. train.mini_batch_size=64."
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override one key, e.g. train.mini_batch_size=64; an empty value restores the default.",
     )
     @wraps(command)
     def wrapped(

@@ -101,7 +101,8 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] | Mappi
     path : path or None
         A TOML file; None takes the defaults.
     overrides : sequence of "section.key=value" or mapping of dotted key to value
-        Flags; they win over the file. Text values are read as TOML, then as plain text.
+        Flags; they win over the file. Text values are read as TOML, then as plain text; an empty one ("train.teacher=")
+        restores the default.
 
     Raises
     ------
@@ -181,8 +182,18 @@ def _override_items(overrides: Sequence[str] | Mapping[str, Any]) -> list[tuple[
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f"{text!r} sets nothing", expected="SECTION.KEY=VALUE", where="--set")
-        items.append((key.strip(), _toml_value(value.strip())))
+        items.append((key.strip(), _toml_value(value.strip()) if value.strip() else _default(key.strip())))
     return items
+
+
+def _default(key: str) -> Any:
+    """Return the default of a dotted key as a plain value; "" where there is no such key, which validation reports."""
+    value: Any = config_to_dict(Config())
+    for part in _ALIASES.get(key, key).split("."):
+        if not isinstance(value, dict) or part not in value:
+            return ""
+        value = value[part]
+    return value
 
 
 def _toml_value(text: str) -> Any:
