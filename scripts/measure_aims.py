@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bar_marks import BARRED, UNBARRED, ngc_rows
 from measure_scales import SCALES, frame, measured, pictures_of
 from measure_votes import GROUP_OF_LEAF, Measured, kinds_of, split_rows, unselected_rows
 from numpy.typing import NDArray
@@ -139,15 +140,29 @@ class Aims:
         self._add("Hubble: spiral or elliptical", smooth[known] == elliptical)
         self._add_balanced("Hubble: spiral or elliptical, balanced", smooth[known] == elliptical, elliptical * 1)
         bars = self.model.bars()[chosen]
-        marked = np.array([str(text).endswith(" B") for text in told])
-        plain = np.array([text is not None and text in ("Sa", "Sb", "Sc", "Sd") for text in told])
-        either = np.flatnonzero(marked | plain)
+        names = [
+            str(text).removeprefix("ngc-") for text in store.index.column("object_id").take(rows[chosen]).to_pylist()
+        ]
+        rows_of = {row["name"]: row for row in ngc_rows(Path(os.path.expandvars("${GALCLASS_DATA}")))}
+        spiral = [rows_of[name]["coarse"] == "spiral" and bool(rows_of[name]["t_stage"]) for name in names]
+        marks = [rows_of[name]["bar"] or "" for name in names]
+        self._add_area("Hubble: bar B against none, AUC", bars, _which(spiral, marks, "B"), _which(spiral, marks, ""))
+        known_bars = [str(text).rpartition(" ")[2] for text in told]
+        barred, unbarred = (_which(spiral, known_bars, mark) for mark in (BARRED, UNBARRED))
+        self._add_area("bars of EFIGI and Hoyle et al., AUC", bars, barred, unbarred)
+
+    def _add_area(self, name: str, score: FloatArray, yes: NDArray[np.bool_], no: NDArray[np.bool_]) -> None:
+        either = np.flatnonzero(yes | no)
 
         def area(drawn: NDArray[np.int64]) -> float:
             own = either[drawn]
-            return auc(bars[own], marked[own])
+            return auc(score[own], yes[own])
 
-        self.figures["Hubble: bar B against none, AUC"] = len(either), area
+        self.figures[name] = len(either), area
+
+
+def _which(spiral: list[bool], marks: list[str], mark: str) -> NDArray[np.bool_]:
+    return np.array(spiral) & (np.array(marks) == mark)
 
 
 def auc(score: FloatArray, positive: NDArray[np.bool_]) -> float:
