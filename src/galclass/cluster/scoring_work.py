@@ -118,7 +118,7 @@ def _rows(items: list[Item], job: ScoreJob, scorer: Scorer) -> list[dict[str, An
     rows = []
     for item, answer in zip(items, answers, strict=True):
         if item.fault is not None:
-            answer = Prediction(item.object_id, scorer.model, error=item.fault)
+            answer = Prediction(item.object_id, scorer.model, error=item.fault, classes=scorer.signature.classes)
         row = replace(answer, scored_at=job.started).as_row()
         rows.append({"file": item.file, **row, "ra": item.ra, "dec": item.dec})
     return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 
 from galclass.atomic_files import write_bytes
 from galclass.config import Config
+from galclass.cutouts import DecodeLimits
 from galclass.database import open_database
 from galclass.database.model_figures import HELD_OUT
 from galclass.database.models import ModelRecord
 from galclass.errors import MorphologyError, TrainingError
 from galclass.extras import require
 from galclass.morphology import CLASSES, leaves_of
+from galclass.scoring.class_names import check_class_names
 from galclass.scoring.head_model import head_model
 from galclass.scoring.heads import FEWEST_TO_ESTIMATE, Head, Share, check_counts, fit_head
 from galclass.scoring.prediction import Prediction
 from galclass.scoring.scorer import Scorer
 from galclass.tuning.labelled import (
+    HELD_OUT_SHARE,
     Labelled,
     LabelledImage,
     Reject,
@@ -35,7 +38,6 @@ from galclass.tuning.labelled import (
 from galclass.tuning.layers import Layers, TunedHead, check_layers, tuned_head
 from galclass.tuning.promotion import Registered, hashes_of, register, unseen_by
 
-HELD_OUT_SHARE = 0.15
 WORTH_HOLDING_OUT = 200
 """Labelled images from which a share is kept apart; fewer are all fitted, and the accuracy is cross-validated."""
 
@@ -139,7 +141,7 @@ def finetune(
     check_layers(layers)
     labelled = _chosen(read_labelled(catalog, images, config.prepare), classes)
     _check_blanks(catalog, labelled)
-    check_counts({label: labelled.counts[label] for label in classes or labelled.counts})
+    _check_labels(catalog, {label: labelled.counts[label] for label in classes or labelled.counts})
     total = len(labelled.images)
     scored, rejects = [], list(labelled.rejects)
     for one, prediction in score_labelled(
@@ -160,7 +162,7 @@ def finetune(
     value = head_model(base, head, name=str(scorer.model), trained=trained)
     folder = config.workspace_path / "finetune" / name
     rejects_file = _write(folder, value, rejects)
-    right = _right(head, kept) if tuned is None else _right_of(value, kept, frame_px)
+    right = _right(head, kept) if tuned is None else _right_of(Scorer(value, limits=scorer.limits), kept, frame_px)
     measured = Share.of(sum(right.values()), len(right)) if right else None
     with open_database(config.database_url, migrate=True) as database:
         registered = register(
@@ -168,7 +170,7 @@ def finetune(
             value,
             name=name,
             classes=head.classes,
-            compare=lambda old: _compared(old, kept, right, frame_px),
+            compare=lambda old: _compared(old, scorer.limits, kept, right, frame_px) if kept else _none_kept(head),
             promote=promote,
             metrics=_metrics(head, measured, kept),
             card=_card(name, catalog, scorer, head, measured),
@@ -247,6 +249,18 @@ def _check_blanks(catalog: Path, labelled: Labelled) -> None:
         )
 
 
+def _check_labels(catalog: Path, counts: Mapping[str, int]) -> None:
+    """Refuse labels that cannot be classes, or are too few, before an image is read."""
+    try:
+        if len(counts) > 1:
+            check_class_names(sorted(counts))
+        check_counts(counts)
+    except TrainingError as error:
+        raise TrainingError(
+            error.what, where=str(catalog), expected=error.expected, got=error.got, advice=error.advice
+        ) from error
+
+
 def _leaves(label: str) -> tuple[str, ...]:
     try:
         return leaves_of(label)
@@ -287,22 +301,31 @@ def _right(head: Head, kept: _Embedded) -> dict[str, bool]:
     return {one.object_id: name == one.label for (one, _), name in zip(kept, predicted, strict=True)}
 
 
-def _right_of(model: bytes, kept: _Embedded, frame_px: int | None) -> dict[str, bool]:
+def _right_of(scorer: Scorer, kept: _Embedded, frame_px: int | None) -> dict[str, bool]:
     """Predict held-out objects by a model whose embeddings are others."""
-    found = score_labelled(Scorer(model), [one for one, _ in kept], frame_px=frame_px)
+    found = score_labelled(scorer, [one for one, _ in kept], frame_px=frame_px)
     return {one.object_id: prediction.predicted_class == one.label for one, prediction in found}
 
 
-def _compared(
-    old: ModelRecord, kept: _Embedded, right: dict[str, bool], frame_px: int | None
-) -> tuple[dict[str, bool], dict[str, bool]] | str:
-    if not kept:
+def _none_kept(head: Head) -> str:
+    """Return why no object was kept apart."""
+    if sum(head.counts.values()) < WORTH_HOLDING_OUT:
         return f"none of fewer than {WORTH_HOLDING_OUT} labelled images is held out, so the two are not compared"
+    rarest = min(head.counts, key=lambda name: head.counts[name])
+    return (
+        f"no image is held out, as too few of the {head.counts[rarest]} labels of {rarest!r} would be left to fit, so "
+        "the two are not compared"
+    )
+
+
+def _compared(
+    old: ModelRecord, limits: DecodeLimits, kept: _Embedded, right: dict[str, bool], frame_px: int | None
+) -> tuple[dict[str, bool], dict[str, bool]]:
     unseen = set(unseen_by(old.metrics, right))
     images = [one for one, _ in kept if one.object_id in unseen]
     found: dict[str, bool] = {}
     predictions: list[tuple[LabelledImage, Prediction]] = list(
-        score_labelled(old.scorer(), images, frame_px=frame_px) if images else ()
+        score_labelled(old.scorer(limits=limits), images, frame_px=frame_px) if images else ()
     )
     for one, prediction in predictions:
         found[one.object_id] = prediction.predicted_class == one.label

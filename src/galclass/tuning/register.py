@@ -12,7 +12,7 @@ from galclass.config import Config
 from galclass.database import Database, Registry, open_database
 from galclass.database.model_figures import HELD_OUT
 from galclass.database.models import ModelInfo, ModelRecord
-from galclass.errors import GalclassError, RegistryError
+from galclass.errors import GalclassError, ModelError, RegistryError
 from galclass.prepare.store import Store
 from galclass.scoring import Scorer, shipped_model
 from galclass.scoring.shipped import shipped_card, shipped_metrics
@@ -96,15 +96,23 @@ def register_file(
     promote: bool,
     metrics: Mapping[str, Any],
     card: str,
+    where: str | None = None,
 ) -> Registered:
     """Register any model; without explicit aliases the workspace's test split decides on `production`, if it can.
+
+    Errors of the model call it `where`.
 
     Raises
     ------
     ModelError, RegistryError
         As `galclass.database.Registry.register`.
     """
-    scorer = Scorer(value, name=name)
+    try:
+        scorer = Scorer(value, name=name)
+    except ModelError as error:
+        raise ModelError(
+            error.what, where=where or error.where, expected=error.expected, got=error.got, advice=error.advice
+        ) from error
     if value == shipped_model():
         metrics, card = metrics or shipped_metrics(), card or shipped_card()
     return register(
