@@ -86,7 +86,7 @@ def test_rows_that_take_no_part_are_named_and_end_with_status_3(folder: Path) ->
         ({"J1": "ring", "J3": "ring"}, "fewer than two classes"),
         ({**LABELS, **dict.fromkeys([f"J{n}" for n in range(0, 40, 2)], "none")}, "write no_ring or the like"),
         ({"J1": "ring", "J3": "ring", "J0": "no_ring"}, "too few labels of a class"),
-        ({"X1": "ring", "X2": "no_ring"}, "no image is called as a row"),
+        ({"X1": "ring", "X2": "no_ring"}, "no image has a name from the catalog"),
         ({"J1": "", "J2": ""}, "no row has a label"),
         ({**LABELS, "J0": "class", "J2": "class", "J4": "class"}, "other names than 'class' and 'group'"),
         ({**LABELS, "J1": "Ring", "J3": "Ring"}, "got 'Ring' and 'ring'"),

@@ -39,18 +39,18 @@ from galclass.tuning.layers import Layers, TunedHead, check_layers, tuned_head
 from galclass.tuning.promotion import Registered, hashes_of, register, unseen_by
 
 WORTH_HOLDING_OUT = 200
-"""Labelled images from which a share is kept apart; fewer are all fitted, and the accuracy is cross-validated."""
+"""From this many labelled images on, a share is held out; fewer are all fitted, and the accuracy is cross-validated."""
 
 
 @dataclass(frozen=True)
 class FinetuneSummary:
-    """What was fitted and where it is.
+    """The fitted model and its files.
 
     Attributes
     ----------
     head : Head
     measured : Share or None
-        Accuracy on the held-out objects; None where none were kept apart.
+        Accuracy on the held-out objects; None if none were held out.
     registered : Registered
     path : Path
         The model file.
@@ -59,7 +59,7 @@ class FinetuneSummary:
     unused : int
         Image files without a label.
     tuned : TunedHead or None
-        Where layers of the network were fine-tuned, too.
+        Present if layers of the network were fine-tuned, too.
     """
 
     head: Head
@@ -77,7 +77,7 @@ class FinetuneSummary:
         lines += [f"  {self.tuned}"] if self.tuned is not None else []
         lines.append(f"  {self.head.estimate}")
         found = self.head.estimate.recall.items()
-        lines += ["  of each class it finds: " + ", ".join(f"{name} {share}" for name, share in found)] if found else []
+        lines += ["  found of each class: " + ", ".join(f"{name} {share}" for name, share in found)] if found else []
         if self.measured is not None:
             lines.append(f"  accuracy {self.measured} (95 %, on held-out objects)")
         lines += [f"  {limit}" for limit in self.head.limits()]
@@ -102,7 +102,7 @@ def finetune(
     advance: Callable[[int, int], None] = lambda count, total: None,
     advance_epochs: Callable[[int, int], None] = lambda count, total: None,
 ) -> FinetuneSummary:
-    """Fit own classes on a model's embeddings, and fine-tune its network where that is asked for.
+    """Fit own classes on a model's embeddings, and fine-tune its network on request.
 
     Parameters
     ----------
@@ -112,11 +112,11 @@ def finetune(
         Object ids or files, and labels of any names.
     images : sequence of path
     scorer : Scorer
-        The model whose network is taken.
+        The model whose network is used.
     name : str
         Under which it is registered.
     classes : sequence of str, optional
-        Labels to fit, in this order; rows of others are left out. Left out, all labels.
+        Labels to fit, in this order; rows of others are left out. By default all labels.
     layers : "head", "last" or "all"
         What is fitted: a head alone, the last layers or all of them too.
     frame_px : int, optional
@@ -124,16 +124,16 @@ def finetune(
     promote : bool
         Move `production` whatever is measured.
     advance : callable
-        Told how many images were embedded, and of how many.
+        Called with the images embedded so far and their total.
     advance_epochs : callable
-        Told how many epochs of fine-tuning are done, and of how many at most.
+        Called with the epochs of fine-tuning done so far and their largest number.
 
     Raises
     ------
     CatalogError
         If no image has a label.
     TrainingError
-        If there are too few classes or labels; said before an image is read.
+        If there are too few classes or labels; raised before an image is read.
     ExtraError
         If the package onnx is not installed; with layers "last" or "all", torch.
     """
@@ -192,7 +192,7 @@ def _fitted(
     frame_px: int | None,
     advance: Callable[[int, int], None],
 ) -> tuple[Head, TunedHead | None]:
-    """Fit a head, or more layers; a network that is not better for it stays as it is."""
+    """Fit a head, or more layers; a network that does not improve is left unchanged."""
     images = [one for one, _ in fitted]
     tuned = None
     if layers != "head":
@@ -209,7 +209,7 @@ def _fitted(
 
 
 def _chosen(labelled: Labelled, classes: Sequence[str] | None) -> Labelled:
-    """Leave out labels that are not wanted, and write those of Galaxy Zoo's classes as these."""
+    """Leave out labels that are not wanted, and write labels of Galaxy Zoo's classes as those."""
     images, rejects = labelled.images, list(labelled.rejects)
     if classes is not None:
         _check_known(classes, labelled)
@@ -225,7 +225,7 @@ def _chosen(labelled: Labelled, classes: Sequence[str] | None) -> Labelled:
 
 
 def _check_known(classes: Sequence[str], labelled: Labelled) -> None:
-    """Refuse classes that no image is labelled with."""
+    """Refuse classes that are the label of no image."""
     for name in classes:
         if name not in labelled.counts:
             near = difflib.get_close_matches(name, labelled.counts, n=1)
@@ -238,7 +238,7 @@ def _check_known(classes: Sequence[str], labelled: Labelled) -> None:
 
 
 def _check_blanks(catalog: Path, labelled: Labelled) -> None:
-    """Say why there is one class, where the other was written as a missing value."""
+    """Explain a single class where the other was written as a missing value."""
     blank = sum(one.code == "no_label" for one in labelled.rejects)
     if blank and len(labelled.counts) < 2:
         raise TrainingError(
@@ -275,7 +275,7 @@ def _order(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def _split(scored: _Embedded) -> tuple[_Embedded, _Embedded]:
-    """Keep a share of the objects apart, if there are enough of them and each class keeps enough labels."""
+    """Hold out a share of the objects, if there are enough of them and each class keeps enough labels."""
     if len(scored) < WORTH_HOLDING_OUT:
         return scored, []
     kept = [held_out(one.object_id, HELD_OUT_SHARE) for one, _ in scored]
@@ -302,7 +302,7 @@ def _right(head: Head, kept: _Embedded) -> dict[str, bool]:
 
 
 def _right_of(scorer: Scorer, kept: _Embedded, frame_px: int | None) -> dict[str, bool]:
-    """Predict held-out objects by a model whose embeddings are others."""
+    """Predict held-out objects with a model that has other embeddings."""
     found = score_labelled(scorer, [one for one, _ in kept], frame_px=frame_px)
     return {one.object_id: prediction.predicted_class == one.label for one, prediction in found}
 

@@ -28,7 +28,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Reject:
-    """A row of the catalog that takes no part: object id, code, and the reason in words."""
+    """A row of the catalog that is left out: object id, code, and the reason in words."""
 
     object_id: str
     code: str
@@ -53,9 +53,9 @@ class Labelled:
     images : list of LabelledImage
         In the order of the files.
     rejects : list of Reject
-        Rows that take no part.
+        Rows that are left out.
     unused : int
-        Image files that no row names.
+        Image files without a row.
     """
 
     images: list[LabelledImage]
@@ -134,7 +134,7 @@ def _joined(
         elif objects:
             object_id, label = objects[0]
             images.append(LabelledImage(object_id, label, file))
-            same = f"the image {file} counts for {object_id} already"
+            same = f"the image {file} already belongs to {object_id}"
             rejects += [Reject(other, "same_image", same) for other, _ in objects[1:]]
     named |= by_file.keys()
     return Labelled(images, rejects, sum(len(found) for key, found in files.items() if key not in named))
@@ -146,7 +146,7 @@ def _no_match(
     wanted = ", ".join(str(row["asset_id"]) for row in rows[:_SHOWN])
     there = ", ".join(list(files)[:_SHOWN]) or "no image"
     return CatalogError(
-        "no image is called as a row of the catalog says",
+        "no image has a name from the catalog",
         where=str(catalog),
         expected=f"names such as {wanted}",
         got=there,
@@ -171,7 +171,7 @@ def score_labelled(
     frame_px : int, optional
         Side of the survey's frame; None: each file is a full frame.
     advance : callable
-        Told how many more are done.
+        Called with how many more are done.
     """
     images = list(images)
     given = zip(images, with_bytes((one.image for one in images), MAX_BYTES), strict=True)
@@ -192,16 +192,16 @@ def _bytes(image: ImageFile) -> bytes:
     try:
         return b"" if image.fault else read_image(image, MAX_BYTES)
     except READ_ERRORS:
-        return b""  # `score_labelled` has said why
+        return b""  # the scorer reports that it is empty
 
 
 def held_out(object_id: str, share: float) -> bool:
-    """Return whether an object is kept from fitting; it depends on the object id alone, so later fits agree."""
+    """Return whether an object is held out; this depends only on the object id, so later fits agree."""
     return zlib.crc32(f"galclass held out {object_id}".encode()) < share * 2**32
 
 
 def write_rejects(rejects: Sequence[Reject], path: Path) -> None:
-    """Write what takes no part as CSV."""
+    """Write the rejects as CSV."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = CsvRows(file, ("object_id", "code", "reason"))
         for one in rejects:

@@ -1,4 +1,4 @@
-"""How often models are right on labelled images, with intervals; and two of them on the same objects."""
+"""The accuracy of models on labelled images, with intervals, and of two of them on the same objects."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Measured:
     foreign : mapping of str to int
         Labels that the model has no class for, and their objects; they are in none of the shares.
     unlike : int
-        Objects that the model calls unlike its training data.
+        Objects that the model flags as out-of-distribution.
     kept : Share or None
         Accuracy on the objects that were held out, where the model was fitted to a catalog of this name.
     fitted_to : str
@@ -88,7 +88,7 @@ class Difference:
 
 
 def classes_meant(label: str, classes: Sequence[str]) -> frozenset[str]:
-    """Return a model's classes that a label stands for: its own name, or those of Galaxy Zoo under a coarse label."""
+    """Return the model's classes that a label stands for: that of the same name, or those under a coarse label."""
     if label in classes:
         return frozenset([label])
     try:
@@ -100,7 +100,7 @@ def classes_meant(label: str, classes: Sequence[str]) -> frozenset[str]:
 def measure(
     scorer: Scorer, name: str, labelled: Labelled, *, frame_px: int | None = None, catalog: str = ""
 ) -> tuple[Measured, list[Reject]]:
-    """Predict labelled images and count what is right.
+    """Predict labelled images and count the correct predictions.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def measure(
     Raises
     ------
     EvaluationError
-        If no label is one that the model can predict, or no image gives a prediction.
+        If the model can predict none of the labels, or no image has a prediction.
     """
     predictions, rejects = [], []
     for one, prediction in score_labelled(scorer, labelled.images, frame_px=frame_px):
@@ -158,7 +158,7 @@ def _measured(scorer: Scorer, name: str, predictions: Sequence[tuple[str, Predic
     accuracy = Share.of(sum(right.values()), len(right))
     if accuracy is None:
         raise EvaluationError(
-            "the model predicts none of the labels" if predictions else "no image gives a prediction",
+            "the model predicts none of the labels" if predictions else "no image has a prediction",
             where=name,
             expected=", ".join(scorer.signature.classes)[:200],
             got=", ".join(foreign)[:200] or None,
@@ -179,7 +179,7 @@ def _measured(scorer: Scorer, name: str, predictions: Sequence[tuple[str, Predic
 
 
 def difference(new: Mapping[str, bool], old: Mapping[str, bool]) -> Difference:
-    """Return the accuracy of one model less that of another, on the objects that both predicted.
+    """Return the accuracy of one model minus that of another, on the objects that both predicted.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The stage `register`: the trained model becomes a version; run twice, it skips."""
+"""The stage `register`: the trained model becomes a version; a second run skips it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from galclass.tuning.promotion import Registered, hashes_of, register, unseen_by
 
 @dataclass(frozen=True)
 class RegisterSummary:
-    """The version of the trained model, and of the model in the package where that was registered as well."""
+    """The version of the trained model, and of the model in the package if that was registered as well."""
 
     registered: Registered
     package: ModelInfo | None = None
@@ -61,7 +61,7 @@ def register_stage(config: Config, *, promote: bool = False) -> RegisterSummary:
     RegistryError
         If nothing was trained yet.
     ModelError
-        If the file is not sound.
+        If the file is not a valid model.
     """
     folder = config.workspace_path
     path = folder / "training" / "model.onnx"
@@ -151,7 +151,7 @@ def _test_ids(config: Config) -> list[str]:
 
 
 def _compared(config: Config, scorer: Scorer, old: ModelRecord) -> tuple[dict[str, bool], dict[str, bool]] | str:
-    """Predict the test split with both, where neither was fitted to it."""
+    """Predict the test split with both, if neither was fitted to it."""
     try:
         store = Store.open(config.workspace_path / "prepared")
     except GalclassError:
