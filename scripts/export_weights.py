@@ -32,7 +32,7 @@ LEAST_NUMBERS = 256
 
 
 def halved(content: bytes) -> bytes:
-    """Give the same graph with its large float32 weights as float16, each cast back before it is used."""
+    """Return the same graph with its large float32 weights as float16, each cast back before it is used."""
     model = onnx.load_from_string(content)
     casts = []
     for tensor in list(model.graph.initializer):
@@ -73,7 +73,7 @@ def main() -> None:
         content = with_signature(content, replace(signature, probe=make_probe(content, _parameters(signature))))
         replace_file(options.output, lambda file: file.write_bytes(content))
     at = trainer.at
-    print(f"iteration {at.iteration + 1}, step {at.step}: {options.output}, {len(content) / 1e6:.1f} MB")
+    print(f"epoch {at.iteration + 1}, step {at.step}: {options.output}, {len(content) / 1e6:.1f} MB")
 
 
 def _parameters(signature: Signature) -> CutoutParameters:

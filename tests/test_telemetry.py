@@ -47,6 +47,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     unset = (*BY_ITSELF, "MPLCONFIGDIR", "XDG_CACHE_HOME")
     own = {name: value for name, value in os.environ.items() if name not in unset}
     own |= {"HOME": str(home), "TMPDIR": str(home.parent / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
+    own["GALCLASS_CACHE"] = str(home.parent / "cache")  # where it notes which models have passed their trial
     return own | more
 
 
@@ -78,7 +79,8 @@ def test_scoring_connects_to_nothing_and_writes_only_what_was_asked_for(
     trace, done = traced(arguments, cwd=work, log=home.parent / "log", environment=environment(home))
     assert done.returncode == 0, done.stderr
     assert trace.internet == ()
-    assert trace.outside(home.parent / "tmp", work) == []
+    assert trace.outside(home.parent / "tmp", work, home.parent / "cache") == []
+    assert (home.parent / "cache").exists() == ("register" in arguments)
     assert sorted(path.name for path in work.iterdir()) == sorted(["my_images", *asked_for])
     assert list((home.parent / "tmp").iterdir()) == []
     assert list(home.iterdir()) == []
@@ -109,13 +111,13 @@ def test_a_server_connects_to_nothing_and_writes_only_into_its_workspace(home: P
         server.wait(60)
     trace = read(log, work)
     assert trace.internet == ()
-    assert trace.outside(home.parent / "tmp", work / "workspace") == []
+    assert trace.outside(home.parent / "tmp", work / "workspace", home.parent / "cache") == []
     assert list(home.iterdir()) == []
 
 
 def _post(server: subprocess.Popen[bytes], url: str, image: bytes) -> httpx2.Response:
     """Send an image once the server answers."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while True:
         try:
             return httpx2.post(url, content=image, headers={"content-type": "image/jpeg"}, timeout=30)

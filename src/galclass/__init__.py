@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from importlib import import_module
-from typing import Any
 
 from galclass import moved
 
@@ -59,10 +57,7 @@ def _disable_telemetry() -> None:
 _disable_telemetry()
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'galclass' has no attribute {name!r}")
+__getattr__ = moved.names_elsewhere(__name__, _HOMES, warn=False)
 
 
 def __dir__() -> list[str]:

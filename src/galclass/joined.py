@@ -22,6 +22,8 @@ from galclass.morphology import CLASS_NAMES
 from galclass.scoring import Prediction, Scorer
 from galclass.scoring.files import predict_files
 from galclass.scoring.output import kind_of, prediction_columns
+from galclass.scoring.predict import foreign_sentence, model_name, mostly_unlike
+from galclass.scoring.prediction import UNLIKE_TRAINING_DATA
 
 _ABOUT = {
     "file": "image that was scored",
@@ -49,6 +51,10 @@ class JoinSummary:
     ----------
     rows, predicted : int
         Rows of the table, and how many of them have a prediction.
+    model : str
+        Which model predicted; empty where predictions of a database were joined.
+    unlike, images : int
+        Images with the flag unlike_training_data, and all that have a prediction.
     errors : Counter
         The others by the code of their error.
     unused : list of str
@@ -61,6 +67,9 @@ class JoinSummary:
     rows: int = 0
     predicted: int = 0
     seconds: float = 0.0
+    model: str = ""
+    unlike: int = 0
+    images: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     unused: list[str] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
@@ -69,6 +78,11 @@ class JoinSummary:
     def complete(self) -> bool:
         """Whether every row has a prediction."""
         return self.predicted == self.rows
+
+    @property
+    def foreign(self) -> bool:
+        """Whether most of the images are unlike what the model was trained on."""
+        return mostly_unlike(self.unlike, self.images)
 
     def __str__(self) -> str:
         why = ", ".join(f"{count:,} {code}" for code, count in self.errors.most_common())
@@ -81,6 +95,7 @@ class JoinSummary:
         renamed = [name for name in self.columns if name.startswith("galclass_")]
         if renamed:
             lines.append(f"the table already has columns of these names; the new ones are {', '.join(renamed[:4])}")
+        lines += [foreign_sentence(self.unlike, self.images, self.model)] if self.foreign else []
         return "\n".join(lines)
 
 
@@ -134,14 +149,18 @@ def predict_catalog(
             got=f"files such as {next(iter(by_key), 'none')}", advice="name the column of files with --file-column",
         )  # fmt: skip
     found: dict[str, Row] = {}
+    unlike = predicted = 0
     scored = predict_files(chosen, scorer, frame_px=frame_px, processes=processes, embedding=embedding)
     for image, prediction in scored:
         found[file_key(image.name)] = _row(str(image), prediction, embedding)
+        predicted += prediction.error is None
+        unlike += UNLIKE_TRAINING_DATA in prediction.flags
         advance(1)
     rows = [found.get(key or "") or _without(key, by_key.get(key or "", [])) for key in keys]
     names = prediction_columns(scorer.signature, embedding=embedding)
     facts = {"GCMODEL": str(scorer.model), "GCSHA256": scorer.sha256}
     summary = _written(own, rows, names, output, facts)
+    summary.model, summary.unlike, summary.images = model_name(scorer), unlike, predicted
     summary.unused = [str(image) for key, files in by_key.items() if key not in wanted for image in files]
     summary.seconds = time.perf_counter() - started
     return summary

@@ -68,21 +68,24 @@ def install() -> None:
         sys.meta_path.insert(0, _OldPaths())
 
 
-def old_names(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a module whose names have moved.
+def names_elsewhere(module: str, homes: Mapping[str, str], *, warn: bool = True) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a module whose names are in other modules, each imported on first use.
 
     Parameters
     ----------
     module : str
         Its path.
     homes : mapping of str to str
-        Name -> path of the module that has it now.
+        Name -> path of the module that has it.
+    warn : bool
+        Whether the names have moved, so that this module should not be asked for them any more.
     """
 
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        _warn(f"{module}.{name}", f"{homes[name]}.{name}")
+        if warn:
+            _warn(f"{module}.{name}", f"{homes[name]}.{name}")
         return getattr(import_module(homes[name]), name)
 
     return get
@@ -131,4 +134,4 @@ class _OldPackage(_Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Fill the package with its names."""
-        module.__dict__["__getattr__"] = old_names(module.__name__, PACKAGES[module.__name__])
+        module.__dict__["__getattr__"] = names_elsewhere(module.__name__, PACKAGES[module.__name__])

@@ -17,7 +17,7 @@ from galclass.cutouts.headers import MAX_BYTES
 from galclass.errors import ModelError
 from galclass.image_files import ImageFile, read_image
 from galclass.prepare.store import Store
-from galclass.scoring.embeddings import directions
+from galclass.scoring.embeddings import cosines, directions, embedding_of, nearest_first
 from galclass.scoring.scorer import Scorer
 
 _ROWS = 4096
@@ -50,18 +50,15 @@ def find_similar(
     if store.parameters != scorer.parameters:
         raise ModelError("the folder was prepared for another model", where=str(prepared), expected=scorer.parameters)
     data = read_one(image)
-    (answer,) = scorer.score([data], frame_px=frame_px)
-    if answer.embedding is None:
-        raise ModelError("not an image that can be compared", where=str(image), got=answer.error)
-    cosines = directions(embeddings(store, scorer, prepared)) @ directions(answer.embedding[np.newaxis])[0]
+    asked = embedding_of(scorer, data, where=str(image), frame_px=frame_px)
+    found = cosines(directions(embeddings(store, scorer, prepared)), asked)
     own = hashlib.sha256(data).hexdigest()
     others = np.array([sha256 != own for sha256 in store.index["sha256"].to_pylist()], dtype=bool)
-    ranked = np.argsort(-cosines, kind="stable")
-    nearest = ranked[others[ranked]][:count]
+    nearest = nearest_first(found, count, kept=others)
     rows = store.index.select(["object_id", "asset_id", "label", "split"]).take(nearest).to_pylist()
     return [
         Neighbour(**{name: str(value) for name, value in row.items()}, similarity=float(cosine))
-        for row, cosine in zip(rows, cosines[nearest], strict=True)
+        for row, cosine in zip(rows, found[nearest], strict=True)
     ]
 
 

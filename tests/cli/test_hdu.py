@@ -72,3 +72,35 @@ def test_images_that_are_added_show_the_hdu(folder: Path) -> None:
     assert run(other, "images", "add", folder / "images" / "G0.fits").exit_code == 0
     with open_database(f"sqlite:///{other}/ws/galclass.db") as database:
         assert Images(database).get("G0") != alt
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """280 files whose HDU MODEL shows their label; the SCI of each is the same galaxy."""
+    (tmp_path / "own").mkdir()
+    sci = drawn(noise=1.0)[0]
+    rows = []
+    for number in range(280):
+        ring = number % 2 == 1
+        band = drawn(noise=1.0 + number / 500)[0] * (np.linspace(0, 1, len(sci))[:, None] if ring else 1)
+        hdus = [fits.PrimaryHDU(), fits.ImageHDU(sci, name="SCI"), fits.ImageHDU(band, name="MODEL")]
+        (tmp_path / "own" / f"G{number}.fits").write_bytes(as_file(*hdus))
+        rows.append(f"G{number},{'ring' if ring else 'no_ring'}\n")
+    (tmp_path / "tiny.onnx").write_bytes(tiny_model())
+    (tmp_path / "rings.csv").write_text("object_id,label\n" + "".join(rows))
+    return tmp_path
+
+
+def test_finetune_and_evaluate_take_the_hdu_for_every_model_that_they_compare(labelled: Path) -> None:
+    words = ("--images", labelled / "own", "--hdu", "model", "--name", "own")
+    base = ("finetune", labelled / "rings.csv", *words, "--model", labelled / "tiny.onnx", "--quiet")
+    first = run(labelled, *base)
+    assert first.exit_code == 0, first.output
+    assert "accuracy 1.000" in first.output
+    second = run(labelled, *base, "--set", "seed=1")
+    assert "its accuracy less that of own@1 is +0.000 [+0.000, +0.000]" in second.output
+    measured = ("evaluate", "--model", "own", "--catalog", labelled / "rings.csv", "--images", labelled / "own")
+    assert "on 280 objects: accuracy 1.000" in run(labelled, *measured, "--hdu", "MODEL").output
+    assert "on 280 objects: accuracy 0.500" in run(labelled, *measured).output
+    absent = run(labelled, *measured, "--hdu", "NONE")
+    assert "no image gives a prediction" in str(absent.exception)

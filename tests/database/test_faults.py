@@ -7,26 +7,30 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
+from database.gated_worker import gated_worker, wait_until
 from sqlalchemy import func, select, text
 from tiny_model import tiny_model
 
 from galclass.database import Database, Images, NewImage, Registry, open_database, score_pending
 from galclass.database.schema import images, predictions
 from galclass.errors import DatabaseError
+from galclass.scoring import CHUNK
 
-COUNT = 2000
-WORKER = [sys.executable, "-c", "from galclass.cli import main; main()", "score", "--pending", "--database"]
+CHUNKS = 3
+"""What a worker has finished when something happens to it in the middle of the next chunk."""
+DONE = CHUNKS * CHUNK
+COUNT = 2 * DONE + 10
 
 
 @pytest.fixture
 def crowd(database: Database, galaxies: dict[str, bytes]) -> Database:
-    """Two thousand images that wait."""
+    """Some chunks of images that wait."""
     Registry(database).register(tiny_model())
     kinds = list(galaxies.values())
     Images(database).add(NewImage(f"{number:05}", kinds[number % len(kinds)]) for number in range(COUNT))
@@ -45,51 +49,41 @@ def assert_each_image_has_one_prediction(database: Database) -> None:
         assert connection.scalar(text("SELECT count(*) FROM galaxy_score_queue")) == 0
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.02)
-
-
-def start_worker(url: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([*WORKER, url], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
 @pytest.mark.slow
 def test_a_killed_worker_loses_nothing_and_the_next_goes_on_at_once(crowd: Database, url: str) -> None:
-    worker = start_worker(url)
-    wait_until(lambda: count(crowd) > 200)
-    worker.kill()
-    worker.communicate()
-    done = count(crowd)
-    assert 0 < done < COUNT
+    with gated_worker(url, CHUNKS) as worker:
+        worker.wait()
+        worker.end(signal.SIGKILL)
+    assert count(crowd) == DONE
     summary = score_pending(crowd)
-    assert summary.scored == COUNT - done
+    assert summary.scored == COUNT - DONE
     assert_each_image_has_one_prediction(crowd)
 
 
 @pytest.mark.slow
 def test_an_interrupted_worker_gives_its_chunk_back(crowd: Database, url: str) -> None:
-    worker = start_worker(url)
-    wait_until(lambda: count(crowd) > 200)
-    worker.send_signal(signal.SIGINT)
-    output, _ = worker.communicate()
-    assert worker.returncode == 130, output
+    held = text("SELECT count(*) FROM galaxy_score_queue WHERE claimed_by IS NOT NULL")
+    with gated_worker(url, CHUNKS) as worker:
+        worker.wait()
+        with crowd.read() as connection:
+            assert connection.scalar(held) == CHUNK
+        status, output = worker.end(signal.SIGINT)
+    assert status == 130, output
     with crowd.read() as connection:
-        held = connection.scalar(text("SELECT count(*) FROM galaxy_score_queue WHERE claimed_by IS NOT NULL"))
-    assert held == 0
+        assert connection.scalar(held) == 0
     score_pending(crowd)
     assert_each_image_has_one_prediction(crowd)
 
 
 @pytest.mark.slow
 def test_two_worker_processes_share_and_one_may_die(crowd: Database, url: str) -> None:
-    first, second = start_worker(url), start_worker(url)
-    wait_until(lambda: count(crowd) > 300)
-    first.kill()
-    first.communicate()
-    second.communicate()
+    with gated_worker(url, 2) as first, gated_worker(url, 2) as second:
+        for worker in (first, second):
+            worker.wait()
+        assert count(crowd) == 4 * CHUNK  # each has done its own
+        first.end(signal.SIGKILL)
+        status, output = second.end()
+    assert status == 0, output
     score_pending(crowd)
     assert_each_image_has_one_prediction(crowd)
 
@@ -99,19 +93,33 @@ def test_a_killed_server_keeps_what_was_committed(own_cluster, galaxies: dict[st
     url = own_cluster.create_database("killed_server")
     with open_database(url, migrate=True) as database:
         Registry(database).register(tiny_model())
-        Images(database).add(NewImage(f"{n:05}", data) for n, data in enumerate(list(galaxies.values()) * 40))
-        worker = start_worker(url)
-        wait_until(lambda: count(database) > 200)
-        own_cluster.kill()
-        output, _ = worker.communicate()
-        assert worker.returncode == 1, output
+        Images(database).add(NewImage(f"{n:05}", data) for n, data in enumerate(list(galaxies.values()) * 6))
+        with gated_worker(url, CHUNKS) as worker:
+            worker.wait()
+            own_cluster.execute("CHECKPOINT")  # chunks are committed without waiting for the disk
+            own_cluster.kill()
+            status, output = worker.end()
+        assert status == 1, output
         assert "Error: " in output
         assert "Traceback" not in output
         database.close()
         own_cluster.start()
-        assert count(database) > 0
+        assert count(database) == DONE
         score_pending(database)
         assert_each_image_has_one_prediction(database)
+
+
+GATE = """
+CREATE FUNCTION wait_after_some() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT count(*) FROM public.galaxy_predictions) > {done} THEN
+        PERFORM pg_advisory_xact_lock(1);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER wait_after_some AFTER INSERT ON galaxy_predictions EXECUTE FUNCTION wait_after_some()
+"""
+WAITING = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'CALL predict%' AND wait_event = 'advisory'"
 
 
 @pytest.mark.slow
@@ -125,18 +133,23 @@ def test_a_killed_client_of_the_procedure_keeps_what_was_committed(
         if not check_server(database)[0].ok:
             pytest.skip("PL/Python is not installed: make test-deps")
         Registry(database).register(tiny_model())
-        Images(database).add(NewImage(f"{n:05}", data) for n, data in enumerate(list(galaxies.values()) * 80))
+        Images(database).add(NewImage(f"{n:05}", data) for n, data in enumerate(list(galaxies.values()) * 6))
         install_procedure(database, packages=packages)
+        own_cluster.execute(GATE.format(done=DONE), "killed_client")
         call = "import sys, psycopg; psycopg.connect(sys.argv[1], autocommit=True).execute(sys.argv[2])"
         command = [sys.executable, "-c", call, url, "CALL predict_galaxy_class_batch()"]
-        client = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        wait_until(lambda: count(database) > 200)
-        client.kill()
-        client.wait()
-        own_cluster.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL predict%'")
+        with psycopg.connect(url, autocommit=True) as gate:
+            gate.execute("SELECT pg_advisory_lock(1)")
+            client = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            wait_until(lambda: gate.execute(WAITING).fetchone() is not None or client.poll() is not None)
+            client.kill()
+            client.wait()
+            assert gate.execute(f"SELECT pg_terminate_backend(pid) FROM ({WAITING}) AS waiting").fetchone() == (True,)
+            wait_until(lambda: gate.execute(WAITING).fetchone() is None)
+            assert count(database) == DONE
+            gate.execute("DROP TRIGGER wait_after_some ON galaxy_predictions")
         own_cluster.execute("CALL predict_galaxy_class_batch()", "killed_client")
-        with database.read() as connection:
-            assert connection.scalar(text("SELECT count(*) FROM galaxy_predictions")) == 5600
+        assert count(database) == 6 * len(galaxies)
 
 
 @pytest.mark.slow
@@ -148,22 +161,20 @@ def test_a_server_writes_to_the_sqlite_file_while_the_command_line_scores(
         Registry(database).register(tiny_model())
         kinds = list(galaxies.values())
         Images(database).add(NewImage(f"{n:05}", kinds[n % len(kinds)]) for n in range(COUNT))
-        worker = start_worker(url)
-        wait_until(lambda: count(database) > 0)
-        written, slowest = 0, 0.0
-        while worker.poll() is None and written < 200:
-            began = time.monotonic()
-            Images(database).add([NewImage(f"upload-{written:05}", kinds[0])])
-            slowest = max(slowest, time.monotonic() - began)
-            written += 1
-            time.sleep(0.005)
-        output, _ = worker.communicate()
-        assert worker.returncode == 0, output
-        assert written > 50
-        assert slowest < 5
+
+        def upload(first: int) -> None:
+            for number in range(first, first + 100):
+                Images(database).add([NewImage(f"upload-{number:05}", kinds[0])])
+
+        with gated_worker(url, CHUNKS) as worker:
+            upload(0)  # beside its chunks
+            worker.wait()
+            upload(100)  # beside the scoring of a chunk, which holds no lock that a write would wait for
+            status, output = worker.end()
+        assert status == 0, output
         score_pending(database)
         assert_each_image_has_one_prediction(database)
-        assert Images(database).count() == COUNT + written
+        assert Images(database).count() == COUNT + 200
 
 
 def fill_disk(path: Path) -> None:

@@ -43,7 +43,7 @@ def test_card_states_figures_with_intervals_and_hashes() -> None:
     assert "expected calibration error, all 123 objects whose label is one of the 13 classes: 0.031" in text
     assert "ab" * 32 in text
     assert "cd" * 32 in text
-    assert "aps, 90% promised" in text
+    assert "aps, nominal coverage 90%" in text
     assert "topology residual, 40 epochs (best: 31), seed 12345" in text
 
 
@@ -72,10 +72,25 @@ def test_card_of_another_survey_claims_nothing_of_sdss() -> None:
     assert "Galaxy Zoo 1 (Lintott" in card_of()
 
 
+def test_card_claims_symmetry_only_of_networks_that_have_it() -> None:
+    plain = {"config": {"train": {"topology": "timm:resnet18"}}}
+    claims = [
+        model_card(
+            Signature(64, 204 / 424, "0" * 64, 192, views=views, trained=trained), "cd" * 32, {"tables": {}}, "test"
+        )
+        for views, trained in ((1, TRAINED), (8, plain), (1, plain))
+    ]
+    assert [("same prediction by construction" in card, "may differ" in card) for card in claims] == [
+        (True, False),
+        (True, False),
+        (False, True),
+    ]
+
+
 def test_card_of_a_bare_model_says_what_it_lacks() -> None:
     text = card_of()
     assert "prediction sets: none" in text
-    assert "unlike the training data: no flag" in text
+    assert "out-of-distribution flag: none" in text
 
 
 def test_card_of_a_model_of_raw_votes_says_what_its_sets_promise() -> None:
@@ -94,17 +109,17 @@ def test_card_of_a_model_of_raw_votes_says_what_its_sets_promise() -> None:
     text = model_card(
         signature, "cd" * 32, {"tables": {"13 classes": TABLE}, "raw_votes": {"vo_tes": of_votes}}, "test"
     )
-    assert "raw votes, vo_tes (200 galaxies): first answer as the volunteers' for 0.900 (0.880-0.920)" in text
+    assert "raw votes, vo_tes (200 galaxies): first answer agrees with the volunteers' for 0.900 (0.880-0.920)" in text
     assert "calibration error of the smooth fraction 0.015 (0.010-0.030)" in text
-    assert "leave open for 0.900 (promised 90%, 0.850-0.950 for samples of this size), 3.5 classes on average" in text
-    assert "unlike the training data: 1.2%" in text
-    assert "40% of the cutouts at 0.5 to 2 times their scale" in text
+    assert "the votes for 0.900 (nominal 90%, 0.850-0.950 for samples of this size), 3.5 classes on average" in text
+    assert "out-of-distribution: 1.2%" in text
+    assert "40% of the cutouts were shown at 0.5 to 2 times their scale" in text
     assert "Debiasing needs the" in text
 
 
 def test_the_packaged_models_card_says_whose_raw_votes_it_has() -> None:
     text = (ROOT / "src/galclass/scoring/shipped/galaxy.card.md").read_text()
-    assert "Raw votes are counted as the Galaxy Challenge did" in text
+    assert "Raw votes are those of the Galaxy Challenge" in text
     assert (ROOT / "docs" / "model-card.md").read_text() == text
 
 

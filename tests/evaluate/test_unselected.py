@@ -101,7 +101,7 @@ def test_weights_give_the_strata_of_a_random_draw() -> None:
 
 
 def test_sample_without_a_kind_cannot_be_weighted() -> None:
-    with pytest.raises(EvaluationError, match="a kind of galaxy is missing"):
+    with pytest.raises(EvaluationError, match="a clean kind is missing"):
         draw_weights(np.zeros(5, dtype=np.int64), dict.fromkeys(CLEAN_LABELS, 1.0), 10)
 
 

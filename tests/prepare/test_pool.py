@@ -68,7 +68,7 @@ def test_workers_write_the_same_pixels_at_their_places(tmp_path, folder, galaxy)
 
 
 def test_a_worker_that_dies_is_replaced_and_costs_the_file_that_killed_it(tmp_path, folder, monkeypatch) -> None:
-    ask = pool._Worker._ask
+    ask = pool.Worker._ask
 
     def killed_by_pages(worker, chunk, items):
         if "page.jpg" in chunk.names:
@@ -76,7 +76,7 @@ def test_a_worker_that_dies_is_replaced_and_costs_the_file_that_killed_it(tmp_pa
             worker._process.wait()
         return ask(worker, chunk, items)
 
-    monkeypatch.setattr(pool._Worker, "_ask", killed_by_pages)
+    monkeypatch.setattr(pool.Worker, "_ask", killed_by_pages)
     target = tmp_path / "pixels"
     target.touch()
     chunk = Chunk(0, str(folder), ("gz2_103169.jpg", "page.jpg", "gz2_247923.jpg"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 
 import numpy as np
@@ -131,33 +131,37 @@ def test_the_bundled_sample_comes_from_the_download_stage(tmp_path, sample_folde
     assert any(name.startswith("t01_smooth_or_features") for name in index.column_names)
 
 
-@pytest.mark.slow
+KILLED_AT_ITS_FOURTH_CHUNK = """
+import os, signal
+from galclass.cli import main
+from galclass.prepare.journal import Journal
+
+add, chunks = Journal.add, 0
+
+def add_or_die(journal, line):
+    global chunks
+    chunks += 1
+    if chunks > 3:  # its pixels are in the file
+        journal.close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    add(journal, line)
+
+Journal.add = add_or_die
+main()
+"""
+
+
 def test_a_killed_run_goes_on_after_its_last_whole_chunk(make, tmp_path) -> None:
-    folder = make("source", 1000)
+    folder = make("source", 4 * 128)
     (tmp_path / "c.toml").write_text(
         f'workspace = "{tmp_path / "ws"}"\n[prepare]\nimages = "{folder / "images"}"\n'
         f'catalog = "{folder / "labels.csv"}"\nsize_px = 50\nprocesses = 1\n'
     )
-    journal = tmp_path / "ws/prepared/journal.jsonl"
-    command = [
-        sys.executable,
-        "-c",
-        "from galclass.cli import main; main()",
-        "prepare",
-        "--no-progress",
-        "--config",
-        str(tmp_path / "c.toml"),
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not (journal.exists() and len(journal.read_text().splitlines()) > 3):
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    done = len(journal.read_text().splitlines()) - 1
-    assert done >= 3
+    command = [sys.executable, "-c", KILLED_AT_ITS_FOURTH_CHUNK, "prepare", "--no-progress", "--config"]
+    assert subprocess.run([*command, str(tmp_path / "c.toml")], timeout=120).returncode == -signal.SIGKILL
+    assert len((tmp_path / "ws/prepared/journal.jsonl").read_text().splitlines()) == 1 + 3
     summary = prepare(load_config(tmp_path / "c.toml"), progress=False)
-    assert summary.objects == 1000
-    assert 0 < summary.cut <= 1000 - 128 * (done - 1)
+    assert (summary.objects, summary.cut) == (4 * 128, 128)
     store = Store.open(tmp_path / "ws/prepared")
     whole = configured(folder, tmp_path / "again")
     prepare(whole, progress=False)

@@ -37,6 +37,7 @@ def test_a_faulty_image_keeps_its_reason_and_the_rest_are_answered(scorer: Score
         (b"abc", "images must be a list of images, not bytes: put a single image into a list"),
         (Path("1.jpg"), "images must be a list of images, not PosixPath"),
         (np.zeros((64, 64, 3), np.uint8), "images must be a list of images, not ndarray"),
+        (iter([b""]), "images must be a list of images, not list_iterator"),
     ],
 )
 def test_what_is_no_list_of_images_is_told_what_is(scorer: Scorer, images, message: str) -> None:
@@ -188,6 +189,46 @@ def test_every_kind_of_picture_gets_the_answer_of_its_file(scorer: Scorer, galax
     assert {one.probabilities for one in found} == {scorer.score([png])[0].probabilities}
     assert [one.object_id for one in found] == ["0", "1", "NGC 1", "NGC 1", "4", "5", "6", "7"]
     assert [one.probabilities for one in scorer.score(np.stack([pixels] * 2))] == [found[0].probabilities] * 2
+
+
+def test_an_8_bit_picture_in_other_numbers_is_refused_with_what_to_pass(scorer: Scorer, galaxies) -> None:
+    pixels = decode(next(iter(galaxies.values()))).pixels
+    for kind in (np.float16, np.float32, np.float64, ">f4"):
+        (answer,) = scorer.score([(pixels / 255).astype(kind)])
+        assert answer.error is not None
+        assert "pass (array * 255).round().astype(np.uint8)" in answer.error.message
+    for kind in (np.uint16, np.int64, np.float64):
+        (answer,) = scorer.score([pixels.astype(kind)])
+        assert answer.error is not None
+        assert "pass array.astype(np.uint8), or fluxes as (3, y, x)" in answer.error.message
+    for wide in (pixels, pixels[..., 0]):
+        (answer,) = scorer.score([wide.astype(np.uint16) * 257])
+        assert answer.error is not None
+        assert "pass (array // 257).astype(np.uint8)" in answer.error.message
+    counts = pixels.transpose(2, 0, 1)
+    noise = np.random.default_rng(0).random((64, 64, 3))
+    fluxes = [counts.astype(np.uint16), counts[0].astype(float), counts / 255 * 1000, noise, pixels - 3.0]
+    assert [one.error for one in scorer.score(fluxes)] == [None] * len(fluxes)
+
+
+def test_a_masked_picture_is_a_picture_with_black_where_it_is_masked(scorer: Scorer, galaxies) -> None:
+    pixels = decode(next(iter(galaxies.values()))).pixels.copy()
+    hidden = pixels > 200
+    whole, masked, black = scorer.score([np.ma.array(pixels), np.ma.array(pixels, mask=hidden), pixels * ~hidden])
+    assert whole.probabilities == scorer.score([pixels])[0].probabilities
+    assert masked.probabilities == black.probabilities
+
+
+def test_frames_may_be_a_column_and_must_be_numbers(scorer: Scorer, galaxies) -> None:
+    images = list(galaxies.values())[:3]
+    frames = [424, 600, 500]
+    listed = [one.probabilities for one in scorer.score(images, frame_px=frames)]
+    assert [one.probabilities for one in scorer.score(images, frame_px=np.array(frames))] == listed
+    assert scorer.embed(images, frame_px=np.array(frames)).shape[0] == 3
+    with pytest.raises(ValueError, match=r"frame_px\[1\] must be a number of pixels or None, not nan"):
+        scorer.score(images, frame_px=[424, float("nan"), 500])
+    with pytest.raises(TypeError, match=r"frame_px\[0\] must be a number of pixels or None, not str"):
+        scorer.score(images, frame_px="424")
 
 
 def test_an_array_or_file_that_is_no_picture_is_one_faulty_record(scorer: Scorer, galaxies, tmp_path: Path) -> None:

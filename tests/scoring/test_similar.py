@@ -11,6 +11,7 @@ from tiny_model import SIZE_PX, tiny_model
 from galclass.errors import ModelError
 from galclass.prepare.store import Store
 from galclass.scoring import Scorer
+from galclass.scoring.embeddings import nearest_first
 from galclass.similar import embeddings, find_similar
 
 
@@ -69,3 +70,11 @@ def test_what_is_no_image_is_refused(prepared: Path, tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(b"no image")
     with pytest.raises(ModelError, match="not an image"):
         find_similar(tmp_path / "x.jpg", Scorer(tiny_model()), prepared)
+
+
+def test_the_nearest_come_first_and_equal_ones_in_their_order() -> None:
+    found = np.array([0.5, 0.9, 0.5, -1.0, 0.9], np.float32)
+    assert nearest_first(found).tolist() == [1, 4, 0, 2, 3]
+    assert nearest_first(found, 2).tolist() == [1, 4]
+    assert nearest_first(found, 2, kept=np.array([True, False, True, True, True])).tolist() == [4, 0]
+    assert nearest_first(found[:0], 2).tolist() == []

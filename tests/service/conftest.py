@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tiny_model import tiny_model
 
 from galclass.config import Config, load_config
 from galclass.database import Database, Images, NewImage, Registry, Services, Tokens, open_database, score_pending
+from galclass.service.engine import auth, published
 from galclass.service.functions.publish import publish_function
 from galclass.service.server.app import create_app
 
@@ -85,6 +87,20 @@ def client(config: Config) -> Iterator[TestClient]:
     """The app with its own loop; exceptions become responses, as in a server."""
     with TestClient(create_app(config), raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let seconds pass for what the service remembers of services and tokens."""
+    passed = 0.0
+
+    def let_pass(seconds: float) -> None:
+        nonlocal passed
+        passed += seconds
+
+    for module in (auth, published):
+        monkeypatch.setattr(module, "monotonic", lambda: time.monotonic() + passed)
+    return let_pass
 
 
 @pytest.fixture

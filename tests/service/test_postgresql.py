@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -98,27 +99,59 @@ def queue(postgresql: Config) -> Iterator[JobQueue]:
         yield JobQueue(database)
 
 
-def side_by_side(first: Callable[[], object], second: Callable[[], Job]) -> Job:
-    """Begin the second while the first is in the middle of its transaction; give what the second gives."""
-    with ThreadPoolExecutor(2) as pool:
-        began = pool.submit(first)
-        time.sleep(0.2)
-        other = pool.submit(second).result()
-        began.result()
-    return other
+class Middle:
+    """A point in the middle of a transaction where the first of two waits until the second waits for it.
+
+    Parameters
+    ----------
+    locked : callable
+        Whether a transaction waits for another.
+    """
+
+    def __init__(self, locked: Callable[[], bool]) -> None:
+        self._locked = locked
+        self._first: threading.Thread | None = None
+        self._reached, self._other = threading.Event(), threading.Event()
+
+    def reach(self, *_: object) -> None:
+        """Wait, in the first transaction, until the other waits for a lock or is done."""
+        if threading.current_thread() is not self._first:
+            return
+        self._reached.set()
+        until = time.monotonic() + 60
+        while not (self._other.is_set() or self._locked()):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    def side_by_side(self, first: Callable[[], object], second: Callable[[], Job]) -> Job:
+        """Begin the second while the first is in the middle of its transaction; give what the second gives."""
+        self._first = threading.Thread(target=first)
+        self._first.start()
+        assert self._reached.wait(60)
+        try:
+            return second()
+        finally:
+            self._other.set()
+            self._first.join()
 
 
 @pytest.fixture
-def slow_adding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Additions that dawdle between reading their job and writing its images."""
-    monkeypatch.setattr("galclass.database.jobs.submit._check_stored", lambda *_: time.sleep(0.5))
+def middle(cluster: Any) -> Middle:
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = 'service' AND wait_event_type = 'Lock'"
+    return Middle(lambda: bool(cluster.execute(waits)))
+
+
+@pytest.fixture
+def slow_adding(monkeypatch: pytest.MonkeyPatch, middle: Middle) -> None:
+    """An addition that stops between reading its job and writing its images."""
+    monkeypatch.setattr("galclass.database.jobs.submit._check_stored", middle.reach)
 
 
 @pytest.mark.usefixtures("slow_adding")
-def test_two_additions_at_one_time_keep_the_images_of_both(jobs: Jobs, queue: JobQueue) -> None:
+def test_two_additions_at_one_time_keep_the_images_of_both(jobs: Jobs, queue: JobQueue, middle: Middle) -> None:
     job = jobs.submit("galaxy-class", "1.0", "test", (), start=False)
     add = [partial(jobs.add, job.id, [JobImage(name, b"x")]) for name in ("a", "b")]
-    assert side_by_side(*add).total == 2
+    assert middle.side_by_side(*add).total == 2
     jobs.start(job.id)
     claim = queue.claim()
     assert claim is not None
@@ -127,15 +160,15 @@ def test_two_additions_at_one_time_keep_the_images_of_both(jobs: Jobs, queue: Jo
 
 
 @pytest.mark.usefixtures("slow_adding")
-def test_a_start_waits_for_the_addition_before_it(jobs: Jobs) -> None:
+def test_a_start_waits_for_the_addition_before_it(jobs: Jobs, middle: Middle) -> None:
     job = jobs.submit("galaxy-class", "1.0", "test", (), start=False)
-    started = side_by_side(lambda: jobs.add(job.id, [JobImage("a", b"x")]), lambda: jobs.start(job.id))
+    started = middle.side_by_side(lambda: jobs.add(job.id, [JobImage("a", b"x")]), lambda: jobs.start(job.id))
     assert (started.state, started.total) == ("queued", 1)
     jobs.cancel(job.id)
 
 
 def test_a_cancelled_job_is_not_done_in_spite_of_it(
-    jobs: Jobs, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, queue: JobQueue, monkeypatch: pytest.MonkeyPatch, middle: Middle
 ) -> None:
     job = jobs.submit("galaxy-class", "1.0", "test", [JobImage("a", b"x")])
     claim = queue.claim()
@@ -144,11 +177,12 @@ def test_a_cancelled_job_is_not_done_in_spite_of_it(
     plain = queue_module.set_values
 
     def slow(connection, job_id: str, **values: object) -> None:
-        time.sleep(0.5 if values.get("state") == "done" else 0)
+        if values.get("state") == "done":
+            middle.reach()
         plain(connection, job_id, **values)
 
     monkeypatch.setattr(queue_module, "set_values", slow)
-    told = side_by_side(lambda: queue.finish(claim), lambda: jobs.cancel(job.id))
+    told = middle.side_by_side(lambda: queue.finish(claim), lambda: jobs.cancel(job.id))
     assert jobs.get(job.id).state == told.state
 
 

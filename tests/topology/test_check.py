@@ -109,9 +109,9 @@ FAULTS = {
     "too many pairs": (
         "input A [40000]; output Z [40000] from A where (s, d) => s == d;",
         1,
-        "asked for 1,600,000,000 pairs of nodes",
+        "evaluated for 1,600,000,000 pairs of nodes",
     ),
-    "no truth": ("input A [2]; output Z [2] from A where (s, d) => s[0] + 1;", 1, "no truth value"),
+    "no truth": ("input A [2]; output Z [2] from A where (s, d) => s[0] + 1;", 1, "not a truth value"),
     "index outside": ("input A [2]; output Z [2] from A where (s, d) => s[1] == 0;", 1, "expected 0..0, got 1"),
     "same index names": ("input A [2]; output Z [2] from A where (s, s) => s[0] == 0;", 1, "both index tuples"),
     "zero in a predicate": (

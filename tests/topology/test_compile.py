@@ -35,7 +35,7 @@ def random_module(text, **options):
 
 def test_an_input_of_another_size_is_refused_with_both_sizes():
     module = compile_network(load_topology("original"))
-    with pytest.raises(TopologyError, match=r"expected 7500 features an example, got \(2, 3, 49, 50\)"):
+    with pytest.raises(TopologyError, match=r"expected 7500 features per example, got \(2, 3, 49, 50\)"):
         module(torch.zeros(2, 3, 49, 50))
 
 

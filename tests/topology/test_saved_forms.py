@@ -8,7 +8,7 @@ from galclass.topology.check import load_topology
 from galclass.topology.parse import parse
 from galclass.topology.print_text import print_text
 
-HASH = "'#' begins no comment"
+HASH = "'#' does not begin a comment"
 
 
 def fault(text):
@@ -50,12 +50,12 @@ def initial(text):
         ),
         ("input A [2]; output Z [1] from A max pool { KernelShape = [2]; Weights = [1]; }", "no attribute 'Weights'"),
         ("input A [2^-1]; output Z [1] from A all;", "wrong shape"),
-        ("input A [2^2^2^2^2]; output Z [1] from A all;", "no finite number"),
+        ("input A [2^2^2^2^2]; output Z [1] from A all;", "not a finite number"),
         ("input A [2^63]; output Z [1] from A all;", "too large an integer"),
-        ("input A [0^-1]; output Z [1] from A all;", "no finite number"),
+        ("input A [0^-1]; output Z [1] from A all;", "not a finite number"),
         ("input A [4, 4]; output Z [4] from A where (s, d) => s < 2;", r"a tuple of 2\). Index it, as in s\[0\]"),
         ("input A [4, 4]; output Z [4] from A where (s, d) => s == 2;", "compares a tuple of 2 with an integer"),
-        ("const T = [3]; input A [T + 1]; output Z [1] from A all;", "arithmetic on something that is no number"),
+        ("const T = [3]; input A [T + 1]; output Z [1] from A all;", "arithmetic on something that is not a number"),
         ("const H = 100 *** 2; input A [H]; output Z [1] from A all;", r"line 1, column 16: syntax error.*got '\*'"),
         ("input A [4]; *** output Z [1] from A all;", r"line 1, column 14: syntax error.*got '\*'"),
         ("input A [2]; /*\n*/ *** b\noutput Z [1] from A all;", r"line 2, column 4: syntax error.*got '\*'"),

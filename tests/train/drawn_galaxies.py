@@ -19,7 +19,7 @@ SPLITS = ("train", "train", "train", "train", "validation", "test")
 
 
 def draw_galaxy(rng: np.random.Generator, thin: bool) -> bytes:
-    """Give a PNG of a blurred ellipse at any angle, a fifth as wide as long if `thin`."""
+    """Return a PNG of a blurred ellipse at any angle, a fifth as wide as long if `thin`."""
     picture = np.full((64, 64, 3), 8, np.uint8)
     axes = (14, 3) if thin else (10, 10)
     centre = tuple(int(32 + shift) for shift in rng.integers(-1, 2, 2))
@@ -60,7 +60,7 @@ def write_prepared(
 
 
 def vote_columns(labels: list[str | None]) -> dict[str, list[float]]:
-    """Give debiased fractions that agree with round or thin."""
+    """Return debiased fractions that agree with round or thin."""
     columns = {}
     for question in QUESTIONS.values():
         for position, stem in enumerate(question.columns):
@@ -73,7 +73,7 @@ def vote_columns(labels: list[str | None]) -> dict[str, list[float]]:
 
 
 def quick(workspace: Path, *, seed: int = 3, **options: object) -> Config:
-    """Give a configuration that trains in a second or two."""
+    """Return a configuration that trains in a second or two."""
     values = {"num_epochs": 3, "mini_batch_size": 16, "threads": 1, "ema": 0.9} | options
     if "num_iterations" in values:  # the former name
         values["num_epochs"] = values.pop("num_iterations")

@@ -19,7 +19,7 @@ CLEAN = {"Er": "completely_round_smooth", "Sen": "edge_on"}
 
 
 def raw_columns(labels: list[str], voted: list[bool]) -> dict[str, list[object]]:
-    """Give raw fractions that agree with round or thin, and what the largest share is, where `voted` is False."""
+    """Return raw fractions that agree with round or thin, and what the largest share is, where `voted` is False."""
     columns: dict[str, list[object]] = {
         f"{FIRST[0]}_weighted_fraction": [],
         f"{FIRST[1]}_weighted_fraction": [],

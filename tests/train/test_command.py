@@ -16,7 +16,7 @@ def test_trains_prints_a_line_and_a_remark_and_does_nothing_the_second_time(work
     arguments = ["train", "--config", str(workspace / "config.toml"), "--quiet"]
     first = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     assert first.exit_code == 0
-    assert first.output.startswith("train: 48 objects, 1 iterations in ")
+    assert first.output.startswith("train: 48 objects, 1 epochs in ")
     assert first.output.splitlines()[1].startswith("48 labelled training objects are few")
     assert first.output.count("\n") == 2
     second = CliRunner().invoke(cli, arguments, catch_exceptions=False)

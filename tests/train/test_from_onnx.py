@@ -78,7 +78,7 @@ def test_the_topology_is_read_off_the_shapes() -> None:
 
 
 def test_convolutions_that_do_not_turn_are_refused() -> None:
-    with pytest.raises(ModelError, match="do not turn"):
+    with pytest.raises(ModelError, match="are not equivariant"):
         frozen_body(changed(residual_model(), "body.1.0.weight", 8))
 
 

@@ -54,7 +54,7 @@ def test_what_net_sharp_cannot_say_is_refused_and_writes_nothing(tmp_path: Path)
         export_netsharp(path, output)
     with pytest.raises(TrainingError, match="cannot be described in Net#"):
         export_netsharp(path, output, "residual")
-    with pytest.raises(TrainingError, match="an ONNX file holds folded weights.*checkpoint.pt"):
+    with pytest.raises(TrainingError, match="an ONNX file contains folded weights.*checkpoint.pt"):
         export_netsharp(tmp_path / "model.onnx", output)
     checkpoint_of(path, votes=True)
     with pytest.raises(TrainingError, match="the classes follow from the votes"):
@@ -85,7 +85,7 @@ def test_the_text_gives_the_outputs_of_the_network(tmp_path: Path, text: str) ->
 def test_a_checkpoint_without_text_is_read_with_its_topology(tmp_path: Path) -> None:
     path, output = tmp_path / "checkpoint.pt", tmp_path / "out.ns"
     checkpoint_of(path, keep=False)
-    with pytest.raises(TrainingError, match="give the topology with --topology"):
+    with pytest.raises(TrainingError, match="name the topology with --topology"):
         export_netsharp(path, output)
     export_netsharp(path, output, FULL_OUTPUT.replace("auto rlinear", "[7] rlinear"))
     assert load_topology(output).by_name["hid"].shape == (7,)

@@ -68,14 +68,12 @@ def test_unknown_label_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 def test_loss_that_is_not_finite_stops_and_says_where_and_what_to_try(workspace: Path) -> None:
     config = quick(workspace, optimizer="sgd", learning_rate=1e30, clip_norm=0.0, warm_up=0.0, ema=0.0)
-    with pytest.raises(
-        TrainingError, match=r"iteration \d, step \d.*no longer a finite number.*Lower train.learning_rate"
-    ):
+    with pytest.raises(TrainingError, match=r"epoch \d, step \d.*no longer a finite number.*Lower train.learning_rate"):
         train(config, progress=False)
 
 
 def test_observing_every_source_leaves_nothing_to_hold_on_to(workspace: Path) -> None:
-    with pytest.raises(TrainingError, match="no label of the validation split is taken at its word"):
+    with pytest.raises(TrainingError, match="no label of the validation split is taken as true"):
         train(quick(workspace, observation_sources=("drawn",)), progress=False)
 
 
@@ -112,7 +110,7 @@ def test_writes_its_files_and_learns(workspace: Path) -> None:
     assert [row["iteration"] for row in history] == ["1", "2", "3", "4"]
     assert float(history[-1]["train_loss"]) < float(history[0]["train_loss"])
     assert summary.metrics["validation_accuracy"] >= 0.9
-    assert "48 objects, 4 iterations" in str(summary)
+    assert "48 objects, 4 epochs" in str(summary)
 
 
 def test_labels_of_every_depth_are_trained_on(tmp_path: Path) -> None:

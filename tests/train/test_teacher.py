@@ -36,7 +36,7 @@ def data_of(workspace: Path) -> TrainingData:
 
 
 def answers_of(given: Outputs) -> TeacherAnswers:
-    """Give what a student would say itself, for one angle drawn already."""
+    """Return what a student would say itself, for one angle drawn already."""
     assert given.raw is not None
     votes = None if given.votes is None else mean_votes(given.votes)
     return TeacherAnswers(torch.softmax(given.logits, 1), mean_votes(given.raw), concentrations(given.raw), votes)
@@ -172,5 +172,5 @@ def test_damaged_answers_are_an_error(taught: Path, tmp_path: Path, content: byt
 
 def test_other_arrays_are_no_answers(taught: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "answers.npz", x=np.zeros(3))
-    with pytest.raises(TrainingError, match="holds no answers"):
+    with pytest.raises(TrainingError, match="contains no teacher"):
         load_answers(tmp_path / "answers.npz", data_of(taught))

@@ -67,7 +67,7 @@ def test_settings_figures_and_the_paired_difference(make: Make) -> None:
     printed = CliRunner().invoke(cli, ["compare", str(first), str(second)])
     assert printed.exit_code == 0
     assert "train.num_epochs" in printed.output
-    assert f"accuracy of {second} less that of {first}: {found.accuracy}" in printed.output
+    assert f"accuracy of {second} minus that of {first}: {found.accuracy}" in printed.output
 
 
 def test_a_run_and_itself_differ_in_nothing(make: Make) -> None:
@@ -81,7 +81,7 @@ def test_a_run_and_itself_differ_in_nothing(make: Make) -> None:
 
 def test_other_objects_are_refused_with_their_counts(make: Make) -> None:
     first, second = make("first", ROWS, accuracy=0.5), make("second", [*ROWS[1:], ("9", "Er", "Er")], accuracy=0.5)
-    with pytest.raises(EvaluationError, match="evaluated on other objects") as refused:
+    with pytest.raises(EvaluationError, match="evaluated on different objects") as refused:
         compare_runs(first, second)
     assert "1 of 4 only in the first (split test), 1 of 4 only in the second" in str(refused.value)
 
@@ -108,7 +108,7 @@ def test_a_run_that_was_not_evaluated_is_compared_as_far_as_it_goes(make: Make) 
         (
             "evaluation/metrics.json",
             b'{"tables": {"weak": {"accuracy": ["a"]}}, "made_from": {}}',
-            "a figure is no number",
+            "a figure is not a number",
         ),
         ("evaluation/predictions.parquet", b"PAR1", "predictions cannot be read"),
     ],

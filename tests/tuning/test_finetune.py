@@ -86,17 +86,22 @@ def test_rows_that_take_no_part_are_named_and_end_with_status_3(folder: Path) ->
         ({"J1": "ring", "J3": "ring"}, "fewer than two classes"),
         ({**LABELS, **dict.fromkeys([f"J{n}" for n in range(0, 40, 2)], "none")}, "write no_ring or the like"),
         ({"J1": "ring", "J3": "ring", "J0": "no_ring"}, "too few labels of a class"),
-        ({"X1": "ring", "X2": "no_ring"}, "no image is called as a row"),
+        ({"X1": "ring", "X2": "no_ring"}, "no image has a name from the catalog"),
         ({"J1": "", "J2": ""}, "no row has a label"),
-        ({**LABELS, "J0": "class", "J2": "class", "J4": "class"}, "not class names"),
+        ({**LABELS, "J0": "class", "J2": "class", "J4": "class"}, "other names than 'class' and 'group'"),
+        ({**LABELS, "J1": "Ring", "J3": "Ring"}, "got 'Ring' and 'ring'"),
+        ({**LABELS, "J1": "a|b"}, "got 'a|b'"),
+        ({f"J{n}": f"{n / 7}" for n in range(300)}, "at most 256 different labels, got 300"),
     ],
 )
 def test_what_cannot_be_fitted_ends_with_one_sentence_and_nothing_written(
     folder: Path, labels: dict[str, str], words: str
 ) -> None:
+    draw(folder / "images", {key: "ring" for key in labels if key.startswith("J")})
     write(folder / "rings.csv", labels)
     done = finetune(folder)
     assert isinstance(done.exception, GalclassError)
+    assert "rings.csv" in str(done.exception)
     assert words in str(done.exception)
     assert not (folder / "ws" / "finetune").exists()
 
@@ -170,6 +175,63 @@ def test_models_are_measured_on_any_labels_and_compared_on_the_same_objects(fold
     assert "--model: only with --catalog" in refused.output
 
 
+def test_two_images_of_one_name_are_named_and_neither_is_taken(folder: Path) -> None:
+    draw(folder / "images" / "again", {"J1": "ring"}, seed=1)
+    done = finetune(folder)
+    assert done.exit_code == 3, done.output
+    (row,) = csv.DictReader((folder / "ws" / "finetune" / "own" / "rejects.csv").read_text().splitlines())
+    assert (row["object_id"], row["code"]) == ("J1", "several_images")
+    assert "again/J1.png" in row["reason"]
+    assert "39 labelled images" in done.output
+    assert "have no label" not in done.output
+
+
+def test_an_image_that_cannot_be_read_says_why(folder: Path) -> None:
+    (folder / "images" / "J0.png").unlink()
+    (folder / "images" / "J0.png").symlink_to("nowhere.png")
+    finetune(folder)
+    (row,) = csv.DictReader((folder / "ws" / "finetune" / "own" / "rejects.csv").read_text().splitlines())
+    assert row["code"] == "unreadable"
+    assert "empty" not in row["reason"]
+
+
+def test_labels_that_a_model_was_fitted_to_say_so_and_give_the_held_out_accuracy(folder: Path) -> None:
+    many = {f"J{n}": "ring" if n % 2 else "no_ring" for n in range(220)}
+    draw(folder / "images", many)
+    write(folder / "rings.csv", many)
+    fitted = finetune(folder, "--name", "rings")
+    base = ("--images", folder / "images", "--model", "rings")
+    done = run(folder, "evaluate", "--catalog", folder / "rings.csv", *base)
+    (kept,) = (line for line in fitted.output.splitlines() if "on held-out objects" in line)
+    figure = kept.split("accuracy ")[1].split(" (95")[0]
+    said = "the model was fitted to rings.csv, so this accuracy is too high; on those of it that were held out"
+    assert f"{said}: {figure}\n" in done.output
+    write(folder / "others.csv", many)
+    assert "was fitted to" not in run(folder, "evaluate", "--catalog", folder / "others.csv", *base).output
+    write(folder / "rings.csv", LABELS)
+    finetune(folder, "--name", "few")
+    few = run(folder, "evaluate", "--catalog", folder / "rings.csv", *base[:2], "--model", "few")
+    assert "the model was fitted to rings.csv, so this accuracy is too high\n" in few.output
+
+
+def test_a_rare_class_is_why_nothing_is_held_out(folder: Path) -> None:
+    many = {f"J{n}": "ring" if n % 2 else "no_ring" for n in range(205)} | dict.fromkeys(["J0", "J2", "J4"], "rare")
+    draw(folder / "images", many)
+    write(folder / "rings.csv", many)
+    finetune(folder)
+    done = finetune(folder, "--set", "seed=3")
+    assert "no image is held out, as too few of the 3 labels of 'rare' would be left to fit" in done.output
+
+
+def test_what_the_second_model_cannot_read_is_listed_too(folder: Path) -> None:
+    finetune(folder, "--name", "rings")
+    (folder / "images" / "J0.png").write_bytes(b"no image")
+    words = ("--model", "rings", "--model", "rings", "--catalog", folder / "rings.csv", "--images", folder / "images")
+    done = run(folder, "evaluate", *words, "--rejects", folder / "left.csv")
+    assert done.exit_code == 3
+    assert [line.split(",")[0] for line in (folder / "left.csv").read_text().splitlines()] == ["object_id", "J0"]
+
+
 def test_images_unlike_the_training_data_end_with_a_sentence_and_status_4(folder: Path) -> None:
     labels = {f"K{n}": "ring" if n % 2 else "no_ring" for n in range(60)}
     draw(folder / "images", labels)
@@ -180,9 +242,15 @@ def test_images_unlike_the_training_data_end_with_a_sentence_and_status_4(folder
     for number in range(12):
         picture = np.indices((64, 64)).sum(axis=0) // 16 % 2 * 255
         cv2.imwrite(str(strange / f"{number}.png"), np.stack([picture, 255 - picture, 0 * picture], axis=2))
+    said = "12 of 12 images are unlike what rings@1 was trained on"
     done = run(folder, "predict", strange, "--model", "rings")
     assert done.exit_code == 4, done.output
-    assert "12 of 12 images are unlike what rings@1 was trained on" in done.output
+    assert said in done.output
+    (folder / "mine.csv").write_text("id,mag\n" + "".join(f"{number},17.5\n" for number in range(12)))
+    base = ("--model", "rings", "--catalog", folder / "mine.csv")
+    joined = run(folder, "predict", strange, *base, "--output", folder / "out.csv")
+    assert joined.exit_code == 4, joined.output
+    assert said in joined.output
     for number in range(4):
         (strange / f"{number}.png").unlink()
     assert run(folder, "predict", strange, "--model", "rings").exit_code == 0  # eight images are too few to judge

@@ -46,7 +46,7 @@ def test_the_first_version_is_production_and_a_later_one_of_unknown_worth_is_not
     second = add(database, 1)
     assert production(database) == 1
     assert second.model.version == 2
-    assert "not promoted: nothing is known; mine@production stays as it is" in str(second)
+    assert "not promoted: nothing is known; mine@production is unchanged" in str(second)
     assert "`galclass models alias mine production 2`" in str(second)
     assert "--promote" in str(second)
 

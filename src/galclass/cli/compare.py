@@ -39,7 +39,7 @@ def compare(first: Path, second: Path) -> None:
         table.add_row(name, *(_figure(value) for value in figures))
     show_table(table)
     if found.accuracy is not None:
-        say(f"accuracy of {second} less that of {first}: {found.accuracy}")
+        say(f"accuracy of {second} minus that of {first}: {found.accuracy}")
         return
     for run in (found.first, found.second):
         if run.right is None:

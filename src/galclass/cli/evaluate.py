@@ -85,13 +85,16 @@ def evaluate(
     names = models or (IN_PACKAGE,)
     scorers = [load_scorer(config, name) for name in names]
     labelled = read_labelled(catalog, images or (catalog.parent,), config.prepare)
-    results = [measure(scorer, name, labelled, frame_px=frame_px) for scorer, name in zip(scorers, names, strict=True)]
+    results = [
+        measure(scorer, name, labelled, frame_px=frame_px, catalog=catalog.name)
+        for scorer, name in zip(scorers, names, strict=True)
+    ]
     for measured, _ in results:
         say(measured)
     if len(results) == 2:
         (first, _), (second, _) = results
         say(f"{second.model} less {first.model}: {difference(second.right, first.right)} (paired, 95 %)")
-    left_out = [*labelled.rejects, *results[0][1]]
+    left_out = list(dict.fromkeys([*labelled.rejects, *(one for _, rejected in results for one in rejected)]))
     if rejects:
         write_rejects(left_out, rejects)
     if left_out:

@@ -79,13 +79,14 @@ def register_file(
 
     found = read_json(metrics.read(), "the file of metrics", where=metrics.name) if metrics else {}
     text = card.read() if card else ""
-    value, _ = read_model(None if file == IN_PACKAGE else Path(file))
+    value, where = read_model(None if file == IN_PACKAGE else Path(file))
     from galclass.tuning.register import register_file as register_any
 
     with open_database(config.database_url) as database:
         done = register_any(
-            database, config, value, name=name, aliases=aliases or None, promote=promote, metrics=found, card=text
-        )
+            database, config, value, name=name, aliases=aliases or None, promote=promote, metrics=found, card=text,
+            where=where,
+        )  # fmt: skip
     click.echo(_line(done.model))
     if done.remark:
         click.echo(done.remark)

@@ -94,6 +94,8 @@ def _join(
     say(str(summary))
     if not summary.complete:
         ctx.exit(FINISHED_WITH_REJECTS)
+    if summary.foreign:
+        ctx.exit(MOSTLY_UNLIKE)
 
 
 @click.command()

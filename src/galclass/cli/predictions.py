@@ -148,14 +148,14 @@ def _table(predictions: Sequence[tuple[ImageFile, Prediction]]) -> Table:
     table = Table("file", "class", "", "group", "probability", "could be", "flags")
     for image, one in predictions:
         name = one.predicted_class or ""
-        best = max(one.probabilities or (0.0,))
+        probability = (one.by_class or {}).get(name, 0.0)
         could_be = " ".join(one.prediction_set)
         table.add_row(
             PurePath(str(image)).name,
             name,
             CLASS_NAMES.get(name, ""),
             one.predicted_group,
-            f"{best:.3f}",
+            f"{probability:.3f}",
             could_be,
             " ".join(one.flags),
         )

@@ -79,7 +79,9 @@ def _score_survey(config: Config, model: str | None, frame_px: int | None) -> in
 
     summary = score_on_cluster(config, model=model, frame_px=frame_px)
     say(summary)
-    return FINISHED_WITH_REJECTS if summary.rejected else 0
+    if summary.rejected:
+        return FINISHED_WITH_REJECTS
+    return MOSTLY_UNLIKE if summary.foreign else 0
 
 
 @click.command()

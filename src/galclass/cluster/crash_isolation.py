@@ -1,22 +1,23 @@
 """Chunks that crash their process: counted in the output folder, and after two crashes examined image by image.
 
 Any image may crash a decoder, and Ray would restart its chunk forever. So each attempt leaves a mark before it
-begins; a chunk with two marks and no result has its images tried one at a time in a child process, and those that
+begins; a chunk with two marks and no result has its images tried in a worker process (`prepare.pool`), and those that
 crash it become rejects. A node that was lost leaves marks too: then no image is found and the result is the same.
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 from galclass.cluster.folder import Folder
-from galclass.cutouts import CutoutParameters, stored_cutout
-from galclass.errors import CutoutError
+from galclass.cutouts import CutoutParameters, DecodeLimits
+from galclass.prepare.chunks import Chunk
+from galclass.prepare.pool import CRASHED, Worker
 
 ATTEMPTS = "attempts"
 TRUSTED = 2
@@ -35,44 +36,20 @@ def end_attempts(folder: Folder, name: str) -> None:
     folder.delete(list(folder.names(f"{ATTEMPTS}/{name}")))
 
 
-class CrashFinder:
-    """A child process that tries images, and is replaced when one kills it.
+@contextmanager
+def crash_finder(
+    parameters: CutoutParameters, frame_px: int | None, limits: DecodeLimits
+) -> Iterator[Callable[[Sequence[bytes]], set[int]]]:
+    """Give a function that returns the positions of the images that crash the decoder.
 
-    Parameters
-    ----------
-    parameters : CutoutParameters
-    frame_px : int or None
-        As for `cutout`.
+    It tries them in a worker process of the prepare stage, which is replaced when one brings it down.
     """
+    with tempfile.NamedTemporaryFile() as pixels, closing(Worker(Path(pixels.name), parameters)) as worker:
 
-    def __init__(self, parameters: CutoutParameters, frame_px: int | None) -> None:
-        self._parameters, self._frame_px = parameters, frame_px
-        self._pool = self._start()
+        def crashing(images: Sequence[bytes]) -> set[int]:
+            names = tuple(str(position) for position in range(len(images)))
+            chunk = Chunk(0, "", names, frame_px, max_decode_s=limits.max_decode_s, hdu=limits.hdu)
+            tried = worker.fill(chunk, list(zip(names, images, strict=True)))
+            return {int(reject.key) for reject in tried.rejects if reject.code == CRASHED}
 
-    def crashing(self, images: Sequence[bytes]) -> set[int]:
-        """Return the positions of the images that crash the decoder."""
-        return {position for position, data in enumerate(images) if not self._survives(data)}
-
-    def close(self) -> None:
-        """End the child."""
-        self._pool.shutdown()
-
-    def _survives(self, data: bytes) -> bool:
-        try:
-            self._pool.submit(_try, data, self._parameters, self._frame_px).result()
-        except BrokenProcessPool:
-            self._pool.shutdown()
-            self._pool = self._start()
-            return False
-        return True
-
-    def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(1, get_context("spawn"))
-
-
-def _try(data: bytes, parameters: CutoutParameters, frame_px: int | None) -> None:
-    make: Callable[..., object] = stored_cutout
-    try:
-        make(data, parameters, frame_px=frame_px)
-    except CutoutError:
-        return
+        yield crashing

@@ -99,11 +99,12 @@ class Totals:
     counts: NDArray[np.int64]
     unplaced: int
     rejects: Counter[str]
+    unlike: int = 0
 
 
 def count_parts(parts: Sequence[str], job: GatherJob) -> tuple[Totals, list[int]]:
     """Read all footers on the nodes; return the totals and each part's rows without a position."""
-    unplaced, rejects = [0] * len(parts), Counter[str]()
+    unplaced, rejects, unlike = [0] * len(parts), Counter[str](), 0
     pixels, counts = np.empty(0, np.int64), np.empty(0, np.int64)
     for result in _over_footers(parts, _count, job):
         facts = json.loads(result["facts"])
@@ -114,7 +115,8 @@ def count_parts(parts: Sequence[str], job: GatherJob) -> tuple[Totals, list[int]
         for number, rows in facts["unplaced"]:
             unplaced[number] = rows
         rejects.update(facts["rejects"])
-    return Totals(pixels, counts, sum(unplaced), rejects), unplaced
+        unlike += facts["unlike"]
+    return Totals(pixels, counts, sum(unplaced), rejects, unlike), unplaced
 
 
 def parts_of_partitions(parts: Sequence[str], partitions: Sequence[Partition], job: GatherJob) -> list[list[int]]:
@@ -182,13 +184,16 @@ def _count(work: Work, reference: Any) -> Work:
     import ray
 
     pixels, counts, unplaced, rejects = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [], Counter[str]()
+    unlike = 0
     for number, part in _footers(work, ray.get(reference)):
         pixels.append(part.pixels)
         counts.append(part.counts)
         unplaced.append([number, part.unplaced])
         rejects.update(part.rejects)
+        unlike += part.unlike
     each, rows = _summed(np.concatenate(pixels), np.concatenate(counts))
     facts = {"pixels": each.tolist(), "counts": rows.tolist(), "unplaced": unplaced, "rejects": rejects}
+    facts["unlike"] = unlike
     return {"facts": json.dumps(facts)}
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from galclass.database.sky import HEALPIX_ORDER, healpix_column
 from galclass.scoring import Signature
 from galclass.scoring.output import debiased_columns, parquet_schema, raw_columns
-from galclass.scoring.prediction import row_columns
+from galclass.scoring.prediction import UNLIKE_TRAINING_DATA, row_columns
 
 PARTS = "parts"
 HEALPIX = f"_healpix_{HEALPIX_ORDER}"
@@ -32,12 +32,16 @@ _ROW_GROUP = 2_000
 
 @dataclass(frozen=True)
 class PartCounts:
-    """What a part holds: rows on the sky by pixel at `DENSEST_ORDER`, rows without a position, rejects by code."""
+    """What a part holds: rows on the sky by pixel at `DENSEST_ORDER`, rows without a position, rejects by code.
+
+    `unlike` is the number of rows with the flag unlike_training_data.
+    """
 
     pixels: NDArray[np.int64]
     counts: NDArray[np.int64]
     unplaced: int
     rejects: Counter[str] = field(default_factory=Counter)
+    unlike: int = 0
 
     @property
     def rows(self) -> int:
@@ -94,6 +98,7 @@ def _counts(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "counts": list(pixels.values()),
         "unplaced": sum(row[HEALPIX] is None for row in rows),
         "rejects": Counter(row["error"].split(":")[0] for row in rows if row["error"]),
+        "unlike": sum(UNLIKE_TRAINING_DATA in (row["flags"] or "").split("|") for row in rows),
     }
 
 
@@ -101,7 +106,7 @@ def read_counts(file: Any) -> PartCounts:
     """Read what a part holds, from its footer."""
     facts = json.loads(pq.read_schema(file).metadata[_META])
     pixels, counts = (np.array(facts[name], dtype=np.int64) for name in ("pixels", "counts"))
-    return PartCounts(pixels, counts, int(facts["unplaced"]), Counter(facts["rejects"]))
+    return PartCounts(pixels, counts, int(facts["unplaced"]), Counter(facts["rejects"]), facts.get("unlike", 0))
 
 
 def read_rows(file: Any, low: int, high: int) -> pa.Table:

@@ -9,25 +9,23 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing, nullcontext
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from galclass.cluster.connect import Work, map_work, shared
-from galclass.cluster.crash_isolation import CrashFinder, begin_attempt, end_attempts
+from galclass.cluster.crash_isolation import begin_attempt, end_attempts
 from galclass.cluster.folder import Folder
 from galclass.cluster.reading import read_local
 from galclass.cluster.retry import patiently
 from galclass.cutouts.extract import CutoutParameters
-from galclass.cutouts.headers import MAX_BYTES
 from galclass.errors import StoreError
-from galclass.image_files import ImageFile, read_image
-from galclass.image_files.reading import READ_ERRORS
 from galclass.image_files.zips import is_zip
 from galclass.prepare.chunks import Chunk, Reject, fill_chunk
 from galclass.prepare.filling import Fill, check_disk, chunks_with_bytes, files_bar
-from galclass.prepare.pool import Items
+from galclass.prepare.pool import Items, Worker
 from galclass.prepare.store import StoreWriter
 
 _STREAMED_WAVE = 32
@@ -104,22 +102,14 @@ def cut_chunk(work: Work, reference: Any) -> Work:
     job: CutJob = ray.get(reference)
     chunk, folder = Chunk.from_json(json.loads(work["chunk"])), Folder(job.folder, job.patience_s)
     name = f"{chunk.first:012d}"
-    items = _items(chunk, work)
-    crashing: set[str] = set()
-    if begin_attempt(folder, name):
-        items = items or [(name, _bytes(chunk, name, job.patience_s)) for name in chunk.names]
-        crashing = _crashing(items, chunk, job)
-        items = [(key, b"" if key in crashing else data) for key, data in items]
-    sha256s, rejects, pixels = _cut(chunk, items, job)
+    careful = begin_attempt(folder, name)
+    sha256s, rejects, pixels = _cut(chunk, _items(chunk, work), job, careful=careful)
     end_attempts(folder, name)
-    crashed = "the decoder crashed on this file"
     return {
         "first": chunk.first,
         "pixels": pixels,
-        "sha256": json.dumps([None if key in crashing else one for key, one in zip(chunk.names, sha256s, strict=True)]),
-        "rejects": json.dumps(
-            [[r.key, "crashed", crashed] if r.key in crashing else [r.key, r.code, r.reason] for r in rejects]
-        ),
+        "sha256": json.dumps(sha256s),
+        "rejects": json.dumps([astuple(reject) for reject in rejects]),
     }
 
 
@@ -131,15 +121,32 @@ def _items(chunk: Chunk, work: Work) -> list[tuple[str, bytes]] | None:
     return [(name, work["data"][end - n : end]) for name, n, end in zip(chunk.names, lengths, ends, strict=True)]
 
 
-def _cut(chunk: Chunk, items: Items | None, job: CutJob) -> tuple[list[str | None], list[Reject], bytes]:
-    """Cut with the very function of one machine, into a file of its own; again after a disk was away."""
+def _cut(
+    chunk: Chunk, items: Items | None, job: CutJob, *, careful: bool
+) -> tuple[list[str | None], list[Reject], bytes]:
+    """Cut with the very function of one machine, into a file of its own; again after a disk was away.
+
+    A careful cut is made by a worker process, as on one machine: a file that crashes it is a reject.
+    """
     with tempfile.NamedTemporaryFile() as file:
-        for last in (False, False, True):
-            sha256s, rejects = fill_chunk(Path(file.name), replace(chunk, first=0), job.parameters, items)
-            unread = [reject.key for reject in rejects if reject.code == "unreadable"]
-            if last or not any(_is_there_after_all(chunk, name, job.patience_s) for name in unread):
-                return sha256s, rejects, Path(file.name).read_bytes()
+        path = Path(file.name)
+        file.truncate(len(chunk.names) * 3 * job.parameters.store_side_px**2)
+        with closing(Worker(path, job.parameters)) if careful else nullcontext() as worker:
+            for last in (False, False, True):
+                sha256s, rejects = _filled(worker, path, replace(chunk, first=0), job.parameters, items)
+                unread = [reject.key for reject in rejects if reject.code == "unreadable"]
+                if last or not any(_is_there_after_all(chunk, name, job.patience_s) for name in unread):
+                    return sha256s, rejects, path.read_bytes()
     raise StoreError("a chunk was not cut", where=chunk.images)
+
+
+def _filled(
+    worker: Worker | None, path: Path, chunk: Chunk, parameters: CutoutParameters, items: Items | None
+) -> tuple[list[str | None], list[Reject]]:
+    if worker is None:
+        return fill_chunk(path, chunk, parameters, items)
+    made = worker.fill(chunk, items)
+    return made.sha256s, made.rejects
 
 
 def _is_there_after_all(chunk: Chunk, name: str, patience_s: float) -> bool:
@@ -152,21 +159,3 @@ def _is_there_after_all(chunk: Chunk, name: str, patience_s: float) -> bool:
     except OSError:
         return False
     return True
-
-
-def _bytes(chunk: Chunk, name: str, patience_s: float) -> bytes:
-    try:
-        if chunk.places is not None:
-            return read_image(ImageFile(chunk.images, name, chunk.places[chunk.names.index(name)]), MAX_BYTES)
-        return read_local(chunk.images, name, patience_s)
-    except READ_ERRORS:
-        return b""
-
-
-def _crashing(items: Items, chunk: Chunk, job: CutJob) -> set[str]:
-    finder = CrashFinder(job.parameters, chunk.frame_px)
-    try:
-        bad = finder.crashing([data for _, data in items])
-    finally:
-        finder.close()
-    return {items[position][0] for position in bad}

@@ -35,6 +35,7 @@ from galclass.config import ClusterConfig
 from galclass.errors import ClusterError
 from galclass.image_files import Skipped
 from galclass.scoring import CHUNK, ModelId, Scorer
+from galclass.scoring.predict import foreign_sentence, mostly_unlike
 
 MANIFEST, PLAN = "manifest.json", "plan.json"
 FORMAT = 1
@@ -63,6 +64,8 @@ class ClusterScoreSummary:
     seconds : float
     skipped : Skipped
         Files of folders and zips that are not images.
+    unlike : int
+        Images with the flag unlike_training_data.
     """
 
     output: str
@@ -75,8 +78,18 @@ class ClusterScoreSummary:
     nodes: int = 0
     seconds: float = 0.0
     skipped: Skipped = field(default_factory=Skipped)
+    unlike: int = 0
+
+    @property
+    def foreign(self) -> bool:
+        """Whether most of the images are unlike what the model was trained on."""
+        return mostly_unlike(self.unlike, self.scored - self.rejected)
 
     def __str__(self) -> str:
+        foreign = [foreign_sentence(self.unlike, self.scored - self.rejected, str(self.model))] if self.foreign else []
+        return "\n".join([self._files(), *foreign])
+
+    def _files(self) -> str:
         if not self.skipped.total:
             return self._counts()
         parts = f"{self.scored - self.rejected:,} scored + {self.rejected:,} rejected + {self.skipped.total:,} skipped"
@@ -211,6 +224,7 @@ def _gather(
         "rows": rows,
         "rejected": sum(totals.rejects.values()),
         "rejects": dict(sorted(totals.rejects.items())),
+        "unlike": totals.unlike,
         "partitions": [facts[number] for number in sorted(facts)],
     }
 
@@ -230,6 +244,7 @@ def _plan(
         "model": {"name": scorer.model.name, "version": scorer.model.version, "sha256": scorer.sha256},
         "catalog_sha256": hashlib.sha256(catalog).hexdigest() if objects else None,
         "frame_px": frame_px,
+        "hdu": scorer.limits.hdu,
         "chunk": settings.chunk,
         "partition_rows": settings.partition_rows,
     }
@@ -268,5 +283,5 @@ def _read_json(folder: Folder, name: str) -> dict[str, Any] | None:
 def _summary(output: str, model: ModelId, manifest: dict[str, Any], **run: Any) -> ClusterScoreSummary:
     return ClusterScoreSummary(
         output, model, manifest["rows"], manifest["rejected"], len(manifest["partitions"]), manifest["rejects"],
-        skipped=Skipped.from_facts(manifest.get("skipped", {})), **run,
+        skipped=Skipped.from_facts(manifest.get("skipped", {})), unlike=manifest.get("unlike", 0), **run,
     )  # fmt: skip

@@ -5,17 +5,20 @@ A pure function of chunk and job but for the part it writes; run twice it writes
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from galclass.cluster.crash_isolation import CrashFinder, begin_attempt, end_attempts
+from galclass.cluster.crash_isolation import begin_attempt, crash_finder, end_attempts
 from galclass.cluster.folder import Folder
 from galclass.cluster.inputs import WorkChunk
 from galclass.cluster.parts import part_bytes, part_path
 from galclass.cluster.reading import Item, in_batches, read_items
 from galclass.cutouts import DecodeLimits
+from galclass.prepare.pool import CRASHED, CRASHED_BECAUSE
 from galclass.scoring import CHUNK, ImageFault, ModelId, Prediction, Scorer
 
 
@@ -90,24 +93,21 @@ def score_items(chunk: WorkChunk, job: ScoreJob, scorer: Scorer, *, careful: boo
     Parameters
     ----------
     careful : bool
-        Try each image in a child process first.
+        Try the images in a child process first.
     """
-    finder = CrashFinder(scorer.parameters, job.frame_px) if careful else None
+    finder = crash_finder(scorer.parameters, job.frame_px, job.limits) if careful else nullcontext()
     rows: list[dict[str, Any]] = []
-    try:
+    with finder as crashing:
         for items in in_batches(read_items(chunk, job.patience_s), CHUNK):
-            rows += _rows(_without_crashing(items, finder), job, scorer)
-    finally:
-        if finder is not None:
-            finder.close()
+            rows += _rows(_without_crashing(items, crashing), job, scorer)
     return rows
 
 
-def _without_crashing(items: list[Item], finder: CrashFinder | None) -> list[Item]:
-    if finder is None:
+def _without_crashing(items: list[Item], crashing: Callable[[Sequence[bytes]], set[int]] | None) -> list[Item]:
+    if crashing is None:
         return items
-    fault = ImageFault("crashed", "the decoder crashed on this file")
-    bad = finder.crashing([item.data for item in items])
+    bad = crashing([item.data for item in items])
+    fault = ImageFault(CRASHED, CRASHED_BECAUSE)
     return [replace(item, data=b"", fault=fault) if n in bad else item for n, item in enumerate(items)]
 
 
@@ -118,7 +118,7 @@ def _rows(items: list[Item], job: ScoreJob, scorer: Scorer) -> list[dict[str, An
     rows = []
     for item, answer in zip(items, answers, strict=True):
         if item.fault is not None:
-            answer = Prediction(item.object_id, scorer.model, error=item.fault)
+            answer = Prediction(item.object_id, scorer.model, error=item.fault, classes=scorer.signature.classes)
         row = replace(answer, scored_at=job.started).as_row()
         rows.append({"file": item.file, **row, "ra": item.ra, "dec": item.dec})
     return rows

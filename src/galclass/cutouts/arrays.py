@@ -25,6 +25,8 @@ Image: TypeAlias = Any
 ACCEPTED = "bytes, a path, an array, a PIL image or a FITS HDU"
 
 _BMP_HEADER = 64
+_WHITE = 255
+_LOOKED_AT = 4096
 _PICTURE_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16"}
 _MIXED_MODES = {"CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa", "La"}
 
@@ -42,8 +44,9 @@ def image_bytes(image: Image) -> bytes:
     ----------
     image : bytes, path, array, PIL image, HDU, HDU list or CCDData
         An array of uint8 is a picture: (y, x) grey, (y, x, 3) red, green, blue, or (y, x, 4) with alpha, row 0 at the
-        top. Other numbers are fluxes as in FITS: (y, x), or three bands as (3, y, x) or (y, x, 3) in the order i, r, g
-        (red, green, blue), row 0 at the bottom; NaN is no measurement.
+        top, masked pixels black. Other numbers are fluxes as in FITS: (y, x), or three bands as (3, y, x) or (y, x, 3)
+        in the order i, r, g (red, green, blue), row 0 at the bottom; NaN is no measurement. Pictures that became other
+        numbers (k / 255, levels of 0 to 255 with the colours last, 257 k) are refused: they have been stretched.
 
     Raises
     ------
@@ -73,9 +76,7 @@ def image_bytes(image: Image) -> bytes:
 
 
 def _of_array(array: NDArray[Any]) -> bytes:
-    values: NDArray[Any] = (
-        np.ma.filled(array.astype(np.float64), np.nan) if isinstance(array, np.ma.MaskedArray) else array
-    )
+    values = _without_mask(array) if isinstance(array, np.ma.MaskedArray) else array
     if values.dtype == np.uint8:
         return _picture_bytes(_colours(values))
     if values.dtype.kind not in "iuf":
@@ -84,7 +85,52 @@ def _of_array(array: NDArray[Any]) -> bytes:
         )
     bands = _flux_bands(values)
     check_size(bands[0].shape[1], bands[0].shape[0])
+    _check_not_drawn(values)
     return _picture_bytes(render_bands(bands)[::-1])
+
+
+def _without_mask(array: Any) -> NDArray[Any]:
+    """Return a masked array with what is no measurement: NaN, or black in a picture."""
+    filled: NDArray[Any] = (
+        np.ma.filled(array, 0) if array.dtype == np.uint8 else np.ma.filled(array.astype(np.float64), np.nan)
+    )
+    return filled
+
+
+def _check_not_drawn(values: NDArray[Any]) -> None:
+    """Refuse an 8-bit picture in other numbers, which would be stretched once more.
+
+    Raises
+    ------
+    CutoutError
+        unsupported, with what to pass instead.
+    """
+    step = max(1, values.size // _LOOKED_AT)
+    for some in (values.reshape(-1)[::step], values):  # a few values tell nearly all fluxes apart
+        advice = _drawn_as(some, colours_last=values.ndim == 3 and values.shape[2] == 3)
+        if advice is None:
+            return
+    raise CutoutError(
+        "unsupported", f"an array of {values.dtype} with the levels of an 8-bit picture is not one of fluxes: {advice}"
+    )
+
+
+def _drawn_as(values: NDArray[Any], *, colours_last: bool) -> str | None:
+    """Return how to turn values into the 8-bit picture that they are; None where they are none."""
+    low, high = float(values.min()), float(values.max())
+    if not (0 <= low < high):
+        return None
+    if values.dtype == np.uint16 and high > _WHITE and not (values % 257).any():
+        return "pass (array // 257).astype(np.uint8)"
+    if values.dtype.kind == "f" and high <= 1:
+        levels = values.astype(np.float64) * _WHITE
+        near = np.abs(levels - np.rint(levels)).max() <= _WHITE * float(np.finfo(values.dtype).eps)
+        if near and len(np.unique(np.rint(levels))) > 2:
+            return "pass (array * 255).round().astype(np.uint8), or fluxes times 1000"
+        return None
+    if colours_last and high <= _WHITE and not (values % 1).any():
+        return "pass array.astype(np.uint8), or fluxes as (3, y, x)"
+    return None
 
 
 def _colours(values: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -8,7 +8,6 @@ block means.
 
 from __future__ import annotations
 
-from importlib import import_module
 from types import ModuleType
 from typing import NamedTuple
 
@@ -80,7 +79,9 @@ def decode(data: bytes, reduction: int = 1, header: Header | None = None, limits
     if header.format == "png":
         pixels = decode_png(data, reduction, limits.seconds_for(len(data)))
     elif header.format == "fits":
-        pixels = block_means(import_module("galclass.cutouts.fits").decode_fits(data, limits), reduction)
+        from galclass.cutouts.fits import decode_fits
+
+        pixels = block_means(decode_fits(data, limits), reduction)
     elif header.format == "bmp":
         pixels = block_means(decode_bmp(data), reduction)
     else:
@@ -141,4 +142,6 @@ def _jpeg_fault(message: str) -> CutoutError:
 
 def _pillow() -> ModuleType:
     """Import the part that needs Pillow; a back end or worker that sees only JPEGs starts without it."""
-    return import_module("galclass.cutouts.pillow")
+    from galclass.cutouts import pillow
+
+    return pillow

@@ -6,9 +6,6 @@ of a kind that no decoder here reads. Nothing in it allocates more than a few ti
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import cast
-
 from galclass.cutouts.bmp import read_bmp
 from galclass.cutouts.facts import Header, ImageFormat
 from galclass.cutouts.jpeg import read_jpeg
@@ -69,7 +66,9 @@ def decode_seconds(data: bytes) -> float:
 
 
 def _read_fits(data: bytes, limits: DecodeLimits) -> Header:
-    return cast(Header, import_module("galclass.cutouts.fits").read_fits(data, limits))
+    from galclass.cutouts.fits import read_fits
+
+    return read_fits(data, limits)
 
 
 def _sniff(data: bytes) -> ImageFormat:

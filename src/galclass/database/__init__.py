@@ -13,7 +13,7 @@ from galclass.database.score import ScoreSummary, score_pending
 from galclass.database.services import ServiceRecord, Services
 from galclass.database.sql import SqlResult, run_sql
 from galclass.database.tokens import TokenInfo, Tokens
-from galclass.moved import old_names
+from galclass.moved import names_elsewhere
 
 __all__ = [
     "Database",
@@ -33,6 +33,6 @@ __all__ = [
     "score_pending",
 ]
 
-__getattr__ = old_names(
+__getattr__ = names_elsewhere(
     __name__, {"register_stage": "galclass.tuning.register", "score_stage": "galclass.database.stages"}
 )

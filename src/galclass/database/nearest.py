@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import and_, func, select
 
 from galclass.database.connection import Database
 from galclass.database.embeddings import Embeddings
 from galclass.database.schema import embeddings, images, labels
-from galclass.errors import DatabaseError, ModelError
+from galclass.errors import DatabaseError
 from galclass.scoring import Scorer
-from galclass.scoring.embeddings import directions
+from galclass.scoring.embeddings import cosines, directions, embedding_of, nearest_first
 
 _ROWS = 4096
 
@@ -80,27 +80,25 @@ def nearest_stored(
     DatabaseError
         If no image is stored.
     """
-    (asked,) = scorer.score([data], frame_px=frame_px)
-    if asked.embedding is None:
-        raise ModelError("not an image that can be compared", where=where, got=asked.error)
+    asked = embedding_of(scorer, data, where=where, frame_px=frame_px)
     table = Embeddings(database)
     progress = table.progress(scorer.sha256)
     if not progress.total:
         raise DatabaseError("no image is stored", advice="add some with `galclass images add`")
     lacking = progress.total - progress.done
     table.fill(scorer, advance=lambda done: advance(done, lacking))
-    own, direction = hashlib.sha256(data).hexdigest(), directions(asked.embedding[np.newaxis])[0]
-    best: list[tuple[float, int, str]] = []
-    for number, (object_id, cosine) in enumerate(_cosines(database, scorer.sha256, own, direction)):
-        heapq.heappush(best, (cosine, -number, object_id))
-        if len(best) > count:
-            heapq.heappop(best)
-    return _described(database, [(object_id, cosine) for cosine, _, object_id in sorted(best, reverse=True)])
+    own = hashlib.sha256(data).hexdigest()
+    best: list[tuple[str, float]] = []
+    for ids, found in _cosines(database, scorer.sha256, own, asked):
+        best += zip(ids, found.tolist(), strict=True)
+        best = [best[row] for row in nearest_first(np.array([cosine for _, cosine in best]), count)]
+    return _described(database, best)
 
 
 def _cosines(
-    database: Database, model_sha256: str, own: str, direction: np.ndarray[tuple[int], np.dtype[np.float32]]
-) -> Iterator[tuple[str, float]]:
+    database: Database, model_sha256: str, own: str, asked: NDArray[np.float32]
+) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+    """Yield the ids of stored objects and how similar each is, a few thousand at a time, by id."""
     query = (
         select(embeddings.c.object_id, embeddings.c.embedding)
         .join(images, and_(images.c.object_id == embeddings.c.object_id, images.c.img.is_not(None)))
@@ -115,8 +113,7 @@ def _cosines(
     with database.read() as connection:
         for rows in connection.execution_options(yield_per=_ROWS).execute(query).partitions():
             vectors = np.frombuffer(b"".join(row.embedding for row in rows), dtype="<f4").reshape(len(rows), -1)
-            found = directions(vectors.astype(np.float32)) @ direction
-            yield from zip((row.object_id for row in rows), found.tolist(), strict=True)
+            yield [row.object_id for row in rows], cosines(directions(vectors.astype(np.float32)), asked)
 
 
 def _described(database: Database, found: list[tuple[str, float]]) -> list[StoredNeighbour]:

@@ -18,7 +18,7 @@ from galclass.database.pools import KeptPool, Pools
 from galclass.errors import CutoutError
 from galclass.label_words import classes_of
 from galclass.scoring import Scorer
-from galclass.scoring.embeddings import directions
+from galclass.scoring.embeddings import cosines, nearest_first
 
 MAX_COMPUTED = 2000
 """Stored images without an embedding that one question computes; `galclass db embed` computes them all."""
@@ -82,12 +82,12 @@ class SimilarGalaxies:
         pool = kept.pool
         if not pool.object_ids or prediction.embedding is None:
             return Found([], {})
-        cosines = kept.directions @ directions(prediction.embedding[np.newaxis])[0]
+        found = cosines(kept.directions, prediction.embedding)
         own = hashlib.sha256(data).hexdigest()
-        ranked = [int(row) for row in np.argsort(-cosines, kind="stable") if pool.img_sha256s[row] != own]
+        ranked = nearest_first(found, kept=np.array([sha256 != own for sha256 in pool.img_sha256s])).tolist()
 
         def neighbour(row: int) -> Neighbour:
-            return Neighbour(pool.object_ids[row], round(float(cosines[row]), 6), pool.classes[row])
+            return Neighbour(pool.object_ids[row], round(float(found[row]), 6), pool.classes[row])
 
         by_class = prediction.by_class or {}
         first = str(prediction.predicted_class)

@@ -1,6 +1,6 @@
 """Measure a model on a held-out split.
 
-Takes the prepared store and `training/model.onnx`, gives figures with intervals, writes
+Takes the prepared store and `training/model.onnx`, returns figures with intervals and writes
 `evaluation/` (report.html, metrics.json, predictions.parquet).
 """
 

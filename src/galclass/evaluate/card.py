@@ -1,7 +1,7 @@
-"""A model card from the run itself: what was trained on what, how well it does, where it fails.
+"""A model card written from the run itself: training data, measured accuracy, known limits.
 
-Takes the model's signature and what `metrics.json` holds, gives Markdown; `card.md` lies beside the report and goes
-into the registry with the model.
+Takes the model's signature and the contents of `metrics.json`, returns Markdown; `card.md` is written beside the report
+and registered with the model.
 """
 
 from __future__ import annotations
@@ -15,43 +15,46 @@ from galclass.scoring.signature import Signature
 
 _SDSS_LIMITS = """\
 - Trained on bright, nearby SDSS galaxies: gri composites in frames scaled to the galaxy (Galaxy Zoo 2: 424 px of
-  0.02 petroR90_r arcsec each). Cutouts of one fixed scale are extrapolation.
+  0.02 petroR90_r each). Cutouts at a fixed angular scale are extrapolation.
 """
 
 _SDSS_SOURCES = {"sample", "clean5", "gz2", "gz1", "artifacts", "votes", "votes_clean5", "weak", "ngc"}
 """The bundled sample, and the sources of `configs/format1.toml` and `configs/student.toml`."""
 
 _RAW_LIMITS = """\
-- Classes and groups follow from raw votes, as volunteers gave them; `vote_fractions` are debiased. Debiasing needs the
-  redshift, which a picture does not have: what is predicted is the mean over galaxies that look alike.
-- Bars, bulges, arms and rings are learned from few galaxies with such votes, and from Hubble types and bars.
+- Classes and groups follow from raw votes; `vote_fractions` are debiased. Debiasing needs the redshift, which an image
+  does not contain: the prediction is the mean over galaxies that look alike.
 """
 
 _CHALLENGE_LIMITS = """\
-- Raw votes are counted as the Galaxy Challenge did. For the same pictures their share of smooth is about 0.2 lower than
-  that of the raw votes in Galaxy Zoo 2's published table, and Galaxy Zoo 1 calls galaxies elliptical that are features
-  here: compare with its labels through a reading of them, as docs/measurements/votes.md does.
-- The walk goes down mean votes: a thin smooth galaxy, on which volunteers are divided, may end as edge-on.
+- Few galaxies have votes on bars, bulges, arms and rings; bars and bulges are also learned from Hubble types.
+- Raw votes are those of the Galaxy Challenge. For the same images their smooth fraction is about 0.2 lower than the raw
+  one in Galaxy Zoo 2's published table, and Galaxy Zoo 1 calls some galaxies elliptical that have features here:
+  compare with its labels through a fitted mapping, as docs/measurements/votes.md does.
+- The class follows the predicted mean votes: a thin smooth galaxy, which divides volunteers, may come out as edge-on.
 """
 
 _LIMITS = """\
 - Surveys, depths and colours other than those of the sources are extrapolation. The flag `unlike_training_data` catches
-  some of it, not all.
-- The answer is about the galaxy in the middle of the frame; neighbours and mergers are not told apart.
-- Volunteers disagree: where their own second panel would answer otherwise, no model can be right every time.
-- Classes with a handful of examples (dominant bulges, no bulge, stars) have error bars as wide as the scale.
+  only some of it.
+- The prediction is for the galaxy at the centre of the frame; neighbours and mergers are not told apart.
+- Volunteers disagree: where a second panel would choose another class, no model can always be right.
+- The accuracy on classes with a handful of examples (dominant or no bulge, stars) is hardly constrained.
 """
 
 _OWN_CITATION = """\
-Cite the sources of images and labels named above.
+Cite the sources of the images and labels.
 """
 
 _CITATION = """\
 Galaxy Zoo 1 (Lintott et al. 2008, MNRAS 389, 1179; 2011, MNRAS 410, 166), Galaxy Zoo 2 (Willett et al. 2013, MNRAS 435,
 2835; Hart et al. 2016, MNRAS 461, 3663), images: Sloan Digital Sky Survey.
-Hubble types, where there is a source `ngc`: OpenNGC (CC-BY-SA 4.0).
+Hubble types, if `ngc` is among the sources: OpenNGC (CC-BY-SA 4.0).
 The model may be used under the licence of the package.
 """
+
+_INVARIANT = {"residual", "residual_large"}
+"""Topologies whose output is the same for the eight quarter turns and mirror images."""
 
 
 def model_card(signature: Signature, sha256: str, metrics: Mapping[str, Any], split: str) -> str:
@@ -60,9 +63,9 @@ def model_card(signature: Signature, sha256: str, metrics: Mapping[str, Any], sp
     Parameters
     ----------
     signature : Signature
-        Of the model.
+        The model's.
     sha256 : str
-        Of the ONNX file.
+        The ONNX file's.
     metrics : mapping
         As in `metrics.json`: tables, expected_calibration_error, volunteers.
     split : str
@@ -101,8 +104,10 @@ def _other_surveys(signature: Signature) -> str:
     if not (share := options.get("survey_share")):
         return ""
     scale = options["survey_scale"]
-    text = f"- Training showed {share:.0%} of the cutouts at {1 / scale:g} to {scale:g} times their scale, some with"
-    return f"{text}\n  another PSF, noise or stretch. That is a drawn survey: no image of another one was trained on.\n"
+    text = f"- In training, {share:.0%} of the cutouts were shown at {1 / scale:g} to {scale:g} times their scale, some"
+    return (
+        f"{text}\n  with another PSF, noise or stretch. This simulates other surveys: none of their images was used.\n"
+    )
 
 
 def _what(signature: Signature, sha256: str) -> str:
@@ -112,23 +117,30 @@ def _what(signature: Signature, sha256: str) -> str:
         f"{signature.crop_fraction:.3f} of a survey frame: 13 classes in 4 groups ({groups}).",
         "",
         f"- ONNX sha256 `{sha256}`",
-        f"- turns and mirror images of a cutout: same answer by construction ({signature.views} view(s) in the graph)",
+        f"- quarter turns and mirror images of a cutout: {_symmetry(signature)}",
         f"- calibration: {_plain(signature.calibration)}",
         f"- prediction sets: {_conformal(signature)}",
-        f"- unlike the training data: {_unlike(signature)}",
+        f"- out-of-distribution flag: {_unlike(signature)}",
         "",
     ]
     return "\n".join(lines)
 
 
+def _symmetry(signature: Signature) -> str:
+    topology = signature.trained.get("config", {}).get("train", {}).get("topology")
+    same = signature.views > 1 or topology in _INVARIANT
+    text = "same prediction by construction" if same else "predictions may differ"
+    return f"{text} (views in the graph: {signature.views})"
+
+
 def _conformal(signature: Signature) -> str:
     sets = signature.conformal
-    return "none" if sets is None else f"{sets.method}, {sets.coverage:.0%} promised"
+    return "none" if sets is None else f"{sets.method}, nominal coverage {sets.coverage:.0%}"
 
 
 def _unlike(signature: Signature) -> str:
     unlike = signature.unlike
-    return "no flag" if unlike is None else f"flag raised for {unlike.false_alarm:.1%} of ordinary galaxies"
+    return "none" if unlike is None else f"nominal false-alarm rate {unlike.false_alarm:.1%}"
 
 
 def _plain(values: Mapping[str, Any] | None) -> str:
@@ -136,12 +148,12 @@ def _plain(values: Mapping[str, Any] | None) -> str:
 
 
 def _text(value: object) -> str:
-    """Return a value as text that is no Markdown and no HTML: names of labels, sources and files are the user's."""
+    """Return a value as text without Markdown or HTML: names of labels, sources and files come from the user."""
     return re.sub(r"([\\`*\[\]|<>&])", r"\\\1", " ".join(str(value).split()))
 
 
 def _measured(metrics: Mapping[str, Any]) -> str:
-    rows = ["| labels | objects | accuracy | balanced accuracy | macro F1 | always the majority class |"]
+    rows = ["| labels | objects | accuracy | balanced accuracy | macro F1 | accuracy of the majority class |"]
     rows.append("|---|---|---|---|---|---|")
     for title, table in metrics["tables"].items():
         figures = " | ".join(_interval(table[key]) for key in ("accuracy", "balanced_accuracy", "macro_f1"))
@@ -166,7 +178,7 @@ def _measured(metrics: Mapping[str, Any]) -> str:
     if (volunteers := metrics.get("volunteers")) is not None:
         leaf, group = volunteers["leaf_ceiling"], volunteers["group_ceiling"]
         rows.append(
-            f"- a second panel of volunteers would agree with the first in {leaf:.3f} (class), {group:.3f} (group)"
+            f"- a second panel of volunteers would agree with the first on {leaf:.3f} (class), {group:.3f} (group)"
         )
     return "\n".join([*rows, ""])
 
@@ -174,7 +186,7 @@ def _measured(metrics: Mapping[str, Any]) -> str:
 def _seeds(seeds: Mapping[str, Any] | None) -> list[str]:
     if seeds is None:
         return []
-    rows = [f"- over {seeds['count']} seeds, mean and standard deviation (the table is of the one that ships):"]
+    rows = [f"- over {seeds['count']} seeds, mean and standard deviation (the table is for the one that ships):"]
     for title, (mean, deviation) in seeds["accuracy"].items():
         balanced, balanced_deviation = seeds["balanced_accuracy"][title]
         text = f"  - {_text(title)}: accuracy {mean:.3f} ± {deviation:.3f}"
@@ -188,25 +200,25 @@ def _seeds(seeds: Mapping[str, Any] | None) -> list[str]:
 def _trust(trust: Mapping[str, Any], votes: Mapping[str, Any] | None) -> list[str]:
     rows = [
         f"- calibration, {_text(title)}: expected error {found['expected_calibration_error']:.3f};"
-        f" as large by chance in {found['p_value']:.1%} of simulated perfect models (n = {found['count']})"
+        f" at least as large in {found['p_value']:.1%} of simulated perfect models (n = {found['count']})"
         for title, found in trust.get("calibration", {}).items()
     ]
     if (sets := trust.get("coverage")) is not None:
         share = sets["covered"] / sets["count"]
         rows.append(
-            f"- prediction sets hold the true class for {share:.3f} of {sets['count']} objects"
-            f" (promised {sets['promised']:.0%}, {sets['low']:.3f}-{sets['high']:.3f} for samples of this size),"
+            f"- prediction sets contain the true class for {share:.3f} of {sets['count']} objects"
+            f" (nominal {sets['promised']:.0%}, {sets['low']:.3f}-{sets['high']:.3f} for samples of this size),"
             f" {sets['mean_size']:.1f} classes on average"
         )
     if (found := trust.get("artifacts")) is not None:
         rows.append(
-            f"- artifacts: {found['found']:.3f} of {found['artifacts']} found at {found['false_alarms']:.1%} false"
+            f"- artifacts: {found['found']:.3f} of {found['artifacts']} found with {found['false_alarms']:.1%} false"
             f" alarms among {found['galaxies']} galaxies (probability of A above {found['threshold']:.3f})"
         )
     if votes is not None:
         rows.append(
             f"- debiased smooth fraction: root mean square error {votes['smooth_rmse']:.3f};"
-            f" {votes['smooth_covered']:.1%} inside the 90 % interval (n = {votes['count']})"
+            f" {votes['smooth_covered']:.1%} within the 90 % interval (n = {votes['count']})"
         )
     return rows
 
@@ -214,16 +226,16 @@ def _trust(trust: Mapping[str, Any], votes: Mapping[str, Any] | None) -> list[st
 def _raw_votes(sources: Mapping[str, Mapping[str, Any]]) -> list[str]:
     rows = []
     for source, found in sources.items():
-        text = f"- raw votes, {_text(source)} ({found['galaxies']} galaxies): first answer as the volunteers'"
-        text += f" for {_interval(found['first_answer'])}; 90 % intervals hold {_interval(found['covered'])} of"
-        text += " the given fractions; calibration error of the smooth fraction"
+        text = f"- raw votes, {_text(source)} ({found['galaxies']} galaxies): first answer agrees with the volunteers'"
+        text += f" for {_interval(found['first_answer'])}; 90 % intervals contain {_interval(found['covered'])} of"
+        text += " the observed fractions; calibration error of the smooth fraction"
         text += f" {_interval(found['smooth_calibration_error'])}"
         if (sets := found["sets"]) is not None:
             share = sets["covered"] / sets["count"]
-            text += f"; prediction sets hold a class that the votes leave open for {share:.3f}"
-            text += f" (promised {sets['promised']:.0%}, {sets['low']:.3f}-{sets['high']:.3f} for samples of"
+            text += f"; prediction sets contain a class consistent with the votes for {share:.3f}"
+            text += f" (nominal {sets['promised']:.0%}, {sets['low']:.3f}-{sets['high']:.3f} for samples of"
             text += f" this size), {sets['mean_size']:.1f} classes on average"
-        rows.append(f"{text}; flagged as unlike the training data: {found['flagged']:.1%}")
+        rows.append(f"{text}; flagged as out-of-distribution: {found['flagged']:.1%}")
     return rows
 
 
@@ -259,7 +271,7 @@ def _sources(signature: Signature) -> list[str]:
 
 
 def _untouched(split: str) -> str:
-    return {"test": ", which was never trained on", "validation": ", by which the weights were chosen"}.get(split, "")
+    return {"test": ", which was never trained on", "validation": ", on which the weights were chosen"}.get(split, "")
 
 
 def _splits(trained: Mapping[str, Any]) -> Mapping[str, str]:

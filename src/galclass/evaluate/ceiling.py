@@ -21,7 +21,7 @@ VOTE_COLUMNS: tuple[str, ...] = tuple(
     for stem in question.columns
     for kind in ("weighted_fraction", "debiased")
 )
-"""The columns (gz2_hart16 names) that the ceiling is computed from, besides total_classifications."""
+"""The columns (gz2_hart16 names) from which the ceiling is computed, in addition to total_classifications."""
 
 _IN_TREE_ORDER = (
     "t01_smooth_or_features",
@@ -40,7 +40,7 @@ _IN_TREE_ORDER = (
 
 @dataclass(frozen=True)
 class SecondPanel:
-    """What re-drawn votes say.
+    """The outcome of re-drawn votes.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class SecondPanel:
     leaf_share : float64, (n, 13)
         Share of re-drawn panels that give each class.
     margin : float64, (n,)
-        Smallest lead, in [0, 1], of the winning answer over the next on the way from the root to the class.
+        Smallest lead, in [0, 1], of the winning answer over the runner-up on the path from the root to the class.
     """
 
     leaf_agreement: NDArray[np.float64]
@@ -66,7 +66,7 @@ def second_panel(rows: Sequence[Mapping[str, float]], *, panels: int = 200, seed
     rows : sequence of mapping
         `VOTE_COLUMNS` (fractions in [0, 1], NaN where nobody was asked) and total_classifications of each object.
     panels : int
-        Re-drawn panels an object.
+        Re-drawn panels per object.
     """
     generator = np.random.default_rng(seed)
     shares = np.zeros((len(rows), len(CLASSES)))
@@ -89,7 +89,7 @@ def second_panel(rows: Sequence[Mapping[str, float]], *, panels: int = 200, seed
 
 @dataclass(frozen=True)
 class CleanCeiling:
-    """How right a model can be on the clean samples, if it knew what all volunteers together would say.
+    """How accurate a model could be on the clean samples if it knew what all volunteers together would say.
 
     Attributes
     ----------
@@ -116,12 +116,12 @@ def clean_ceiling(
     Parameters
     ----------
     rows : sequence of mapping
-        As for `second_panel`; only the weighted fractions are used. Objects that are not clean belong in it too,
-        because another panel may find them clean.
+        As for `second_panel`; only the weighted fractions are used. Include objects that are not clean, because
+        another panel may find them clean.
     panels : int
-        Re-drawn panels an object.
+        Re-drawn panels per object.
     voters : float, optional
-        Scale all panels so that the median object has so many classifications; None leaves them as they are.
+        Scale all panels so that the median object has this many classifications; None: no scaling.
     """
     generator = np.random.default_rng(seed)
     median = float(np.median([row["total_classifications"] for row in rows]))
@@ -148,7 +148,7 @@ def _leaf_index(fractions: Mapping[str, float]) -> int:
 def _drawn_fractions(
     row: Mapping[str, float], asked: Mapping[str, int], panels: int, generator: np.random.Generator
 ) -> dict[str, NDArray[np.float64]]:
-    """Weighted fractions of re-drawn panels for the questions of the clean samples, each (panels,)."""
+    """Return the weighted fractions of re-drawn panels for the questions of the clean samples, each (panels,)."""
     drawn: dict[str, NDArray[np.float64]] = {}
     wanted = [question for question in QUESTIONS.values() if set(question.columns) & set(CLEAN_ANSWERS)]
     for name, columns in ((question.name, question.columns) for question in wanted):
@@ -161,7 +161,7 @@ def _drawn_fractions(
 
 
 def _panels(row: Mapping[str, float], panels: int, generator: np.random.Generator) -> list[dict[str, float]]:
-    """Debiased fractions of re-drawn panels; a question nobody was asked keeps its published fractions."""
+    """Return debiased fractions of re-drawn panels; a question nobody was asked keeps its published fractions."""
     drawn: list[dict[str, float]] = [{} for _ in range(panels)]
     for name, voters in voters_by_question(row).items():
         columns = QUESTIONS[name].columns
@@ -192,7 +192,7 @@ def voters_by_question(row: Mapping[str, float]) -> dict[str, int]:
 
 
 def _margin(row: Mapping[str, float]) -> float:
-    """Smallest lead on the path of plurality answers that decides the leaf (odd features and arms do not)."""
+    """Return the smallest lead on the path of plurality answers to the leaf (odd features and arms are not on it)."""
     leads = []
     name: str | None = _IN_TREE_ORDER[0]
     undecisive = {"t04_spiral", "t10_arms_winding", "t11_arms_number", "t06_odd", "t08_odd_feature", "t09_bulge_shape"}

@@ -1,8 +1,8 @@
 """What all volunteers together would say, from what a few dozen said: observed fractions without their sampling noise.
 
-Takes counts of a question over many galaxies, fits the Dirichlet distribution of true fractions by its likelihood, and
-draws true fractions of each galaxy given its own counts. Taken for true, observed fractions are spread too wide, and a
-second panel drawn from them agrees with the first too often.
+Takes counts of a question over many galaxies, fits the Dirichlet distribution of true fractions by maximum likelihood,
+and draws true fractions of each galaxy given its counts. Observed fractions, if treated as true ones, scatter too
+widely, and a second panel drawn from them agrees with the first too often.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from galclass.morphology import QUESTIONS
 FloatArray = NDArray[np.float64]
 
 _FEWEST = 20
-"""Galaxies with votes on a question below which its distribution cannot be fitted."""
+"""Fewest galaxies with votes on a question for which its distribution can be fitted."""
 _LEAST, _MOST = 1e-3, 1e3
 
 
@@ -32,9 +32,9 @@ def fitted_dirichlet(counts: FloatArray, weights: FloatArray | None = None) -> F
     Parameters
     ----------
     counts : float64, (n, k)
-        Votes of each galaxy; rows without any say nothing.
+        Votes of each galaxy; rows without any contribute nothing.
     weights : float64, (n,), optional
-        Of galaxies.
+        Of the galaxies.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def true_fractions(counts: FloatArray, weights: FloatArray | None = None, *, see
 def deconvolved_rows(rows: Sequence[Mapping[str, float]], *, seed: int) -> list[dict[str, float]]:
     """Replace observed weighted fractions by drawn true ones, question by question; see `ceiling.clean_ceiling`.
 
-    A question that too few galaxies were asked keeps its fractions.
+    A question with votes on too few galaxies keeps its fractions.
     """
     found = [dict(row) for row in rows]
     asked = [voters_by_question(row) for row in rows]
@@ -91,16 +91,16 @@ def deconvolved_rows(rows: Sequence[Mapping[str, float]], *, seed: int) -> list[
 
 @dataclass(frozen=True)
 class FirstAnswer:
-    """How far a second panel agrees on the first question.
+    """How often a second panel agrees on the first question.
 
     Attributes
     ----------
     naive : float
-        Share of galaxies, in [0, 1], on which it gives the same answer, if observed fractions are taken for true.
+        Share of galaxies, in [0, 1], on which it chooses the same answer, if observed fractions are taken as true.
     deconvolved : float
         The same from true fractions drawn given the counts.
     best : float
-        Share for which a model is right that knows the true fractions.
+        Share for which a model that knows the true fractions is right.
     """
 
     naive: float
@@ -132,8 +132,8 @@ def first_answer(
 def sampling_noise(shares: FloatArray, weights: FloatArray, *, voters: int = 45) -> float:
     """Return the root mean square error of observed shares due to sampling alone.
 
-    `share (1 - share) / (voters - 1)` is an unbiased estimate of the variance, where share (1 - share) / voters, which
-    takes observed shares for true, is too small.
+    `share (1 - share) / (voters - 1)` is an unbiased estimate of the variance; share (1 - share) / voters, which takes
+    observed shares as true, is too small.
     """
     variance = shares * (1 - shares) / (voters - 1)
     return float(np.sqrt(np.average(variance.mean(axis=1), weights=weights)))

@@ -1,4 +1,4 @@
-"""What accuracy can mean on noisy labels: the volunteers' own agreement, and accuracy by vote margin."""
+"""What accuracy means on noisy labels: the volunteers' own agreement, and accuracy by vote margin."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MARGIN_EDGES = (0.0, 0.1, 0.2, 0.4, 0.6, 1.0)
 
 @dataclass(frozen=True)
 class MarginBin:
-    """Objects whose deciding vote was won by a lead in [low, high)."""
+    """Objects whose deciding vote has a lead in [low, high)."""
 
     low: float
     high: float
@@ -27,14 +27,14 @@ class MarginBin:
 
 @dataclass(frozen=True)
 class Honesty:
-    """The model beside the volunteers.
+    """The model compared with the volunteers.
 
     Attributes
     ----------
     count : int
         Objects with votes.
     leaf_ceiling, group_ceiling : float
-        Share of re-drawn panels of volunteers that give the published class, or group, again.
+        Share of re-drawn panels of volunteers that reproduce the published class, or group.
     margins : tuple of MarginBin
         Accuracy of the model and of the volunteers by the lead of the deciding vote.
     """
@@ -70,7 +70,7 @@ def compare_with_volunteers(
     labels : sequence of str or None
         Published label of each object.
     probabilities : float64, (n, 13)
-        What the model says.
+        The model's class probabilities.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""Which labels can be scored how: the 13 classes, the groups, and the coarse labels of a source.
+"""How labels can be scored: the 13 classes, the groups, and the coarse labels of a source.
 
-Takes label text, gives index arrays; a coarse label is predicted by summing its leaves' probabilities.
+Takes label text, returns index arrays; a coarse label is predicted by summing its leaves' probabilities.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from galclass.morphology import CLASSES, COARSE_LABELS, GROUPS, leaves_of
 
 @dataclass(frozen=True)
 class Labelling:
-    """A set of labels that share no leaf.
+    """A set of labels no two of which share a leaf.
 
     Attributes
     ----------
     title : str
-        What a table of it is headed with.
+        Heading of its table.
     names : tuple of str
         The labels.
     leaves : tuple of tuple of str
@@ -33,7 +33,7 @@ class Labelling:
     leaves: tuple[tuple[str, ...], ...]
 
     def sum_probabilities(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Sum (n, 13) class probabilities to the labels, (n, k)."""
+        """Sum (n, 13) class probabilities over the classes of each label, (n, k)."""
         return probabilities.astype(np.float64) @ self.matrix
 
     @property

@@ -118,7 +118,7 @@ def natural_accuracy(matrix: IntArray, weights: FloatArray, *, resamples: int, s
     matrix : int64, (k, k)
         Confusion; rows true.
     weights : float64, (k,)
-        How often each true label occurs out there, in any unit.
+        How often each true label occurs in nature, in any unit.
     """
     shares = weights / weights.sum()
 
@@ -171,7 +171,7 @@ def _interval(value: float, resampled: FloatArray) -> Interval:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How far confidence and accuracy agree.
+    """How well confidence and accuracy agree.
 
     Attributes
     ----------
@@ -189,7 +189,7 @@ class Reliability:
     expected_calibration_error: float
 
     def as_dict(self) -> dict[str, list[float] | list[int]]:
-        """Plain values of the bins that hold objects, for metrics.json and the page."""
+        """Return plain values of the non-empty bins, for metrics.json and the page."""
         full = self.count > 0
         return {
             "confidence": [round(float(x), 6) for x in self.confidence[full]],
@@ -199,7 +199,7 @@ class Reliability:
 
 
 def reliability(probabilities: FloatArray, true: IntArray, *, bins: int = 15) -> Reliability:
-    """Bin the top probability into equal widths of [0, 1] and compare with the share of correct predictions.
+    """Bin the top probability in equal widths of [0, 1] and compare it with the share of correct predictions.
 
     Parameters
     ----------

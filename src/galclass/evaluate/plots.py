@@ -24,7 +24,7 @@ def confusion_svg(table: Classification) -> str:
     share = table.confusion / totals
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(table.names))
-    axes.set_xticks(ticks, table.names, rotation=90, parse_math=False)  # a name may hold dollar signs
+    axes.set_xticks(ticks, table.names, rotation=90, parse_math=False)  # a name may contain dollar signs
     axes.set_yticks(ticks, table.names, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
@@ -42,7 +42,7 @@ def reliability_svg(calibration: Reliability) -> str:
     filled = calibration.count > 0
     area = 300 * calibration.count[filled] / calibration.count.max()
     axes.scatter(calibration.confidence[filled], calibration.accuracy[filled], s=area, color=_ACCENT, alpha=0.8)
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the likeliest class", ylabel="share that is right")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="largest class probability", ylabel="share of correct predictions")
     axes.set_aspect("equal")
     return _svg(figure)
 
@@ -57,7 +57,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _svg(figure: Figure) -> str:
-    """Write without date and with fixed ids, so that equal figures give equal text."""
+    """Write without a date and with fixed ids, so that equal figures give equal text."""
     with mpl.rc_context({"svg.hashsalt": "galclass", "svg.fonttype": "none", "font.family": "sans-serif"}):
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)

@@ -1,7 +1,7 @@
 """Reliability of a raw-vote model: intervals, prediction sets and the first answer against the volunteers' votes.
 
-Takes the raw outputs of a split and the counts of its index, gives figures for each source that has raw votes. What is
-true of a galaxy is the walk down its own raw votes, which leaves several classes open where nobody was asked further.
+Takes the raw outputs of a split and the counts of its index, returns figures for each source that has raw votes. The
+truth for a galaxy is the walk down its raw votes, which leaves several classes open where nobody was asked further.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ from galclass.scoring.walk import VoteWalk
 FloatArray = NDArray[np.float64]
 
 FEWEST = 20
-"""Galaxies with raw votes below which nothing is said of a source."""
+"""Fewest galaxies with raw votes for which a source is reported."""
 
 _CHUNK = 256
 
 
 @dataclass(frozen=True)
 class RawVotes:
-    """What is measured on the galaxies of one source; not weighted, so a selected source stays selected.
+    """Figures for the galaxies of one source; not weighted, so a selected source stays selected.
 
     Attributes
     ----------
     galaxies : int
         With raw votes.
     first_answer : Interval
-        How often the same answer to the first question leads as among the volunteers.
+        How often the leading answer to the first question is the volunteers'.
     smooth_calibration_error : Interval
-        Mean difference of predicted and given fraction of "smooth", over ten bins of equal count.
+        Mean difference between predicted and observed fraction of "smooth", over ten bins of equal count.
     covered : Interval
-        Share of given fractions in their predictive 90 % interval, over all answers of all questions that somebody was
-        asked, randomised where counts are discrete: 0.9 if the predicted distributions are right.
+        Share of observed fractions in their predictive 90 % interval, over all answers of all questions that somebody
+        was asked, randomised where counts are discrete: 0.9 if the predicted distributions are right.
     covered_by_question : dict
         The same by question.
     sets : Coverage or None
-        Of prediction sets: those that hold a class which the volunteers' votes leave open.
+        Of prediction sets: those that contain a class consistent with the volunteers' votes.
     flagged : float
-        Share with the flag "unlike the training data".
+        Share with the out-of-distribution flag.
     """
 
     galaxies: int
@@ -70,7 +70,7 @@ class RawVotes:
 
 
 def measure_raw_votes(store: Store, scorer: Scorer, evaluated: Evaluated, sampling: Sampling) -> dict[str, RawVotes]:
-    """Measure a model of Galaxy Zoo's raw votes on every source of the split that has some; nothing for other models.
+    """Measure a model of Galaxy Zoo's raw votes on every source of the split that has some; empty for other models.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def measure_raw_votes(store: Store, scorer: Scorer, evaluated: Evaluated, sampli
 
 
 def covered_answers(counts: FloatArray, means: FloatArray, spread: FloatArray, *, seed: int) -> FloatArray:
-    """Return which given fractions lie in their predictive 90 % interval: 1, 0, or NaN where nobody was asked.
+    """Return which observed fractions lie in their predictive 90 % interval: 1, 0, or NaN where nobody was asked.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def covered_answers(counts: FloatArray, means: FloatArray, spread: FloatArray, *
     spread : float64, (n, 11)
         Predicted concentration of each question.
     seed : int
-        Of the random place of a count within its own probability.
+        Seed of the random position of a count within its own probability.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """Reliability of a model's numbers: calibration against chance, coverage of sets, artifacts found.
 
-Takes probabilities and labels of held-out objects, gives figures with what chance alone would give beside them.
+Takes probabilities and labels of held-out objects, returns figures next to what chance alone would give.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from galclass.scoring.signature import Signature
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far confidence and accuracy agree on one labelling, and how far they would by chance.
+    """How well confidence and accuracy agree on one labelling, and how well they would by chance.
 
     Attributes
     ----------
@@ -30,8 +30,8 @@ class Calibration:
     expected_calibration_error : float
         In [0, 1], 15 bins.
     p_value : float
-        Share of simulated label sets, drawn from the model's own probabilities, whose error is at least as large: a
-        perfectly calibrated model gives any value in [0, 1] with equal chance.
+        Share of simulated label sets, drawn from the model's own probabilities, whose error is at least as large:
+        uniform in [0, 1] for a perfectly calibrated model.
     """
 
     count: int
@@ -41,16 +41,16 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How often prediction sets hold the true class.
+    """How often prediction sets contain the true class.
 
     Attributes
     ----------
     count, covered : int
-        Objects, and those whose set holds the true class.
+        Objects, and those whose set contains the true class.
     promised : float
-        The share that was promised.
+        The nominal share.
     low, high : float
-        95 % interval of the share for sets that keep the promise (beta-binomial: both samples are finite).
+        95 % interval of the share for sets with nominal coverage (beta-binomial: both samples are finite).
     mean_size : float
         Mean number of classes in a set.
     """
@@ -65,12 +65,12 @@ class Coverage:
 
 @dataclass(frozen=True)
 class ArtifactsFound:
-    """Artifacts that are found at a fixed rate of false alarms.
+    """Artifacts found at a fixed false-alarm rate.
 
     Attributes
     ----------
     artifacts, galaxies : int
-        Objects of either kind.
+        Objects of each kind.
     false_alarms : float
         Share of galaxies whose probability of A is above the threshold.
     found : float
@@ -88,9 +88,9 @@ class ArtifactsFound:
 
 @dataclass(frozen=True)
 class Trust:
-    """All of it; `calibration` by the title of the labelling, the others None where there is too little to say.
+    """All of these; `calibration` by the title of the labelling, the others None where there are too few objects.
 
-    A model of raw votes promises its sets of those, not of labels: `evaluate.raw_votes` measures them.
+    The sets of a raw-vote model are calibrated on votes, not labels: `evaluate.raw_votes` measures them.
     """
 
     calibration: dict[str, Calibration]
@@ -127,7 +127,7 @@ def measure_trust(evaluated: Evaluated, signature: Signature, seed: int) -> Trus
 def _coverage(evaluated: Evaluated, keep: NDArray[np.bool_], signature: Signature) -> Coverage | None:
     sets = signature.conformal
     objects = (signature.calibration or {}).get("set_objects")
-    if sets is None or objects is None or not keep.any() or signature.raw:  # sets of raw votes promise no label
+    if sets is None or objects is None or not keep.any() or signature.raw:  # calibrated on votes, not labels
         return None
     chosen = [(evaluated.predictions[i].prediction_set, evaluated.labels[i] or "") for i in np.flatnonzero(keep)]
     covered = np.array([leaves_of(label)[0] in answer for answer, label in chosen])
@@ -156,12 +156,12 @@ def calibration(probabilities: FloatArray, true: IntArray, *, seed: int, simulat
 
 
 def coverage(covered: NDArray[np.bool_], sizes: IntArray, promised: float, calibrated_on: int) -> Coverage:
-    """Judge prediction sets that were calibrated on so many objects.
+    """Judge prediction sets that were calibrated on a given number of objects.
 
     Parameters
     ----------
     covered : bool, (n,)
-        Whether each set holds the true class.
+        Whether each set contains the true class.
     sizes : int64, (n,)
         Classes in each set.
     promised : float
@@ -178,7 +178,7 @@ def coverage(covered: NDArray[np.bool_], sizes: IntArray, promised: float, calib
 def artifacts_found(
     probabilities: FloatArray, is_artifact: NDArray[np.bool_], *, rate: float = 0.02
 ) -> ArtifactsFound | None:
-    """Find the share of artifacts above the threshold that `rate` of the galaxies pass; None where a kind is missing.
+    """Return the share of artifacts above the threshold that `rate` of the galaxies pass; None if a kind is missing.
 
     Parameters
     ----------

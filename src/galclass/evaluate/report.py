@@ -33,7 +33,7 @@ class ReportContent:
     pictures : callable
         Positions in `predictions` -> uint8 (n, side, side, 3) cutouts.
     gallery : int
-        Pictures of right and of wrong predictions, each.
+        Pictures of right and of wrong predictions, for each.
     """
 
     split: str
@@ -63,7 +63,7 @@ class Picture:
 
 
 def write_report(content: ReportContent, path: Path) -> None:
-    """Write the report to `path`; every text in it is escaped, whatever the template's file is called."""
+    """Write the report to `path`; all text in it is escaped, whatever the template's file is called."""
     environment = Environment(loader=PackageLoader("galclass.evaluate"), autoescape=True)
     right, wrong = _choose(content)
     page = environment.get_template("report.html.j2").render(
@@ -81,7 +81,7 @@ def write_report(content: ReportContent, path: Path) -> None:
 
 
 def _choose(content: ReportContent) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions of the most certain right and wrong predictions."""
+    """Return the positions of the most certain right and wrong predictions."""
     probabilities = np.array([prediction.probabilities for prediction in content.predictions])
     top, certainty = probabilities.argmax(axis=1), probabilities.max(axis=1)
     known = np.array([bool(label and leaves_of(label)) for label in content.labels])

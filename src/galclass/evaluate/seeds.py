@@ -1,6 +1,6 @@
-"""How far the figures of one configuration differ between seeds: the same measures for the model of each.
+"""How much the figures of one configuration differ between seeds: the same measures for the model of each.
 
-Takes the models that a run with several seeds leaves, gives mean and standard deviation of each table's accuracies.
+Takes the models that a run with several seeds leaves, returns mean and standard deviation of each table's accuracies.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from galclass.evaluate.tables import Evaluated, Sampling, measure, natural_figur
 from galclass.scoring import Scorer
 
 _VALUES_ONLY = Sampling(1, 0)
-"""The intervals of a single seed's figures are not kept."""
+"""Intervals of a single seed's figures are not kept."""
 
 Spread = tuple[float, float]
 """Mean and standard deviation (n - 1) over the seeds."""
@@ -47,7 +47,7 @@ class SeedSpread:
 
 
 def seed_models(config: Config, shipped: Scorer) -> list[Scorer]:
-    """Load the models of all seeds of the run that `shipped` comes from; none if it has one seed or is another's."""
+    """Load the models of all seeds of the run that `shipped` comes from; none if it has one seed or is another run."""
     training = config.workspace_path / "training"
     seeds = range(config.seed, config.seed + config.train.seeds)
     paths = [training / f"seed_{seed}" / "model.onnx" for seed in seeds]

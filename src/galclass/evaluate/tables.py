@@ -1,6 +1,6 @@
-"""The tables of an evaluation: the 13 classes, the groups, each source's own labels, and classes by vote fractions.
+"""The tables of an evaluation: the 13 classes, the groups, each source's labels, and classes by vote fractions.
 
-Takes the predictions and labels of a split, gives one `Classification` for each way to compare them.
+Takes the predictions and labels of a split, returns one `Classification` for each way to compare them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from galclass.scoring.walk import GROUP_OF
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The split that was scored: positions in the index, labels and predictions, all in the same order."""
+    """The split that was scored: index rows, labels and predictions, all in the same order."""
 
     rows: NDArray[np.int64]
     labels: list[str | None]
@@ -37,7 +37,7 @@ class Evaluated:
 
     @property
     def classes(self) -> IntArray:
-        """Predicted classes, where the walk down the tree ended: positions in `CLASSES`, (n,)."""
+        """Predicted classes, where the walk down the tree ended: indices into `CLASSES`, (n,)."""
         return np.array([CLASSES.index(str(one.predicted_class)) for one in self.predictions], dtype=np.int64)
 
     @property
@@ -73,7 +73,7 @@ def coarse_sources(evaluated: Evaluated) -> list[tuple[str, Labelling, NDArray[n
 def measure(
     evaluated: Evaluated, sampling: Sampling, *, observations: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Classification]:
-    """Make every table the labels allow.
+    """Return every table that the labels allow.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def measure(
 
 @dataclass(frozen=True)
 class SurveyAnswers:
-    """What a survey would say of its objects, seen through its observation matrix.
+    """The labels a survey would assign to its objects, through its label-noise matrix.
 
     Attributes
     ----------
@@ -111,9 +111,9 @@ class SurveyAnswers:
     names : tuple of str
         The survey's labels.
     true : int64, (n,)
-        What it says.
+        The labels it assigned.
     probabilities : float64, (n, k)
-        What the model expects it to say; rows sum to 1.
+        The labels that the model expects; rows sum to 1.
     """
 
     title: str
@@ -123,7 +123,7 @@ class SurveyAnswers:
 
 
 def as_surveys_label(evaluated: Evaluated, observations: Sequence[Mapping[str, Any]]) -> list[SurveyAnswers]:
-    """Look at the sources that have an observation matrix through it."""
+    """Map the sources that have a label-noise matrix through it."""
     coarse = {source: labelling for source, labelling, _ in coarse_sources(evaluated)}
     found = []
     for observation in observations:
@@ -148,13 +148,13 @@ def observed_matrix(observation: Mapping[str, Any], labelling: Labelling) -> Flo
     Raises
     ------
     EvaluationError
-        If the model knows other labels of the source.
+        If the model's matrix has other labels than the source.
     """
     known = [frozenset(text.split("|")) for text in observation["labels"]]
     wanted = [frozenset(leaves) for leaves in labelling.leaves]
     if not set(wanted) <= set(known):
         raise EvaluationError(
-            "the model's observation matrix has other labels", where=labelling.title, got=observation["labels"]
+            "the model's label-noise matrix has other labels", where=labelling.title, got=observation["labels"]
         )
     matrix = np.array(observation["matrix"], dtype=np.float64)
     return matrix[:, [known.index(leaves) for leaves in wanted]]
@@ -177,7 +177,7 @@ def natural_figures(
                 continue
             if set(shares) != set(table.names):
                 raise EvaluationError(
-                    "frequencies of other labels", where=f"evaluate.frequencies.{source}", expected=table.names
+                    "the frequencies are of other labels", where=f"evaluate.frequencies.{source}", expected=table.names
                 )
             weights = np.array([shares[name] for name in table.names])
             figures[title] = natural_accuracy(

@@ -1,7 +1,7 @@
 """How well raw votes are predicted for galaxies that were not selected: shares, intervals, calibration.
 
-Takes predicted mean fractions and concentrations and the shares that volunteers gave, galaxy by galaxy, with weights
-that make the sample a random draw; gives figures with bootstrap intervals. Shares are of all voters, as the Galaxy
+Takes predicted mean fractions and concentrations and the volunteers' shares, galaxy by galaxy, with weights
+that make the sample a random draw; returns figures with bootstrap intervals. Shares are of all voters, as the Galaxy
 Challenge publishes them: fractions multiplied down the tree, but "odd" as asked of everybody.
 """
 
@@ -41,29 +41,29 @@ EIGHT: tuple[str, ...] = tuple(
 _SMOOTH, _FEATURES, _ = QUESTIONS["t01_smooth_or_features"].columns
 _BINS = 10
 PROMISED = 0.9
-"""Probability that an interval holds."""
+"""Nominal coverage of an interval."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What is measured on unselected galaxies.
+    """Figures for unselected galaxies.
 
     Attributes
     ----------
     galaxies : int
         How many.
     smooth_or_featured : Interval
-        How often the same answer to the first question leads as among the volunteers.
+        How often the leading answer to the first question is the volunteers'.
     smooth_or_featured_constant : float
         The same for the most common answer.
     rmse_eight, rmse_all : Interval
         Root mean square error of the shares over `EIGHT` and over `COLUMNS`.
     rmse_eight_constant, rmse_all_constant : float
-        The same for the weighted mean as constant answer.
+        The same for the weighted mean as a constant prediction.
     calibration_error : Interval
-        Mean difference of predicted and given share of "smooth" over ten bins of equal count.
+        Mean difference between predicted and observed share of "smooth" over ten bins of equal count.
     coverage : Interval or None
-        Share of given fractions in their predictive 90 % intervals, randomised where counts are discrete.
+        Share of observed fractions in their predictive 90 % intervals, randomised where counts are discrete.
     coverage_by_question : dict
         The same by question.
     """
@@ -90,7 +90,7 @@ def shares_of(means: Mapping[str, FloatArray]) -> FloatArray:
 
 
 def clean_stratum(shares: FloatArray) -> NDArray[np.int64]:
-    """Return each galaxy's stratum by its given shares: a position in `CLEAN_LABELS`, or that of "spiral" for the rest.
+    """Return each galaxy's stratum by its observed shares: an index into `CLEAN_LABELS`, or that of "spiral" otherwise.
 
     Spirals cannot be told from the rest by the 17 columns.
     """
@@ -104,22 +104,22 @@ def clean_stratum(shares: FloatArray) -> NDArray[np.int64]:
 
 
 def draw_weights(stratum: NDArray[np.int64], natural: Mapping[str, float], total: float) -> FloatArray:
-    """Weight galaxies so that the strata occur as in a random draw; the mean weight is 1.
+    """Return weights that make the strata occur as in a random draw; their mean is 1.
 
     Parameters
     ----------
     stratum : int64, (n,)
         From `clean_stratum`.
     natural : mapping
-        How many galaxies of each clean kind there are.
+        Number of galaxies of each clean kind.
     total : float
-        How many galaxies there are at all.
+        Number of all galaxies.
     """
     shares = np.array([natural[name] for name in CLEAN_LABELS[:-1]]) / total
     wanted = np.append(shares, 1 - shares.sum())
     seen = np.bincount(stratum, minlength=len(wanted)) / len(stratum)
     if (seen == 0).any():
-        raise EvaluationError("a kind of galaxy is missing from the sample", expected=", ".join(CLEAN_LABELS))
+        raise EvaluationError("a clean kind is missing from the sample", expected=", ".join(CLEAN_LABELS))
     return np.asarray((wanted / seen)[stratum], dtype=np.float64)
 
 
@@ -128,7 +128,7 @@ def randomised_ranks(
 ) -> FloatArray:
     """Return where each count falls in its beta-binomial distribution, in [0, 1]; uniform if the distribution is right.
 
-    Counts and numbers asked are rounded; a count takes a random place within its own probability. Nobody asked: NaN.
+    Counts and numbers asked are rounded; the position within a count's own probability is random. Nobody asked: NaN.
     """
     n = np.round(asked)
     k = np.minimum(np.round(counts), n)
@@ -158,7 +158,7 @@ def coverage_of(
 
 
 def calibration_error(predicted: FloatArray, given: FloatArray, weights: FloatArray) -> float:
-    """Return the mean of |mean predicted - mean given| over ten bins of equal count."""
+    """Return the mean of |mean predicted - mean observed| over ten bins of equal count."""
     order = np.argsort(predicted, kind="stable")
     gaps = [
         abs(np.average(predicted[part], weights=weights[part]) - np.average(given[part], weights=weights[part]))
@@ -182,7 +182,7 @@ def measure_unselected(
     Parameters
     ----------
     given : float64, (n, 17)
-        Shares that the volunteers gave.
+        The volunteers' shares.
     means : mapping of float64 (n,)
         Predicted mean fraction among those asked, by stem; at least those of the 17 columns.
     concentration : mapping of float64 (n,), or None
@@ -190,7 +190,7 @@ def measure_unselected(
     weights : float64, (n,)
         From `draw_weights`.
     voters : int
-        Volunteers a galaxy.
+        Volunteers per galaxy.
     """
     if len(given) == 0:
         raise EvaluationError("no galaxy with raw votes to evaluate")

@@ -1,6 +1,6 @@
-"""Which distribution of raw votes fits held-out galaxies best: the mean log-likelihood of several, in nats a galaxy.
+"""Which distribution of raw votes fits held-out galaxies best: the mean log-likelihood of several, in nats per galaxy.
 
-Takes predicted means and concentrations and the shares that volunteers gave; the figures are comparable because all are
+Takes predicted means and concentrations and the volunteers' shares; the figures are comparable because all are
 probabilities of the same counts.
 """
 
@@ -19,24 +19,24 @@ from galclass.morphology import QUESTIONS
 
 FloatArray = NDArray[np.float64]
 _LEAST_SHARE = 1e-4
-"""Below this a mean would make one stray vote impossible."""
+"""A mean below this would make one stray vote impossible."""
 _RANGE = (np.log(0.5), np.log(5000.0))
 
 
 @dataclass(frozen=True)
 class Likelihoods:
-    """Mean log P of the votes on the questions of the 17 columns, in nats a galaxy.
+    """Mean log P of the votes on the questions of the 17 columns, in nats per galaxy.
 
     Attributes
     ----------
     own : float
         Dirichlet-multinomial with the predicted concentration of each galaxy.
     one_a_question : float
-        The same with one concentration a question, the best for these very galaxies.
+        The same with one concentration per question, the best for these very galaxies.
     multinomial : float
-        Without any scatter but that of counting.
+        With counting noise only.
     constant : float
-        The mean of these galaxies for all of them, with the best concentration a question.
+        The mean of these galaxies for all of them, with the best concentration per question.
     """
 
     own: float

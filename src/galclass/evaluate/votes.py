@@ -1,8 +1,8 @@
 """How well debiased vote fractions are predicted, and the class that follows from them.
 
-Takes predictions with vote fractions and the catalog's debiased fractions; gives classes and errors. A catalog whose
-classes follow debiased fractions (gz2_class) means something else by "smooth" than one of raw fractions: its classes
-are to be compared with those that follow from the predicted debiased fractions.
+Takes predictions with vote fractions and the catalog's debiased fractions; returns classes and errors. A catalog whose
+classes follow debiased fractions (gz2_class) means something else by "smooth" than one of raw fractions: compare its
+classes with those that follow from the predicted debiased fractions.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class VoteErrors:
 
 
 def class_from_votes(fractions: Mapping[str, tuple[float, float, float]]) -> str:
-    """Return the class whose answers have the most votes, question by question down the tree.
+    """Return the class found by taking the answer with the most votes, question by question down the tree.
 
     Parameters
     ----------

@@ -42,8 +42,19 @@ class _WorkerDied(Exception):
     """The worker process ended in the middle of a chunk."""
 
 
-class _Worker:
-    """One worker process and the pipe to it."""
+CRASHED, CRASHED_BECAUSE = "crashed", "the decoder crashed on this file"
+"""Code and reason of a file that brought its process down."""
+
+
+class Worker:
+    """One worker process and the pipe to it; one that a file brings down is replaced.
+
+    Parameters
+    ----------
+    path : Path
+        The pixel file.
+    parameters : CutoutParameters
+    """
 
     def __init__(self, path: Path, parameters: CutoutParameters) -> None:
         self._path, self._parameters = path, parameters
@@ -54,17 +65,17 @@ class _Worker:
         try:
             return self._ask(chunk, items)
         except _WorkerDied:
-            self.end()
+            self.close()
             self._process = self._start()
         if len(chunk.names) == 1:
-            reject = Reject(chunk.names[0], "crashed", "the decoder crashed on this file")
+            reject = Reject(chunk.names[0], CRASHED, CRASHED_BECAUSE)
             return ChunkResult(chunk, [None], [reject])
         singles = [
             self.fill(chunk.part(k, k + 1), items[k : k + 1] if items else None) for k in range(len(chunk.names))
         ]
         return ChunkResult(chunk, [s.sha256s[0] for s in singles], [r for s in singles for r in s.rejects])
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End the process."""
         self._process.kill()
         self._process.communicate()
@@ -128,9 +139,9 @@ def fill_chunks(
     ChunkResult
         As each chunk is done, in any order.
     """
-    workers: SimpleQueue[_Worker] = SimpleQueue()
+    workers: SimpleQueue[Worker] = SimpleQueue()
     for _ in range(processes):
-        workers.put(_Worker(path, parameters))
+        workers.put(Worker(path, parameters))
 
     def fill(chunk: Chunk, items: Items | None) -> ChunkResult:
         worker = workers.get()
@@ -145,7 +156,7 @@ def fill_chunks(
         finally:
             threads.shutdown(cancel_futures=True)
             for _ in range(processes):
-                workers.get().end()
+                workers.get().close()
 
 
 def _as_completed(threads: ThreadPoolExecutor, fill: Any, chunks: Iterable[Any], most: int) -> Iterator[ChunkResult]:

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galclass.errors import TrainingError
-from galclass.scoring.checks import Checker
+from galclass.scoring.class_names import check_class_names
 from galclass.scoring.fit_confidence import FEWEST_OF_FLAG, FEWEST_OF_SETS, fit_conformal, fit_unlike_by_folds
-from galclass.scoring.labels import MAX_CLASSES, MAX_LABEL, read_classes
 from galclass.scoring.logistic import PENALTIES, fit_logistic, softmax
 from galclass.scoring.signature_parts import Conformal, Unlike
 
@@ -29,6 +28,8 @@ FEWEST_TO_ESTIMATE = 10
 """Labels of each class without which no accuracy is estimated."""
 
 FOLDS = 5
+_SHOWN = 5
+"""Rare classes that an error names."""
 _Z95 = 1.959964
 
 
@@ -237,7 +238,8 @@ def check_counts(counts: Mapping[str, int]) -> None:
         raise TrainingError(
             "too few labels of a class",
             expected=f"at least {FEWEST_LABELS} of each",
-            got=", ".join(f"{count} of {name!r}" for name, count in short.items()),
+            got=", ".join([f"{count} of {name!r}" for name, count in short.items()][:_SHOWN])
+            + (f" and {len(short) - _SHOWN:,} more" if len(short) > _SHOWN else ""),
             advice=f"label more objects{_meant(short, counts)}; an accuracy is estimated from {FEWEST_TO_ESTIMATE} of "
             "each on",
         )
@@ -263,15 +265,7 @@ def _class_names(labels: Sequence[str], classes: Sequence[str] | None) -> tuple[
     if foreign:
         raise TrainingError("a label is not among the classes", expected=", ".join(names), got=repr(foreign[0]))
     check_counts({name: counts[name] for name in names})
-    check = Checker()
-    read_classes(names, check)
-    if check.faults:
-        raise TrainingError(
-            "the labels are not class names",
-            expected=f"2 to {MAX_CLASSES} different names of at most {MAX_LABEL} printable characters without |, "
-            "in lower case too; not 'class' or 'group'",
-            got=", ".join(map(repr, names))[:200],
-        )
+    check_class_names(names)
     return tuple(names)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import isfinite
+from numbers import Real
+from typing import cast
 
 import numpy as np
 
@@ -27,6 +30,35 @@ def check_images(images: Sequence[Image | None]) -> None:
     one = is_image(images) and not (isinstance(images, np.ndarray) and images.ndim == 4)
     if one or isinstance(images, memoryview):
         raise TypeError(f"images must be a list of images, not {type(images).__name__}: put a single image into a list")
+    if not hasattr(images, "__len__"):
+        raise TypeError(f"images must be a list of images, not {type(images).__name__}")
     for position, image in enumerate(images):
         if image is not None and not is_image(image):
             raise TypeError(f"images[{position}] must be {ACCEPTED}, not {type(image).__name__}")
+
+
+def frame_sizes(frame_px: float | None | Iterable[float | None], images: int) -> list[int | None]:
+    """Return the frame of each image.
+
+    Parameters
+    ----------
+    frame_px : number, None or one for each image
+        A list, an array or a column of a table.
+    images : int
+
+    Raises
+    ------
+    TypeError
+        If a frame is no number.
+    ValueError
+        If one is not finite.
+    """
+    given = list(frame_px) if isinstance(frame_px, Iterable) and not isinstance(frame_px, str) else [frame_px] * images
+    frames: list[int | None] = []
+    for position, one in enumerate(given):
+        if one is not None and (not isinstance(one, Real) or isinstance(one, bool)):
+            raise TypeError(f"frame_px[{position}] must be a number of pixels or None, not {type(one).__name__}")
+        if one is not None and not isfinite(one):
+            raise ValueError(f"frame_px[{position}] must be a number of pixels or None, not {one}")
+        frames.append(cast("int | None", one))  # a fraction of a pixel does no harm
+    return frames

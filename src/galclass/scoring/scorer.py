@@ -22,7 +22,7 @@ from galclass.cutouts.arrays import Image, image_bytes
 from galclass.cutouts.extract import no_content
 from galclass.errors import CutoutError, ModelError
 from galclass.scoring.confidence import Distance, prediction_set
-from galclass.scoring.images import check_images, own_id
+from galclass.scoring.images import check_images, frame_sizes, own_id
 from galclass.scoring.labels import (
     EMBEDDING,
     PROBABILITIES,
@@ -148,7 +148,7 @@ class Scorer:
         """
         check_images(images)
         ids = list(map(own_id, images, count())) if object_ids is None else [str(key) for key in object_ids]
-        frames = list(frame_px) if isinstance(frame_px, Sequence) else [frame_px] * len(images)
+        frames = frame_sizes(frame_px, len(images))
         if not len(ids) == len(frames) == len(images):
             raise ValueError(f"{len(images)} images but {len(ids)} object_ids and {len(frames)} frame sizes")
         predictions = Predictions()

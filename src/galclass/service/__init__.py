@@ -4,7 +4,7 @@ Takes registered models and HTTP requests, returns the records of a prediction. 
 then `functions` (services over code), `engine` (state and scoring), `routes`, and `server` (the process).
 """
 
-from galclass.moved import old_names
+from galclass.moved import names_elsewhere
 
 _HOMES = {
     "create_app": "galclass.service.server.app",
@@ -12,4 +12,4 @@ _HOMES = {
     "serve": "galclass.service.server.run",
 }
 
-__getattr__ = old_names(__name__, _HOMES)
+__getattr__ = names_elsewhere(__name__, _HOMES)

@@ -1,5 +1,5 @@
-"""Net# topologies: takes the language's text, a file or a name; gives a checked network, its table and its drawing.
+"""Net# topologies: takes the language's text, a file or a name; returns a checked network, its table and its drawing.
 
-`compile` turns the network into a torch module; everything else here is free of torch. Writes only the SVG and ONNX
-files it is asked for.
+`compile` turns the network into a torch module; nothing else here needs torch. Writes only the requested SVG and ONNX
+files.
 """

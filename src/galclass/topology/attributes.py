@@ -1,4 +1,4 @@
-"""Typed access to the attributes of one bundle; what is missing, unknown or wrong is reported with its position."""
+"""Typed access to the attributes of one bundle; missing, unknown or wrong ones are reported with their position."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class BundleAttributes:
         )
 
     def has(self, name: str) -> bool:
-        """Return whether the attribute is written."""
+        """Return whether the attribute is present."""
         return name in self._found
 
     def fault(self, name: str, what: str, **facts: Any) -> TopologyError:
-        """Return the error at the attribute, or at the bundle where the attribute is left out."""
+        """Return the error at the attribute, or at the bundle if the attribute is missing."""
         return self.faults.at(self._found.get(name, self.bundle), what, **facts)
 
     def _value(self, name: str) -> Any:
@@ -89,7 +89,7 @@ class BundleAttributes:
             raise self.fault(name, f"{name} has a wrong number of components", expected=expected, got=len(value))
 
     def truths(self, name: str, arity: int, *, default: bool) -> tuple[bool, ...]:
-        """Return a tuple of truth values; a single one counts for every dimension."""
+        """Return a tuple of truth values; a single one applies to every dimension."""
         if name not in self._found:
             return (default,) * arity
         value = self._value(name)
@@ -121,25 +121,25 @@ class BundleAttributes:
         return float(value)
 
     def map_count(self, arity: int) -> tuple[int, ...]:
-        """Return MapCount; an integer counts for the first dimension."""
+        """Return MapCount; an integer applies to the first dimension."""
         if "MapCount" in self._found and type(count := self._value("MapCount")) is int and count > 0:
             return (count, *(1,) * (arity - 1))
         return self.integers("MapCount", arity, minimum=1, default=(1,) * arity)
 
     def weights(self, count: int, rule: str) -> tuple[float, ...] | None:
-        """Return Weights, None where they are not given; `rule` says what the number of them follows from."""
+        """Return Weights, None if they are not given; `rule` explains how many there must be."""
         if "Weights" not in self._found:
             return None
         return given_numbers("Weights", self._found["Weights"], count, rule, self._evaluator, self.faults)
 
 
 def biases_attribute(layer: Layer, faults: Faults) -> Attribute | None:
-    """Return a layer's `Biases`, None where they are not given; other attributes of a layer are collected as faults."""
+    """Return a layer's `Biases`, None if they are not given; other attributes of a layer are collected as faults."""
     found: Attribute | None = None
     for attribute in layer.attributes:
         if attribute.name.lower() != "biases":
             what = f"a layer has no attribute '{attribute.name}'"
-            advice = "attributes of a bundle stand in the bundle's own braces"
+            advice = "attributes of a bundle belong in the bundle's own braces"
             faults.add(faults.at(attribute, what, expected="Biases", advice=advice))
         elif found is not None:
             faults.add(faults.at(attribute, "attribute Biases is given twice"))
@@ -156,13 +156,13 @@ def given_numbers(
     Parameters
     ----------
     name : str
-        The attribute, as messages write it.
+        The attribute's name in messages.
     attribute : Attribute
-        Where the values stand.
+        Contains the values.
     count : int
         How many there must be.
     rule : str
-        What `count` follows from.
+        The reason for `count`.
     evaluator : Evaluator
         Knows the constants.
     faults : Faults
@@ -171,7 +171,7 @@ def given_numbers(
     Raises
     ------
     TopologyError
-        If the value is no tuple of finite numbers (as float32), or their number is another.
+        If the value is not a tuple of `count` finite numbers (as float32).
     """
     value = evaluator.value(attribute.value)
     if not isinstance(value, tuple) or not all(type(item) in (int, float) for item in value):

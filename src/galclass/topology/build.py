@@ -53,7 +53,7 @@ def input_layer(shape: Ints, *, name: str = "pixels") -> Topology:
 
 @dataclass(frozen=True)
 class Topology:
-    """A chain of layers; every step gives a new, longer one.
+    """A chain of layers; every step returns a new, longer one.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Topology:
 
     @property
     def program(self) -> Program:
-        """The tree, as `parse` gives it."""
+        """The tree, as returned by `parse`."""
         return Program(self.layers)
 
     def __str__(self) -> str:
@@ -102,17 +102,17 @@ class Topology:
         Parameters
         ----------
         kernel_shape, stride, lower_pad, upper_pad : sequence of int
-            One number a dimension of the shape before; stride 1 and no padding where left out.
+            One number per dimension of the previous shape; stride 1 and no padding by default.
         map_count : int or sequence of int
             Number of maps.
         sharing, padding : bool or sequence of bool, optional
-            As in the language; left out: weights shared, no padding.
+            As in the language; by default weights are shared, without padding.
         weights : sequence of float, optional
             Initial weights, each kernel's bias last.
         activation : str
             Activation of the layer.
         name : str, optional
-            conv1, conv2, ... where left out.
+            By default conv1, conv2, ...
         """
         attributes = _window(self.shape, kernel_shape, stride, padding, lower_pad, upper_pad)
         attributes |= {"Sharing": sharing, "MapCount": map_count, "Weights": weights}
@@ -147,7 +147,7 @@ class Topology:
         upper_pad: Ints | None = None,
         name: str | None = None,
     ) -> Topology:
-        """Add a max pool; its stride is the kernel's shape where left out."""
+        """Add a max pool; its stride defaults to the kernel's shape."""
         window = _window(self.shape, kernel_shape, stride or kernel_shape, padding, lower_pad, upper_pad)
         return self._windowed("max pool", window, None, name or self._next("pool"))
 
@@ -161,12 +161,12 @@ class Topology:
         upper_pad: Ints | None = None,
         name: str | None = None,
     ) -> Topology:
-        """Add a mean pool; its stride is the kernel's shape where left out."""
+        """Add a mean pool; its stride defaults to the kernel's shape."""
         window = _window(self.shape, kernel_shape, stride or kernel_shape, padding, lower_pad, upper_pad)
         return self._windowed("mean pool", window, None, name or self._next("pool"))
 
     def full(self, nodes: int, *, activation: Activation = "rlinear", name: str | None = None) -> Topology:
-        """Add a hidden layer that sees every node of the layer before."""
+        """Add a hidden layer connected to every node of the previous layer."""
         return self._added("hidden", name or self._next("hid"), (nodes,), activation, self._bundle("all", {}))
 
     def output(self, nodes: int, *, activation: Activation = "softmax", name: str = "Class") -> Topology:

@@ -1,4 +1,4 @@
-"""A bundle's attributes in, its full geometry out; every rule of the language about one bundle is checked here."""
+"""From a bundle's attributes to its full geometry; every rule of the language about one bundle is checked here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_PAIRS = 1 << 30  # a predicate over more pairs would take minutes
 
 @dataclass(frozen=True)
 class BundleResult:
-    """A resolved bundle and the weights its `Weights` attribute gives, in the language's order (None: not given)."""
+    """A resolved bundle and the weights in its `Weights` attribute, in the language's order (None: not given)."""
 
     bundle: ResolvedBundle
     given: tuple[float, ...] | None = None
@@ -46,13 +46,13 @@ def resolve_bundle(
     bundle : Bundle
         The declaration.
     source_shape, shape : tuple of int
-        Shapes of the source layer and of the layer that holds the bundle.
+        Shapes of the source layer and of the layer that contains the bundle.
     evaluator : Evaluator
         Knows the constants.
     faults : Faults
         Makes the errors.
     has_biases : bool
-        Whether the layer has `Biases`: a convolution's `Weights` then hold none.
+        Whether the layer has `Biases`: a convolution's `Weights` then contain none.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def resolve_bundle(
 
 
 def windowed_shape(bundle: Bundle, source_shape: tuple[int, ...], faults: Faults) -> tuple[int, ...]:
-    """Return the shape that a convolution, pool or response norm gives: what a builder declares for its layer.
+    """Return the output shape of a convolution, pool or response norm, which a builder declares for its layer.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def _filtered(
     if predicate.source == predicate.destination:
         raise attributes.faults.at(predicate, f"both index tuples are called '{predicate.source}'")
     if (pairs := prod(source_shape) * prod(shape)) > _MOST_PAIRS:
-        what = f"the predicate would be asked for {pairs:,} pairs of nodes"
+        what = f"the predicate would be evaluated for {pairs:,} pairs of nodes"
         raise attributes.faults.at(predicate, what, expected=f"at most {_MOST_PAIRS:,}")
     edges = edges_of(predicate, source_shape, shape, evaluator)
     if not len(edges):

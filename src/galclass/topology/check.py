@@ -1,4 +1,4 @@
-"""A typed tree in, a checked network out: sizes, geometry, order and weights, or every fault at once."""
+"""From a typed tree to a checked network: sizes, geometry, order and weights, or every fault at once."""
 
 from __future__ import annotations
 
@@ -78,15 +78,15 @@ def check(
     Parameters
     ----------
     program : Program
-        What `parse` or a builder gave.
+        From `parse` or a builder.
     input_nodes : int, optional
-        Number of features: the size of an `auto` input; checked against declared inputs where given.
+        Number of features: the size of an `auto` input; checked against declared inputs if given.
     hidden_nodes : int
         Size of `auto` hidden layers.
     task : {"multi_class", "binary", "regression"}
         Sets the size of an `auto` output and the default activation (linear for regression, else sigmoid).
     n_classes : int, optional
-        Size of an `auto` output in a multi-class task; checked against a declared output where given.
+        Size of an `auto` output in a multi-class task; checked against a declared output if given.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def _known_task(task: Task) -> Task:
 
 @dataclass(frozen=True)
 class _Sizes:
-    """What sizes `auto` layers, as `check` takes it."""
+    """The sizes for `auto` layers, as in `check`."""
 
     input_nodes: int | None
     hidden_nodes: int
@@ -118,14 +118,14 @@ class _Sizes:
 
 
 class _Checker:
-    """The passes of `check`; each collects its faults, and what follows from them is left out of the next ones.
+    """The passes of `check`; each collects its faults, and what depends on them is skipped in the next ones.
 
     Parameters
     ----------
     program, sizes
-        As `check` takes them.
+        As in `check`.
     syntax_faults : tuple of TopologyError
-        What could not be read of the text.
+        The parts of the text that could not be read.
     unread : frozenset of str
         Names in declarations that could not be read.
     """
@@ -176,7 +176,7 @@ class _Checker:
         for extra in outputs[1:]:
             self.faults.add(self.faults.at(extra, "a network has exactly one output layer", got=f"'{extra.name}' too"))
         if self.faults.found and self.unread:
-            return constants  # what seems to be missing may stand where the text could not be read
+            return constants  # what seems to be missing may be where the text could not be read
         if not outputs:
             self.faults.add(self.faults.at(self.program, "there is no output layer", expected="exactly one"))
         if not any(layer.kind == "input" for layer in self.layers.values()):
@@ -223,7 +223,7 @@ class _Checker:
         self.faults.add(self.faults.at(self.layers[cycle[0]], f"layers form a cycle: {' -> '.join(cycle)}"))
 
     def _order(self) -> list[str]:
-        """Return the layers whose sources can all be computed, sources first, else as declared."""
+        """Return the layers whose sources can all be computed, sources first, otherwise as declared."""
         done = [name for name, layer in self.layers.items() if layer.kind == "input"]
         waiting = [name for name in self.layers if name not in done]
         while ready := [n for n in waiting if all(b.source in done for b in self.layers[n].bundles)]:
@@ -294,7 +294,7 @@ class _Checker:
         return results
 
     def _biases(self, layer: Layer, results: list[BundleResult], evaluator: Evaluator) -> tuple[float, ...] | None:
-        """Return the layer's `Biases`, None where they are not given."""
+        """Return the layer's `Biases`, None if they are not given."""
         found = biases_attribute(layer, self.faults)
         if found is None or len(results) != len(layer.bundles) or layer.name not in self.shapes:
             return None

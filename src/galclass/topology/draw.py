@@ -18,7 +18,7 @@ from galclass.topology.network import (
     ResolvedLayer,
 )
 
-_COLOURS = {  # fill and stroke by what feeds the layer; text is dark on all of them (contrast above 7:1)
+_COLOURS = {  # fill and stroke by the layer's input; text is dark on all of them (contrast above 7:1)
     "input": ("#eceff4", "#7b8794"),
     "convolve": ("#dbe9fb", "#3b73b9"),
     "pool": ("#def3ea", "#2f8a67"),
@@ -30,7 +30,7 @@ _TEXT, _FAINT, _LINE = "#16202c", "#3d4a59", "#5b6875"
 
 
 def topology_table(network: Network, title: str | None = None) -> Table:
-    """Return a table of layers: shape, what feeds it, activation, weights and multiply-adds for one example.
+    """Return a table of layers: shape, inputs, activation, weights and multiply-adds for one example.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A checked network and its weights in, an ONNX model with the same values out; no torch."""
+"""From a checked network and its weights to an ONNX model with the same values; no torch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def export_onnx(
     input_name: str = "x",
     output_name: str = "y",
 ) -> bytes:
-    """Return a network as an ONNX model, and write it where a path is given.
+    """Return a network as an ONNX model, and write it if a path is given.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def export_onnx(
     arrays : mapping of str to array
         A value for each of `network.parameters`, by key, in its shape; stored as float32.
     path : Path, optional
-        File to write; it appears whole or not at all.
+        File to write, atomically.
     activated : bool
         Whether the graph ends with the output layer's activation.
     input_name, output_name : str
@@ -127,7 +127,7 @@ def _bundle(
     weights: Array,
     bias: Array | None,
 ) -> tuple[str, tuple[int, ...]]:
-    """Add a bundle; return its output and the shape of that."""
+    """Add a bundle; return its output and shape."""
     if isinstance(bundle, FullBundle | FilteredBundle):
         return _product(graph, bundle, x, weights, bias), (bundle.nodes,)
     x = x if source_shape == bundle.geometry.input_shape else graph.reshape(x, bundle.geometry.input_shape)

@@ -32,7 +32,7 @@ _LARGEST_INTEGER = 2**62
 
 
 class IndexTuple(tuple[Any, ...]):
-    """The index of a node inside a predicate; of one dimension it also counts as a number: `(s, d) => s < 50`."""
+    """The index of a node inside a predicate; with one dimension it is also a number: `(s, d) => s < 50`."""
 
     __slots__ = ()
 
@@ -54,7 +54,7 @@ _EDGES_PER_BLOCK = 1 << 20  # bounds the memory of a predicate over large layers
 
 
 class Evaluator:
-    """Evaluate expressions of one program; constants are found by name, in any order of declaration.
+    """Evaluate expressions of one program; constants may be declared in any order.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Evaluator:
     faults : Faults
         Makes the errors; nothing is collected here, errors are raised.
     unread : frozenset of str
-        Names that stand in declarations which could not be read: they are not called unknown.
+        Names in declarations that could not be read: they are not reported as unknown.
     """
 
     def __init__(self, constants: Mapping[str, Constant], faults: Faults, unread: frozenset[str] = frozenset()) -> None:
@@ -156,11 +156,11 @@ class Evaluator:
         return _divide(left, right) if node.operator == "/" else left - right * _truncated(left, right)
 
     def _power(self, node: Binary, base: Value, exponent: Value) -> Value:
-        """Return base ^ exponent: an integer of integers where the exponent is 0 or more, else a real number."""
+        """Return base ^ exponent: an integer if both are integers and the exponent is 0 or more, else a real number."""
         with np.errstate(all="ignore"):
             estimate = np.asarray(np.power(np.asarray(base, dtype=float), np.asarray(exponent, dtype=float)))
         if not np.all(np.isfinite(estimate)):
-            raise self._faults.at(node, "the power is no finite number")
+            raise self._faults.at(node, "the power is not a finite number")
         if not (_is_integer(base) and _is_integer(exponent) and np.all(np.asarray(exponent) >= 0)):
             return estimate if estimate.ndim else float(estimate)
         if np.any(np.abs(estimate) > _LARGEST_INTEGER):
@@ -201,13 +201,13 @@ class Evaluator:
         value = _as_number(value)
         if isinstance(value, tuple) or _is_truth(value):
             advice = "index it, as in s[0]" if isinstance(value, IndexTuple) else None
-            what = "arithmetic on something that is no number"
+            what = "arithmetic on something that is not a number"
             raise self._faults.at(node, what, expected="a number", got=_kind(value), advice=advice)
         return value
 
     def _truth(self, node: Expression, value: Value) -> Value:
         if not _is_truth(value):
-            raise self._faults.at(node, "no truth value", expected="true, false or a comparison", got=_kind(value))
+            raise self._faults.at(node, "not a truth value", expected="true, false or a comparison", got=_kind(value))
         return value
 
 

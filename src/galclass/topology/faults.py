@@ -1,4 +1,4 @@
-"""Faults of a topology: positions and texts in, one `TopologyError` out.
+"""Faults of a topology, collected into one `TopologyError`.
 
 A fault has a position in the text; several are collected and raised together so that a user can fix them in one go.
 """
@@ -11,7 +11,7 @@ from galclass.errors import TopologyError
 from galclass.topology.tree import Node, Position
 
 MOST_LISTED = 100
-"""Faults that one message lists."""
+"""Largest number of faults listed in one message."""
 
 _MOST_COMPARED = 200
 
@@ -25,16 +25,16 @@ def fault_at(
     got: object = None,
     advice: str | None = None,
 ) -> TopologyError:
-    """Return the error for one place of a Net# text, with its line and a caret under the column.
+    """Return the error at a position of a Net# text, with its line and a caret under the column.
 
     Parameters
     ----------
     text : str
         The whole Net# text; may be empty (a tree that was built, not parsed), then no source line is shown.
     position : Position
-        Where the fault stands.
+        Where the fault is.
     what, expected, got, advice
-        The facts, as `galclass.errors.GalclassError` takes them.
+        The facts, as in `galclass.errors.GalclassError`.
     """
     lines = text.split("\n")  # as the parser counts, not at form feeds and the like
     source_line = (
@@ -52,7 +52,7 @@ def fault_at(
 
 
 class FollowingFault(TopologyError):
-    """What is wrong only because a declaration that the rest needs could not be read: never listed."""
+    """A fault that only follows from a declaration that could not be read: never listed."""
 
 
 class Faults:
@@ -61,7 +61,7 @@ class Faults:
     Parameters
     ----------
     text : str
-        The Net# text that the positions count in.
+        The Net# text that the positions refer to.
     """
 
     def __init__(self, text: str) -> None:
@@ -87,7 +87,7 @@ class Faults:
             self.found.append(error)
 
     def raise_if_any(self) -> None:
-        """Raise what was collected, in the order of the text: alone if it is one, else as one error that lists all.
+        """Raise the collected errors, in the order of the text: a single one as it is, several as one list.
 
         Raises
         ------

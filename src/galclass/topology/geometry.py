@@ -1,4 +1,4 @@
-"""Where the kernels of a convolution, pool or response norm stand: pure integer arithmetic, one dimension at a time."""
+"""Positions of the kernels of a convolution, pool or response norm: integer arithmetic, one dimension at a time."""
 
 from __future__ import annotations
 
@@ -108,5 +108,5 @@ def centred_axis(size: int, kernel: int, stride: int) -> Axis:
 
 
 def covered_axis(size: int, kernel: int, stride: int) -> Axis:
-    """Return the axis without padding: the remainder that no kernel covers is split, an odd node stays at the top."""
+    """Return the axis without padding: the remainder that no kernel covers is split, an odd node remains at the top."""
     return Axis(size, kernel, stride, -((size - kernel) % stride // 2), (size - kernel) // stride + 1)

@@ -1,4 +1,4 @@
-"""Places for the layers of a network on a drawing: ranks from top to bottom, edges around the boxes between."""
+"""Layout of a network's drawing: layers in ranks from top to bottom, edges around the boxes between."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ BOX_WIDTH, BOX_HEIGHT = 280, 78
 LANE_WIDTH = 26  # room for an edge that passes a rank
 GAP_X, GAP_Y = 28, 42
 MARGIN = 24
-_SWEEPS = 4  # passes that bring a node near the mean place of its neighbours
+_SWEEPS = 4  # passes that move a node towards the mean position of its neighbours
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things stand, in px from the top left.
+    """Positions in px from the top left.
 
     Parameters
     ----------
     boxes : dict of str to (x, y)
         Top left corner of each layer's box.
     edges : list of list of (x, y)
-        For each bundle the points its line goes through, from the source's bottom to the destination's top.
+        For each bundle the points of its line, from the source's bottom to the destination's top.
     width, height : float
         Size of the drawing.
     """
@@ -34,7 +34,7 @@ class Layout:
 
 
 def layout_of(network: Network) -> Layout:
-    """Return places for all layers and bundles of a network."""
+    """Return the layout of all layers and bundles of a network."""
     ranks = _ranks(network)
     rows: list[list[str]] = [[] for _ in range(1 + max(ranks.values()))]
     for name, rank in ranks.items():

@@ -1,4 +1,4 @@
-"""Topologies by name: the Net# texts in `networks/`, one file a name."""
+"""Topologies by name: the Net# texts in `networks/`, one file per name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOPOLOGY_NAMES: tuple[str, ...] = tuple(
 )
 
 TORCH_MODULES: tuple[str, ...] = ("residual", "residual_large")
-"""Names that `train.topology` knows besides: networks written in torch, which have no Net# text."""
+"""Further names in `train.topology`: networks written in torch, which have no Net# text."""
 
 
 def named_topology(name: str) -> str:
@@ -39,12 +39,12 @@ def named_topology(name: str) -> str:
 
 
 def topology_text(topology: str | Path) -> tuple[str, str | None]:
-    """Return the Net# text that a text, a path or a name stands for, and the file it was read from (None: none).
+    """Return the Net# text of a text, path or name, and the file it was read from (None: none).
 
     Raises
     ------
     TopologyError
-        If there is no such file or name, or the file is no UTF-8 text.
+        If there is no such file or name, or the file is not UTF-8 text.
     """
     if isinstance(topology, str) and any(sign in topology for sign in ";{\n"):
         return topology, None

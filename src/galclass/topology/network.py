@@ -1,6 +1,6 @@
 """A checked topology: every size known, every bundle with its geometry, every weight counted.
 
-`check` makes these objects; compile, reference and draw read them. Nothing here knows the text any more.
+`check` makes these objects; compile, reference and draw read them. They no longer refer to the text.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class FullBundle:
 
 @dataclass(frozen=True, eq=False)
 class FilteredBundle:
-    """The edges that a predicate allows.
+    """The edges that a predicate selects.
 
     Parameters
     ----------
@@ -99,14 +99,14 @@ class ConvBundle:
 
     @property
     def unshared_positions(self) -> tuple[int, ...]:
-        """Positions with a kernel of their own along each dimension (1 where the kernel is shared)."""
+        """Positions with a separate kernel along each dimension (1 where the kernel is shared)."""
         return tuple(
             1 if shared else axis.positions for shared, axis in zip(self.sharing, self.geometry.axes, strict=True)
         )
 
     @property
     def kernels(self) -> int:
-        """Number of different kernels, which is also the number of biases in a layer of this bundle alone."""
+        """Number of different kernels, which is also the number of biases in a layer with only this bundle."""
         return self.maps * prod(self.unshared_positions)
 
     @property
@@ -181,7 +181,7 @@ class Parameter:
     fan_in : int
         Largest number of connections into one node that use this array; 0 for biases.
     initial : tuple of float, optional
-        Given values in row-major order; None where they are drawn.
+        Given values in row-major order; None if they are drawn.
     """
 
     key: str
@@ -197,7 +197,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class ResolvedLayer:
-    """A layer with all its facts.
+    """A fully resolved layer.
 
     Parameters
     ----------
@@ -206,11 +206,11 @@ class ResolvedLayer:
     bundles : tuple
         The layer's bundles; empty for an input.
     weight_keys : tuple of str or None
-        For each bundle the key of its weights; None where nothing is trained.
+        For each bundle the key of its weights; None if it has none.
     bias_key : str or None
         Key of the biases; None for inputs and for layers of pools and norms only.
     bias_per_kernel : bool
-        True for a layer of one convolutional bundle alone: one bias a kernel; otherwise one a node.
+        True for a layer with a single, convolutional bundle: one bias per kernel; otherwise one per node.
     """
 
     kind: LayerKind
@@ -256,7 +256,7 @@ class Network:
 
     @property
     def inputs(self) -> tuple[ResolvedLayer, ...]:
-        """The input layers, in the order of declaration: features are dealt out in this order."""
+        """The input layers, in the order of declaration, in which features are assigned to them."""
         return tuple(layer for layer in self.layers if layer.kind == "input")
 
     @property
@@ -285,7 +285,7 @@ class Network:
         return {layer.name: layer for layer in self.layers}
 
     def own_weight_count(self, layer: ResolvedLayer) -> int:
-        """Return the number of weights and biases of a layer, leaving out those shared with an earlier one."""
+        """Return the number of weights and biases of a layer, without those shared with an earlier one."""
         prefix = f"{layer.name}/"
         sizes = {parameter.key: parameter.size for parameter in self.parameters}
         return sum(sizes[key] for key in set(layer.keys) if key.startswith(prefix))

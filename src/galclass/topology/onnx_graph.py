@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 OPSET = 17  # the first with everything used here in its present form
-IR_VERSION = 8  # what goes with that opset; readers refuse newer ones, not older
+IR_VERSION = 8  # the version of that opset; readers refuse newer ones, not older
 
 
 class OnnxGraph:
@@ -29,7 +29,7 @@ class OnnxGraph:
         return name
 
     def constant(self, value: ArrayLike, dtype: type[np.generic] = np.float32) -> str:
-        """Return the name of a constant, added once however often it is asked for."""
+        """Return the name of a constant, added once however often it is requested."""
         from onnx import numpy_helper
 
         array = np.ascontiguousarray(value, dtype=dtype)

@@ -1,4 +1,4 @@
-"""Which weights and biases a network trains, which of them are shared, and which start from given values."""
+"""Which weights and biases a network trains, which of them are shared, and which have given initial values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Slot:
 
 @dataclass
 class _Slots:
-    """All arrays of a network; sharing joins slots, the earliest keeps its key."""
+    """All arrays of a network; sharing joins slots, and the earliest keeps its key."""
 
     weights: dict[tuple[str, int], _Slot] = field(default_factory=dict)
     biases: dict[str, _Slot] = field(default_factory=dict)
@@ -47,20 +47,20 @@ def assign_parameters(
     shares: list[Share],
     faults: Faults,
 ) -> tuple[tuple[ResolvedLayer, ...], tuple[Parameter, ...]]:
-    """Assign a key to every trainable array, join the shared ones, and take in given weights.
+    """Assign a key to every trainable array, join the shared ones, and store given weights.
 
     Parameters
     ----------
     layers : list of ResolvedLayer
         In topological order, without keys.
     results : dict of str to list of BundleResult
-        The bundles of each layer that has any.
+        The bundles of each layer that has some.
     biases : dict of str to tuple of float or None
         The `Biases` of each layer that has them.
     shares : list of Share
         The program's share statements.
     faults : Faults
-        Collects what is wrong with the shares.
+        Collects faults in the shares.
     """
     slots = _Slots()
     for layer in layers:
@@ -87,7 +87,7 @@ def _in_layer_order(slots: _Slots, layers: list[ResolvedLayer]) -> Iterable[_Slo
 
 
 def bias_count(bundles: Sequence[ResolvedBundle], nodes: int) -> tuple[int, str]:
-    """Return how many biases a layer of these bundles and this many nodes has, and what that follows from."""
+    """Return how many biases a layer with these bundles and this many nodes has, and the rule for it."""
     if not any(isinstance(bundle, _TRAINABLE) for bundle in bundles):
         return 0, "none: a layer of pools and response norms has no biases"
     if len(bundles) == 1 and isinstance(bundles[0], ConvBundle):

@@ -1,4 +1,4 @@
-"""Net# text in, typed tree out; syntax errors say line, column, what was expected, and point at the place."""
+"""From Net# text to a typed tree; syntax errors name line, column and what was expected, with a caret."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _token_position(token: Token) -> Position:
 
 @v_args(meta=True)
 class _TreeBuilder(Transformer[Token, "tuple[Statement, ...]"]):
-    """One method a grammar rule; children come already transformed."""
+    """One method per grammar rule; children are already transformed."""
 
     def start(self, _meta: Any, children: list[Any]) -> tuple[Statement, ...]:
         statements: list[Statement] = []
@@ -252,12 +252,12 @@ def _fed_layer(kind: LayerKind, position: Position, children: list[Any]) -> Laye
 
 
 def _shape(shape: Tuple | Number | Name | None) -> Tuple | None:
-    """Return a shape as a tuple: a bare number of nodes, as training logs write it, is a tuple of one."""
+    """Return a shape as a tuple: a bare number of nodes, as in training logs, is a tuple of one."""
     return Tuple((shape,), position=shape.position) if isinstance(shape, Number | Name) else shape
 
 
 def _number(text: str) -> int | float:
-    """Return a literal's value; an integer of more digits than any size or weight has is taken as a real number."""
+    """Return a literal's value; an integer with more digits than any size or weight is read as a real number."""
     return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else float(text)
 
 

@@ -1,9 +1,9 @@
-"""How a convolutional bundle maps onto a library's kernels: shapes and permutations worked out beforehand, no library.
+"""How a convolutional bundle maps onto a library's kernels: shapes and permutations, computed without the library.
 
 Each dimension becomes a channel, group, batch or spatial dimension. A dimension with one position inside the input is
-summed over like channels; an unshared dimension with kernel 1 gives groups (with MapCount maps a group: a depthwise
-layer); a shared dimension is spatial, or goes into the batch where its kernel is 1 and there are more than two spatial
-ones. What is left (unshared positions under larger kernels, four spatial dimensions) is unfolded.
+summed over like channels; an unshared dimension with kernel 1 becomes groups (MapCount maps per group: a depthwise
+layer); a shared dimension is spatial, or goes into the batch if its kernel is 1 and there are more than two spatial
+ones. The rest (unshared positions under larger kernels, four spatial dimensions) is unfolded.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ class ConvPlan:
     crops : dict of int to (first, length)
         Dimensions of InputShape of which only a part is covered, to be cut out first.
     order : tuple of int or None
-        Permutation of (n, *InputShape); None: as it is.
+        Permutation of (n, *InputShape); None: unchanged.
     folded_shape : tuple of int
-        (channels, *spatial) to reshape to; what is left over goes into the batch.
+        (channels, *spatial) to reshape to; the rest goes into the batch.
     copies : int
         How often the channels are repeated: libraries order output channels group first, the language map first, so
-        with several maps a group each map gets its own copy of the groups.
+        with several maps per group each map gets its own copy of the groups.
     kernel_order, kernel_shape
-        Permutation and shape of the weights, (kernels, channels a group, *spatial).
+        Permutation and shape of the weights, (kernels, channels per group, *spatial).
     groups : int
         Groups of the repeated channels.
     stride, lower, upper, positions : tuple of int
         For each spatial dimension the step, the zeros below and above, and the number of positions.
     split_shape, arrangement
-        Factors and permutation (None: as they are) that bring the result into the language's order.
+        Factors and permutation (None: unchanged) that bring the result into the language's order.
     output_shape : tuple of int
         Shape of the result.
     """
@@ -93,7 +93,7 @@ def conv_plan(bundle: ConvBundle) -> ConvPlan | None:
 
 @dataclass(frozen=True)
 class _Parts:
-    """Which dimensions of the arity play which part; each tuple in increasing order."""
+    """The role of each dimension; each tuple in increasing order."""
 
     batch: tuple[int, ...]
     group: tuple[int, ...]
@@ -135,7 +135,7 @@ def _crops(axes: tuple[Axis, ...]) -> dict[int, tuple[int, int]]:
 
 
 def _arrangement(bundle: ConvBundle, parts: _Parts) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """Return how (n * batch, maps * groups, *spatial) comes into order: in each dimension map, then position."""
+    """Return the permutation of (n * batch, maps * groups, *spatial): in each dimension map, then position."""
     positions, arity = bundle.geometry.positions, len(bundle.map_count)
     blocks = [*parts.batch, *(arity + d for d in range(arity)), *parts.group, *parts.channel, *parts.spatial]
     sizes = tuple(positions[b] if b < arity else bundle.map_count[b - arity] for b in blocks)
@@ -152,7 +152,7 @@ def _order(dimensions: tuple[int, ...]) -> tuple[int, ...] | None:
 
 @dataclass(frozen=True, eq=False)
 class Taps:
-    """Which node each kernel weight meets at each position.
+    """The node under each kernel weight at each position.
 
     Parameters
     ----------

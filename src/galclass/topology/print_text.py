@@ -1,4 +1,4 @@
-"""A tree in, Net# text out; reading the text back gives the same tree."""
+"""From a tree to Net# text, which parses to the same tree."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _UNARY, _POSTFIX = 7, 9
 
 
 def print_text(program: Program) -> str:
-    """Return a program as Net# text, one declaration a paragraph.
+    """Return a program as Net# text, one declaration per paragraph.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def print_text(program: Program) -> str:
 
 
 def print_expression(expression: Expression, within: int = 0) -> str:
-    """Return an expression as text, in parentheses where it binds less than its surroundings (`within`)."""
+    """Return an expression as text, in parentheses where it binds less tightly than its context (`within`)."""
     match expression:
         case Number(value=value):
             return repr(value)

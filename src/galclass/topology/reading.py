@@ -1,7 +1,7 @@
-"""Net# text in, every syntax fault out: after a fault the reading goes on at the next declaration.
+"""Find every syntax fault of a Net# text: after a fault, reading continues at the next declaration.
 
 `parse` stops at the first fault. Here the text is then cut where a line, or what follows `;` or `}`, begins with a
-keyword of a declaration, and each piece is read by itself at its own place in the text.
+keyword of a declaration, and each piece is read separately at its own position in the text.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 
 @dataclass(frozen=True)
 class Reading:
-    """What could be read of a text.
+    """The result of reading a text with faults.
 
     Parameters
     ----------
     program : Program
         The declarations that could be read.
     faults : tuple of TopologyError
-        What could not, each with its line and column: the first fault of each declaration.
+        The first fault of each declaration that could not, with line and column.
     unread : frozenset of str
-        Every name that stands in a declaration with a fault.
+        Every name in a declaration with a fault.
     """
 
     program: Program
@@ -43,7 +43,7 @@ class Reading:
 
 
 def read(text: str) -> Reading:
-    """Read Net# text, going on after faults.
+    """Read Net# text, continuing after faults.
 
     Parameters
     ----------
@@ -74,8 +74,8 @@ def _without_comments(text: str) -> tuple[str, list[TopologyError]]:
     for match in _COMMENT.finditer(text):
         if match["hash"] and len(faults) <= MOST_LISTED:
             position = _position(text, match.start())
-            advice = "comments begin with // or stand between /* and */"
-            faults.append(fault_at(text, position, "'#' begins no comment in Net#", got="'#'", advice=advice))
+            advice = "comments begin with // or are enclosed in /* and */"
+            faults.append(fault_at(text, position, "'#' does not begin a comment in Net#", got="'#'", advice=advice))
     return _COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text), faults
 
 
@@ -85,7 +85,7 @@ def _pieces(plain: str) -> list[tuple[int, int]]:
 
 
 def _in_place(plain: str, start: int, end: int) -> str:
-    """Return one piece behind the lines and blanks before it, so that places are counted as in the text."""
+    """Return one piece after as many lines and blanks as precede it, so that positions are those in the text."""
     position = _position(plain, start)
     return "\n" * (position.line - 1) + " " * (position.column - 1) + plain[start:end]
 
@@ -103,7 +103,7 @@ def _in_text(text: str, error: TopologyError, *, ends: bool) -> TopologyError:
 
 
 def _meant(error: TopologyError) -> str | None:
-    """Return which of the expected words a misspelled one is likely to be."""
+    """Return the expected word that a misspelled one is likely to be."""
     word, words = _QUOTED.fullmatch(str(error.got)), _QUOTED.findall(str(error.expected))
     close = get_close_matches(word[1].lower(), words, 1) if word else []
     return f"did you mean {close[0]!r}?" if close else None

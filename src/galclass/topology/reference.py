@@ -1,6 +1,6 @@
 """The slow evaluator: a network computed index by index in float64, straight from the language's definitions.
 
-It is what the compiler is tested against; nothing here shares arithmetic with it.
+The compiler is tested against it and shares no arithmetic with it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def evaluate_reference(network: Network, arrays: Arrays, x: ArrayLike, *, activa
     examples = np.asarray(x, dtype=np.float64)
     examples = examples.reshape(len(examples), -1)
     if examples.shape[1] != network.input_nodes:
-        expected = f"{network.input_nodes} features an example"
+        expected = f"{network.input_nodes} features per example"
         raise TopologyError("the input does not fit the network", expected=expected, got=examples.shape[1])
     known = {key: np.asarray(value, dtype=np.float64) for key, value in arrays.items()}
     return np.stack([_example(network, known, example, activated) for example in examples])
@@ -125,7 +125,7 @@ def _destinations(bundle: ConvBundle) -> Iterator[tuple[tuple[int, ...], tuple[i
 
 
 def _order(bundle: ConvBundle) -> NDArray[np.int64]:
-    """Return for each destination node, row-major, its place in `_destinations`."""
+    """Return for each destination node, row-major, its index in `_destinations`."""
     order = np.zeros(bundle.output_shape, dtype=np.int64)
     for place, (destination, _, _) in enumerate(_destinations(bundle)):
         order[destination] = place

@@ -1,4 +1,4 @@
-"""A program and its trained weights in, a program that holds the weights out; no torch."""
+"""From a program and its trained weights to a program that contains the weights; no torch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def resolved(program: Program, network: Network) -> Program:
     Parameters
     ----------
     program : Program
-        What `network` was checked from.
+        The program of `network`.
     network : Network
         The checked topology.
     """
@@ -40,12 +40,12 @@ def resolved(program: Program, network: Network) -> Program:
 
 
 def with_weights(program: Program, network: Network, arrays: Mapping[str, ArrayLike]) -> Program:
-    """Return a program whose initial weights and biases are the given arrays, in constants of their own.
+    """Return a program whose initial weights and biases are the given arrays, in separate constants.
 
     Parameters
     ----------
     program : Program
-        What `network` was checked from; `Weights` and `Biases` that it has are replaced.
+        The program of `network`; its `Weights` and `Biases` are replaced.
     network : Network
         The checked topology.
     arrays : mapping of str to array
@@ -54,7 +54,7 @@ def with_weights(program: Program, network: Network, arrays: Mapping[str, ArrayL
     Raises
     ------
     TopologyError
-        If an array is missing, has another shape than its parameter, or holds infinity or NaN.
+        If an array is missing, has another shape than its parameter, or contains infinity or NaN.
     """
     checked = {spec.key: _checked(arrays, spec.key, spec.shape) for spec in network.parameters}
     writer = _Writer(program, network, checked)
@@ -87,9 +87,9 @@ def _checked(arrays: Mapping[str, ArrayLike], key: str, shape: tuple[int, ...]) 
 
 
 class _Writer:
-    """Write each array once, where it is met first: layers that share it get it from there.
+    """Write each array once, at its first use: layers that share it get it from there.
 
-    Shared biases have a constant of their own, which every layer names: one with other weights cannot do without.
+    Shared biases have a separate constant, which every layer names: a layer with other weights needs it.
     """
 
     def __init__(self, program: Program, network: Network, arrays: Mapping[str, NDArray[np.float32]]) -> None:
@@ -149,7 +149,7 @@ class _Writer:
 
 
 def _exact(values: NDArray[np.float32]) -> list[float]:
-    """Return the shortest numbers that are these float32 when read as float64 and rounded."""
+    """Return the shortest numbers that become these float32 when read as float64 and rounded."""
     short = np.array([str(value) for value in values], dtype=np.float64)
     exact: list[float] = np.where(short.astype(np.float32) == values, short, values.astype(np.float64)).tolist()
     return exact

@@ -1,6 +1,6 @@
-"""The typed tree of a Net# program: what `parse` gives and `print_text` takes.
+"""The typed tree of a Net# program: the output of `parse` and input of `print_text`.
 
-Nodes are frozen and compare by content: positions take no part, so that text -> tree -> text -> tree is the identity.
+Nodes are frozen and compare by content, not position, so that text -> tree -> text -> tree is the identity.
 Grouped declarations (`hidden { ... }`, `const { ... }`) are stored as the single declarations they stand for.
 """
 
@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 @dataclass(frozen=True)
 class Position:
-    """Place in the text; line and column count from 1."""
+    """Position in the text; line and column count from 1."""
 
     line: int
     column: int
@@ -23,7 +23,7 @@ NOWHERE = Position(1, 1)
 
 @dataclass(frozen=True)
 class Node:
-    """Base of all nodes; `position` is where the node's first character stands."""
+    """Base of all nodes; `position` is that of the node's first character."""
 
     position: Position = field(default=NOWHERE, compare=False, repr=False, kw_only=True)
 
@@ -122,7 +122,7 @@ BundleKind: TypeAlias = Literal["all", "where", "convolve", "max pool", "mean po
 
 @dataclass(frozen=True)
 class Bundle(Node):
-    """`from source ...`: the connections of one source layer to the layer that holds the bundle."""
+    """`from source ...`: the connections of one source layer to the layer that contains the bundle."""
 
     source: str
     kind: BundleKind
@@ -135,7 +135,7 @@ LayerKind: TypeAlias = Literal["input", "hidden", "output"]
 
 @dataclass(frozen=True)
 class Layer(Node):
-    """A layer declaration; `shape` is None for `auto`, `activation` is None where none is written.
+    """A layer declaration; `shape` is None for `auto`, `activation` is None if it is left out.
 
     `attributes` are those inside the layer's own braces (`Biases`), in the order of the text.
     """

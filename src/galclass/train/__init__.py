@@ -1,4 +1,4 @@
-"""The train stage: takes `prepared/`, gives a model; the only place besides topology/compile that imports torch.
+"""The train stage: takes `prepared/`, writes a model; the only package besides topology/compile that imports torch.
 
 Writes `training/`: history.csv, checkpoint.pt, model.onnx (with its signature), config.toml, trained.json.
 Read `stage` first, then `trainer`.

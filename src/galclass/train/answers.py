@@ -1,6 +1,6 @@
-"""What a network says of many cutouts: its outputs in evaluation mode, batch by batch.
+"""The outputs of a network for many cutouts, in evaluation mode, batch by batch.
 
-Takes a network and index rows, gives tensors or arrays along the rows; writes nothing.
+Takes a network and index rows, returns tensors or arrays along the rows; writes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _VALIDATION_BATCH = 256
 def answers(
     network: nn.Module, data: TrainingData, rows: NDArray[np.int64], trainer: Trainer
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Give class logits (n, 13), vote logits (n, 37; or n, 0) and embeddings (n, d) of index rows' central cutouts."""
+    """Return class logits (n, 13), vote logits (n, 37 or 0) and embeddings (n, d) of index rows' central cutouts."""
     outputs = all_outputs(network, data, rows, trainer)
     given = outputs.logits.new_zeros(len(rows), 0) if outputs.votes is None else outputs.votes
     logits, votes, embedding = (part.float().cpu().numpy() for part in (outputs.logits, given, outputs.embedding))
@@ -35,7 +35,7 @@ def answers(
 
 @torch.no_grad()
 def all_outputs(network: nn.Module, data: TrainingData, rows: NDArray[np.int64], trainer: Trainer) -> Outputs:
-    """Give everything the network says of index rows' central cutouts, in evaluation mode."""
+    """Return all outputs of the network for index rows' central cutouts, in evaluation mode."""
     was_training = network.training
     network.eval()
     parts = []
@@ -49,6 +49,6 @@ def all_outputs(network: nn.Module, data: TrainingData, rows: NDArray[np.int64],
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give probabilities, row by row."""
+    """Return probabilities, row by row."""
     shifted = np.exp(logits - logits.max(1, keepdims=True))
     return np.asarray(shifted / shifted.sum(1, keepdims=True), dtype=np.float32)

@@ -1,7 +1,7 @@
 """Turn, mirror, zoom and shift a batch: one affine warp from the stored squares to the model's input.
 
-Takes (n, side, side, 3) uint8, gives (n, size, size, 3) uint8 on the CPU (cv2) or float on a GPU (grid_sample).
-All draws come from a generator seeded by (seed, iteration, step), so a resumed run draws what it would have drawn.
+Takes (n, side, side, 3) uint8, returns (n, size, size, 3) uint8 on the CPU (cv2) or float on a GPU (grid_sample).
+All draws come from a generator seeded by (seed, epoch, step), so a resumed run makes the same draws.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Draws:
     matrix : float64, (n, 2, 3)
         From an output position (x, y), in px from the output's centre, to px from the stored square's centre.
     gain : float32, (n, 3)
-        Factor on each channel.
+        Factor for each channel.
     """
 
     matrix: NDArray[np.float64]
     gain: NDArray[np.float32]
 
     def part(self, chosen: slice) -> Draws:
-        """Give the draws of a part of the batch."""
+        """Return the draws for a part of the batch."""
         return Draws(self.matrix[chosen], self.gain[chosen])
 
 
@@ -49,7 +49,7 @@ def draw(rng: np.random.Generator, count: int, config: TrainConfig) -> Draws:
 
 
 def fixed(angle_deg: NDArray[np.float64]) -> Draws:
-    """Turn by given angles and change nothing else."""
+    """Rotate by given angles and change nothing else."""
     count = len(angle_deg)
     ones = np.ones(count)
     matrix = _matrices(np.deg2rad(angle_deg), ones, ones, np.zeros((count, 2)))
@@ -64,7 +64,7 @@ def warp(squares: NDArray[np.uint8], draws: Draws, size_px: int) -> NDArray[np.u
     squares : uint8, (n, side, side, 3)
         Stored squares.
     draws : Draws
-        One change a square.
+        One for each square.
     size_px : int
         Side of the output.
 

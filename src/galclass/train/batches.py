@@ -1,6 +1,6 @@
 """Batches of scaled pixels: which rows, in which order, changed how.
 
-Takes the packed store and a seed; order and draws of every step follow from (seed, iteration, step) alone.
+Takes the packed store and a seed; order and draws of every step depend only on (seed, epoch, step).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from galclass.train.export import PixelScale
 from galclass.train.imaging import draw_imaging, imaged
 
 _CHUNK = 512
-"""Cutouts transformed or moved at a time when everything is."""
+"""Cutouts transformed or moved at a time when all of them are."""
 
 _GPU_SHARE = 0.5
 """Share of the free GPU memory that the training pixels may take."""
@@ -39,7 +39,7 @@ class Batches:
     data : TrainingData
         Store and index.
     rows : int64, (n,)
-        Index rows; one that stands k times is used k times an iteration.
+        Index rows; one that occurs k times is used k times per epoch.
     config : TrainConfig
         Batch size and augmentation.
     scale : PixelScale
@@ -75,16 +75,16 @@ class Batches:
         self._resident = self._squares_on_gpu() if on_gpu else None
 
     def __len__(self) -> int:
-        """Entries of an iteration."""
+        """Entries of an epoch."""
         return len(self.rows)
 
     @property
     def steps(self) -> int:
-        """Steps of an iteration: batches are as equal as can be, so that none is tiny."""
+        """Steps of an epoch: batch sizes are as equal as possible, so that none is tiny."""
         return max(1, round(len(self.rows) / self.config.mini_batch_size))
 
     def order(self, iteration: int) -> list[NDArray[np.int64]]:
-        """Give the entries of each step of an iteration."""
+        """Return the entries of each step of an epoch."""
         shuffled = np.random.default_rng([self.seed, iteration]).permutation(len(self.rows))
         return [np.asarray(part, dtype=np.int64) for part in np.array_split(shuffled, self.steps)]
 
@@ -160,12 +160,12 @@ class Batches:
 
 
 def _mapped(shape: tuple[int, ...], folder: Path) -> NDArray[np.uint8]:
-    """Return an array in a file of a folder; the file has no name and goes with the process.
+    """Return an array in an unnamed file of a folder, which disappears with the process.
 
     Raises
     ------
     TrainingError
-        If there is no room: writing to a mapped file on a full disk would end the process.
+        If the disk lacks space: writing to a mapped file on a full disk would end the process.
     """
     count = math.prod(shape)
     try:
@@ -183,6 +183,6 @@ def _mapped(shape: tuple[int, ...], folder: Path) -> NDArray[np.uint8]:
 
 
 def scaled_central(data: TrainingData, rows: NDArray[np.int64], scale: PixelScale, device: torch.device) -> Tensor:
-    """Give the scaled central cutouts of index rows, as the exported model sees them, (n, 3, size, size)."""
+    """Return the scaled central cutouts of index rows, as the exported model sees them, (n, 3, size, size)."""
     cutouts = torch.from_numpy(data.store.central(rows)).to(device).permute(0, 3, 1, 2)
     return scale.apply(cutouts.float())

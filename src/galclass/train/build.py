@@ -1,6 +1,6 @@
 """The network of a configuration: the residual default, a Net# text, or a timm model.
 
-Takes the topology's name and the cutout size, gives a `Network` with seeded initial weights.
+Takes the topology's name and the cutout size, returns a `Network` with seeded initial weights.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 _TIMM = "timm:"
 
 _TIMM_SIZED = ("vit", "deit", "swin", "beit", "eva")
-"""Families whose weights depend on the input size, which timm is told when the model is made."""
+"""Families whose weights depend on the input size, which is passed to timm when the model is made."""
 
 _SKY_NEAR_ZERO = PixelScale(4 / 255, -0.2)
-"""Galaxies are dark pictures: most pixels are below 40 of 255, so a factor of 4 gives values of order one."""
+"""Galaxy images are dark: most pixels are below 40 of 255, so a factor of 4 gives values of order one."""
 
 
 def build_network(config: TrainConfig, size_px: int, *, seed: int, vote_head: bool) -> Network:
@@ -66,7 +66,7 @@ def build_network(config: TrainConfig, size_px: int, *, seed: int, vote_head: bo
 
 
 def pixel_scale(config: TrainConfig) -> PixelScale:
-    """Give what `train.normalize` does to 0..255; "warn" warns and does nothing."""
+    """Return what `train.normalize` does to 0..255; "warn" warns and does nothing."""
     if config.normalize == "warn":
         warnings.warn('pixels enter as 0..255; train.normalize = "yes" scales them to order one', stacklevel=2)
     return _SKY_NEAR_ZERO if config.normalize in ("auto", "yes") else PixelScale(1.0, 0.0)
@@ -178,10 +178,10 @@ def cut_before_output(module: NetworkModule) -> tuple[nn.Module, int, nn.Module 
 
 
 class _LastHidden(nn.Module):
-    """Stands for the output layer of a compiled network and hands on its source."""
+    """Replaces the output layer of a compiled network and passes on its input."""
 
     def forward(self, sources: list[Tensor], arrays: nn.ParameterDict, *, activated: bool) -> Tensor:
-        """Give the last hidden layer, (n, nodes); the output's arrays and activation mean nothing here."""
+        """Return the last hidden layer, (n, nodes); the output's arrays and activation mean nothing here."""
         del arrays, activated
         return sources[0].flatten(1)
 

@@ -1,6 +1,6 @@
-"""What is fitted on held-out answers after training and goes into the graph: temperature and vote intervals.
+"""Fits to held-out predictions after training that go into the graph: temperature and vote intervals.
 
-Takes logits and votes of the validation rows; gives plain numbers. `confidence` fits what goes into the signature.
+Takes logits and votes of the validation rows; returns plain numbers. `confidence` fits what goes into the signature.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from galclass.morphology import QUESTIONS
 _LOWEST, _HIGHEST, _STEPS = 0.25, 4.0, 60
 
 _CONCENTRATIONS = (1.0, 1000.0)
-"""Bounds of a vote concentration; 1000 means that the fractions are met to about 0.015."""
+"""Bounds of a vote concentration; 1000 means that the fractions are right to about 0.015."""
 
 
 def fit_temperature(logits: NDArray[np.float32], leaves: NDArray[np.bool_]) -> float:
@@ -28,7 +28,7 @@ def fit_temperature(logits: NDArray[np.float32], leaves: NDArray[np.bool_]) -> f
     logits : float32, (n, 13)
         Before calibration.
     leaves : bool, (n, 13)
-        Classes each label stands for; rows that say nothing are left out.
+        Classes each label stands for; rows without any are left out.
     """
     says = leaves.any(1)
     if not says.any():
@@ -46,7 +46,7 @@ def fit_temperature(logits: NDArray[np.float32], leaves: NDArray[np.bool_]) -> f
 
 
 def mean_loss(logits: NDArray[np.float64], leaves: NDArray[np.bool_]) -> float:
-    """Give the mean of -log of the summed probability of each row's classes, in nats."""
+    """Return the mean of -log of the summed probability of each row's classes, in nats."""
     shifted = logits - logits.max(1, keepdims=True)
     every = np.log(np.exp(shifted).sum(1))
     own = np.log(np.where(leaves, np.exp(shifted), 0).sum(1) + 1e-300)
@@ -56,16 +56,16 @@ def mean_loss(logits: NDArray[np.float64], leaves: NDArray[np.bool_]) -> float:
 def fit_observation(
     probabilities: NDArray[np.float32], column: NDArray[np.int64], *, passes: int = 200
 ) -> NDArray[np.float64]:
-    """Fit P(catalog says | class) to the class probabilities and a catalog's own classes, by expectation maximisation.
+    """Fit P(catalog's class | class) to class probabilities and a catalog's classes, by expectation maximisation.
 
-    Pseudo-counts (1 for the class itself, 0.02 for each other) stand for what is believed before any object is seen.
+    Pseudo-counts (1 for the class itself, 0.02 for each other) are the prior.
 
     Parameters
     ----------
     probabilities : float32, (n, 13)
-        What the model says of each object.
+        The model's, for each object.
     column : int64, (n,)
-        Position in `CLASSES` of what the catalog says.
+        Index into `CLASSES` of the catalog's class.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def fit_observation(
 
 @dataclass(frozen=True)
 class VoteAnswers:
-    """Held-out vote fractions: predicted and given (n, 37), and the share of voters who reach each question (n, 11)."""
+    """Held-out vote fractions: predicted and observed, (n, 37), and the share of voters at each question, (n, 11)."""
 
     predicted: NDArray[np.float32]
     given: NDArray[np.float32]
@@ -94,10 +94,10 @@ class VoteAnswers:
 
 
 def vote_concentrations(votes: VoteAnswers) -> tuple[float, ...]:
-    """Fit one Dirichlet concentration a question to the scatter of given about predicted fractions (moments).
+    """Fit one Dirichlet concentration per question to the scatter of observed about predicted fractions (moments).
 
-    A Dirichlet distribution with mean f and concentration c has variance f (1 - f) / (c + 1); the scatter holds both
-    the model's error and the finite number of voters, so the intervals cover what a new set of voters would say.
+    A Dirichlet distribution with mean f and concentration c has variance f (1 - f) / (c + 1); the scatter includes both
+    the model's error and the finite number of voters, so the intervals cover the votes of a new set of voters.
     """
     found, start = [], 0
     for number, question in enumerate(QUESTIONS.values()):

@@ -1,6 +1,6 @@
-"""From the best weights to model.onnx: calibrate on the validation split, describe, export.
+"""From the best weights to a calibrated model with its signature.
 
-Takes a finished `Trainer`; gives the export module and the signature.
+Takes a finished `Trainer`; returns the export module and the signature.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from galclass.train.raw_votes import leaves_by_votes
 from galclass.train.trainer import Trainer
 
 _ALARM_ROWS = 4096
-"""Training rows whose embeddings shape the out-of-distribution flag."""
+"""Training rows whose embeddings define the out-of-distribution flag."""
 
 _ALARM_TRAINED = 100
-"""Training galaxies below which its leading components mean nothing."""
+"""Fewest training galaxies for which its leading components are meaningful."""
 
 _FALSE_ALARM = 0.01
 """Share of ordinary galaxies that the flag may mark."""
 
 _LEAST_ROWS = 50
-"""With fewer held-out rows there are no prediction sets: the quantile would be the luck of a few rows."""
+"""With fewer held-out rows there are no prediction sets: the quantile would depend on a few rows."""
 
 
 def calibrated_model(trainer: Trainer, config: Config) -> tuple[ExportModule, Signature]:
@@ -46,7 +46,7 @@ def calibrated_model(trainer: Trainer, config: Config) -> tuple[ExportModule, Si
     Returns
     -------
     ExportModule, Signature
-        The whole graph, and what is needed to run it rightly (without the probe, which the export adds).
+        The whole graph, and what is needed to run it correctly (without the probe, which the export adds).
     """
     if config.train.type == "votes":
         return _calibrated_votes_model(trainer, config)
@@ -73,8 +73,8 @@ def calibrated_model(trainer: Trainer, config: Config) -> tuple[ExportModule, Si
 def _calibrated_votes_model(trainer: Trainer, config: Config) -> tuple[ExportModule, Signature]:
     """Describe a network of raw votes, whose probabilities and concentrations were fitted by its likelihood.
 
-    On the validation split the spread of the debiased fractions, prediction sets and the out-of-distribution flag are
-    calibrated.
+    The spread of the debiased fractions, prediction sets and the out-of-distribution flag are calibrated on the
+    validation split.
     """
     data, rows = trainer.data, trainer.validation
     logits, votes, embedding = answers(trainer.best, data, rows, trainer)
@@ -106,7 +106,7 @@ def _calibrated_votes_model(trainer: Trainer, config: Config) -> tuple[ExportMod
 
 
 def _described_network(trainer: Trainer, module: ExportModule) -> dict[str, Any]:
-    """Return the fields of a signature that say what goes into the graph and what comes out."""
+    """Return the fields of a signature that describe the graph's inputs and outputs."""
     parameters = trainer.data.store.parameters
     return {
         "size_px": trainer.data.size_px,
@@ -132,9 +132,9 @@ def fit_vote_sets(
 ) -> tuple[Conformal | None, int]:
     """Fit prediction sets on held-out rows with raw votes; without 50 of them, on those with fine labels.
 
-    What is true of a row is the walk down its own raw votes, which ends where nobody was asked further: a set then has
-    to hold one class under that branch. Rows whose walk ends at a class, of sources that ask all its questions, are
-    fitted by themselves too: the larger sets are kept, so that both kinds are covered.
+    The truth for a row is the walk down its raw votes, which ends where nobody was asked further: a set then has to
+    contain one class under that branch. Rows whose walk ends at a class, of sources that ask all its questions, are
+    also fitted separately: the larger sets are kept, so that both kinds are covered.
 
     Returns
     -------
@@ -164,13 +164,13 @@ def _unlike(trainer: Trainer, held_out: NDArray[np.float32]) -> Unlike | None:
     if galaxies.sum() * _FALSE_ALARM < 1 or len(train) <= fewest:
         return None
     _, _, seen = answers(trainer.best, data, train, trainer)
-    if not seen.std(axis=0).any():  # a layer whose units are all dead embeds everything alike
+    if not seen.std(axis=0).any():  # a layer whose units are all dead gives every image the same embedding
         return None
     return fit_unlike(seen, held_out[galaxies], false_alarm=_FALSE_ALARM, compact=of_votes)
 
 
 def fine_rows(data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which rows are of a source whose every label is one class, (n,)."""
+    """Return which rows belong to a source all of whose labels are single classes, (n,)."""
     single = data.leaves.sum(1) <= 1
     coarse = {data.source[row] for row in np.flatnonzero(~single)}
     of_fine_source = np.array([data.source[row] not in coarse for row in rows], dtype=bool)
@@ -179,7 +179,7 @@ def fine_rows(data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _galaxies(data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which rows are not artifacts by their label or their votes, (n,)."""
+    """Return which rows are not artifacts by label or votes, (n,)."""
     artifact = CLASSES.index("A")
     by_votes = leaves_by_votes(data.counts[rows])
     galaxies: NDArray[np.bool_] = ~(data.leaves[rows, artifact] | (by_votes[:, artifact] & (by_votes.sum(1) == 1)))
@@ -216,7 +216,7 @@ def _provenance(trainer: Trainer, config: Config, temperature: float) -> dict[st
 
 
 def _observations(trainer: Trainer, temperature: float) -> list[dict[str, Any]]:
-    """Give P(survey says | true class) of each source that means something else by our words, for the evaluation."""
+    """Return P(survey's label | true class) of each source that uses our words differently, for the evaluation."""
     found = []
     if isinstance(trainer.observation, Observation):
         matrix = trainer.observation.matrix().detach().cpu().numpy()

@@ -1,6 +1,6 @@
-"""Files of a training run, each written beside its place and then renamed.
+"""Files of a training run, each written under a temporary name and then renamed.
 
-`checkpoint.pt` holds tensors and plain values only and is read with `weights_only=True`: loading runs no code.
+`checkpoint.pt` contains only tensors and plain values and is read with `weights_only=True`: loading runs no code.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None where there is no such file or it is no JSON object."""
+    """Read a JSON object; None if there is no such file or it is not a JSON object."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
@@ -43,7 +43,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    """Write one CSV row an iteration."""
+    """Write one CSV row per epoch."""
     text = io.StringIO()
     if history:
         writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
@@ -67,11 +67,11 @@ def load_checkpoint(path: Path, inputs_sha256: str, *, must_match: bool) -> dict
     Parameters
     ----------
     path : Path
-        The file; None is given back where there is none.
+        The file; if there is none, None is returned.
     inputs_sha256 : str
-        Hash of data and options that this run has.
+        Hash of this run's data and options.
     must_match : bool
-        Whether a missing checkpoint, or one of other inputs, is an error instead of None.
+        Whether a missing checkpoint, or one with other inputs, is an error instead of None.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def load_checkpoint(path: Path, inputs_sha256: str, *, must_match: bool) -> dict
 
 
 class StartingWeights(NamedTuple):
-    """What training starts from: the network's tensors, what was learned of surveys, and the labels that is of."""
+    """Initial weights: the network's tensors, those of the surveys' mapping, and the labels it maps to."""
 
     network: dict[str, torch.Tensor]
     observation: dict[str, torch.Tensor]
@@ -97,7 +97,7 @@ class StartingWeights(NamedTuple):
 
 
 def load_best_weights(path: Path) -> StartingWeights:
-    """Read the best weights, and what was learned of surveys (empty where nothing was), of any run's checkpoint.
+    """Read the best weights and the mapping to surveys' labels (empty if there is none) from any run's checkpoint.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def load_state_of_any_run(path: Path) -> dict[str, Any]:
     Raises
     ------
     TrainingError
-        If there is no such file, it is damaged, or no checkpoint of this format.
+        If there is no such file, it is damaged, or it is not a checkpoint of this format.
     """
     if not path.is_file():
         raise TrainingError("there is no such checkpoint", where=str(path))
@@ -127,19 +127,19 @@ def load_state_of_any_run(path: Path) -> dict[str, Any]:
 
 
 def weights_path(text: str) -> Path:
-    """Give the path that `train.initial_weights` means, `~` and `${NAME}` filled in."""
+    """Return the path in `train.initial_weights`, with `~` and `${NAME}` expanded."""
     return Path(os.path.expandvars(text)).expanduser()
 
 
 def load_starting_weights(path: Path) -> StartingWeights:
-    """Read weights to start from: the best ones of any run's checkpoint, or a state dict of an encoder alone.
+    """Read initial weights: the best ones of any run's checkpoint, or the state dict of an encoder alone.
 
-    A state dict's names become those of the network's body: without underscores in front of their parts.
+    A state dict's names become those of the network's body: without leading underscores.
 
     Raises
     ------
     TrainingError
-        If there is no such file, or it holds anything but tensors by name.
+        If there is no such file, or it contains anything but named tensors.
     """
     state = _read(path) if path.is_file() else None
     if not isinstance(state, dict) or "format" in state:

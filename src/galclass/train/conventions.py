@@ -1,8 +1,8 @@
-"""Two meanings of "smooth": what volunteers said (raw fractions) and what gz2_class says (debiased fractions).
+"""Two meanings of "smooth": the volunteers' (raw fractions) and that of gz2_class (debiased fractions).
 
-Debiasing moves faint galaxies from smooth to disk, so that half of the galaxies that volunteers call smooth have a
-spiral gz2_class. A class head that learns from samples with raw labels too takes from such a row the kind by its raw
-fractions, and from its gz2_class only the leaf within its own kind. Takes the index, gives arrays along its rows.
+Debiasing moves faint galaxies from smooth to disk, so half of the galaxies that volunteers call smooth have a spiral
+gz2_class. A class head that also learns from samples with raw labels therefore takes the kind of such a row from its
+raw fractions, and from its gz2_class only the leaf within a kind. Takes the index, returns arrays along its rows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def raw_kinds(table: pa.Table, where: str) -> NDArray[np.bool_]:
-    """Give the classes that fit the raw (weighted) fractions by the clean-sample thresholds, (n, 13).
+    """Return the classes that fit the raw (weighted) fractions by the clean-sample thresholds, (n, 13).
 
     Rows that are clean for no kind, and rows without fractions, are all False.
 
@@ -47,7 +47,7 @@ def raw_kinds(table: pa.Table, where: str) -> NDArray[np.bool_]:
 
 
 def own_kind(leaves: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Give for rows of one class all classes of its kind (smooth, or face-on spiral), (n, 13); else all False."""
+    """Return all classes of the kind (smooth, or face-on spiral) of rows of one class, (n, 13); else all False."""
     kinds = np.zeros_like(leaves)
     single = leaves.sum(1) == 1
     for names in (GROUPS["Elliptical"], COARSE_LABELS["spiral"]):
@@ -57,7 +57,7 @@ def own_kind(leaves: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def widened_to_two(leaves: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Widen labels to "smooth" or "not smooth", (n, 13); one that spans both says nothing any more."""
+    """Widen labels to "smooth" or "not smooth", (n, 13); one that spans both becomes uninformative."""
     smooth = _positions(GROUPS["Elliptical"])
     others = [position for position in range(len(CLASSES)) if position not in smooth]
     is_smooth, is_other = leaves[:, smooth].any(1), leaves[:, others].any(1)

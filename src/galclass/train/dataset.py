@@ -1,6 +1,6 @@
-"""What is trained on: rows of the prepared folder with their targets and weights.
+"""The training data: rows of the prepared folder with their targets and weights.
 
-Takes the workspace's `prepared/` folder, gives arrays aligned with its index; writes nothing.
+Takes the workspace's `prepared/` folder, returns arrays aligned with its index; writes nothing.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ class TrainingData:
     Attributes
     ----------
     store : Store
-        Where the pixels are; its rows are the index rows.
+        The pixels; its rows are the index rows.
     object_id, label, source, split : tuple of str
         As in the index; an absent label is "".
     leaves : bool, (n, 13)
-        The classes a label stands for; all False: it says nothing.
+        The classes a label stands for; all False: none.
     votes : float32, (n, 37)
         Debiased fractions, NaN where absent.
     counts : float32, (n, 37)
         Raw votes, 0 where absent.
     largest : int64, (n,)
-        Position in `galclass.train.events.LARGEST` of what has the largest of 37 shares; -1 where unknown.
+        Index into `galclass.train.events.LARGEST` of the largest of 37 shares; -1 where unknown.
     survey_class : tuple of str
-        What an observation source calls the object, in its own words; "" where it does not.
+        An observation source's label for the object, in its own words; "" where it has none.
     """
 
     store: Store
@@ -70,7 +70,7 @@ class TrainingData:
         return ~np.isnan(self.votes[:, 0])
 
     def indices(self, split: str, *, raw: bool = False) -> NDArray[np.int64]:
-        """Give the index rows of a split whose label or debiased votes (with `raw`: or raw votes) say something."""
+        """Return the index rows of a split with an informative label or debiased votes (with `raw`: or raw votes)."""
         chosen = np.array([name == split for name in self.split], dtype=bool)
         says = self.leaves.any(1) | self.has_votes
         if raw:
@@ -80,12 +80,12 @@ class TrainingData:
         return np.flatnonzero(chosen & says)
 
     def split_sha256(self, split: str) -> str:
-        """Give the sha256 of the split's object ids, sorted, one a line."""
+        """Return the sha256 of the split's object ids, sorted, one per line."""
         ids = sorted(object_id for object_id, name in zip(self.object_id, self.split, strict=True) if name == split)
         return hashlib.sha256("\n".join(ids).encode()).hexdigest()
 
     def sha256(self) -> str:
-        """Give a sha256 over everything training depends on: ids, labels, splits, image hashes, cutout parameters."""
+        """Return a sha256 over everything training depends on: ids, labels, splits, image hashes, cutout parameters."""
         table = self.store.index
         kept = [name for name in ("object_id", "label", "split", "source", "sha256") if name in table.column_names]
         digest = hashlib.sha256(str(self.store.parameters.sha256).encode())
@@ -95,7 +95,7 @@ class TrainingData:
         return digest.hexdigest()
 
     def raw_sha256(self) -> str:
-        """Give a sha256 over the raw votes and what is said about them."""
+        """Return a sha256 over the raw votes and the labels about them."""
         said = "\n".join(self.survey_class).encode() if any(self.survey_class) else b""
         return hashlib.sha256(self.counts.tobytes() + self.largest.tobytes() + said).hexdigest()
 
@@ -141,7 +141,7 @@ def require_trainable(data: TrainingData, where: str, *, raw: bool = False) -> N
     Raises
     ------
     TrainingError
-        Naming the split and what it has.
+        Naming the split and its labels.
     """
     if not (any(data.label) or data.has_votes.any() or raw):
         raise _no_labels(data, where)
@@ -179,7 +179,7 @@ def _no_labels(data: TrainingData, where: str) -> TrainingError:
 
 
 def repeated_rows(data: TrainingData, rows: NDArray[np.int64], config: TrainConfig) -> NDArray[np.int64]:
-    """Enter rows several times an iteration as `train.repeats` says (names of sources or labels)."""
+    """Repeat rows within an epoch as in `train.repeats` (names of sources or labels)."""
     times = np.ones(len(rows), dtype=np.int64)
     known = set(data.source) | set(data.label)
     for text in config.repeats:
@@ -194,7 +194,7 @@ def repeated_rows(data: TrainingData, rows: NDArray[np.int64], config: TrainConf
 
 
 def class_weights(data: TrainingData, rows: NDArray[np.int64], balance: float) -> NDArray[np.float32]:
-    """Weight each index row by how rare its label is among `rows`; mean 1 over `rows`, one weight an index row.
+    """Weight each index row by how rare its label is among `rows`; mean 1 over `rows`, one weight per index row.
 
     A kind of label is the set of classes it stands for; its weight is its frequency to the power of -balance.
     """
@@ -208,7 +208,7 @@ def class_weights(data: TrainingData, rows: NDArray[np.int64], balance: float) -
 
 
 def vote_reach(votes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give the share of voters who reach each question by the debiased fractions, (n, 11); 0 without votes."""
+    """Return the share of voters who reach each question by the debiased fractions, (n, 11); 0 without votes."""
     column = {name: position for position, name in enumerate(_vote_columns())}
     fractions = np.nan_to_num(votes)
     reach = np.zeros((len(votes), len(QUESTIONS)), dtype=np.float32)
@@ -222,7 +222,7 @@ def vote_reach(votes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _asking_order() -> tuple[str, ...]:
-    """Questions so that each comes after all that lead to it."""
+    """Return the questions ordered so that each comes after all that lead to it."""
     leading = {name: {a.leads_to for a in question.answers} - {None} for name, question in QUESTIONS.items()}
     order: list[str] = []
     while len(order) < len(QUESTIONS):

@@ -1,4 +1,4 @@
-"""Where training runs: CPU threads, a GPU when there is one, and several processes started by torchrun."""
+"""Where training runs: CPU threads, a GPU if there is one, and several processes started by torchrun."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LARGEST_BLOCK_BYTES = 2**30
 
 @dataclass(frozen=True)
 class Workers:
-    """Which of the processes that train together this one is; alone: rank 0 of 1."""
+    """Which of the processes that train together this is; a single one is rank 0 of 1."""
 
     rank: int = 0
     count: int = 1
@@ -35,7 +35,7 @@ class Workers:
         return self.rank == 0
 
     def share(self, total: int) -> slice:
-        """Give this process's part of a batch of `total` rows."""
+        """Return this process's part of a batch of `total` rows."""
         return slice(total * self.rank // self.count, total * (self.rank + 1) // self.count)
 
     def add_up(self, tensors: Iterable[Tensor]) -> None:
@@ -46,12 +46,12 @@ class Workers:
 
 
 def pick_device(acceleration: str) -> torch.device:
-    """Find the device for "auto", "cpu" or "gpu".
+    """Return the device for "auto", "cpu" or "gpu".
 
     Raises
     ------
     TrainingError
-        If a GPU is asked for and there is none.
+        If a GPU is requested and there is none.
     """
     if acceleration == "cpu" or (acceleration == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
@@ -66,9 +66,9 @@ def pick_device(acceleration: str) -> torch.device:
 
 
 def advice_on_threads(threads: int) -> str:
-    """Return what to say before a training on a busy machine; empty where there is nothing to say.
+    """Return a remark for training on a busy machine; empty if it is not busy.
 
-    Threads that wait for each other wait for every one that another program keeps from running.
+    Threads that wait for each other are delayed by each one that another program keeps from running.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def _keep_freed_memory() -> None:
     """Tell glibc to reuse large freed blocks instead of handing them back to the system.
 
     A training step allocates and frees the same tensors over and over; by default each is mapped anew and the system
-    zeroes its pages again, which takes a third to a half of a step of a small network on a virtual machine.
+    zeroes its pages again, which takes a third to a half of the step for a small network on a virtual machine.
     """
     if sys.platform != "linux":
         return
@@ -121,6 +121,6 @@ def _keep_freed_memory() -> None:
 
 
 def default_threads() -> int:
-    """Give the cores this process may use, or OMP_NUM_THREADS where it is set."""
+    """Return the number of cores this process may use, or OMP_NUM_THREADS if it is set."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return int(asked) if asked.isdigit() and int(asked) > 0 else len(os.sched_getaffinity(0))

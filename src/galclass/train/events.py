@@ -1,9 +1,9 @@
-"""Probabilities of what is said about a galaxy's votes, exactly and differentiably.
+"""Probabilities of statements about a galaxy's votes, exact and differentiable.
 
 Votes on a question follow a Dirichlet-multinomial distribution, and those who choose an answer go on to the next
-question. Takes the parameters (alpha) of each question, gives probabilities of events over the counts of `VOTERS`
+question. Takes the parameters (alpha) of each question, returns probabilities of events over the counts of `VOTERS`
 volunteers: "at least half of them chose smooth and then round", "more chose artifact than anything else". The sums run
-over the possible counts, so there is no approximation but the number of volunteers. Nothing is drawn.
+over the possible counts, so the only approximation is the number of volunteers; nothing is sampled.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from galclass.catalog.raw_counts import VOTERS
 from galclass.clean_samples import CLEAN_SHARES
 
 LARGEST: tuple[str, ...] = ("smooth", "features", "artifact", "odd", "not_odd")
-"""What can be the largest of the 37 shares of all voters: no answer has more votes than the one that leads to it."""
+"""Candidates for the largest of the 37 shares of all voters: no answer has more votes than the one that leads to it."""
 
 
 def log_rising(alpha: Tensor, count: int) -> Tensor:
-    """Give log of alpha (alpha + 1) ... (alpha + k - 1) for k = 0..count: (n,) -> (n, count + 1)."""
+    """Return log of alpha (alpha + 1) ... (alpha + k - 1) for k = 0..count: (n,) -> (n, count + 1)."""
     steps = torch.arange(count, dtype=alpha.dtype, device=alpha.device)
     return functional.pad(torch.cumsum(torch.log(alpha[:, None] + steps), 1), (1, 0))
 
 
 def _log_choose(count: int, like: Tensor) -> Tensor:
-    """Give log of i over k, -inf where k > i, (count + 1, count + 1)."""
+    """Return log of i over k, -inf where k > i, (count + 1, count + 1)."""
     table = [[math.log(math.comb(i, k)) if k <= i else -math.inf for k in range(count + 1)] for i in range(count + 1)]
     return torch.tensor(table, dtype=like.dtype, device=like.device)
 
 
 def passed_on(reached: Tensor, alpha: Tensor, others: Tensor) -> Tensor:
-    """Give how many choose an answer, from how many reach the question.
+    """Return the distribution of how many choose an answer, from that of how many reach the question.
 
     Parameters
     ----------
@@ -58,14 +58,14 @@ def passed_on(reached: Tensor, alpha: Tensor, others: Tensor) -> Tensor:
 
 
 def asked(alpha: Tensor, others: Tensor, count: int = VOTERS) -> Tensor:
-    """Give how many of `count` volunteers choose an answer of a question that all of them see, (n, count + 1)."""
+    """Return the distribution of how many of `count` volunteers, all asked, choose an answer, (n, count + 1)."""
     everybody = torch.zeros(len(alpha), count + 1, dtype=alpha.dtype, device=alpha.device)
     everybody[:, count] = 1.0
     return passed_on(everybody, alpha, others)
 
 
 def at_least(share: float, count: int = VOTERS) -> int:
-    """Give the least number of `count` volunteers that is this share of them or more."""
+    """Return the smallest number of `count` volunteers that is at least this share of them."""
     return math.ceil(share * count - 1e-9)
 
 
@@ -74,13 +74,13 @@ def _of(alphas: Tensor, answer: int) -> tuple[Tensor, Tensor]:
 
 
 def _from(counts: Tensor, least: int) -> Tensor:
-    """Leave out the counts below `least`."""
+    """Set the probability of counts below `least` to 0."""
     kept = torch.arange(counts.shape[1], device=counts.device) >= least
     return counts * kept
 
 
 def clean_probabilities(alphas: Mapping[str, Tensor]) -> Tensor:
-    """Give the probability that the votes make a galaxy clean for each kind of `CLEAN_LABELS`, (n, 5).
+    """Return the probability that the votes make a galaxy clean for each kind of `CLEAN_LABELS`, (n, 5).
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ def clean_probabilities(alphas: Mapping[str, Tensor]) -> Tensor:
 
 
 def largest_probabilities(alphas: Mapping[str, Tensor]) -> Tensor:
-    """Give the probability that each of `LARGEST` has the largest share of all voters; the first wins ties, (n, 5)."""
+    """Return the probability that each of `LARGEST` has the largest share of voters; the first wins ties, (n, 5)."""
     first = alphas["t01_smooth_or_features"]
     answers = [asked(*_of(first, answer)) for answer in range(3)]
     odd = asked(*_of(alphas["t06_odd"], 0))
     upto = torch.cumsum(odd, 1)
-    half = VOTERS // 2 + 1  # more than half: the larger of odd and not odd always has that
+    half = VOTERS // 2 + 1  # more than half: the larger of odd and not odd always has it
     low = functional.pad(upto, (1, 0))[:, : VOTERS + 1 - half].flip(1)  # P(odd < VOTERS - k) for k = half..VOTERS
     kinds = [(answer[:, half:] * (upto[:, half:] - low)).sum(1) for answer in answers]
     tails = torch.stack(answers).sum(0).flip(1).cumsum(1).flip(1)
@@ -115,7 +115,7 @@ def largest_probabilities(alphas: Mapping[str, Tensor]) -> Tensor:
 
 
 def plurality_of_three(alphas: Tensor, count: int = VOTERS) -> Tensor:
-    """Give the probability that each of three answers has the most of `count` votes; the first wins ties, (n, 3)."""
+    """Return the probability that each of three answers has the most of `count` votes; the first wins ties, (n, 3)."""
     index = torch.arange(count + 1, device=alphas.device)
     i, j = index[:, None], index[None, :]
     k = (count - i - j).clamp(min=0)
@@ -129,7 +129,7 @@ def plurality_of_three(alphas: Tensor, count: int = VOTERS) -> Tensor:
 
 
 def log_votes(counts: Tensor, alphas: Tensor) -> Tensor:
-    """Give log P(counts) of one question, Dirichlet-multinomial; counts need not be whole, (n, answers) -> (n,).
+    """Return log P(counts) of one question, Dirichlet-multinomial; counts need not be whole, (n, answers) -> (n,).
 
     A row without votes has log P 0.
     """

@@ -1,8 +1,8 @@
-"""A trained network -> one ONNX file that takes cutouts as they are stored and answers for good.
+"""A trained network -> one ONNX file that takes stored cutouts and returns calibrated predictions.
 
-The graph takes uint8 "cutouts" (n, 3, size, size) and holds scaling, views, pooling, temperature and softmax;
-it gives "probabilities" (n, 13), "embedding" (n, d), with a vote head "vote_fractions" (n, 37, 3), and with a head for
-raw votes "raw_votes" (n, 37) and "raw_concentrations" (n, 11).
+The graph takes uint8 "cutouts" (n, 3, size, size) and includes scaling, views, pooling, temperature and softmax;
+outputs are "probabilities" (n, 13), "embedding" (n, d), with a vote head "vote_fractions" (n, 37, 3), and with a head
+for raw votes "raw_votes" (n, 37) and "raw_concentrations" (n, 11).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from galclass.train.raw_votes import concentrations, mean_votes
 from galclass.train.symmetry import eight_views
 
 OPSET = 18
-"""ONNX operator set of the file: 18 is known to every onnxruntime since 1.14."""
+"""ONNX operator set of the file: 18 is supported by every onnxruntime since 1.14."""
 
 _Z90 = 1.6449
 """Half-width of a 90 % interval in standard deviations."""
@@ -36,7 +36,7 @@ _Z90 = 1.6449
 
 @dataclass(frozen=True)
 class PixelScale:
-    """What is done to 0..255 before the first layer: factor * value + offset."""
+    """Scaling of 0..255 before the first layer: factor * value + offset."""
 
     factor: float
     offset: float
@@ -50,7 +50,7 @@ class PixelScale:
 
 
 class ExportModule(nn.Module):
-    """The whole graph: uint8 cutouts in, calibrated answers out.
+    """The whole graph: uint8 cutouts in, calibrated predictions out.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class ExportModule(nn.Module):
         self.register_buffer("concentration", torch.tensor(spread))
 
     def forward(self, cutouts: Tensor) -> tuple[Tensor, ...]:
-        """Answer for uint8 cutouts, (n, 3, size, size)."""
+        """Return the outputs for uint8 cutouts, (n, 3, size, size)."""
         pixels = self.scale.apply(cutouts.to(torch.float32))
         if self.views == 1:
             embedding = self.body(pixels)
@@ -98,7 +98,7 @@ class ExportModule(nn.Module):
         return given
 
     def vote_fractions(self, logits: Tensor) -> Tensor:
-        """Give fraction, low and high end of the 90 % interval of each answer, (n, 37, 3)."""
+        """Return fraction, low and high end of the 90 % interval of each answer, (n, 37, 3)."""
         fraction = torch.cat([torch.softmax(logits[:, columns], 1) for columns in question_columns()], 1)
         spread = torch.sqrt(fraction * (1 - fraction) / (self.concentration + 1)) * _Z90
         low, high = torch.clamp(fraction - spread, min=0), torch.clamp(fraction + spread, max=1)
@@ -106,7 +106,7 @@ class ExportModule(nn.Module):
 
 
 def export_onnx(module: ExportModule, signature: Signature, path: Path) -> bytes:
-    """Write the graph with its signature, and in it the graph's answer to the probe image.
+    """Write the graph with its signature, which includes the graph's output for the probe image.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def _graph(module: ExportModule, size_px: int) -> bytes:
         # the tracing exporter is marked as legacy; its graph is smaller and the same every time
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.filterwarnings("ignore", "Constant folding", UserWarning)  # onnxruntime folds when it loads
-        warnings.simplefilter("ignore", TracerWarning)  # shapes are the same for every batch
+        warnings.simplefilter("ignore", TracerWarning)  # the shapes are the same for every batch
         file = Path(folder) / "graph.onnx"
         torch.onnx.export(
             module,

@@ -8,10 +8,10 @@ from galclass.errors import TrainingError
 from galclass.train.dataset import TrainingData
 
 FEW_LABELS = 250
-"""Labelled training objects below which a network of one's own learns less than a head on the model in the package."""
+"""With fewer labelled training objects, a new network learns less than a head on the model in the package."""
 
 VERY_FEW_LABELS = 10
-"""Labelled training objects below which nothing is trained."""
+"""Fewest labelled objects for training."""
 
 PATIENCE = 6
 """Epochs without a better validation loss after which training on few labels ends."""
@@ -20,12 +20,12 @@ ADVICE = "`galclass finetune CATALOG --images FOLDER` fits few labels better: it
 
 
 def patience(asked: int, count: int) -> int:
-    """Return the epochs to wait: as asked for, or `PATIENCE` where few labels are trained on and nothing is asked."""
+    """Return the epochs to wait: as configured, or `PATIENCE` if nothing is configured and labels are few."""
     return asked or (PATIENCE if count < FEW_LABELS else 0)
 
 
 def remark(count: int, epochs: int, planned: int) -> str:
-    """Return what to say after training on few labels; empty where there are enough."""
+    """Return the remark after training on few labels; empty if there are enough."""
     if count >= FEW_LABELS:
         return ""
     ended = f"training ended after {epochs} of {planned} epochs; " if epochs < planned else ""
@@ -33,7 +33,7 @@ def remark(count: int, epochs: int, planned: int) -> str:
 
 
 def require_labels(data: TrainingData, where: str) -> None:
-    """Check that few labels are not absurdly few.
+    """Check that there are enough labels to train on at all.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The weights of an exported residual network, taken out of its ONNX file and put back: no pickle, no checkpoint.
 
-The file holds plain convolutions into which normalisation was folded, under names that say where they stand. What the
-network looks like is read off their shapes, so that any version of the model in the package will do.
+The file contains plain convolutions into which normalisation was folded, named after their positions. The network's
+structure is derived from their shapes, so any version of the model in the package will do.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from galclass.train.symmetry import ORDER, FieldNorm, GroupConv
 
 EPSILON = 1e-5
 TOLERANCE = 1e-2
-"""Largest difference between embeddings of the file and of its restored network, beside the largest of them."""
+"""Largest difference between embeddings of the file and of its restored network, relative to the largest value."""
 
 _BODY = "body."
 _SCALE = re.compile(r"(\S+) \* \(0\.\.255\) ([+-]\S+)")
@@ -60,7 +60,7 @@ def folded_weights(model: bytes, *, where: str) -> dict[str, Tensor]:
     Raises
     ------
     ModelError
-        If the file holds no body of a residual network.
+        If the file does not contain the body of a residual network.
     ExtraError
         If the package onnx is not installed.
     """
@@ -68,19 +68,19 @@ def folded_weights(model: bytes, *, where: str) -> dict[str, Tensor]:
         name.removeprefix(_BODY): value for name, value in _tensors(model, where).items() if name.startswith(_BODY)
     }
     if not found:
-        raise ModelError("it holds no weights to start from", where=where, expected=_EXPECTED)
+        raise ModelError("it contains no weights to start from", where=where, expected=_EXPECTED)
     return found
 
 
 def frozen_body(model: bytes, *, where: str = "model") -> FrozenBody:
-    """Return a model's body in evaluation mode; it embeds as the file does.
+    """Return a model's body in evaluation mode; its embeddings are those of the file.
 
-    Its normalisations do nothing but add: their statistics must stay as they are (evaluation mode) while it is trained.
+    Its normalisations only add a bias: their statistics must stay fixed (evaluation mode) while it is trained.
 
     Raises
     ------
     ModelError
-        If the model is not a residual network of this package, or the body embeds otherwise.
+        If the model is not a residual network of this package, or the body's embeddings differ.
     """
     weights = folded_weights(model, where=where)
     session = open_session(model, where=where)
@@ -104,7 +104,7 @@ def frozen_body(model: bytes, *, where: str = "model") -> FrozenBody:
 
 @torch.no_grad()
 def restored_body(model: bytes, cutouts: NDArray[np.uint8], *, where: str = "model") -> tuple[ResidualBody, PixelScale]:
-    """Return a model's body with normalisations that have the statistics of cutouts, to be trained like a new one.
+    """Return a model's body with normalisation statistics taken from cutouts, to be trained like a new one.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def restored_body(model: bytes, cutouts: NDArray[np.uint8], *, where: str = "mod
     cutouts : uint8, (n, 3, size, size)
         Of training galaxies, a few hundred; of the model's size or any other.
     where : str
-        What errors call the model.
+        Name of the model in errors.
 
     Raises
     ------
@@ -145,12 +145,12 @@ def topology_of(model: bytes, *, where: str = "model") -> str:
 
 
 def head_weights(model: bytes, *, where: str = "model") -> dict[str, Tensor]:
-    """Return the model's heads for the 13 classes and the votes, as far as it has them ("classes.weight")."""
+    """Return those heads for the 13 classes and the votes that the model has ("classes.weight")."""
     return {name: value for name, value in _tensors(model, where).items() if name.startswith(("classes.", "votes."))}
 
 
 def restore_layers(body: ResidualBody, weights: Weights, pixels: Tensor, *, where: str = "model") -> Tensor:
-    """Set the layers one after the other by their statistics on scaled pixels, and return these pixels' embeddings."""
+    """Initialise the layers one by one from their statistics on scaled pixels; return these pixels' embeddings."""
     pairs = iter(_pairs(body, weights, where))
     images = pixels
     for layer in body.layers:
@@ -168,7 +168,7 @@ def own_weight(convolution: GroupConv, kernel: Tensor, where: str) -> Tensor:
     Raises
     ------
     ModelError
-        If the kernel does not answer alike for turned images.
+        If the kernel is not equivariant under rotation.
     """
     fields_out, fields_in, length = convolution.weight.shape
     if kernel.numel() != fields_out * fields_in * length * ORDER:
@@ -177,7 +177,7 @@ def own_weight(convolution: GroupConv, kernel: Tensor, where: str) -> Tensor:
     convolution.weight.data = own.reshape(fields_out, fields_in, length).clone()
     with torch.no_grad():
         if not torch.allclose(convolution.full_kernel(), kernel, atol=1e-5):
-            raise ModelError("the model's convolutions do not turn", where=where, expected=_EXPECTED)
+            raise ModelError("the model's convolutions are not equivariant", where=where, expected=_EXPECTED)
     return convolution.weight.data
 
 
@@ -197,7 +197,7 @@ def with_body(model: bytes, body: ResidualBody) -> bytes:
 
 
 def check_embeddings(found: Tensor, expected: NDArray[np.floating], where: str) -> None:
-    """Check that a restored network embeds as the file does.
+    """Check that a restored network has the file's embeddings.
 
     Raises
     ------
@@ -206,14 +206,14 @@ def check_embeddings(found: Tensor, expected: NDArray[np.floating], where: str) 
     """
     gap = float(np.abs(found.numpy() - expected).max()) if found.shape == expected.shape else float("inf")
     if not gap <= TOLERANCE * float(np.abs(expected).max()):
-        raise ModelError("the restored network gives other embeddings", where=where, expected=_EXPECTED, got=gap)
+        raise ModelError("the restored network has other embeddings", where=where, expected=_EXPECTED, got=gap)
 
 
 def _restore(convolution: GroupConv, norm: FieldNorm, kernel: Tensor, bias: Tensor, images: Tensor, where: str) -> None:
-    """Set a group convolution and its normalisation so that on these images they give what the plain one gives."""
+    """Set a group convolution and its normalisation so that on these images their output equals the plain one's."""
     convolution.weight.data = own_weight(convolution, kernel, where)
     fields_out, fields_in, length = convolution.weight.shape
-    size = (2 / (fields_in * length)) ** 0.5 / convolution.weight.data.std()  # as if newly drawn: steps are as long
+    size = (2 / (fields_in * length)) ** 0.5 / convolution.weight.data.std()  # as if newly drawn
     convolution.weight.data *= size
     given = convolution(images).transpose(0, 1).reshape(fields_out, -1)
     mean, var = given.mean(1), given.var(1, correction=0)
@@ -224,18 +224,18 @@ def _restore(convolution: GroupConv, norm: FieldNorm, kernel: Tensor, bias: Tens
 
 
 def _empty_body(weights: Weights, size_px: int, where: str) -> ResidualBody:
-    """Make the body that the weights are of: four units, with residual blocks after the second and the third."""
+    """Return the body that the weights belong to: four units, with residual blocks after the second and third."""
     places = sorted({int(name.split(".")[0]) for name in weights if name.split(".")[0].isdigit()})
     units = [place for place in places if f"{place}.0.weight" in weights]
     if len(units) != 4 or places != list(range(len(places))) or units[:2] != [0, 1] or units[3] != places[-1]:
-        raise ModelError("it is no residual network", where=where, expected=_EXPECTED)
+        raise ModelError("it is not a residual network", where=where, expected=_EXPECTED)
     stem, middle, last, head = (len(weights[f"{place}.0.weight"]) // ORDER for place in units)
     blocks = (units[2] - units[1] - 1, units[3] - units[2] - 1)
     return ResidualBody(size_px, (stem, middle, last), blocks, head).eval()
 
 
 def _pairs(body: ResidualBody, weights: Weights, where: str) -> list[tuple[GroupConv, FieldNorm, Tensor, Tensor]]:
-    """Return each group convolution and normalisation, in order, with the plain weight and bias that it came to."""
+    """Return each group convolution and normalisation, in order, with the plain weight and bias it became."""
     found = []
     for place, layer in enumerate(body.layers):
         first = getattr(layer, "first", None)
@@ -269,5 +269,5 @@ def _scale(text: str, where: str) -> PixelScale:
         return PixelScale(1.0, 0.0)
     match = _SCALE.fullmatch(text)
     if match is None:
-        raise ModelError("it does not say how pixels are scaled", where=where, got=text)
+        raise ModelError("it does not state how pixels are scaled", where=where, got=text)
     return PixelScale(float(match[1]), float(match[2]))

@@ -1,6 +1,6 @@
-"""What a run is held to: the targets of every row, what is learned beside the network, the loss, the validation.
+"""The objective of a run: the targets of every row, what is learned besides the network, the loss, the validation.
 
-Takes the data and a `TrainConfig`, gives a `Goal`: labels and debiased votes, or the one likelihood of raw votes.
+Takes the data and a `TrainConfig`, returns a `Goal`: labels and debiased votes, or the one likelihood of raw votes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from galclass.train.teacher import TeacherAnswers, teacher_loss
 
 
 class Goal(Protocol):
-    """What the trainer asks of a goal."""
+    """What the trainer needs from a goal."""
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """Training rows; one that stands k times is used k times an iteration."""
+        """Training rows; one that occurs k times is used k times per epoch."""
 
     @property
     def validation(self) -> NDArray[np.int64]:
@@ -35,14 +35,14 @@ class Goal(Protocol):
 
     @property
     def leaves(self) -> NDArray[np.bool_]:
-        """What the classes are held to in validation, (index rows, 13)."""
+        """The classes that count as right in validation, (index rows, 13)."""
 
     @property
     def module(self) -> nn.Module | None:
-        """What is learned beside the network."""
+        """The module learned besides the network."""
 
     def loss(self, outputs: Outputs, rows: Tensor) -> Tensor:
-        """Give the loss of some index rows, summed, a scalar."""
+        """Return the loss of some index rows, summed, a scalar."""
 
     def validate(self, outputs: Outputs) -> dict[str, float]:
         """Measure the outputs for all `validation` rows."""
@@ -51,13 +51,13 @@ class Goal(Protocol):
 def make_goal(
     data: TrainingData, config: TrainConfig, device: torch.device, teacher: TeacherAnswers | None = None
 ) -> Goal:
-    """Make the goal that `train.type` names, with a teacher's answers if there are any."""
+    """Return the goal that `train.type` names, with a teacher's predictions if there are any."""
     goal: Goal = VotesGoal(data, config, device) if config.type == "votes" else LabelGoal(data, config, device)
     return goal if teacher is None else TaughtGoal(goal, data, config, teacher.to(device))
 
 
 class TaughtGoal:
-    """Another goal, and a teacher's answers beside it; also trains on rows that only the teacher says something of."""
+    """Another goal plus a teacher's predictions; also trains on rows with nothing but a teacher's prediction."""
 
     def __init__(self, goal: Goal, data: TrainingData, config: TrainConfig, teacher: TeacherAnswers) -> None:
         self.goal, self.teacher, self.weight = goal, teacher, config.teacher_weight
@@ -67,12 +67,12 @@ class TaughtGoal:
         self.rows = np.concatenate([goal.rows, [row for row in train if row not in own]]).astype(np.int64)
 
     def loss(self, outputs: Outputs, rows: Tensor) -> Tensor:
-        """Give the loss of some index rows, summed, a scalar."""
+        """Return the loss of some index rows, summed, a scalar."""
         taught = teacher_loss(outputs, self.teacher.drawn(rows)).sum()
         return (1 - self.weight) * self.goal.loss(outputs, rows) + self.weight * taught
 
     def validate(self, outputs: Outputs) -> dict[str, float]:
-        """Measure the outputs for all `validation` rows against what is said of them, not against the teacher."""
+        """Measure the outputs for all `validation` rows against their labels and votes, not against the teacher."""
         return self.goal.validate(outputs)
 
 
@@ -93,7 +93,7 @@ class LabelGoal:
         self.targets = targets.to(device)
 
     def loss(self, outputs: Outputs, rows: Tensor) -> Tensor:
-        """Give the loss of some index rows, summed, a scalar."""
+        """Return the loss of some index rows, summed, a scalar."""
         return batch_loss(outputs, self.targets.rows(rows), self.module, self.config)
 
     def validate(self, outputs: Outputs) -> dict[str, float]:
@@ -102,7 +102,7 @@ class LabelGoal:
 
 
 class VotesGoal:
-    """The distribution of raw votes, of which all labels are events, and debiased fractions beside it."""
+    """The distribution of raw votes, of which all labels are events, and debiased fractions as well."""
 
     def __init__(self, data: TrainingData, config: TrainConfig, device: torch.device) -> None:
         self.config = config
@@ -116,7 +116,7 @@ class VotesGoal:
         self.targets = targets.to(device)
 
     def loss(self, outputs: Outputs, rows: Tensor) -> Tensor:
-        """Give the loss of some index rows, summed, a scalar."""
+        """Return the loss of some index rows, summed, a scalar."""
         return votes_loss(outputs, self.targets.rows(rows), self.module, self.config).sum()
 
     def validate(self, outputs: Outputs) -> dict[str, float]:

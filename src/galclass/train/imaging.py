@@ -1,7 +1,7 @@
-"""Scale, PSF, noise and stretch of other surveys: cutouts as another instrument might have shown them.
+"""Scale, PSF, noise and stretch of other surveys: cutouts as another instrument might have recorded them.
 
 Takes stored squares (n, side, side, 3) uint8 and draws, returns cutouts (n, size, size, 3) uint8. Where a smaller scale
-reaches beyond the stored square, it is continued as sky: the level and noise of the square's own border.
+reaches beyond the stored square, it is filled with sky: the level and noise of the square's border.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from galclass.config import TrainConfig
 from galclass.train.augment import Draws, corner_matrices, warp
 
 _BORDER_PX = 3
-"""Width of the frame of pixels that the sky is measured on."""
+"""Width of the border of pixels in which the sky is measured."""
 
 _TO_SIGMA = 1.4826
 """Standard deviation over median absolute deviation, of a normal distribution."""
@@ -28,13 +28,13 @@ class Imaging:
     Attributes
     ----------
     scale : float64, (n,)
-        Size of the galaxy in the cutout over its usual one.
+        Size of the galaxy in the cutout relative to its usual one.
     blur_px, noise : float32, (n,)
         Standard deviations of a Gaussian PSF (px of the cutout) and of added noise (grey levels).
     gamma, saturation : float32, (n,)
-        Power of the grey levels (as a share of 255), and factor on the distance of each channel from grey.
+        Power of the grey levels (in units of 255), and factor for the distance of each channel from grey.
     seed : uint32, (n,)
-        Of sky and noise.
+        Of the sky and noise.
     """
 
     scale: NDArray[np.float64]
@@ -52,12 +52,12 @@ class Imaging:
         return found
 
     def part(self, chosen: slice) -> Imaging:
-        """Return the draws of a part of the batch."""
+        """Return the draws for a part of the batch."""
         return Imaging(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
 
 def draw_imaging(rng: np.random.Generator, count: int, config: TrainConfig) -> Imaging:
-    """Draw the imaging of `count` cutouts; a share of 1 - `config.survey_share` is left as it is."""
+    """Draw the imaging of `count` cutouts; a share of 1 - `config.survey_share` keeps its own."""
     other = rng.random(count) < config.survey_share
 
     def some(values: NDArray[np.float64], usual: float) -> NDArray[np.float32]:
@@ -84,7 +84,7 @@ def imaged(squares: NDArray[np.uint8], draws: Draws, imaging: Imaging, size_px: 
     squares : uint8, (n, side, side, 3)
         Stored squares.
     draws : Draws
-        Turn, mirroring, zoom and shift.
+        Rotation, mirroring, zoom and shift.
     imaging : Imaging
         Scale, PSF, noise and stretch.
     size_px : int
@@ -115,7 +115,7 @@ def _resampled(
     """Resample one square on sky; `step` is how many of its pixels a pixel of the output spans."""
     import cv2
 
-    if step > 1.1:  # as an area mean would: otherwise noise and arms alias
+    if step > 1.1:  # like an area mean: otherwise noise and arms alias
         sigma = 0.5 * float(np.sqrt(step**2 - 1))
         square = cv2.GaussianBlur(square, (0, 0), sigma)  # type: ignore[assignment]
     output = _sky(square, size_px, rng)
@@ -125,7 +125,7 @@ def _resampled(
 
 
 def _sky(square: NDArray[np.uint8], size_px: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return a cutout of nothing but sky like that at the square's border."""
+    """Return a cutout of empty sky like that at the square's border."""
     edge = _BORDER_PX
     sides = (square[:edge], square[-edge:], square[:, :edge], square[:, -edge:])
     border = np.concatenate([side.reshape(-1, 3) for side in sides]).astype(np.float32)

@@ -1,7 +1,7 @@
 """One likelihood over raw votes: every label of every source is an event, with a probability under the predicted votes.
 
-Takes predicted Dirichlet parameters and what each row's labels say, gives log P of each row; a label that is absent
-trains nothing. Which events there are, and why, is in docs/decisions/0016-one-meaning-raw-votes.md.
+Takes predicted Dirichlet parameters and each row's labels, returns log P of each row; an absent label contributes
+nothing. The events, and why, are in docs/decisions/0016-one-meaning-raw-votes.md.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class VoteTargets:
-    """What is said of rows; the first axis of all but the rates is the rows.
+    """Labels and votes of rows; the first axis of all but the rates is the rows.
 
     Attributes
     ----------
     counts : float32, (n, 37)
-        Raw votes; a question without any says nothing.
+        Raw votes; a question without any contributes nothing.
     clean, largest, survey : int64, (n,)
-        Position in `CLEAN_LABELS`, in `LARGEST`, and among a survey's labels; -1 says nothing.
+        Index into `CLEAN_LABELS`, into `LARGEST`, and among a survey's labels; -1: none.
     artifact : bool, (n,)
         More volunteers chose "star or artifact" than anything else.
     word : bool, (n, 13)
-        Classes of a label that is taken as what one volunteer said; all False says nothing.
+        Classes of a label that is treated as one volunteer's vote; all False: none.
     other : bool, (n,)
-        Raw votes, and what a survey said, are of the kind that was counted otherwise.
+        Raw votes and survey labels are of the kind that was counted differently.
     votes, reach : float32, (n, 37), (n, 11)
         Debiased fractions and the share of voters who reach each question, as in `Targets`.
     clean_rate, largest_rate : float32, (5,)
-        How likely a galaxy of each kind is to be in the sample, up to a factor: all 0 where the sample is not selected.
+        How likely a galaxy of each kind is to be in the sample, up to a factor: all 0 if the sample is not selected.
     """
 
     counts: Tensor
@@ -69,7 +69,7 @@ class VoteTargets:
     largest_rate: Tensor
 
     def rows(self, index: Tensor) -> VoteTargets:
-        """Give the targets of some rows."""
+        """Return the targets of some rows."""
         return replace(self, **{name: getattr(self, name)[index] for name in _row_fields()})
 
     def to(self, device: torch.device) -> VoteTargets:
@@ -78,7 +78,7 @@ class VoteTargets:
 
     @property
     def says(self) -> Tensor:
-        """Tell which rows say anything, (n,) bool."""
+        """Return which rows have a label or votes, (n,) bool."""
         known = (self.counts.sum(1) > 0) | (self.clean >= 0) | (self.largest >= 0) | (self.survey >= 0)
         return known | self.artifact | self.word.any(1) | (self.reach.sum(1) > 0)
 
@@ -88,15 +88,15 @@ def _row_fields() -> tuple[str, ...]:
 
 
 def vote_targets(data: TrainingData, config: TrainConfig) -> tuple[VoteTargets, SurveyReading | None]:
-    """Gather what the index says of each row, and make the transition that surveys' labels are read through, if any.
+    """Gather the labels and votes of each row, and make the transition to surveys' labels, if any.
 
-    An object with raw votes is trained by them alone: its other labels follow from the same votes. So is an object of
-    a survey whose label the debiased votes decided (`debiased_sources`).
+    An object with raw votes is trained on them alone: its other labels follow from the same votes. So is an object of
+    a survey whose label was decided by debiased votes (`debiased_sources`).
 
     Raises
     ------
     ConfigError
-        If a label of a clean source is no clean kind, or `train.natural` names an unknown source or label.
+        If a label of a clean source is not a clean kind, or `train.natural` names an unknown source or label.
     """
     source, label = np.array(data.source), np.array(data.label)
     voted = data.counts.sum(1) > 0
@@ -138,7 +138,7 @@ def vote_targets(data: TrainingData, config: TrainConfig) -> tuple[VoteTargets, 
 def _survey_labels(
     data: TrainingData, config: TrainConfig, free: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], SurveyReading | None]:
-    """Return each row's position among the surveys' labels (-1: none), which rows have one, and the transition."""
+    """Return each row's index among the surveys' labels (-1: none), which rows have one, and the transition."""
     pairs: list[SurveyLabel | None] = []
     for row, (source, label, own) in enumerate(zip(data.source, data.label, data.survey_class, strict=True)):
         text = own or (survey_kind(label) if data.leaves[row].any() else "")
@@ -162,7 +162,7 @@ def _rates(
     label: NDArray[np.str_],
     source: NDArray[np.str_],
 ) -> Tensor:
-    """Give the objects in the sample over those in nature, kind by kind; zeros where nature is not known."""
+    """Return the ratio of objects in the sample to those in nature, kind by kind; zeros if nature is not known."""
     natural: dict[str, float] = {}
     for name in sources:
         named = config.natural.get(name, {})
@@ -183,7 +183,7 @@ def _rates(
 
 
 def votes_log_likelihood(outputs: Outputs, targets: VoteTargets, reading: SurveyReading | None, trust: float) -> Tensor:
-    """Give log P of everything that is said of each row, (n,).
+    """Return log P of all labels and votes of each row, (n,).
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def votes_log_likelihood(outputs: Outputs, targets: VoteTargets, reading: Survey
     reading : SurveyReading or None
         Of the surveys' coarse labels.
     trust : float
-        Probability, in (0, 1], that an event was recorded as it happened; else it is any of its kind.
+        Probability, in (0, 1], that an event was recorded correctly; otherwise it is any of its kind.
     """
     if outputs.raw is None:
         raise AssertionError("the network has no head for raw votes")
@@ -231,7 +231,7 @@ def _first_question(alphas: dict[str, Tensor]) -> Tensor:
 
 
 def _log_event(p: Tensor, event: Tensor, rate: Tensor, trust: float) -> Tensor:
-    """Give log P(event), or given that the sample has it, where it was selected by what happened."""
+    """Return log P(event), or its log P given that the sample contains the galaxy, if selection depended on it."""
     if bool((rate > 0).any()):
         p = p * rate
         p = (p + _TINY) / (p + _TINY).sum(1, keepdim=True)
@@ -240,7 +240,7 @@ def _log_event(p: Tensor, event: Tensor, rate: Tensor, trust: float) -> Tensor:
 
 
 def votes_loss(outputs: Outputs, targets: VoteTargets, reading: SurveyReading | None, config: TrainConfig) -> Tensor:
-    """Give -log P of each row, and the weighted loss of the debiased fractions, (n,)."""
+    """Return -log P of each row, and the weighted loss of the debiased fractions, (n,)."""
     loss = -votes_log_likelihood(outputs, targets, reading, 1 - config.label_smoothing)
     if outputs.votes is not None:
         loss = loss + config.vote_weight * vote_loss(outputs.votes, targets)

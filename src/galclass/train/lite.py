@@ -1,6 +1,6 @@
 """EfficientNet-Lite0: a small convolutional encoder for which pretrained weights exist.
 
-Takes scaled pixels (n, 3, size, size) float32, gives an embedding (n, 1280). Architecture: Tan and Le 2019
+Takes scaled pixels (n, 3, size, size) float32, returns an embedding (n, 1280). Architecture: Tan and Le 2019
 (https://arxiv.org/abs/1905.11946) in the "lite" variant, without squeeze-and-excitation and with ReLU6.
 """
 
@@ -22,7 +22,7 @@ _STAGES: tuple[tuple[int, int, int, int, int], ...] = (
 """Blocks, kernel, stride of the first block, expansion and channels of each stage."""
 
 _EPS, _MOMENTUM = 1e-3, 0.1
-"""Of the batch normalisation: as the published weights were trained, and ten times theirs, for far shorter runs."""
+"""Of the batch normalisation: the epsilon of the published weights, and ten times their momentum, for shorter runs."""
 
 
 class _SameConv(nn.Conv2d):
@@ -71,7 +71,7 @@ class _Block(nn.Module):
 class Lite0Body(nn.Module):
     """EfficientNet-Lite0 up to the pooled embedding; names of the weights are the published ones without underscores.
 
-    Not the same for turned or mirrored cutouts: pool over eight views.
+    Not invariant under rotation and mirroring: pool over eight views.
     """
 
     def __init__(self) -> None:

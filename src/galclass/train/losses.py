@@ -1,6 +1,6 @@
 """Losses for labels at any level of the morphology tree, and for vote fractions.
 
-Takes logits and targets of a batch, gives one loss per row; writes nothing.
+Takes logits and targets of a batch, returns one loss per row; writes nothing.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from galclass.train.dataset import TrainingData, vote_reach
 from galclass.train.networks import Outputs
 
 _LEAST_REACH = 0.02
-"""A question that fewer voters than this share reach trains nothing."""
+"""A question reached by a smaller share of voters contributes nothing."""
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What rows should be answered with; the first axis is the index rows of a data set, or a batch of them.
+    """Targets of rows; the first axis is the index rows of a data set, or a batch of them.
 
     Attributes
     ----------
@@ -35,13 +35,13 @@ class Targets:
     weight : float32, (n,)
         Weight of the label's loss.
     observed : int64, (n,)
-        Column of the observation matrix, -1 where the label is taken at its word.
+        Column of the label-noise matrix, -1 where the label is taken as true.
     votes : float32, (n, 37)
         Debiased fractions, 0 where absent.
     reach : float32, (n, 11)
         Share of voters who reach each question, 0 where unknown.
     fine : bool, (n, 13)
-        The class by debiased fractions, for the head of its own; all False where there is none.
+        The class by debiased fractions, for its separate head; all False where there is none.
     within : bool, (n, 13)
         The classes among which the class head learns `fine`; all False where it learns nothing from it.
     """
@@ -55,7 +55,7 @@ class Targets:
     within: Tensor
 
     def rows(self, index: Tensor) -> Targets:
-        """Give the targets of some rows."""
+        """Return the targets of some rows."""
         return Targets(*(part[index] for part in self._parts()))
 
     def to(self, device: torch.device) -> Targets:
@@ -74,7 +74,7 @@ def make_targets(
     debiased_sources: tuple[str, ...] = (),
     binary: bool = False,
 ) -> Targets:
-    """Gather the targets of all index rows; labels of `debiased_sources` are taken apart as `conventions` says."""
+    """Gather the targets of all index rows; labels of `debiased_sources` are split up as in `conventions`."""
     leaves = widened_to_two(data.leaves) if binary else data.leaves.copy()
     fine, within = np.zeros_like(leaves), np.zeros_like(leaves)
     if debiased_sources:
@@ -95,12 +95,12 @@ def make_targets(
 
 
 class Observation(nn.Module):
-    """What a survey says of each true class: a learned row-stochastic matrix, shared by all face-on spirals.
+    """A survey's label-noise matrix: learned, row-stochastic, shared by all face-on spirals.
 
     Parameters
     ----------
     kinds : sequence of tuple of int
-        The survey's labels as the classes (positions in `CLASSES`) each stands for: the columns.
+        The survey's labels as the classes (indices into `CLASSES`) each stands for: the columns.
     """
 
     row_of_class: Tensor
@@ -112,24 +112,24 @@ class Observation(nn.Module):
         row_of_class = [spirals[0] if position in spirals else position for position in range(len(CLASSES))]
         start = torch.zeros(len(CLASSES), len(kinds))
         for column, kind in enumerate(kinds):
-            start[list(kind), column] = 4.0  # almost at its word: 96 % with three kinds
+            start[list(kind), column] = 4.0  # almost the identity: 96 % with three kinds
         self.logits = nn.Parameter(start)
         self.register_buffer("row_of_class", torch.tensor(row_of_class), persistent=False)
 
     @property
     def names(self) -> list[str]:
-        """What each column stands for, by which a checkpoint knows whether the matrix is the one it has."""
+        """The meaning of each column, by which a checkpoint recognises the matrix."""
         return ["|".join(CLASSES[position] for position in kind) for kind in self.kinds]
 
     def matrix(self) -> Tensor:
-        """Give P(survey says column | true class), (13, k)."""
+        """Return P(survey's label | true class), (13, k)."""
         return torch.softmax(self.logits, 1)[self.row_of_class]
 
 
 def observed_kinds(
     data: TrainingData, sources: tuple[str, ...]
 ) -> tuple[tuple[tuple[int, ...], ...], NDArray[np.int64]]:
-    """Find the kinds of label of the named sources, and each index row's kind (-1: not of these sources)."""
+    """Return the kinds of label of the named sources, and each index row's kind (-1: not of these sources)."""
     chosen = np.array([source in sources for source in data.source], dtype=bool) & data.leaves.any(1)
     kinds = tuple(sorted({tuple(int(i) for i in np.flatnonzero(leaves)) for leaves in data.leaves[chosen]}))
     column = np.full(len(data.label), -1, dtype=np.int64)
@@ -139,10 +139,10 @@ def observed_kinds(
 
 
 def class_loss(logits: Tensor, targets: Targets, observation: Observation | None, smoothing: float) -> Tensor:
-    """Give -log of the probability of each row's label, 0 where it says nothing, (n,).
+    """Return -log of the probability of each row's label, 0 where there is none, (n,).
 
-    A label that stands for several classes is given the sum of their probabilities. With smoothing e, the label is
-    trusted with probability 1 - e and is one of the 13 at random otherwise.
+    A label that stands for several classes gets the sum of their probabilities. With smoothing e, the label is
+    right with probability 1 - e and one of the 13 at random otherwise.
     """
     log_p = functional.log_softmax(logits.float(), 1)
     says = targets.leaves.any(1)
@@ -157,7 +157,7 @@ def class_loss(logits: Tensor, targets: Targets, observation: Observation | None
 
 
 def within_loss(logits: Tensor, targets: Targets) -> Tensor:
-    """Give -log P(fine class | its kind), 0 where there is none, (n,)."""
+    """Return -log P(fine class | its kind), 0 where there is none, (n,)."""
     log_p = functional.log_softmax(logits.float(), 1)
     kind = torch.logsumexp(log_p.masked_fill(~targets.within, -1e9), 1)
     own = (log_p * targets.fine).sum(1)
@@ -165,9 +165,9 @@ def within_loss(logits: Tensor, targets: Targets) -> Tensor:
 
 
 def fine_loss(logits: Tensor, targets: Targets) -> Tensor:
-    """Give -log P(fine label) of the head for debiased labels, 0 where there is none, (n,).
+    """Return -log P(fine label) of the head for debiased labels, 0 where there is none, (n,).
 
-    A label that stands for several classes is given the sum of their probabilities.
+    A label that stands for several classes gets the sum of their probabilities.
     """
     log_p = functional.log_softmax(logits.float(), 1)
     return -torch.logsumexp(log_p.masked_fill(~targets.fine, -1e9), 1) * targets.fine.any(1)
@@ -186,7 +186,7 @@ class DebiasedVotes(Protocol):
 
 
 def vote_loss(votes: Tensor, targets: DebiasedVotes) -> Tensor:
-    """Give the cross-entropy of the vote fractions over questions, each weighted by the share who reach it, (n,)."""
+    """Return the cross-entropy of the vote fractions over questions, each weighted by the share who reach it, (n,)."""
     total = torch.zeros(len(votes), device=votes.device)
     for question, columns in enumerate(question_columns()):
         reach = targets.reach[:, question]
@@ -197,7 +197,7 @@ def vote_loss(votes: Tensor, targets: DebiasedVotes) -> Tensor:
 
 
 def question_columns() -> tuple[slice, ...]:
-    """Give the vote head's columns of each question."""
+    """Return the vote head's columns of each question."""
     slices, start = [], 0
     for question in QUESTIONS.values():
         slices.append(slice(start, start + len(question.answers)))
@@ -206,7 +206,7 @@ def question_columns() -> tuple[slice, ...]:
 
 
 def batch_loss(outputs: Outputs, targets: Targets, observation: Observation | None, config: TrainConfig) -> Tensor:
-    """Give the sum over the batch of weighted class losses, debiased losses and vote losses, a scalar."""
+    """Return the sum over the batch of weighted class losses, debiased losses and vote losses, a scalar."""
     if config.type == "regression" and outputs.votes is not None:
         return vote_loss(outputs.votes, targets).sum()
     loss = (class_loss(outputs.logits, targets, observation, config.label_smoothing) * targets.weight).sum()

@@ -1,6 +1,6 @@
-"""Validation metrics of one iteration, for labels at any level of the tree.
+"""Validation metrics of one epoch, for labels at any level of the tree.
 
-Takes probabilities and the classes each label stands for; gives plain numbers for `history.csv`.
+Takes probabilities and the classes each label stands for; returns plain numbers for `history.csv`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from galclass.morphology import CLASSES, GROUPS, QUESTIONS
 _FLOOR = 1e-9
 
 _GROUP_OF = np.array([[leaf in leaves for leaves in GROUPS.values()] for leaf in CLASSES])
-"""Which group each class is in, (13, 4)."""
+"""The group of each class, (13, 4)."""
 
 
 def validation_metrics(probabilities: NDArray[np.float32], leaves: NDArray[np.bool_]) -> dict[str, float]:
-    """Measure predictions against labels; rows whose label says nothing are left out.
+    """Measure predictions against labels; rows without an informative label are left out.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def validation_metrics(probabilities: NDArray[np.float32], leaves: NDArray[np.bo
 
 
 def _right(probabilities: NDArray[np.float32], leaves: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether the most probable class is one the label stands for."""
+    """Return whether the most probable class is one the label stands for."""
     right: NDArray[np.bool_] = leaves[np.arange(len(leaves)), probabilities.argmax(1)]
     return right
 

@@ -1,4 +1,4 @@
-"""A training's checkpoint in, the Net# text of its network with the trained weights out."""
+"""From a training's checkpoint to the Net# text of its network with the trained weights."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def export_netsharp(checkpoint: Path, output: Path, topology: str | None = None)
     checkpoint : Path
         `training/checkpoint.pt` of any run.
     output : Path
-        File to write; it appears whole or not at all.
+        File to write, atomically.
     topology : str, optional
-        Text, file or name for a checkpoint that does not hold its Net# text.
+        Text, file or name for a checkpoint that does not contain its Net# text.
 
     Returns
     -------
@@ -38,13 +38,13 @@ def export_netsharp(checkpoint: Path, output: Path, topology: str | None = None)
     Raises
     ------
     TrainingError
-        If there is no such checkpoint, it is damaged, or the network is none that Net# can describe.
+        If there is no such checkpoint, it is damaged, or Net# cannot describe the network.
     TopologyError
         If the weights do not fit the topology, or are not finite.
     """
     if checkpoint.suffix.lower() == ".onnx":
         raise TrainingError(
-            "an ONNX file holds folded weights, not those of the topology",
+            "an ONNX file contains folded weights, not those of the topology",
             where=str(checkpoint),
             expected="the checkpoint.pt of the training that made it",
         )
@@ -54,7 +54,7 @@ def export_netsharp(checkpoint: Path, output: Path, topology: str | None = None)
             "the network cannot be described in Net#",
             where=str(checkpoint),
             expected="a network trained from a Net# topology, not residual, lite0 or timm",
-            advice="for a checkpoint of an older version give the topology with --topology",
+            advice="for a checkpoint of an older version name the topology with --topology",
         )
     text = str(state["netsharp"]) if topology is None else topology_text(topology)[0]
     network = load_topology(text, n_classes=len(CLASSES))

@@ -1,7 +1,7 @@
 """Networks that can be trained: scaled pixels in, class logits, vote logits and an embedding out.
 
-Takes (n, 3, size, size) float32; every network is a body that gives an embedding and linear heads on it.
-`build_network` finds one by the name in the configuration. Writes nothing.
+Takes (n, 3, size, size) float32; every network is a body that returns an embedding, with linear heads on it.
+`build_network` makes one by the name in the configuration. Writes nothing.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ RESIDUAL_SIZES: dict[str, tuple[tuple[int, int, int], tuple[int, int]]] = {
 
 
 class Outputs(NamedTuple):
-    """What a network gives.
+    """The outputs of a network.
 
     Class logits (n, 13); logits of debiased votes (n, 37), or None; logits of debiased classes (n, 13), or None; the
     embedding (n, d); means and concentrations of the raw votes (n, 48) as `raw_votes` reads them, or None; the same of
-    votes that were counted otherwise, or None.
+    votes that were counted differently, or None.
     """
 
     logits: Tensor
@@ -54,7 +54,7 @@ class Network(nn.Module):
     embedding_size : int
         d.
     invariant : bool
-        Whether the body itself answers alike for the eight turns and mirror images.
+        Whether the body itself has the same output for the eight turns and mirror images.
     views : int
         1 or 8 views pooled (mean embedding) in evaluation mode; an invariant body always takes one.
     vote_head, debiased_head : bool
@@ -68,7 +68,7 @@ class Network(nn.Module):
     raw_head : bool
         Whether there is a head for the distribution of raw votes; the class logits then follow from its means.
     other_head : bool
-        Whether there is another one for votes that were counted otherwise (training only).
+        Whether there is another one for votes that were counted differently (training only).
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Network(nn.Module):
         self.debiased = nn.Linear(embedding_size, len(CLASSES)) if debiased_head else None
 
     def embed(self, pixels: Tensor) -> Tensor:
-        """Give the embedding, pooled over the views in evaluation mode, (n, d)."""
+        """Return the embedding, pooled over the views in evaluation mode, (n, d)."""
         if self.training or self.views == 1:
             embedding: Tensor = self.body(pixels)
             return embedding
@@ -111,11 +111,11 @@ class Network(nn.Module):
         return many.view(self.views, -1, self.embedding_size).mean(0)
 
     def forward(self, pixels: Tensor) -> Outputs:
-        """Answer for scaled pixels, (n, 3, size, size) float."""
+        """Return the outputs for scaled pixels, (n, 3, size, size) float."""
         return self.answer(self.embed(pixels))
 
     def answer(self, embedding: Tensor) -> Outputs:
-        """Answer for embeddings, (n, d)."""
+        """Return the outputs for embeddings, (n, d)."""
         kept = self.dropout(embedding)
         raw = self.raw(kept) if self.raw is not None else None
         return Outputs(
@@ -128,7 +128,7 @@ class Network(nn.Module):
         )
 
     def for_inference(self) -> nn.Module:
-        """Give the body as plain, fused layers for export."""
+        """Return the body as plain, fused layers for export."""
         return self.body.folded() if isinstance(self.body, ResidualBody) else self.body
 
 
@@ -138,7 +138,7 @@ class ClassesFromVotes(nn.Module):
     Parameters
     ----------
     votes : Module
-        The vote head, (n, d) -> (n, 37) or more; what comes after the 37 logits is not looked at.
+        The vote head, (n, d) -> (n, 37) or more; outputs after the 37 logits are ignored.
     """
 
     steps: Tensor
@@ -149,12 +149,12 @@ class ClassesFromVotes(nn.Module):
         self.register_buffer("steps", torch.tensor(_answers_on_the_way()), persistent=False)
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """Give log P, (n, 13); it sums to 1 in probability because each question's fractions do."""
+        """Return log P, (n, 13); it sums to 1 in probability because each question's fractions do."""
         return _down_the_tree(self.votes(embedding), self.steps)
 
 
 def log_classes(votes: Tensor) -> Tensor:
-    """Give log-probabilities of the 13 classes, (n, 13), from what a vote head gave, (n, 37) or more."""
+    """Return log-probabilities of the 13 classes, (n, 13), from a vote head's output, (n, 37) or more."""
     return _down_the_tree(votes, torch.tensor(_answers_on_the_way(), device=votes.device))
 
 
@@ -166,7 +166,7 @@ def _down_the_tree(votes: Tensor, steps: Tensor) -> Tensor:
 
 
 def _answers_on_the_way() -> list[list[float]]:
-    """Tell which of the 37 answers lead to each class, (13, 37)."""
+    """Return which of the 37 answers lead to each class, (13, 37)."""
     smooth, disk = ["t01_smooth_or_features_a01_smooth"], ["t01_smooth_or_features_a02_features_or_disk"]
     ways = [[*smooth, column] for column in QUESTIONS["t07_rounded"].columns]
     ways.append([*disk, "t02_edgeon_a04_yes"])
@@ -195,7 +195,7 @@ class _Unit(nn.Module):
 
 
 class _Residual(nn.Module):
-    """Two 3 x 3 group convolutions round a shortcut; the small scale starts it near the identity."""
+    """Two 3 x 3 group convolutions with a shortcut; a small scale starts it near the identity."""
 
     def __init__(self, fields: int) -> None:
         super().__init__()
@@ -222,7 +222,7 @@ class _PlainResidual(nn.Module):
 class ResidualBody(nn.Module):
     """A small residual network over D4 fields: the embedding is the same for all turns and mirror images.
 
-    64 px become 31, 15, 7 px; every stride keeps the turns. The embedding is the mean and the largest of the eight
+    64 px become 31, 15, 7 px; every stride preserves the symmetry. The embedding is the mean and maximum of the eight
     elements of each of `head` fields after averaging over the image.
 
     Parameters
@@ -262,7 +262,7 @@ class ResidualBody(nn.Module):
         return pool_fields(self.layers(pixels))
 
     def folded(self) -> nn.Module:
-        """Give the same body as plain convolutions, for export."""
+        """Return the same body as plain convolutions, for export."""
         layers = [layer.folded() for layer in self.layers if isinstance(layer, _Unit | _Residual)]
         return nn.Sequential(*layers, _PoolFields())
 
@@ -273,13 +273,13 @@ class _PoolFields(nn.Module):
 
 
 def pool_fields(images: Tensor) -> Tensor:
-    """Average over the image, then take mean and largest over each field's elements: (n, 8 f, s, s) -> (n, 2 f)."""
+    """Average over the image, then take mean and maximum over each field's elements: (n, 8 f, s, s) -> (n, 2 f)."""
     elements = images.mean((2, 3)).view(-1, images.shape[1] // ORDER, ORDER)
     return torch.cat([elements.mean(2), elements.amax(2)], 1)
 
 
 def check_strides(size_px: int, where: str = "prepare.size_px") -> None:
-    """Check that a side in px can be halved three times so that turns are kept.
+    """Check that a side in px can be halved three times with the symmetry preserved.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules under rxNeuralNet's option names, and what is done around a step.
+"""Optimizers and learning-rate schedules under rxNeuralNet's option names, and what surrounds a step.
 
 Takes a module's parameters and a `TrainConfig`; the state of everything here goes into the checkpoint.
 """
@@ -23,7 +23,7 @@ _LAST_RATE = 1e-3
 
 
 def make_optimizer(modules: Iterable[nn.Module], config: TrainConfig) -> Optimizer:
-    """Build the optimizer; biases, scales and observation matrices (one axis, or named "logits") do not decay."""
+    """Build the optimizer; biases, scales and label-noise matrices (one axis, or named "logits") do not decay."""
     named = [item for module in modules for item in module.named_parameters()]
     decaying = [p for name, p in named if p.ndim > 1 and name != "logits"]
     others = [p for name, p in named if p.ndim <= 1 or name == "logits"]
@@ -70,14 +70,14 @@ class Schedule:
     config : TrainConfig
         Schedule and its options.
     steps : int
-        Steps of an iteration.
+        Steps of an epoch.
 
     Attributes
     ----------
     reduction : float
-        Product of the reductions that a stalled error brought (`l_rate_red_error_ratio`).
+        Product of the reductions after a stalled error (`l_rate_red_error_ratio`).
     last_error : float
-        Training loss of the iteration before.
+        Training loss of the previous epoch.
     """
 
     config: TrainConfig
@@ -86,7 +86,7 @@ class Schedule:
     last_error: float = math.inf
 
     def rate(self, iteration: int, step: int) -> float:
-        """Give the rate of step `step` (from 0) of iteration `iteration` (from 0)."""
+        """Return the rate of step `step` (from 0) of epoch `iteration` (from 0)."""
         config = self.config
         total = max(1, config.num_epochs * self.steps)
         done = (iteration * self.steps + step) / total
@@ -109,20 +109,20 @@ class Schedule:
         self.last_error = error
 
     def state(self) -> dict[str, float]:
-        """Give what a checkpoint needs."""
+        """Return the state for a checkpoint."""
         return {"reduction": self.reduction, "last_error": self.last_error}
 
     def load_state(self, state: dict[str, float]) -> None:
-        """Take up a checkpoint's state."""
+        """Restore a checkpoint's state."""
         self.reduction, self.last_error = state["reduction"], state["last_error"]
 
 
 @torch.no_grad()
 def renew_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Make the statistics of batch normalisation anew: their mean over batches, with the network's weights as they are.
+    """Recompute the statistics of batch normalisation: their mean over batches, with the network's current weights.
 
-    Averaged weights have no statistics of their own, and the mean of those seen on the way lags behind them. Networks
-    without `BatchNorm2d` are left alone, and their batches are not asked for.
+    Averaged weights have no statistics of their own, and the mean of those seen in training lags behind them. Networks
+    without `BatchNorm2d` are left alone, and no batches are drawn.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     if not norms:
@@ -147,19 +147,19 @@ class RunningMean:
     source, target : Module
         Same architecture; the target is changed.
     memory : float
-        In [0, 1); the first steps remember less, so that the random start is forgotten.
+        In [0, 1); less in the first steps, so that the random start is forgotten.
     """
 
     def __init__(self, source: nn.Module, target: nn.Module, memory: float) -> None:
         self.memory = memory
         states = zip(source.state_dict().values(), target.state_dict().values(), strict=True)
-        pairs = list({b.data_ptr(): (a, b) for a, b in states}.values())  # shared weights stand twice, and count once
+        pairs = list({b.data_ptr(): (a, b) for a, b in states}.values())  # shared weights occur twice, and count once
         self._floats = [pair for pair in pairs if pair[0].is_floating_point()]
         self._others = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after step `step` (from 1, over the whole run)."""
+        """Average in the weights after step `step` (from 1, over the whole run)."""
         memory = min(self.memory, step / (step + 20))
         torch._foreach_lerp_([b for _, b in self._floats], [a for a, _ in self._floats], 1 - memory)
         for a, b in self._others:

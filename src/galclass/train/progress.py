@@ -1,4 +1,4 @@
-"""What a person sees while training runs: a bar over the steps, one line an iteration, TensorBoard if wanted."""
+"""Progress shown during training: a bar over the steps, one line per epoch, TensorBoard if wanted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Shows progress on the terminal's error stream, or nothing.
+    """Shows progress on standard error, or nothing.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def open_board(folder: Path) -> Any:
 
 
 def add_row(board: Any, row: dict[str, float]) -> None:
-    """Log an iteration's numbers."""
+    """Log an epoch's numbers."""
     for name, value in row.items():
         if name != "iteration":
             board.add_scalar(name, value, int(row["iteration"]))

@@ -1,6 +1,6 @@
-"""What the raw votes of the index say, and the head that predicts how they are distributed.
+"""The raw votes of the index, and the head that predicts their distribution.
 
-Takes counts of votes, gives classes; takes embeddings, gives the Dirichlet parameters of each question.
+Takes counts of votes, returns classes; takes embeddings, returns the Dirichlet parameters of each question.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
 _WIDTHS = [len(question.answers) for question in QUESTIONS.values()]
 
 _LEAST_SHARE = 2e-3
-"""Share of the votes on a question that is spread evenly over its answers: nothing is impossible."""
+"""Share of the votes on a question that is spread evenly over its answers, so that none is impossible."""
 
 SHARED_QUESTIONS = (
     *("t03_bar", "t04_spiral", "t05_bulge_prominence", "t09_bulge_shape", "t10_arms_winding", "t11_arms_number"),
 )
-"""Questions on which there are votes of one kind alone: the Galaxy Challenge's table here does not have them."""
+"""Questions with votes of one kind only: the Galaxy Challenge's table here does not have them."""
 
 _START, _LEAST, _MOST = math.log(15.0), math.log(0.5), math.log(500.0)
-"""Log concentration: where the head starts, and its range."""
+"""Log concentration: its initial value and range."""
 
 
 def leaves_by_votes(counts: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return the classes that the walk down raw votes leaves open, (n, 37) -> (n, 13).
 
-    One class where it ends at one; all classes under a branch where nobody was asked further; none without votes.
+    One class if it ends at one; all classes under a branch if nobody was asked further; none without votes.
     """
     return VoteWalk(STEMS).open_classes(counts)
 
 
 def largest_kind(table: pa.Table) -> NDArray[np.int64]:
-    """Give the position in `LARGEST` of the column "largest" (what has the largest of 37 shares); -1: not known."""
+    """Return the index into `LARGEST` of the column "largest" (which of 37 shares is the largest); -1: not known."""
     if "largest" not in table.column_names:
         return np.full(table.num_rows, -1, dtype=np.int64)
     names = table.column("largest").to_pylist()
@@ -60,15 +60,15 @@ class RawHead(nn.Module):
         self.linear = nn.Linear(embedding_size, len(STEMS) + len(QUESTIONS))
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """Give (n, 48)."""
+        """Return (n, 48)."""
         raw: Tensor = self.linear(embedding)
         return raw
 
 
 class OtherVotes(nn.Module):
-    """A linear head for votes that were counted otherwise: what is added to the raw head's outputs.
+    """A linear head for votes that were counted differently: its output is added to the raw head's.
 
-    A training head: what it learns of the difference changes nothing of what it is added to.
+    Used only in training: learning the difference does not change the raw head's outputs.
     """
 
     own: Tensor
@@ -83,22 +83,22 @@ class OtherVotes(nn.Module):
         self.register_buffer("own", ~torch.tensor([*of_answers, *shared]), persistent=False)
 
     def forward(self, embedding: Tensor, raw: Tensor) -> Tensor:
-        """Give (n, 48), as the raw head does."""
+        """Return (n, 48), as the raw head does."""
         return torch.where(self.own, raw.detach() + self.linear(embedding), raw)
 
 
 def mean_votes(raw: Tensor) -> Tensor:
-    """Give the mean fraction of each answer among those who are asked, (n, 48) -> (n, 37)."""
+    """Return the mean fraction of each answer among those asked, (n, 48) -> (n, 37)."""
     parts = torch.split(raw[:, : len(STEMS)].float(), _WIDTHS, 1)
     return torch.cat([torch.softmax(p, 1) * (1 - _LEAST_SHARE) + _LEAST_SHARE / p.shape[1] for p in parts], 1)
 
 
 def concentrations(raw: Tensor) -> Tensor:
-    """Give the concentration of each question's Dirichlet distribution, (n, 48) -> (n, 11)."""
+    """Return the concentration of each question's Dirichlet distribution, (n, 48) -> (n, 11)."""
     return torch.exp(torch.clamp(raw[:, len(STEMS) :].float() + _START, _LEAST, _MOST))
 
 
 def dirichlets(raw: Tensor) -> Mapping[str, Tensor]:
-    """Give each question's Dirichlet parameters, (n, answers)."""
+    """Return each question's Dirichlet parameters, (n, answers)."""
     means, concentration = torch.split(mean_votes(raw), _WIDTHS, 1), concentrations(raw)
     return {name: means[q] * concentration[:, q : q + 1] for q, name in enumerate(QUESTIONS)}

@@ -1,8 +1,8 @@
-"""Heads fitted once more to a body that is done: cutouts are embedded once, then the heads alone learn.
+"""Heads refitted to a finished body: cutouts are embedded once, then only the heads learn.
 
-Training shows every cutout moved, turned and often as another survey would; heads that are fitted to such pictures
-alone are not the best for cutouts as they are. Takes a `Trainer` whose network has its weights, leaves the fitted heads
-in its best weights; writes nothing.
+Training shows every cutout shifted, rotated and often as another survey would; heads fitted only to such images are not
+the best for unaugmented cutouts. Takes a `Trainer` with a trained network, leaves the fitted heads in its best weights;
+writes nothing.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class RefitOptions:
     epochs : int
         Passes over the training rows, repeated as `train.repeats` says.
     learning_rate : float
-        Step size of AdamW at its highest, in units of standardised embeddings.
+        Peak step size of AdamW, in units of standardised embeddings.
     mini_batch_size : int
-        Rows a step.
+        Rows per step.
     drawn_views : int
-        Moved and turned pictures of each cutout that are embedded beside the cutout itself.
+        Augmented versions of each cutout that are embedded in addition to the cutout itself.
     drawn_share : float
         Share of the rows of a step, in [0, 1], that are shown as one of them.
     """
@@ -52,7 +52,7 @@ class RefitOptions:
 
 
 def refit_heads(trainer: Trainer, options: RefitOptions) -> dict[str, float]:
-    """Fit all heads, and the transition of surveys, by the trainer's goal; return what validation measures."""
+    """Fit all heads, and the transition of surveys, by the trainer's goal; return the validation metrics."""
     network, data = trainer.network.eval(), trainer.data
     rows = np.unique(trainer.goal.rows)
     place = np.full(len(data.label), -1, dtype=np.int64)
@@ -100,7 +100,7 @@ def _fit(trainer: Trainer, shown: Tensor, place: NDArray[np.int64], options: Ref
 
 @torch.no_grad()
 def _embedded(trainer: Trainer, rows: NDArray[np.int64], view: int) -> Iterator[Tensor]:
-    """Embed rows: as they are (view 0), or moved and turned as training draws it."""
+    """Embed rows: unaugmented (view 0), or augmented as in training."""
     data, scale = trainer.data, trainer.scale
     for start in range(0, len(rows), _CHUNK):
         own = rows[start : start + _CHUNK]
@@ -119,7 +119,7 @@ def _of_body(network: Network) -> set[nn.Module]:
 
 @torch.no_grad()
 def _change_units(heads: list[nn.Linear], mean: Tensor, spread: Tensor) -> None:
-    """Change linear heads so that they say of (x - mean) / spread what they said of x."""
+    """Change linear heads so that their output for (x - mean) / spread is what it was for x."""
     for head in heads:
         head.bias.add_(head.weight @ mean)
         head.weight.mul_(spread)

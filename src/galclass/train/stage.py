@@ -43,31 +43,31 @@ from galclass.train.teacher import answers_of
 from galclass.train.trainer import Trainer
 
 _WITHOUT_EFFECT = ("threads", "checkpoint_s", "tensorboard", "mlflow", "cache", "seeds")
-"""Options that do not change the weights (threads: up to rounding), so that a run may go on with others."""
+"""Options that do not change the weights (threads: up to rounding), so that a run may resume with other values."""
 
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """What the train stage did.
+    """Summary of the train stage.
 
     Attributes
     ----------
     objects : int
         Labelled objects of the training split.
     iterations, best_iteration : int
-        Passes done, and the one whose weights are kept.
+        Epochs done, and the one whose weights are kept.
     metrics : dict
-        Validation metrics of the best iteration.
+        Validation metrics of the best epoch.
     seconds, images_per_s : float
-        Time of the whole stage, and cutouts a second within the steps.
+        Time of the whole stage, and cutouts per second within the steps.
     model : Path
         The ONNX file.
     spread : dict
         Mean and standard deviation of each metric over the seeds; empty for one seed.
     skipped : bool
-        Whether everything was there already.
+        Whether everything was up to date.
     remark : str
-        What is to be known of few labels; mostly empty.
+        A remark about few labels; usually empty.
     """
 
     objects: int
@@ -85,7 +85,7 @@ class TrainSummary:
         if self.skipped:
             return f"train: up to date ({self.model})"
         text = (
-            f"train: {self.objects} objects, {self.iterations} iterations in {self.seconds:.1f} s"
+            f"train: {self.objects} objects, {self.iterations} epochs in {self.seconds:.1f} s"
             f" ({self.images_per_s:,.0f} images/s); best {self.best_iteration}: validation accuracy"
             f" {self.metrics['validation_accuracy']:.3f}, loss {self.metrics['validation_loss']:.3f}"
         )
@@ -98,17 +98,17 @@ class TrainSummary:
 def train(config: Config, *, resume: bool = False, progress: bool = True) -> TrainSummary:
     """Train on the workspace's prepared folder and write `training/`.
 
-    A finished run with the same data and options is left as it is; an interrupted one is taken up where it stopped,
-    with the same weights as if it had not been interrupted.
+    A finished run with the same data and options is skipped; an interrupted one resumes where it stopped, with the
+    same weights as if it had not been interrupted.
 
     Parameters
     ----------
     config : Config
         The `train` section, the seed and the workspace.
     resume : bool
-        Insist on going on: no checkpoint of these inputs is an error.
+        Insist on resuming: it is an error if there is no checkpoint of these inputs.
     progress : bool
-        Whether to show bars and one line an iteration.
+        Whether to show bars and one line per epoch.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def train(config: Config, *, resume: bool = False, progress: bool = True) -> Tra
     Raises
     ------
     TrainingError
-        If nothing is prepared, a split is empty or has one class, the loss is not finite, or `resume` cannot be met.
+        If nothing is prepared, a split is empty or has one class, the loss is not finite, or `resume` is impossible.
     TrackingError
         If the finished run cannot be logged.
     KeyboardInterrupt
@@ -154,11 +154,11 @@ def train(config: Config, *, resume: bool = False, progress: bool = True) -> Tra
 
 
 def inputs_sha256(data: TrainingData, config: Config, *, seeds: int = 1) -> str:
-    """Give a hash of everything that decides the weights: data, options that are not the usual ones, seed, version."""
+    """Return a hash of everything that decides the weights: data, options other than defaults, seed, version."""
     usual = dataclasses.asdict(TrainConfig())
     given = dataclasses.asdict(config.train)
     options = {key: value for key, value in given.items() if key not in _WITHOUT_EFFECT and value != usual[key]}
-    if "num_epochs" in options:  # the hash of checkpoints that were written under the former name
+    if "num_epochs" in options:  # checkpoints hashed under the former name stay valid
         options["num_iterations"] = options.pop("num_epochs")
     options["seeds"] = seeds
     if config.train.initial_weights is not None and (start := start_sha256(config.train.initial_weights)):
@@ -168,7 +168,7 @@ def inputs_sha256(data: TrainingData, config: Config, *, seeds: int = 1) -> str:
     if config.train.type == "votes":
         options["raw_votes"] = data.raw_sha256()
         if config.train.observation_sources:
-            options["transition"] = 2  # one for each source: a checkpoint of the one for all cannot go on
+            options["transition"] = 2  # one per source: a checkpoint with one for all cannot resume
     text = json.dumps([data.sha256(), options, config.seed, __version__], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -227,7 +227,7 @@ class _Saver:
     def after_step(self, step: int, steps: int) -> None:
         self.reporter.step(step, steps)
         if step == steps:
-            return  # the iteration is saved after its validation
+            return  # the epoch is saved after its validation
         if self.interrupted.is_set():
             self.save()
             raise KeyboardInterrupt
@@ -243,7 +243,7 @@ class _Saver:
 
 
 def finished_training(config: Config) -> TrainSummary | None:
-    """Give the summary of a finished run with this data and these options; None where there is still work.
+    """Return the summary of a finished run with this data and these options; None if there is work left.
 
     Raises
     ------
@@ -260,14 +260,14 @@ def finished_training(config: Config) -> TrainSummary | None:
 def _train_seeds(
     data: TrainingData, config: Config, folder: Path, resume: bool, progress: bool, workers: Workers
 ) -> TrainSummary:
-    """Train each seed in a folder of its own, keep the files of the one with the least validation loss."""
+    """Train each seed in a separate folder; keep the files of the one with the smallest validation loss."""
     summaries = []
     for offset in range(config.train.seeds):
         one = replace(config, seed=config.seed + offset, train=replace(config.train, seeds=1))
         own = folder / f"seed_{one.seed}"
         done = _finished_before(own, inputs_sha256(data, one))
         if done is None:
-            insist, resume = resume, False  # the seeds after the interrupted one have not begun
+            insist, resume = resume, False  # the seeds after the interrupted one have not started
             done = _train_seed(data, one, own, insist, Reporter(progress and workers.leads), workers)
             if workers.leads:
                 _remember(own, inputs_sha256(data, one), done)
@@ -300,7 +300,7 @@ def _remember(folder: Path, fingerprint: str, summary: TrainSummary) -> None:
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[threading.Event]:
-    """Turn Ctrl-C into an event that is looked at between steps; a second Ctrl-C stops at once."""
+    """Turn Ctrl-C into an event that is checked between steps; a second Ctrl-C stops at once."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked

@@ -1,4 +1,4 @@
-"""What `train.initial_weights` names: a checkpoint, an encoder, or a model; "package" is the one that ships."""
+"""What `train.initial_weights` names: a checkpoint, an encoder, or a model; "package" is the one in the package."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from galclass.train.from_onnx import head_weights, restored_body, topology_of
 
 PACKAGE = "package"
 CUTOUTS = 512
-"""Training cutouts whose statistics the normalisations of a model get."""
+"""Training cutouts from which a model's normalisations get their statistics."""
 
 
 def starting_model(text: str | None) -> tuple[bytes, str] | None:
-    """Return the model that `train.initial_weights` names, and what errors call it; None where it names no model.
+    """Return the model that `train.initial_weights` names, and its name in errors; None if it names no model.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def starting_model(text: str | None) -> tuple[bytes, str] | None:
 
 
 def with_topology_of_start(config: Config) -> Config:
-    """Take the topology of the model that training starts from, where the configuration leaves the usual one.
+    """Use the topology of the model that training starts from, unless the configuration sets one.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def with_topology_of_start(config: Config) -> Config:
 
 
 def start_sha256(text: str) -> str | None:
-    """Return the sha256 of what training starts from; None where there is no such file."""
+    """Return the sha256 of the initial weights' file; None if there is no such file."""
     path = weights_path(text)
     if text == PACKAGE:
         return hashlib.sha256(shipped_model()).hexdigest()
@@ -67,14 +67,14 @@ def start_sha256(text: str) -> str | None:
 
 
 def weights_to_start(config: TrainConfig, data: TrainingData) -> tuple[StartingWeights, str]:
-    """Read the weights to start from, by names of the network, and what errors call them.
+    """Read the initial weights, by names of the network, and their name in errors.
 
-    The normalisations of a model get the statistics of training cutouts; its heads for classes and votes come along.
+    The normalisations of a model get the statistics of training cutouts; its heads for classes and votes are included.
 
     Raises
     ------
     ModelError, TrainingError
-        If there is nothing to read, or it fits neither the scale of the pixels nor this package's networks.
+        If it cannot be read, or does not fit the scale of the pixels or this package's networks.
     """
     assert config.initial_weights is not None
     found = starting_model(config.initial_weights)

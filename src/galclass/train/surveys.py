@@ -1,4 +1,4 @@
-"""What other surveys call galaxies, read off the predicted votes through a transition that is fitted in training.
+"""Other surveys' labels, predicted from the votes through a transition that is fitted in training.
 
 Takes log-probabilities of the 13 classes, returns log P of a survey's own labels: the coarse kinds of Galaxy Zoo 1,
 Hubble stages and bars of a catalogue. Each source has its own transition.
@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from galclass.morphology import CLASSES, COARSE_LABELS, GROUPS
 
 _KINDS: tuple[tuple[str, ...], ...] = (GROUPS["Elliptical"], ("Se",), COARSE_LABELS["spiral"], ("A",))
-"""What every label is read from: smooth, edge-on, face-on, artifact."""
+"""Inputs for every label: smooth, edge-on, face-on, artifact."""
 
 _FACE_ON = COARSE_LABELS["spiral"]
 _BARS = tuple(tuple(leaf for leaf in _FACE_ON if leaf.startswith("SB") == barred) for barred in (False, True))
 _BULGES = tuple(tuple(leaf for leaf in _FACE_ON if leaf.endswith(bulge)) for bulge in "abcd")
 _DETAILS = (*_BARS, *_BULGES)
-"""What labels that tell face-on galaxies apart are read from besides: shares of the face-on votes."""
+"""Additional inputs for labels that distinguish face-on galaxies: shares of the face-on votes."""
 
 _MARKS = {"B": (0.0, 1.0), "AB": (0.0, 0.5), "barred": (0.0, 1.5), "weak": (0.0, 0.5), "unbarred": (1.5, 0.0)}
 """Exponents of the unbarred and barred shares that a mark after a label starts with: catalogues' own, and measured."""
@@ -29,22 +29,22 @@ SurveyLabel = tuple[str, str]
 
 
 def survey_kind(label: str) -> str:
-    """Return a survey's label as the transition knows it: mirror images and their kin are one label."""
+    """Return a survey's label as the transition knows it: mirror images and the like are one label."""
     return "spiral" if label.startswith("spiral_") else label
 
 
 class SurveyReading(nn.Module):
-    """What surveys call a galaxy, given its votes: log P(label) is linear in log shares.
+    """Surveys' labels for a galaxy, given its votes: log P(label) is linear in log shares.
 
-    A transition matrix would mix the kinds in proportion to their votes, and so force votes to be extreme where the
-    survey is sure; with exponents a survey may be surer, or less sure, than one volunteer.
+    A transition matrix would mix the kinds in proportion to their votes, and so force votes to extremes where the
+    survey is certain; with exponents a survey may be more certain, or less, than one volunteer.
 
     Parameters
     ----------
     labels : tuple of (str, str)
-        Sources and their labels; those of a source stand together.
+        Sources and their labels; those of a source are adjacent.
     leaves : bool, (labels, 13)
-        The classes that a label is close to, from which its exponents start; none: they start at 0.
+        The classes that a label is close to, which initialise its exponents; none: they start at 0.
     """
 
     telling: Tensor
@@ -69,17 +69,17 @@ class SurveyReading(nn.Module):
 
     @property
     def names(self) -> list[str]:
-        """What each row of the exponents stands for, by which a checkpoint knows whether they are the ones it has."""
+        """The meaning of each row of the exponents, by which a checkpoint recognises them."""
         return [f"{source}: {label}" for source, label in self.labels]
 
     @property
     def choices(self) -> Tensor:
-        """How many labels the source of each label has, (labels,)."""
+        """The number of labels of each label's source, (labels,)."""
         return torch.tensor([size for size in self.sizes for _ in range(size)], device=self.bias.device)
 
 
 def _marked_bar(label: str) -> list[float]:
-    """Return the exponents of details that a label starts with: marks such as "Sb B" follow the votes on bars.
+    """Return a label's initial exponents of details: marks such as "Sb B" follow the votes on bars.
 
     From 0 neither the exponents nor the votes for a bar would have a gradient.
     """
@@ -88,7 +88,7 @@ def _marked_bar(label: str) -> list[float]:
 
 
 def _tell_apart(labels: tuple[SurveyLabel, ...], of_kind: list[list[bool]]) -> Tensor:
-    """Return 1 for labels of face-on galaxies alone, where their source has several such, else 0."""
+    """Return 1 for labels of face-on galaxies only, if their source has several such, else 0."""
     face_on = [row == [False, False, True, False] for row in of_kind]
     several = {s for s, _ in labels if sum(f for (name, _), f in zip(labels, face_on, strict=True) if name == s) > 1}
     return torch.tensor([float(f and s in several) for (s, _), f in zip(labels, face_on, strict=True)])

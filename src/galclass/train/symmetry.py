@@ -1,6 +1,6 @@
-"""The eight turns and mirror images of a square (the group D4), and layers that know them.
+"""The eight rotations and reflections of a square (the group D4), and equivariant layers.
 
-Takes arrays or tensors whose last two axes are square; the layers are the bricks of `networks`.
+Takes arrays or tensors whose last two axes are square; the layers are the building blocks of `networks`.
 Element g = 4 m + r mirrors left-right when m = 1, then makes r quarter turns.
 Group convolutions: Cohen and Welling 2016, https://arxiv.org/abs/1602.07576.
 """
@@ -32,7 +32,7 @@ def eight_views(images: Tensor) -> Tensor:
 
 
 def inverse_product_table() -> NDArray[np.int64]:
-    """Give table[g, h] = the element g^-1 h, shape (8, 8)."""
+    """Return table[g, h] = the element g^-1 h, shape (8, 8)."""
     square = np.arange(4).reshape(2, 2)
     seen = [transform(g, square).tobytes() for g in range(ORDER)]
     product = np.array(
@@ -43,14 +43,14 @@ def inverse_product_table() -> NDArray[np.int64]:
 
 
 class GroupConv(nn.Module):
-    """Convolution whose outputs turn with its input; a field is eight channels, one per element of D4.
+    """Equivariant convolution; a field is eight channels, one per element of D4.
 
     Parameters
     ----------
     fields_in, fields_out : int
         Fields before and after; with `lift` the input has plain channels instead of fields.
     kernel, stride, padding : int
-        As for any convolution; (size + 2 padding - kernel) must be a multiple of stride, else turns are lost.
+        As for any convolution; (size + 2 padding - kernel) must be a multiple of stride, else equivariance is lost.
     lift : bool
         First layer: from plain channels to fields.
     """
@@ -77,7 +77,7 @@ class GroupConv(nn.Module):
         return np.ascontiguousarray(np.stack([np.stack(row) for row in planes]).reshape(-1), dtype=np.int64)
 
     def full_kernel(self) -> Tensor:
-        """Give the plain convolution's weights, (8 fields_out, elements_in fields_in, kernel, kernel)."""
+        """Return the plain convolution's weights, (8 fields_out, elements_in fields_in, kernel, kernel)."""
         fields_out, fields_in, _ = self.weight.shape
         shape = (fields_out, fields_in, ORDER, self.elements_in, self.kernel, self.kernel)
         spread = self.weight.index_select(2, self.index).view(shape).permute(0, 2, 1, 3, 4, 5)
@@ -89,7 +89,7 @@ class GroupConv(nn.Module):
 
 
 class FieldNorm(nn.Module):
-    """Batch normalisation with one scale and shift a field; running statistics are averaged over its elements."""
+    """Batch normalisation with one scale and shift per field; running statistics are averaged over its elements."""
 
     mean: Tensor
     var: Tensor
@@ -109,14 +109,14 @@ class FieldNorm(nn.Module):
         return functional.batch_norm(images, *self.field_statistics(), weight, bias, False, 0.0, 1e-5)
 
     def field_statistics(self) -> tuple[Tensor, Tensor]:
-        """Give running mean and variance, the same for the eight elements of a field, each (8 fields,)."""
+        """Return running mean and variance, the same for the eight elements of a field, each (8 fields,)."""
         mean = self.mean.view(-1, ORDER).mean(1).repeat_interleave(ORDER)
         var = self.var.view(-1, ORDER).mean(1).repeat_interleave(ORDER)
         return mean, var
 
 
 def folded_convolution(convolution: GroupConv, norm: FieldNorm) -> nn.Conv2d:
-    """Give the plain convolution that equals a group convolution and its normalisation at inference."""
+    """Return the plain convolution that equals a group convolution and its normalisation at inference."""
     kernel = convolution.full_kernel()
     mean, var = norm.field_statistics()
     factor = norm.weight.repeat_interleave(ORDER) * torch.rsqrt(var + 1e-5)

@@ -1,7 +1,8 @@
-"""Distillation: what a teacher's ONNX file says of every cutout, written once, and the loss of learning it.
+"""Distillation: a teacher's predictions for every cutout, written once, and the loss of learning them.
 
-Takes a model with a signature and a prepared store, gives answers for several turns of each cutout; takes a student's
-outputs, gives the loss of each row. A row without answers trains nothing here, a row without labels may have answers.
+Takes a model with a signature and a prepared store, returns predictions for several angles of each cutout; takes a
+student's outputs, returns the loss of each row. Rows without predictions contribute nothing; rows without labels may
+have some.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ _CHUNK = 64
 _WIDTHS = [len(question.answers) for question in QUESTIONS.values()]
 _PARTS = {"probabilities": len(CLASSES), "raw_votes": len(STEMS), "raw_concentrations": len(QUESTIONS)}
 _PARTS |= {"vote_fractions": len(STEMS)}
-"""What is kept of the answers, and how many numbers each has."""
+"""The outputs that are kept, and how many numbers each has."""
 
 
 @dataclass(frozen=True)
 class TeacherAnswers:
-    """What a teacher says of each index row at each of some angles; NaN where it was not asked.
+    """A teacher's predictions for each index row at several angles; NaN for rows it did not predict.
 
     Attributes
     ----------
@@ -58,7 +59,7 @@ class TeacherAnswers:
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Tell which rows have answers, (n,)."""
+        """Return which rows have predictions, (n,)."""
         known: NDArray[np.bool_] = ~torch.isnan(self.probabilities[:, 0, 0]).cpu().numpy()
         return known
 
@@ -67,7 +68,7 @@ class TeacherAnswers:
         return TeacherAnswers(*(None if part is None else part.to(device) for part in self._parts()))  # type: ignore[arg-type]
 
     def drawn(self, rows: Tensor) -> TeacherAnswers:
-        """Give one angle's answers of each row, drawn by torch's generator; the second axis is gone."""
+        """Return the predictions of each row at one angle, drawn by torch's generator, without the angle axis."""
         angle = torch.randint(self.probabilities.shape[1], (len(rows),)).to(rows.device)
         return TeacherAnswers(*(None if part is None else part[rows, angle] for part in self._parts()))  # type: ignore[arg-type]
 
@@ -83,9 +84,9 @@ def ask_teacher(
     *,
     without: frozenset[str] = frozenset(),
 ) -> None:
-    """Write what a model says of a prepared folder's training cutouts; does nothing where the file is of these inputs.
+    """Write a model's predictions for a prepared folder's training cutouts, unless the file is of these inputs.
 
-    Of other splits nothing is asked: nobody is taught by them, and their rows are NaN.
+    Other splits are not predicted, since nothing is learned from them; their rows are NaN.
 
     Parameters
     ----------
@@ -98,12 +99,12 @@ def ask_teacher(
     path : Path
         The .npz that is written; float16.
     without : frozenset of str
-        Sources that are not asked about.
+        Sources that are not predicted.
 
     Raises
     ------
     TrainingError
-        If there is no such model, or it takes other cutouts.
+        If there is no such model, or it takes cutouts of another kind.
     """
     if not model.is_file():
         raise TrainingError("there is no such teacher", where=str(model), advice="see train.teacher")
@@ -116,7 +117,7 @@ def ask_teacher(
             where=str(model),
             expected=f"{data.size_px} px",
             got=f"{signature.size_px} px",
-            advice="prepare a folder for it, write its answers with scripts/teacher_answers.py, and name that file",
+            advice="prepare a folder for it, write its predictions with scripts/teacher_answers.py, and name that file",
         )
     facts = [hashlib.sha256(content).hexdigest(), data.sha256(), "train", *map(str, angles_deg), *sorted(without)]
     made_from = hashlib.sha256("\n".join(facts).encode()).hexdigest()
@@ -153,27 +154,27 @@ def _read(path: Path) -> dict[str, Any]:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise TrainingError(
-            "a teacher's answers cannot be read", where=str(path), got=str(error)[:200], advice="delete the file"
+            "a teacher's predictions cannot be read", where=str(path), got=str(error)[:200], advice="delete the file"
         ) from error
 
 
 def load_answers(path: Path, data: TrainingData) -> TeacherAnswers:
-    """Read answers that `ask_teacher` wrote, of this prepared folder or of another one with the same objects.
+    """Read predictions that `ask_teacher` wrote, of this prepared folder or of another one with the same objects.
 
     Raises
     ------
     TrainingError
-        If the file is no such file, or has none of these objects.
+        If it is not such a file, or has none of these objects.
     """
     if not path.is_file():
-        raise TrainingError("there is no such file of a teacher's answers", where=str(path), advice="see train.teacher")
+        raise TrainingError("there is no such file of predictions", where=str(path), advice="see train.teacher")
     stored = _read(path)
     if not {"keys", "probabilities"} <= set(stored):
-        raise TrainingError("this holds no answers of a teacher", where=str(path), got=", ".join(sorted(stored)))
+        raise TrainingError("this contains no teacher's predictions", where=str(path), got=", ".join(sorted(stored)))
     place = {key: position for position, key in enumerate(stored["keys"].tolist())}
     found = np.array([place.get(key, -1) for key in _keys(data)])
     if (found < 0).all():
-        raise TrainingError("the teacher was asked about none of these objects", where=str(path))
+        raise TrainingError("the teacher predicted none of these objects", where=str(path))
     parts = {}
     for name in _PARTS:
         if name in stored:
@@ -184,7 +185,7 @@ def load_answers(path: Path, data: TrainingData) -> TeacherAnswers:
 
 
 def answers_of(config: TrainConfig, data: TrainingData, folder: Path) -> TeacherAnswers | None:
-    """Read the answers of `train.teacher`; those of a model are asked for once and kept in the folder."""
+    """Read the predictions of `train.teacher`; those of a model are made once and kept in the folder."""
     if config.teacher is None:
         return None
     path = weights_path(config.teacher)
@@ -195,7 +196,7 @@ def answers_of(config: TrainConfig, data: TrainingData, folder: Path) -> Teacher
 
 
 def teacher_loss(outputs: Outputs, answers: TeacherAnswers) -> Tensor:
-    """Give how far the student is from the teacher, 0 where the teacher was not asked, (n,).
+    """Return how far the student is from the teacher, 0 where the teacher has no prediction, (n,).
 
     With raw votes on both sides it is the divergence KL(teacher || student) of each question's Dirichlet distribution,
     weighted by the share of voters who reach the question; else that of the class probabilities. Debiased fractions
@@ -229,7 +230,7 @@ def _dirichlet_divergences(raw: Tensor, means: Tensor, concentration: Tensor) ->
 
 
 def dirichlet_divergence(first: Tensor, second: Tensor) -> Tensor:
-    """Give KL(Dirichlet(first) || Dirichlet(second)), (n, k) -> (n,)."""
+    """Return KL(Dirichlet(first) || Dirichlet(second)), (n, k) -> (n,)."""
     whole = first.sum(1)
     total = torch.lgamma(whole) - torch.lgamma(second.sum(1)) + (torch.lgamma(second) - torch.lgamma(first)).sum(1)
     slope = torch.digamma(first) - torch.digamma(whole)[:, None]
@@ -242,5 +243,5 @@ def _divergence(p: Tensor, log_q: Tensor) -> Tensor:
 
 
 def _reach(fractions: Tensor) -> Tensor:
-    """Give the share of voters who reach each question, (n, 37) -> (n, 11)."""
+    """Return the share of voters who reach each question, (n, 37) -> (n, 11)."""
     return torch.from_numpy(vote_reach(torch.nan_to_num(fractions).cpu().numpy())).to(fractions.device)

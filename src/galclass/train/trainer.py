@@ -1,6 +1,6 @@
-"""The training loop of one seed: iterations of steps, validation, the best weights, an exact state to resume from.
+"""The training loop of one seed: epochs of steps, validation, the best weights, an exact state to resume from.
 
-Takes data and a `TrainConfig`; `stage` owns the files. Everything random follows from (seed, iteration, step).
+Takes data and a `TrainConfig`; `stage` owns the files. Everything random follows from (seed, epoch, step).
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from galclass.train.starting import weights_to_start
 from galclass.train.teacher import TeacherAnswers
 
 _BLEND = 1
-"""Sets the draws of mixup apart from those of a step's augmentation."""
+"""Separates the draws of mixup from those of a step's augmentation."""
 
 _STATISTICS_BATCHES = 16
 """Batches from which the averaged weights get their statistics of batch normalisation."""
 
 _GPU_CHECK_STEPS = 50
-"""Steps between looks at the loss on a GPU: a look waits for it."""
+"""Steps between readings of the loss on a GPU: each waits for the GPU."""
 
 
 @dataclass
 class Position:
-    """Where a run stands, and what it has seen: the plain part of a checkpoint."""
+    """The progress and history of a run: the plain part of a checkpoint."""
 
     iteration: int = 0
     step: int = 0
@@ -70,15 +70,15 @@ class Trainer:
     workers : Workers
         This process among those that train together.
     teacher : TeacherAnswers, optional
-        What `config.teacher` says of the rows.
+        The predictions of `config.teacher`.
 
     Attributes
     ----------
     leaves : bool, (n, 13)
-        What the class head is held to in validation, row by row of the index; not the labels of a survey that is seen
-        through an observation matrix.
+        The classes that count as right in validation, by index row; not the labels of a survey with a label-noise
+        matrix.
     best : Network
-        The weights with the least validation loss (the running mean's, if there is one).
+        The weights with the smallest validation loss (the running mean's, if there is one).
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Trainer:
         self.batches = Batches(data, self.goal.rows, config, self.scale, seed=seed, device=self.device)
         if not (config.type == "votes" or self.leaves[self.validation].any()):
             raise TrainingError(
-                "no label of the validation split is taken at its word",
+                "no label of the validation split is taken as true",
                 where="train.observation_sources",
                 got=config.observation_sources,
                 advice="leave a source with reliable labels out of it",
@@ -135,18 +135,18 @@ class Trainer:
 
     @property
     def objects(self) -> int:
-        """Different objects that are trained on."""
+        """Number of different training objects."""
         return len(np.unique(self.goal.rows))
 
     @property
     def finished(self) -> bool:
-        """Whether all iterations are done, or too many brought nothing better."""
+        """Whether all epochs are done, or too many brought no improvement."""
         patience = few.patience(self.config.early_stopping, self.objects)
         waited = self.at.iteration - self.at.best_iteration
         return self.at.iteration >= self.config.num_epochs or 0 < patience <= waited
 
     def run_iteration(self, after_step: Callable[[int, int], None]) -> dict[str, float]:
-        """Do the rest of the current iteration and validate; `after_step(step, steps)` may save or raise.
+        """Finish the current epoch and validate; `after_step(step, steps)` may save or raise.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class Trainer:
         return row
 
     def step(self, entries: NDArray[np.int64]) -> None:
-        """Train on one batch of the iteration's entries."""
+        """Train on one batch of the epoch's entries."""
         started, self.batches.seconds = time.perf_counter(), 0.0
         self.at.loss_sum += self._step(entries)
         self.at.step += 1
@@ -203,7 +203,7 @@ class Trainer:
         return loss.detach()
 
     def _blend(self, count: int) -> tuple[float, Tensor]:
-        """Draw each cutout's own share of the blend, and the order of its partners; 1 without mixup."""
+        """Draw each cutout's share of the blend, and the order of the partners; 1 without mixup."""
         if self.config.mixup <= 0:
             return 1.0, torch.empty(0, dtype=torch.int64)
         rng = np.random.default_rng([self.seed, self.at.iteration, self.at.step, _BLEND])
@@ -217,7 +217,7 @@ class Trainer:
         if not math.isfinite(value):
             raise TrainingError(
                 "the loss is no longer a finite number",
-                where=f"iteration {self.at.iteration + 1}, step {self.at.step + 1}",
+                where=f"epoch {self.at.iteration + 1}, step {self.at.step + 1}",
                 got=value,
                 advice="lower train.learning_rate, set train.clip_norm, or scale the input with train.normalize",
             )
@@ -239,7 +239,7 @@ class Trainer:
         return row
 
     def renew_answering(self) -> None:
-        """Make the averaged weights fit to answer: they get statistics of batch normalisation of their own."""
+        """Make the averaged weights usable: recompute their statistics of batch normalisation."""
         if self.running is not None:
             renew_statistics(self.answering, self._plain_batches())
 
@@ -252,7 +252,7 @@ class Trainer:
             return self.goal.validate(outputs)
 
     def _plain_batches(self) -> Iterator[Tensor]:
-        """Give some batches of training cutouts as the exported model sees them."""
+        """Return some batches of training cutouts as the exported model sees them."""
         for entries in self.batches.order(self.at.iteration)[:_STATISTICS_BATCHES]:
             pixels = scaled_central(self.data, self.batches.rows[entries], self.scale, self.device)
             yield pixels.contiguous(memory_format=torch.channels_last)
@@ -261,7 +261,7 @@ class Trainer:
         return [parameter for module in self._trained for parameter in module.parameters()]
 
     def state(self) -> dict[str, Any]:
-        """Give everything an exact resume needs: tensors and plain values."""
+        """Return everything an exact resume needs: tensors and plain values."""
         return {
             "network": self.network.state_dict(),
             "answering": self.answering.state_dict(),
@@ -276,7 +276,7 @@ class Trainer:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Resume from `state`."""
         self.network.load_state_dict(state["network"])
         self.answering.load_state_dict(state["answering"])
         self.best.load_state_dict(state["best"])

@@ -1,9 +1,8 @@
 """Fine-tune a model's network to own classes: the head is fitted first, then the last layers or all of them with it.
 
-Takes cutouts and codes of classes, gives a model and what it said of objects while they were left out. The head that
-fine-tuning starts from is the logistic regression on the embeddings (Kumar et al. 2022,
-https://arxiv.org/abs/2202.10054), so that after no epoch at all the network is the head; the statistics of the
-normalisations stay those of the model.
+Takes cutouts and codes of classes, returns a model and its cross-validated predictions. Fine-tuning starts from the
+logistic regression on the embeddings (Kumar et al. 2022, https://arxiv.org/abs/2202.10054), so that after 0 epochs the
+network is that head; the statistics of the normalisations stay those of the model.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ BATCH = 32
 LEARNING_RATE = 1e-4
 WARM_UP = 0.1
 PATIENCE = 3
-"""Epochs without a smaller loss on the objects left out, after which a fold ends."""
+"""A fold ends after this many epochs without a smaller loss on the objects left out."""
 
 _WEIGHT_DECAY = 0.01
 _CHUNK = 256
@@ -41,7 +40,7 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class Tuned:
-    """A fine-tuned network and what is known of it.
+    """A fine-tuned network and its cross-validated predictions.
 
     Attributes
     ----------
@@ -53,7 +52,7 @@ class Tuned:
     embeddings : float32, (n, d)
         Of the objects that it was tuned on.
     epochs : int
-        As many as were best for objects left out; 0: the head alone was.
+        As many as were best for objects left out; 0: the head alone was best.
     folds : int64, (n,)
     logits : float64, (n, k)
         Of each object by the network that was tuned without it.
@@ -75,7 +74,7 @@ class Tuned:
 
 
 def epochs_for(count: int) -> int:
-    """Return how many epochs are planned for so many labels: fewer labels are gone through more often."""
+    """Return how many epochs are planned for a number of labels: the fewer labels, the more epochs."""
     return int(np.clip(round(150 / math.sqrt(count)), 5, 20))
 
 
@@ -101,7 +100,7 @@ class TunedNetwork(nn.Module):
         return logits
 
     def freeze(self, layers: Layers) -> None:
-        """Let all layers be trained, or those after the last halving of the image and the head alone."""
+        """Let all layers be trained, or only the head and those after the last halving of the image."""
         units = [place for place, layer in enumerate(self.body.layers) if not hasattr(layer, "first")]
         for place, layer in enumerate(self.body.layers):
             layer.requires_grad_(layers == "all" or place > units[2])
@@ -122,7 +121,7 @@ class TunedNetwork(nn.Module):
         return self.scale.apply(planes).contiguous(memory_format=torch.channels_last)
 
     def logits(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the head's logits of embeddings."""
+        """Return the head's logits for embeddings."""
         weight, bias = self.head_arrays()
         return np.asarray(embeddings @ weight + bias, dtype=np.float64)
 
@@ -162,14 +161,14 @@ def tune(
     codes : int64, (n,)
     layers : "last" or "all"
     epochs : int
-        That the learning rate falls over, by half a cosine to 0.
+        Over which the learning rate falls, by half a cosine to 0.
     stop : int, optional
         Epochs after which it ends in any case.
     seed : int
     learning_rate : float, optional
-        At its highest; left out, `LEARNING_RATE`.
+        Its maximum; by default `LEARNING_RATE`.
     after_epoch : callable
-        Told the epoch, from 1; ends the training by returning True.
+        Called with the epoch, from 1; ends the training by returning True.
     """
     highest = LEARNING_RATE if learning_rate is None else learning_rate
     network.freeze(layers)
@@ -206,12 +205,12 @@ def fine_tuned(
     threads: int = 1,
     advance: Callable[[int, int], None] = lambda count, total: None,
 ) -> Tuned:
-    """Fine-tune a model, with as many epochs as are best for objects that are left out in turn.
+    """Fine-tune a model, with the number of epochs chosen by cross-validation.
 
     Parameters
     ----------
     model : bytes
-        ONNX bytes of a residual network of this package; own heads on it count too.
+        ONNX bytes of a residual network of this package, also with a head for own classes.
     squares : uint8, (n, side, side, 3)
         Stored cutouts of the model's parameters (`galclass.cutouts.stored_cutout`).
     codes : int64, (n,)
@@ -222,9 +221,9 @@ def fine_tuned(
         Those after the last halving of the image, or all.
     seed : int
     threads : int
-        Of torch, while it runs.
+        Torch's, during the call.
     advance : callable
-        Told that one more epoch is done, and how many there are at most.
+        Called after each epoch with the largest number there may be.
 
     Returns
     -------
@@ -233,7 +232,7 @@ def fine_tuned(
     Raises
     ------
     ModelError
-        If the network is another.
+        If it has another network.
     ExtraError
         If the package onnx is not installed.
     """
@@ -284,7 +283,7 @@ def fine_tuned(
 
 
 class _LeftOut:
-    """Objects that a network is not tuned on: what it says of them after each epoch, and its weights then."""
+    """Objects that a network is not tuned on: its predictions for them and its weights after each epoch."""
 
     def __init__(
         self, network: TunedNetwork, squares: NDArray[np.uint8], codes: NDArray[np.int64], done: Callable[[], None]
@@ -296,13 +295,13 @@ class _LeftOut:
         self._keep()
 
     def look(self, epoch: int) -> bool:
-        """Predict after an epoch; tell whether the last ones brought nothing."""
+        """Predict after an epoch; return whether the last ones brought no improvement."""
         self._keep()
         self.done()
         return epoch - int(np.argmin(self.losses)) >= PATIENCE
 
     def go_back_to(self, epoch: int) -> None:
-        """Give the network the weights that it had after an epoch."""
+        """Restore the weights that the network had after an epoch."""
         self.network.load_state_dict(self._states[epoch])
 
     def _keep(self) -> None:
@@ -312,7 +311,7 @@ class _LeftOut:
 
 
 def _mean_losses(left_out: list[_LeftOut]) -> list[float]:
-    """Return the log loss of all objects left out, after each epoch that every fold came to."""
+    """Return the log loss of all objects left out, after each epoch that every fold reached."""
     reached = min(len(one.losses) for one in left_out)
     sizes = [len(one.codes) for one in left_out]
     return [float(np.average([one.losses[epoch] for one in left_out], weights=sizes)) for epoch in range(reached)]

@@ -24,12 +24,12 @@ METRICS, PREDICTIONS = Path("evaluation/metrics.json"), Path("evaluation/predict
 _TABLES = ("accuracy", "balanced_accuracy", "macro_f1")
 _OF_TRAINING = ("objects", "iterations", "best_iteration", "seconds")
 _PLACES = {"workspace", "database"}
-"""Settings that say where a run lies, not what it is."""
+"""Settings that say where a run is stored, not what it is."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What is known of a run.
+    """What a run wrote.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Run:
     figures : mapping of str to float
         Of training, by its names, and of the evaluation, by "<table>: <figure>".
     split : str or None
-        On what it was evaluated; None where it was not.
+        The evaluated split; None if there is no evaluation.
     right : mapping of str to bool, or None
         Whether the predicted class agrees with the label, by object id; None without stored predictions.
     """
@@ -53,7 +53,7 @@ class Run:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """Two runs; `accuracy` is that of the second less that of the first, None where one has no predictions."""
+    """Two runs; `accuracy` is that of the second minus that of the first, None if one has no predictions."""
 
     first: Run
     second: Run
@@ -68,7 +68,7 @@ def compare_runs(first: Path, second: Path) -> RunComparison:
     Raises
     ------
     EvaluationError
-        If a folder holds no finished training, a file is damaged, or the runs were evaluated on other objects.
+        If a folder has no finished training, a file is damaged, or the runs were evaluated on different objects.
     """
     one, other = read_run(first), read_run(second)
     settings = {
@@ -91,7 +91,7 @@ def read_run(folder: Path) -> Run:
     Raises
     ------
     EvaluationError
-        If it holds no finished training, or a file is damaged.
+        If it has no finished training, or a file is damaged.
     """
     if not (folder / TRAINED).is_file() or not (folder / CONFIG).is_file():
         raise EvaluationError(
@@ -130,7 +130,7 @@ def _evaluation_figures(metrics: Mapping[str, Any], path: Path) -> dict[str, flo
 def _numbers(values: Mapping[str, Any], path: Path) -> dict[str, float]:
     for name, value in values.items():
         if not isinstance(value, int | float):
-            raise EvaluationError("a figure is no number", where=str(path), got=name)
+            raise EvaluationError("a figure is not a number", where=str(path), got=name)
     return dict(values)
 
 
@@ -140,7 +140,7 @@ def _check_same_objects(one: Run, other: Run) -> None:
     only_first, only_second = set(one.right) - set(other.right), set(other.right) - set(one.right)
     if only_first or only_second:
         raise EvaluationError(
-            "the runs were evaluated on other objects",
+            "the runs were evaluated on different objects",
             where=f"{one.folder} and {other.folder}",
             expected="the same objects in both",
             got=f"{len(only_first):,} of {len(one.right):,} only in the first (split {one.split}),"
@@ -150,7 +150,7 @@ def _check_same_objects(one: Run, other: Run) -> None:
 
 
 def _read_right(path: Path) -> dict[str, bool]:
-    """Return whether each labelled object got a class that agrees with its label; an object without one is wrong."""
+    """Return whether each labelled object's class agrees with its label; an object without a class is wrong."""
     try:
         table = pq.read_table(path)
         rows = table.select(["object_id", "predicted_class", "label"]).to_pylist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 
 from galclass.atomic_files import write_bytes
 from galclass.config import Config
+from galclass.cutouts import DecodeLimits
 from galclass.database import open_database
 from galclass.database.model_figures import HELD_OUT
 from galclass.database.models import ModelRecord
 from galclass.errors import MorphologyError, TrainingError
 from galclass.extras import require
 from galclass.morphology import CLASSES, leaves_of
+from galclass.scoring.class_names import check_class_names
 from galclass.scoring.head_model import head_model
 from galclass.scoring.heads import FEWEST_TO_ESTIMATE, Head, Share, check_counts, fit_head
 from galclass.scoring.prediction import Prediction
 from galclass.scoring.scorer import Scorer
 from galclass.tuning.labelled import (
+    HELD_OUT_SHARE,
     Labelled,
     LabelledImage,
     Reject,
@@ -35,20 +38,19 @@ from galclass.tuning.labelled import (
 from galclass.tuning.layers import Layers, TunedHead, check_layers, tuned_head
 from galclass.tuning.promotion import Registered, hashes_of, register, unseen_by
 
-HELD_OUT_SHARE = 0.15
 WORTH_HOLDING_OUT = 200
-"""Labelled images from which a share is kept apart; fewer are all fitted, and the accuracy is cross-validated."""
+"""From this many labelled images on, a share is held out; fewer are all fitted, and the accuracy is cross-validated."""
 
 
 @dataclass(frozen=True)
 class FinetuneSummary:
-    """What was fitted and where it is.
+    """The fitted model and its files.
 
     Attributes
     ----------
     head : Head
     measured : Share or None
-        Accuracy on the held-out objects; None where none were kept apart.
+        Accuracy on the held-out objects; None if none were held out.
     registered : Registered
     path : Path
         The model file.
@@ -57,7 +59,7 @@ class FinetuneSummary:
     unused : int
         Image files without a label.
     tuned : TunedHead or None
-        Where layers of the network were fine-tuned, too.
+        Present if layers of the network were fine-tuned, too.
     """
 
     head: Head
@@ -75,7 +77,7 @@ class FinetuneSummary:
         lines += [f"  {self.tuned}"] if self.tuned is not None else []
         lines.append(f"  {self.head.estimate}")
         found = self.head.estimate.recall.items()
-        lines += ["  of each class it finds: " + ", ".join(f"{name} {share}" for name, share in found)] if found else []
+        lines += ["  found of each class: " + ", ".join(f"{name} {share}" for name, share in found)] if found else []
         if self.measured is not None:
             lines.append(f"  accuracy {self.measured} (95 %, on held-out objects)")
         lines += [f"  {limit}" for limit in self.head.limits()]
@@ -100,7 +102,7 @@ def finetune(
     advance: Callable[[int, int], None] = lambda count, total: None,
     advance_epochs: Callable[[int, int], None] = lambda count, total: None,
 ) -> FinetuneSummary:
-    """Fit own classes on a model's embeddings, and fine-tune its network where that is asked for.
+    """Fit own classes on a model's embeddings, and fine-tune its network on request.
 
     Parameters
     ----------
@@ -110,11 +112,11 @@ def finetune(
         Object ids or files, and labels of any names.
     images : sequence of path
     scorer : Scorer
-        The model whose network is taken.
+        The model whose network is used.
     name : str
         Under which it is registered.
     classes : sequence of str, optional
-        Labels to fit, in this order; rows of others are left out. Left out, all labels.
+        Labels to fit, in this order; rows of others are left out. By default all labels.
     layers : "head", "last" or "all"
         What is fitted: a head alone, the last layers or all of them too.
     frame_px : int, optional
@@ -122,16 +124,16 @@ def finetune(
     promote : bool
         Move `production` whatever is measured.
     advance : callable
-        Told how many images were embedded, and of how many.
+        Called with the images embedded so far and their total.
     advance_epochs : callable
-        Told how many epochs of fine-tuning are done, and of how many at most.
+        Called with the epochs of fine-tuning done so far and their largest number.
 
     Raises
     ------
     CatalogError
         If no image has a label.
     TrainingError
-        If there are too few classes or labels; said before an image is read.
+        If there are too few classes or labels; raised before an image is read.
     ExtraError
         If the package onnx is not installed; with layers "last" or "all", torch.
     """
@@ -139,7 +141,7 @@ def finetune(
     check_layers(layers)
     labelled = _chosen(read_labelled(catalog, images, config.prepare), classes)
     _check_blanks(catalog, labelled)
-    check_counts({label: labelled.counts[label] for label in classes or labelled.counts})
+    _check_labels(catalog, {label: labelled.counts[label] for label in classes or labelled.counts})
     total = len(labelled.images)
     scored, rejects = [], list(labelled.rejects)
     for one, prediction in score_labelled(
@@ -160,7 +162,7 @@ def finetune(
     value = head_model(base, head, name=str(scorer.model), trained=trained)
     folder = config.workspace_path / "finetune" / name
     rejects_file = _write(folder, value, rejects)
-    right = _right(head, kept) if tuned is None else _right_of(value, kept, frame_px)
+    right = _right(head, kept) if tuned is None else _right_of(Scorer(value, limits=scorer.limits), kept, frame_px)
     measured = Share.of(sum(right.values()), len(right)) if right else None
     with open_database(config.database_url, migrate=True) as database:
         registered = register(
@@ -168,7 +170,7 @@ def finetune(
             value,
             name=name,
             classes=head.classes,
-            compare=lambda old: _compared(old, kept, right, frame_px),
+            compare=lambda old: _compared(old, scorer.limits, kept, right, frame_px) if kept else _none_kept(head),
             promote=promote,
             metrics=_metrics(head, measured, kept),
             card=_card(name, catalog, scorer, head, measured),
@@ -190,7 +192,7 @@ def _fitted(
     frame_px: int | None,
     advance: Callable[[int, int], None],
 ) -> tuple[Head, TunedHead | None]:
-    """Fit a head, or more layers; a network that is not better for it stays as it is."""
+    """Fit a head, or more layers; a network that does not improve is left unchanged."""
     images = [one for one, _ in fitted]
     tuned = None
     if layers != "head":
@@ -207,7 +209,7 @@ def _fitted(
 
 
 def _chosen(labelled: Labelled, classes: Sequence[str] | None) -> Labelled:
-    """Leave out labels that are not wanted, and write those of Galaxy Zoo's classes as these."""
+    """Leave out labels that are not wanted, and write labels of Galaxy Zoo's classes as those."""
     images, rejects = labelled.images, list(labelled.rejects)
     if classes is not None:
         _check_known(classes, labelled)
@@ -223,7 +225,7 @@ def _chosen(labelled: Labelled, classes: Sequence[str] | None) -> Labelled:
 
 
 def _check_known(classes: Sequence[str], labelled: Labelled) -> None:
-    """Refuse classes that no image is labelled with."""
+    """Refuse classes that are the label of no image."""
     for name in classes:
         if name not in labelled.counts:
             near = difflib.get_close_matches(name, labelled.counts, n=1)
@@ -236,7 +238,7 @@ def _check_known(classes: Sequence[str], labelled: Labelled) -> None:
 
 
 def _check_blanks(catalog: Path, labelled: Labelled) -> None:
-    """Say why there is one class, where the other was written as a missing value."""
+    """Explain a single class where the other was written as a missing value."""
     blank = sum(one.code == "no_label" for one in labelled.rejects)
     if blank and len(labelled.counts) < 2:
         raise TrainingError(
@@ -245,6 +247,18 @@ def _check_blanks(catalog: Path, labelled: Labelled) -> None:
             got=f"{', '.join(map(repr, labelled.counts)) or 'no label'} and {blank:,} rows without a label",
             advice="an empty cell, none, null, na and nan mean that there is no label; write no_ring or the like",
         )
+
+
+def _check_labels(catalog: Path, counts: Mapping[str, int]) -> None:
+    """Refuse labels that cannot be classes, or are too few, before an image is read."""
+    try:
+        if len(counts) > 1:
+            check_class_names(sorted(counts))
+        check_counts(counts)
+    except TrainingError as error:
+        raise TrainingError(
+            error.what, where=str(catalog), expected=error.expected, got=error.got, advice=error.advice
+        ) from error
 
 
 def _leaves(label: str) -> tuple[str, ...]:
@@ -261,7 +275,7 @@ def _order(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def _split(scored: _Embedded) -> tuple[_Embedded, _Embedded]:
-    """Keep a share of the objects apart, if there are enough of them and each class keeps enough labels."""
+    """Hold out a share of the objects, if there are enough of them and each class keeps enough labels."""
     if len(scored) < WORTH_HOLDING_OUT:
         return scored, []
     kept = [held_out(one.object_id, HELD_OUT_SHARE) for one, _ in scored]
@@ -287,22 +301,31 @@ def _right(head: Head, kept: _Embedded) -> dict[str, bool]:
     return {one.object_id: name == one.label for (one, _), name in zip(kept, predicted, strict=True)}
 
 
-def _right_of(model: bytes, kept: _Embedded, frame_px: int | None) -> dict[str, bool]:
-    """Predict held-out objects by a model whose embeddings are others."""
-    found = score_labelled(Scorer(model), [one for one, _ in kept], frame_px=frame_px)
+def _right_of(scorer: Scorer, kept: _Embedded, frame_px: int | None) -> dict[str, bool]:
+    """Predict held-out objects with a model that has other embeddings."""
+    found = score_labelled(scorer, [one for one, _ in kept], frame_px=frame_px)
     return {one.object_id: prediction.predicted_class == one.label for one, prediction in found}
 
 
-def _compared(
-    old: ModelRecord, kept: _Embedded, right: dict[str, bool], frame_px: int | None
-) -> tuple[dict[str, bool], dict[str, bool]] | str:
-    if not kept:
+def _none_kept(head: Head) -> str:
+    """Return why no object was kept apart."""
+    if sum(head.counts.values()) < WORTH_HOLDING_OUT:
         return f"none of fewer than {WORTH_HOLDING_OUT} labelled images is held out, so the two are not compared"
+    rarest = min(head.counts, key=lambda name: head.counts[name])
+    return (
+        f"no image is held out, as too few of the {head.counts[rarest]} labels of {rarest!r} would be left to fit, so "
+        "the two are not compared"
+    )
+
+
+def _compared(
+    old: ModelRecord, limits: DecodeLimits, kept: _Embedded, right: dict[str, bool], frame_px: int | None
+) -> tuple[dict[str, bool], dict[str, bool]]:
     unseen = set(unseen_by(old.metrics, right))
     images = [one for one, _ in kept if one.object_id in unseen]
     found: dict[str, bool] = {}
     predictions: list[tuple[LabelledImage, Prediction]] = list(
-        score_labelled(old.scorer(), images, frame_px=frame_px) if images else ()
+        score_labelled(old.scorer(limits=limits), images, frame_px=frame_px) if images else ()
     )
     for one, prediction in predictions:
         found[one.object_id] = prediction.predicted_class == one.label

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,15 +18,17 @@ from galclass.errors import CatalogError
 from galclass.image_files import ImageFile, find_images, read_image, with_bytes
 from galclass.image_files.keys import lost_zeros, row_key
 from galclass.image_files.reading import READ_ERRORS
+from galclass.scoring.files import score_images
 from galclass.scoring.prediction import Prediction
 from galclass.scoring.scorer import CHUNK, Scorer
 
+HELD_OUT_SHARE = 0.15
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Reject:
-    """A row of the catalog that takes no part: object id, code, and the reason in words."""
+    """A row of the catalog that is left out: object id, code, and the reason in words."""
 
     object_id: str
     code: str
@@ -51,9 +53,9 @@ class Labelled:
     images : list of LabelledImage
         In the order of the files.
     rejects : list of Reject
-        Rows that take no part.
+        Rows that are left out.
     unused : int
-        Image files that no row names.
+        Image files without a row.
     """
 
     images: list[LabelledImage]
@@ -98,9 +100,9 @@ def read_labelled(catalog: Path, images: Sequence[Path | str], settings: Prepare
             got=", ".join(report.columns[:12]),
             advice="name the column with --label-column",
         )
-    files: dict[str, ImageFile] = {}
+    files: dict[str, list[ImageFile]] = {}
     for image in find_images(images):
-        files.setdefault(image.object_id, image)
+        files.setdefault(image.object_id, []).append(image)
     found = _joined(rows, files, rejects)
     if not found.images:
         raise _no_match(catalog, rows, files)
@@ -108,19 +110,23 @@ def read_labelled(catalog: Path, images: Sequence[Path | str], settings: Prepare
 
 
 def _joined(
-    rows: Sequence[Mapping[str, str | None]], files: Mapping[str, ImageFile], rejects: list[Reject]
+    rows: Sequence[Mapping[str, str | None]], files: Mapping[str, Sequence[ImageFile]], rejects: list[Reject]
 ) -> Labelled:
     by_file: dict[str, list[tuple[str, str]]] = {}
+    named: set[str] = set()
     for row in rows:
         object_id, key = str(row["object_id"]), row_key(row["asset_id"]) or ""
         if not row["label"]:
             rejects.append(Reject(object_id, "no_label", "the row has no label"))
         elif key not in files:
             rejects.append(Reject(object_id, "no_image", f"no image file is called {key}"))
+        elif len(files[key]) > 1:
+            named.add(key)
+            rejects.append(Reject(object_id, "several_images", ", ".join(map(str, files[key][:_SHOWN]))))
         else:
             by_file.setdefault(key, []).append((object_id, row["label"]))
     images = []
-    for key, file in files.items():
+    for key, (file, *_) in files.items():
         objects = by_file.get(key, [])
         if len({label for _, label in objects}) > 1:
             reason = f"several rows with different labels name the image {file}"
@@ -128,16 +134,19 @@ def _joined(
         elif objects:
             object_id, label = objects[0]
             images.append(LabelledImage(object_id, label, file))
-            same = f"the image {file} counts for {object_id} already"
+            same = f"the image {file} already belongs to {object_id}"
             rejects += [Reject(other, "same_image", same) for other, _ in objects[1:]]
-    return Labelled(images, rejects, len(files) - len(by_file))
+    named |= by_file.keys()
+    return Labelled(images, rejects, sum(len(found) for key, found in files.items() if key not in named))
 
 
-def _no_match(catalog: Path, rows: Sequence[Mapping[str, str | None]], files: Mapping[str, ImageFile]) -> CatalogError:
+def _no_match(
+    catalog: Path, rows: Sequence[Mapping[str, str | None]], files: Mapping[str, Sequence[ImageFile]]
+) -> CatalogError:
     wanted = ", ".join(str(row["asset_id"]) for row in rows[:_SHOWN])
     there = ", ".join(list(files)[:_SHOWN]) or "no image"
     return CatalogError(
-        "no image is called as a row of the catalog says",
+        "no image has a name from the catalog",
         where=str(catalog),
         expected=f"names such as {wanted}",
         got=there,
@@ -162,13 +171,14 @@ def score_labelled(
     frame_px : int, optional
         Side of the survey's frame; None: each file is a full frame.
     advance : callable
-        Told how many more are done.
+        Called with how many more are done.
     """
-    labelled_bytes = zip(images := list(images), bytes_of(images), strict=True)
-    while chunk := list(islice(labelled_bytes, CHUNK)):
-        labelled, data = [one for one, _ in chunk], [given for _, given in chunk]
-        predictions = scorer.score(data, object_ids=[one.object_id for one in labelled], frame_px=frame_px)
-        yield from zip(labelled, predictions, strict=True)
+    images = list(images)
+    given = zip(images, with_bytes((one.image for one in images), MAX_BYTES), strict=True)
+    while chunk := list(islice(given, CHUNK)):
+        predictions = score_images(scorer, [read for _, read in chunk], frame_px, embedding=True)
+        for (one, _), prediction in zip(chunk, predictions, strict=True):
+            yield one, replace(prediction, object_id=one.object_id)
         advance(len(chunk))
 
 
@@ -182,16 +192,16 @@ def _bytes(image: ImageFile) -> bytes:
     try:
         return b"" if image.fault else read_image(image, MAX_BYTES)
     except READ_ERRORS:
-        return b""  # the scorer says that it is empty
+        return b""  # the scorer reports that it is empty
 
 
 def held_out(object_id: str, share: float) -> bool:
-    """Return whether an object is kept from fitting; it depends on the object id alone, so later fits agree."""
+    """Return whether an object is held out; this depends only on the object id, so later fits agree."""
     return zlib.crc32(f"galclass held out {object_id}".encode()) < share * 2**32
 
 
 def write_rejects(rejects: Sequence[Reject], path: Path) -> None:
-    """Write what takes no part as CSV."""
+    """Write the rejects as CSV."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = CsvRows(file, ("object_id", "code", "reason"))
         for one in rejects:

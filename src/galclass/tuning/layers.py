@@ -1,4 +1,4 @@
-"""Fine-tune the network itself to own labels: squares of labelled images in, a head and its network out."""
+"""Fine-tune the network itself to own labels: from squares of labelled images to a head and its network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TunedHead:
     Attributes
     ----------
     base : bytes
-        The model whose network it is on, with the tuned weights.
+        The model that supplies its network, with the tuned weights.
     head : Head
     layers : str
         "last" or "all".
@@ -52,7 +52,7 @@ class TunedHead:
             tried = min(self.losses[1:], default=alone)
             return (
                 f"fine-tuning {what} was no better than the head alone (log loss of objects left out {tried:.3f} and "
-                f"{alone:.3f}), so the network stays as it is"
+                f"{alone:.3f}), so the network is unchanged"
             )
         return (
             f"fine-tuned {what} in {self.epochs} epochs: log loss of objects left out {best:.3f}, of the head alone "
@@ -61,7 +61,7 @@ class TunedHead:
 
 
 def check_layers(layers: Layers) -> None:
-    """Check that what fits these layers is installed, before anything is read.
+    """Check that the packages for fitting these layers are installed, before anything is read.
 
     Raises
     ------
@@ -90,14 +90,14 @@ def tuned_head(
     scorer : Scorer
         The model.
     images : sequence of LabelledImage
-        That it has read; each class at least three times.
+        Already read; each class at least three times.
     order : tuple of str
         The classes.
     layers : "last" or "all"
     frame_px : int or None
     seed, threads : int
     advance : callable
-        Told how many more epochs are done, and of how many at most.
+        Called with how many more epochs are done and their largest number.
 
     Raises
     ------

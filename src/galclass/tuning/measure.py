@@ -1,10 +1,11 @@
-"""How often models are right on labelled images, with intervals; and two of them on the same objects."""
+"""The accuracy of models on labelled images, with intervals, and of two of them on the same objects."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from galclass.morphology import leaves_of
 from galclass.scoring.heads import Share
 from galclass.scoring.prediction import UNLIKE_TRAINING_DATA, Prediction
 from galclass.scoring.scorer import Scorer
-from galclass.tuning.labelled import Labelled, Reject, score_labelled
+from galclass.tuning.labelled import HELD_OUT_SHARE, Labelled, Reject, held_out, score_labelled
 
 _Z95 = 1.959964
 
@@ -38,7 +39,11 @@ class Measured:
     foreign : mapping of str to int
         Labels that the model has no class for, and their objects; they are in none of the shares.
     unlike : int
-        Objects that the model calls unlike its training data.
+        Objects that the model flags as out-of-distribution.
+    kept : Share or None
+        Accuracy on the objects that were held out, where the model was fitted to a catalog of this name.
+    fitted_to : str
+        The name of that catalog; empty where it is another.
     """
 
     model: str
@@ -49,6 +54,8 @@ class Measured:
     right: Mapping[str, bool]
     foreign: Mapping[str, int] = field(default_factory=dict)
     unlike: int = 0
+    kept: Share | None = None
+    fitted_to: str = ""
 
     def __str__(self) -> str:
         count = len(self.right)
@@ -60,6 +67,9 @@ class Measured:
             named = ", ".join(f"{label!r} ({objects:,})" for label, objects in sorted(self.foreign.items())[:10])
             more = ", ..." if len(self.foreign) > 10 else ""
             lines.append(f"  {sum(self.foreign.values()):,} objects left out: the model has no class for {named}{more}")
+        if self.fitted_to:
+            kept = f"; on those of it that were held out: {self.kept}" if self.kept else ""
+            lines.append(f"  the model was fitted to {self.fitted_to}, so this accuracy is too high{kept}")
         lines += [f"  {self.unlike:,} objects are flagged as unlike its training data"] if self.unlike else []
         return "\n".join(lines)
 
@@ -78,7 +88,7 @@ class Difference:
 
 
 def classes_meant(label: str, classes: Sequence[str]) -> frozenset[str]:
-    """Return a model's classes that a label stands for: its own name, or those of Galaxy Zoo under a coarse label."""
+    """Return the model's classes that a label stands for: that of the same name, or those under a coarse label."""
     if label in classes:
         return frozenset([label])
     try:
@@ -88,9 +98,20 @@ def classes_meant(label: str, classes: Sequence[str]) -> frozenset[str]:
 
 
 def measure(
-    scorer: Scorer, name: str, labelled: Labelled, *, frame_px: int | None = None
+    scorer: Scorer, name: str, labelled: Labelled, *, frame_px: int | None = None, catalog: str = ""
 ) -> tuple[Measured, list[Reject]]:
-    """Predict labelled images and count what is right.
+    """Predict labelled images and count the correct predictions.
+
+    Parameters
+    ----------
+    scorer : Scorer
+    name : str
+        What the user calls the model.
+    labelled : Labelled
+    frame_px : int, optional
+        Side of the survey's frame.
+    catalog : str
+        Name of the file of labels, which may be the one that the model was fitted to.
 
     Returns
     -------
@@ -101,7 +122,7 @@ def measure(
     Raises
     ------
     EvaluationError
-        If no label is one that the model can predict, or no image gives a prediction.
+        If the model can predict none of the labels, or no image has a prediction.
     """
     predictions, rejects = [], []
     for one, prediction in score_labelled(scorer, labelled.images, frame_px=frame_px):
@@ -109,7 +130,17 @@ def measure(
             predictions.append((one.label, prediction))
         else:
             rejects.append(Reject(one.object_id, prediction.error.code, f"{one.image}: {prediction.error.message}"))
-    return _measured(scorer, name, predictions), rejects
+    measured = _measured(scorer, name, predictions)
+    return _with_fitted(measured, scorer.signature.trained, catalog), rejects
+
+
+def _with_fitted(measured: Measured, trained: Mapping[str, Any], catalog: str) -> Measured:
+    """Say so where a model was fitted to these labels, and how good it is on those that it has not seen."""
+    if not catalog or trained.get("catalog") != catalog:
+        return measured
+    share = HELD_OUT_SHARE if trained.get("held_out") else 0.0
+    kept = [right for object_id, right in measured.right.items() if held_out(object_id, share)]
+    return replace(measured, kept=Share.of(sum(kept), len(kept)), fitted_to=catalog)
 
 
 def _measured(scorer: Scorer, name: str, predictions: Sequence[tuple[str, Prediction]]) -> Measured:
@@ -127,7 +158,7 @@ def _measured(scorer: Scorer, name: str, predictions: Sequence[tuple[str, Predic
     accuracy = Share.of(sum(right.values()), len(right))
     if accuracy is None:
         raise EvaluationError(
-            "the model predicts none of the labels" if predictions else "no image gives a prediction",
+            "the model predicts none of the labels" if predictions else "no image has a prediction",
             where=name,
             expected=", ".join(scorer.signature.classes)[:200],
             got=", ".join(foreign)[:200] or None,
@@ -148,7 +179,7 @@ def _measured(scorer: Scorer, name: str, predictions: Sequence[tuple[str, Predic
 
 
 def difference(new: Mapping[str, bool], old: Mapping[str, bool]) -> Difference:
-    """Return the accuracy of one model less that of another, on the objects that both predicted.
+    """Return the accuracy of one model minus that of another, on the objects that both predicted.
 
     Raises
     ------

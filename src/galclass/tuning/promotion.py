@@ -1,4 +1,4 @@
-"""Whether a new version of a model becomes `production`, and the registration that keeps to it (decision 25)."""
+"""Whether a new version of a model becomes `production`, and registration by that rule (decision 25)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from galclass.errors import GalclassError
 from galclass.tuning.measure import Difference, difference
 
 FEWEST_HELD_OUT = 30
-"""Held-out objects below which two versions are not compared."""
+"""Fewest held-out objects on which two versions are compared."""
 
 WORST = -0.02
-"""Lower end of the interval of the difference in accuracy that is still taken."""
+"""Smallest accepted lower bound of the difference in accuracy."""
 
 MAX_HASHES = 2_000
 _DIGITS = 12
 
 Compare = Callable[[ModelRecord], tuple[Mapping[str, bool], Mapping[str, bool]] | str]
-"""Takes the version in production; gives which objects the new and that one are right on, or why it cannot be said."""
+"""Takes the version in production; returns the objects each of the two is right on, or why they are not compared."""
 
 
 @dataclass(frozen=True)
@@ -37,36 +37,36 @@ class Decision:
 
 @dataclass(frozen=True)
 class Registered:
-    """A version that was registered, and what became of the alias `production`."""
+    """A registered version, and the outcome for the alias `production`."""
 
     model: ModelInfo
     new: bool
     decision: Decision | None
 
     def __str__(self) -> str:
-        done = "registered" if self.new else "is registered already"
+        done = "registered" if self.new else "is already registered"
         aliases = f", {', '.join(self.model.aliases)}" if self.model.aliases else ""
         line = f"register: {self.model.model} {done} (sha256 {self.model.sha256[:12]}{aliases})"
         return f"{line}\n{self.remark}" if self.remark else line
 
     @property
     def remark(self) -> str:
-        """Why it is not production and how to make it so; empty where there is nothing to say."""
+        """Why it is not production and how to make it so; empty if it is."""
         if self.decision is None or self.decision.promoted:
             return ""
         name, version = self.model.name, self.model.version
         how = f"`galclass models alias {name} {PRODUCTION} {version}`, or run the command with --promote"
-        return f"not promoted: {self.decision.reason}; {name}@{PRODUCTION} stays as it is. To promote it: {how}"
+        return f"not promoted: {self.decision.reason}; {name}@{PRODUCTION} is unchanged. To promote it: {how}"
 
 
 def hashes_of(object_ids: Iterable[str]) -> list[int]:
-    """Return the smallest hashes of object ids, in order: lists of two versions have in common what both kept apart."""
+    """Return the smallest hashes of object ids, in order: those that two versions share were held out by both."""
     hashes = sorted({int(hashlib.sha256(one.encode()).hexdigest()[:_DIGITS], 16) for one in object_ids})
     return hashes[:MAX_HASHES]
 
 
 def unseen_by(metrics: Mapping[str, Any], object_ids: Iterable[str]) -> list[str]:
-    """Return the objects that a version was not fitted to, as its metrics say."""
+    """Return the objects that a version was not fitted to, from its metrics."""
     known = metrics.get(HELD_OUT)
     kept = set(known) if isinstance(known, list) else set()
     return [one for one in object_ids if kept.intersection(hashes_of([one]))]
@@ -93,11 +93,11 @@ def register(
         The model.
     name : str
     classes : sequence of str
-        Of the model.
+        The model's.
     compare : callable
-        Asked only where there is a version in production of the same classes.
+        Called only if there is a version in production with the same classes.
     aliases : sequence of str, optional
-        Explicit ones, which move whatever is measured; left out, the rule decides on `production`.
+        Explicit ones, which move whatever is measured; by default the rule decides on `production`.
     promote : bool
         Move `production` whatever is measured.
     metrics, card
@@ -126,7 +126,7 @@ def _decide(registry: Registry, name: str, classes: Sequence[str], sha256: str, 
         return Decision(True, "it is the first version")
     info = registry.resolve(Reference(name, alias=PRODUCTION))
     if info.sha256 == sha256:
-        return Decision(True, "it is production already")
+        return Decision(True, "it is already production")
     try:
         old = registry.get(Reference(name, version=info.version))
     except GalclassError as error:
@@ -147,4 +147,6 @@ def _decide(registry: Registry, name: str, classes: Sequence[str], sha256: str, 
 def by_difference(found: Difference, old: str) -> Decision:
     """Decide by the paired difference in accuracy on objects that neither version was fitted to."""
     good = found.low > WORST and found.mean > 0
-    return Decision(good, f"its accuracy less that of {old} is {found}; it must be above 0, its interval above {WORST}")
+    return Decision(
+        good, f"its accuracy minus that of {old} is {found}; it must be above 0, its interval above {WORST}"
+    )

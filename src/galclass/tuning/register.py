@@ -1,4 +1,4 @@
-"""The stage `register`: the trained model becomes a version; run twice, it skips."""
+"""The stage `register`: the trained model becomes a version; a second run skips it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from galclass.config import Config
 from galclass.database import Database, Registry, open_database
 from galclass.database.model_figures import HELD_OUT
 from galclass.database.models import ModelInfo, ModelRecord
-from galclass.errors import GalclassError, RegistryError
+from galclass.errors import GalclassError, ModelError, RegistryError
 from galclass.prepare.store import Store
 from galclass.scoring import Scorer, shipped_model
 from galclass.scoring.shipped import shipped_card, shipped_metrics
@@ -22,7 +22,7 @@ from galclass.tuning.promotion import Registered, hashes_of, register, unseen_by
 
 @dataclass(frozen=True)
 class RegisterSummary:
-    """The version of the trained model, and of the model in the package where that was registered as well."""
+    """The version of the trained model, and of the model in the package if that was registered as well."""
 
     registered: Registered
     package: ModelInfo | None = None
@@ -61,7 +61,7 @@ def register_stage(config: Config, *, promote: bool = False) -> RegisterSummary:
     RegistryError
         If nothing was trained yet.
     ModelError
-        If the file is not sound.
+        If the file is not a valid model.
     """
     folder = config.workspace_path
     path = folder / "training" / "model.onnx"
@@ -96,15 +96,23 @@ def register_file(
     promote: bool,
     metrics: Mapping[str, Any],
     card: str,
+    where: str | None = None,
 ) -> Registered:
     """Register any model; without explicit aliases the workspace's test split decides on `production`, if it can.
+
+    Errors of the model call it `where`.
 
     Raises
     ------
     ModelError, RegistryError
         As `galclass.database.Registry.register`.
     """
-    scorer = Scorer(value, name=name)
+    try:
+        scorer = Scorer(value, name=name)
+    except ModelError as error:
+        raise ModelError(
+            error.what, where=where or error.where, expected=error.expected, got=error.got, advice=error.advice
+        ) from error
     if value == shipped_model():
         metrics, card = metrics or shipped_metrics(), card or shipped_card()
     return register(
@@ -143,7 +151,7 @@ def _test_ids(config: Config) -> list[str]:
 
 
 def _compared(config: Config, scorer: Scorer, old: ModelRecord) -> tuple[dict[str, bool], dict[str, bool]] | str:
-    """Predict the test split with both, where neither was fitted to it."""
+    """Predict the test split with both, if neither was fitted to it."""
     try:
         store = Store.open(config.workspace_path / "prepared")
     except GalclassError:

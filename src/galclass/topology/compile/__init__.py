@@ -1,7 +1,7 @@
 """A checked network in, a torch module out; with `galclass.train` the only place that imports torch.
 
-Takes a `Network`; gives a module whose parameters have the language's layouts and whose kernels are torch's fast ones.
-Writes nothing.
+Takes a `Network`, returns a module with parameters in the language's layouts that runs on torch's fast kernels; writes
+nothing.
 """
 
 from galclass.topology.compile.initialise import initialise

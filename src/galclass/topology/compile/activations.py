@@ -43,6 +43,6 @@ def activate(x: Tensor, activation: Activation) -> Tensor:
 
 
 def _square_root(x: Tensor) -> Tensor:
-    # the derivative at 0 is infinite, and 0 * inf is NaN: nodes at or below 0 take no part in the gradient
+    # the derivative at 0 is infinite, and 0 * inf is NaN: nodes at or below 0 get no gradient
     positive = x > 0
     return torch.where(positive, torch.sqrt(torch.where(positive, x, torch.ones_like(x))), torch.zeros_like(x))

@@ -43,7 +43,7 @@ class Planned(nn.Module):
     Parameters
     ----------
     plan : ConvPlan
-        All sizes, worked out beforehand.
+        All sizes, computed beforehand.
     """
 
     def __init__(self, plan: ConvPlan) -> None:
@@ -80,7 +80,7 @@ class Planned(nn.Module):
 def _torch_pads(plan: ConvPlan) -> tuple[tuple[int, ...], list[int] | None]:
     """Return the pads for torch's own symmetric padding, or else zeros and the explicit pads, last dimension first.
 
-    Torch pads both ends alike: that does where it gives all positions, the ones too many are cut off.
+    Torch pads both ends equally: that suffices if it yields all positions; surplus ones are cut off.
     """
     sizes, kernels = plan.folded_shape[1:], plan.kernel_shape[2:]
     dimensions = zip(sizes, kernels, plan.stride, plan.lower, plan.positions, strict=True)
@@ -91,7 +91,7 @@ def _torch_pads(plan: ConvPlan) -> tuple[tuple[int, ...], list[int] | None]:
 
 
 class Unfolded(nn.Module):
-    """Any convolution at all: gather each kernel's nodes, then one product a group of unshared positions.
+    """Any convolution: gather each kernel's nodes, then one product per group of unshared positions.
 
     Parameters
     ----------

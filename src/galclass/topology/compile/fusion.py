@@ -1,9 +1,9 @@
 """A pool before its response norm: the same values for a quarter of the work.
 
-In `... rlinear` -> response norm of single nodes -> max pool, the pool throws most of what the norm computed away. The
+In `... rlinear` -> response norm of single nodes -> max pool, the pool discards most of what the norm computed. The
 norm f(x) = x (o + a x^2)^-b grows up to x* = sqrt(o / (a (2 b - 1))), so as long as no node exceeds x* the largest
 f(x) under a kernel is f of the largest x, and rlinear and norm need only be computed for what the pool keeps. The
-largest pooled value tells whether that holds; where it does not, the layers are computed as declared.
+largest pooled value shows whether that holds; otherwise the layers are computed as declared.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class PooledNorm(nn.Module):
     first : CompiledLayer
         The rlinear layer.
     norm : ResponseNorm
-        The norm that alone reads it.
+        The norm, its only reader.
     pool : CompiledLayer
-        The pool layer that alone reads the norm.
+        The pool layer, the norm's only reader.
     """
 
     def __init__(self, first: CompiledLayer, norm: ResponseNorm, pool: CompiledLayer) -> None:
@@ -55,14 +55,14 @@ class PooledNorm(nn.Module):
 
 
 def rectified_norm(x: Tensor, norm: ResponseNorm) -> Tensor:
-    """Return the norm of single nodes of max(0, x); its slope comes with it, so that the way back is one product.
+    """Return the norm of single nodes of max(0, x), with its slope, so that the backward pass is one product.
 
     Parameters
     ----------
     x : floating, any shape
         Sums before rlinear.
     norm : ResponseNorm
-        Gives the constants.
+        Has the constants.
     """
     y: Tensor = _RectifiedNorm.apply(x, norm.alpha_per_node, norm.beta, norm.offset)  # type: ignore[no-untyped-call]
     return y
@@ -88,14 +88,14 @@ class _RectifiedNorm(torch.autograd.Function):
 
 
 def growth_limit(norm: ResponseNorm) -> float:
-    """Return the largest x up to which a norm of single nodes grows."""
+    """Return the largest x up to which a norm of single nodes increases."""
     if norm.alpha_per_node == 0 or norm.beta <= 0.5:
         return inf
     return sqrt(norm.offset / (norm.alpha_per_node * (2 * norm.beta - 1)))
 
 
 def fused(layers: Sequence[CompiledLayer], output: str) -> list[CompiledLayer | PooledNorm]:
-    """Return the layers of a network with every fitting triple made one.
+    """Return the layers of a network with every matching triple fused.
 
     Parameters
     ----------
@@ -122,13 +122,13 @@ def fused(layers: Sequence[CompiledLayer], output: str) -> list[CompiledLayer | 
 
 
 def _only(layer: CompiledLayer, kind: type[ModuleT]) -> ModuleT | None:
-    """Return the layer's bundle if it has one alone, of this kind, with nothing after it."""
+    """Return the layer's bundle if it is the only one, of this kind, with nothing after it."""
     bundle = layer.bundles[0]
     alone = len(layer.bundles) == 1 and layer.activation == "linear"
     return bundle if alone and isinstance(bundle, kind) else None
 
 
 def _may_branch(x: Tensor) -> bool:
-    # looking at a value costs a wait on a GPU, and a traced graph has one branch only
+    # reading a value means waiting for a GPU, and a traced graph has only one branch
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
     return x.device.type == "cpu" and not traced

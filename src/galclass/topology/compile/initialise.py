@@ -1,4 +1,4 @@
-"""Initial weights: uniform of a given width as the original drew them, or He's; given weights stay as given."""
+"""Initial weights: uniform of a given width as in the original, or He's; given weights are kept."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def initialise(
         Weights and biases are drawn uniformly from [-d/2, d/2]; None: He's initialisation (weights normal with variance
         2 / fan-in of the layer, biases 0). Given `Weights` are set as given in both cases.
     generator : torch.Generator, optional
-        Source of the draws, on the CPU, so that a seed means the same weights on any device.
+        Source of the draws, on the CPU, so that a seed yields the same weights on any device.
     """
 
     def uniform(spec: Parameter) -> Tensor:

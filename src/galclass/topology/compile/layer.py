@@ -12,7 +12,7 @@ from galclass.topology.network import FilteredBundle, FullBundle, NormBundle, Po
 
 
 class CompiledLayer(nn.Module):
-    """One hidden or output layer; its weights are handed in, because layers may share them.
+    """One hidden or output layer; its weights are passed in, because layers may share them.
 
     Parameters
     ----------

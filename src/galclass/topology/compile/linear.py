@@ -35,7 +35,7 @@ class Filtered(nn.Module):
         self.register_buffer("place", place, persistent=False)
 
     def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Map (n, *source shape) to (n, destination nodes); `weight` has one value an edge."""
+        """Map (n, *source shape) to (n, destination nodes); `weight` has one value per edge."""
         nodes, source_nodes = self.matrix_shape
         matrix = weight.new_zeros(nodes * source_nodes).scatter(0, self.place, weight)
         return functional.linear(x.flatten(1), matrix.view(nodes, source_nodes), bias)

@@ -28,9 +28,9 @@ def compile_network(
     network : Network
         From `galclass.topology.check`.
     activated : bool
-        False: the module gives the output layer before its activation (logits, for a cross-entropy loss); True: after.
+        False: the module returns the output layer before its activation (logits, for cross-entropy); True: after it.
     init_wts_diameter : float or None
-        Weights and biases that are not given are drawn uniformly from [-d/2, d/2]; None: He's initialisation.
+        Weights and biases that are not specified are drawn uniformly from [-d/2, d/2]; None: He's initialisation.
     generator : torch.Generator, optional
         Source of the initial weights; torch's default one otherwise.
 
@@ -57,8 +57,8 @@ class NetworkModule(nn.Module):
     Attributes
     ----------
     arrays : ParameterDict
-        Every trainable array under the key that `Network.parameters` gives it, in the language's layout. Shared
-        arrays are one parameter.
+        Every trainable array under its key in `Network.parameters`, in the language's layout. Shared arrays are one
+        parameter.
     """
 
     def __init__(self, network: Network, *, activated: bool = False) -> None:
@@ -103,7 +103,7 @@ class NetworkModule(nn.Module):
             return {name: x}
         features = x.flatten(1)
         if features.shape[1] != self.network.input_nodes:
-            expected = f"{self.network.input_nodes} features an example"
+            expected = f"{self.network.input_nodes} features per example"
             raise TopologyError("the input does not fit the network", expected=expected, got=tuple(x.shape))
         parts = torch.split(features, [nodes for _, nodes, _ in self._inputs], dim=1)
         dealt = zip(self._inputs, parts, strict=True)

@@ -24,7 +24,7 @@ class Pool(nn.Module):
         Kind and geometry.
     """
 
-    real: Tensor  # nodes that each position sees: whole numbers, so exact in every precision
+    real: Tensor  # nodes that each position sees: integers, so exact in every precision
 
     def __init__(self, bundle: PoolBundle) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Pool(nn.Module):
 
     def forward(self, x: Tensor, weight: None = None, bias: None = None) -> Tensor:
         """Map (n, *source shape) to (n, *positions)."""
-        del weight, bias  # a pool trains nothing
+        del weight, bias  # a pool has no weights
         x = shaped(x, self.geometry)
         if self.kind == "max":
             return over_planes(x, self.geometry, _max_plane)
@@ -63,7 +63,7 @@ class ResponseNorm(nn.Module):
 
     def forward(self, x: Tensor, weight: None = None, bias: None = None) -> Tensor:
         """Map (n, *source shape) to (n, *positions)."""
-        del weight, bias  # a norm trains nothing
+        del weight, bias  # a norm has no weights
         x = shaped(x, self.geometry)
         if self.pointwise:
             return self.of_nodes(x)
@@ -73,12 +73,12 @@ class ResponseNorm(nn.Module):
         return centres * inverse_power(self.offset + mean, self.beta)
 
     def of_nodes(self, x: Tensor) -> Tensor:
-        """Norm every node by itself, as a kernel of one node does."""
+        """Normalise every node by itself, like a kernel of one node."""
         return x * inverse_power(self.offset + self.alpha_per_node * x * x, self.beta)
 
 
 def inverse_power(x: Tensor, beta: float) -> Tensor:
-    """Return x ** -beta for positive x, by square roots where they do: far cheaper than a general power."""
+    """Return x ** -beta for positive x, by square roots where possible: far cheaper than a general power."""
     if beta == 0.75:
         root = torch.rsqrt(x)
         return root * torch.sqrt(root)
@@ -90,7 +90,7 @@ def inverse_power(x: Tensor, beta: float) -> Tensor:
 
 
 def shaped(x: Tensor, geometry: Geometry) -> Tensor:
-    """View (n, *source shape) as (n, *InputShape); nothing happens where they are equal."""
+    """View (n, *source shape) as (n, *InputShape); unchanged if they are equal."""
     shape = geometry.input_shape
     return x if x.shape[1:] == shape else x.reshape(x.shape[0], *shape)
 
@@ -155,7 +155,7 @@ def _max_plane(x: Tensor, height: Axis, width: Axis) -> Tensor:
 
 
 def _gives(axis: Axis, size: int, ceil: bool) -> bool:
-    """Whether torch's pool with the lower pad on both sides has exactly our positions."""
+    """Return whether torch's pool with the lower pad on both sides has exactly our positions."""
     pad = max(0, axis.lower)
     span = size + 2 * pad - axis.kernel
     count = (span + (axis.stride - 1 if ceil else 0)) // axis.stride + 1
