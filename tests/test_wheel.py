@@ -243,7 +243,7 @@ def test_train_and_evaluate_each_do_their_stage(wheel: Path, tmp_path: Path) -> 
     assert timm.returncode == 1
     assert "'galclass[timm]'" in timm.stderr
     shutil.copytree(trainer.work / "workspace", evaluator.work / "workspace")
-    done = evaluator.run("evaluate", *SMALL)
+    done = evaluator.run("evaluate", *SMALL, "--set", "evaluate.bootstrap=20")
     assert done.returncode == 0, done.stderr
     assert (evaluator.work / "workspace" / "evaluation" / "report.html").exists()
     assert evaluator.run("register").returncode == 0
