@@ -58,13 +58,13 @@ def frame(picture: Picture, scale: float) -> bytes:
 
 def pictures_of(store: Store, config: Config, rows: list[int]) -> list[Picture]:
     """Read the files of some index rows."""
-    places = pq.read_table(store.folder / "places.parquet", columns=["source", "file"]).to_pydict()
+    files = pq.read_table(store.folder / "places.parquet", columns=["source", "file"]).to_pydict()
     own = store.index["row"].to_numpy()[rows]
     sources = {source.name: source for source in config.prepare.sources}
     found = []
-    for place in own:
-        source = sources[places["source"][place]]
-        path = Path(os.path.expandvars(source.images)) / places["file"][place]
+    for row in own:
+        source = sources[files["source"][row]]
+        path = Path(os.path.expandvars(source.images)) / files["file"][row]
         pixels = cv2.imread(str(path))
         if pixels is None:
             raise SystemExit(f"{path} cannot be read; the folder was prepared from a file of this name")

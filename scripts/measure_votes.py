@@ -58,20 +58,20 @@ class Measured:
         parameters = CutoutParameters(signature.size_px, signature.crop_fraction)
         self.signature = signature
         names = [output.name for output in session.graph.get_outputs()]
-        places = pq.read_table(store.folder / "places.parquet", columns=["source", "file"]).to_pydict()
+        files = pq.read_table(store.folder / "places.parquet", columns=["source", "file"]).to_pydict()
         own = store.index["row"].to_numpy()[rows]
         sources = {source.name: source for source in config.prepare.sources}
         parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
         is_prepared = store.parameters.sha256 == signature.preprocessing_sha256
 
-        def made(place: int) -> NDArray[np.uint8]:
-            source = sources[places["source"][place]]
-            path = Path(os.path.expandvars(source.images)) / places["file"][place]
+        def made(row: int) -> NDArray[np.uint8]:
+            source = sources[files["source"][row]]
+            path = Path(os.path.expandvars(source.images)) / files["file"][row]
             return cutout(path.read_bytes(), parameters, frame_px=source.frame_px)
 
         for start in range(0, len(rows), CHUNK):
             part = slice(start, start + CHUNK)
-            pictures = store.central(rows[part]) if is_prepared else np.stack([made(place) for place in own[part]])
+            pictures = store.central(rows[part]) if is_prepared else np.stack([made(row) for row in own[part]])
             planes = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
             for name, values in zip(names, session.run(names, planes), strict=True):
                 parts[name].append(values)

@@ -12,12 +12,20 @@ from scipy.stats import betabinom
 from tiny_model import tiny_model, tiny_raw_graph, tiny_raw_model, tiny_signature
 
 from galclass.errors import ModelError
-from galclass.morphology import CLASSES, QUESTIONS, Answer, Question, gz2_class_from_fractions, parse_gz2_class
+from galclass.morphology import (
+    CLASSES,
+    QUESTIONS,
+    Answer,
+    Question,
+    group_of,
+    gz2_class_from_fractions,
+    parse_gz2_class,
+)
 from galclass.scoring import ROW_COLUMNS, Scorer, Signature
 from galclass.scoring.cage import try_model
 from galclass.scoring.output import PredictionFile
 from galclass.scoring.raw_votes import VotePanel
-from galclass.scoring.walk import VoteWalk, group_name, walk
+from galclass.scoring.walk import VoteWalk, walk
 
 TREE = tuple(QUESTIONS.values())
 STEMS = tuple(column for question in TREE for column in question.columns)
@@ -129,7 +137,7 @@ def test_class_and_group_follow_from_the_raw_votes(raw_scorer: Scorer, galaxies:
         assert tuple(one.raw_vote_fractions) == STEMS
         values = np.array([[v[0] for v in one.raw_vote_fractions.values()]])
         position = VoteWalk(STEMS).classes(values)[0]
-        assert (one.predicted_class, one.predicted_group) == (CLASSES[position], group_name(position))
+        assert (one.predicted_class, one.predicted_group) == (CLASSES[position], group_of(CLASSES[position]))
         assert all(low <= fraction <= high for fraction, low, high in one.raw_vote_fractions.values())
         differ += CLASSES[walk(np.array([one.probabilities]))[0]] != one.predicted_class
     assert differ > 10  # the tiny model's probabilities say something else

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +38,6 @@ _EDGE_ON = CLASSES.index("Se")
 _UNBARRED = [CLASSES.index(leaf) for leaf in GROUPS["Spiral"] if leaf != "Se"]
 _BARRED = [CLASSES.index(leaf) for leaf in GROUPS["BarredSpiral"]]
 _ARTIFACT = CLASSES.index("A")
-_GROUP_NAMES: tuple[str, ...] = tuple(GROUPS)
 GROUP_OF = np.array([next(i for i, leaves in enumerate(GROUPS.values()) if leaf in leaves) for leaf in CLASSES])
 """Position in `GROUPS` of each class's group, (13,)."""
 
@@ -156,8 +154,3 @@ def _under(branches: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
 def _units(fractions: NDArray[np.floating]) -> NDArray[np.int64]:
     units: NDArray[np.int64] = np.rint(np.asarray(fractions, dtype=np.float64) * 10**DECIMALS).astype(np.int64)
     return units
-
-
-def group_name(position: int | np.integer[Any]) -> str:
-    """Return the group of a class by its position in `CLASSES`."""
-    return _GROUP_NAMES[int(GROUP_OF[position])]

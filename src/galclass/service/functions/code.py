@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import re
 import site
 import sys
@@ -16,9 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
+from itertools import chain
 from pathlib import Path
 
 from galclass.errors import ServiceError
+from galclass.image_files.folders import walk
 
 MAX_FILES, MAX_BYTES = 5000, 512 * 1024 * 1024
 """Most files of a module and their most bytes."""
@@ -104,15 +105,12 @@ def _files(folder: Path, top: str) -> Iterator[Path]:
     if not (folder / top / "__init__.py").is_file():
         yield folder / f"{top}.py"
         return
-    seen: set[str] = set()
-    for root, folders, names in os.walk(folder / top, followlinks=True):
-        real = os.path.realpath(root)
-        if real in seen:  # a link that leads back
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        yield from (Path(root, name) for name in sorted(names) if Path(root, name).is_file())
+    linked: list[str] = []
+    names = (name for name, special in walk(str(folder / top), lambda *_: None, linked.append) if not special)
+    for name in chain(names, linked):  # a linked file is one of the module's under its own name too
+        file = folder / top / name
+        if "__pycache__" not in name.split("/") and file.is_file():
+            yield file
 
 
 def installed_versions(names: Sequence[str]) -> dict[str, str]:

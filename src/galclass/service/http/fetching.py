@@ -20,13 +20,13 @@ import httpx2
 from galclass.errors import RequestError
 from galclass.service.http.addresses import is_public
 from galclass.service.http.inputs import ImageInput
+from galclass.service.http.json_shapes import MAX_URL
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str], Sequence[str]]
 
 _TIMEOUT_S = 15.0
 _AT_ONE_TIME = 4
-_MAX_URL = 4096
 _MAX_ADDRESSES = 3
 """Addresses of one host that are tried."""
 
@@ -132,7 +132,7 @@ class UrlFetcher:
 
     def _check(self, url: str) -> _Target:
         """Check a URL as text, and take from it what is sent: nothing else parses it again."""
-        if len(url) > _MAX_URL or not url.isprintable() or " " in url or "\\" in url:
+        if len(url) > MAX_URL or not url.isprintable() or " " in url or "\\" in url:
             raise _refused("it is no URL")
         try:
             parts = urlsplit(url)

@@ -91,16 +91,24 @@ def check_object_id(value: object, field: str) -> str:
         `invalid`, if it is anything else. Numbers are refused, also integers: JavaScript and others have rounded an id
         of 18 digits before it is sent, and nobody can tell.
     """
+    refusal = refusal_of_id(value, field)
+    if refusal is not None:
+        raise refusal
+    return str(value)
+
+
+def refusal_of_id(value: object, field: str) -> RequestError | None:
+    """Return what `check_object_id` raises for a value, or None if it is an object id."""
     if not isinstance(value, str):
         advice = "put its digits in quotes: numbers lose digits on the way" if type(value) in (int, float) else None
-        raise RequestError(
+        return RequestError(
             "invalid", "not an object id", expected="text", got=kind_of(value), advice=advice, field=field
         )
     fault = fault_of_id(value)
-    if fault is not None:
-        expected = f"text of 1 to {MAX_ID_CHARACTERS} printable characters"
-        raise RequestError("invalid", f"not an object id: {fault}", expected=expected, field=field)
-    return value
+    if fault is None:
+        return None
+    expected = f"text of 1 to {MAX_ID_CHARACTERS} printable characters"
+    return RequestError("invalid", f"not an object id: {fault}", expected=expected, field=field)
 
 
 def id_of_file(filename: str, place: int) -> str:

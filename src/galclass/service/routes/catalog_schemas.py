@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from galclass.morphology import CLASSES
 from galclass.service.routes.schemas import Probability, VoteFraction
@@ -74,13 +75,23 @@ class SkyPositions(BaseModel):
     dec: list[float]
 
 
+def _class(name: str) -> str:
+    if name not in CLASSES:
+        raise ValueError(f"unknown class, expected one of {' '.join(CLASSES)}")
+    return name
+
+
+GalaxyClass = Annotated[str, Field(max_length=40, json_schema_extra={"enum": list(CLASSES)}), AfterValidator(_class)]
+"""One of the 13 classes."""
+
+
 class LabelBody(BaseModel):
     """A class given by a person."""
 
     model_config = ConfigDict(extra="forbid")
 
     object_id: str = Field(min_length=1, max_length=200)
-    label: str = Field(max_length=40, json_schema_extra={"enum": list(CLASSES)})
+    label: GalaxyClass
 
 
 class LabelRecord(BaseModel):

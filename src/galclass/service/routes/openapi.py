@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from galclass.service.http.json_shapes import ImageBody, ImagesBody, ImageUrlBody, ObjectIdsBody
 from galclass.service.routes.access import BEARER
-from galclass.service.routes.schemas import ErrorBody, ImageBody, ImagesBody, ImageUrlBody
+from galclass.service.routes.schemas import ErrorBody
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
@@ -42,13 +43,6 @@ def _json_schema() -> dict[str, Any]:
     return {"anyOf": [one, other, several]}
 
 
-_OBJECT_IDS = {
-    "type": "object",
-    "properties": {"object_ids": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}},
-    "required": ["object_ids"],
-    "additionalProperties": False,
-}
-
 IMAGE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -82,7 +76,7 @@ BATCH_BODY: dict[str, Any] = {
         "content": {
             "application/zip": _BINARY,
             "multipart/form-data": IMAGE_BODY["requestBody"]["content"]["multipart/form-data"],
-            "application/json": {"schema": {"anyOf": [*_json_schema()["anyOf"], _OBJECT_IDS]}},
+            "application/json": {"schema": {"anyOf": [*_json_schema()["anyOf"], ObjectIdsBody.model_json_schema()]}},
         },
     }
 }

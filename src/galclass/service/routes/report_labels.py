@@ -10,9 +10,9 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from galclass.database.report_labels import MARK, ReportLabel, store_report_labels
-from galclass.morphology import CLASSES
 from galclass.service.engine.state import state_of
 from galclass.service.routes.access import Publisher
+from galclass.service.routes.catalog_schemas import GalaxyClass
 from galclass.service.routes.json_body import described, json_body
 from galclass.service.routes.openapi import responses
 
@@ -22,12 +22,6 @@ router = APIRouter(tags=["catalog"])
 
 MAX_REPORT_LABELS = 300
 """Labels of one request; a report with more is sent in parts."""
-
-
-def _class(name: str) -> str:
-    if name not in CLASSES:
-        raise ValueError(f"unknown class, expected one of {' '.join(CLASSES)}")
-    return name
 
 
 def _printable(name: str) -> str:
@@ -42,7 +36,7 @@ class OneReportLabel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     object_id: str = Field(min_length=1, max_length=200)
-    label: Annotated[str, Field(max_length=40, json_schema_extra={"enum": list(CLASSES)}), AfterValidator(_class)]
+    label: GalaxyClass
     labelled_at: AwareDatetime = Field(description="By the clock of whoever gave it; a time to come counts as now")
 
 

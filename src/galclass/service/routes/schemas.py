@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 Probability = float
 
@@ -62,36 +62,6 @@ class PredictionList(BaseModel):
     """The answers for several images, in the order of the request."""
 
     predictions: list[PredictionRecord]
-
-
-class ImageBody(BaseModel):
-    """One image as JSON."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: str = Field("image", min_length=1, max_length=200)
-    img: str = Field(
-        min_length=4,
-        description="JPEG, PNG, BMP or FITS bytes in base64 (also URL-safe, without padding, with line breaks or as a "
-        "data URL), or in hexadecimal digits",
-    )
-
-
-class ImageUrlBody(BaseModel):
-    """One image by its address, only at hosts that the server allows."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: str = Field("image", min_length=1, max_length=200)
-    url: str = Field(min_length=9, max_length=2000, pattern="^https://")
-
-
-class ImagesBody(BaseModel):
-    """Several images as JSON."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    images: list[ImageBody | ImageUrlBody] = Field(min_length=1)
 
 
 class View(BaseModel):
