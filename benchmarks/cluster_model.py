@@ -67,7 +67,7 @@ class Facts:
         )
 
     def chunk_s(self, chunk: int) -> float:
-        """Give the seconds of a core for a chunk, with its part of the wait for the driver."""
+        """Return the seconds of a core for a chunk, with its part of the wait for the driver."""
         return chunk * self.image_s + self.take_wait_s / self.chunks_a_take
 
 
@@ -88,7 +88,7 @@ class Answer:
 
 
 def best_chunk(facts: Facts, galaxies: int, nodes: int, least: int) -> int:
-    """Give the chunk at which the driver keeps all cores busy, if no chunk takes longer than a loss may cost."""
+    """Return the chunk at which the driver keeps all cores busy, if no chunk takes longer than a loss may cost."""
     cores = nodes * facts.cores
     fair = galaxies / (4 * cores)  # fewer than four chunks a core leave cores idle at the end
     wanted = 2 * facts.driver_chunk_s * cores / facts.image_s
@@ -97,7 +97,7 @@ def best_chunk(facts: Facts, galaxies: int, nodes: int, least: int) -> int:
 
 
 def predict(facts: Facts, galaxies: int, nodes: int, chunk: int) -> Answer:
-    """Give the time of a run as the largest of what each part of it needs, plus what cannot overlap."""
+    """Return the time of a run as the largest of what each part of it needs, plus what cannot overlap."""
     cores, chunks = nodes * facts.cores, math.ceil(galaxies / chunk)
     served = min(facts.store_bytes_s, nodes * facts.node_bytes_s)
     waves = math.ceil(chunks / cores)
@@ -163,7 +163,7 @@ def show(facts: Facts, least_chunk: int) -> None:
 
 
 def stops(facts: Facts, galaxies: int, least_chunk: int) -> int:
-    """Give the number of nodes at which twice as many no longer give 1.5 times the speed."""
+    """Return the number of nodes at which twice as many no longer give 1.5 times the speed."""
     nodes = 1
     while nodes < 2**20:
         now, more = (

@@ -69,7 +69,7 @@ def galclass_server(model: bytes, workers: int, *settings: str) -> Iterator[tupl
 
 
 def free_port() -> int:
-    """Give a port that was free a moment ago."""
+    """Return a port that was free a moment ago."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

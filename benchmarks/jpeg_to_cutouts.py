@@ -138,7 +138,7 @@ def compiled_cimg(folder: Path) -> Path | None:
 
 
 def timed(way: Way, files: list[tuple[Path, bytes]]) -> float:
-    """Give microseconds of CPU time per image."""
+    """Return microseconds of CPU time per image."""
     begin = time.process_time()
     for path, data in files:
         way(path, data)

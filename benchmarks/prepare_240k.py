@@ -101,7 +101,7 @@ def timed_run(arguments: list[str], kill_after_s: float | None = None) -> tuple[
 
 
 def family(pid: int) -> list[int]:
-    """Give a process and its children."""
+    """Return a process and its children."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
@@ -119,7 +119,7 @@ def parent_of(process: Path) -> int:
 
 
 def uss_mb(pid: int) -> float:
-    """Give a process's private memory."""
+    """Return a process's private memory."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -131,7 +131,7 @@ def uss_mb(pid: int) -> float:
 
 
 def decode_alone(images: Path, side: int, processes: int) -> float:
-    """Give the seconds that reading and decoding take with so many processes and nothing else."""
+    """Return the seconds that reading and decoding take with so many processes and nothing else."""
     begin = time.monotonic()
     parts = [
         subprocess.Popen([sys.executable, "-c", DECODE_ALONE, str(images), str(k), str(processes), str(side)])
@@ -156,7 +156,7 @@ def disk_write_mb_s(folder: Path) -> float:
 
 
 def read_back(prepared: Path, batch: int = 128) -> tuple[float, float]:
-    """Give images/s of random batches: whole stored cutouts, and the model's input alone."""
+    """Return images/s of random batches: whole stored cutouts, and the model's input alone."""
     store = Store.open(prepared)
     order = np.random.default_rng(1).permutation(len(store))
     batches = [np.sort(order[k : k + batch]) for k in range(0, len(order), batch)]

@@ -41,7 +41,7 @@ def fully_decoded(data: bytes) -> bytes:
 
 
 def leaves() -> dict[str, str]:
-    """Give the class of each asset of the sample."""
+    """Return the class of each asset of the sample."""
     with (SAMPLE / "gz2_hart16.csv").open() as file:
         classes = {row["dr7objid"]: parse_gz2_class(row["gz2_class"]).leaf for row in csv.DictReader(file)}
     with (SAMPLE / "gz2_filename_mapping.csv").open("rb") as file:

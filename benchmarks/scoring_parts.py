@@ -98,7 +98,7 @@ class Prototype:
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def score(self, data: list[bytes]) -> np.ndarray:
-        """Give the probabilities, (n, 13)."""
+        """Return the probabilities, (n, 13)."""
         pixels = np.stack([self._cutout(one) for one in data])
         return self._session.run(["probabilities"], {"cutouts": pixels})[0]
 

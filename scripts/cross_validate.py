@@ -46,7 +46,7 @@ GROUP_OF_LEAF = FOUR.matrix.argmax(axis=1)
 
 
 def folds_of(data: TrainingData, sources: list[str], folds: int, seed: int) -> dict[int, tuple[int, int]]:
-    """Give fold and place in it for each index row of the sources; every fold has its share of each label."""
+    """Return fold and place in it for each index row of the sources; every fold has its share of each label."""
 
     def order(row: int) -> tuple[str, str, str]:
         digest = hashlib.sha256(f"{seed}:{data.object_id[row]}".encode()).hexdigest()
@@ -57,7 +57,7 @@ def folds_of(data: TrainingData, sources: list[str], folds: int, seed: int) -> d
 
 
 def split_for(data: TrainingData, places: dict[int, tuple[int, int]], fold: int, options: Any) -> TrainingData:
-    """Give the data with the splits of one fold; rows that are left out are of the split ""."""
+    """Return the data with the splits of one fold; rows that are left out are of the split ""."""
     split = ["" if options.alone and name != "test" else name for name in data.split]
     for row, (own, place) in places.items():
         if own == fold:
@@ -158,7 +158,7 @@ def classes_line(name: str, true: NDArray[np.int64], leaf: NDArray[np.int64], gr
 
 
 def report(found: list[dict[str, Any]]) -> str:
-    """Give the figures over all folds."""
+    """Return the figures over all folds."""
     together = {
         key: np.concatenate([one[key] for one in found])
         for key in ("true", "sum", "matrix", "debiased", "votes", "smooth_error")

@@ -35,7 +35,7 @@ Mutation = Callable[[bytearray, random.Random], None]
 
 
 def seeds() -> dict[str, bytes]:
-    """Give the files that are mutated, by a name for each kind."""
+    """Return the files that are mutated, by a name for each kind."""
     with zipfile.ZipFile(ROOT / "data/sample/images_gz2.zip") as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))[::150]
         real = [archive.read(name) for name in names]
@@ -128,7 +128,7 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 
 def mutated(number: int, seed: int, files: list[tuple[str, bytes]]) -> tuple[str, bytes]:
-    """Give the name and bytes of a mutated file: the same for the same number and seed."""
+    """Return the name and bytes of a mutated file: the same for the same number and seed."""
     chance = random.Random(f"{seed}:{number}")
     name, original = files[number % len(files)]
     data = bytearray(original)

@@ -50,7 +50,7 @@ def fitted(known: FloatArray, labels: IntArray) -> GridSearchCV:
 
 
 def errors(vectors: FloatArray, true: IntArray, smooth: FloatArray, train: IntArray, held_out: IntArray) -> FloatArray:
-    """Give three errors on the held-out galaxies: of classes, of groups, and the smooth fraction's root mean square."""
+    """Return three errors on the held-out galaxies: of classes, of groups, and the RMSE of the smooth fraction."""
     model = fitted(vectors[train], true[train])
     probabilities = np.zeros((len(held_out), len(CLASSES)))
     probabilities[:, model.classes_] = model.predict_proba(vectors[held_out])
@@ -64,7 +64,7 @@ def errors(vectors: FloatArray, true: IntArray, smooth: FloatArray, train: IntAr
 def curve(
     vectors: FloatArray, true: IntArray, smooth: FloatArray, sizes: list[int], draws: int, seed: int
 ) -> dict[int, FloatArray]:
-    """Give the errors for each number of labels: (draws, 3), each the mean over the folds."""
+    """Return the errors for each number of labels: (draws, 3), each the mean over the folds."""
     rng, found = np.random.default_rng(seed), {}
     for size in sizes:
         of_draws = []

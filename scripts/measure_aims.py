@@ -161,7 +161,7 @@ def auc(score: FloatArray, positive: NDArray[np.bool_]) -> float:
 
 
 def compared(own: Aims, beside: Aims | None) -> dict[str, str]:
-    """Give every figure with its interval; with another model also that one's and the paired difference."""
+    """Return every figure with its interval; with another model also that one's and the paired difference."""
     lines = {}
     for name, (count, figure) in own.figures.items():
         draws = np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
@@ -184,7 +184,7 @@ def shown(value: float, drawn: FloatArray) -> str:
 
 
 def other_framings(model: Path | None, data: Path) -> dict[str, str]:
-    """Give the share of files of other framings and surveys that are flagged, scored as a user's files are."""
+    """Return the share of files of other framings and surveys that are flagged, scored as a user's files are."""
     scorer, found = Scorer(model), {}
     for name in ("ngc_hubble", "decals"):
         files = sorted((data / name / "images").iterdir())[:400]

@@ -33,7 +33,7 @@ RESAMPLES = 2000
 
 
 def config_for(config: Config, size_px: int, output: Path) -> Config:
-    """Give the configuration of one size: full size throughout, one seed, one share for validation."""
+    """Return the configuration of one size: full size throughout, one seed, one share for validation."""
     sources = tuple(replace(source, validation=None) for source in config.prepare.sources)
     return replace(
         config,
@@ -56,7 +56,7 @@ def judged(data: TrainingData, scorer: Scorer, source: str) -> Classification:
 
 
 def milliseconds(scorers: list[Scorer], rounds: int = 200) -> list[float]:
-    """Give the median time of a whole answer of each scorer, in ms."""
+    """Return the median time of a whole answer of each scorer, in ms."""
     with zipfile.ZipFile(SAMPLE) as archive:
         names = [name for name in sorted(archive.namelist()) if name.endswith(".jpg")][:50]
         files = [archive.read(name) for name in names]
@@ -70,7 +70,7 @@ def milliseconds(scorers: list[Scorer], rounds: int = 200) -> list[float]:
 
 
 def line(config: Config, size_px: int, took_ms: float) -> str:
-    """Give the figures of one size."""
+    """Return the figures of one size."""
     workspace = config.workspace_path
     data, scorer = open_training_data(workspace / "prepared"), Scorer(workspace / "training" / "model.onnx")
     parts = [f"{size_px:4d} px  {took_ms:6.2f} ms"]

@@ -125,7 +125,7 @@ BUILDERS: dict[str, Callable[[Genes], bytes]] = {"jpeg": build_jpeg, "png": buil
 
 
 def seconds_of(data: bytes, limits: DecodeLimits, best_of: int) -> tuple[float, float, str] | None:
-    """Give processor time, estimate and outcome; None where the header is refused."""
+    """Return processor time, estimate and outcome; None where the header is refused."""
     try:
         estimate = read_header(data, limits).decode_s
     except CutoutError:
@@ -142,7 +142,7 @@ def seconds_of(data: bytes, limits: DecodeLimits, best_of: int) -> tuple[float, 
 
 
 def climb(name: str, limits: DecodeLimits, most_bytes: int, tries: int, chance: random.Random) -> tuple[Any, ...]:
-    """Give time, estimate, outcome, size, genes and bytes of the slowest file that was found."""
+    """Return time, estimate, outcome, size, genes and bytes of the slowest file that was found."""
     choices = CHOICES[name]
     best: tuple[Any, ...] = (0.0, 0.0, "", 0, {key: chance.choice(values) for key, values in choices.items()}, b"")
     for number in range(tries):

@@ -1,6 +1,6 @@
 """Galaxies to try: a stratified random draw of the prepared test split, with the volunteers' votes.
 
-Takes the workspace's prepared/index.parquet and the images in the database, gives examples.
+Takes the workspace's prepared/index.parquet and the images in the database, returns examples.
 """
 
 from __future__ import annotations

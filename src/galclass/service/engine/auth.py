@@ -1,6 +1,6 @@
 """Who may do what: bearer tokens with the roles reader < publisher < admin.
 
-Takes a request, gives its actor; tokens are looked up by their hash and never logged. All valid tokens are read from
+Takes a request, returns its actor; tokens are looked up by their hash and never logged. All valid tokens are read from
 the database at once and kept for less than a second, and read anew for unknown ones, which may be new: at most every
 `READ_EVERY_S`, so that guesses cost the database little, and those who have a token nothing.
 """

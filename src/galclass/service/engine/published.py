@@ -1,6 +1,6 @@
 """Published services as a server sees them: read from the database, remembered for less than a second.
 
-Takes a database, gives `PublishedService`s. A switch or deletion is seen within `TTL_S`; while the
+Takes a database, returns `PublishedService`s. A switch or deletion is seen within `TTL_S`; while the
 database is away, what was known last is served for `STALE_S`.
 """
 

@@ -1,6 +1,6 @@
 """A process that answers as the shadow of a service, as the server sees it: started, asked, ended.
 
-Takes encoded images one at a time, gives what the model predicts. What the process does is `shadow_process`.
+Takes encoded images one at a time, returns what the model predicts. What the process does is `shadow_process`.
 """
 
 from __future__ import annotations

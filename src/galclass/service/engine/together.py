@@ -1,6 +1,6 @@
 """Lone images of many requests, scored together: code and weights come into the processor's caches once for all.
 
-Takes images one by one, gives each its prediction; what arrives while a round runs is the next round.
+Takes images one by one, returns each its prediction; what arrives while a round runs is the next round.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which addresses belong to the public internet: everything else is refused, whatever form it is written in.
 
-Takes addresses, gives yes or no. IPv6 is a list of what is allowed: global unicast without the blocks in it that wrap
+Takes addresses, returns yes or no. IPv6 is a list of what is allowed: global unicast without the blocks in it that wrap
 an IPv4 address or are no hosts (Teredo, 6to4, documentation). Mapped, compatible and translated (NAT64) addresses,
 unique local, link-local, site-local and multicast ones lie outside of global unicast.
 """

@@ -1,6 +1,6 @@
 """Read a request's body within limits: bytes, time, and the sum of all bodies being read.
 
-Takes a request, gives its bytes; refuses before it keeps anything that is over a limit.
+Takes a request, returns its bytes; refuses before it keeps anything that is over a limit.
 """
 
 from __future__ import annotations

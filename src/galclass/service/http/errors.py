@@ -1,6 +1,6 @@
 """One table from error code to HTTP status, and the body `{"error": {code, message, field}}` of every refusal.
 
-Takes exceptions, gives JSON responses; no traceback ever leaves the process.
+Takes exceptions, returns JSON responses; no traceback ever leaves the process.
 """
 
 from __future__ import annotations

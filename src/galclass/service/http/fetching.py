@@ -1,6 +1,6 @@
 """Images by URL, only from hosts that the configuration lists: no request to anywhere else can be provoked.
 
-Takes https URLs, gives bytes. A host is resolved once, all its addresses must be public, and the connection goes to
+Takes https URLs, returns bytes. A host is resolved once, all its addresses must be public, and the connection goes to
 exactly such an address, with the name for TLS and Host. Redirects are not followed, and bodies are taken as they are.
 """
 

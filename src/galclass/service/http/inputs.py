@@ -1,7 +1,7 @@
 """From a request's body to the images in it: a raw image, a multipart upload or JSON.
 
-Takes bytes and a content type, gives `ImageInput`s; nothing is decoded as an image here. Every part and every key of a
-body becomes an image, names one, or is refused by name.
+Takes bytes and a content type, returns `ImageInput`s; no image is decoded here. Every part and every key of a body
+becomes an image, names one, or is refused by name.
 """
 
 from __future__ import annotations

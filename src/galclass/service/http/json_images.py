@@ -1,6 +1,6 @@
 """Images in JSON: {"id": text, "img": base64}, {"images": [...]} of such, or {"object_ids": [...]} of stored ones.
 
-Takes a body, gives `ImageInput`s. A key that is unknown, comes twice or stands beside one that excludes it is refused
+Takes a body, returns `ImageInput`s. A key that is unknown, comes twice or stands beside one that excludes it is refused
 by name, and so is a value of another type, with what came instead.
 """
 

@@ -1,6 +1,6 @@
 """From predictions to a response: JSON by default, CSV or Parquet by Accept, with an ETag.
 
-Takes predictions, gives responses; the JSON record and the columns are those of `galclass.scoring`.
+Takes predictions, returns responses; the JSON record and the columns are those of `galclass.scoring`.
 """
 
 from __future__ import annotations
