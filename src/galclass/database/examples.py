@@ -52,7 +52,7 @@ class Examples:
         Parameters
         ----------
         number : int
-            Which draw; each is the same every time.
+            Seed of the draw.
         count : int
             Examples; fewer where the split has fewer.
         """
