@@ -2,7 +2,7 @@
 
 python benchmarks/cluster_model.py cluster_scaling.json [--cores 16] [--price 0.70] [--chunk 1024]
 
-Prints galaxies an hour, money, bytes moved and what limits each case, for 10^7, 10^8, 10^9 and 2 x 10^10 galaxies on
+Prints galaxies per hour, cost, bytes moved and what limits each case, for 10^7, 10^8, 10^9 and 2 x 10^10 galaxies on
 10, 100 and 1,000 nodes. Measured: seconds an image, bytes an image and a row, the driver's time a chunk, a core's wait
 between takes, seconds a gathered row. Assumed, and printed: cores and price of a node, its network, what the store
 serves, seconds a request.
@@ -20,14 +20,14 @@ from typing import Any
 
 GALAXIES, NODES = (10**7, 10**8, 10**9, 2 * 10**10), (10, 100, 1000)
 SIMULATED_CHUNKS = 200_000
-"""More chunks than this are simulated in part, and the steady rate is carried on."""
+"""More chunks than this are simulated in part, and the steady rate is extrapolated."""
 LONGEST_CHUNK_S = 600.0
 """What a lost node may cost, at most: the chunks in its cores are done again."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the model goes by; seconds and bytes."""
+    """Inputs of the model; seconds and bytes."""
 
     image_s: float
     image_bytes: float
@@ -82,7 +82,7 @@ class Answer:
 
     @property
     def limit(self) -> str:
-        """What takes longest."""
+        """The bound that takes longest."""
         everything = {**self.bounds, "gather": self.gather_s}
         return max(everything, key=lambda name: everything[name])
 
@@ -116,7 +116,7 @@ def predict(facts: Facts, galaxies: int, nodes: int, chunk: int) -> Answer:
 
 
 def simulate(facts: Facts, galaxies: int, nodes: int, chunk: int) -> float:
-    """Play the scoring step: one driver hands out chunks one by one, cores fetch over shared links, then compute.
+    """Simulate the scoring step: one driver hands out chunks one by one, cores fetch over shared links, then compute.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How much scaled JPEG decoding changes: cutouts and predictions from scaled decoding beside those from full decoding.
+"""How much scaled JPEG decoding changes: cutouts and predictions from scaled decoding compared with full decoding.
 
 Claim: accuracy does not suffer. Each sample image is decoded in full and handed on as PNG, which goes through the same
 crop, block means in place of the scaled decode, and the same warp; so the decoder is the only difference.

@@ -1,4 +1,4 @@
-"""Fuzz the image path: mutated files, each of which must give a valid cutout or a reject with a reason.
+"""Fuzz the image path: mutated files, each of which must yield a valid cutout or a reject with a reason.
 
     python scripts/fuzz_images.py [--files 100000] [--seed 1] [--keep FOLDER] [--memory-mb 700]
 
@@ -176,7 +176,7 @@ def _limit_memory(memory_mb: int) -> None:
 
 
 def run(first: int, last: int, chosen: argparse.Namespace, counts: collections.Counter[str]) -> dict[str, float]:
-    """Run a range of files in children; a child that dies is replaced behind the file that killed it."""
+    """Run a range of files in children; a child that dies is replaced after the file that killed it."""
     faults: dict[str, float] = {}
     peak = 0.0
     while first < last:

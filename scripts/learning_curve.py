@@ -5,7 +5,7 @@
 The model comes from `cross_validate.py --sources SOURCE --share 0 --folds 1`. Its embeddings are kept; a multinomial
 logistic regression for the classes and a ridge regression for the debiased smooth fraction learn from more and more
 galaxies, five folds, several draws each, the penalty chosen inside the training galaxies. Last, error = a + b n^-c is
-fitted and carried on.
+fitted and extrapolated.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def embeddings(data: TrainingData, rows: IntArray, model: Path) -> FloatArray:
 
 
 def fitted(known: FloatArray, labels: IntArray) -> GridSearchCV:
-    """Fit the classes, with the penalty that does best inside these galaxies."""
+    """Fit the classes, with the penalty that is best within these galaxies."""
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     return GridSearchCV(model, {"logisticregression__C": PENALTIES}, cv=3, scoring="accuracy").fit(known, labels)
 
@@ -77,7 +77,7 @@ def curve(
 
 
 def carried_on(sizes: list[int], values: FloatArray, to: list[int]) -> str:
-    """Fit a + b n^-c and give it at larger numbers; a fit over one decade is a hint, no more."""
+    """Fit a + b n^-c and return it at larger numbers; a fit over one decade is only a hint."""
 
     def law(n: FloatArray, floor: float, factor: float, power: float) -> FloatArray:
         return floor + factor * n**-power

@@ -1,4 +1,4 @@
-"""Measure a model against the aims, in one command: every figure with a 95 % interval, and beside another model's.
+"""Measure a model against the goals: every figure with a 95 % interval, also next to another model's.
 
     GALCLASS_DATA=... GALCLASS_TABLES=... python scripts/measure_aims.py workspace/student --config configs/student.toml
         --model model.onnx [--beside old.onnx] [--output figures.json] [--scales 300]
@@ -38,7 +38,7 @@ ARTIFACT = CLASSES.index("A")
 
 
 class Aims:
-    """Figures of one model as functions of which galaxies are drawn, by name; `counts` tells of how many galaxies."""
+    """Figures of one model as functions of the galaxies drawn, by name; `counts` has the number of galaxies."""
 
     def __init__(self, store: Store, config: Config, model: Path, rows: NDArray[np.int64]) -> None:
         table = store.index.select(["label", "source"]).to_pydict()

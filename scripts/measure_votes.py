@@ -3,8 +3,8 @@
     GALCLASS_DATA=... python scripts/measure_votes.py workspace/teacher --config configs/teacher.toml --model model.onnx
         [--split test] [--limit 200] [--output figures.json]
 
-Cutouts are those of the store, or made from the sources' files where the model asks for another size. A model without
-raw votes is measured by sums of its class probabilities, and where the 17 columns ask for more by its vote fractions.
+Cutouts are those of the store, or made from the sources' files if the model needs another size. A model without raw
+votes is measured by sums of its class probabilities, and for the rest of the 17 columns by its vote fractions.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ GROUP_OF_LEAF = FOUR.matrix.argmax(axis=1)
 
 
 class Measured:
-    """A model's answers for the rows of a split."""
+    """A model's predictions for the rows of a split."""
 
     def __init__(self, store: Store, config: Config, model: Path, rows: NDArray[np.int64]) -> None:
         session = open_session(model.read_bytes(), where=str(model))
@@ -191,7 +191,7 @@ def unselected(
 
 
 def clean(model: Measured, labels: list[str | None], sources: NDArray[np.str_], config: Config) -> dict[str, str]:
-    """Measure the clean samples, as they are and at natural frequencies."""
+    """Measure the clean samples, unweighted and at natural frequencies."""
     chosen = np.flatnonzero(sources == "clean5")
     natural = np.array([config.train.natural["clean5"][name] for name in CLEAN_LABELS])
     true = np.array([CLEAN_LABELS.index(str(labels[i])) for i in chosen])

@@ -1,7 +1,7 @@
 """Write docs/cli.md from the help texts of the commands.
 
 .venv/bin/python scripts/write_cli_docs.py            # write
-.venv/bin/python scripts/write_cli_docs.py --check    # exit status 1 where the page is out of date
+.venv/bin/python scripts/write_cli_docs.py --check    # exit status 1 if the page is out of date
 """
 
 from __future__ import annotations
