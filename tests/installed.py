@@ -46,7 +46,7 @@ class Installed:
         )  # fmt: skip
 
     def environment(self) -> dict[str, str]:
-        """Give the environment variables of its programs."""
+        """Return the environment variables of its programs."""
         return {"PATH": f"{self.python.parent}:/usr/bin:/bin", "HOME": str(self.work), "OMP_NUM_THREADS": "1"}
 
 

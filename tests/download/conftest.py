@@ -143,7 +143,7 @@ def quick() -> FetchSettings:
 
 @pytest.fixture
 def file_of(server: Server, body: bytes):
-    """Give the manifest's record of a path of the server, with the right checksum unless told otherwise."""
+    """Return the manifest's record of a path of the server, with the right checksum unless told otherwise."""
 
     def record(path: str = "/data.zip", **facts: object) -> SourceFile:
         known = {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}

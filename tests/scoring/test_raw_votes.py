@@ -229,7 +229,7 @@ def leads_back(values: dict) -> None:
         (lambda v: v.pop("votes"), "lacks 'votes'"),
         (lambda v: v.update(votes=None), "outputs.raw_votes must be 0"),
         (lambda v: v.update(groups={"Elliptical": ["Er"]}), "groups must be a list"),
-        (lambda v: v["groups"][0]["classes"].pop(), "groups must hold every class once"),
+        (lambda v: v["groups"][0]["classes"].pop(), "groups must contain every class once"),
         (lambda v: v.update(classes=["a", "A"]), "classes must be different texts"),
         (lambda v: v.update(classes=["a", "b|c"]), "printable characters without"),
         (lambda v: v["outputs"].update(raw_votes=36), "outputs.raw_votes must be 37"),

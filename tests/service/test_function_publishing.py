@@ -31,12 +31,12 @@ from galclass.service.server.app import create_app
         ("hostile:no_annotation", "the parameter value has no annotation"),
         ("hostile:no_return", "the return value has no annotation"),
         ("hostile:no_type", "a type cannot be read from JSON"),
-        ("hostile:waits", "no plain function"),
+        ("hostile:waits", "not a plain function"),
         ("hostile:nothing", "has no nothing"),
-        ("hostile:leaked", "it is no function"),
+        ("hostile:leaked", "it is not a function"),
         ("nowhere:same", "there is no module"),
-        ("hostile.same", "no import path"),
-        ("../hostile:same", "no import path"),
+        ("hostile.same", "not an import path"),
+        ("../hostile:same", "not an import path"),
     ],
 )
 def test_what_is_no_service_is_not_published(publish: Publish, database: Database, function: str, reason: str) -> None:

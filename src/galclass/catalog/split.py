@@ -1,6 +1,6 @@
 """Split a catalog by object: seeded, stratified, independent of the order of rows.
 
-Takes a table with `object_id` and `label`, gives it with a `split` column; a galaxy's images stay together.
+Takes a table with `object_id` and `label`, returns it with a `split` column; a galaxy's images stay together.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The code of a function: where its top-level module lies, the hashes of its files, and an import that checks them.
+"""The code of a function: its top-level module, the hashes of its files, and an import that checks them.
 
-Nothing of the module is run before its files were hashed. Compiled files are never read: only the sources count.
+No part of the module is run before its files were hashed. Compiled files are never read, only the sources.
 """
 
 from __future__ import annotations
@@ -47,21 +47,23 @@ def parse_function(text: str) -> FunctionPath:
     Raises
     ------
     ServiceError
-        If the text is no such path.
+        If the text is not such a path.
     """
     match = _PATH.fullmatch(text)
     if match is None:
-        raise ServiceError(f"{text[:80]!r} is no import path of a function", expected="such as galaxies.api:classify")
+        raise ServiceError(
+            f"{text[:80]!r} is not an import path of a function", expected="such as galaxies.api:classify"
+        )
     return FunctionPath(match["module"], match["name"])
 
 
 def find_folder(path: FunctionPath, folders: Sequence[str]) -> Path:
-    """Return the folder that holds the top-level module, without running anything of it.
+    """Return the folder that contains the top-level module, without running any of it.
 
     Raises
     ------
     ServiceError
-        If it is not found, or is no module of files.
+        If it is not found, or is not a module of files.
     """
     for folder in folders:
         here = Path(folder or ".").resolve()
@@ -70,7 +72,7 @@ def find_folder(path: FunctionPath, folders: Sequence[str]) -> Path:
     raise ServiceError(
         f"there is no module {path.top!r}",
         expected=f"{path.top}/__init__.py or {path.top}.py",
-        advice="name the folder that holds it with --code",
+        advice="name its folder with --code",
     )
 
 
@@ -119,12 +121,14 @@ def installed_versions(names: Sequence[str]) -> dict[str, str]:
     Raises
     ------
     ServiceError
-        If a name is no requirement's or is not installed.
+        If a name is not that of a requirement, or is not installed.
     """
     found = {}
     for name in sorted(set(names)):
         if not _REQUIREMENT.fullmatch(name):
-            raise ServiceError(f"{name[:80]!r} is no requirement", expected="the name of a distribution, such as scipy")
+            raise ServiceError(
+                f"{name[:80]!r} is not a requirement", expected="the name of a distribution, such as scipy"
+            )
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError as error:
@@ -133,7 +137,7 @@ def installed_versions(names: Sequence[str]) -> dict[str, str]:
 
 
 def difference(published: Mapping[str, str], present: Mapping[str, str], kind: str) -> str | None:
-    """Say how two mappings of names to hashes or versions differ first; None where they are the same."""
+    """Return the first difference of two mappings of names to hashes or versions; None if they are equal."""
     for name in sorted({*published, *present}):
         if name not in present:
             return f"the {kind} {name} is missing"
@@ -146,7 +150,7 @@ def difference(published: Mapping[str, str], present: Mapping[str, str], kind: s
 
 
 def import_checked(folder: Path, files: Mapping[str, str]) -> None:
-    """Let what lies in `folder` be imported only as the files with these hashes, now and whenever it is imported."""
+    """Let modules in `folder` be imported only from files with these hashes, now and later."""
     inside = folder / next(iter(files)).split("/")[0]
     own = str(folder)
     shared = own in _package_folders()

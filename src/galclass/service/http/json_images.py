@@ -1,7 +1,7 @@
 """Images in JSON: {"id": text, "img": base64}, {"images": [...]} of such, or {"object_ids": [...]} of stored ones.
 
-Takes a body, gives `ImageInput`s. A key that is unknown, comes twice or stands beside one that excludes it is refused
-by name, and so is a value of another type, with what came instead.
+Takes a body, returns `ImageInput`s. A key that is unknown, repeated or combined with one that excludes it is refused by
+name, and so is a value of another type, with what was found instead.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def parse_json(body: bytes, max_images: int) -> Any:
     Raises
     ------
     RequestError
-        `bad_json`, `too_many_images`; `invalid`, if a key comes twice in one object.
+        `bad_json`, `too_many_images`; `invalid`, if a key is repeated in one object.
     """
     if sum(body.count(mark) for mark in b"[{,") > _PARTS_AN_IMAGE * max_images + _MORE_PARTS:
         raise too_many(max_images)
@@ -46,7 +46,7 @@ def parse_json(body: bytes, max_images: int) -> Any:
 
 
 def refuse_repeated_keys(body: bytes) -> None:
-    """Refuse JSON with a key that comes twice in one object; what is no JSON is left to who reads it.
+    """Refuse JSON with a repeated key in one object; text that is not JSON is left to the parser.
 
     Raises
     ------
@@ -169,5 +169,5 @@ def _invalid(what: str, expected: str, value: object, field: str, advice: str | 
 
 
 def _shown(key: str, most: int = 40) -> str:
-    """Shorten a client's key for a message; what is not printable is left out, a lone surrogate could not be sent."""
+    """Shorten a client's key for a message, without unprintable characters: a lone surrogate could not be sent."""
     return "".join(sign for sign in key[:most] if sign.isprintable())

@@ -12,15 +12,15 @@ from galclass.service.routes.schemas import Probability, VoteFraction
 
 
 class Example(BaseModel):
-    """A bundled galaxy with what the volunteers said."""
+    """A bundled galaxy with the volunteers' votes."""
 
     object_id: str
     label: str | None
     text: str = Field(description="The label in words")
-    classes: list[str] = Field(description="Classes that agree with the label; none where it says nothing about them")
+    classes: list[str] = Field(description="Classes that agree with the label; none if it does not decide on a class")
     image: str = Field(description="path of the JPEG")
-    frame_px: int | None = Field(description="Side of the survey's frame where the image holds only its centre")
-    votes: dict[str, float] = Field(description="Fractions of the questions that somebody answered")
+    frame_px: int | None = Field(description="Side of the survey's frame if the image is only its centre")
+    votes: dict[str, float] = Field(description="Fractions of the questions that were asked")
 
 
 class ExampleList(BaseModel):
@@ -49,7 +49,7 @@ class CatalogRow(BaseModel):
     human_label: str | None
     labelled_by: str | None
     labelled_at: datetime | None
-    separation_arcsec: float | None = Field(description="Distance from the centre of the cone, where one was given")
+    separation_arcsec: float | None = Field(description="Distance from the centre of the cone, if there is one")
     vote_fractions: dict[str, VoteFraction] | None = Field(
         None, description="Debiased; only with votes=true, null for predictions without them"
     )
@@ -68,7 +68,7 @@ class CatalogPage(BaseModel):
 class SkyPositions(BaseModel):
     """Objects on the sky as columns of one length; degrees, J2000."""
 
-    total: int = Field(description="Objects with a position; the columns hold the first of them")
+    total: int = Field(description="Objects with a position; the columns contain the first of them")
     object_id: list[str]
     predicted_class: list[str | None]
     ra: list[float]
