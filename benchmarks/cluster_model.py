@@ -2,7 +2,7 @@
 
 python benchmarks/cluster_model.py cluster_scaling.json [--cores 16] [--price 0.70] [--chunk 1024]
 
-Prints galaxies an hour, money, bytes moved and what limits each case, for 10^7, 10^8, 10^9 and 2 x 10^10 galaxies on
+Prints galaxies per hour, cost, bytes moved and what limits each case, for 10^7, 10^8, 10^9 and 2 x 10^10 galaxies on
 10, 100 and 1,000 nodes. Measured: seconds an image, bytes an image and a row, the driver's time a chunk, a core's wait
 between takes, seconds a gathered row. Assumed, and printed: cores and price of a node, its network, what the store
 serves, seconds a request.
@@ -20,14 +20,14 @@ from typing import Any
 
 GALAXIES, NODES = (10**7, 10**8, 10**9, 2 * 10**10), (10, 100, 1000)
 SIMULATED_CHUNKS = 200_000
-"""More chunks than this are simulated in part, and the steady rate is carried on."""
+"""More chunks than this are simulated in part, and the steady rate is extrapolated."""
 LONGEST_CHUNK_S = 600.0
 """What a lost node may cost, at most: the chunks in its cores are done again."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the model goes by; seconds and bytes."""
+    """Inputs of the model; seconds and bytes."""
 
     image_s: float
     image_bytes: float
@@ -67,7 +67,7 @@ class Facts:
         )
 
     def chunk_s(self, chunk: int) -> float:
-        """Give the seconds of a core for a chunk, with its part of the wait for the driver."""
+        """Return the seconds of a core for a chunk, with its part of the wait for the driver."""
         return chunk * self.image_s + self.take_wait_s / self.chunks_a_take
 
 
@@ -82,13 +82,13 @@ class Answer:
 
     @property
     def limit(self) -> str:
-        """What takes longest."""
+        """The bound that takes longest."""
         everything = {**self.bounds, "gather": self.gather_s}
         return max(everything, key=lambda name: everything[name])
 
 
 def best_chunk(facts: Facts, galaxies: int, nodes: int, least: int) -> int:
-    """Give the chunk at which the driver keeps all cores busy, if no chunk takes longer than a loss may cost."""
+    """Return the chunk at which the driver keeps all cores busy, if no chunk takes longer than a loss may cost."""
     cores = nodes * facts.cores
     fair = galaxies / (4 * cores)  # fewer than four chunks a core leave cores idle at the end
     wanted = 2 * facts.driver_chunk_s * cores / facts.image_s
@@ -97,7 +97,7 @@ def best_chunk(facts: Facts, galaxies: int, nodes: int, least: int) -> int:
 
 
 def predict(facts: Facts, galaxies: int, nodes: int, chunk: int) -> Answer:
-    """Give the time of a run as the largest of what each part of it needs, plus what cannot overlap."""
+    """Return the time of a run as the largest of what each part of it needs, plus what cannot overlap."""
     cores, chunks = nodes * facts.cores, math.ceil(galaxies / chunk)
     served = min(facts.store_bytes_s, nodes * facts.node_bytes_s)
     waves = math.ceil(chunks / cores)
@@ -116,7 +116,7 @@ def predict(facts: Facts, galaxies: int, nodes: int, chunk: int) -> Answer:
 
 
 def simulate(facts: Facts, galaxies: int, nodes: int, chunk: int) -> float:
-    """Play the scoring step: one driver hands out chunks one by one, cores fetch over shared links, then compute.
+    """Simulate the scoring step: one driver hands out chunks one by one, cores fetch over shared links, then compute.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def show(facts: Facts, least_chunk: int) -> None:
 
 
 def stops(facts: Facts, galaxies: int, least_chunk: int) -> int:
-    """Give the number of nodes at which twice as many no longer give 1.5 times the speed."""
+    """Return the number of nodes at which twice as many no longer give 1.5 times the speed."""
     nodes = 1
     while nodes < 2**20:
         now, more = (

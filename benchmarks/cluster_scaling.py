@@ -46,7 +46,7 @@ from galclass.scoring import Scorer  # noqa: E402
 from galclass.scoring.predict import predict_to  # noqa: E402
 
 SAMPLE_S = 0.25
-"""Seconds between two looks at the memory."""
+"""Seconds between two samples of the memory."""
 
 
 @contextmanager

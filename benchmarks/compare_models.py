@@ -3,8 +3,8 @@
     python benchmarks/compare_models.py A.onnx B.onnx --prepared workspace/shipped/prepared [--source clean5]
 
 Both score the test split of the prepared store; labels coarser than a class are scored by summed probabilities. The
-p-value is the share of 10,000 paired resamples of the objects in which A is not better than B. Milliseconds are the
-whole answer for one 424 px JPEG (decode included), one thread, median, both in turn.
+p-value is the share of 10,000 paired resamples of the objects in which A is not better than B. Milliseconds are for a
+complete prediction of one 424 px JPEG (decode included), one thread, median, alternating.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RESAMPLES = 10_000
 
 
 def right_answers(scorer: Scorer, store: Store, source: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each object of the source is answered rightly, and its true label: bool (n,), int (n,)."""
+    """Return whether each object of the source is predicted correctly, and its true label: bool (n,), int (n,)."""
     index = store.index.select(["label", "split", "source"]).to_pydict()
     rows = [i for i, name in enumerate(index["split"]) if name == split and index["source"][i] == source]
     labels = [index["label"][i] for i in rows]

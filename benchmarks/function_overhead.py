@@ -1,6 +1,6 @@
-"""What a call of a service over code costs beside the function: a no-op, one client, over HTTP.
+"""Overhead of a call of a service over code: a no-op function, one client, over HTTP.
 
-The server is a process of its own on this machine. The claim: a median of at most 1 ms.
+The server is a separate process on this machine. The claim: a median of at most 1 ms.
 """
 
 from __future__ import annotations

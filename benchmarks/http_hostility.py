@@ -1,11 +1,11 @@
-"""Honest clients during an attack: their error rate and latency, and what the attack gets.
+"""Honest clients during an attack: their error rate and latency, and the responses to the attack.
 
 Fuzzed bodies, cut uploads, wrong types, decompression bombs, dawdling headers and bodies, huge headers, idle
 connections, slow images, clients that do not read and batches of zeros run beside honest clients,
 which send `--rate` requests a second together (0: as fast as they can) and ask for /healthz ten times a second.
-The attack ends after `--seconds` or `--fuzzed` bodies; `--first` goes on where an earlier run ended.
+The attack ends after `--seconds` or `--fuzzed` bodies; `--first` continues where an earlier run ended.
 
-The attack has a process of its own, so that honest clients never wait for an attacker's interpreter.
+The attack has a separate process, so that honest clients do not wait for an attacker's interpreter.
 
 Usage: python benchmarks/http_hostility.py [--first 0] [--seconds 45] [--idle 1000] [--honest 4] [--rate 20]
 """
@@ -42,7 +42,7 @@ HEADERS = {"Content-Type": "image/jpeg"}
 
 
 class Honest:
-    """Clients that send one galaxy after another and note what they get."""
+    """Clients that send one galaxy after another and record the responses."""
 
     def __init__(self, url: str, image: bytes | None, count: int, rate: float = 0.0) -> None:
         self.seconds: list[float] = []
@@ -66,7 +66,7 @@ class Honest:
         with httpx2.Client(timeout=30) as client:
             due = time.perf_counter()
             while not self._stop.wait(max(0.0, due - time.perf_counter())):
-                due += self._pause_s  # what is late is made up for: waiting counts, not only answering
+                due += self._pause_s  # late requests are caught up: waiting counts, not only the response time
                 started = due - self._pause_s if self._pause_s else time.perf_counter()
                 try:
                     if self._image is None:
@@ -79,7 +79,7 @@ class Honest:
                 self.answers[status] += 1
 
     def line(self, title: str) -> str:
-        """Say it in one line."""
+        """Return the result in one line."""
         ordered = sorted(self.seconds)
         p50, p99, p999 = (
             ordered[int(share * (len(ordered) - 1))] * 1000 if ordered else float("nan") for share in (0.5, 0.99, 0.999)
@@ -122,12 +122,12 @@ def _archive_of_zeros() -> bytes:
 
 
 def make_bombs() -> None:
-    """Make what takes long to make: while it is measured, that second would count as the server's."""
+    """Make what takes long in advance: during the measurement that second would count as the server's."""
     _png_bomb(), _archive_of_zeros()
 
 
 def attack(url: str, image: bytes, numbers: range, idle: int, seconds: float) -> Counter[str]:
-    """Send everything hostile at once; gives the statuses of the hostile bodies."""
+    """Send everything hostile at once; returns the statuses of the hostile bodies."""
     parts = urlsplit(url)
     address = (parts.hostname or "", parts.port or 80)
     open_ones = [socket.create_connection(address) for _ in range(idle)]
@@ -172,7 +172,7 @@ def attack(url: str, image: bytes, numbers: range, idle: int, seconds: float) ->
 
 
 def dawdle(address: tuple[str, int], path: str, stop: threading.Event) -> None:
-    """Fifty clients that send a byte of body a second."""
+    """Fifty clients that send a byte of body per second."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 60000\r\n\r\n".encode()
     )

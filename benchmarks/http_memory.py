@@ -24,7 +24,7 @@ CLIENTS = 16
 
 @contextlib.contextmanager
 def served(options: argparse.Namespace) -> Iterator[tuple[str, int]]:
-    """Use the server that was named, or one of our own."""
+    """Use the given server, or start one."""
     if options.url:
         yield options.url, options.pid
         return

@@ -1,7 +1,7 @@
-"""galclass beside LitServe and `mlflow models serve`, in one run, with the same model, image and worker count.
+"""galclass compared with LitServe and `mlflow models serve`, in one run, with the same model, image and worker count.
 
 Two rows for each peer: "pillow" as its own documentation would write it, "scorer" with galclass's scorer inside.
-The peers live in an environment of their own:
+The peers are in a separate environment:
 
     python -m venv peers && peers/bin/pip install litserve mlflow . onnxruntime pillow
     python benchmarks/http_peers.py --peers peers/bin/python [--model FILE.onnx] [--workers 2] [--seconds 10]
@@ -27,7 +27,7 @@ PEERS = ROOT / "benchmarks" / "peers"
 
 @contextmanager
 def litserve(python: str, kind: str, model: Path, workers: int) -> Iterator[str]:
-    """Run LitServe; gives the URL to post to."""
+    """Run LitServe; yields the URL to post to."""
     port = free_port()
     command = [python, str(PEERS / "litserve_app.py"), kind, str(model), str(port), str(workers)]
     with running(command, f"http://127.0.0.1:{port}/health"):
@@ -36,7 +36,7 @@ def litserve(python: str, kind: str, model: Path, workers: int) -> Iterator[str]
 
 @contextmanager
 def mlflow(python: str, kind: str, model: Path, workers: int) -> Iterator[str]:
-    """Run `mlflow models serve`; gives the URL to post to."""
+    """Run `mlflow models serve`; yields the URL to post to."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         saved = str(Path(folder) / "model")

@@ -1,4 +1,4 @@
-"""What the HTTP benchmarks share: a workspace, a running server, wrk, and the CPU time of processes."""
+"""Shared by the HTTP benchmarks: a workspace, a running server, wrk, and the CPU time of processes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ wrk.headers["Content-Type"] = "{content_type}"
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk measured: requests/s, milliseconds, answers that are not 2xx or 3xx, broken connections."""
+    """Measurements of wrk: requests/s, milliseconds, responses other than 2xx and 3xx, broken connections."""
 
     requests: int
     per_s: float
@@ -51,7 +51,7 @@ def example_image() -> bytes:
 
 @contextmanager
 def galclass_server(model: bytes, workers: int, *settings: str) -> Iterator[tuple[str, int]]:
-    """Serve a model as bench 1.0; gives the predict URL and the process id."""
+    """Serve a model as bench 1.0; yields the predict URL and the process id."""
     from galclass.config import load_config
     from galclass.database import Registry, Services, open_database
 
@@ -69,7 +69,7 @@ def galclass_server(model: bytes, workers: int, *settings: str) -> Iterator[tupl
 
 
 def free_port() -> int:
-    """Give a port that was free a moment ago."""
+    """Return a port that was free a moment ago."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -77,7 +77,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(command: list[str], ready_url: str, cwd: str | None = None) -> Iterator[int]:
-    """Run a server until the block ends; gives its process id once it answers."""
+    """Run a server until the block ends; yields its process id once it responds."""
     path = f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}"  # mlflow calls uvicorn by name
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": path}
     process = subprocess.Popen(
@@ -139,7 +139,7 @@ def _below(pid: int) -> list[int]:
 
 
 def wrk(url: str, image: Path, connections: int, seconds: int, content_type: str = "image/jpeg") -> Load:
-    """Load a URL with wrk (one thread) and read what it says."""
+    """Load a URL with wrk (one thread) and read its output."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is missing: apt-get install wrk")
     script = image.with_suffix(".lua")

@@ -1,13 +1,13 @@
-"""JPEG -> the original's three views, per image and core: galclass beside CImg, Pillow and OpenCV in one run.
+"""JPEG -> the original's three views, per image and core: galclass, CImg, Pillow and OpenCV in one run.
 
-Claims: at least 17 times as fast as the original's way on CImg, 18 times Pillow, 7 times OpenCV; with one decode each
+Goals: at least 17 times as fast as the original's way on CImg, 18 times Pillow, 7 times OpenCV; with one decode each
 at least 4 times CImg, 4 times Pillow, 1.5 times OpenCV; and at most 1.15 times the bare scaled decode.
 
     python benchmarks/jpeg_to_cutouts.py [--images FOLDER] [--count 100] [--rounds 15] [--output FILE.json]
 
 CImg comes from Debian's cimg-dev and is compiled here (needs g++ and libjpeg-dev). Times are CPU time of one thread,
-all ways in turn in every round; the fastest round of each way counts. Files are in the page cache; the original way
-also reads its files and writes its JPEGs to a temporary folder.
+alternating all methods in every round; the fastest round of each counts. Files are in the page cache; the original
+method also reads its files and writes its JPEGs to a temporary folder.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def compiled_cimg(folder: Path) -> Path | None:
 
 
 def timed(way: Way, files: list[tuple[Path, bytes]]) -> float:
-    """Give microseconds of CPU time per image."""
+    """Return microseconds of CPU time per image."""
     begin = time.process_time()
     for path, data in files:
         way(path, data)
@@ -162,7 +162,7 @@ def measure(
     ratios = []
     for turn in range(rounds):
         for name, way in ways.items():
-            if turn % 5 == 0 or name in ("galclass", "bare scaled decode"):  # the slow ways in every fifth round
+            if turn % 5 == 0 or name in ("galclass", "bare scaled decode"):  # the slow methods in every fifth round
                 best[name] = min(best.get(name, math.inf), timed(way, files))
         ratios.append(timed(ways["galclass"], files) / timed(ways["bare scaled decode"], files))
         if cimg is not None and turn % 5 == 0:

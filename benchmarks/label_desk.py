@@ -1,4 +1,4 @@
-"""The label desk: what 20 chosen labels are worth beside 20 random ones, and how long a label takes.
+"""The label desk: 20 chosen labels compared with 20 random ones, and how long a label takes.
 
     python benchmarks/label_desk.py precision [--artifacts FOLDER]
     python benchmarks/label_desk.py refit
@@ -56,7 +56,7 @@ def galaxies() -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
 
 
 def ranks(vectors: NDArray[np.float32], rows: list[int], is_target: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return how probable each object is of the target by these labels, (n,); all alike without a label of it."""
+    """Return how probable each object is of the target by these labels, (n,); all equal without a label of it."""
     labels = ["target" if is_target[row] else "other" for row in rows]
     if can_fit([labels.count("target"), labels.count("other")]):
         return fit_head(vectors[rows], labels, ["target", "other"], confidence=False).probabilities(vectors)[:, 0]

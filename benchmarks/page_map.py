@@ -1,8 +1,8 @@
-"""How smoothly the map moves in Chromium: frames a second while 10,000 thumbnails are panned for 5 s.
+"""How smoothly the map moves in Chromium: frames per second while 10,000 thumbnails are panned for 5 s.
 
     python benchmarks/page_map.py WORKSPACE [--galaxies 10000]
 
-Makes the workspace where there is none yet: copies of the sample's pictures with the embeddings of the model in the
+Makes the workspace if there is none yet: copies of the sample's pictures with the embeddings of the model in the
 package, scattered a little, so that nothing waits for a model. Then starts the server and a headless Chromium, which
 draws without a GPU, waits until all pictures are there and pans by pointer events, one a frame: the whole map, then
 magnified three times.
@@ -59,7 +59,7 @@ PAN = """async (seconds) => {
 
 
 class Scattered:
-    """Stands for a scorer: gives copies of known embeddings, each moved a little, in turn."""
+    """Stands in for a scorer: returns copies of known embeddings in turn, each slightly perturbed."""
 
     def __init__(self, sha256: str, known: list[Prediction]) -> None:
         self.sha256 = sha256

@@ -1,10 +1,10 @@
-"""How quick the page is in Chromium: first paint, the first answer, 500 images, and frames while scrolling them.
+"""How fast the page is in Chromium: first paint, the first prediction, 500 images, and frames while scrolling them.
 
     python benchmarks/page_smooth.py [--images 500] [--rounds 5]
 
 Starts a server on the bundled sample (with the small model of the tests) and a headless Chromium on the same machine,
 which draws without a GPU. Prints the first contentful paint (median of fresh pages), seconds from choosing the files to
-the last answer, cards in the document, and the frame times while the list is scrolled by 700 px a frame.
+the last prediction, cards in the document, and the frame times while the list is scrolled by 700 px a frame.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def first_paint_ms(browser: Browser, url: str) -> float:
 
 
 def classify(page: Page, paths: list[Path]) -> float:
-    """Seconds from choosing the files to the last answer."""
+    """Seconds from choosing the files to the last prediction."""
     begin = time.perf_counter()
     page.locator("input[type=file]").first.set_input_files(paths)
     page.locator(".tally", has_text=f"{len(paths)} classified").wait_for(timeout=300_000)

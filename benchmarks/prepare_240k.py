@@ -1,6 +1,6 @@
 """The prepare stage on 240,000 JPEGs of 424 px.
 
-Measures the rate on one and two cores, decoding alone, private memory, kill -9 and resume, and reading back. Claims: on
+Measures the rate on one and two cores, decoding alone, private memory, kill -9 and resume, and reading back. Goals: on
 2 cores at least 1.8 times one core's rate; at most 1.3 times the time of decoding alone; private memory (USS) under
 1 GB; batches are read at least 10 times faster than a trainer uses them.
 
@@ -47,7 +47,7 @@ else:
 
 
 def make_set(folder: Path, count: int, container: str) -> Path:
-    """Repeat the sample's files under new ids; give the images' path. The catalog is `catalog.csv` beside it."""
+    """Repeat the sample's files under new ids; return the images' path. The catalog is `catalog.csv` beside it."""
     with zipfile.ZipFile(ROOT / "data/sample/images_gz2.zip") as archive:
         files = [archive.read(name) for name in sorted(archive.namelist()) if name.endswith(".jpg")]
     lines = ["object_id,asset_id,label"]
@@ -78,14 +78,14 @@ def command(folder: Path, images: Path, workspace: str, size_px: int, processes:
 
 
 def timed_run(arguments: list[str], kill_after_s: float | None = None) -> tuple[float, float, str]:
-    """Run a command; give seconds, the largest USS of it and its children in MB, and what it printed."""
+    """Run a command; return seconds, the largest USS of it and its children in MB, and what it printed."""
     begin = time.monotonic()
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, start_new_session=True)
     peak = [0.0]
     stop = threading.Event()
 
     def watch() -> None:
-        while not stop.wait(2.0):  # a look at the memory map takes a while itself
+        while not stop.wait(2.0):  # reading the memory map takes a while itself
             peak[0] = max(peak[0], sum(uss_mb(pid) for pid in family(process.pid)))
 
     watcher = threading.Thread(target=watch)
@@ -101,7 +101,7 @@ def timed_run(arguments: list[str], kill_after_s: float | None = None) -> tuple[
 
 
 def family(pid: int) -> list[int]:
-    """Give a process and its children."""
+    """Return a process and its children."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
@@ -119,7 +119,7 @@ def parent_of(process: Path) -> int:
 
 
 def uss_mb(pid: int) -> float:
-    """Give a process's private memory."""
+    """Return a process's private memory."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -131,7 +131,7 @@ def uss_mb(pid: int) -> float:
 
 
 def decode_alone(images: Path, side: int, processes: int) -> float:
-    """Give the seconds that reading and decoding take with so many processes and nothing else."""
+    """Return the seconds that reading and decoding take with so many processes and nothing else."""
     begin = time.monotonic()
     parts = [
         subprocess.Popen([sys.executable, "-c", DECODE_ALONE, str(images), str(k), str(processes), str(side)])
@@ -156,7 +156,7 @@ def disk_write_mb_s(folder: Path) -> float:
 
 
 def read_back(prepared: Path, batch: int = 128) -> tuple[float, float]:
-    """Give images/s of random batches: whole stored cutouts, and the model's input alone."""
+    """Return images/s of random batches: whole stored cutouts, and the model's input alone."""
     store = Store.open(prepared)
     order = np.random.default_rng(1).permutation(len(store))
     batches = [np.sort(order[k : k + batch]) for k in range(0, len(order), batch)]

@@ -1,4 +1,4 @@
-"""How often a galaxy keeps its class when its frame is turned: exactly, re-encoded, and by any angle.
+"""How often a galaxy keeps its class when its frame is rotated: exactly, re-encoded, and by any angle.
 
     python benchmarks/rotations.py [--model FILE.onnx] [--images FOLDER] [--count 300] [--angles 8]
 

@@ -1,4 +1,4 @@
-"""How much scaled JPEG decoding changes: cutouts and predictions from scaled decoding beside those from full decoding.
+"""How much scaled JPEG decoding changes: cutouts and predictions from scaled decoding compared with full decoding.
 
 Claim: accuracy does not suffer. Each sample image is decoded in full and handed on as PNG, which goes through the same
 crop, block means in place of the scaled decode, and the same warp; so the decoder is the only difference.
@@ -41,7 +41,7 @@ def fully_decoded(data: bytes) -> bytes:
 
 
 def leaves() -> dict[str, str]:
-    """Give the class of each asset of the sample."""
+    """Return the class of each asset of the sample."""
     with (SAMPLE / "gz2_hart16.csv").open() as file:
         classes = {row["dr7objid"]: parse_gz2_class(row["gz2_class"]).leaf for row in csv.DictReader(file)}
     with (SAMPLE / "gz2_filename_mapping.csv").open("rb") as file:

@@ -1,10 +1,10 @@
-"""Where the model runs: rows/s and added time a row of every host, beside the plain scorer and the prototype.
+"""Where the model runs: rows/s and added time per row of every host, next to the plain scorer and the prototype.
 
     python benchmarks/scoring_hosts.py --images 10000 --rounds 3
 
-One process on one core unless the row says two. The plain scorer runs before and after each host, so that a machine
-whose speed wanders does not favour either; what a host adds is the difference to the mean of the two. With rounds, all
-is done so many times and medians are printed. PostgreSQL rows need postgresql and plpython3u and are left out without
+One process on one core unless the row says two. The plain scorer runs before and after each host, so that drifts of the
+machine's speed favour neither; what a host adds is the difference from the mean of the two. `--rounds` repeats
+everything and prints medians. PostgreSQL rows need postgresql and plpython3u and are left out without
 them. Prints a table in Markdown; all ratios are of one run.
 """
 

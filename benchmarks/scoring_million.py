@@ -1,4 +1,4 @@
-"""A million predictions written and exported with flat memory; synthetic probabilities stand in for scoring.
+"""A million predictions written and exported with constant memory; synthetic probabilities stand in for scoring.
 
 python benchmarks/scoring_million.py --rows 1000000 [--database postgresql://...]
 """

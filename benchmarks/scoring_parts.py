@@ -1,7 +1,7 @@
-"""What the scoring benchmarks share: the images, the prototype's network, and the prototype's pipeline.
+"""Shared by the scoring benchmarks: the images, the prototype's network, and the prototype's pipeline.
 
 The network has 188,028 weights and takes 50 x 50 px; it is the same ONNX graph for the prototype's pipeline (full
-decode with Pillow, resize, onnxruntime) and for ours, so that only the way differs.
+decode with Pillow, resize, onnxruntime) and for ours, so that only the pipeline differs.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Prototype:
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def score(self, data: list[bytes]) -> np.ndarray:
-        """Give the probabilities, (n, 13)."""
+        """Return the probabilities, (n, 13)."""
         pixels = np.stack([self._cutout(one) for one in data])
         return self._session.run(["probabilities"], {"cutouts": pixels})[0]
 

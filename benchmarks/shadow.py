@@ -1,6 +1,6 @@
-"""What a shadow costs those whom the visible version answers: p99 of one server, in turns with and without it.
+"""Cost of a shadow for visible requests: p99 of one server, alternating with and without it.
 
-The server is a process of its own on this machine, and so is the load. The claim: p99 with a shadow is within 10 % of
+The server is a separate process on this machine, and so is the load. The claim: p99 with a shadow is within 10 % of
 p99 without.
 """
 

@@ -1,4 +1,4 @@
-"""Time one training step of the original topology: our compiled module beside a plain translation, layer by layer too.
+"""Time one training step of the original topology: our compiled module and a plain translation, also layer by layer.
 
 Both run eagerly in float32 on the same threads, batch and images; a step is forward, cross-entropy and backward, no
 optimiser and no augmentation (benchmarks of training hold those). Times are medians, the two sides alternate.

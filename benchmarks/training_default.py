@@ -42,7 +42,7 @@ def step_seconds(data: TrainingData, options: TrainConfig, seed: int, repeats: i
 
 
 def trained(data: TrainingData, options: TrainConfig, seed: int, minutes: float, step_s: float) -> dict[str, float]:
-    """Train for as many iterations as fit into the minutes, with the schedule fitted to them."""
+    """Train for as many epochs as fit into the minutes, with the schedule fitted to them."""
     steps = Trainer(data, options, seed=seed).batches.steps
     iterations = max(1, int(minutes * 60 / (steps * step_s)))
     trainer = Trainer(data, replace(options, num_epochs=iterations), seed=seed)

@@ -1,4 +1,4 @@
-"""The original's whole job on one GPU: 300,000 rows x 100 iterations = 30 million image steps, augmentation included.
+"""The original's whole job on one GPU: 300,000 rows x 100 epochs = 30 million image steps, augmentation included.
 
     python benchmarks/training_gpu.py --objects 100000 --batch 256 4096
 

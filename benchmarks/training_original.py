@@ -93,7 +93,7 @@ class Plain:
         self.target = torch.from_numpy(data.leaves.argmax(1))
 
     def step(self, rows: np.ndarray, angle: np.ndarray) -> float:
-        """Train on index rows, each at one of the angles, and give the loss."""
+        """Train on index rows, each at one of the angles, and return the loss."""
         if self.augment:
             squares = torch.from_numpy(self.data.store.cutouts(rows))
             pixels = turned(squares, self.angles[torch.from_numpy(angle)], self.data.size_px)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Score a survey on two Slurm nodes: sbatch deploy/slurm.sh IMAGES OUTPUT [MODEL]
 # IMAGES and OUTPUT are on a disk that all nodes see, or URLs; galclass[cluster] is installed in $GALCLASS_ENV there.
-# Submitted again it goes on where it stopped (as --requeue does by itself).
+# Submitted again, it resumes where it stopped (--requeue does this automatically).
 #SBATCH --job-name=galclass
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1

@@ -1,4 +1,4 @@
-"""Two services over code: the demo of 2017, and one that asks a person where the model is not sure.
+"""Two services over code: the demo of 2017, and one that asks a person if the model is not certain.
 
 galclass publish apiPredictGalaxyClass --function galaxy_service:apiPredictGalaxyClass --code examples \
     --model galaxy@production --version 1.0
@@ -48,7 +48,7 @@ def apiPredictGalaxyClass(id: str, img: Image, model: Scorer) -> list[Row]:  # n
 
 
 def sure_or_ask(img: Image, model: Scorer, at_least: Annotated[float, Field(ge=0.5, le=1)] = 0.9) -> Verdict:
-    """Say "smooth" where the model is sure of it, else ask a person."""
+    """Return "smooth" if the model is certain, else ask a person."""
     (found,) = model.score([img], object_ids=["image"])
     if found.error is not None or found.probabilities is None:
         return Verdict(answer="ask a person", reason=found.error.code if found.error else "no prediction")

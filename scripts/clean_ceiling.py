@@ -1,10 +1,10 @@
-"""How right any model can be on the clean samples: votes drawn anew from a catalog with Galaxy Zoo 2 fractions.
+"""How accurate any model can be on the clean samples: votes redrawn from a catalog with Galaxy Zoo 2 fractions.
 
     python scripts/clean_ceiling.py gz2/labels.csv --voters 45
     python scripts/clean_ceiling.py gz2_willett_table5_stripe82_coadd.csv.gz --voters 45
 
 The model imagined here knows each object's fractions; a panel of volunteers drawn from them decides the label. A
-catalog's own fractions are themselves of a panel and spread too wide. With `--deconvolve` true fractions are drawn
+catalog's fractions are themselves those of a panel and scatter too widely. With `--deconvolve` true fractions are drawn
 given the votes instead, from a distribution fitted to all objects.
 """
 

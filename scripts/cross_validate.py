@@ -5,8 +5,8 @@
 
 Each object of the named sources is held out once; which fold it is in follows from seed, label and object id. The other
 sources keep their splits. `--alone` trains on the named sources only, `--share` on a part of their training rows (0: on
-none). Each fold leaves a model in the output folder and is not done again, so that several processes may share the
-folds (`--fold`). Once all folds are there, the figures over all held-out objects are printed.
+none). Each fold writes a model to the output folder and is not repeated, so that several processes may share the
+folds (`--fold`). Once all folds are done, the figures over all held-out objects are printed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ GROUP_OF_LEAF = FOUR.matrix.argmax(axis=1)
 
 
 def folds_of(data: TrainingData, sources: list[str], folds: int, seed: int) -> dict[int, tuple[int, int]]:
-    """Give fold and place in it for each index row of the sources; every fold has its share of each label."""
+    """Return fold and position in it for each index row of the sources; every fold has its share of each label."""
 
     def order(row: int) -> tuple[str, str, str]:
         digest = hashlib.sha256(f"{seed}:{data.object_id[row]}".encode()).hexdigest()
@@ -57,7 +57,7 @@ def folds_of(data: TrainingData, sources: list[str], folds: int, seed: int) -> d
 
 
 def split_for(data: TrainingData, places: dict[int, tuple[int, int]], fold: int, options: Any) -> TrainingData:
-    """Give the data with the splits of one fold; rows that are left out are of the split ""."""
+    """Return the data with the splits of one fold; rows that are left out are of the split ""."""
     split = ["" if options.alone and name != "test" else name for name in data.split]
     for row, (own, place) in places.items():
         if own == fold:
@@ -73,7 +73,7 @@ def split_for(data: TrainingData, places: dict[int, tuple[int, int]], fold: int,
 
 
 def train_fold(data: TrainingData, config: Config, folder: Path) -> None:
-    """Train on a fold's split; leave model.onnx, checkpoint.pt and the debiased head's answers."""
+    """Train on a fold's split; write model.onnx, checkpoint.pt and the debiased head's predictions."""
     folder.mkdir(parents=True, exist_ok=True)
     require_trainable(data, str(folder))
     with prepared_machine(config.train) as workers:
@@ -96,7 +96,7 @@ def train_fold(data: TrainingData, config: Config, folder: Path) -> None:
 
 
 def score_fold(data: TrainingData, sources: list[str], folder: Path) -> dict[str, Any]:
-    """Score what a fold held out; arrays along its galaxies of one class each, None where the model has no such answer.
+    """Score what a fold held out; arrays along its galaxies of one class each, None if the model has no such output.
 
     Artifacts are looked for among the test galaxies of the other sources.
     """
@@ -158,7 +158,7 @@ def classes_line(name: str, true: NDArray[np.int64], leaf: NDArray[np.int64], gr
 
 
 def report(found: list[dict[str, Any]]) -> str:
-    """Give the figures over all folds."""
+    """Return the figures over all folds."""
     together = {
         key: np.concatenate([one[key] for one in found])
         for key in ("true", "sum", "matrix", "debiased", "votes", "smooth_error")
@@ -191,7 +191,7 @@ def report(found: list[dict[str, Any]]) -> str:
 
 
 def against(found: list[dict[str, Any]], other: list[dict[str, Any]]) -> str:
-    """Compare with another run on the same folds, galaxy by galaxy: what this one gains, with a 95 % interval."""
+    """Compare with another run on the same folds, galaxy by galaxy: the gain of this one, with a 95 % interval."""
     gains: dict[str, NDArray[np.float64]] = {}
     true = np.concatenate([one["true"] for one in found])
     for key, name in (

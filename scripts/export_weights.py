@@ -1,4 +1,4 @@
-"""Export the newest averaged weights of a run that is not finished, for a look at how far it is.
+"""Export the newest averaged weights of an unfinished run, to check its progress.
 
     python scripts/export_weights.py workspace/teacher --config configs/teacher.toml --output now.onnx [--half]
         [--checkpoint workspace/teacher/training/checkpoint.pt] [--set train.views=1]

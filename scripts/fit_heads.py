@@ -1,10 +1,10 @@
-"""Fit the heads of a trained network once more, to cutouts as they are, and export it.
+"""Refit the heads of a trained network to unaugmented cutouts, and export it.
 
     GALCLASS_DATA=... GALCLASS_START=workspace/student/training/checkpoint.pt
         python scripts/fit_heads.py workspace/heads --config configs/student.toml [--set 'train.repeats=[...]' ...]
 
 Reads `prepared/` in the workspace and the checkpoint of `train.initial_weights`; writes training/checkpoint.pt,
-model.onnx, history.csv and config.toml there, as `galclass train` does. The body's weights stay as they are.
+model.onnx, history.csv and config.toml there, as `galclass train` does. The body's weights are unchanged.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fuzz the image path: mutated files, each of which must give a valid cutout or a reject with a reason.
+"""Fuzz the image path: mutated files, each of which must yield a valid cutout or a reject with a reason.
 
     python scripts/fuzz_images.py [--files 100000] [--seed 1] [--keep FOLDER] [--memory-mb 700]
 
@@ -35,7 +35,7 @@ Mutation = Callable[[bytearray, random.Random], None]
 
 
 def seeds() -> dict[str, bytes]:
-    """Give the files that are mutated, by a name for each kind."""
+    """Return the files that are mutated, by a name for each kind."""
     with zipfile.ZipFile(ROOT / "data/sample/images_gz2.zip") as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))[::150]
         real = [archive.read(name) for name in names]
@@ -128,7 +128,7 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 
 def mutated(number: int, seed: int, files: list[tuple[str, bytes]]) -> tuple[str, bytes]:
-    """Give the name and bytes of a mutated file: the same for the same number and seed."""
+    """Return the name and bytes of a mutated file: the same for the same number and seed."""
     chance = random.Random(f"{seed}:{number}")
     name, original = files[number % len(files)]
     data = bytearray(original)
@@ -176,7 +176,7 @@ def _limit_memory(memory_mb: int) -> None:
 
 
 def run(first: int, last: int, chosen: argparse.Namespace, counts: collections.Counter[str]) -> dict[str, float]:
-    """Run a range of files in children; a child that dies is replaced behind the file that killed it."""
+    """Run a range of files in children; a child that dies is replaced after the file that killed it."""
     faults: dict[str, float] = {}
     peak = 0.0
     while first < last:

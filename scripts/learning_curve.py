@@ -5,7 +5,7 @@
 The model comes from `cross_validate.py --sources SOURCE --share 0 --folds 1`. Its embeddings are kept; a multinomial
 logistic regression for the classes and a ridge regression for the debiased smooth fraction learn from more and more
 galaxies, five folds, several draws each, the penalty chosen inside the training galaxies. Last, error = a + b n^-c is
-fitted and carried on.
+fitted and extrapolated.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def embeddings(data: TrainingData, rows: IntArray, model: Path) -> FloatArray:
 
 
 def fitted(known: FloatArray, labels: IntArray) -> GridSearchCV:
-    """Fit the classes, with the penalty that does best inside these galaxies."""
+    """Fit the classes, with the penalty that is best within these galaxies."""
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     return GridSearchCV(model, {"logisticregression__C": PENALTIES}, cv=3, scoring="accuracy").fit(known, labels)
 
 
 def errors(vectors: FloatArray, true: IntArray, smooth: FloatArray, train: IntArray, held_out: IntArray) -> FloatArray:
-    """Give three errors on the held-out galaxies: of classes, of groups, and the smooth fraction's root mean square."""
+    """Return three errors on the held-out galaxies: of classes, of groups, and the RMSE of the smooth fraction."""
     model = fitted(vectors[train], true[train])
     probabilities = np.zeros((len(held_out), len(CLASSES)))
     probabilities[:, model.classes_] = model.predict_proba(vectors[held_out])
@@ -64,7 +64,7 @@ def errors(vectors: FloatArray, true: IntArray, smooth: FloatArray, train: IntAr
 def curve(
     vectors: FloatArray, true: IntArray, smooth: FloatArray, sizes: list[int], draws: int, seed: int
 ) -> dict[int, FloatArray]:
-    """Give the errors for each number of labels: (draws, 3), each the mean over the folds."""
+    """Return the errors for each number of labels: (draws, 3), each the mean over the folds."""
     rng, found = np.random.default_rng(seed), {}
     for size in sizes:
         of_draws = []
@@ -77,7 +77,7 @@ def curve(
 
 
 def carried_on(sizes: list[int], values: FloatArray, to: list[int]) -> str:
-    """Fit a + b n^-c and give it at larger numbers; a fit over one decade is a hint, no more."""
+    """Fit a + b n^-c and return it at larger numbers; a fit over one decade is only a hint."""
 
     def law(n: FloatArray, floor: float, factor: float, power: float) -> FloatArray:
         return floor + factor * n**-power

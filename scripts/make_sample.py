@@ -1,8 +1,8 @@
-"""Make the bundled sample from a folder of Galaxy Zoo 2 images with votes; the same input gives the same bytes.
+"""Make the bundled sample from a folder of Galaxy Zoo 2 images with votes; the same input yields the same bytes.
 
     python scripts/make_sample.py GZ2_FOLDER [--output data/sample]
 
-Takes `images/<asset_id>.jpg` and `labels.csv` (asset_id, dr7objid, sample, gz2_class and vote columns), gives the
+Takes `images/<asset_id>.jpg` and `labels.csv` (asset_id, dr7objid, sample, gz2_class and vote columns), writes the
 layout of the public release: `images_gz2.zip`, `gz2_hart16.csv` (the columns there are), `gz2_filename_mapping.csv`,
 and a `manifest.toml` with sizes and checksums.
 """

@@ -1,4 +1,4 @@
-"""Measure a model against the aims, in one command: every figure with a 95 % interval, and beside another model's.
+"""Measure a model against the goals: every figure with a 95 % interval, also next to another model's.
 
     GALCLASS_DATA=... GALCLASS_TABLES=... python scripts/measure_aims.py workspace/student --config configs/student.toml
         --model model.onnx [--beside old.onnx] [--output figures.json] [--scales 300]
@@ -39,7 +39,7 @@ ARTIFACT = CLASSES.index("A")
 
 
 class Aims:
-    """Figures of one model as functions of which galaxies are drawn, by name; `counts` tells of how many galaxies."""
+    """Figures of one model as functions of the galaxies drawn, by name; `counts` has the number of galaxies."""
 
     def __init__(self, store: Store, config: Config, model: Path, rows: NDArray[np.int64]) -> None:
         table = store.index.select(["label", "source"]).to_pydict()
@@ -176,7 +176,7 @@ def auc(score: FloatArray, positive: NDArray[np.bool_]) -> float:
 
 
 def compared(own: Aims, beside: Aims | None) -> dict[str, str]:
-    """Give every figure with its interval; with another model also that one's and the paired difference."""
+    """Return every figure with its interval; with another model also that one's and the paired difference."""
     lines = {}
     for name, (count, figure) in own.figures.items():
         draws = np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
@@ -199,7 +199,7 @@ def shown(value: float, drawn: FloatArray) -> str:
 
 
 def other_framings(model: Path | None, data: Path) -> dict[str, str]:
-    """Give the share of files of other framings and surveys that are flagged, scored as a user's files are."""
+    """Return the share of files of other framings and surveys that are flagged, scored as a user's files are."""
     scorer, found = Scorer(model), {}
     for name in ("ngc_hubble", "decals"):
         files = sorted((data / name / "images").iterdir())[:400]

@@ -1,10 +1,10 @@
-"""Learning curves of heads (decision 25): accuracy for 50, 250 and 1,000 labels, in 5 folds, beside the model as it is.
+"""Learning curves of heads (decision 25): accuracy for 50, 250 and 1,000 labels, in 5 folds, next to the model as is.
 
     python scripts/measure_heads.py LABELS.csv IMAGES [LABELS.csv IMAGES ...] > table.md
 
-Each catalog is split into 5 folds; of the other four, so many labels are drawn as the column says, a head is fitted to
-them and measured on the fold. The line "as it is" counts the model in the package on the same folds, where it has
-classes for the labels.
+Each catalog is split into 5 folds; as many labels as the column says are drawn from the other four; a head fitted to
+them is measured on the fold. The column "as is" is for the model in the package on the same folds, if it has classes
+for the labels.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _cell(values: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    head = ["labels", "commonest class", "package as it is", *(f"head, {count:,} labels" for count in COUNTS)]
+    head = ["labels", "most common class", "package as is", *(f"head, {count:,} labels" for count in COUNTS)]
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
     for catalog, images in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
         print("| " + " | ".join(curve(Path(catalog), Path(images))) + " |", flush=True)

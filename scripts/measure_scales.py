@@ -4,7 +4,7 @@
         [--model model.onnx] [--sources votes votes_clean5] [--limit 400] [--output figures.json]
 
 Whole frames (of a source's `frame_px`) are made from the files with the galaxy at 0.5, 0.7, 1.4 and 2 times its size,
-and scored as a user's files are. What a smaller galaxy leaves free is sky like that at the border of its file. A galaxy
+and scored as a user's files are. Around a smaller galaxy there is sky like that at the border of its file. A galaxy
 is clear if its kind at the usual scale is at least 0.8 probable. Of a model of raw votes that is the probability that
 a panel of 45 volunteers ends there: its class probabilities are shares of votes, which even clear galaxies divide. Bar
 and bulge are left out of "clear" (face-on is one kind), since hardly any galaxy is clear in them, but not of the class
@@ -58,13 +58,13 @@ def frame(picture: Picture, scale: float) -> bytes:
 
 def pictures_of(store: Store, config: Config, rows: list[int]) -> list[Picture]:
     """Read the files of some index rows."""
-    places = pq.read_table(store.folder / "places.parquet", columns=["source", "file"]).to_pydict()
+    files = pq.read_table(store.folder / "places.parquet", columns=["source", "file"]).to_pydict()
     own = store.index["row"].to_numpy()[rows]
     sources = {source.name: source for source in config.prepare.sources}
     found = []
-    for place in own:
-        source = sources[places["source"][place]]
-        path = Path(os.path.expandvars(source.images)) / places["file"][place]
+    for row in own:
+        source = sources[files["source"][row]]
+        path = Path(os.path.expandvars(source.images)) / files["file"][row]
         pixels = cv2.imread(str(path))
         if pixels is None:
             raise SystemExit(f"{path} cannot be read; the folder was prepared from a file of this name")
@@ -73,7 +73,7 @@ def pictures_of(store: Store, config: Config, rows: list[int]) -> list[Picture]:
 
 
 def kind(name: str | None) -> str | None:
-    """Return what a class is but for bar and bulge."""
+    """Return a class without bar and bulge."""
     return "face-on" if name in COARSE_LABELS["spiral"] else name
 
 

@@ -4,10 +4,10 @@
         [--model models/galaxy-format1.onnx]
     python scripts/measure_tuning.py RESULTS.csv            # the table of what was measured so far
 
-For each fold and number of labels, drawn from the other folds: the model in the package as it is, the head on its
-embeddings, its last layers and all layers fine-tuned from there (accuracy and log loss on the fold after every epoch
-that is asked for), and the same network from scratch. One row is written as soon as it is known; rows that are there
-are not measured again. One thread.
+For each fold and number of labels, drawn from the other folds: the model in the package as is, the head on its
+embeddings, its last layers and all layers fine-tuned from there (accuracy and log loss on the fold after every
+requested epoch), and the same network from scratch. Each row is written as soon as it is known; existing rows are not
+measured again. One thread.
 """
 
 from __future__ import annotations

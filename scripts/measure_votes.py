@@ -3,8 +3,8 @@
     GALCLASS_DATA=... python scripts/measure_votes.py workspace/teacher --config configs/teacher.toml --model model.onnx
         [--split test] [--limit 200] [--output figures.json]
 
-Cutouts are those of the store, or made from the sources' files where the model asks for another size. A model without
-raw votes is measured by sums of its class probabilities, and where the 17 columns ask for more by its vote fractions.
+Cutouts are those of the store, or made from the sources' files if the model needs another size. A model without raw
+votes is measured by sums of its class probabilities, and for the rest of the 17 columns by its vote fractions.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ GROUP_OF_LEAF = FOUR.matrix.argmax(axis=1)
 
 
 class Measured:
-    """A model's answers for the rows of a split."""
+    """A model's predictions for the rows of a split."""
 
     def __init__(self, store: Store, config: Config, model: Path, rows: NDArray[np.int64]) -> None:
         session = open_session(model.read_bytes(), where=str(model))
@@ -58,20 +58,20 @@ class Measured:
         parameters = CutoutParameters(signature.size_px, signature.crop_fraction)
         self.signature = signature
         names = [output.name for output in session.graph.get_outputs()]
-        places = pq.read_table(store.folder / "places.parquet", columns=["source", "file"]).to_pydict()
+        files = pq.read_table(store.folder / "places.parquet", columns=["source", "file"]).to_pydict()
         own = store.index["row"].to_numpy()[rows]
         sources = {source.name: source for source in config.prepare.sources}
         parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
         is_prepared = store.parameters.sha256 == signature.preprocessing_sha256
 
-        def made(place: int) -> NDArray[np.uint8]:
-            source = sources[places["source"][place]]
-            path = Path(os.path.expandvars(source.images)) / places["file"][place]
+        def made(row: int) -> NDArray[np.uint8]:
+            source = sources[files["source"][row]]
+            path = Path(os.path.expandvars(source.images)) / files["file"][row]
             return cutout(path.read_bytes(), parameters, frame_px=source.frame_px)
 
         for start in range(0, len(rows), CHUNK):
             part = slice(start, start + CHUNK)
-            pictures = store.central(rows[part]) if is_prepared else np.stack([made(place) for place in own[part]])
+            pictures = store.central(rows[part]) if is_prepared else np.stack([made(row) for row in own[part]])
             planes = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
             for name, values in zip(names, session.run(names, planes), strict=True):
                 parts[name].append(values)
@@ -84,7 +84,7 @@ class Measured:
         return "raw_votes" in self.outputs
 
     def means(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        """Give the mean raw fraction of each answer among those asked."""
+        """Return the mean raw fraction of each answer among those asked."""
         if self.has_raw:
             return dict(zip(STEMS, self.outputs["raw_votes"][rows].T.astype(np.float64), strict=True))
         means = dict(zip(STEMS, self.outputs["vote_fractions"][rows, :, 0].T.astype(np.float64), strict=True))
@@ -107,7 +107,7 @@ class Measured:
         return means
 
     def concentration(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]] | None:
-        """Give each question's concentration; None where the model has none."""
+        """Return each question's concentration; None where the model has none."""
         if not self.has_raw:
             return None
         return dict(zip(QUESTIONS, self.outputs["raw_concentrations"][rows].T.astype(np.float64), strict=True))
@@ -126,7 +126,7 @@ class Measured:
         return None if unlike is None else Distance(unlike).above(self.outputs["embedding"][rows])
 
     def classes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Give the predicted classes: positions in `CLASSES`."""
+        """Return the predicted classes: positions in `CLASSES`."""
         raw = self.outputs.get("raw_votes")
         return walk(self.outputs["probabilities"][rows]) if raw is None else VoteWalk(STEMS).classes(raw[rows])
 
@@ -143,7 +143,7 @@ class Measured:
         return found
 
     def bars(self) -> NDArray[np.float64]:
-        """Give the fraction of face-on galaxies' votes for a bar, (n,)."""
+        """Return the fraction of face-on galaxies' votes for a bar, (n,)."""
         if self.has_raw:
             return self.outputs["raw_votes"][:, STEMS.index("t03_bar_a06_bar")].astype(np.float64)
         barred, spiral = (
@@ -153,7 +153,7 @@ class Measured:
         return np.divide(barred, spiral, out=np.zeros_like(barred), where=spiral > 0)
 
     def clean_kinds(self, rows: NDArray[np.int64], natural: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Give the most probable clean kind; where raw votes are predicted, given that the galaxy is clean."""
+        """Return the most probable clean kind; where raw votes are predicted, given that the galaxy is clean."""
         if not self.has_raw:
             kinds = [COARSE_LABELS[name] for name in CLEAN_LABELS]
             sums = [self.probabilities[rows][:, [CLASSES.index(leaf) for leaf in kind]].sum(1) for kind in kinds]
@@ -170,7 +170,7 @@ class Measured:
 def unselected_rows(
     store: Store, sources: NDArray[np.str_], rows: NDArray[np.int64], config: Config
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Give positions of the rows with raw votes of unselected galaxies, their 17 shares, and weights of a draw."""
+    """Return positions of the rows with raw votes of unselected galaxies, their 17 shares, and weights of a draw."""
     chosen = np.flatnonzero(np.isin(sources, ("votes", "votes_clean5")))
     counts = raw_counts(store.index.take(rows[chosen]))
     given = counts[:, [STEMS.index(stem) for stem in COLUMNS]].astype(np.float64) / VOTERS
@@ -191,7 +191,7 @@ def unselected(
 
 
 def clean(model: Measured, labels: list[str | None], sources: NDArray[np.str_], config: Config) -> dict[str, str]:
-    """Measure the clean samples, as they are and at natural frequencies."""
+    """Measure the clean samples, unweighted and at natural frequencies."""
     chosen = np.flatnonzero(sources == "clean5")
     natural = np.array([config.train.natural["clean5"][name] for name in CLEAN_LABELS])
     true = np.array([CLEAN_LABELS.index(str(labels[i])) for i in chosen])
@@ -233,7 +233,7 @@ def others(model: Measured, labels: list[str | None], sources: NDArray[np.str_])
 def kinds_of(
     model: Measured, labels: list[str | None], sources: NDArray[np.str_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Give the rows of Galaxy Zoo 1 with one of three kinds, that kind, and the predicted one."""
+    """Return the rows of Galaxy Zoo 1 with one of three kinds, that kind, and the predicted one."""
     kinds = (SMOOTH, EDGE_ON, COARSE_LABELS["spiral"])
     sums = np.stack([model.probabilities[:, [CLASSES.index(leaf) for leaf in kind]].sum(1) for kind in kinds], 1)
     kind_of = np.array([KINDS.index(_coarse(label)) if _coarse(label) in KINDS else -1 for label in labels])
@@ -242,7 +242,7 @@ def kinds_of(
 
 
 def split_rows(store: Store, split: str, limit: int | None, only: list[str] | None = None) -> NDArray[np.int64]:
-    """Give the index rows of a split, source by source; sources without votes or labels to measure by are left out."""
+    """Return the index rows of a split, source by source; sources without votes or labels to measure are left out."""
     table = store.index.select(["split", "source"]).to_pydict()
     pairs = list(zip(table["split"], table["source"], strict=True))
     rows: list[int] = []

@@ -3,10 +3,10 @@
     GALCLASS_DATA=... python scripts/resolution_sweep.py --config configs/format1.toml --output sweep/
         [--sizes 48 64 96 128] [--set train.num_epochs=8]
 
-Every size gets the same objects, splits, seed and number of iterations, all at its full size; each source keeps the
-share of `prepare.validation` for validation, and the test split is not looked at. Each size is a workspace of its own
-that resumes and is not done again. Milliseconds are the whole answer for one 424 px JPEG (decoding included) on one
-core, the sizes in turn.
+Every size gets the same objects, splits, seed and number of epochs, all at its full size; each source keeps the share
+of `prepare.validation` for validation, and the test split is not used. Each size has a separate workspace that resumes
+and is not repeated. Milliseconds are for a complete prediction of one 424 px JPEG (decoding included) on one core,
+alternating the sizes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RESAMPLES = 2000
 
 
 def config_for(config: Config, size_px: int, output: Path) -> Config:
-    """Give the configuration of one size: full size throughout, one seed, one share for validation."""
+    """Return the configuration of one size: full size throughout, one seed, one share for validation."""
     sources = tuple(replace(source, validation=None) for source in config.prepare.sources)
     return replace(
         config,
@@ -56,7 +56,7 @@ def judged(data: TrainingData, scorer: Scorer, source: str) -> Classification:
 
 
 def milliseconds(scorers: list[Scorer], rounds: int = 200) -> list[float]:
-    """Give the median time of a whole answer of each scorer, in ms."""
+    """Return the median time of a complete prediction of each scorer, in ms."""
     with zipfile.ZipFile(SAMPLE) as archive:
         names = [name for name in sorted(archive.namelist()) if name.endswith(".jpg")][:50]
         files = [archive.read(name) for name in names]
@@ -70,7 +70,7 @@ def milliseconds(scorers: list[Scorer], rounds: int = 200) -> list[float]:
 
 
 def line(config: Config, size_px: int, took_ms: float) -> str:
-    """Give the figures of one size."""
+    """Return the figures of one size."""
     workspace = config.workspace_path
     data, scorer = open_training_data(workspace / "prepared"), Scorer(workspace / "training" / "model.onnx")
     parts = [f"{size_px:4d} px  {took_ms:6.2f} ms"]

@@ -62,7 +62,7 @@ def ship(workspace: Path) -> None:
 
 
 def write_ids(prepared: Path, expected: dict[str, str]) -> None:
-    """Write one file of sorted object ids for each split, whose sha256 is the one that the card has."""
+    """Write one file of sorted object ids for each split, whose sha256 is that in the card."""
     index = Store.open(prepared).index.select(["object_id", "split"]).to_pydict()
     IDS.mkdir(exist_ok=True)
     for split, sha256 in expected.items():

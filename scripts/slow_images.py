@@ -1,10 +1,10 @@
-"""Search for the files that take longest to decode of those that a preset accepts.
+"""Search for the files that take longest to decode among those that a preset accepts.
 
     python scripts/slow_images.py [--tries 150] [--seed 1] [--format FORMAT] [--preset served|local] [--keep FOLDER]
 
 For each format a file is described by a few numbers (sides, kind, sampling, scans, restarts, filters, interlace, masks,
 what its data are) and built from them; a hill climb changes them one or two at a time and keeps what takes more
-processor time, once among files of up to 64 KiB and once among all. A file that fails after long work counts like one
+CPU time, once among files of up to 64 KiB and once among all. A file that fails after long work counts like one
 that is read. Prints the slowest of each and its estimate by the header; ends with status 1 if one took longer than
 the preset's limit for its size.
 """
@@ -125,7 +125,7 @@ BUILDERS: dict[str, Callable[[Genes], bytes]] = {"jpeg": build_jpeg, "png": buil
 
 
 def seconds_of(data: bytes, limits: DecodeLimits, best_of: int) -> tuple[float, float, str] | None:
-    """Give processor time, estimate and outcome; None where the header is refused."""
+    """Return CPU time, estimate and outcome; None if the header is refused."""
     try:
         estimate = read_header(data, limits).decode_s
     except CutoutError:
@@ -142,7 +142,7 @@ def seconds_of(data: bytes, limits: DecodeLimits, best_of: int) -> tuple[float, 
 
 
 def climb(name: str, limits: DecodeLimits, most_bytes: int, tries: int, chance: random.Random) -> tuple[Any, ...]:
-    """Give time, estimate, outcome, size, genes and bytes of the slowest file that was found."""
+    """Return time, estimate, outcome, size, genes and bytes of the slowest file that was found."""
     choices = CHOICES[name]
     best: tuple[Any, ...] = (0.0, 0.0, "", 0, {key: chance.choice(values) for key, values in choices.items()}, b"")
     for number in range(tries):
@@ -156,7 +156,7 @@ def climb(name: str, limits: DecodeLimits, most_bytes: int, tries: int, chance: 
             continue
         found = seconds_of(data, limits, 1)
         if found and found[0] > best[0]:
-            found = seconds_of(data, limits, 3)  # a busy machine makes anything late once
+            found = seconds_of(data, limits, 3)  # on a busy machine anything may be late once
             if found and found[0] > best[0]:
                 best = (*found, len(data), genes, data)
     return best

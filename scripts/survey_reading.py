@@ -1,11 +1,11 @@
-"""What a survey would call its galaxies, by a model's classes: a log-linear reading fitted on the training split.
+"""A survey's labels from a model's classes: a log-linear mapping fitted on the training split.
 
     python scripts/survey_reading.py workspace/student --config configs/student.toml --models new.onnx old.onnx
 
 Galaxy Zoo 1 and Galaxy Zoo 2 mean different things by "elliptical" (decisions 5 and 16), so a model of the one's votes
-has to be read before it is compared with the other's labels. Every model gets a reading of the same kind
-(`galclass.train.surveys`), fitted on its answers for the training split, and is measured on the test split; the second
-and later ones with the paired difference to the first.
+has to be mapped before it is compared with the other's labels. Every model gets a mapping of the same kind
+(`galclass.train.surveys`), fitted on its predictions for the training split, and is measured on the test split; the
+second and later ones with the paired difference from the first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STEPS = 400
 
 
 def fitted(log_classes: torch.Tensor, kind: NDArray[np.int64], source: str) -> SurveyReading:
-    """Fit a reading of three kinds by its likelihood, all kinds weighing what they are."""
+    """Fit a mapping to three kinds by its likelihood, without reweighting the kinds."""
     leaves = np.array([[leaf in leaves_of(name) for leaf in CLASSES] for name in KINDS])
     reading = SurveyReading(tuple((source, name) for name in KINDS), leaves)
     optimizer = torch.optim.Adam(reading.parameters(), lr=0.05)

@@ -1,6 +1,6 @@
-"""Write what a teacher says of every training cutout: `python scripts/teacher_answers.py PREPARED MODEL ANSWERS.npz`.
+"""Write a teacher's predictions for training cutouts: `python scripts/teacher_answers.py PREPARED MODEL ANSWERS.npz`.
 
-The prepared folder is one of the teacher's own size; `train.teacher` then names the answers, and the student may be
+The prepared folder has the teacher's cutout size; `train.teacher` then names the predictions, and the student may be
 trained on a folder of the same objects in another size. A second run with the same inputs does nothing.
 """
 

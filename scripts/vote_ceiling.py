@@ -1,7 +1,7 @@
-"""How right any model can be on unselected galaxies: `python scripts/vote_ceiling.py kaggle_votes/votes.csv`.
+"""How accurate any model can be on unselected galaxies: `python scripts/vote_ceiling.py kaggle_votes/votes.csv`.
 
-A second panel of 45 volunteers, and a model that knows what all volunteers would say, beside the first panel; from
-observed fractions taken for true, and with their sampling noise taken out. Weighted to a random draw.
+A second panel of 45 volunteers, and a model that knows what all volunteers would say, compared with the first panel;
+from observed fractions treated as true, and with their sampling noise removed. Weighted to a random draw.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python scripts/votes_curve.py workspace/student --config configs/student.toml --model galaxy.onnx
 
 Ridge regression of the 17 shares on the embedding, its strength chosen on the validation split; measured on the test
-split, weighted to a random draw. It says how votes help a head whose features do not learn: a network that learns from
-them gains more. Only a model that was never shown these votes gives an honest curve.
+split, weighted to a random draw. It shows how votes help a head on fixed features: a network that learns from
+them gains more. Only a model that was never trained on these votes yields an unbiased curve.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Write a packaged model's weights as a start for training: `weights_from_model.py MODEL.onnx PREPARED OUTPUT.pt`.
 
-The file that is written is a state dict for `train.initial_weights`, with statistics of training cutouts of a prepared
+The output file is a state dict for `train.initial_weights`, with statistics of training cutouts of a prepared
 folder. Training also takes the model file itself (`initial_weights = "package"` or a path).
 """
 

@@ -1,7 +1,7 @@
 """Write docs/cli.md from the help texts of the commands.
 
 .venv/bin/python scripts/write_cli_docs.py            # write
-.venv/bin/python scripts/write_cli_docs.py --check    # exit status 1 where the page is out of date
+.venv/bin/python scripts/write_cli_docs.py --check    # exit status 1 if the page is out of date
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ what the model was trained on, 130 interrupted.
 
 
 def commands(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
-    """Give (name, help text) of a command and of all below it, in the order of the help."""
+    """Return (name, help text) of a command and of all below it, in the order of the help."""
     yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
@@ -42,7 +42,7 @@ def _context(command: click.Command, name: str, parent: click.Context | None = N
 
 
 def page() -> str:
-    """Give the whole page."""
+    """Return the whole page."""
     sections = [
         f"{'##' if path.count(' ') < 2 else '###'} {path}\n\n```text\n{text.rstrip()}\n```\n"
         for path, text in commands(cli, _context(cli, "galclass"))

@@ -120,7 +120,7 @@ def _through(graph: ModelProto, output: str, nodes: list[NodeProto]) -> None:
 
 
 def insert_after(graph: ModelProto, operator: str, output: str, nodes: list[NodeProto]) -> None:
-    """Give the output of the one node of an operator another name, and put nodes behind it."""
+    """Rename the output of an operator's only node and add nodes after it."""
     before = list(graph.graph.node)
     at = next(number for number, node in enumerate(before) if node.op_type == operator)
     before[at].output[0] = output

@@ -1,12 +1,13 @@
 """Environments that hold the wheel and exactly the distributions that it asks for, without the network.
 
-The wheel is installed by pip; what it requires is linked from the environment of the tests, file by file where
+The wheel is installed by pip, once; what it requires is linked from the environment of the tests, file by file where
 distributions share a folder, so that nothing else can be imported.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -45,7 +46,7 @@ class Installed:
         )  # fmt: skip
 
     def environment(self) -> dict[str, str]:
-        """Give the environment variables of its programs."""
+        """Return the environment variables of its programs."""
         return {"PATH": f"{self.python.parent}:/usr/bin:/bin", "HOME": str(self.work), "OMP_NUM_THREADS": "1"}
 
 
@@ -57,11 +58,12 @@ def install(wheel: Path, folder: Path, extras: Iterable[str] = ()) -> Installed:
     PackageNotFoundError
         If something is required that the environment of the tests lacks.
     """
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin" / "python"
-    subprocess.run(
-        [*_PIP, "--python", str(python), "install", "--no-deps", "--no-index", "--no-compile", str(wheel)], check=True
-    )
+    shutil.copytree(_first_environment(wheel), folder, symlinks=True)
+    entry = folder / "bin" / "galclass"
+    shebang, _, program = entry.read_text().partition("\n")
+    assert shebang.startswith("#!"), shebang
+    entry.write_text(f"#!{python}\n{program}")
     packages = next(folder.glob("lib/python*/site-packages"))
     (own,) = distributions(name="galclass", path=[str(packages)])
     for one in _closure(own, set(extras)):
@@ -69,6 +71,16 @@ def install(wheel: Path, folder: Path, extras: Iterable[str] = ()) -> Installed:
     work = folder / "work"
     work.mkdir()
     return Installed(python, work)
+
+
+@cache
+def _first_environment(wheel: Path) -> Path:
+    """Install the wheel by pip and compile it, once: the other environments are copies."""
+    folder = wheel.with_name("env")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    target = ["--python", str(folder / "bin" / "python")]
+    subprocess.run([*_PIP, *target, "install", "--no-deps", "--no-index", str(wheel)], check=True)
+    return folder
 
 
 def _closure(own: Distribution, extras: set[str]) -> list[Distribution]:

@@ -150,7 +150,7 @@ def test_every_block_that_is_not_run_says_a_good_reason() -> None:
     assert [reason for reason in reasons if not any(word in reason for word in _REASONS)] == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("page", to_run())
 def test_the_console_blocks_of_a_page_run_as_they_stand(page: Path, reader: Reader) -> None:

@@ -16,7 +16,6 @@ from galclass.morphology import (
     QUESTIONS,
     Gz2Class,
     group_of,
-    group_probabilities,
     gz2_class_from_fractions,
     leaves_of,
     parse_gz2_class,
@@ -58,13 +57,6 @@ def test_classes_are_partitioned_by_the_groups_in_order() -> None:
 def test_an_unknown_class_has_no_group() -> None:
     with pytest.raises(MorphologyError, match="unknown class 'Sz'"):
         group_of("Sz")
-
-
-def test_group_probabilities_sum_their_leaves() -> None:
-    probabilities = [i / 78 for i in range(13)]
-    groups = group_probabilities(probabilities)
-    assert sum(groups.values()) == pytest.approx(1)
-    assert groups["Elliptical"] == pytest.approx((0 + 1 + 2) / 78)
 
 
 def test_coarse_labels_stand_for_known_leaves() -> None:

@@ -155,7 +155,7 @@ def words(line: str, installed: Installed) -> list[str]:
     return [word.format(image=image) for word in shlex.split(line)]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 @pytest.mark.timeout(600)
 def test_without_extras_every_command_works_or_names_the_extra_it_needs(bare: Installed) -> None:
     lines = [words(line, bare) for line, _ in WITHOUT_EXTRAS]
@@ -230,7 +230,7 @@ def test_a_wheel_is_not_found_by_way_of_the_repository(bare: Installed) -> None:
     assert found == "[]"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 @pytest.mark.timeout(600)
 def test_train_and_evaluate_each_do_their_stage(wheel: Path, tmp_path: Path) -> None:
     trainer = with_files(install(wheel, tmp_path / "train", ["train"]))
@@ -243,13 +243,13 @@ def test_train_and_evaluate_each_do_their_stage(wheel: Path, tmp_path: Path) -> 
     assert timm.returncode == 1
     assert "'galclass[timm]'" in timm.stderr
     shutil.copytree(trainer.work / "workspace", evaluator.work / "workspace")
-    done = evaluator.run("evaluate", *SMALL)
+    done = evaluator.run("evaluate", *SMALL, "--set", "evaluate.bootstrap=20")
     assert done.returncode == 0, done.stderr
     assert (evaluator.work / "workspace" / "evaluation" / "report.html").exists()
     assert evaluator.run("register").returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_serve_answers(wheel: Path, tmp_path: Path) -> None:
     server = with_files(install(wheel, tmp_path / "serve", ["serve"]))
     for line in ("models register package", "publish galaxy-class --model galaxy --version 1.0"):
@@ -281,7 +281,7 @@ def test_serve_answers(wheel: Path, tmp_path: Path) -> None:
         assert process.wait(40) == -15 or process.returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_astro_reads_and_writes_its_tables(wheel: Path, tmp_path: Path) -> None:
     astronomer = with_files(install(wheel, tmp_path / "astro", ["astro"]))
     read = "Table.read('labels.csv', format='ascii.csv', converters={'object_id': str})"
@@ -301,7 +301,7 @@ def test_postgres_brings_the_driver(wheel: Path, tmp_path: Path) -> None:
     assert "Connection refused" in done.stderr or "connection failed" in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 @pytest.mark.timeout(300)
 def test_cluster_scores_on_this_machine(wheel: Path, tmp_path: Path) -> None:
     cluster = with_files(install(wheel, tmp_path / "cluster", ["cluster"]))

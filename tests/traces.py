@@ -40,7 +40,7 @@ class Trace:
     written: tuple[str, ...]
 
     def outside(self, *folders: Path) -> list[str]:
-        """Give what was written elsewhere than below these folders."""
+        """Return what was written elsewhere than below these folders."""
         return [name for name in self.written if not any(Path(name).is_relative_to(folder) for folder in folders)]
 
 
@@ -55,7 +55,7 @@ def strace() -> str:
 
 
 def command(log: Path) -> list[str]:
-    """Give the words before a command that is to be traced into `log`."""
+    """Return the words before a command that is to be traced into `log`."""
     return [strace(), "-f", "-y", "-qq", "-s", "4096", "-e", f"trace={CALLS}", "-e", "signal=none", "-o", str(log)]
 
 

@@ -27,7 +27,7 @@ class GalaxyApi(litserve.LitAPI):
         return self.model.predict(x)
 
     def encode_response(self, output: dict[str, object]) -> dict[str, object]:
-        """Give the answer as it is."""
+        """Return the response unchanged."""
         return output
 
 

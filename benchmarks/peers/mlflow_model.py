@@ -1,4 +1,4 @@
-"""Save an MLflow pyfunc model as its documentation shows; `mlflow models serve` then answers for it."""
+"""Save an MLflow pyfunc model as its documentation shows; `mlflow models serve` then serves it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model as the peers' documentation would run it: Pillow decodes, numpy lays out, onnxruntime answers."""
+"""The model as the peers' documentation would run it: Pillow decodes, numpy lays out, onnxruntime predicts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 
 class PillowModel:
-    """Image bytes to a class and its probabilities, with nothing of galclass."""
+    """Image bytes to a class and its probabilities, without galclass."""
 
     def __init__(self, path: str | Path) -> None:
         options = onnxruntime.SessionOptions()

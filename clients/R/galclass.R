@@ -5,8 +5,8 @@
 
 #' Connect to a server.
 #'
-#' @param url Address of the server, such as "http://127.0.0.1:8000".
-#' @param token Bearer token; needed to publish, and to read where reading is not open.
+#' @param url URL of the server, such as "http://127.0.0.1:8000".
+#' @param token Bearer token; needed to publish, and to read if reading is not open.
 #' @param timeout_s Longest wait for a response.
 galclass_connect <- function(url, token = NULL, timeout_s = 60) {
   structure(list(url = sub("/+$", "", url), token = token, timeout_s = timeout_s), class = "galclass_connection")
@@ -22,33 +22,33 @@ list_services <- function(connection, name = NULL) {
   )))
 }
 
-#' Look a version of a service up, or the one that an alias stands for now.
+#' Look up a version of a service, or the one that an alias points to now.
 get_service <- function(connection, name, version = "latest") {
   record <- .request(connection, "GET", .path("services", name, version))
   structure(list(connection = connection, record = record, path = .path("services", record$name, record$version)),
             class = "galclass_service")
 }
 
-#' Publish a registered model as a new version; `latest` moves to it, the versions before it stay.
+#' Publish a registered model as a new version; `latest` moves to it, earlier versions are kept.
 publish_service <- function(connection, name, model, version, description = "") {
   body <- list(name = name, model = model, version = version, description = description)
   .request(connection, "POST", "/v1/services", body = body)
   get_service(connection, name, version)
 }
 
-#' Let an alias stand for another version.
+#' Point an alias to another version.
 move_alias <- function(connection, name, alias, version) {
   .request(connection, "PUT", .path("services", name, "aliases", alias), body = list(version = version))
   get_service(connection, name, alias)
 }
 
-#' Let an alias stand for the version it stood for before.
+#' Point an alias to its previous version.
 rollback_service <- function(connection, name, alias = "latest") {
   .request(connection, "POST", .path("services", name, "rollback"), query = list(alias = alias))
   get_service(connection, name, alias)
 }
 
-#' Delete a version that no alias stands for, or the last one of a service.
+#' Delete a version that no alias points to, or the last one of a service.
 delete_service <- function(connection, name, version) {
   invisible(.request(connection, "DELETE", .path("services", name, version)))
 }
@@ -62,8 +62,8 @@ capabilities <- function(service) .request(service$connection, "GET", paste0(ser
 #' Classify images; a data frame with one row for each, in their order.
 #'
 #' @param images Paths, or a list of raw vectors.
-#' @param object_ids Ids of the rows; file names without suffix, or "image-N", where left out.
-#' @param frame_px Side of the survey's frame in px, where the files hold only its centre.
+#' @param object_ids Ids of the rows; by default file names without suffix, or "image-N".
+#' @param frame_px Side of the survey's frame in px, if the files contain only its centre.
 #' @param at_once Images sent in one request.
 predict_images <- function(service, images, object_ids = NULL, frame_px = NULL, at_once = 32) {
   items <- .items(images, object_ids)
@@ -77,7 +77,7 @@ predict_images <- function(service, images, object_ids = NULL, frame_px = NULL, 
 
 #' Classify images as a batch job on the server and wait for its end.
 #'
-#' @param poll_s Seconds between two looks at the job.
+#' @param poll_s Seconds between two polls of the job.
 batch_images <- function(service, images, object_ids = NULL, at_once = 200, poll_s = 0.5) {
   items <- .items(images, object_ids)
   parts <- unname(split(items, (seq_along(items) - 1) %/% at_once))
@@ -164,7 +164,7 @@ predictions_frame <- function(records) .bind(lapply(records, function(one) {
   records
 }
 
-# Seconds to wait by a Retry-After header: at most a minute, and 1 where a proxy sent a date or nothing.
+# Seconds to wait by a Retry-After header: at most a minute, and 1 if a proxy sent a date or nothing.
 .pause <- function(header) {
   seconds <- if (is.null(header)) NA else suppressWarnings(as.numeric(header))
   if (is.na(seconds)) 1 else min(max(seconds, 0), 60)

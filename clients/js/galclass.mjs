@@ -7,7 +7,7 @@
 const RETRIES = 3;
 const IMAGES_A_REQUEST = 64;
 
-/** The server refused a request; `code`, `status` and `field` are its own. */
+/** The server refused a request; `code`, `status` and `field` are the server's. */
 export class ClientError extends Error {
   constructor(status, { code, message, field }) {
     super(message);
@@ -21,7 +21,7 @@ export class ClientError extends Error {
 /** A connection to a server. */
 export class Client {
   /**
-   * @param {string} url address of the server
+   * @param {string} url URL of the server
    * @param {{token?: string, fetch?: typeof fetch, wait?: (ms: number) => Promise<void>}} [options]
    */
   constructor(url, { token, fetch: send = globalThis.fetch.bind(globalThis), wait = sleep } = {}) {
@@ -36,7 +36,7 @@ export class Client {
     return (await this.request("GET", `/v1/services${query({ name })}`)).services;
   }
 
-  /** Return a version of a service, or the one that an alias stands for now. */
+  /** Return a version of a service, or the one that an alias points to now. */
   async getService(name, version = "latest") {
     return new Service(this, await this.request("GET", path("services", name, version)));
   }
@@ -46,22 +46,22 @@ export class Client {
     return new Service(this, await this.request("POST", "/v1/services", { name, model, version, description }));
   }
 
-  /** Let an alias stand for another version. */
+  /** Point an alias to another version. */
   async moveAlias(name, alias, version) {
     return new Service(this, await this.request("PUT", path("services", name, "aliases", alias), { version }));
   }
 
-  /** Let an alias stand for the version it stood for before. */
+  /** Point an alias to its previous version. */
   async rollbackService(name, alias = "latest") {
     return new Service(this, await this.request("POST", path("services", name, "rollback") + query({ alias })));
   }
 
-  /** Delete a version that no alias stands for, or the last one of a service. */
+  /** Delete a version that no alias points to, or the last one of a service. */
   async deleteService(name, version) {
     await this.request("DELETE", path("services", name, version));
   }
 
-  /** Send a request and return its JSON; one that is refused as overloaded is sent again after a while. */
+  /** Send a request and return its JSON; one refused as overloaded is retried after a while. */
   async request(method, where, body) {
     const headers = {};
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
@@ -78,13 +78,13 @@ export class Client {
   }
 }
 
-/** Seconds to wait by a Retry-After header: at most a minute, and 1 where a proxy sent a date or nothing. */
+/** Seconds to wait by a Retry-After header: at most a minute, and 1 if a proxy sent a date or nothing. */
 export function pauseOf(header) {
   const seconds = Number(header ?? NaN);
   return Number.isNaN(seconds) ? 1 : Math.min(Math.max(seconds, 0), 60);
 }
 
-/** A published version of a service; `record` is what the server says about it. */
+/** A published version of a service; `record` is the server's record of it. */
 export class Service {
   constructor(client, record) {
     this.client = client;

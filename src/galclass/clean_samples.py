@@ -1,6 +1,6 @@
 """The clean samples of Galaxy Zoo 2: five kinds of galaxy that most volunteers agree on, by vote thresholds.
 
-Takes raw vote fractions, gives one of `CLEAN_LABELS` or none; writes nothing. Thresholds: Willett et al. 2013 (MNRAS
+Takes raw vote fractions, returns one of `CLEAN_LABELS` or none; writes nothing. Thresholds: Willett et al. 2013 (MNRAS
 435, 2835), table 3; as the public samples of them (Dieleman et al. 2015; Zhu et al. 2019) are made, each is compared
 with the share of all voters, that is with fractions multiplied down the tree of questions.
 """

@@ -10,7 +10,7 @@ Hart et al. 2016 (MNRAS 461, 3663) for the column names.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan
 from types import MappingProxyType
@@ -263,12 +263,6 @@ def group_of(leaf: str) -> str:
         if leaf in leaves:
             return group
     raise MorphologyError(f"unknown class {leaf!r}", expected=" ".join(CLASSES))
-
-
-def group_probabilities(probabilities: Sequence[float]) -> dict[str, float]:
-    """Sum class probabilities, in the order of `CLASSES`, to the groups."""
-    by_class = dict(zip(CLASSES, probabilities, strict=True))
-    return {group: sum(by_class[leaf] for leaf in leaves) for group, leaves in GROUPS.items()}
 
 
 def gz2_class_from_fractions(fractions: Mapping[str, float]) -> str:

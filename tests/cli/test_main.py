@@ -141,11 +141,13 @@ def test_a_stopped_predict_leaves_nothing_behind(tmp_path: Path, number: signal.
     (tmp_path / "out").mkdir()
     command = [sys.executable, "-c", "from galclass.cli import main; main()", "predict", str(tmp_path / "slow.jpg")]
     process = subprocess.Popen([*command, "--output", str(tmp_path / "out" / "x.csv")], stderr=subprocess.PIPE)
-    until = time.monotonic() + 60
-    while not list((tmp_path / "out").iterdir()) and time.monotonic() < until:
-        time.sleep(0.05)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
+    with (tmp_path / "slow.jpg").open("wb"):  # opened once somebody reads it
+        until = time.monotonic() + 60
+        while not list((tmp_path / "out").iterdir()):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGTERM)
     assert list((tmp_path / "out").iterdir()) == []
     if number == signal.SIGINT:

@@ -16,7 +16,7 @@ from cluster.runs import Run, spoil, waiting
 from galclass.cluster.score import score_on_cluster
 from galclass.scoring import Scorer
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.slow(25), pytest.mark.filterwarnings("default")]
 
 
 ROOM_BYTES = 2 << 30

@@ -11,7 +11,7 @@ from cluster.results import rows_of, rows_of_one_machine
 from galclass.cli import cli
 from galclass.scoring import Scorer
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.slow(30), pytest.mark.filterwarnings("default")]
 
 
 def test_run_prepares_trains_and_scores_on_the_cluster(tmp_path: Path, folder: Path, galaxies, cluster) -> None:

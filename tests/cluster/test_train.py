@@ -16,7 +16,7 @@ from galclass.cluster.stages import train_stage
 from galclass.errors import TrainingError
 from galclass.train import train
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.slow(25), pytest.mark.filterwarnings("default")]
 SMALL_NET = """
 input pixels [3, 24, 24];
 hidden pool [3, 12, 12] from pixels mean pool { InputShape = [3, 24, 24]; KernelShape = [1, 2, 2]; Stride = [1, 2, 2]; }

@@ -20,7 +20,7 @@ PARAMETERS = CutoutParameters(50)
 
 
 def code_of(data: bytes) -> str:
-    """Give "ok" for a cutout, else the code of the reject."""
+    """Return "ok" for a cutout, else the code of the reject."""
     _, rejects = cutouts_of_chunk([("file", data)], PARAMETERS)
     assert all(reject.reason for reject in rejects)
     return rejects[0].code if rejects else "ok"

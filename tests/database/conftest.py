@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,21 +30,31 @@ def galaxies(sample_folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def packages() -> Path:
+def packages() -> Iterator[Path]:
     """A folder with galclass and what it scores with, that the server's user may read."""
     import galclass
     from galclass.database.procedure import first_closed, site_packages
 
     source = Path(galclass.__file__).parent
     if first_closed(site_packages()) is None and first_closed(source) is None:
-        return site_packages()
-    folder = Path("/var/tmp/galclass-test-packages")
-    shutil.rmtree(folder, ignore_errors=True)
+        yield site_packages()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="galclass-test-packages-", dir="/var/tmp"))  # one of each worker's own
+    folder.chmod(0o755)
     for name in PACKAGES:
         if (site_packages() / name).exists():
-            shutil.copytree(site_packages() / name, folder / name)
-    shutil.copytree(source, folder / "galclass")
-    return folder
+            shutil.copytree(site_packages() / name, folder / name, copy_function=link_or_copy)
+    shutil.copytree(source, folder / "galclass", copy_function=link_or_copy)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """Link a file, which takes no time, or copy it from another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy(source, target)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from database.gated_worker import wait_until
+from sqlalchemy import text
 
 from galclass.database import Database, open_database, run_sql
 from galclass.errors import DatabaseError, GalclassError
@@ -220,6 +221,23 @@ ENDLESS = {
 }
 
 
+def wait_until_the_server_runs_it(database: Database, _: int) -> None:
+    endless = """SELECT 1 FROM pg_stat_activity WHERE datname = 'read_only' AND state = 'active'
+        AND pid <> pg_backend_pid() AND clock_timestamp() - query_start > interval '0.2 s'"""
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        wait_until(lambda: connection.execute(text(endless)).first() is not None)
+
+
+def wait_until_it_computes(_: Database, pid: int) -> None:
+    def ticks() -> int:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
+
+    before = ticks()
+    wait_until(lambda: ticks() > before + 20)
+
+
+RUNNING = {"sqlite": wait_until_it_computes, "postgresql": wait_until_the_server_runs_it}
+
 STARTED = """
 from galclass.cli import main
 from galclass.database import sql
@@ -246,7 +264,7 @@ def test_ctrl_c_ends_an_endless_query(kind: str, request: pytest.FixtureRequest)
     )
     try:
         assert process.stdout.readline() == "started\n"
-        time.sleep(0.5)  # let the query run
+        RUNNING[kind](database, process.pid)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     finally:

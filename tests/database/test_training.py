@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from galclass.config import Config, load_config
 from galclass.database import Database, Images, NewImage, Registry, open_database
-from galclass.database.bulk import new_images, new_labels
+from galclass.database.bulk import add_images, new_labels
 from galclass.database.labels import NewLabel, add_labels
 from galclass.database.positions import read_objects
 from galclass.database.training import training_sources
@@ -56,7 +56,7 @@ def test_a_second_run_on_the_same_rows_writes_nothing(database: Database, config
 
 def test_an_archive_and_its_catalog_become_images_and_labels(database: Database, sample_folder: Path) -> None:
     objects = read_objects(sample_folder / "gz2_hart16.csv", sample_folder / "gz2_filename_mapping.csv")
-    Images(database).add(new_images([sample_folder / "images_gz2.zip"], objects, [], frame_px=424))
+    add_images(database, [sample_folder / "images_gz2.zip"], objects, frame_px=424)
     add_labels(database, new_labels(objects.values(), "gz2_hart16.csv"))
     assert Images(database).count() == 703
     with database.read() as connection:
@@ -73,7 +73,7 @@ def test_a_model_is_trained_from_the_database_and_registered(tmp_path: Path, sam
     config = load_config(None, values | {"train.num_epochs": 1, "train.mini_batch_size": 16})
     objects = read_objects(sample_folder / "gz2_hart16.csv", sample_folder / "gz2_filename_mapping.csv")
     with open_database(config.database_url) as database:
-        Images(database).add(new_images([sample_folder / "images_gz2.zip"], objects, [], frame_px=424))
+        add_images(database, [sample_folder / "images_gz2.zip"], objects, frame_px=424)
         add_labels(database, new_labels(objects.values(), "gz2_hart16.csv"))
     stages = [result.stage for result in train_from_database(config, progress=False)]
     assert stages == ["prepare", "train", "evaluate", "register"]

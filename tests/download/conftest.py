@@ -6,7 +6,6 @@ import hashlib
 import io
 import re
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,7 +31,8 @@ class Behaviour:
     cut_after: list[int] = field(default_factory=list)  # bytes sent before the connection is cut, one entry a request
     statuses: list[int] = field(default_factory=list)  # statuses answered first, one a request
     declared_bytes: int | None = None  # Content-Length that lies
-    slow_s: float = 0.0  # pause between blocks
+    hold_after: int | None = None  # bytes after which it waits for `go_on`
+    go_on: threading.Event = field(default_factory=threading.Event)
     retry_after_s: int | None = None
 
 
@@ -99,9 +99,10 @@ class Server:
         cut = behaviour.cut_after.pop(0) if behaviour.cut_after else None
         try:
             for start in range(0, len(data[:cut]), 65536):
+                if behaviour.hold_after is not None and start >= behaviour.hold_after:
+                    behaviour.go_on.wait(120)
                 handler.wfile.write(data[:cut][start : start + 65536])
                 handler.wfile.flush()
-                time.sleep(behaviour.slow_s)
         except ConnectionError:
             pass
         if cut is not None or declared is not None:
@@ -142,7 +143,7 @@ def quick() -> FetchSettings:
 
 @pytest.fixture
 def file_of(server: Server, body: bytes):
-    """Give the manifest's record of a path of the server, with the right checksum unless told otherwise."""
+    """Return the manifest's record of a path of the server, with the right checksum unless told otherwise."""
 
     def record(path: str = "/data.zip", **facts: object) -> SourceFile:
         known = {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}

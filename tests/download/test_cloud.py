@@ -68,7 +68,7 @@ def create_bucket(url: str, name: str) -> None:
 
 @pytest.fixture(params=["azure", "s3", "google"])
 def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> str:
-    """Give the URL of an empty, private bucket whose credentials are in the environment."""
+    """Return the URL of an empty, private bucket whose credentials are in the environment."""
     name = f"b{os.urandom(6).hex()}"
     if request.param == "azure":
         url = request.getfixturevalue("azurite")

@@ -18,6 +18,17 @@ from galclass.download.fetch import FetchSettings, fetch
 from galclass.download.throttle import Throttle
 from galclass.errors import ChecksumError, DownloadError
 
+HELD = 16 * 65536
+"""Bytes after which a server waits, of a file of more."""
+
+
+def wait_until_held(part: Path) -> None:
+    """Wait until a download has written some of what the server sends before it holds."""
+    deadline = time.monotonic() + 120
+    while not (part.exists() and part.stat().st_size >= 262_144):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
 
 def leftovers(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
@@ -173,7 +184,7 @@ def test_bytes_are_fetched_at_the_wanted_pace(server, behaviour, file_of, body, 
 
 
 def test_a_killed_download_goes_on_and_verifies(server, behaviour, file_of, body, quick, tmp_path) -> None:
-    server.paths["/data.zip"] = behaviour(body=body, e_tag='"v1"', slow_s=0.05)
+    server.paths["/data.zip"] = behaviour(body=body, e_tag='"v1"', hold_after=HELD)
     file = file_of()
     script = (
         "import sys; from pathlib import Path; from galclass.download import SourceFile, fetch\n"
@@ -181,13 +192,11 @@ def test_a_killed_download_goes_on_and_verifies(server, behaviour, file_of, body
     )
     process = subprocess.Popen([sys.executable, "-c", script])
     part = tmp_path / "data.zip.part"
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (part.exists() and part.stat().st_size > 500_000):
-        time.sleep(0.01)
+    wait_until_held(part)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "data.zip").exists()
-    server.paths["/data.zip"].slow_s = 0.0
+    server.paths["/data.zip"].go_on.set()
     result = fetch(file, tmp_path, settings=quick)
     assert result.resumed_from >= 262_144
     assert result.path.read_bytes() == body
@@ -207,7 +216,7 @@ def test_two_processes_do_not_write_one_part(server, behaviour, file_of, body, q
 
 
 def test_ctrl_c_ends_with_130_and_the_next_run_goes_on(server, behaviour, body, tmp_path) -> None:
-    server.paths["/data.zip"] = behaviour(body=body, e_tag='"v1"', slow_s=0.05)
+    server.paths["/data.zip"] = behaviour(body=body, e_tag='"v1"', hold_after=HELD)
     manifest = tmp_path / "sources.toml"
     digest = hashlib.sha256(body).hexdigest()
     manifest.write_text(f'[web.files.images]\nurl = "{server.url}/data.zip"\nsha256 = "{digest}"\n')
@@ -215,14 +224,12 @@ def test_ctrl_c_ends_with_130_and_the_next_run_goes_on(server, behaviour, body, 
     command = [sys.executable, "-c", "from galclass.cli import main; main()", "download", "web", *options]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     part = tmp_path / "downloads" / "web" / "data.zip.part"
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (part.exists() and part.stat().st_size > 500_000):
-        time.sleep(0.01)
+    wait_until_held(part)
     process.send_signal(signal.SIGINT)
+    server.paths["/data.zip"].go_on.set()
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"run the same command again" in errors
-    server.paths["/data.zip"].slow_s = 0.0
     asked = len(server.requests)
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
     assert server.requests[asked][1] is not None

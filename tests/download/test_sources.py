@@ -11,9 +11,11 @@ from click.testing import CliRunner
 
 from galclass.catalog import read_catalog
 from galclass.cli import cli
+from galclass.cluster.stages import score_stage
 from galclass.config import load_config
 from galclass.download import download, iter_images, open_source
-from galclass.errors import ChecksumError, DownloadError
+from galclass.download.configured import configured_sources
+from galclass.errors import ChecksumError, ClusterError, ConfigError, DownloadError
 
 
 def manifest_for(folder: Path, url: str, homepage: str = "") -> Path:
@@ -123,3 +125,20 @@ def test_command_line_downloads_lists_and_helps(tmp_path) -> None:
     assert "3 files verified" in run.invoke(cli, ["download", "--workspace", str(tmp_path)]).output
     assert "CC-BY" in run.invoke(cli, ["download", "--list"]).output
     assert "Example:" in run.invoke(cli, ["download", "--help"]).output
+
+
+def test_the_sources_of_a_configuration_have_their_paths_filled_in(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SURVEY", str(tmp_path))
+    one = {"name": "a", "images": "${SURVEY}/a", "catalog": "~/a.csv", "mapping": "${UNSET}/m.csv"}
+    config = load_config(None, {"workspace": str(tmp_path), "prepare.sources": [one, one | {"name": "b"}]})
+    first, second = configured_sources(config)
+    assert (first.images, first.catalog) == (f"{tmp_path}/a", str(Path.home() / "a.csv"))
+    assert (first.mapping, second.name) == ("${UNSET}/m.csv", "b")
+    local = load_config(None, {"prepare.images": "${SURVEY}/a", "prepare.frame_px": 424, "prepare.id_column": "objid"})
+    (found,) = configured_sources(local)
+    assert (found.name, found.images, found.catalog) == ("local", f"{tmp_path}/a", "")
+    assert (found.frame_px, found.id_column) == (424, "objid")
+    with pytest.raises(ConfigError, match="two sources have the same name"):
+        configured_sources(load_config(None, {"prepare.sources": [one, one]}))
+    with pytest.raises(ClusterError, match="several sources; a cluster scores one"):
+        score_stage(config)

@@ -47,7 +47,7 @@ def drawn_by_chance(graph: ModelProto) -> None:
 
 
 def fewer_columns(graph: ModelProto) -> None:
-    """Give 12 probabilities, under a shape that is known only when the graph runs."""
+    """Return 12 probabilities, under a shape that is known only when the graph runs."""
     kept = np.arange(13) < 12
     graph.graph.initializer.append(numpy_helper.from_array(kept, "kept"))
     insert_after(graph, "Softmax", "all", [helper.make_node("Compress", ["all", "kept"], ["probabilities"], axis=1)])

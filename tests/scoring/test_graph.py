@@ -156,8 +156,8 @@ NAME = field(1, b"to")
 AMBIGUOUS = {
     "one number and several": (with_node(NAME + field(3, 8) + field(8, 1) + field(20, 2)), "values of several kinds"),
     "a number and a tensor": (with_node(NAME + field(3, 1) + field(5, b"") + field(20, 2)), "values of several kinds"),
-    "a number that says it is a list": (with_node(NAME + field(3, 1) + field(20, 7)), "another type than it says"),
-    "a text that says it is a number": (with_node(NAME + field(4, b"a") + field(20, 2)), "another type than it says"),
+    "a number that says it is a list": (with_node(NAME + field(3, 1) + field(20, 7)), "another type than declared"),
+    "a text that says it is a number": (with_node(NAME + field(4, b"a") + field(20, 2)), "another type than declared"),
     "a number twice": (with_node(NAME + field(3, 1) + field(3, 8) + field(20, 2)), "field 3 of one attribute twice"),
     "a type twice": (with_node(NAME + field(3, 1) + field(20, 7) + field(20, 2)), "field 20 of one attribute twice"),
     "a tensor in two pieces": (with_node(NAME + field(5, b"") * 2 + field(20, 4)), "field 5 of one attribute twice"),

@@ -12,12 +12,20 @@ from scipy.stats import betabinom
 from tiny_model import tiny_model, tiny_raw_graph, tiny_raw_model, tiny_signature
 
 from galclass.errors import ModelError
-from galclass.morphology import CLASSES, QUESTIONS, Answer, Question, gz2_class_from_fractions, parse_gz2_class
+from galclass.morphology import (
+    CLASSES,
+    QUESTIONS,
+    Answer,
+    Question,
+    group_of,
+    gz2_class_from_fractions,
+    parse_gz2_class,
+)
 from galclass.scoring import ROW_COLUMNS, Scorer, Signature
 from galclass.scoring.cage import try_model
 from galclass.scoring.output import PredictionFile
 from galclass.scoring.raw_votes import VotePanel
-from galclass.scoring.walk import VoteWalk, group_name, walk
+from galclass.scoring.walk import VoteWalk, walk
 
 TREE = tuple(QUESTIONS.values())
 STEMS = tuple(column for question in TREE for column in question.columns)
@@ -129,7 +137,7 @@ def test_class_and_group_follow_from_the_raw_votes(raw_scorer: Scorer, galaxies:
         assert tuple(one.raw_vote_fractions) == STEMS
         values = np.array([[v[0] for v in one.raw_vote_fractions.values()]])
         position = VoteWalk(STEMS).classes(values)[0]
-        assert (one.predicted_class, one.predicted_group) == (CLASSES[position], group_name(position))
+        assert (one.predicted_class, one.predicted_group) == (CLASSES[position], group_of(CLASSES[position]))
         assert all(low <= fraction <= high for fraction, low, high in one.raw_vote_fractions.values())
         differ += CLASSES[walk(np.array([one.probabilities]))[0]] != one.predicted_class
     assert differ > 10  # the tiny model's probabilities say something else
@@ -221,7 +229,7 @@ def leads_back(values: dict) -> None:
         (lambda v: v.pop("votes"), "lacks 'votes'"),
         (lambda v: v.update(votes=None), "outputs.raw_votes must be 0"),
         (lambda v: v.update(groups={"Elliptical": ["Er"]}), "groups must be a list"),
-        (lambda v: v["groups"][0]["classes"].pop(), "groups must hold every class once"),
+        (lambda v: v["groups"][0]["classes"].pop(), "groups must contain every class once"),
         (lambda v: v.update(classes=["a", "A"]), "classes must be different texts"),
         (lambda v: v.update(classes=["a", "b|c"]), "printable characters without"),
         (lambda v: v["outputs"].update(raw_votes=36), "outputs.raw_votes must be 37"),

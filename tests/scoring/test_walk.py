@@ -8,7 +8,7 @@ from galclass.morphology import CLASSES, GROUPS, group_of
 from galclass.scoring import Scorer
 from galclass.scoring.confidence import prediction_set
 from galclass.scoring.signature_parts import Conformal
-from galclass.scoring.walk import GROUP_OF, group_name, walk
+from galclass.scoring.walk import GROUP_OF, walk
 
 
 def probabilities(**values: float) -> np.ndarray:
@@ -76,7 +76,7 @@ def test_stored_probabilities_give_the_class_they_were_stored_with() -> None:
 
 
 def test_every_class_has_its_group() -> None:
-    assert [group_name(position) for position in range(13)] == [group_of(leaf) for leaf in CLASSES]
+    assert [list(GROUPS)[position] for position in GROUP_OF] == [group_of(leaf) for leaf in CLASSES]
     assert GROUP_OF.shape == (13,)
 
 

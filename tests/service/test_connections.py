@@ -53,7 +53,7 @@ def silent(server: LiveServer, requests: bytes) -> socket.socket:
 
 
 def wait_for_the_end(connections: list[socket.socket], seconds: float) -> int:
-    """Give how many connections the server has ended after so long at most."""
+    """Return how many connections the server has ended after so long at most."""
     poll = select.poll()
     for connection in connections:
         poll.register(connection, select.POLLHUP | select.POLLERR | select.POLLRDHUP)

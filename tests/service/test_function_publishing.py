@@ -19,6 +19,7 @@ from galclass.cli import cli
 from galclass.config import Config
 from galclass.database import Database, Registry, Services
 from galclass.errors import GalclassError, RegistryError, RequestError, ServiceError
+from galclass.service.functions.code import hash_files
 from galclass.service.functions.facts import FunctionFacts
 from galclass.service.functions.publish import APPROVALS, approve, approved
 from galclass.service.server.app import create_app
@@ -30,12 +31,12 @@ from galclass.service.server.app import create_app
         ("hostile:no_annotation", "the parameter value has no annotation"),
         ("hostile:no_return", "the return value has no annotation"),
         ("hostile:no_type", "a type cannot be read from JSON"),
-        ("hostile:waits", "no plain function"),
+        ("hostile:waits", "not a plain function"),
         ("hostile:nothing", "has no nothing"),
-        ("hostile:leaked", "it is no function"),
+        ("hostile:leaked", "it is not a function"),
         ("nowhere:same", "there is no module"),
-        ("hostile.same", "no import path"),
-        ("../hostile:same", "no import path"),
+        ("hostile.same", "not an import path"),
+        ("../hostile:same", "not an import path"),
     ],
 )
 def test_what_is_no_service_is_not_published(publish: Publish, database: Database, function: str, reason: str) -> None:
@@ -190,3 +191,16 @@ def test_the_defaults_in_the_help_are_those_of_the_code() -> None:
     from galclass.service.functions import facts
 
     assert (commands.DEADLINE_S, commands.MEMORY_MIB) == (facts.DEADLINE_S, facts.MEMORY_MIB)
+
+
+def test_linked_files_and_folders_of_a_module_are_hashed_once_and_loops_end(tmp_path: Path) -> None:
+    outside, module = tmp_path / "outside", tmp_path / "code" / "module"
+    for folder in (outside, module / "inner", module / "__pycache__"):
+        folder.mkdir(parents=True)
+        (folder / "m.py").touch()
+    (module / "__init__.py").touch()
+    (module / "linked.py").symlink_to(module / "inner" / "m.py")
+    for name, target in {"far": outside, "near": module / "inner", "up": tmp_path, "gone": tmp_path / "none"}.items():
+        (module / name).symlink_to(target)
+    found = hash_files(tmp_path / "code", "module")
+    assert sorted(found) == [f"module/{name}" for name in ("__init__.py", "far/m.py", "inner/m.py", "linked.py")]

@@ -52,7 +52,7 @@ def test_what_is_no_host_name_is_an_error_that_says_so(config: Config, name: str
     with pytest.raises(ServiceError, match="serve.allowed_hosts"):
         Hosts("127.0.0.1", [name])
     setting = f'serve.allowed_hosts=["{name}"]'
-    with pytest.raises(ServiceError, match="no host name"):
+    with pytest.raises(ServiceError, match="not a host name"):
         CliRunner().invoke(
             cli, ["serve", "--workspace", config.workspace, "--port", "18080", "--set", setting], catch_exceptions=False
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import resource
 import shutil
 import socket
@@ -41,6 +42,12 @@ def memory_mib(server: LiveServer) -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
+def processor_seconds(server: LiveServer) -> float:
+    """Processor time of a server: a busy machine does not count."""
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def talk(server: LiveServer, data: bytes, timeout_s: float = 20.0) -> bytes:
     """Send bytes and read until the server closes or answers no more; it may close before it has read all."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=timeout_s) as connection:
@@ -71,10 +78,10 @@ def test_a_decompression_bomb_costs_neither_memory_nor_time(server: LiveServer, 
     bomb = make(galaxy)
     assert len(bomb) < 1_000_000
     before = memory_mib(server)
-    started = time.monotonic()
+    started = processor_seconds(server)
     answer = httpx2.post(server.url + PATH, content=bomb, headers=JPEG, timeout=30)
     assert answer.status_code in (413, 422)
-    assert time.monotonic() - started < 5
+    assert processor_seconds(server) - started < 5
     assert memory_mib(server) - before < 64
 
 
@@ -148,20 +155,22 @@ def test_one_connection_too_many_is_told_so_and_the_first_are_served(
         contextlib.ExitStack() as stack,
     ):
         first = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(3)]
-        time.sleep(0.2)
-        for _ in range(2):
-            refused = httpx2.post(server.url + PATH, content=galaxy, headers=JPEG, timeout=30)
-            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
-            assert refused.headers["Retry-After"] == "1"
-            assert refused.headers["Connection"] == "close"
+        refused = 2  # the server takes connections in their order
+        for _ in range(refused):
+            told = httpx2.post(server.url + PATH, content=galaxy, headers=JPEG, timeout=30)
+            assert (told.status_code, told.json()["error"]["code"]) == (503, "overloaded")
+            assert told.headers["Retry-After"] == "1"
+            assert told.headers["Connection"] == "close"
         for connection in first:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
         first[0].close()
-        time.sleep(0.2)
-        assert httpx2.post(server.url + PATH, content=galaxy, headers=JPEG, timeout=30).status_code == 200
+        until = time.monotonic() + 60
+        while httpx2.post(server.url + PATH, content=galaxy, headers=JPEG, timeout=30).status_code != 200:
+            refused += 1  # the server does not know yet that the connection is gone
+            assert time.monotonic() < until
         counted = httpx2.get(server.url + "/metrics", timeout=10).text
-        assert 'galclass_requests_total{method="any",route="other",status="503"} 2.0' in counted
+        assert f'galclass_requests_total{{method="any",route="other",status="503"}} {refused:.1f}' in counted
 
 
 def test_the_limit_of_open_files_is_raised_for_the_connections(tmp_path: Path, workspace: Path) -> None:

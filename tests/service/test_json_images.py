@@ -88,6 +88,23 @@ def test_what_is_wrong_is_named_with_what_came(body: object, field: str, says: s
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"images": [True], "foo": 1}, "foo"),
+        ({"object_ids": [5], "images": []}, "images"),
+        ({"images": [{"id": 5, "foo": 1}, {"bar": 1}]}, "images.0.foo"),
+        ({"images": [{"id": 5}]}, "images.0.img"),
+        ({"images": [{"img": "AAAA", "url": "https://x", "ID": "1"}]}, "images.0.ID"),
+        ({"images": [{"img": "AAAA"}, {"id": "", "url": 5}]}, "images.1.id"),
+    ],
+)
+def test_of_several_faults_the_outermost_and_first_is_named(body: object, field: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        read(body, stored=True)
+    assert caught.value.field == field
+
+
 def test_of_very_many_keys_the_repeated_one_is_found_soon() -> None:
     keys = b",".join(b'"%d":1' % number for number in (*range(40_000), 39_999))
     started = time.process_time()

@@ -57,7 +57,7 @@ def test_tokens_are_described_and_only_changes_require_one(client: TestClient) -
     assert one["components"]["securitySchemes"] == document["components"]["securitySchemes"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(45)
 def test_no_answer_to_generated_requests_breaks_the_contract(workspace: Path, tmp_path: Path) -> None:
     folder = tmp_path / "workspace"
     shutil.copytree(workspace, folder)

@@ -294,7 +294,7 @@ def answers(server: LiveServer, pieces: list[bytes]) -> list[int]:
 
 
 def read_by_h11(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Give method and path of the requests that h11 sees before it finds a fault or an end."""
+    """Return method and path of the requests that h11 sees before it finds a fault or an end."""
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(data)
     connection.receive_data(b"")
@@ -330,7 +330,7 @@ class Seen:
 
 
 def read_by_httptools(data: bytes) -> int:
-    """Give how many whole requests httptools sees before it finds a fault or a wish to switch protocols."""
+    """Return how many whole requests httptools sees before it finds a fault or a wish to switch protocols."""
     seen = Seen()
     with contextlib.suppress(httptools.HttpParserError, httptools.HttpParserUpgrade):
         httptools.HttpRequestParser(seen).feed_data(data)

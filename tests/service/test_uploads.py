@@ -64,7 +64,7 @@ ENCODING = b"\r\nContent-Transfer-Encoding: "
         (form(named(b'a.jpg"; filename="b.jpg')), "bad_multipart", "two values of its file name"),
         (form((IMAGE + b"; filename*=koi8-r''%c1.jpg", b"x")), "bad_multipart", "UTF-8 or ISO-8859-1"),
         (form((IMAGE + b"; filename*=UTF-8''%ff.jpg", b"x")), "bad_multipart", "part 1: the file name is not UTF-8"),
-        (form(named(b"a\x01b.jpg")), "invalid", "part 1 ('image'): its file name is no object id: character 2"),
+        (form(named(b"a\x01b.jpg")), "invalid", "part 1 ('image'): its file name is not an object id: character 2"),
         (form(named(b"x" * 201 + b".jpg")), "invalid", "201 characters"),
         (form(named(b"a.jpg", more=b"\r\nContent-Type: multipart/mixed; boundary=C")), "unsupported_type", "part 1"),
         (form(named(b"a.jpg", more=ENCODING + b"uuencode")), "unsupported_type", "part 1"),

@@ -9,7 +9,7 @@ TIMEOUT_MS = 30_000
 
 
 def choose(page: Any, *paths: Path) -> None:
-    """Give files to the chooser and wait until all are finished."""
+    """Choose files and wait until all are finished."""
     page.locator("input[type=file]").first.set_input_files(paths)
     wait_until_finished(page)
 
@@ -24,7 +24,7 @@ def tally(page: Any) -> str:
 
 
 def axe_faults(page: Any) -> list[str]:
-    """Give the serious and critical faults that axe-core finds, as "rule: element"."""
+    """Return the serious and critical faults that axe-core finds, as "rule: element"."""
     from axe_playwright_python.base import AXE_FILE_PATH
 
     page.evaluate(Path(AXE_FILE_PATH).read_text() + ";0")

@@ -77,7 +77,7 @@ def test_skipping_and_not_telling_go_on_and_leave_no_class(desk: Any, desk_site:
             seen.append(shown(desk))
             desk.keyboard.press(key)
     assert len(set(seen)) == 2 * TIMES
-    desk.locator(".desk-progress", has_text=f"{TIMES} cannot be told").wait_for()
+    desk.locator(".desk-progress", has_text=f"{TIMES} undecided").wait_for()
     labelled(desk, 0)
 
 
@@ -105,7 +105,7 @@ def test_space_skips_after_a_click_and_notes_are_typed_not_obeyed(desk: Any, des
 
 def test_twenty_keys_give_a_ranked_list_and_a_model(desk: Any, desk_site: Site) -> None:
     desk.goto(f"{desk_site.url}#/label")
-    desk.get_by_label("What do you look for?").fill("Ring!")
+    desk.get_by_label("What are you looking for?").fill("Ring!")
     desk.keyboard.press("Enter")
     desk.locator(".desk-progress", has_text="of 60").wait_for()
     assert "#/label/ring?" in desk.url

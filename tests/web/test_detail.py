@@ -101,7 +101,7 @@ def test_what_can_change_the_class_is_shown(page: Any, site: Any) -> None:
     changed = [one for one in body["variations"] if one["predicted_class"] != body["predicted_class"]]
     assert section.locator(".turned.other").count() >= len(changed)
     assert (f"{len(changed)} of" if changed else "Still") in section.text_content()
-    assert "Turned and mirrored, eight views:" in section.text_content()
+    assert "Rotated and mirrored, eight views:" in section.text_content()
     assert page.locator(".heat").evaluate("image => image.complete && image.naturalWidth > 0")
 
 
@@ -113,7 +113,7 @@ def test_views_that_cannot_differ_are_not_shown_as_agreement(page: Any, site: An
     page.route(re.compile("/explain"), symmetric)
     open_first(page, site)
     section = page.locator("section.explain")
-    section.get_by_text("cannot change this model’s probabilities").wait_for()
+    section.get_by_text("do not change this model’s probabilities").wait_for()
     assert "agree" not in section.text_content().lower()
     assert section.locator("figcaption", has_text="turned").count() == 0
 

@@ -112,7 +112,7 @@ def test_labels_given_in_a_report_come_back_with_their_author(
     page.get_by_text("2 stored, 0 stored before").wait_for()
     page.locator("dialog").get_by_role("button", name="Close").click()
     drop(page, whole)
-    page.get_by_text("2 known already.").wait_for()
+    page.get_by_text("2 already known.").wait_for()
     page.get_by_role("button", name="Store in the catalog").click()
     page.get_by_text("0 stored, 2 stored before").wait_for()
     page.locator("dialog").get_by_role("button", name="Close").click()
@@ -147,11 +147,11 @@ def test_every_label_of_a_file_is_counted(page: Any, three: list[Path], tmp_path
     ))  # fmt: skip
     said = page.locator("dialog .outcome").text_content()
     assert said == (
-        "1 label added to images of this visit; 1 in place of an earlier one of the same person; 1 known already;"
-        " 1 older than the one here, which stays; 2 of images that are not on this page; 3 refused."
+        "1 label added to images of this visit; 1 replacing an earlier one by the same person; 1 already known;"
+        " 1 older than the one kept here; 2 of images that are not on this page; 3 refused."
     )
     assert page.locator("dialog .log li").all_text_contents() == [
-        "x: ring is no class", "y: it does not say when", "a label of no object",
+        "x: ring is not a class", "y: it does not say when", "a label of no object",
     ]  # fmt: skip
     page.keyboard.press("Escape")
     drop(page, labels_file(tmp_path, "Eve", {"object_id": first, "label": "A", **newer}))
@@ -162,8 +162,11 @@ def test_every_label_of_a_file_is_counted(page: Any, three: list[Path], tmp_path
 
 SCRIPT = '<script type="application/json" id="galclass-report">'
 HOSTILE = {
-    "a script": ("<script>document.title = 'ran'</script><img src=x onerror=\"document.title = 'ran'\">", "no report"),
-    "two of them": (SCRIPT + "{}</script>" + SCRIPT + "{}</script>", "no report"),
+    "a script": (
+        "<script>document.title = 'ran'</script><img src=x onerror=\"document.title = 'ran'\">",
+        "not a galclass report",
+    ),
+    "two of them": (SCRIPT + "{}</script>" + SCRIPT + "{}</script>", "not a galclass report"),
     "cut off": (SCRIPT + '{"format": "galclass-rep', "cannot be read"),
     "another version": (SCRIPT + '{"format": "galclass-report", "version": 2, "labels": []}</script>', "version 2"),
     "no list": (SCRIPT + '{"format": "galclass-report", "version": 1, "labels": {"length": 1e9}}</script>', "no list"),
@@ -172,8 +175,11 @@ HOSTILE = {
     "no author": (SCRIPT + '{"format": "galclass-report", "version": 1, "labels": [1]}</script>', "who gave"),
     "a long author": (SCRIPT + json.dumps({"format": "galclass-report", "version": 1, "author": "a" * 61,
                                            "labels": [1]}) + "</script>", "who gave"),
-    "none at all": (SCRIPT + '{"format": "galclass-report", "version": 1, "labels": []}</script>', "holds no labels"),
-    "null": (SCRIPT + "null</script>", "no report"),
+    "none at all": (
+        SCRIPT + '{"format": "galclass-report", "version": 1, "labels": []}</script>',
+        "contains no labels",
+    ),
+    "null": (SCRIPT + "null</script>", "not a galclass report"),
 }  # fmt: skip
 
 
@@ -202,7 +208,7 @@ def test_names_cannot_break_out_of_a_report(page: Any, browser: Any, site: Any, 
     assert away.get_by_text(hostile, exact=True).count() == 1
     away.close()
     drop(page, report)
-    page.locator(".notice", has_text="galclass-report.html holds no labels").wait_for()
+    page.locator(".notice", has_text="galclass-report.html contains no labels").wait_for()
 
 
 def test_fits_is_classified_and_shows_what_the_model_saw(page: Any, site: Any, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_two_models_are_compared_on_the_same_galaxies(browser: Any, desk_site: A
     page.goto(f"{desk_site.url}#/models/galaxy/1")
     choice = page.get_by_label("On the same labelled galaxies")
     choice.select_option("galaxy@2")
-    page.locator(".comparison", has_text="No labelled galaxy has a stored prediction of both").wait_for()
+    page.locator(".comparison", has_text="No labelled galaxy has a stored prediction from both").wait_for()
     with open_database(config.database_url) as database:
         score_pending(database, "galaxy@2")
         rows = page.request.get(f"{desk_site.url}v1/predictions?model=galaxy@2&page_size=60").json()["predictions"]

@@ -17,7 +17,7 @@ def test_images_survive_a_killed_server(page: Any, site: Any) -> None:
     site.kill()
     try:
         page.locator("input[type=file]").first.set_input_files(galaxies[1:6])
-        page.locator("#banner", has_text="does not answer").wait_for(timeout=TIMEOUT_MS)
+        page.locator("#banner", has_text="is not responding").wait_for(timeout=TIMEOUT_MS)
     finally:
         site.start()
     page.locator(".tally", has_text=re.compile("^6 classified$")).wait_for(timeout=TIMEOUT_MS)

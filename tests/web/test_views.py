@@ -92,7 +92,7 @@ def test_the_sky_map_shows_the_objects_and_opens_them_by_key(page: Any) -> None:
     page.get_by_role("tab", name="Facts").click()
     assert told.split(":")[0] in page.locator(".detail .facts").text_content()
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="List those about it").click()
+    page.get_by_role("button", name="List objects nearby").click()
     page.locator(".separation").first.wait_for()
     assert page.locator(".listing .as-link").first.text_content() == told.split(":")[0]
 

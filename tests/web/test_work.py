@@ -325,7 +325,7 @@ def test_the_tabs_say_that_the_server_is_away_and_go_on_when_it_is_back(page: An
         for name in ("Models", "Services", "Catalog"):
             page.get_by_role("navigation", name="Main").get_by_role("link", name=name).click()
             page.get_by_role("heading", name=name, exact=True).wait_for()
-            page.locator("#banner", has_text="does not answer").wait_for()
+            page.locator("#banner", has_text="is not responding").wait_for()
     finally:
         site.start()
     page.locator(".listing tbody tr").first.wait_for(timeout=TIMEOUT_MS)

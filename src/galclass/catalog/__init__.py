@@ -1,6 +1,6 @@
 """Tables in and out: survey catalogs, joins by object id, splits.
 
-Takes text, Parquet, Arrow, FITS, VOTable and ECSV files, gives `pyarrow.Table`s with `object_id` (text), `asset_id`,
+Takes text, Parquet, Arrow, FITS, VOTable and ECSV files, returns `pyarrow.Table`s with `object_id` (text), `asset_id`,
 `label` and votes; writes tables.
 """
 

@@ -1,6 +1,6 @@
 """Files that are not text tables although their names say so: how each kind begins, and what to do with it.
 
-Takes the first bytes of a file, gives its kind. A prefix of letters is not enough, since a column of a table may be
+Takes the first bytes of a file, returns its kind. A prefix of letters is not enough, since a column of a table may be
 called `PAR1` or `{a}`: what has to follow in a file of that kind is looked at, too.
 """
 

@@ -1,6 +1,6 @@
 """The reader of generic tables: columns as the user specifies or by the usual names.
 
-Takes a raw table, gives object_id, asset_id, label, votes under gz2_hart16 names, and the other columns as they are.
+Takes a raw table, returns object_id, asset_id, label, votes under gz2_hart16 names, and the other columns as they are.
 """
 
 from __future__ import annotations

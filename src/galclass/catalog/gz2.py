@@ -1,6 +1,6 @@
 """Readers of the Galaxy Zoo 2 family: gz2_hart16, zoo2MainSpecz, the Stripe 82 tables, Kaggle's Galaxy Challenge.
 
-Takes a raw table, gives object_id, asset_id, label and the votes under gz2_hart16 names
+Takes a raw table, returns object_id, asset_id, label and the votes under gz2_hart16 names
 (`<question>_<answer>_{count,weight,fraction,weighted_fraction,debiased,flag}`).
 """
 

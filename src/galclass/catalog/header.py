@@ -1,6 +1,6 @@
 """Where a table of text begins: leading comments, the separator, and the names of its columns.
 
-Takes the first lines of a file, gives a `Layout`.
+Takes the first lines of a file, returns a `Layout`.
 """
 
 from __future__ import annotations

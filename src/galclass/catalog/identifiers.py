@@ -1,6 +1,6 @@
 """Object ids are text: 18-19 digits do not survive a float, so ids that did pass through one are found and named.
 
-Takes an id column of any type, gives text (null: no id); never an id other than the one in the file.
+Takes an id column of any type, returns text (null: no id); never an id other than the one in the file.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Positions of a catalog: degrees from numbers or sexagesimal text, under one pair of names, checked.
 
-Takes a table with `ra`, `dec` or what surveys call them, gives it with `ra`, `dec` in degrees (J2000); rows whose
+Takes a table with `ra`, `dec` or what surveys call them, returns it with `ra`, `dec` in degrees (J2000); rows whose
 position is none are left out and named, a table in another unit is an error.
 """
 

@@ -1,6 +1,6 @@
 """Raw votes of a table as counts: how many volunteers gave each answer.
 
-Takes tables with gz2_hart16's columns, as catalogs and the prepared index have them; gives (n, 37) counts.
+Takes tables with gz2_hart16's columns, as catalogs and the prepared index have them; returns (n, 37) counts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Read any known catalog into one table format: object_id, asset_id, label, then votes and the survey's other columns.
 
-Takes a file (and for Galaxy Zoo 2 its filename mapping), gives a `pyarrow.Table`; faulty rows are named, never guessed.
+Takes a file (and for Galaxy Zoo 2 its filename mapping), returns a `pyarrow.Table`; faulty rows are named, not guessed.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """Split a catalog by object: seeded, stratified, independent of the order of rows.
 
-Takes a table with `object_id` and `label`, gives it with a `split` column; a galaxy's images stay together.
+Takes a table with `object_id` and `label`, returns it with a `split` column; a galaxy's images stay together.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from math import isclose
@@ -15,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from galclass.config.paths import filled_in
 from galclass.errors import CatalogError
 from galclass.morphology import group_of, leaves_of
 
@@ -73,7 +73,7 @@ def named_splits(folder: str | None) -> dict[str, str]:
     """
     if folder is None:
         return {}
-    files = [Path(os.path.expandvars(folder)).expanduser() / f"{split}.txt" for split in SPLITS]
+    files = [Path(filled_in(folder)) / f"{split}.txt" for split in SPLITS]
     there = [path for path in files if path.is_file()]
     if not there:
         raise CatalogError(

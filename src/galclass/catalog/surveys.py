@@ -1,6 +1,6 @@
 """Readers of other surveys' tables: Galaxy Zoo 1 and EFIGI.
 
-Takes a raw table, gives object_id, asset_id, label and what else the survey says.
+Takes a raw table, returns object_id, asset_id, label and what else the survey says.
 """
 
 from __future__ import annotations

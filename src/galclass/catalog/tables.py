@@ -1,6 +1,6 @@
 """Table files in and out by the file's name: text, Parquet, Arrow, FITS, VOTable and ECSV.
 
-Takes a path, gives a `pyarrow.Table` and the reverse; a file is written under another name and then moved.
+Takes a path, returns a `pyarrow.Table` and the reverse; a file is written under another name and then moved.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tables as text: separators, comments, byte order marks, quoting; read by Arrow, looked at only where they are odd.
 
-Takes a path, gives a `pyarrow.Table`. A plain CSV file goes to Arrow as it is; only a file with comments among its
+Takes a path, returns a `pyarrow.Table`. A plain CSV file goes to Arrow as it is; only a file with comments among its
 rows, repeated headers or another encoding is rewritten in memory first.
 """
 

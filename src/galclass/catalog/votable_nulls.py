@@ -1,6 +1,6 @@
 """Which texts of a VOTable's binary rows are missing: astropy reads their bytes and drops what says so.
 
-Takes the file and the table that astropy made of it, gives the rows for each column of text.
+Takes the file and the table that astropy made of it, returns the rows for each column of text.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Vote columns of a table as arrays, and the labels that follow from them.
 
-Takes columns under gz2_hart16 names, gives labels by `galclass.catalog.voting`, and counts those that end early.
+Takes columns under gz2_hart16 names, returns labels by `galclass.catalog.voting`, and counts those that end early.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From vote fractions to a label that is as deep as the votes go, and no deeper.
 
-Takes the fractions of one object by column stem, gives a label of `galclass.morphology`'s grammar and the question at
+Takes the fractions of one object by column stem, returns a label of `galclass.morphology`'s grammar and the question at
 which the votes ended; writes nothing.
 """
 

@@ -1,6 +1,6 @@
 """A Python client of the web service: publish and manage services, classify images, run batches.
 
-Takes a server's address and a token, gives the records of the API as plain dicts.
+Takes a server's address and a token, returns the records of the API as plain dicts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From images and their ids to the bodies of requests: multipart, zip, or JSON where an id makes no file name.
 
-Takes bytes or paths, gives what the client sends; ids arrive as they are.
+Takes bytes or paths, returns what the client sends; ids arrive as they are.
 """
 
 from __future__ import annotations

@@ -70,13 +70,18 @@ def score_stage(
 
 def _images(config: Config) -> tuple[str, int | None]:
     """Return the images and the frame's side: those named for the cluster, for `prepare`, or of the download."""
-    named = config.cluster.images or config.prepare.images
-    if named is not None:
-        return named, config.prepare.frame_px
-    from galclass.download import open_source
+    if config.cluster.images is not None:
+        return config.cluster.images, config.prepare.frame_px
+    from galclass.download.configured import configured_sources
 
-    source = open_source(config)
-    return str(source.images), config.prepare.frame_px or source.frame_px
+    source, *others = configured_sources(config)
+    if others:
+        raise ClusterError(
+            "several sources; a cluster scores one",
+            where="prepare.sources",
+            advice="name its images with --images",
+        )
+    return source.images, source.frame_px
 
 
 def _objects(config: Config) -> Mapping[str, Place] | None:

@@ -1,6 +1,6 @@
 """Configuration: TOML -> typed, frozen dataclasses; default < file < flag; all faults are reported together.
 
-Takes a TOML file and `section.key=value` overrides, gives a `Config`, writes the resolved TOML
+Takes a TOML file and `section.key=value` overrides, returns a `Config`, writes the resolved TOML
 beside a stage's outputs. One dataclass per stage; a field's default is the documented default.
 """
 

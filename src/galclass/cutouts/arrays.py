@@ -1,6 +1,6 @@
 """From what a notebook holds to the bytes of a file: arrays, PIL images, FITS HDUs and paths.
 
-Takes any of them, gives bytes that `galclass.cutouts.decode` reads to the same pixels: every picture goes one way.
+Takes any of them, returns bytes that `galclass.cutouts.decode` reads to the same pixels: every picture goes one way.
 """
 
 from __future__ import annotations

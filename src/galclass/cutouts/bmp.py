@@ -1,6 +1,6 @@
 """A BMP, read whole: its header, and its rows as 8-bit RGB.
 
-Takes bytes, gives a `Header` or pixels. Every header from OS/2 1 to V5 is read, with palettes of 1 to 8 bits and with
+Takes bytes, returns a `Header` or pixels. Every header from OS/2 1 to V5 is read, with palettes of 1 to 8 bits and with
 16, 24 and 32 bits under any masks. Run lengths are refused: no survey writes them, and a kilobyte of them can stand for
 a million pixels.
 """

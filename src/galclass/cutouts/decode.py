@@ -1,6 +1,6 @@
 """Image bytes -> 8-bit pixels at the right reduction.
 
-Takes a whole JPEG, PNG, BMP or FITS file, gives a `Decoded`; raises `CutoutError` for anything else.
+Takes a whole JPEG, PNG, BMP or FITS file, returns a `Decoded`; raises `CutoutError` for anything else.
 JPEG is decoded by libjpeg-turbo at 1/2, 1/4 or 1/8 of its size where fewer pixels are needed, so
 that most of the inverse DCT is never computed; Pillow unpacks PNG, reads JPEG of unusual sampling and takes
 block means.

@@ -1,6 +1,6 @@
 """The orientation of an image, wherever a file may say it: EXIF blocks, XMP text, and PNG's raw profiles.
 
-Takes bytes of metadata, gives 1..8; damaged metadata count as none. The result is that of Pillow's `exif_transpose`.
+Takes bytes of metadata, returns 1..8; damaged metadata count as none. The result is that of Pillow's `exif_transpose`.
 """
 
 from __future__ import annotations

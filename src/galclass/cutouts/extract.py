@@ -1,6 +1,6 @@
 """The one function from image bytes to a cutout, used from training to SQL to HTTP.
 
-Takes the bytes of a JPEG, PNG, BMP or FITS file and `CutoutParameters`, gives uint8 RGB pixels
+Takes the bytes of a JPEG, PNG, BMP or FITS file and `CutoutParameters`, returns uint8 RGB pixels
 (y, x, channel); raises `CutoutError` with a code for any file that gives none.
 """
 

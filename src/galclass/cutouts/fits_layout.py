@@ -1,6 +1,6 @@
 """What a FITS file holds, from its header cards alone: each HDU with its shape, offset and the cards that matter.
 
-Takes bytes, gives a list of `Hdu`; nothing is decoded and astropy is not needed. Sizes, counts of cards and HDUs are
+Takes bytes, returns a list of `Hdu`; nothing is decoded and astropy is not needed. Sizes, counts of cards and HDUs are
 limited, since astropy would read whatever a file claims.
 """
 

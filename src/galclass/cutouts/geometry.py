@@ -1,6 +1,6 @@
 """Where each pixel of a cutout comes from in a file: the package's only affine map.
 
-Takes sizes and angles, gives a `SamplingPlan`; everything is in px. Pixel (i, j) covers
+Takes sizes and angles, returns a `SamplingPlan`; everything is in px. Pixel (i, j) covers
 [i, i+1) x [j, j+1), the centre of a frame of n px is at n / 2.
 
 Positions are whole multiples of 1/32 of a decoded pixel. Weights are then multiples of 1/1024 and

@@ -1,7 +1,7 @@
 """What an image file says of itself before anything is decoded: format, size, colours, orientation, decode work.
 
-Takes bytes, gives a `Header`, or a `CutoutError` where the file is empty, foreign, too large, too small, too costly or
-of a kind that no decoder here reads. Nothing in it allocates more than a few times the file itself.
+Takes bytes, returns a `Header`; raises `CutoutError` if the file is empty, foreign, too large, too small, too costly or
+of a kind that no decoder here reads. Allocates at most a few times the size of the file.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The markers of a JPEG: frame, components, orientation, scans, and what decoding them costs.
 
-Takes bytes, gives a `Header`. An ordinary file (one scan of all components) is read up to its first scan only; of the
+Takes bytes, returns a `Header`. An ordinary file (one scan of all components) is read up to its first scan only; of the
 others every marker is looked at, since each scan is a pass over the picture.
 """
 

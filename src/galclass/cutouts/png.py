@@ -1,6 +1,6 @@
 """The chunks of a PNG, and its pixels: what it costs to decode, and 8-bit RGB laid over black.
 
-Takes bytes, gives a `Header` or pixels. Only the chunks that make pixels reach a decoder: profiles and texts are never
+Takes bytes, returns a `Header` or pixels. Only the chunks that make pixels reach a decoder: profiles and texts are not
 unpacked (but for an orientation in them, 1 MiB at most), and the data are handed over in one piece.
 """
 

@@ -1,6 +1,6 @@
 """From measured fluxes to an 8-bit colour image: the asinh stretch of Lupton et al. (2004) as SDSS uses it.
 
-Takes one band or three, gives uint8 (y, x, channel). The colours are those of SDSS: i, r, g as red, green, blue with
+Takes one band or three, returns uint8 (y, x, channel). The colours are those of SDSS: i, r, g as red, green, blue with
 weights 1, 1.5, 2.5. The scale comes from the picture itself, so that units and exposure do not matter.
 """
 

@@ -99,8 +99,12 @@ def add_images(
     Parameters
     ----------
     database : Database
-    paths, known, frame_px, stored_px
-        As for `new_images`.
+    paths : iterable of Path
+        Image files, folders, zip and tar archives. A FITS image is drawn once and stored as PNG.
+    known : mapping
+        Catalog rows by file key; a file that is not in it keeps that key as object_id.
+    frame_px, stored_px : int, optional
+        Sides of the survey's frame and of the files.
     keep_duplicates : bool
         False: files of the same bytes, or of the same cutout's pixels, for different objects, and files that are
         several objects' by the catalog, are all rejects that name each other. The files are read twice then, so that
@@ -126,32 +130,6 @@ def add_images(
         skipped=_skipped(listings),
         lost=tuple(name for listing in listings for name in listing.lost()),
         shared=shared if keep_duplicates else 0,
-    )
-
-
-def new_images(
-    paths: Iterable[Path],
-    known: Mapping[str, CatalogRow],
-    rejects: list[ImageReject],
-    *,
-    frame_px: int | None = None,
-    stored_px: int | None = None,
-) -> Iterator[NewImage]:
-    """Yield the images of files, folders and archives, one at a time.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        Image files, folders, zip and tar archives. A FITS image is drawn once and stored as PNG.
-    known : mapping
-        Catalog rows by file key; a file that is not in it keeps that key as object_id.
-    rejects : list of ImageReject
-        Gets the files that cannot be read, are no images, or are several objects' by the catalog.
-    frame_px, stored_px : int, optional
-        Sides of the survey's frame and of the files.
-    """
-    yield from _new_images(
-        [list_images(path) for path in paths], known, rejects, {}, (frame_px, stored_px), False, LOCAL
     )
 
 

@@ -1,6 +1,6 @@
 """Open a database by URL: SQLite in WAL mode (the embedded default) or PostgreSQL.
 
-Takes `sqlite:///file`, `postgresql://...` or a file path, gives a `Database` whose `read()` and `write()`
+Takes `sqlite:///file`, `postgresql://...` or a file path, returns a `Database` whose `read()` and `write()`
 are short transactions.
 """
 

@@ -1,6 +1,6 @@
 """The identity of a stored image: its bytes, and the pixels of its cutout.
 
-Takes images and a connection, gives hashes and the stored images of the same picture.
+Takes images and a connection, returns hashes and the stored images of the same picture.
 """
 
 from __future__ import annotations

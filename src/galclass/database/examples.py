@@ -1,6 +1,6 @@
 """Galaxies to try: a stratified random draw of the prepared test split, with the volunteers' votes.
 
-Takes the workspace's prepared/index.parquet and the images in the database, gives examples.
+Takes the workspace's prepared/index.parquet and the images in the database, returns examples.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Examples:
         Parameters
         ----------
         number : int
-            Which draw; each is the same every time.
+            Seed of the draw.
         count : int
             Examples; fewer where the split has fewer.
         """

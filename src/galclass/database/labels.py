@@ -75,7 +75,7 @@ def human_labels(
     limit : int, optional
         Most labels to return; None: all.
     offset : int
-        Labels to pass over.
+        Labels to skip.
     """
     where = [labels.c.source == HUMAN]
     if object_id is not None:

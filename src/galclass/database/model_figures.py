@@ -31,7 +31,7 @@ class Accuracy:
     Attributes
     ----------
     table : str
-        What was counted as right, such as "13 classes".
+        What counts as right, such as "13 classes".
     count : int
         Objects that it was measured on.
     accuracy, low, high : float

@@ -1,6 +1,6 @@
 """The registry: models as rows (ONNX bytes, signature, sha256), immutable versions, movable aliases, a log of moves.
 
-Takes ONNX bytes, gives `ModelRecord` rows; refuses files that are foreign, damaged or tampered with.
+Takes ONNX bytes, returns `ModelRecord` rows; refuses files that are foreign, damaged or tampered with.
 """
 
 from __future__ import annotations

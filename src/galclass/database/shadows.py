@@ -1,6 +1,6 @@
 """What the shadow of a service answered beside the visible version: counts, and the objects that differ.
 
-Takes what a server compared since it last wrote, adds it to the rows; gives a report by pair of versions.
+Takes what a server compared since it last wrote, adds it to the rows; returns a report by pair of versions.
 """
 
 from __future__ import annotations

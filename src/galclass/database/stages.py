@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from sqlalchemy import select
 
-from galclass.config import Config
+from galclass.config import Config, SourceConfig
 from galclass.cutouts import LOCAL
 from galclass.database.connection import Database, open_database
 from galclass.database.images import AddSummary, ImageReject, Images, NewImage
 from galclass.database.registry import Registry
 from galclass.database.schema import images
 from galclass.database.score import ScoreSummary, score_pending
-from galclass.download import open_source
+from galclass.download.configured import configured_sources
 from galclass.errors import DatabaseError
 from galclass.image_files import FileFault, iter_images, shown
 from galclass.image_files.keys import file_key, row_key
@@ -63,7 +61,7 @@ def add_prepared_images(database: Database, config: Config) -> AddSummary:
         there = set(connection.scalars(select(images.c.object_id)))
     missing = {key: [one for one in ids if one not in there] for key, ids in wanted.items()}
     missing = {key: ids for key, ids in missing.items() if ids}
-    parts = [_add_from(database, source, missing) for source in _image_sources(config)] if missing else []
+    parts = [_add_from(database, source, missing) for source in configured_sources(config)] if missing else []
     gone = [
         ImageReject(object_id, "no_image", f"the source {source} has no image {key} any more")
         for (source, key), ids in missing.items() for object_id in ids
@@ -75,31 +73,7 @@ def add_prepared_images(database: Database, config: Config) -> AddSummary:
     )
 
 
-@dataclass(frozen=True)
-class _ImageSource:
-    name: str
-    images: Path
-    frame_px: int | None
-    stored_px: int | None
-
-
-def _image_sources(config: Config) -> list[_ImageSource]:
-    """Return where the prepared images came from, under the names in the index."""
-    wanted = config.prepare
-    if wanted.sources:
-        return [_ImageSource(s.name, _real_path(s.images), s.frame_px, s.stored_px) for s in wanted.sources]
-    if wanted.images is not None:
-        return [_ImageSource("local", _real_path(wanted.images), wanted.frame_px, wanted.stored_px)]
-    source = open_source(config)
-    sizes = (wanted.frame_px or source.frame_px, wanted.stored_px or source.stored_px)
-    return [_ImageSource(source.name, source.images, *sizes)]
-
-
-def _real_path(text: str) -> Path:
-    return Path(os.path.expandvars(text)).expanduser()
-
-
-def _add_from(database: Database, source: _ImageSource, missing: dict[tuple[str, str], list[str]]) -> AddSummary:
+def _add_from(database: Database, source: SourceConfig, missing: dict[tuple[str, str], list[str]]) -> AddSummary:
     """Add the missing images of one source, and take them out of `missing`."""
     rejects: list[ImageReject] = []
 

@@ -1,6 +1,6 @@
 """Where bytes come from: manifests of sources, fetching, archives and sky cutouts.
 
-Takes the name of a source (or a catalog with positions), gives files and image bytes,
+Takes the name of a source (or a catalog with positions), returns files and image bytes,
 writes `downloads/<source>/` in the workspace with a `download.json` beside the files.
 """
 

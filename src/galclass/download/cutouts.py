@@ -1,6 +1,6 @@
 """Images by sky position: one cutout for each row of a catalog, at a polite rate, resumable.
 
-Takes a catalog with ra, dec (degrees) and perhaps petroR90_r (arcsec), gives a source like any other: writes
+Takes a catalog with ra, dec (degrees) and perhaps petroR90_r (arcsec), returns a source like any other: writes
 `downloads/cutouts_<service>/` with `images/`, `catalog.parquet`, `rejects.parquet`, `cutouts.jsonl` (which URL gave
 which file: the cache) and `download.json`.
 """

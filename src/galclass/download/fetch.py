@@ -1,7 +1,7 @@
 """One file from a URL to the disk: streamed to a temporary file, checked, then moved into place.
 
-Takes a `SourceFile` and a folder, gives the file; writes `<name>.part` and `<name>.part.json` while it works. A stopped
-fetch goes on where it stopped (HTTP ranges) if the server still has the same file; a finished one is only verified.
+Takes a `SourceFile` and a folder, returns the file; writes `<name>.part` and `<name>.part.json` meanwhile. A stopped
+fetch resumes where it stopped (HTTP ranges) if the server still has the same file; a finished one is only verified.
 """
 
 from __future__ import annotations

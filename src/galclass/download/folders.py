@@ -1,6 +1,6 @@
 """A folder of objects (S3 prefix, Azure container, local folder) to the disk, in parallel, resumable.
 
-Takes a `SourceFile` whose URL ends in "/", gives one result per object; keeps the paths under the prefix.
+Takes a `SourceFile` whose URL ends in "/", returns one result per object; keeps the paths under the prefix.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One image from a web service that renders it: retried, and checked before it is kept.
 
-Takes a URL, gives JPEG or PNG bytes; anything else is a `Rejection` that says what came instead.
+Takes a URL, returns JPEG or PNG bytes; anything else is a `Rejection` that says what came instead.
 """
 
 from __future__ import annotations

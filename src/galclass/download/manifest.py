@@ -1,6 +1,6 @@
 """The facts of data sources, as data: URL, checksum, size, licence, citation.
 
-Takes TOML manifests, gives `Source` records. A relative URL is relative to the manifest's folder.
+Takes TOML manifests, returns `Source` records. A relative URL is relative to the manifest's folder.
 """
 
 from __future__ import annotations

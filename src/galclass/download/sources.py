@@ -1,6 +1,6 @@
 """A whole source to the workspace: `download` writes `downloads/<source>/`, `open_source` finds it again.
 
-Takes the configuration, gives paths and frame facts; writes the files and `download.json` (what was got from where).
+Takes the configuration, returns paths and frame facts; writes the files and `download.json` (what was got from where).
 """
 
 from __future__ import annotations

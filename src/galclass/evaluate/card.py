@@ -140,7 +140,7 @@ def _conformal(signature: Signature) -> str:
 
 def _unlike(signature: Signature) -> str:
     unlike = signature.unlike
-    return "none" if unlike is None else f"nominal false-alarm rate {unlike.false_alarm:.1%}"
+    return "none" if unlike is None else f"false-alarm rate {unlike.false_alarm:.1%} in calibration"
 
 
 def _plain(values: Mapping[str, Any] | None) -> str:

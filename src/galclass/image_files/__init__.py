@@ -1,6 +1,6 @@
 """Image files in a folder, zip or tar: how every stage lists and reads them.
 
-Takes paths, gives a `Listing` (the images, those that cannot be read, and what was skipped, all by name) and bytes.
+Takes paths, returns a `Listing` (the images, those that cannot be read, and what was skipped, all by name) and bytes.
 Nothing is decoded. What is neither read nor a fault is counted and named: files seen = images + faults + skipped.
 """
 

@@ -87,7 +87,7 @@ class _Walker:
     def leads_back(self, inside: str) -> bool:
         """Return whether a linked folder was walked already, or holds the folder that is walked."""
         target = os.path.realpath(os.path.join(self._root, inside))
-        return self._place_of(target) in self._walked or self._home.startswith(target.rstrip("/") + "/")
+        return self._identity_of(target) in self._walked or self._home.startswith(target.rstrip("/") + "/")
 
     def files_of_links(self) -> Iterator[FoundFile]:
         """Yield the linked files whose target was not found under its own path."""
@@ -95,12 +95,12 @@ class _Walker:
         for name, special in self._linked_files:
             path = os.path.join(self._root, name)
             folder, base = os.path.split(os.path.join(os.path.dirname(path), os.readlink(path)))
-            place, same_id = self._place_of(folder), object_id_of(base) == object_id_of(name)
-            if same_id and place is not None and (place in self._walked or (place, base) in targets):
+            where, same_id = self._identity_of(folder), object_id_of(base) == object_id_of(name)
+            if same_id and where is not None and (where in self._walked or (where, base) in targets):
                 self._repeated(name)
                 continue
             if same_id:
-                targets.add((place, base))
+                targets.add((where, base))
             yield name, special
 
     def _note_link(self, entry: os.DirEntry[str], name: str) -> None:
@@ -118,7 +118,7 @@ class _Walker:
         facts = os.stat(os.path.join(self._root, inside))
         self._walked.add((facts.st_dev, facts.st_ino))
 
-    def _place_of(self, folder: str) -> tuple[int, int] | None:
+    def _identity_of(self, folder: str) -> tuple[int, int] | None:
         if folder not in self._folder_of:
             try:
                 facts = os.stat(folder)

@@ -1,6 +1,6 @@
 """The image files of one container by the key that joins each to its catalog row.
 
-Takes the `Listing` of a folder, zip or tar, gives `ImageFiles`.
+Takes the `Listing` of a folder, zip or tar, returns `ImageFiles`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which images there are in a folder, archive or file, without reading them: names, stamps, and what was skipped.
 
-Takes a path, gives a `Listing` in the order of `iter_images`. 240,000 names of a folder or zip take a few seconds.
+Takes a path, returns a `Listing` in the order of `iter_images`. 240,000 names of a folder or zip take a few seconds.
 """
 
 from __future__ import annotations

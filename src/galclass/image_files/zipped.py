@@ -1,6 +1,6 @@
 """Reading a member of a zip at its offset, without the zip's table of contents.
 
-Takes a file descriptor and a `ZipPlace`, gives bytes. A worker that is given the offsets need not read the names of
+Takes a file descriptor and a `ZipPlace`, returns bytes. A worker that is given the offsets need not read the names of
 240,000 members first, and a member costs a tenth of what `zipfile` takes for it.
 """
 

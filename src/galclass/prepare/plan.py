@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import pyarrow as pa
 
 from galclass.config import Config, PrepareConfig, SourceConfig
 from galclass.config.data import ImagesConfig
+from galclass.config.paths import filled_in
 from galclass.cutouts.extract import CutoutParameters
 from galclass.errors import ConfigError
 from galclass.image_files.keys import ImageFiles, stamps_sha256
@@ -82,7 +82,7 @@ def inputs_sha256_of(config: Config, parameters: CutoutParameters, inputs: list[
         ],
     }
     if wanted.split_ids is not None:  # folders made before there was this option keep their hash
-        lists = sorted(Path(os.path.expandvars(wanted.split_ids)).expanduser().glob("*.txt"))
+        lists = sorted(Path(filled_in(wanted.split_ids)).glob("*.txt"))
         facts["split_ids"] = [{path.name: _file_sha256(str(path))} for path in lists]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -8,7 +8,6 @@ labels or splits rewrite the tables alone; other pixels or parameters make the c
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections import Counter
 from contextlib import closing
@@ -23,7 +22,7 @@ import pyarrow.parquet as pq
 from galclass.catalog import CatalogColumns, CatalogReport, named_splits, read_catalog, split_by_object_id
 from galclass.config import Config, PrepareConfig, SourceConfig
 from galclass.cutouts.extract import TRUNCATED, CutoutParameters
-from galclass.download import open_source
+from galclass.download.configured import configured_sources
 from galclass.errors import ConfigError, StoreError
 from galclass.image_files import Listing, Skipped, list_images, shown
 from galclass.image_files.keys import file_key, image_files, lost_zeros, row_key
@@ -47,13 +46,6 @@ from galclass.prepare.tables import (
 PLACES = "places.parquet"
 TOO_MANY = "too_many_rejects.parquet"
 """All rejects of a run that failed for their number."""
-_SAME_SETTINGS = (
-    *("frame_px", "stored_px", "id_column", "label_column", "file_column", "ra_column", "dec_column"),
-    *("table", "labels", "votes"),
-)
-"""Settings that the section `prepare` and a source have in common."""
-
-
 _NAMED = 3
 """Examples that a message has."""
 
@@ -121,43 +113,24 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
 
 
 def _sources(config: Config) -> list[SourceConfig]:
-    """Return the sources named in the configuration, or what the download stage brought."""
+    """Return the sources of the configuration, all of whose files are there."""
     wanted = config.prepare
-    if wanted.sources:
-        names = [source.name for source in wanted.sources]
-        if len(set(names)) < len(names):
-            raise ConfigError("two sources have the same name", where="prepare.sources", got=", ".join(names))
-        return [_with_real_paths(source) for source in wanted.sources]
-    if (wanted.images is None) != (wanted.catalog is None):
+    if not wanted.sources and (wanted.images is None) != (wanted.catalog is None):
         raise ConfigError("images and catalog go together", where="prepare", advice="set both or neither")
-    if wanted.images is not None and wanted.catalog is not None:
-        found = SourceConfig("local", wanted.images, wanted.catalog, wanted.mapping, wanted.catalog_format)
-        same = {name: getattr(wanted, name) for name in _SAME_SETTINGS}
-        return [_with_real_paths(replace(found, **same))]
-    brought = open_source(config)
-    mapping = wanted.mapping or (str(brought.mapping) if brought.mapping else None)
-    found = SourceConfig(brought.name, str(brought.images), str(brought.catalog), mapping, brought.catalog_format)
-    if not brought.our_columns:
-        same = {name: getattr(wanted, name) for name in _SAME_SETTINGS}
-        format = brought.catalog_format if wanted.catalog_format == "auto" else wanted.catalog_format
-        found = replace(found, catalog_format=format, **same)
-    frame_px, stored_px = wanted.frame_px or brought.frame_px, wanted.stored_px or brought.stored_px
-    return [_with_real_paths(replace(found, frame_px=frame_px, stored_px=stored_px))]
+    sources = configured_sources(config)
+    for source in sources:
+        for key in ("images", "catalog", "mapping"):
+            path = getattr(source, key)
+            if path is not None:
+                _check_there(path, f"prepare.sources {source.name}", key)
+    return sources
 
 
-def _with_real_paths(source: SourceConfig) -> SourceConfig:
-    """Fill in `~` and `${NAME}` in the paths of a source."""
-    real: dict[str, str] = {}
-    for key in ("images", "catalog", "mapping"):
-        text = getattr(source, key)
-        if text is None:
-            continue
-        real[key] = os.path.expanduser(os.path.expandvars(text))
-        if "${" in real[key]:
-            raise ConfigError("an environment variable is not set", where=f"prepare.sources {source.name}", got=text)
-        if not Path(real[key]).exists():
-            raise ConfigError("no such file or folder", where=f"prepare.sources {source.name}: {key}", got=real[key])
-    return replace(source, **real)  # type: ignore[arg-type]  # the keys are those of text fields
+def _check_there(path: str, where: str, key: str) -> None:
+    if "${" in path:
+        raise ConfigError("an environment variable is not set", where=where, got=path)
+    if not Path(path).exists():
+        raise ConfigError("no such file or folder", where=f"{where}: {key}", got=path)
 
 
 def _open(source: SourceConfig) -> Input:

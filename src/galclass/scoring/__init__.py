@@ -1,7 +1,7 @@
 """Turns image bytes into predictions with an ONNX model and its signature; writes nothing.
 
-The same code answers in Python, on the command line, in SQL and over HTTP. It needs numpy, onnxruntime and
-the decoder, nothing else: a database back end loads it in a tenth of a second.
+The same code runs in Python, on the command line, in SQL and over HTTP. It needs only numpy, onnxruntime and the
+decoder: a database back end loads it in a tenth of a second.
 """
 
 from __future__ import annotations

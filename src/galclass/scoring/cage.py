@@ -1,8 +1,8 @@
 """Try a model in a process with limited time and memory before it is registered, and check that it returns predictions.
 
-The process gets the bytes on its standard input, no database and no password; it cannot write files. What it prints is
-one line of JSON. It costs about a second, so the machine remembers which bytes were found sound (`verdicts`), and a
-process for some minutes which were not.
+The process gets the bytes on its standard input, no database and no password; it cannot write files. It prints one line
+of JSON. This takes about a second, so the machine remembers which bytes passed (`verdicts`), and a process remembers
+for some minutes which did not.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from galclass.scoring.signature import Signature
 from galclass.scoring.verdicts import Verdict, keep, recall
 
 START_S = 30.0
-"""Added to the time of the process: starting it on a busy machine."""
+"""Added to the process's time limit, for its start on a busy machine."""
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 _REMEMBERED = 64
 _REFUSED_S = 600.0
-_CHECKS = 1  # raised when a model that was found sound has to be tried again by new checks
+_CHECKS = 1  # raised when models that passed have to be tried again by new checks
 _ADVICE = "use a model that returns probabilities for every image in time"
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from galclass.scoring.trial import main; main()"
 _Key = tuple[str, RunLimits]
 
 
 class _Outcome(NamedTuple):
-    """What a trial ended with, and when: a verdict or an error."""
+    """The outcome of a trial, a verdict or an error, and its time."""
 
     verdict: Verdict | None
     error: ModelError | None
@@ -55,14 +55,14 @@ _tried: OrderedDict[_Key, _Outcome] = OrderedDict()
 
 @dataclass(frozen=True)
 class TriedModel:
-    """A model that gave predictions in the process.
+    """A model that passed the trial.
 
     Attributes
     ----------
     sha256 : str
     signature : Signature
     difference : float or None
-        Largest difference from the recorded answer to the probe image; None where the model carries no probe.
+        Largest difference from the recorded prediction for the probe image; None if the model has no probe.
     """
 
     sha256: str
@@ -77,14 +77,14 @@ def try_model(model: bytes, *, where: str = "model") -> TriedModel:
     ----------
     model : bytes
     where : str
-        What an error calls it.
+        Its name in errors.
 
     Raises
     ------
     ModelError
-        If `check_graph` or the signature refuses it; if it takes more time or memory than it may; if it does not give
-        the probe image's recorded answer, or for any of several batch sizes finite probabilities in [0, 1], as many as
-        its signature has, summing to 1 for what excludes one another, and the same for the same image.
+        If `check_graph` or the signature refuses it; if it exceeds its time or memory; if it does not reproduce the
+        probe image's recorded prediction; or if for any of several batch sizes it does not return finite probabilities
+        in [0, 1], as many as in its signature, summing to 1 over alternatives, and the same for the same image.
     """
     signature = signature_of(check_graph(model, where=where), where=where)
     sha256, limits = hashlib.sha256(model).hexdigest(), run_limits()
@@ -104,7 +104,7 @@ def _known(key: _Key) -> _Outcome | None:
     with _lock:
         outcome = _tried.get(key)
     if outcome is not None and outcome.error is not None and monotonic() - outcome.at > _REFUSED_S:
-        return None  # a busy machine may have been the reason
+        return None  # perhaps the machine was busy
     return outcome
 
 

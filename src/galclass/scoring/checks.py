@@ -1,4 +1,4 @@
-"""Checks of untrusted JSON values that collect faults; takes plain values, gives typed ones."""
+"""Checks of untrusted JSON values that collect faults; takes plain values, returns typed ones."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ MAX_JSON_BYTES = 16 << 20
 MAX_JSON_DEPTH = 16
 """Deepest nesting of lists and objects in it."""
 MAX_JSON_VALUES = 100_000
-"""Most keys and values in it, besides lists of plain numbers."""
+"""Most keys and values in it, apart from lists of plain numbers."""
 MAX_FAULTS = 100
 """Most faults that one error names."""
 MAX_TEXT = 1000
 """Longest text of a signature."""
 LARGEST = 1e18
-"""Largest number of a list: its square is still finite as float32."""
+"""Largest number in a list: its square is still finite as float32."""
 SMALLEST = 1e-18
-"""Smallest unit that a signature may measure in."""
+"""Smallest unit allowed in a signature."""
 _SHOWN = 20
 
 
@@ -39,26 +39,26 @@ def read_json(text: str, what: str, *, where: str) -> Any:
     ----------
     text : str
     what : str
-        What an error calls the document, e.g. "its signature".
+        The document's name in errors, e.g. "its signature".
     where : str
         The model.
 
     Raises
     ------
     ModelError
-        If it is no JSON, is too long or nested too deeply, or holds what no database keeps: numbers that are not
-        finite, a NUL, half of a surrogate pair; or more than `MAX_JSON_VALUES` values.
+        If it is not JSON, is too long or nested too deeply, contains what databases cannot store (numbers that are not
+        finite, a NUL, half of a surrogate pair), or has more than `MAX_JSON_VALUES` values.
     """
     if len(text) > MAX_JSON_BYTES:
         expected = f"at most {MAX_JSON_BYTES:,} characters"
         raise ModelError(f"{what} is too long", where=where, expected=expected, got=f"{len(text):,}")
-    if text.count("[]") + text.count("{}") + text.count(":") > MAX_JSON_VALUES:  # before they are made
+    if text.count("[]") + text.count("{}") + text.count(":") > MAX_JSON_VALUES:  # before they are parsed
         raise _too_many(what, where)
     try:
         document = json.loads(text)
     except RecursionError as error:
         raise _too_deep(what, where) from error
-    except ValueError as error:  # no JSON, or an integer of thousands of digits
+    except ValueError as error:  # not JSON, or an integer of thousands of digits
         raise ModelError(f"{what} is not JSON: {str(error)[:200]}", where=where) from error
     _check_json(document, what, where)
     return document
@@ -86,7 +86,7 @@ def _check_json(document: Any, what: str, where: str) -> None:
 
 
 def _all_finite(values: list[Any]) -> bool:
-    """Return whether a list has finite floats alone; tens of thousands of them stand in a signature."""
+    """Return whether a list contains only finite floats; a signature has tens of thousands of them."""
     return set(map(type, values)) == {float} and math.isfinite(sum(values))
 
 
@@ -99,10 +99,10 @@ def _too_deep(what: str, where: str) -> ModelError:
 
 
 class Checker:
-    """Collects what is wrong with a JSON document, so that one error can name every fault.
+    """Collects the faults of a JSON document, so that one error can name them all.
 
-    Each method takes the name of a value and the value, notes a fault where it is wrong, and gives a
-    value of the right type in any case; the caller looks at `faults` before it uses anything.
+    Each method takes the name of a value and the value, notes a fault if it is wrong, and returns a value of the right
+    type in any case; the caller checks `faults` before it uses anything.
     """
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class Checker:
             self.faults.append(f"{name} has {len(unknown) - _SHOWN:,} further unknown keys")
 
     def mapping(self, name: str, value: Any, known: Sequence[str] | None = None) -> dict[str, Any]:
-        """Take an object, with exactly the known keys if they are given."""
+        """Read an object, with exactly the known keys if they are given."""
         if not isinstance(value, Mapping):
             return self._fault(name, "an object", value, {})
         if known is not None:
@@ -125,28 +125,28 @@ class Checker:
         return dict(value)
 
     def equal(self, name: str, value: Any, expected: Any) -> None:
-        """Note a value that is not the expected one."""
+        """Note a value other than the expected one."""
         if value != expected:
             self._fault(name, repr(expected), value, None)
 
     def choice(self, name: str, value: Any, known: Sequence[str]) -> str:
-        """Take one of a few texts."""
+        """Read one of a few texts."""
         if isinstance(value, str) and value in known:
             return value
         return self._fault(name, f"one of {', '.join(known)}", value, known[0])
 
     def flag(self, name: str, value: Any) -> bool:
-        """Take true or false."""
+        """Read true or false."""
         return value if isinstance(value, bool) else self._fault(name, "true or false", value, False)
 
     def integer(self, name: str, value: Any, low: int, high: int) -> int:
-        """Take an integer in [low, high]."""
+        """Read an integer in [low, high]."""
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
         return self._fault(name, f"an integer from {low} to {high}", value, low)
 
     def number(self, name: str, value: Any, low: float, high: float) -> float:
-        """Take a finite number in [low, high]."""
+        """Read a finite number in [low, high]."""
         if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < sys.float_info.max:
             number = float(value)
             if math.isfinite(number) and low <= number <= high:
@@ -154,7 +154,7 @@ class Checker:
         return self._fault(name, f"a number from {low} to {high}", value, low)
 
     def numbers(self, name: str, value: Any, length: Any) -> tuple[float, ...]:
-        """Take a list of so many numbers that float32 holds, with room for arithmetic."""
+        """Read a list of a given length of numbers that fit float32, with room for arithmetic."""
         if isinstance(value, list) and len(value) == length:
             if _all_finite(value) and min(value) >= -LARGEST and max(value) <= LARGEST:
                 return tuple(value)
@@ -167,13 +167,13 @@ class Checker:
         return self._fault(name, f"a list of {length} numbers", value, ())
 
     def text(self, name: str, value: Any) -> str:
-        """Take a text of at most `MAX_TEXT` characters."""
+        """Read a text of at most `MAX_TEXT` characters."""
         if isinstance(value, str) and len(value) <= MAX_TEXT:
             return value
         return self._fault(name, f"a text of at most {MAX_TEXT} characters", value, "")
 
     def texts(self, name: str, value: Any, most: int) -> tuple[str, ...]:
-        """Take a list of so many different short texts at most."""
+        """Read a list of different short texts, of limited length."""
         if isinstance(value, list) and len(value) <= most:
             short = [item for item in value if isinstance(item, str) and 0 < len(item) <= MAX_TEXT]
             if len(set(short)) == len(value):
@@ -181,7 +181,7 @@ class Checker:
         return self._fault(name, f"a list of at most {most} different texts", value, ())
 
     def sha256(self, name: str, value: Any) -> str:
-        """Take 64 hexadecimal digits."""
+        """Read 64 hexadecimal digits."""
         if isinstance(value, str) and _SHA256.fullmatch(value):
             return value
         return self._fault(name, "64 hexadecimal digits", value, "")

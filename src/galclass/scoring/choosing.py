@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from galclass.scoring.heads import FEWEST_LABELS
 
 DIFFERENT, LIKELY, UNSURE = "different", "likely", "unsure"
-"""Why an object is chosen: unlike all that is labelled, probably of the class that is looked for, near the border."""
+"""Why an object is chosen: unlike all labelled ones, probably of the target class, near the decision boundary."""
 
 _SAME = 0.995
-"""Cosine above which two objects say the same; one of them waits."""
+"""Cosine above which two objects are redundant; one of them waits."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled rows of a pool: `rows` int64 (m,), `codes` int64 (m,), the position of each label's class."""
+    """Labelled rows of a pool: `rows` int64 (m,), `codes` int64 (m,), the index of each label's class."""
 
     rows: NDArray[np.int64]
     codes: NDArray[np.int64]
@@ -27,14 +27,14 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Choice:
-    """A row of the pool, and why it comes next."""
+    """A row of the pool, and why it is next."""
 
     row: int
     reason: str
 
 
 def standardised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the directions of embeddings from their mean, in units of each number's spread, (n, d)."""
+    """Return the directions of embeddings from their mean, in units of each dimension's spread, (n, d)."""
     if not len(vectors):
         return vectors
     centred = (vectors - vectors.mean(axis=0)) / np.maximum(vectors.std(axis=0), 1e-6)
@@ -53,10 +53,9 @@ def choose(
 ) -> list[Choice]:
     """Return the rows to label next, the most informative first; equal arguments give equal rows.
 
-    Without a label of the target the objects most unlike all labelled ones come, as the first of a rare class is
-    found by looking everywhere. From the first on, those most like it take turns with the unlike ones; from
-    `FEWEST_LABELS` of each class on, those that the head finds most probable take turns with those that it is least
-    sure of.
+    Without a label of the target, the objects most unlike all labelled ones come first, as the first of a rare class is
+    found by looking everywhere. After it, those most like it alternate with unlike ones; from `FEWEST_LABELS` of each
+    class on, those that the head finds most probable alternate with those it is least certain of.
 
     Parameters
     ----------
@@ -64,12 +63,12 @@ def choose(
         From `standardised`.
     labelled : Labelled
     target : int
-        Position of the class that is looked for.
+        Index of the class to be found.
     count : int
     probabilities : float32, (n, k), optional
-        Of a head fitted on the labels.
+        Of a head fitted to the labels.
     left_out : sequence of int
-        Rows that are not chosen besides the labelled ones.
+        Further rows that are not chosen, besides the labelled ones.
     """
     free = np.ones(len(directions), dtype=bool)
     free[labelled.rows] = free[list(left_out)] = False
@@ -89,7 +88,7 @@ def choose(
 
 
 def _margin(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how far the most probable class is ahead of the next, (n,)."""
+    """Return the lead of the most probable class over the next, (n,)."""
     top: NDArray[np.float32] = np.partition(probabilities, -2, axis=1)[:, -2:]
     margin: NDArray[np.float32] = top[:, 1] - top[:, 0]
     return margin
@@ -101,7 +100,7 @@ def _take_turns(
     ranked: dict[str, NDArray[np.float32]],
     count: int,
 ) -> list[Choice]:
-    """Take the best of each ranking in turn; what says the same as one that is taken waits until the others are."""
+    """Take the best of each ranking in turn; those redundant with one already taken come after the others."""
     free, choices = free.copy(), list[Choice]()
     waiting = np.zeros(len(free), dtype=bool)
     reasons = list(ranked)
@@ -109,7 +108,7 @@ def _take_turns(
         reason = reasons[len(choices) % len(reasons)]
         can = free & ~waiting if (free & ~waiting).any() else free
         row = int(np.where(can, ranked[reason], -np.inf).argmax())
-        if not can[row]:  # the ranking has no opinion on what is left
+        if not can[row]:  # the ranking does not order the rest
             row = int(can.argmax())
         choices.append(Choice(row, reason))
         free[row] = False
@@ -120,13 +119,13 @@ def _take_turns(
 def _farthest(
     directions: NDArray[np.float32], known: NDArray[np.int64], free: NDArray[np.bool_], count: int
 ) -> list[int]:
-    """Return rows that are each as unlike as can be to those known and those before."""
+    """Return rows each of which is as unlike as possible to those known and those before."""
     free = free.copy()
     chosen: list[int] = []
     nearest = (directions @ directions[known].T).max(axis=1) if len(known) else None
     while len(chosen) < count and free.any():
         if nearest is None:
-            row = int(np.where(free, directions @ directions.mean(axis=0), -np.inf).argmax())  # the most usual one
+            row = int(np.where(free, directions @ directions.mean(axis=0), -np.inf).argmax())  # the most typical one
             nearest = np.full(len(directions), -1, dtype=np.float32)
         else:
             row = int(np.where(free, nearest, np.inf).argmin())
@@ -137,5 +136,5 @@ def _farthest(
 
 
 def can_fit(counts: Sequence[int]) -> bool:
-    """Whether there are labels enough of each of at least two classes for a head."""
+    """Return whether at least two classes have enough labels for a head."""
     return sum(count >= FEWEST_LABELS for count in counts) >= 2

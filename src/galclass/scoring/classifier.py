@@ -1,4 +1,4 @@
-"""Own classes with scikit-learn's conventions: a head on the embeddings of a model; needs no scikit-learn itself."""
+"""Own classes with scikit-learn's conventions: a head on the embeddings of a model; does not need scikit-learn."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from galclass.scoring.scorer import Scorer
 
 
 class GalaxyClassifier:
-    """A classifier of images or embeddings into classes of one's own.
+    """A classifier of images or embeddings into the user's own classes.
 
     It can be cloned, and cross-validated on embeddings by scikit-learn.
 
     Parameters
     ----------
     model : Scorer, path or None
-        Whose embeddings are used; None takes the model in the package.
+        Whose embeddings are used; None: the model in the package.
     seed : int
         Of the cross-validation that chooses the penalty.
     penalty : float or None
-        Of the squared weights; None: chosen.
+        Of the squared weights; None: chosen by cross-validation.
 
     Attributes
     ----------
     classes_ : array, (k,)
         The labels, sorted; columns of `predict_proba`.
     head_ : Head
-        What was fitted, with its estimate of the accuracy.
+        The fit, with its estimate of the accuracy.
 
     Examples
     --------
@@ -104,7 +104,7 @@ class GalaxyClassifier:
         Raises
         ------
         TrainingError
-            If nothing was fitted, or an image is faulty: it has no class (`predict_proba` gives NaN).
+            If nothing was fitted, or an image is faulty: it has no class (`predict_proba` returns NaN).
         """
         values = self.predict_proba(X)
         faulty = np.flatnonzero(np.isnan(values).any(axis=1))
@@ -114,7 +114,7 @@ class GalaxyClassifier:
         return found
 
     def score(self, X: Any, y: Sequence[Any]) -> float:
-        """Return the share of right classes; NaN without images."""
+        """Return the accuracy; NaN without images."""
         found = self.predict(X)
         return float((found == np.asarray(y)).mean()) if len(found) else math.nan
 

@@ -1,4 +1,4 @@
-"""What a prediction says of itself: its conformal set, and whether the image is unlike the training data.
+"""Uncertainty of a prediction: its conformal set, and whether the image is out-of-distribution.
 
 Takes probabilities and embeddings with the entries of the signature that `galclass.scoring.fit_confidence` fitted.
 """
@@ -20,16 +20,16 @@ def prediction_set(
     predicted_class: str | None = None,
     classes: Sequence[str] = CLASSES,
 ) -> tuple[str, ...]:
-    """Return the classes of the conformal set, most probable first; never empty where there is a `conformal`.
+    """Return the classes of the conformal set, most probable first; never empty if `conformal` is given.
 
     Parameters
     ----------
     probabilities : float32, (k,)
     conformal : Conformal or None
-        None gives an empty set.
+        None: an empty set.
     predicted_class : str, optional
-        Always in the set: where the walk down the tree ended at a class that is less probable than those of the
-        set, it comes last. That makes the set larger, never wrong more often than promised.
+        Always in the set: if the walk down the tree ended at a class that is less probable than those of the set, it
+        comes last. That makes the set larger and never lowers its coverage.
     classes : sequence of str, (k,)
     """
     if conformal is None:

@@ -1,4 +1,4 @@
-"""What is compared of two images: their embeddings, as directions; the one search for the nearest."""
+"""Embeddings of images as directions, and the one search for the nearest."""
 
 from __future__ import annotations
 

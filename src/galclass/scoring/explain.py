@@ -15,7 +15,7 @@ from galclass.scoring.variations import variations
 
 _DIGITS = 6
 _SAME = 1e-4
-"""Largest difference of probabilities between views that arithmetic alone makes."""
+"""Largest difference of probabilities between views that is due to rounding alone."""
 
 
 def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
     Raises
     ------
     CutoutError
-        If the bytes give no cutout.
+        If the bytes yield no cutout.
     """
     pixels = cutout(data, scorer.parameters, frame_px=frame_px, limits=scorer.limits)
     views = eight_views(pixels)
@@ -85,7 +85,7 @@ def saliency_png(scorer: Scorer, data: bytes, frame_px: int | None) -> str:
     Raises
     ------
     CutoutError
-        If the bytes give no cutout.
+        If the bytes yield no cutout.
     """
     pixels = cutout(data, scorer.parameters, frame_px=frame_px, limits=scorer.limits)
     answer = int(scorer.classes_of(scorer.score_cutouts(pixels[np.newaxis]))[0])

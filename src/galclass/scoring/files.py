@@ -20,17 +20,17 @@ from galclass.scoring.prediction import ImageFault, Prediction
 from galclass.scoring.scorer import CHUNK, Scorer
 
 WORTH_PROCESSES = 2_000
-"""Images from which starting processes (about a second each) pays."""
+"""From this many images on, starting processes (about a second each) pays."""
 
 Given = tuple[ImageFile, bytes | None]
 """An image and its bytes; None: they are read when it is scored."""
 
 _AHEAD = 3
-"""Chunks in flight per process; more only takes memory."""
+"""Chunks in flight per process; more would only take memory."""
 
 
 def repeated_ids(images: Iterable[ImageFile]) -> list[tuple[ImageFile, ImageFile]]:
-    """Return each file whose object_id (its name without image suffix) came before, after the first that had it."""
+    """Return each file whose object_id (its name without image suffix) occurred before, after the first with it."""
     first: dict[str, ImageFile] = {}
     return [(before, one) for one in images if (before := first.setdefault(one.object_id, one)) is not one]
 
@@ -43,7 +43,7 @@ def predict_files(
     processes: int = 0,
     embedding: bool = False,
 ) -> Iterator[tuple[ImageFile, Prediction]]:
-    """Score files as they stream by, in order and with flat memory.
+    """Score a stream of files, in order and with constant memory.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def predict_files(
     frame_px : int, optional
         Side of the survey's full frame; None: each file is a full frame.
     processes : int
-        0 takes all cores once there are enough files for that to pay; 1 stays in this process.
+        0: all cores, once there are enough files for that to pay; 1: this process only.
     embedding : bool
         Whether records keep their embedding.
 
@@ -78,7 +78,7 @@ def predict_files(
 def score_images(
     scorer: Scorer, chunk: Sequence[Given], frame_px: int | None, embedding: bool = False
 ) -> list[Prediction]:
-    """Read, where that is not done, and score a few images."""
+    """Score a few images, reading those not read yet."""
     data, faults = [], {}
     for number, (image, given) in enumerate(chunk):
         try:

@@ -1,6 +1,6 @@
-"""Fit what a model says of its own predictions: conformal sets and the out-of-distribution flag.
+"""Fit conformal sets and the out-of-distribution flag.
 
-Takes outputs of the exported model on objects it was not trained on, gives the entries of the signature.
+Takes outputs of the exported model on objects it was not trained on, returns the entries of the signature.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _ROUNDING = 1e-6
 """Above the rounding of float32 sums: "at most the quantile" becomes "below the threshold"."""
 
 _LEAST_SPREAD = 1e-6
-"""Least spread of an embedding beside its size, about that of float32 rounding: nothing is divided by zero."""
+"""Smallest spread of an embedding relative to its size, about that of float32 rounding, to avoid division by zero."""
 
 FEWEST_OF_SETS = 20
-"""Objects below which a quantile near 90 % means nothing."""
+"""Fewest objects for a meaningful quantile near 90 %."""
 
 FEWEST_OF_FLAG = 50
-"""Objects below which `fit_unlike_by_folds` says nothing."""
+"""Fewest objects for `fit_unlike_by_folds`."""
 
 
 def fit_conformal(
@@ -34,15 +34,15 @@ def fit_conformal(
 
     A set takes classes in falling order of probability until their sum reaches the threshold, so a class is in it
     when the sum before it is below the threshold. The threshold is the finite-sample quantile ceil((n+1) coverage) / n
-    of the sums before the true classes. For objects drawn like the n calibration objects, the sets hold the true
-    class at least with the promised coverage, whatever the model.
+    of the sums before the true classes. For objects drawn like the n calibration objects, the sets contain the true
+    class at least with the nominal coverage, whatever the model.
 
     Parameters
     ----------
     probabilities : float, (n, 13)
         Class probabilities of objects held out from training.
     true : int64, (n,), or bool, (n, 13)
-        True classes; or those that agree with what is known of each object, and the promise is then that a set holds
+        True classes; or those consistent with what is known of each object: the coverage is then that of sets with
         one of these.
     coverage : float
         In (0, 1).
@@ -72,7 +72,7 @@ def fit_unlike(
     components: int = 24,
     compact: bool = False,
 ) -> Unlike:
-    """Fit the distance beyond which an image is called unlike the training data.
+    """Fit the distance beyond which an image is flagged as out-of-distribution.
 
     The distance is Mahalanobis' in the leading principal components of the training embeddings plus the
     part outside them, each scaled to unit variance; the threshold is the (1 - false_alarm) quantile of
@@ -81,14 +81,14 @@ def fit_unlike(
     Parameters
     ----------
     training, held_out : float, (n, d), (m, d)
-        Embeddings of galaxies; artifacts left out of both.
+        Embeddings of galaxies, without artifacts.
     false_alarm : float
         Share of ordinary galaxies that may be flagged.
     components : int
-        Leading components kept apart; the other directions share one scale.
+        Leading components with separate scales; the other directions share one.
     compact : bool
-        Keep only the leading components and the scale of the rest, as format 2 of the signature can: a large embedding
-        would fill the file with the other directions.
+        Keep only the leading components and the scale of the rest (format 2 of the signature): with a large embedding
+        the other directions would fill the file.
 
     Raises
     ------
@@ -109,10 +109,10 @@ def fit_unlike(
 def fit_unlike_by_folds(
     embeddings: NDArray[np.floating], folds: NDArray[np.int64], *, false_alarm: float = 0.01, components: int = 24
 ) -> Unlike:
-    """Fit the same distance, in its compact form, where every object is needed to fit.
+    """Fit the same distance, in its compact form, if every object is needed for the fit.
 
-    The threshold is the quantile of the distances of each fold's objects from the other folds; the false alarm of
-    fewer than 100 objects is one of them.
+    The threshold is the quantile of the distances of each fold's objects from the other folds; of fewer than 100
+    objects one is a false alarm.
 
     Parameters
     ----------
@@ -138,12 +138,12 @@ def fit_unlike_by_networks(
     false_alarm: float = 0.01,
     components: int = 24,
 ) -> Unlike:
-    """Fit the same distance, where the network itself was fitted to the objects and to each fold's others.
+    """Fit the same distance, if the network itself was fitted to the objects and to each fold's others.
 
     Parameters
     ----------
     embeddings : float, (n, d)
-        Of all objects by the network that is used.
+        Of all objects by the final network.
     apart : sequence of (float, (m, d), and float, (n - m, d))
         For each fold, embeddings of the others and of the fold by the network that was fitted to the others.
     false_alarm, components
@@ -168,14 +168,14 @@ def fit_unlike_by_networks(
 
 
 class _Space:
-    """Leading principal components of embeddings, and one scale for what lies outside of them."""
+    """Leading principal components of embeddings, and one scale for the rest."""
 
     def __init__(self, training: NDArray[np.floating], components: int) -> None:
         self._mean = training.mean(axis=0)
         _, singular, self._directions = np.linalg.svd(training - self._mean, full_matrices=False)
         spread = singular / math.sqrt(len(training) - 1)
         others = float(np.sqrt((spread[components:] ** 2).mean())) if len(spread) > components else 0.0
-        # a layer whose units all died gives every galaxy the same embedding: then rounding is the only spread
+        # if all units of a layer died, every galaxy has the same embedding: then rounding is the only spread
         least = _LEAST_SPREAD * max(1.0, float(np.abs(self._mean).max()))
         self._rest = max(others, 1e-3 * float(spread[0]), least)
         leading = np.arange(len(spread)) < components
@@ -187,7 +187,7 @@ class _Space:
         away, kept = held_out - self._mean, self._components
         if not compact:
             return np.asarray(np.linalg.norm(away @ self._whitening.T, axis=1))
-        # what no training galaxy has is outside of all directions
+        # directions without training galaxies
         inside = away @ self._directions[:kept].T
         outside = np.maximum((away**2).sum(axis=1) - (inside**2).sum(axis=1), 0)
         within = np.linalg.norm(away @ self._whitening[:kept].T, axis=1)

@@ -1,9 +1,9 @@
 """Read an ONNX file's structure without loading it, and refuse what could reach beyond its own bytes.
 
 onnxruntime opens whatever file an `external_data` entry names, and runs operators of any domain that it was built with.
-So every message of the file is visited before a session sees it, wherever tensors and graphs can stand. Whatever is not
-known to be harmless is refused, unknown fields included. Needs no ONNX package: a database server has none. Which
-operators may stand in a graph is said by `operators`.
+So every message of the file is visited before a session sees it, wherever tensors and graphs can occur. Whatever is not
+known to be harmless is refused, unknown fields included. Does not need the ONNX package, which database servers lack.
+The operators allowed in a graph are in `operators`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from galclass.scoring.operators import Node, fault_of
 MAX_MODEL_BYTES = 512 << 20
 """Largest model file."""
 MAX_FIELDS = 1_000_000
-"""Most protobuf fields of a file, each dimension of a tensor counted too; reading one takes about a microsecond."""
+"""Most protobuf fields of a file, including each dimension of a tensor; reading one takes about a microsecond."""
 MAX_NODES = 20_000
 """Most operators in all graphs of a file together."""
 MAX_DEPTH = 8
@@ -40,7 +40,7 @@ MAX_DEPTH = 8
 _DOMAINS = frozenset({b"", b"ai.onnx"})
 _LARGEST_DIMENSION = 1 << 40
 _MAX_RANK = 64
-_LONGEST_LIST = 640  # bytes of an attribute's numbers; longer ones are shapes of nothing that is checked
+_LONGEST_LIST = 640  # bytes of an attribute's numbers; no checked shape is longer
 _ATTRIBUTE_TENSOR = 5
 _ELEMENTS_PER_BYTE = 4  # of the narrowest type, two bits wide
 
@@ -53,7 +53,7 @@ def check_graph(model: bytes, *, where: str = "model") -> dict[str, str]:
     model : bytes
         At most `MAX_MODEL_BYTES`.
     where : str
-        What an error calls the file.
+        The file's name in errors.
 
     Returns
     -------
@@ -63,9 +63,9 @@ def check_graph(model: bytes, *, where: str = "model") -> dict[str, str]:
     Raises
     ------
     ModelError
-        If the bytes are no ONNX file; if it is too large, nested too deeply or has too many parts; if it has external
-        data, sparse tensors, texts, functions or training information; or operators that may run for very long or
-        that are not ONNX's own.
+        If the bytes are not an ONNX file; if it is too large, nested too deeply or has too many parts; if it has
+        external data, sparse tensors, texts, functions or training information; or operators that may run for very long
+        or are not ONNX's own.
     """
     if not model:
         raise ModelError("it is empty", where=where, expected="an ONNX file")
@@ -116,7 +116,7 @@ class _Walk:
                 self._visit(kind, start, end, depth)
         if not graphs:
             raise _damaged(self._where, "it has no graph")
-        for node in self._convolutions:  # of weights that may stand in any graph, before or behind it
+        for node in self._convolutions:  # of weights that may be in any graph, before or after it
             self._check_operator(node, self._kernels.window(node.weights))
         return self._metadata
 
@@ -136,11 +136,11 @@ class _Walk:
             elif rule == "value":
                 self._note_input(low, high, depth)
         self._opsets += kind == "opset"
-        if self._opsets > 1:  # there is one domain, of two names
+        if self._opsets > 1:  # one domain with two names
             raise self._refused("two versions of ONNX's operators")
 
     def _note_input(self, start: int, end: int, depth: int) -> None:
-        """Note what is fed; other inputs of the outer graph are names of initialisers, as old files list them."""
+        """Note the inputs; others of the outer graph are names of initialisers, which old files list there."""
         for number, wire, low, high in self._fields(start, end):
             if number == 1 and wire == BYTES and (depth > 1 or self._model[low:high] == INPUT_NAME.encode()):
                 self._kernels.add_input(self._model[low:high])

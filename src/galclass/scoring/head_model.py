@@ -1,6 +1,6 @@
-"""A model and a head -> one ONNX file: the same network, whose probabilities are the head's own classes.
+"""A model and a head -> one ONNX file: the same network with probabilities of the head's classes.
 
-Needs the package onnx, which the extras `finetune` and `train` bring.
+Needs the package onnx, which the extras `finetune` and `train` install.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ def head_model(model: bytes, head: Head, *, name: str = "model", trained: Mappin
     Parameters
     ----------
     model : bytes
-        ONNX bytes with a signature of galclass; it may itself be the network of a head.
+        ONNX bytes with a signature of galclass; it may have a head itself.
     head : Head
         Fitted on the embeddings of this model.
     name : str
-        What errors call the model.
+        The model's name in errors.
     trained : mapping, optional
-        More to record in the signature beside the base model's sha256 and the counts of labels.
+        More to record in the signature, besides the base model's sha256 and the counts of labels.
 
     Returns
     -------
     bytes
         A model of format 2 with the outputs "probabilities" (n, k) and "embedding" (n, d): the votes of the base
-        model are not among them, since they answer other questions. Equal arguments give equal bytes.
+        model are not among them, since they belong to other questions. Equal arguments yield equal bytes.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def head_model(model: bytes, head: Head, *, name: str = "model", trained: Mappin
     )
     entry = graph.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, signature.to_json()
-    Signature.from_json(entry.value, where=name)  # what is refused when it is read is not written
+    Signature.from_json(entry.value, where=name)  # what would be refused when read is not written
     data: bytes = graph.SerializeToString(deterministic=True)
     return data
 
@@ -122,7 +122,7 @@ def _graph(model: bytes, head: Head) -> Any:
 
 
 def _needed(nodes: list[Any], wanted: set[str]) -> tuple[list[Any], set[str]]:
-    """Return the nodes that outputs depend on, in order, and the names they read; what lies in subgraphs counts."""
+    """Return the nodes that outputs depend on, in order, and the names they read, including those in subgraphs."""
     used, kept = set(wanted), []
     for node in reversed(nodes):
         if used.intersection(node.output):

@@ -1,7 +1,7 @@
-"""Labelled embeddings -> a head of the user's own classes -> an ONNX model like every other; needs no torch.
+"""Labelled embeddings -> a head for the user's own classes -> an ONNX model like any other; needs no torch.
 
-A head is a logistic regression on the embedding of a model. Its network stays as it is, so a few dozen labels are
-enough, fitting takes milliseconds, and one run of the network serves any number of heads.
+A head is a logistic regression on the embedding of a model. The network is unchanged, so a few dozen labels are enough,
+fitting takes milliseconds, and one run of the network serves any number of heads.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from galclass.scoring.logistic import PENALTIES, fit_logistic, softmax
 from galclass.scoring.signature_parts import Conformal, Unlike
 
 FEWEST_LABELS = 3
-"""Labels of each class without which nothing is fitted."""
+"""Fewest labels of each class for a fit."""
 
 FEWEST_TO_ESTIMATE = 10
-"""Labels of each class without which no accuracy is estimated."""
+"""Fewest labels of each class for an estimate of the accuracy."""
 
 FOLDS = 5
 _SHOWN = 5
@@ -62,14 +62,13 @@ class Estimate:
     Attributes
     ----------
     objects : int
-        That were predicted by a fit without them.
+        Predicted by a fit without them.
     majority : float
         Accuracy of always predicting the most common class.
     accuracy : Share or None
-        Share of them with the right class; None where a class has fewer than `FEWEST_TO_ESTIMATE` labels.
+        None if a class has fewer than `FEWEST_TO_ESTIMATE` labels.
     precision, recall : mapping of str to Share or None
-        By class: the right ones among those predicted so, and among those labelled so; None where there are none of
-        them. Empty where accuracy is None.
+        By class; None for a class with no predictions, or no labels. Empty if accuracy is None.
     lacking : mapping of str to int
         Labels of each class that has too few of them.
     """
@@ -105,9 +104,9 @@ class Head:
         From the cross-validation that chose the penalty.
     penalty : float
     conformal : Conformal or None
-        How prediction sets are made; None below `FEWEST_OF_SETS` objects.
+        For prediction sets; None below `FEWEST_OF_SETS` objects.
     unlike : Unlike or None
-        When an image is unlike the labelled ones; None below `FEWEST_OF_FLAG` objects.
+        For the out-of-distribution flag; None below `FEWEST_OF_FLAG` objects.
     """
 
     classes: tuple[str, ...]
@@ -128,7 +127,7 @@ class Head:
         return [self.classes[position] for position in self.probabilities(embeddings).argmax(axis=1)]
 
     def limits(self) -> list[str]:
-        """Return what the head does not have for want of labels, as sentences."""
+        """Return what the head lacks because there are too few labels, as sentences."""
         count, found = sum(self.counts.values()), []
         if self.conformal is None:
             found.append(f"no prediction sets: {count} labelled objects, {FEWEST_OF_SETS} needed")
@@ -146,10 +145,9 @@ def fit_head(
     penalty: float | None = None,
     confidence: bool = True,
 ) -> Head:
-    """Fit a head; equal arguments give an equal head.
+    """Fit a head; equal arguments yield an equal head.
 
-    To fit again after each new label, pass the `penalty` of the fit before and `confidence=False`: that takes
-    milliseconds.
+    To refit after each new label, pass the previous fit's `penalty` and `confidence=False`: that takes milliseconds.
 
     Parameters
     ----------
@@ -158,18 +156,18 @@ def fit_head(
     labels : sequence of str, (n,)
         Any names.
     classes : sequence of str, optional
-        The order of the classes; left out, sorted.
+        The order of the classes; by default sorted.
     seed : int
         Of the folds of the cross-validation.
     penalty : float, optional
-        Of the squared weights; left out, cross-validation chooses it.
+        Of the squared weights; by default cross-validation chooses it.
     confidence : bool
         Whether to fit prediction sets and the out-of-distribution flag as well.
 
     Raises
     ------
     TrainingError
-        If there are fewer than two classes or than `FEWEST_LABELS` labels of one, a label is no name for a class or
+        If there are fewer than two classes or than `FEWEST_LABELS` labels of one, a label cannot name a class or is
         not among the classes, or the embeddings are not finite or not one for each label.
     """
     names = _class_names(labels, classes)
@@ -202,7 +200,7 @@ def fit_head(
 def cross_validated(
     embeddings: NDArray[np.floating], labels: Sequence[str], classes: Sequence[str] | None = None, *, seed: int = 0
 ) -> Estimate:
-    """Estimate how well a head of these labels predicts other objects; `Head.estimate` has the same.
+    """Estimate how well a head fitted to these labels predicts other objects; `Head.estimate` is the same.
 
     Raises
     ------
@@ -213,7 +211,7 @@ def cross_validated(
 
 
 def check_counts(counts: Mapping[str, int]) -> None:
-    """Refuse labels that are too few, before anything is spent on them.
+    """Refuse too few labels before any work is done.
 
     Parameters
     ----------
@@ -246,7 +244,7 @@ def check_counts(counts: Mapping[str, int]) -> None:
 
 
 def _meant(short: Mapping[str, int], counts: Mapping[str, int]) -> str:
-    """Say which rare label may be another one with a slip in it; empty where none is."""
+    """Return a hint if a rare label may be a misspelt other one, else an empty text."""
     common = [name for name, count in counts.items() if name not in short and count]
     for name in short:
         folded = {other.casefold().replace(" ", "_"): other for other in common}
@@ -272,7 +270,7 @@ def _class_names(labels: Sequence[str], classes: Sequence[str] | None) -> tuple[
 def estimated(
     names: tuple[str, ...], counts: NDArray[np.int64], true: NDArray[np.int64], predicted: NDArray[np.int64]
 ) -> Estimate:
-    """Return the estimate from what was predicted of objects that were left out.
+    """Return the estimate from cross-validated predictions.
 
     Parameters
     ----------
@@ -280,7 +278,7 @@ def estimated(
     counts : int64, (k,)
         Labels of each class.
     true, predicted : int64, (m,)
-        Positions in `names`.
+        Indices into `names`.
     """
     majority = float(counts.max() / counts.sum())
     lacking = {name: int(count) for name, count in zip(names, counts, strict=True) if count < FEWEST_TO_ESTIMATE}

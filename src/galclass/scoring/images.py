@@ -15,17 +15,17 @@ from galclass.image_names import object_id_of
 
 
 def own_id(image: Image | None, position: int) -> str:
-    """Return the id of an image that came without one: its file's name without the suffix, else its position."""
+    """Return the id of an image without one: its file's name without the suffix, else its index."""
     return object_id_of(os.fspath(image)) if isinstance(image, str | os.PathLike) else str(position)
 
 
 def check_images(images: Sequence[Image | None]) -> None:
-    """Refuse what is no sequence of images.
+    """Refuse anything but a sequence of images.
 
     Raises
     ------
     TypeError
-        If something given is no image, or one image is not in a list.
+        If an item is not an image, or a single image is not in a list.
     """
     one = is_image(images) and not (isinstance(images, np.ndarray) and images.ndim == 4)
     if one or isinstance(images, memoryview):

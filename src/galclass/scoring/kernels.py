@@ -1,6 +1,6 @@
-"""The windows of convolutions that do not state them: the shapes of their weights, where these are certain.
+"""The windows of convolutions that do not state them: the shapes of their weights, if these are certain.
 
-Takes the names that a graph defines, with shapes where the file itself has them; gives the sides of a window.
+Takes the names that a graph defines, with those shapes that the file itself contains; returns the sides of a window.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Kernels:
     Parameters
     ----------
     constant_shape : function
-        Reads the shape of the tensor of a `Constant` from the places of its attributes; None where it is not certain.
+        Reads the shape of the tensor of a `Constant` from the offsets of its attributes; None if it is not certain.
     """
 
     def __init__(self, constant_shape: Callable[[tuple[Place, ...]], tuple[int, ...] | None]) -> None:
@@ -33,7 +33,7 @@ class Kernels:
         self._sources: dict[bytes, bytes] = {}
 
     def add_input(self, name: bytes) -> None:
-        """Note an input, whose shape is not known before it is fed."""
+        """Note an input, whose shape is not known before the run."""
         self._defined[name] += 1
 
     def add_initializer(self, name: bytes, shape: tuple[int, ...]) -> None:
@@ -52,7 +52,7 @@ class Kernels:
             self._sources[node.outputs[0]] = node.inputs[0]
 
     def window(self, weights: bytes) -> tuple[int, ...]:
-        """Return the sides of the window of such weights; empty where they are not certain."""
+        """Return the sides of the window of such weights; empty if they are not certain."""
         if self._defined[weights] != 1:
             return ()
         source = self._sources.get(weights, weights)

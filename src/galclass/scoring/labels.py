@@ -1,6 +1,6 @@
-"""What the outputs of a model mean: its classes, their groups, and the questions that it has votes on.
+"""The meaning of a model's outputs: its classes, their groups, and the questions with votes.
 
-Takes plain JSON values, gives checked dataclasses; and back. Lists keep the order, which is that of the outputs.
+Takes plain JSON values, returns checked dataclasses; and back. Lists keep the order, which is that of the outputs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OUTPUTS = {
 """Outputs that each format of a signature names."""
 
 VOTERS = 45
-"""Volunteers that a galaxy is shown to, where nothing else is known."""
+"""Volunteers that a galaxy is shown to, unless otherwise known."""
 
 MAX_VOTE_COLUMNS = 256
 MAX_VOTERS = 100
@@ -69,7 +69,7 @@ def plain_questions(questions: Sequence[Question]) -> list[dict[str, Any]]:
 
 
 class _Labels(Protocol):
-    """What `plain_vote_labels` needs of a signature."""
+    """What `plain_vote_labels` needs from a signature."""
 
     @property
     def questions(self) -> tuple[Question, ...]: ...
@@ -88,7 +88,7 @@ class _Labels(Protocol):
 
 
 def plain_vote_labels(labels: _Labels) -> dict[str, Any] | None:
-    """Return what a signature says of its votes as JSON; None: it has none."""
+    """Return a signature's entry about votes as JSON; None: it has none."""
     if not labels.questions:
         return None
     return {
@@ -152,7 +152,7 @@ def _read_votes(values: Any, check: Checker) -> dict[str, Any]:
 
 
 def read_classes(values: Any, check: Checker) -> tuple[str, ...]:
-    """Read the list of classes: at least two, different also in lower case, whose columns are no others."""
+    """Read the list of classes: at least two, distinct also in lower case, whose columns clash with no others."""
     names = _names("classes", values, MAX_CLASSES, check, least=2)
     if any(sign in name for name in names for sign in '"\\'):
         check.faults.append("no class may have a quotation mark or a backslash: it becomes a key in databases")
@@ -163,14 +163,14 @@ def read_classes(values: Any, check: Checker) -> tuple[str, ...]:
 
 
 def read_groups(values: Any, classes: tuple[str, ...], check: Checker) -> Groups | None:
-    """Read the groups, which hold every class once; None where there are none."""
+    """Read the groups, which contain every class once; None if there are none."""
     if values is None:
         return None
     parts = _parts("groups", values, ("name", "classes"), MAX_CLASSES, check)
     names = _names("groups", [part.get("name") for part in parts], MAX_CLASSES, check)
     members = [_names(f"groups[{n}].classes", part.get("classes"), MAX_CLASSES, check) for n, part in enumerate(parts)]
     if not check.faults and sorted(leaf for own in members for leaf in own) != sorted(classes):
-        check.faults.append("groups must hold every class once")
+        check.faults.append("groups must contain every class once")
     return dict(zip(names, members, strict=False))
 
 
@@ -228,7 +228,7 @@ def _parts(name: str, values: Any, keys: Sequence[str], most: int, check: Checke
 
 
 def _names(name: str, values: Any, most: int, check: Checker, *, least: int = 1) -> tuple[str, ...]:
-    """Read different names that can be parts of column names, and that "|" can stand between."""
+    """Read different names that can be parts of column names and be separated by "|"."""
     if not isinstance(values, list) or not least <= len(values) <= most:
         check.faults.append(f"{name} must be a list of {least} to {most} names")
         return ()

@@ -1,4 +1,4 @@
-"""How long a model may run and how much memory it may take; the environment says otherwise where it must."""
+"""How long a model may run and how much memory it may take; environment variables override both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_MEMORY_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class RunLimits:
-    """What one run of a model may take.
+    """Limits of one run of a model.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ def run_limits() -> RunLimits:
     Raises
     ------
     ModelError
-        If a variable is no positive number.
+        If a variable is not a positive number.
     """
     seconds, memory = _number(SECONDS_VARIABLE), _number(MEMORY_VARIABLE)
     return RunLimits(
@@ -65,5 +65,5 @@ def _number(variable: str) -> float | None:
 def _half_of_machine() -> int:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (AttributeError, ValueError, OSError):  # not told on this system
+    except (AttributeError, ValueError, OSError):  # unknown on this system
         return DEFAULT_MEMORY_BYTES

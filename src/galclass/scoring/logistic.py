@@ -1,4 +1,4 @@
-"""Multinomial logistic regression with an L2 penalty that cross-validation chooses; numpy alone, deterministic.
+"""Multinomial logistic regression with an L2 penalty chosen by cross-validation; numpy only, deterministic.
 
 Many fits of the same objects (folds times penalties) run side by side as columns of one matrix product, in principal
 axes of the standardised features. There the curvature has a diagonal bound (Boehning 1992), so accelerated gradient
@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 
 PENALTIES = (0.001, 0.004, 0.016, 0.063, 0.25, 1.0)
-"""Weights of half the squared norm beside the mean log loss, of which cross-validation takes one."""
+"""Weights of half the squared norm relative to the mean log loss, from which cross-validation chooses."""
 
 _VALIDATION_STEPS, _STEPS = 60, 200
 _SETTLED = 1e-5
 _RANK = 1e-10
 _MAX_VALIDATED = 4_000
-"""Objects that take part in choosing the penalty; more make it slower and no better."""
+"""Most objects used to choose the penalty; more make it slower, not better."""
 
 _TEMPERATURES = np.geomspace(0.25, 8.0, 61)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A regression on features as they are.
+    """A regression on unscaled features.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Fit:
     penalty : float
         Of `PENALTIES`.
     validated : int64, (m,)
-        Objects that were predicted by fits without them.
+        Objects predicted by fits without them.
     out_of_fold : float64, (m, k)
         Their probabilities from these fits, with the same temperature.
     folds : int64, (m,)
@@ -81,7 +81,7 @@ def fit_logistic(
     """
     features = np.asarray(features, dtype=np.float64)
     mean, spread = features.mean(axis=0), features.std(axis=0)
-    spread = np.where(spread > 1e-6 * np.maximum(np.abs(mean), 1e-6), spread, np.inf)  # a constant says nothing
+    spread = np.where(spread > 1e-6 * np.maximum(np.abs(mean), 1e-6), spread, np.inf)  # a constant is uninformative
     rotated, axes = _principal((features - mean) / spread)
     fold_of = stratified_folds(codes, folds, seed)
     validated = np.flatnonzero(_drawn(codes, seed))
@@ -104,7 +104,7 @@ def fit_logistic(
 
 
 def stratified_folds(codes: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
-    """Deal the objects of each class to folds, in a drawn order, (n,)."""
+    """Assign the objects of each class to folds, in random order, (n,)."""
     drawn = np.random.default_rng(seed).permutation(len(codes))
     order = drawn[np.argsort(codes[drawn], kind="stable")]
     found = np.empty(len(codes), dtype=np.int64)
@@ -120,12 +120,12 @@ def softmax(logits: Floats, *, axis: int = -1) -> Floats:
 
 
 def log_loss(probabilities: Floats, codes: NDArray[np.int64]) -> float:
-    """Return the mean negative logarithm of the probability of what is true."""
+    """Return the mean negative logarithm of the probability of the true class."""
     return float(-np.log(np.maximum(probabilities[np.arange(len(codes)), codes], 1e-12)).mean())
 
 
 def _drawn(codes: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
-    """Choose the objects that validate: all, or so many of each class that none loses its share."""
+    """Choose the objects for validation: all, or a stratified part."""
     if len(codes) <= _MAX_VALIDATED:
         return np.ones(len(codes), dtype=bool)
     parts = -(-len(codes) // _MAX_VALIDATED)
@@ -166,14 +166,14 @@ def _validation_logits(
 
 
 def _minimise(features: Floats, targets: Floats, kept: NDArray[np.bool_], penalties: Floats, steps: int) -> Floats:
-    """Minimise many penalised log losses at once, by accelerated steps that start anew where they overshoot.
+    """Minimise many penalised log losses at once, by accelerated steps that restart when they overshoot.
 
     Parameters
     ----------
     features : (n, r + 1), with orthogonal columns, of which the last is 1
     targets : (n, k)
     kept : (n, b)
-        Which objects take part in each fit.
+        Which objects are used in each fit.
     penalties : (b,)
 
     Returns
@@ -211,6 +211,6 @@ def _one_hot(codes: NDArray[np.int64], n_classes: int) -> Floats:
 
 
 def fit_temperature(logits: Floats, codes: NDArray[np.int64]) -> float:
-    """Return what logits are divided by so that the probabilities are calibrated."""
+    """Return the temperature that calibrates the probabilities."""
     losses = [log_loss(softmax(logits / one), codes) for one in _TEMPERATURES]
     return float(_TEMPERATURES[int(np.argmin(losses))])

@@ -11,12 +11,12 @@ from galclass.scoring.shipped import shipped_model
 
 
 def read_model(model: bytes | Path | str | None) -> tuple[bytes, str]:
-    """Return a model's bytes and what errors call it.
+    """Return a model's bytes and its name in errors.
 
     Raises
     ------
     ModelError
-        If the file cannot be read or is larger than models may be.
+        If the file cannot be read or is too large for a model.
     """
     if model is None:
         return shipped_model(), "the model in the package"

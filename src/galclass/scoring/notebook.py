@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from galclass.scoring.prediction import Prediction
 
 BARS = 5
-"""Classes with a bar, the most probable ones."""
+"""Number of the most probable classes that get a bar."""
 SHOWN = 60
-"""Predictions that a gallery shows; it says how many more there are."""
+"""Predictions shown in a gallery; it says how many more there are."""
 
 _CARD = "display:inline-block;vertical-align:top;width:220px;margin:4px;padding:8px;border:1px solid #8886;border-radius:6px;font:13px sans-serif"  # noqa: E501
 _BAR = "display:inline-block;height:9px;background:#4a7fd4;border-radius:2px"
 
 
 class Predictions(list["Prediction"]):
-    """A list of predictions that a notebook shows as a gallery, and that turns into tables."""
+    """A list of predictions that a notebook shows as a gallery, and that converts to tables."""
 
     @overload
     def __getitem__(self, at: SupportsIndex) -> Prediction: ...
@@ -69,7 +69,7 @@ class Predictions(list["Prediction"]):
         return table
 
     def embeddings(self) -> NDArray[np.float32]:
-        """Return the embeddings, float32 (n, d); NaN where an image is faulty."""
+        """Return the embeddings, float32 (n, d); NaN for faulty images."""
         width = next((len(one.embedding) for one in self if one.embedding is not None), 0)
         none = np.full(width, np.nan, np.float32)
         rows = [none if one.embedding is None else one.embedding for one in self]
@@ -82,7 +82,7 @@ class Predictions(list["Prediction"]):
 
 
 def card(prediction: Prediction) -> str:
-    """Return a prediction as HTML: thumbnail where the image is at hand, class, flags, and bars."""
+    """Return a prediction as HTML: thumbnail if the image is available, class, flags, and bars."""
     picture = ""
     if prediction.cutout is not None:
         data = b64encode(png_bytes(prediction.cutout)).decode()
@@ -117,7 +117,7 @@ def plot_votes(prediction: Prediction, ax: Any = None) -> Any:
         from matplotlib.figure import Figure
 
         figure: Any = Figure(figsize=(6, 0.22 * len(votes) + 0.8), layout="constrained")
-        figure._repr_png_ = partial(_png_of, figure)  # a notebook shows it without pyplot
+        figure._repr_png_ = partial(_png_of, figure)  # notebooks show it without pyplot
         ax = figure.add_subplot()
     middle, low, high = np.array(list(votes.values())).T
     rows = np.arange(len(votes))
@@ -138,5 +138,5 @@ def _png_of(figure: Any) -> bytes:
 
 
 def _plain(text: str) -> str:
-    """Return a text that matplotlib does not read as mathematics."""
+    """Return a text that matplotlib does not interpret as mathematics."""
     return text.replace("$", r"\$")

@@ -1,7 +1,7 @@
-"""What may stand in each message of an ONNX file: which fields, of which type, how often, and what excludes what.
+"""What each message of an ONNX file may contain: which fields, of which type, how often, and what excludes what.
 
-What one reader takes for one model and another reader for another is refused: a field twice that has one value, values
-of two kinds in one attribute or tensor, numbers that are cut to 32 bits.
+Anything that two readers may interpret differently is refused: a single-valued field that occurs twice, values of two
+kinds in one attribute or tensor, numbers that are cut to 32 bits.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MESSAGES = MappingProxyType({
         13: "!external data (tensors in other files)", 14: "location",
     },
 })  # fmt: skip
-"""What may stand in each message: field number -> how it is checked; "!" before what is refused, and why."""
+"""Allowed fields of each message: field number -> how it is checked; "!" before what is refused, and why."""
 
 ONCE = MappingProxyType({
     "model": frozenset({7}),
@@ -53,31 +53,31 @@ ONCE = MappingProxyType({
     "attribute": frozenset({1, 2, 3, 4, 5, 6, 14, 20, 21}),
     "tensor": frozenset({2, 8, 9, 14}),
 })  # fmt: skip
-"""Fields of one value: of several some readers take the last, and messages are merged."""
+"""Single-valued fields: of several values some readers use the last, and messages are merged."""
 
 _KINDS = MappingProxyType({2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 9: 8, 10: 9, 11: 10, 14: 13, 15: 14})
-"""Field of an attribute that holds a value -> the type that says so."""
+"""Field of an attribute that contains a value -> the declared type."""
 
 TEXT_TYPE = 8
 LARGEST_TYPE = 64
-"""Types of elements that there may ever be; larger ones are cut to 32 bits and stand for others."""
+"""Possible types of elements; larger numbers are cut to 32 bits and become others."""
 
 
 def fault_of_attribute(fields: Collection[int], kind: int | None) -> str | None:
-    """Return why an attribute is refused, as "it has ..." goes on; None where it has one value, of the type it says.
+    """Return why an attribute is refused, to follow "it has"; None if it has one value of the declared type.
 
     Parameters
     ----------
     fields : collection of int
         Numbers of its fields.
     kind : int or None
-        The type it says; 0 or None where it says none, as files before the second version of ONNX's format.
+        The declared type; 0 or None if there is none, as in the first version of ONNX's format.
     """
     kinds = {_KINDS[number] for number in fields if number in _KINDS}
     if len(kinds) > 1:
         return "values of several kinds in one attribute"
     if kind and kinds - {kind}:
-        return "an attribute of another type than it says"
+        return "an attribute of another type than declared"
     return None
 
 

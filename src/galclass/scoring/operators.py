@@ -1,9 +1,9 @@
-"""Which operators a model's graph may have: those whose work grows with their data alone.
+"""Which operators a model's graph may have: those whose work grows only with their data.
 
-A running operator cannot be interrupted: onnxruntime looks at its terminate flag between two. So operators that loop by
-themselves (recurrent layers, box suppression, regions of interest), decode or sort texts or images, or draw at random
-are left out, and windows that overlap without bound are refused. What remains takes, for the memory that models may
-have, about as long as the largest matrix product in it.
+A running operator cannot be interrupted: onnxruntime checks its terminate flag between two. So operators that loop by
+themselves (recurrent layers, box suppression, regions of interest), decode or sort texts or images, or draw random
+numbers are excluded, and windows that overlap without bound are refused. The others take, for the memory that models
+may have, about as long as the largest matrix product in it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ OPERATORS = _WINDOWS | frozenset({
     "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu", "Tile", "TopK", "Transpose", "Trilu", "Unsqueeze",
     "Upsample", "Where", "Xor",
 })  # fmt: skip
-"""All that may stand in a graph."""
+"""The allowed operators."""
 
 
 class Node(NamedTuple):
@@ -56,7 +56,7 @@ class Node(NamedTuple):
     outputs : tuple of bytes
         Names of its outputs.
     numbers : mapping of str to tuple of int
-        Its attributes; those that are whole numbers with these.
+        Its attributes; integers with their values.
     """
 
     operator: str
@@ -66,7 +66,7 @@ class Node(NamedTuple):
 
     @property
     def kernel(self) -> tuple[int, ...]:
-        """Sides of its window, as its attribute says; empty where it has none."""
+        """Sides of its window, from its attribute; empty if it has none."""
         return self.numbers.get("kernel_shape", ())
 
     @property
@@ -77,30 +77,30 @@ class Node(NamedTuple):
 
     @property
     def is_convolution(self) -> bool:
-        """Whether its window is that of its weights; where it says one itself, onnxruntime compares the two."""
+        """Whether its window is that of its weights; if it states one itself, onnxruntime compares the two."""
         return self.operator in _CONVOLUTIONS or self.operator in _WEIGHTS_AT
 
 
 def _is_number(element_type: int) -> bool:
-    """Return whether a type of elements is one of numbers; onnxruntime cuts larger ones to 32 bits."""
+    """Return whether a type of elements is numeric; onnxruntime cuts larger type numbers to 32 bits."""
     return 0 < element_type <= LARGEST_TYPE and element_type != TEXT_TYPE
 
 
 def fault_of(node: Node, kernel: tuple[int, ...]) -> str | None:
-    """Return why an operator is refused, as "it has ..." goes on; None where it is harmless.
+    """Return why an operator is refused, to follow "it has"; None if it is harmless.
 
     Parameters
     ----------
     node : Node
     kernel : tuple of int
-        Sides of its window; empty where they are not known.
+        Sides of its window; empty if they are not known.
     """
     if node.operator not in OPERATORS:
         return f"the operator {node.operator[:40]!r}"
     if node.operator == "Cast" and not all(_is_number(to) for to in node.numbers.get("to", ())):
         return "a Cast to strings"
     if node.operator == "Constant" and not _CONSTANT_TEXTS.isdisjoint(node.numbers):
-        return "a Constant of strings"  # CastLike could make texts of anything after it
+        return "a Constant of strings"  # CastLike could turn later tensors into texts
     if node.operator not in _WINDOWS:
         return None
     if not kernel:

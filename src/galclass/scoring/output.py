@@ -1,4 +1,4 @@
-"""Predictions -> CSV or Parquet, streamed: the record's columns, the file first; written whole or not at all."""
+"""Predictions -> CSV or Parquet, streamed and written atomically: the file, then the record's columns."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from galclass.scoring.prediction import Prediction, row_columns, vote_columns_of
 from galclass.scoring.signature import Signature
 
 ROW_GROUP = 10_000
-"""Rows held before a Parquet row group is written."""
+"""Rows collected before a Parquet row group is written."""
 
 
 class Writer(Protocol):
-    """What takes rows of one set of columns."""
+    """A writer of rows with one set of columns."""
 
     def write(self, row: dict[str, Any]) -> None:
         """Add a row."""
 
     def close(self) -> None:
-        """Write what is left and close the file."""
+        """Write the remaining rows and close the file."""
 
 
 class PredictionFile:
-    """A CSV or Parquet file of predictions, as a context manager; it takes its name when the block ends well.
+    """A CSV or Parquet file of predictions, as a context manager; it gets its name when the block ends without error.
 
     Parameters
     ----------
@@ -40,12 +40,12 @@ class PredictionFile:
     signature : Signature, optional
         The model's, so that the columns do not depend on the first row; None: the 13 classes, no vote fractions.
     embedding : bool
-        Whether there is a last column `embedding`, a list of float32; in Parquet alone.
+        Whether there is a last column `embedding`, a list of float32; only in Parquet.
 
     Raises
     ------
     ModelError
-        If the suffix is another one, CSV is to hold embeddings, or (when the block is entered) it cannot be written.
+        If the suffix is another one, embeddings are to go to CSV, or (when the block is entered) it cannot be written.
     """
 
     def __init__(self, path: Path | str, signature: Signature | None = None, *, embedding: bool = False) -> None:
@@ -101,7 +101,7 @@ def debiased_columns(signature: Signature | None) -> list[str]:
 
 
 def raw_columns(signature: Signature | None) -> list[str]:
-    """Return the three columns of each answer with a raw fraction; they stand after all others, in every table."""
+    """Return the three columns of each answer with a raw fraction; they come after all others, in every table."""
     return [] if signature is None else vote_columns_of(signature.raw_columns, "raw")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOLERANCE = 1e-5
-"""How far a float32 probability may lie outside [0, 1] by rounding."""
+"""How far outside [0, 1] rounding may put a float32 probability."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ModelOutputs:
         Returns
         -------
         bool, (n,), or None
-            None where every row is sound, the usual case, which costs a few microseconds.
+            None if every row is valid, the usual case, which costs a few microseconds.
         """
         bounded = [part for part in (self.probabilities, self.vote_fractions, self.raw_votes) if part is not None]
         spread = self.raw_concentrations

@@ -1,7 +1,7 @@
-"""The scorer inside a PostgreSQL back end: what the PL/Python functions of procedures/postgresql.sql call.
+"""The scorer inside a PostgreSQL back end, called by the PL/Python functions of procedures/postgresql.sql.
 
-Takes plpy (the server's interface) and a relation, gives rows; the batch procedure writes them. Everything runs
-with the rights of the caller, and the registry is asked on every call: a REVOKE and a moved alias take effect
+Takes plpy (the server's interface) and a relation, returns rows; the batch procedure writes them. Everything runs
+with the caller's privileges, and the registry is read on every call: a REVOKE and a moved alias take effect
 at once. A cancel and `statement_timeout` are noticed between two images, and while a graph runs.
 """
 
@@ -30,13 +30,13 @@ KEPT_MODELS = 3
 """Loaded models kept in a back end."""
 
 PAUSE_S = 0.02
-"""How long scoring goes on before it asks the server again whether the query was cancelled."""
+"""How long scoring continues before it checks again whether the query was cancelled."""
 
 TICK_S = 0.05
-"""How often the server's flags are looked at while a graph runs."""
+"""How often the server's flags are checked while a graph runs."""
 
 WINDOW = 4096
-"""Ids looked at in one query of the batch procedure; those that are scored already cost no image read."""
+"""Ids checked in one query of the batch procedure; those already scored cost no image read."""
 
 _REFERENCE = re.compile(REFERENCE)
 
@@ -58,7 +58,7 @@ _scorers: LoadedScorers[tuple[str, int, str, DecodeLimits]] = LoadedScorers(KEPT
 
 
 class BackEnd:
-    """What one function call needs; created by each call, while the loaded models are kept.
+    """State of one function call; created by each call, while the loaded models are kept.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class BackEnd:
         _watch_for_cancel()
 
     def scorer(self, reference: str | None) -> Scorer:
-        """Return the loaded model that the registry names now, to a caller who may read the registry."""
+        """Return the loaded model that the registry names now, for a caller who may read the registry."""
         match = _REFERENCE.fullmatch(reference or "")
         if match is None:
             self._fail(f"{reference!r} is not a model reference", "NAME, NAME@VERSION or NAME@ALIAS")
@@ -111,13 +111,13 @@ class BackEnd:
             return Scorer(value, name=name, version=version, limits=self._limits)
 
     def answer(self, img: bytes, reference: str | None, frame_px: int | None) -> Prediction:
-        """Answer for one image."""
+        """Predict one image."""
         scorer = self.scorer(reference)
         with self._cancellable():
             return scorer.score([img], object_ids=[""], frame_px=frame_px, between=self._pause)[0]
 
     def rows(self, source: str, reference: str | None) -> Iterator[dict[str, Any]]:
-        """Answer for every row of a relation, in chunks; `source` is the text of a regclass, quoted by the server."""
+        """Predict every row of a relation, in chunks; `source` is the text of a regclass, quoted by the server."""
         scorer = self.scorer(reference)
         cursor = self._plpy.cursor(f"SELECT object_id, img, {self._frame_px(source)} AS frame_px FROM {source}")
         while chunk := cursor.fetch(CHUNK):
@@ -127,7 +127,7 @@ class BackEnd:
     def batch(self, source: str, reference: str | None, size: int, max_rows: int | None) -> int:
         """Score rows without a prediction of the model version, commit after every chunk, return the number of rows.
 
-        An interrupted call keeps what it committed, and the next one goes on.
+        An interrupted call keeps what it committed, and the next one continues.
         """
         if size < 1 or (max_rows is not None and max_rows < 0):
             self._fail("batch must be at least 1 and max_rows at least 0", "")
@@ -158,7 +158,7 @@ class BackEnd:
             self._fail("galaxy_predictions is of an older version", "run `galclass db migrate`")
 
     def _qualified(self, source: str) -> str:
-        """Name a relation so that it means the same under any search_path."""
+        """Return a relation's name that means the same under any search_path."""
         rows = self._run(
             "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name FROM pg_catalog.pg_class c "
             "JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace "
@@ -200,7 +200,7 @@ class BackEnd:
             )
 
     def _pause(self) -> None:
-        """Let the server cancel the query between two images, if the last look was some time ago."""
+        """Let the server cancel the query between two images, if the last check was some time ago."""
         now = time.monotonic()
         if now - self._looked > PAUSE_S:
             self._run("SELECT 1", (), [])
@@ -208,12 +208,12 @@ class BackEnd:
 
     @contextmanager
     def _cancellable(self) -> Iterator[None]:
-        """Stop a run of the graph when the query is cancelled, and let the server say so."""
+        """Stop a run of the graph when the query is cancelled, and let the server raise its error."""
         self._looked = time.monotonic()
         try:
             yield
         except ModelError:
-            self._run("SELECT 1", (), [])  # raises what the server has to say, if it has
+            self._run("SELECT 1", (), [])  # raises the server's error, if there is one
             raise
 
     def _frame_px(self, source: str) -> str:
@@ -224,7 +224,7 @@ class BackEnd:
         )  # fmt: skip
         kinds = {row["attname"]: row["kind"] for row in rows}
         if kinds.get("object_id") not in ("text", "character varying") or kinds.get("img") != "bytea":
-            self._fail(f"{source} has not the columns object_id text and img bytea", "make a view that has them")
+            self._fail(f"{source} lacks the columns object_id text and img bytea", "create a view with them")
         return "frame_px" if "frame_px" in kinds else "NULL::int"
 
     def _named(self, query: str, source: str = "") -> str:
@@ -242,11 +242,11 @@ class BackEnd:
 
 @lru_cache
 def _watch_for_cancel() -> None:
-    """Let the watchdog look at the server's own flags: set by its signal handlers, acted on between our calls of it."""
+    """Let the watchdog check the server's own flags: set by its signal handlers, acted on between our calls."""
     try:
         program = ctypes.CDLL(None)
         flags = [ctypes.c_int.in_dll(program, name) for name in ("QueryCancelPending", "ProcDiePending")]
-    except (OSError, ValueError):  # a server built otherwise: cancels wait for the end of a run
+    except (OSError, ValueError):  # a server built differently: cancels wait for the end of a run
         return
     watchdog.stop_when(lambda: any(flag.value for flag in flags), TICK_S)
 

@@ -1,4 +1,4 @@
-"""Score many files, keep what the summary reports, write everything to a file if one is named."""
+"""Score many files, summarise them, and write the rows to a file if one is named."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from galclass.scoring.prediction import UNLIKE_TRAINING_DATA, Prediction
 from galclass.scoring.scorer import Scorer
 
 SHOWN = 50
-"""Predictions and rejects that a summary holds for showing; the file has all of them."""
+"""Predictions and rejects that a summary keeps to show; the file has all of them."""
 
 
 FEWEST_JUDGED = 10
-"""Predictions below which nothing is said of them as a whole."""
+"""Fewest predictions for a warning about most of them."""
 
 
 def mostly_unlike(unlike: int, predicted: int) -> bool:
-    """Return whether most of the predictions, if they are not few, are flagged as unlike the training data."""
+    """Return whether most of the predictions, if not few, have the out-of-distribution flag."""
     return predicted >= FEWEST_JUDGED and 2 * unlike > predicted
 
 
 def foreign_sentence(unlike: int, predicted: int, model: str) -> str:
-    """Return what a user should know of images that are mostly unlike the training data."""
+    """Return the warning about images that are mostly out-of-distribution."""
     return (
         f"{unlike:,} of {predicted:,} images are unlike what {model} was trained on: do not trust these classes. Check "
         "--frame-px (is the galaxy as large in the image as in a survey's frame?), or fit a model to your own labels "
@@ -39,26 +39,26 @@ def foreign_sentence(unlike: int, predicted: int, model: str) -> str:
 
 @dataclass
 class PredictSummary:
-    """What a run over files found.
+    """Summary of a run over files.
 
     Attributes
     ----------
     first : list of (ImageFile, Prediction)
-        The first good ones.
+        The first valid ones.
     rejects : list of (ImageFile, Prediction)
         The first faulty ones.
     classes : Counter
         Files by predicted class.
     model : str
-        Which model predicted.
+        Name of the model.
     unlike : int
         Files with the flag unlike_training_data.
     output : str or None
         The file that has all rows.
     skipped : Skipped
-        Files that were seen and not scored.
+        Files that were found and not scored.
     lost : list of str
-        Those of them that are pictures of which no image was scored: in unsupported formats, or without a suffix.
+        Those of them that are pictures in unsupported formats or without a suffix, of objects with no scored image.
     """
 
     model: str = ""
@@ -88,12 +88,12 @@ class PredictSummary:
 
     @property
     def complete(self) -> bool:
-        """Whether every image that was seen has a prediction."""
+        """Whether every image found has a prediction."""
         return not (self.rejected or self.lost)
 
     @property
     def foreign(self) -> bool:
-        """Whether most of the images are unlike what the model was trained on."""
+        """Whether most of the images are out-of-distribution."""
         return mostly_unlike(self.unlike, self.total - self.rejected)
 
     def __str__(self) -> str:
@@ -115,7 +115,7 @@ class PredictSummary:
 
 
 def model_name(scorer: Scorer) -> str:
-    """Return what users call a model."""
+    """Return a model's name for users."""
     return str(scorer.model) if scorer.model.version else scorer.where
 
 
@@ -141,9 +141,9 @@ def predict_to(
     frame_px, processes
         As in `predict_files`.
     embedding : bool
-        Whether the file has the embeddings; Parquet alone.
+        Whether the file has the embeddings; only for Parquet.
     advance : callable
-        Told after each file.
+        Called after each file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One prediction in all its spellings: the service's JSON record, and the row of CSV, Parquet and tables."""
+"""One prediction in all its forms: the service's JSON record, and the row of CSV, Parquet and tables."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from galclass.morphology import CLASSES
 
 SEPARATOR = "|"
-"""Between the members of a set in one CSV or Parquet field."""
+"""Separates the members of a set in one CSV or Parquet field."""
 
 UNLIKE_TRAINING_DATA = "unlike_training_data"
 """The flag of an image that is far from everything the model was trained on."""
 
 
 def row_columns(classes: Iterable[str]) -> tuple[str, ...]:
-    """Return the columns of `Prediction.as_row` for a model's classes; those of votes follow where it has some."""
+    """Return the columns of `Prediction.as_row` for a model's classes; those of votes follow if it has some."""
     before, after = ("object_id", "predicted_class", "predicted_group"), ("prediction_set", "flags", "error")
     model = ("model_name", "model_version", "model_sha256", "scored_at")
     return (*before, *(f"predicted_{name}" for name in classes), *after, *model)
@@ -65,32 +65,32 @@ class Prediction:
     object_id : str
         The object's id, always text.
     model : ModelId
-        Which model answered.
+        The model.
     scored_at : datetime
-        When, in UTC.
+        In UTC.
     probabilities : tuple of float, (k,), or None
-        In the order of `classes`, rounded to 7 digits; None where the image is faulty.
+        In the order of `classes`, rounded to 7 digits; None if the image is faulty.
     predicted_class, predicted_group : str or None
         Of the 13 classes, where the walk down the tree ends (`galclass.scoring.walk`), and the group of that class. Of
-        a model's own classes, the most probable one, and its group where they have groups.
+        a model's own classes, the most probable one, and its group if they have groups.
     prediction_set : tuple of str
-        Classes of the conformal set, most probable first, always with the predicted class; empty where the model is
-        not calibrated for sets.
+        Classes of the conformal set, most probable first, always with the predicted class; empty if the model is not
+        calibrated for sets.
     flags : tuple of str
         Warnings such as "unlike_training_data".
     vote_fractions : mapping of str to (fraction, low, high)
-        Debiased, by `<gz2 question>_<answer>`; low and high bound 90 %. Empty where the model has none.
+        Debiased, by `<gz2 question>_<answer>`; low and high bound 90 %. Empty if the model has none.
     raw_vote_fractions : mapping of str to (fraction, low, high)
-        As volunteers would vote on this very picture: the predicted mean, and the 5 and 95 % points of the fraction
-        that a panel gives (`galclass.scoring.raw_votes`). Empty where the model has none, as those of format 1.
+        As volunteers would vote on this image: the predicted mean, and the 5 and 95 % quantiles of a panel's fraction
+        (`galclass.scoring.raw_votes`). Empty if the model has none, as in format 1.
     embedding : float32, (d,), or None
-        The penultimate vector; in no record.
+        The penultimate layer's output; not in records.
     error : ImageFault or None
-        Why there is no answer.
+        Why there is no prediction.
     classes : tuple of str, (k,)
-        Of the model: the 13 classes, or its own.
+        The model's: the 13 classes, or its own.
     cutout : uint8, (size, size, 3), or None
-        What the model saw, of calls with few images; in no record.
+        What the model saw, in calls with few images; not in records.
     """
 
     object_id: str
@@ -116,12 +116,12 @@ class Prediction:
         return dict(zip(self.classes, self.probabilities, strict=True))
 
     def plot_votes(self, ax: Any = None) -> Any:
-        """Draw the vote fractions with their intervals, raw ones where there are any.
+        """Draw the vote fractions with their intervals, the raw ones if there are any.
 
         Parameters
         ----------
         ax : matplotlib axes, optional
-            Those of a new figure where left out.
+            By default those of a new figure.
 
         Returns
         -------
@@ -130,7 +130,7 @@ class Prediction:
         Raises
         ------
         ModelError
-            If the model gives no vote fractions.
+            If the model has no vote fractions.
         ExtraError
             Without matplotlib (extra `evaluate`).
         """
@@ -182,7 +182,7 @@ class Prediction:
 
 
 def time_text(moment: datetime | None) -> str | None:
-    """Return a time in UTC to the second, as all tables have it."""
+    """Return a time in UTC to the second, as in all tables."""
     return None if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -198,10 +198,10 @@ def flat_votes(votes: VoteFractions, kind: str) -> dict[str, float]:
 
 
 def read_votes(record: Mapping[str, Mapping[str, float]] | None) -> VoteFractions:
-    """Read vote fractions as a JSON record has them."""
+    """Read vote fractions from their form in a JSON record."""
     return {stem: (one["fraction"], one["low"], one["high"]) for stem, one in (record or {}).items()}
 
 
 def plain_votes(votes: VoteFractions) -> dict[str, dict[str, float]]:
-    """Return vote fractions as a JSON record has them."""
+    """Return vote fractions in their form in a JSON record."""
     return {stem: {"fraction": votes[stem][0], "low": votes[stem][1], "high": votes[stem][2]} for stem in votes}

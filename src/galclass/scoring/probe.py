@@ -15,11 +15,11 @@ from galclass.scoring.shipped import probe_image
 from galclass.scoring.signature_parts import Probe
 
 TOLERANCE = 1e-4
-"""Largest difference of a probability from the recorded one; other processors round otherwise."""
+"""Largest difference of a probability from the recorded one; processors differ in rounding."""
 
 
 def make_probe(model: bytes, parameters: CutoutParameters) -> Probe:
-    """Record a model's probabilities for the probe image; `model` may still be without a signature."""
+    """Record a model's probabilities for the probe image; `model` need not have a signature yet."""
     image = probe_image()
     planes = cutout(image, parameters).transpose(2, 0, 1)[np.newaxis]
     (probabilities,) = open_session(model).run([PROBABILITIES], np.ascontiguousarray(planes))
@@ -32,7 +32,7 @@ def check_probe(scorer: Scorer) -> float | None:
     Returns
     -------
     float or None
-        The largest difference of a probability; None where the model carries no probe of this package's image.
+        The largest difference of a probability; None if the model has no probe for this package's image.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Embeddings drawn on a plane: a linear projection that keeps classes apart and takes points that come later.
+"""Embeddings on a plane: a linear projection that separates classes and can be applied to later points.
 
-Linear discriminants of the classes (each class counts as much as every other) where there are classes enough, else
-principal components; plain numpy, milliseconds. Each axis is then spread out, so that dense parts have room.
+Linear discriminants of the classes (equally weighted) if there are enough classes, else principal components; plain
+numpy, milliseconds. Each axis is then spread out, so that dense parts have room.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEWEST = 3
-"""Objects of a class without which it does not shape the projection."""
+"""Fewest objects of a class for it to shape the projection."""
 
 _SHRINK = 0.1
 """Share of the mean variance that is added to every direction within the classes."""
@@ -27,7 +27,7 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Projection:
-    """From embeddings to places.
+    """From embeddings to positions.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Projection:
     offset : float64, (2,)
         Added to the products of embeddings and weights.
     values, places : float64, (2, k)
-        For each axis, values in rising order and the place of each, in 0..1; linear in between, held beyond.
+        For each axis, values in rising order and the position of each, in 0..1; linear in between, constant beyond.
     """
 
     weights: NDArray[np.float64]
@@ -44,14 +44,14 @@ class Projection:
     places: NDArray[np.float64]
 
     def place(self, vectors: Vectors) -> NDArray[np.float64]:
-        """Return places of embeddings (n, d) as (n, 2), in 0..1."""
+        """Return the positions of embeddings (n, d), in 0..1, (n, 2)."""
         flat = vectors.astype(np.float64) @ self.weights + self.offset
         columns = [np.interp(flat[:, axis], self.values[axis], self.places[axis]) for axis in range(2)]
         return np.stack(columns, axis=1)
 
 
 def fit_projection(vectors: Vectors, classes: Sequence[str]) -> Projection:
-    """Fit the projection of embeddings (n, d) with their classes (n); equal arguments give an equal projection.
+    """Fit the projection of embeddings (n, d) with their classes (n); equal arguments yield an equal projection.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def fit_projection(vectors: Vectors, classes: Sequence[str]) -> Projection:
     axes = _discriminants(standard, classes)
     if axes is None:
         axes = _components(standard)
-    axes *= np.where(axes[np.abs(axes).argmax(axis=0), range(2)] < 0, -1, 1)  # else the sign is the library's
+    axes *= np.where(axes[np.abs(axes).argmax(axis=0), range(2)] < 0, -1, 1)  # else the sign depends on the library
     weights = axes / scale[:, np.newaxis]
     offset = -mean @ weights
     flat = values @ weights + offset
@@ -75,7 +75,7 @@ def fit_projection(vectors: Vectors, classes: Sequence[str]) -> Projection:
 
 
 def _discriminants(standard: NDArray[np.float64], classes: Sequence[str]) -> NDArray[np.float64] | None:
-    """Return the two directions (d, 2) that tell the classes apart best; None where three have too few objects."""
+    """Return the two directions (d, 2) that separate the classes best; None if fewer than three have enough objects."""
     names = np.array(classes, dtype=object)
     used = sorted(name for name, count in Counter(classes).items() if count >= FEWEST)
     if len(used) < 3 or standard.shape[1] < 2:
@@ -97,7 +97,7 @@ def _discriminants(standard: NDArray[np.float64], classes: Sequence[str]) -> NDA
 
 
 def _components(standard: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the two directions (d, 2) of the largest variance; zero where there is but one."""
+    """Return the two directions (d, 2) of the largest variance; zero if there is only one."""
     _, directions = np.linalg.eigh(standard.T @ standard)
     axes = np.zeros((standard.shape[1], 2))
     top = directions[:, ::-1][:, :2]
@@ -106,7 +106,7 @@ def _components(standard: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _spread(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return knots of a monotonous map from values to 0..1, between their own scale and their rank."""
+    """Return knots of a monotonic map from values to 0..1, between their own scale and their rank."""
     ranks = np.linspace(0, 1, _KNOTS)
     at = np.quantile(values, ranks)
     width = at[-1] - at[0]

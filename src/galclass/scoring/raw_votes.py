@@ -1,8 +1,8 @@
-"""From predicted raw votes to fractions with bounds: what a panel of volunteers would say of the same image.
+"""From predicted raw votes to fractions with bounds: how a panel of volunteers would vote on the same image.
 
-Takes a question's mean fractions and concentration (a Dirichlet-multinomial distribution), gives the 5 and 95 % points
-of the fraction that so many volunteers give, exactly, from the beta-binomial terms. How many are asked follows from the
-predicted votes on the questions before.
+Takes a question's mean fractions and concentration (a Dirichlet-multinomial distribution), returns the 5 and 95 %
+quantiles of the fraction among so many volunteers, exactly, from the beta-binomial terms. How many are asked follows
+from the predicted votes on the preceding questions.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ TAIL = 0.05
 """Probability that may lie below the low bound, and above the high one."""
 
 _LEAST, _MOST = 1e-9, 1e3
-"""Range of a concentration: beyond, the bounds hardly change; within, no product over `MAX_VOTERS` terms overflows."""
+"""Range of a concentration: outside, the bounds hardly change; inside, no product over `MAX_VOTERS` terms overflows."""
 _ROWS = 16
-"""Images whose terms are held at a time: each takes some 40 kB."""
+"""Images whose terms are in memory at a time: each takes some 40 kB."""
 
 
 class VotePanel:
@@ -32,7 +32,7 @@ class VotePanel:
     Parameters
     ----------
     questions : sequence of Question
-        As the signature has them; an answer leads to the next question.
+        From the signature; an answer leads to the next question.
     voters : int
         Volunteers in the panel; all of them are asked the questions to which no answer leads.
     """
@@ -71,7 +71,7 @@ class VotePanel:
         return np.clip(found, 0, 1)
 
     def bounds(self, votes: FloatArray, concentrations: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the 5 and 95 % points of the fraction of those asked who give each answer.
+        """Return the 5 and 95 % quantiles of the fraction of those asked who choose each answer.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class VotePanel:
         -------
         low, high : float64, (n, answers), in [0, 1]
             Counts of whole volunteers over the number asked, the nearest whole number to reach times voters and at
-            least 1: at most 5 % lie below low, at most 5 % above high. Widened, where need be, to hold the mean.
+            least 1: at most 5 % lie below low, at most 5 % above high. Widened, if necessary, to include the mean.
         """
         parts = [
             self._some_bounds(votes[start : start + _ROWS], concentrations[start : start + _ROWS])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 PRODUCTION = "production"
-"""The alias that is meant where none is given."""
+"""The default alias."""
 
 DEFAULT_MODEL = f"galaxy@{PRODUCTION}"
-"""The model that is meant where none is named."""
+"""The default model."""
 
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 """Regular expression of the names of models, aliases and services."""

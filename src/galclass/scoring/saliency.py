@@ -1,6 +1,6 @@
 """Where the model looked: a map of how much the probability falls when part of the cutout is hidden.
 
-Takes one cutout and a function from cutouts to probabilities, gives maps and PNG bytes.
+Takes one cutout and a function from cutouts to probabilities, returns maps and PNG bytes.
 Occlusion after Zeiler and Fergus 2014 (ECCV, section 4.2): gradient-free, so it works on any ONNX model.
 """
 
@@ -25,7 +25,7 @@ _CHUNK = 32
 
 
 def occlusion_map(cutout: Pixels, score: Score, answer: int) -> NDArray[np.float32]:
-    """Hide one patch after another and note how far the probability of the predicted class falls.
+    """Hide one patch after another and measure how much the probability of the predicted class falls.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ def occlusion_map(cutout: Pixels, score: Score, answer: int) -> NDArray[np.float
     score : callable
         Cutouts, uint8 (n, y, x, 3), to probabilities, (n, 13).
     answer : int
-        Position in `CLASSES` of the predicted class.
+        Index into `CLASSES` of the predicted class.
 
     Returns
     -------
     float32, (y, x)
-        Mean fall over the patches that cover a pixel; 0 where hiding does not lower the answer.
+        Mean decrease over the patches that cover a pixel; 0 where hiding does not lower the probability.
     """
     side = cutout.shape[0]
     patch = max(2, round(2 * side / (_PATCHES + 1)))
@@ -72,12 +72,12 @@ def _spread(falls: NDArray[np.float32], corners: list[tuple[int, int]], patch: i
 
 
 def heat_png(heat: NDArray[np.float32], size_px: int = 256) -> bytes:
-    """Draw a map as a PNG to lay over the cutout: orange, the more opaque the larger the fall.
+    """Draw a map as a PNG to lay over the cutout: orange, the more opaque the larger the decrease.
 
     Parameters
     ----------
     heat : float32, (y, x)
-        Scaled so that its largest value is opaque; all zero gives a transparent image.
+        Scaled so that its largest value is opaque; a transparent image if all are 0.
     size_px : int
         Side of the PNG in px.
     """
@@ -113,7 +113,7 @@ def eight_views(cutout: Pixels) -> list[tuple[int, bool, Pixels]]:
     Returns
     -------
     list of (angle_deg, mirrored, uint8 (y, x, 3))
-        The turn is counter-clockwise, after the mirroring of left and right.
+        The rotation is counter-clockwise, after mirroring left and right.
     """
     views = []
     for mirrored in (False, True):

@@ -1,7 +1,7 @@
 """Image bytes -> predictions: the one scorer behind Python, the command line, SQL and HTTP.
 
-Takes images (bytes, paths, arrays, PIL images, FITS) and an ONNX model with its signature, gives `Prediction` records.
-Needs numpy, onnxruntime and the decoder, nothing else.
+Takes images (bytes, paths, arrays, PIL images, FITS) and an ONNX model with its signature, returns `Prediction`s.
+Needs only numpy, onnxruntime and the decoder.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from galclass.scoring.session import open_session, read_signature
 from galclass.scoring.walk import DECIMALS, VoteWalk, walk
 
 KEPT_CUTOUTS = 500
-"""Most images of a call whose predictions keep what the model saw: 12 kB each."""
+"""Largest number of images in a call whose predictions keep what the model saw: 12 kB each."""
 IN_PACKAGE = "package"
-"""Stands for the model in the package where a model is named."""
+"""Name of the model in the package."""
 CHUNK = 64
-"""Images a run of the graph; more is no faster and takes more memory."""
+"""Images per run of the graph; more is no faster and takes more memory."""
 
 MODEL_FAULT = ImageFault("model_fault", "the model returns values that are not finite or not probabilities")
-"""The error of an image that is sound, but that the model cannot answer for."""
+"""The error of a valid image for which the model has no valid output."""
 _NOT_SERVED = "use another model; `galclass models verify` checks one"
 
 
@@ -57,16 +57,15 @@ class Scorer:
     Parameters
     ----------
     model : bytes, path or None
-        ONNX bytes or a file; None takes the model that ships in the package.
+        ONNX bytes or a file; None: the model in the package.
     name, version
-        What the records say about the model; version 0 means that it is not registered.
+        The model's in records; version 0 means that it is not registered.
     threads : int
-        Threads inside an operator of the graph, and of OpenCV in the whole process; 1 is right wherever several
-        processes score.
+        Threads inside an operator of the graph, and of OpenCV in the whole process; use 1 if several processes score.
     limits : DecodeLimits
-        How long an image may take to decode by its header: `LOCAL`, or `SERVED` for images that others send.
+        Longest decode of an image, estimated from its header: `LOCAL`, or `SERVED` for images that others send.
     provider : str
-        What runs the graph: "cpu", or "cuda" and others where this onnxruntime has them.
+        What runs the graph: "cpu", or "cuda" and others if this onnxruntime has them.
 
     Raises
     ------
@@ -89,7 +88,7 @@ class Scorer:
         limits: DecodeLimits = LOCAL,
         provider: str = "cpu",
     ) -> None:
-        cv2.setNumThreads(threads)  # its pool spins between calls: on one image at a time it doubles the processor time
+        cv2.setNumThreads(threads)  # its pool spins between calls, which doubles the CPU time for one image at a time
         self.limits = limits
         self.value, where = read_model(model)
         self.where = where
@@ -108,7 +107,7 @@ class Scorer:
         self._distance = Distance(self.signature.unlike) if self.signature.unlike else None
 
     def __deepcopy__(self, memo: object) -> Scorer:
-        """Return itself: nothing of a scorer changes, and a session cannot be copied."""
+        """Return itself: a scorer is immutable, and a session cannot be copied."""
         return self
 
     def score(
@@ -128,8 +127,8 @@ class Scorer:
             arrays as fluxes of one band or three (`galclass.cutouts.image_bytes`); HDUs of astropy. None counts as
             empty.
         object_ids : sequence of str, optional
-            Ids of the records; where left out, the file name of a path without its suffix, and the position ("0",
-            "1", ...) of everything else.
+            Ids of the records; by default the file name of a path without its suffix, and the index ("0", "1", ...)
+            of everything else.
         frame_px : int, None or one for each image
             Side of the survey's full frame, in pixels of the image or array; None: it is a full frame.
         between : callable
@@ -138,13 +137,13 @@ class Scorer:
         Returns
         -------
         Predictions
-            A list, one for each image, in order; a notebook shows it as a gallery. Calls of at most `KEPT_CUTOUTS`
+            A list, one for each image, in order; a notebook shows it as a gallery. Calls with at most `KEPT_CUTOUTS`
             images keep what the model saw.
 
         Raises
         ------
         TypeError
-            If something is given that is no image, or one image that is not in a list.
+            If an item is not an image, or a single image is not in a list.
         """
         check_images(images)
         ids = list(map(own_id, images, count())) if object_ids is None else [str(key) for key in object_ids]
@@ -186,7 +185,7 @@ class Scorer:
         Raises
         ------
         ModelError
-            If shape or type are not the signature's, or the graph fails or gives values that are no probabilities.
+            If shape or type differ from the signature, or the graph fails or returns values that are not probabilities.
         """
         outputs = self._outputs_of(cutouts)
         if outputs.faulty_rows() is not None:
@@ -217,8 +216,8 @@ class Scorer:
     def classes_of(self, outputs: ModelOutputs) -> NDArray[np.int64]:
         """Return the predicted classes.
 
-        Of the 13 classes that is where the walk ends down the raw votes, where the model has them, else down the
-        probabilities; of a model's own classes the most probable one, the first of equal ones.
+        Of the 13 classes, the one at which the walk ends: down the raw votes if the model has them, else down the
+        probabilities. Of a model's own classes, the most probable one, the first of equal ones.
 
         Parameters
         ----------
@@ -228,7 +227,7 @@ class Scorer:
         Returns
         -------
         int64, (n,)
-            Positions in `signature.classes`.
+            Indices into `signature.classes`.
         """
         if self._vote_walk is not None and outputs.raw_votes is not None:
             return self._vote_walk.classes(outputs.raw_votes)
@@ -349,7 +348,7 @@ class Scorer:
         now: datetime,
         flags: Sequence[tuple[str, ...]],
     ) -> list[Prediction]:
-        """Answer for the rows that are sound, and say of the others that the model failed on them."""
+        """Return predictions for the valid rows, and for the others the error that the model failed on them."""
         sound = outputs.rows(~faulty)
         rows = np.flatnonzero(~faulty).tolist()
         good = iter(self._predictions(sound, [ids[row] for row in rows], now, [flags[row] for row in rows]))
@@ -361,7 +360,7 @@ class Scorer:
         ]
 
     def _raw_votes(self, outputs: ModelOutputs) -> NDArray[np.float64] | None:
-        """Return raw fractions with their bounds, (n, k, 3); None where the model has none."""
+        """Return raw fractions with their bounds, (n, k, 3); None if the model has none."""
         if self._panel is None or outputs.raw_votes is None or outputs.raw_concentrations is None:
             return None
         votes = outputs.raw_votes.astype(np.float64).clip(0, 1)
@@ -379,5 +378,5 @@ def _by_answer(
 
 
 def _message(error: CutoutError) -> str:
-    """Return what is wrong; for a limit also which one and how to raise it."""
+    """Return the fault; for a limit also which one and how to raise it."""
     return str(error).rstrip(".") if error.code == "too_costly" else error.what

@@ -1,4 +1,4 @@
-"""ONNX bytes -> a checked session of limited time and memory, and its signature; refuses what is foreign or damaged."""
+"""ONNX bytes -> a checked session with limited time and memory, and its signature; refuses foreign or damaged files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _arena_is_limited = False
 
 
 class Session:
-    """A loaded graph whose runs end at a deadline and within the memory that models may have.
+    """A loaded graph whose runs have a deadline and a memory limit.
 
     Attributes
     ----------
@@ -58,12 +58,12 @@ class Session:
         outputs : sequence of str
         cutouts : uint8, (n, 3, size_px, size_px), 0..255
         where : str
-            What an error calls the model.
+            The model's name in errors.
 
         Raises
         ------
         ModelError
-            If the graph fails, takes longer than it may or more memory than there is for models.
+            If the graph fails or exceeds the limit on time or memory.
         """
         options = onnxruntime.RunOptions()
         deadline = _Deadline(options)
@@ -85,7 +85,7 @@ class Session:
 
 
 class _Deadline:
-    """What stops one run, and remembers that it did."""
+    """Stops one run, and remembers that it did."""
 
     __slots__ = ("_options", "passed")
 
@@ -113,22 +113,22 @@ PROVIDERS = {
 def open_session(model: bytes, *, threads: int = 1, where: str = "model", provider: str = "cpu") -> Session:
     """Check ONNX bytes and load them with a number of threads, running operators sequentially.
 
-    Nothing of the graph is computed while it loads: constants are folded by whoever exports a model, not here.
+    No part of the graph is computed while it loads: whoever exports a model folds constants, not this function.
 
     Parameters
     ----------
     model : bytes
     threads : int
     where : str
-        What an error calls the model.
+        The model's name in errors.
     provider : str
-        One of `PROVIDERS`; operators that it lacks run on the processor.
+        One of `PROVIDERS`; operators that it lacks run on the CPU.
 
     Raises
     ------
     ModelError
-        If the bytes are no ONNX model that onnxruntime can run, or `check_graph` refuses them; if this onnxruntime has
-        no such provider, or the provider finds no device.
+        If onnxruntime cannot run the bytes as an ONNX model, or `check_graph` refuses them; if this onnxruntime has no
+        such provider, or the provider finds no device.
     """
     providers = _providers(provider)
     metadata = check_graph(model, where=where)
@@ -138,9 +138,9 @@ def open_session(model: bytes, *, threads: int = 1, where: str = "model", provid
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 4  # fatal only: the error below says what is wrong
+    options.log_severity_level = 4  # fatal only: the error below names the fault
     options.add_session_config_entry("session.load_model_format", "ONNX")  # never guessed from the bytes
-    options.add_session_config_entry("session.use_env_allocators", "1")  # the limited one
+    options.add_session_config_entry("session.use_env_allocators", "1")  # the arena with the limit
     number = watchdog.watch(lambda: options.set_load_cancellation_flag(True), limits.seconds)
     try:
         graph = onnxruntime.InferenceSession(
@@ -159,7 +159,7 @@ def open_session(model: bytes, *, threads: int = 1, where: str = "model", provid
         ) from error
     finally:
         watchdog.unwatch(number)
-    if graph.get_providers()[0] != providers[0]:  # onnxruntime goes on without a device, and says so in a log alone
+    if graph.get_providers()[0] != providers[0]:  # onnxruntime continues without a device, and only logs it
         raise ModelError(
             f"the provider {provider!r} finds no device or no libraries",
             where=where,
@@ -170,7 +170,7 @@ def open_session(model: bytes, *, threads: int = 1, where: str = "model", provid
 
 
 def _providers(provider: str) -> list[str]:
-    """Return onnxruntime's names of a provider and of the processor, which runs what the provider lacks."""
+    """Return onnxruntime's names of a provider and of the CPU, which runs what the provider lacks."""
     there = onnxruntime.get_available_providers()
     name = PROVIDERS.get(provider)
     if name is None or name not in there:
@@ -200,7 +200,7 @@ def _too_slow(what: str, limits: RunLimits, where: str) -> ModelError:
         f"{what} takes too long and was stopped",
         where=where,
         expected=f"at most {limits.seconds:g} s",
-        advice=f"use a smaller model, or set {SECONDS_VARIABLE} in the environment if it is to be trusted",
+        advice=f"use a smaller model, or set {SECONDS_VARIABLE} in the environment if you trust it",
     )
 
 
@@ -209,17 +209,17 @@ def _too_large(limits: RunLimits, where: str) -> ModelError:
         "it takes more memory than models are allowed",
         where=where,
         expected=f"at most {limits.memory_bytes >> 20:,} MiB for all models of a process",
-        advice=f"use a smaller model, or set {MEMORY_VARIABLE} in the environment if it is to be trusted",
+        advice=f"use a smaller model, or set {MEMORY_VARIABLE} in the environment if you trust it",
     )
 
 
 def read_signature(session: Session, *, where: str = "model") -> Signature:
-    """Read the signature of a session and check that inputs, outputs and preprocessing are what it says.
+    """Read the signature of a session and check inputs, outputs and preprocessing against it.
 
     Raises
     ------
     ModelError
-        If there is no signature, it is not valid, or the graph or this code differ from it.
+        If there is no signature, it is not valid, or it does not match the graph or this code.
     """
     signature = signature_of(session.metadata, where=where)
     _check_graph(session.graph, signature, where)

@@ -1,7 +1,7 @@
 """What a model needs to be run correctly: a frozen `Signature`, as JSON inside the ONNX file.
 
-Takes the JSON text of the ONNX metadata entry `galclass_signature`, gives a checked `Signature`; and back.
-Nothing of a signature is guessed: an unknown key or a missing key refuses the model. Format 1 has the 13 classes of
+Takes the JSON text of the ONNX metadata entry `galclass_signature`, returns a checked `Signature`; and back.
+Nothing is guessed: a model with an unknown or missing key is refused. Format 1 has the 13 classes of
 Galaxy Zoo and may have debiased vote fractions; format 2 names classes, groups and questions, and may have raw votes.
 """
 
@@ -45,12 +45,12 @@ METADATA_KEY = "galclass_signature"
 """Key of the signature in the ONNX metadata_props."""
 
 FORMATS = (1, 2)
-"""Formats that are read; exports write 1 where the model has no raw votes."""
+"""Formats that are read; exports write 1 if the model has no raw votes."""
 
 MAX_SIZE_PX = 1024
 MAX_EMBEDDING = 16_384
 MAX_VIEWS = 64
-"""Largest values of a signature: a run takes memory in proportion to them."""
+"""Largest values in a signature: the memory of a run is proportional to them."""
 
 _KEYS: tuple[str, ...] = (
     *("format", "input", "views", "outputs", "classes", "groups", "calibration", "conformal", "unlike"),
@@ -61,7 +61,7 @@ _INPUT_KEYS = ("name", "size_px", "crop_fraction", "channels", "scale")
 
 @dataclass(frozen=True)
 class Signature:
-    """Everything that stands between image bytes and the meaning of the outputs.
+    """Everything between image bytes and the meaning of the outputs.
 
     Attributes
     ----------
@@ -76,13 +76,13 @@ class Signature:
     views : int
         Orientations that the graph pools over (1: none).
     vote_columns : tuple of str, (k,)
-        Answer stems (`<gz2 question>_<answer>`) of the output "vote_fractions" (debiased); empty where there is none.
+        Answer stems (`<gz2 question>_<answer>`) of the output "vote_fractions" (debiased); empty if there is none.
     scale : str
-        What the graph does with 0..255, for people.
+        How the graph scales 0..255, for people.
     calibration : mapping or None
         How the probabilities in the graph were calibrated, for people.
     conformal, unlike, probe
-        See the classes of these names; None where the model has none.
+        See the classes of these names; None if the model has none.
     trained : mapping
         config, data_ids_sha256, seed, galclass_version.
     format : 1 or 2
@@ -91,14 +91,14 @@ class Signature:
     groups : mapping of str to tuple of str, or None
         Classes by group; None: there are none. Format 1 has `GROUPS`.
     questions : tuple of Question
-        What the votes answer; format 2 only, empty for a model without votes.
+        The questions of the votes; format 2 only, empty for a model without votes.
     raw : bool
-        Whether there are outputs "raw_votes" (mean fractions among those asked, one an answer) and
-        "raw_concentrations" (of each question's Dirichlet distribution, one a question).
+        Whether there are outputs "raw_votes" (mean fractions among those asked, one per answer) and
+        "raw_concentrations" (of each question's Dirichlet distribution, one per question).
     voters : int
-        Volunteers a galaxy whose votes `raw_vote_fractions` speaks of.
+        Volunteers per galaxy in `raw_vote_fractions`.
     debiased_concentrations : tuple of float
-        What the bounds of the debiased fractions were made with, one a question; empty where it is not known.
+        Concentrations behind the bounds of the debiased fractions, one per question; empty if unknown.
     """
 
     size_px: int
@@ -123,12 +123,12 @@ class Signature:
 
     @cached_property
     def raw_columns(self) -> tuple[str, ...]:
-        """Answer stems of the output "raw_votes"; empty where there is none."""
+        """Answer stems of the output "raw_votes"; empty if there is none."""
         return question_columns(self.questions) if self.raw else ()
 
     @property
     def output_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each output that is asked for, without the first axis."""
+        """Shape of each required output, without the first axis."""
         shapes: dict[str, tuple[int, ...]] = {PROBABILITIES: (len(self.classes),), EMBEDDING: (self.embedding_size,)}
         if self.vote_columns:
             shapes[VOTE_FRACTIONS] = (len(self.vote_columns), 3)
@@ -137,7 +137,7 @@ class Signature:
         return shapes
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON-able form that the model file carries."""
+        """Return the JSON-able form stored in the model file."""
         shared: dict[str, Any] = {
             "format": self.format,
             "input": {
@@ -171,7 +171,7 @@ class Signature:
         return {name: shapes[name][0] if name in shapes else 0 for name in OUTPUTS[2]}
 
     def to_json(self) -> str:
-        """Return the text that goes into the ONNX metadata (keys sorted, so equal signatures give equal text)."""
+        """Return the text that goes into the ONNX metadata (keys sorted, so equal signatures have equal text)."""
         return json.dumps(self.to_dict(), sort_keys=True, allow_nan=False)
 
     @classmethod
@@ -181,7 +181,7 @@ class Signature:
         Raises
         ------
         ModelError
-            If `read_json` refuses the text, it is no object, or `from_dict` refuses it.
+            If `read_json` refuses the text, it is not an object, or `from_dict` refuses it.
         """
         values = read_json(text, "its signature", where=where)
         if not isinstance(values, dict):

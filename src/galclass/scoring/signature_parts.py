@@ -1,6 +1,6 @@
-"""What a model says of its own predictions: prediction sets, the out-of-distribution flag, a known response.
+"""Parts of a signature: prediction sets, the out-of-distribution flag, a known response.
 
-Takes the plain JSON values of a signature, gives checked dataclasses; and back.
+Takes the plain JSON values of a signature, returns checked dataclasses; and back.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from galclass.scoring.checks import LARGEST, SMALLEST, Checker
 
-_MAX_ROWS = 256  # of a whitening with a rest, so that comparing each with each stays cheap
+_MAX_ROWS = 256  # of a whitening with a rest, so that comparing all pairs stays cheap
 _RIGHT_ANGLE = 1e-4  # largest cosine between two rows; float32 and six digits leave about 1e-6
 
 _UNLIKE_KEYS = ("mean", "whitening", "threshold", "false_alarm")
@@ -20,7 +20,7 @@ _UNLIKE_KEYS = ("mean", "whitening", "threshold", "false_alarm")
 
 @dataclass(frozen=True)
 class Conformal:
-    """How a prediction set is made from the probabilities.
+    """How prediction sets follow from the probabilities.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Conformal:
     threshold : float
         In (0, 1], from the calibration split.
     coverage : float
-        The promised share of sets that hold the true class, in (0, 1).
+        The nominal share of sets that contain the true class, in (0, 1).
     """
 
     method: Literal["lac", "aps"]
@@ -40,7 +40,7 @@ class Conformal:
 
 @dataclass(frozen=True)
 class Unlike:
-    """When an image is flagged as unlike the training data: the distance of its embedding is above a threshold.
+    """The out-of-distribution flag: the distance of an image's embedding is above a threshold.
 
     Attributes
     ----------
@@ -49,12 +49,12 @@ class Unlike:
     whitening : tuple of tuple of float, (k, d)
         Rows of a matrix W; the score is the Euclidean norm of W (embedding - mean).
     rest : float or None
-        Where it is given (format 2), the rows of W are orthogonal and the score also holds what lies outside of them,
-        in units of this.
+        If given (format 2), the rows of W are orthogonal and the score includes the component outside of them, in units
+        of this.
     threshold : float
         Scores above it are flagged.
     false_alarm : float
-        Share of ordinary galaxies that is flagged, in [0, 1], as measured.
+        Measured share of ordinary galaxies that are flagged, in [0, 1].
     """
 
     mean: tuple[float, ...]
@@ -73,7 +73,7 @@ class Probe:
 
 
 def read_conformal(values: Any, check: Checker) -> Conformal | None:
-    """Read how prediction sets are made; None: not at all."""
+    """Read the entry for prediction sets; None: there are none."""
     if values is None:
         return None
     values = check.mapping("conformal", values, ("method", "threshold", "coverage"))
@@ -84,7 +84,7 @@ def read_conformal(values: Any, check: Checker) -> Conformal | None:
 
 
 def read_unlike(values: Any, size: Any, format: int, check: Checker) -> Unlike | None:
-    """Read when an image is flagged; None: never. `rest` is a key of format 2."""
+    """Read the out-of-distribution flag; None: there is none. `rest` is a key of format 2."""
     if values is None:
         return None
     values = check.mapping("unlike", values, _UNLIKE_KEYS if format == 1 else (*_UNLIKE_KEYS, "rest"))
@@ -106,7 +106,7 @@ def read_unlike(values: Any, size: Any, format: int, check: Checker) -> Unlike |
 
 
 def _check_orthogonal(whitening: tuple[tuple[float, ...], ...], size: Any, check: Checker) -> None:
-    """Note rows that are not orthogonal: what lies outside of them would be measured wrongly."""
+    """Note rows that are not orthogonal: the component outside of them would be wrong."""
     if len(whitening) > _MAX_ROWS:
         check.faults.append(f"unlike.whitening has more than {_MAX_ROWS} rows beside a rest")
     elif not all(map(any, whitening)):

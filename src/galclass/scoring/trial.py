@@ -1,4 +1,4 @@
-"""What the process of `galclass.scoring.cage` does: limits itself, scores drawn images, says what it found."""
+"""The process of `galclass.scoring.cage`: limits itself, scores synthetic images, reports the result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from galclass.scoring.probe import check_probe
 from galclass.scoring.scorer import CHUNK, Scorer
 
 BATCHES = (1, 2, 7, CHUNK)
-"""Images given to a model at once."""
+"""Batch sizes of the trial."""
 
 _SUM_TOLERANCE = 1e-3
 _SAME_TOLERANCE = 1e-3
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _limit_process(model_bytes: int) -> None:
-    if sys.platform == "win32":  # has no such limits; the deadline and the arena hold there too
+    if sys.platform == "win32":  # has no such limits; the deadline and the arena apply there too
         return
     import resource
 
@@ -66,13 +66,13 @@ def _limit_process(model_bytes: int) -> None:
 
 
 def try_outputs(scorer: Scorer) -> None:
-    """Score drawn images in several batch sizes.
+    """Score synthetic images in several batch sizes.
 
     Raises
     ------
     ModelError
-        If a batch size fails, gives other shapes, values that are not probabilities, sums other than 1 for what
-        excludes one another, or something else for the same image.
+        If a batch size fails or yields other shapes, values that are not probabilities, sums over alternatives other
+        than 1, or different outputs for the same image.
     """
     cutouts = _cutouts(scorer.signature.size_px)
     rows: list[ModelOutputs] = []
@@ -80,7 +80,7 @@ def try_outputs(scorer: Scorer) -> None:
         outputs = scorer.score_cutouts(cutouts[:count])
         _check_sums(scorer, outputs)
         rows.append(outputs)
-    for outputs in [*rows[:-1], scorer.score_cutouts(cutouts[:1])]:  # the last: nothing is drawn by chance
+    for outputs in [*rows[:-1], scorer.score_cutouts(cutouts[:1])]:  # the last: nothing is random
         _check_same(scorer, outputs, rows[-1])
 
 

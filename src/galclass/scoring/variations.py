@@ -1,6 +1,6 @@
-"""What may change a model's prediction: the same image shifted, zoomed, blurred, noisy, and with its neighbours masked.
+"""What may change a model's prediction: the same image shifted, zoomed, blurred, noisy, and with neighbours masked.
 
-Turning and mirroring cannot change the answer of a model that averages over turns; these can, for every model.
+Rotation by quarter turns and mirroring cannot change the prediction of an invariant model; these can, for every model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from galclass.cutouts import CutoutParameters, DecodeLimits, stored_cutout
 Pixels = NDArray[np.uint8]
 
 _SHIFT = 0.08
-"""Share of the cutout's side by which the picture moves."""
+"""Shift of the picture as a share of the cutout's side."""
 
 _ZOOM = 1.15
 _BLUR = 0.02
@@ -26,11 +26,11 @@ _NOISE = 6.0
 """Standard deviation of the noise, in levels of 0..255."""
 
 _ABOVE_SKY = 5.0
-"""Scatter of the sky above which a pixel belongs to a source."""
+"""A pixel above this many times the scatter of the sky belongs to a source."""
 
 _LEAST_LEVELS = 8.0
 _GROWN = 0.05
-"""Share of the cutout's side by which a masked source is made larger, so that its faint rim is hidden, too."""
+"""Share of the cutout's side by which a mask is enlarged, so that a source's faint rim is hidden, too."""
 
 
 class Variation(NamedTuple):
@@ -51,7 +51,7 @@ def variations(
     data : bytes
         JPEG, PNG, BMP or FITS file.
     parameters : CutoutParameters
-        Of the model.
+        The model's.
     frame_px : int or None
         Side of the survey's frame in px; None: the file is a full frame.
     limits : DecodeLimits
@@ -59,12 +59,12 @@ def variations(
     Returns
     -------
     list of Variation
-        Always in the same order; "neighbours" only where something else than the galaxy in the middle is in view.
+        Always in the same order; "neighbours" only if there are other sources than the galaxy at the centre.
 
     Raises
     ------
     CutoutError
-        If the bytes give no cutout.
+        If the bytes yield no cutout.
     """
     wide = stored_cutout(data, parameters, frame_px=frame_px, limits=limits)
     size = parameters.size_px
@@ -100,7 +100,7 @@ def _noisy(cutout: Pixels) -> Pixels:
 
 
 def masked_neighbours(cutout: Pixels) -> Pixels | None:
-    """Return a cutout with all sources but the one in the middle replaced by sky; None where there are none.
+    """Return a cutout with all sources but the central one replaced by sky; None if there are no others.
 
     Parameters
     ----------

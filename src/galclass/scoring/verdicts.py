@@ -1,7 +1,7 @@
-"""Which models were tried on this machine and found sound, kept in files so that each is tried once.
+"""Which models passed their trial on this machine, kept in files so that each is tried once.
 
-Takes what a verdict depends on, gives the verdict or none. A file counts only if it and its folder belong to this user
-and no one else may write there; where no folder can be used, models are tried again by every process.
+Takes what a verdict depends on, returns the verdict or none. A file counts only if it and its folder belong to this
+user and no one else may write there; where no folder can be used, every process tries models again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from galclass.atomic_files import replacing
 
 FOLDER_VARIABLE = "GALCLASS_CACHE"
-"""Environment variable: folder for what can be found out again; by default `galclass` in the user's cache."""
+"""Environment variable: folder for what can be recomputed; by default `galclass` in the user's cache."""
 
 _MOST_BYTES = 4096
 log = logging.getLogger("galclass.scoring")
@@ -27,7 +27,7 @@ log = logging.getLogger("galclass.scoring")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a trial found: the largest difference from the probe's recorded probabilities, None without a probe."""
+    """Result of a trial: the largest difference from the probe's recorded probabilities, None without a probe."""
 
     difference: float | None
 
@@ -43,7 +43,7 @@ def verdict_path(facts: Mapping[str, Any]) -> Path:
 
 
 def recall(facts: Mapping[str, Any]) -> Verdict | None:
-    """Return the verdict that was kept; None if there is none, or it cannot be trusted."""
+    """Return the stored verdict; None if there is none, or it cannot be trusted."""
     path = verdict_path(facts)
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
@@ -60,12 +60,12 @@ def recall(facts: Mapping[str, Any]) -> Verdict | None:
 
 
 def keep(facts: Mapping[str, Any], verdict: Verdict) -> None:
-    """Keep a verdict, if there is a folder for it."""
+    """Store a verdict, if there is a folder for it."""
     path = verdict_path(facts)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with replacing(path) as temporary:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # for this user alone
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # for this user only
             with os.fdopen(descriptor, "w") as file:
                 json.dump({"facts": facts, "difference": verdict.difference}, file)
     except OSError as error:

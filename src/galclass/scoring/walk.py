@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from galclass.morphology import CLASSES, GROUPS, QUESTIONS
 
 DECIMALS = 7
-"""Digits after the point that a probability keeps in every output, and with which the walk compares."""
+"""Decimal places of a probability in every output and in the walk's comparisons."""
 
 WALK_BRANCHES: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType(
     {
@@ -39,9 +38,8 @@ _EDGE_ON = CLASSES.index("Se")
 _UNBARRED = [CLASSES.index(leaf) for leaf in GROUPS["Spiral"] if leaf != "Se"]
 _BARRED = [CLASSES.index(leaf) for leaf in GROUPS["BarredSpiral"]]
 _ARTIFACT = CLASSES.index("A")
-_GROUP_NAMES: tuple[str, ...] = tuple(GROUPS)
 GROUP_OF = np.array([next(i for i, leaves in enumerate(GROUPS.values()) if leaf in leaves) for leaf in CLASSES])
-"""Position in `GROUPS` of each class's group, (13,)."""
+"""Index into `GROUPS` of each class's group, (13,)."""
 
 
 def walk(probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -53,13 +51,13 @@ def walk(probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
     Parameters
     ----------
     probabilities : float, (n, 13), in [0, 1]
-        In the order of `CLASSES`. They are compared at `DECIMALS` digits in whole numbers, so that stored
-        probabilities give the same class as those they were stored from.
+        In the order of `CLASSES`. They are compared as integers at `DECIMALS` digits, so that stored probabilities
+        yield the same class as the original ones.
 
     Returns
     -------
     int64, (n,)
-        Positions in `CLASSES`.
+        Indices into `CLASSES`.
     """
     units = _units(probabilities)
     smooth, barred, unbarred = units[:, _SMOOTH], units[:, _BARRED], units[:, _UNBARRED]
@@ -98,7 +96,7 @@ class VoteWalk:
 
     @staticmethod
     def possible(columns: Sequence[str]) -> bool:
-        """Whether the votes have all questions of the walk."""
+        """Return whether the votes have all questions of the walk."""
         return all(column in columns for name in WALK_BRANCHES for column in QUESTIONS[name].columns)
 
     def classes(self, votes: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -112,24 +110,24 @@ class VoteWalk:
         Returns
         -------
         int64, (n,)
-            Positions in `CLASSES`.
+            Indices into `CLASSES`.
         """
         units = _units(votes)
         found: NDArray[np.int64] = self._walk(units, [np.ones(len(units), dtype=bool)] * len(self._questions)).argmax(1)
         return found
 
     def open_classes(self, counts: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Return the classes that the walk leaves open where some questions were not asked.
+        """Return the classes that the walk leaves open if some questions were not asked.
 
         Parameters
         ----------
         counts : float, (n, answers), 0 or above
-            Votes, compared as they are; a question without any was not asked.
+            Votes, compared without rounding; a question without any was not asked.
 
         Returns
         -------
         bool, (n, 13)
-            One class where the walk ends at one; all classes under a branch where nobody was asked further; none
+            One class if the walk ends at one; all classes under a branch if nobody was asked further; none
             without votes on the first question.
         """
         counts = np.asarray(counts, dtype=np.float64)
@@ -140,7 +138,7 @@ class VoteWalk:
     def _walk(
         self, votes: NDArray[np.floating] | NDArray[np.int64], asked: Sequence[NDArray[np.bool_]]
     ) -> NDArray[np.bool_]:
-        """Leave of all classes those under the largest answer of each question that was asked, (n, 13)."""
+        """Return the classes under the largest answer of each question that was asked, (n, 13)."""
         found = np.ones((len(votes), len(CLASSES)), dtype=bool)
         for (columns, under), was_asked in zip(self._questions, asked, strict=True):
             kept = under[votes[:, columns].argmax(axis=1)] | ~under.any(axis=0)
@@ -156,8 +154,3 @@ def _under(branches: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
 def _units(fractions: NDArray[np.floating]) -> NDArray[np.int64]:
     units: NDArray[np.int64] = np.rint(np.asarray(fractions, dtype=np.float64) * 10**DECIMALS).astype(np.int64)
     return units
-
-
-def group_name(position: int | np.integer[Any]) -> str:
-    """Return the group of a class by its position in `CLASSES`."""
-    return _GROUP_NAMES[int(GROUP_OF[position])]

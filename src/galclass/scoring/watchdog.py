@@ -1,7 +1,7 @@
-"""One thread of a process that stops what has run for too long: runs and loading of models.
+"""One thread of a process that stops runs and loading of models that take too long.
 
-`watch` and `unwatch` are two dictionary operations, because they stand around every call of the scorer. The thread
-looks four times a second while there is something to watch, and sleeps when there was nothing for half a minute.
+`watch` and `unwatch` are two dictionary operations, because they surround every call of the scorer. The thread
+checks four times a second while there is something to watch, and sleeps after half a minute with nothing.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 TICK_S = 0.25
-"""How often the thread looks; what it stops runs so much longer than it should, at most."""
+"""How often the thread checks, which is also how much too long a run may take."""
 
 _AWAKE_TICKS = 120
 
 
 class Watchdog:
-    """Stops what is over its deadline; `watchdog` of this module is the one of the process.
+    """Stops what is past its deadline; `watchdog` in this module is the process's.
 
     Parameters
     ----------
     tick_s : float
-        How often to look.
+        How often to check.
     """
 
     def __init__(self, tick_s: float = TICK_S) -> None:
@@ -49,7 +49,7 @@ class Watchdog:
         Returns
         -------
         int
-            What `unwatch` takes.
+            Argument for `unwatch`.
         """
         number = next(self._numbers)
         self._watched[number] = (time.monotonic() + seconds, stop)
@@ -58,11 +58,11 @@ class Watchdog:
         return number
 
     def unwatch(self, number: int) -> None:
-        """Forget what is done."""
+        """Remove an entry that has finished."""
         self._watched.pop(number, None)
 
     def stop_when(self, cancelled: Callable[[], bool], tick_s: float) -> None:
-        """Also stop everything when a function says so, asked at every tick: in a server, when a query is cancelled."""
+        """Also stop everything when a function, called at every tick, returns True: on a server's cancelled query."""
         self._cancelled, self._tick_s = cancelled, tick_s
 
     def _start(self) -> None:
@@ -82,7 +82,7 @@ class Watchdog:
             if idle > _AWAKE_TICKS:
                 self._wake.clear()
                 self._asleep = True
-                if not self._watched:  # what came between is seen here, or has seen that we sleep
+                if not self._watched:  # an entry added meanwhile is seen here, or has seen that we sleep
                     self._wake.wait()
                 self._asleep, idle = False, 0
             self._look()

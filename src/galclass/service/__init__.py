@@ -1,6 +1,6 @@
 """Published, versioned web services over HTTP. Imports no torch and has no SQL.
 
-Takes registered models and HTTP requests, returns the records of a prediction. `http` (bytes) is the lowest floor,
+Takes registered models and HTTP requests, returns records of predictions. `http` (bytes) is the lowest floor,
 then `functions` (services over code), `engine` (state and scoring), `routes`, and `server` (the process).
 """
 

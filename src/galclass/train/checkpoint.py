@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 from galclass.atomic_files import replacing, write_text
+from galclass.config.paths import filled_in
 from galclass.errors import TrainingError
 
 FORMAT = 1
@@ -128,7 +128,7 @@ def load_state_of_any_run(path: Path) -> dict[str, Any]:
 
 def weights_path(text: str) -> Path:
     """Return the path in `train.initial_weights`, with `~` and `${NAME}` expanded."""
-    return Path(os.path.expandvars(text)).expanduser()
+    return Path(filled_in(text))
 
 
 def load_starting_weights(path: Path) -> StartingWeights:

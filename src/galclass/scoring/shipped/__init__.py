@@ -33,13 +33,13 @@ def shipped_model() -> bytes:
 
 
 def shipped_card() -> str:
-    """Return the card of the model in the package; empty where it has none."""
+    """Return the card of the model in the package; empty if it has none."""
     path = _HERE / CARD_FILE
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def shipped_metrics() -> dict[str, Any]:
-    """Return the evaluation of the model in the package, as it is registered with it; empty where it has none."""
+    """Return the evaluation of the model in the package, as registered with it; empty if it has none."""
     path = _HERE / METRICS_FILE
     values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return values if isinstance(values, dict) else {}

@@ -1,4 +1,4 @@
-"""What answers: the state of a server process, who may ask, and on which thread a request is scored.
+"""The state of a server process, access control, and the thread on which a request is scored.
 
 Takes checked inputs, returns predictions; the database is read through `galclass.database`.
 """

@@ -1,8 +1,8 @@
 """Who may do what: bearer tokens with the roles reader < publisher < admin.
 
-Takes a request, gives its actor; tokens are looked up by their hash and never logged. All valid tokens are read from
-the database at once and kept for less than a second, and read anew for unknown ones, which may be new: at most every
-`READ_EVERY_S`, so that guesses cost the database little, and those who have a token nothing.
+Takes a request, returns its actor; tokens are looked up by their hash and never logged. All valid tokens are read from
+the database at once and kept for less than a second, and reread for unknown ones, which may be new: at most every
+`READ_EVERY_S`, so that guesses cost the database little, and token holders nothing.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _TTL_S = 0.5
 """A revoked token is refused after this long."""
 
 READ_EVERY_S = 0.05
-"""Time from one reading of the tokens to the next; who sends an unknown token waits for it."""
+"""Time from one reading of the tokens to the next; requests with an unknown token wait for it."""
 
 _MAX_TOKEN_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who sends a request: the label and role of a token, or an address without one.
+    """The sender of a request: the label and role of a token, or an address without one.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Actor:
     role : str or None
         One of `ROLES`; None without a token.
     key : str
-        What the rate is counted by.
+        The key for rate limiting.
     """
 
     name: str
@@ -57,11 +57,11 @@ class Authority:
     Parameters
     ----------
     read : callable
-        Gives (label, role) of every valid token by the sha256 of its secret.
+        Returns (label, role) of every valid token by the sha256 of its secret.
     open_reading : bool
         Whether a reader needs no token.
     count_unknown : callable
-        Gets the address that sent an unknown token, before it is refused; may refuse it with another code.
+        Called with the address that sent an unknown token, before it is refused; may refuse it with another code.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Authority:
         Raises
         ------
         RequestError
-            `unauthorized`, if the header holds no bearer token.
+            `unauthorized`, if the header has no bearer token.
         """
         return _sha256(bearer_of(authorization) or "") in self._valid
 
@@ -106,12 +106,12 @@ class Authority:
         authorization : str or None
             The Authorization header.
         address : str
-            Where the request comes from; names the actor who sends no token.
+            The request's origin; names an actor without a token.
 
         Raises
         ------
         RequestError
-            `unauthorized`, for an Authorization header that holds no valid token; what `count_unknown` raises.
+            `unauthorized`, for an Authorization header without a valid token; what `count_unknown` raises.
         """
         secret = bearer_of(authorization)
         if secret is None:
@@ -150,7 +150,7 @@ def bearer_of(authorization: str | None) -> str | None:
     Raises
     ------
     RequestError
-        `unauthorized`, if the header is there and is no bearer token.
+        `unauthorized`, if the header is present but is not a bearer token.
     """
     if authorization is None:
         return None

@@ -1,4 +1,4 @@
-"""Computes the embeddings that a model lacks, in a thread of its own: one model at a time in a process."""
+"""Computes the embeddings that a model lacks, in a separate thread: one model at a time per process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("galclass.service")
 
 
 class Filling:
-    """A thread that fills the table of embeddings; what it computed before it was stopped stays.
+    """A thread that fills the table of embeddings; those computed before it is stopped are kept.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Filling:
         self._model = ""
 
     def start(self, model_sha256: str, scorer: Callable[[], Scorer]) -> bool:
-        """Start for a model; False while another one is filled, or after `stop`.
+        """Start for a model; False while another one is in progress, or after `stop`.
 
         Parameters
         ----------
@@ -48,12 +48,12 @@ class Filling:
             return True
 
     def fills(self, model_sha256: str) -> bool:
-        """Whether a model's embeddings are computed at the moment."""
+        """Return whether a model's embeddings are being computed."""
         thread = self._thread
         return thread is not None and thread.is_alive() and self._model == model_sha256
 
     def stop(self, timeout_s: float) -> bool:
-        """Stop after the chunk at hand; whether it ended in time."""
+        """Stop after the current chunk; return whether it ended in time."""
         self._stop.set()
         thread = self._thread
         if thread is not None:

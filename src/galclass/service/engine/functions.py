@@ -18,7 +18,7 @@ from galclass.service.functions.pool import FunctionPool
 from galclass.service.functions.publish import approved, facts_of
 
 _CHUNK_S = 60.0
-"""Longest time for the items of a job that are answered in one turn, if each takes until its deadline."""
+"""Longest time for the items of a job in one turn, if each takes until its deadline."""
 
 MAX_POOLS = 8
 """Functions whose processes are kept; the least recently called one's are ended."""
@@ -49,7 +49,7 @@ class FunctionServices:
         self._making = asyncio.Lock()
 
     async def call(self, record: ServiceRecord, body: bytes, *, patient: bool = False) -> bytes:
-        """Run the function of a service for the JSON of its inputs; `patient`: wait however many others do.
+        """Run the function of a service for the JSON of its inputs; `patient`: wait however many others are waiting.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class FunctionServices:
             try:
                 models[name] = self._read_model(model)
             except GalclassError as error:
-                raise RequestError("function_refused", "this service is refused: its model is gone") from error
+                raise RequestError("function_refused", "this service is refused: its model no longer exists") from error
         return FunctionPool(
             facts, Path(here["folder"]), models, size=self._size, max_waiting=self._max_waiting, service=service
         )
@@ -95,7 +95,7 @@ class FunctionServices:
         self._loop = asyncio.get_running_loop()
 
     def job_caller(self, record: ServiceRecord) -> JobCaller:
-        """Return what answers the items of a batch job; for a thread of its own."""
+        """Return the object that handles the items of a batch job, for a separate thread."""
         return JobCaller(self, record)
 
     def call_from_thread(self, record: ServiceRecord, body: bytes) -> bytes:
@@ -132,7 +132,7 @@ class CallResult:
 
 
 class JobCaller:
-    """Answers the items of a job with a function as a scorer answers them with predictions."""
+    """Handles the items of a job with a function, as a scorer does with predictions."""
 
     def __init__(self, functions: FunctionServices, record: ServiceRecord) -> None:
         self._functions = functions

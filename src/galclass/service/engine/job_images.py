@@ -1,4 +1,4 @@
-"""The images of a request as those of a job: each header is checked before anything is stored."""
+"""The images of a request for a job: each header is checked before anything is stored."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def checked_images(images: Sequence[ImageInput], model: ModelId, limits: DecodeL
     Parameters
     ----------
     images : sequence of ImageInput
-        A stored one stands for the image of its id in the database; an empty file does not.
+        A stored one refers to the image of its id in the database; an empty file does not.
     model : ModelId
-        Whose records the refusals are.
+        Named in the records of refused images.
     limits : DecodeLimits
         How long a decode may take.
     """

@@ -1,7 +1,7 @@
 """The slow lane: one thread for the whole machine that decodes images whose decode is expected to take long.
 
-Takes encoded images, says which of them are quick; runs the work of the others one after another, so that they
-cost the quick ones at most one core, however many requests, jobs and server processes bring them.
+Takes encoded images, decides which of them are quick; runs the work of the others one after another, so that they
+cost the quick ones at most one core, however many requests, jobs and server processes send them.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ LIGHT_DECODE_S, LIGHT_BYTES = 0.004, 64 * 1024
 """Estimated time of a decode and size of a file up to which an image is light; 424 px take 0.0024 by this estimate."""
 
 MAX_WAITING = 16
-"""Images of a process that may wait for the lane; one more is refused with `overloaded`."""
+"""Images of a process that may wait for the lane; further ones are refused with `overloaded`."""
 
 MAX_OF_CLIENT = 4
-"""Those of one client that wait or run at most: no other client's slow image is kept out or waits for more."""
+"""Most images of one client that wait or run, so that other clients' slow images are not refused or delayed more."""
 
 PATIENCE_S = 20.0
-"""Longest wait for another process: one that hangs or was suspended in its turn must not end everybody else's."""
+"""Longest wait for another process: one that hangs or was suspended in its turn must not block all others."""
 
 _LOOK_S = 0.01
 
 CLIENT: ContextVar[str] = ContextVar("client", default="")
-"""Who sent the request that is being answered: a token's owner or the network of an address; set by `admit`."""
+"""The client of the current request: a token's owner or the network of an address; set by `admit`."""
 _JPEG = b"\xff\xd8\xff"
 
 
@@ -57,8 +57,8 @@ def is_quick(data: bytes) -> bool:
 def is_light(data: bytes) -> bool:
     """Return whether an image may be decoded on the event loop.
 
-    A small JPEG of little work: the markers of a small file are read in a few microseconds, and the work of a JPEG
-    alone is bounded by them. How long a PNG is inflated shows only while it is.
+    It is for a small JPEG: the markers of a small file are read in a few microseconds, and they bound the work, for a
+    JPEG only. How long a PNG takes to inflate shows only while it happens.
     """
     return len(data) <= LIGHT_BYTES and data.startswith(_JPEG) and decode_seconds(data) <= LIGHT_DECODE_S
 
@@ -69,7 +69,7 @@ class SlowLane:
     Parameters
     ----------
     lock : path, optional
-        File that the processes lock; left out: one of this user in the folder for temporary files.
+        File that the processes lock; by default one of this user in the folder for temporary files.
     """
 
     def __init__(self, lock: Path | None = None) -> None:
@@ -88,7 +88,7 @@ class SlowLane:
         """
         client = CLIENT.get()
         if client and self._counts[client] >= MAX_OF_CLIENT:
-            raise RequestError("overloaded", "so many slow images of one client wait already", expected=MAX_OF_CLIENT)
+            raise RequestError("overloaded", "too many slow images of this client are waiting", expected=MAX_OF_CLIENT)
         self._counts[client] += 1
         try:
             return await self._pool.run(self._alone, function, *arguments)
@@ -118,7 +118,7 @@ class SlowLane:
             os.close(descriptor)
 
     def _wait(self, descriptor: int) -> None:
-        """Lock the file, which the kernel lets go when a process ends; without the lock if that takes too long."""
+        """Lock the file, which the kernel releases when a process ends; continue without it if that takes too long."""
         until = monotonic() + (0.0 if self._is_stuck else PATIENCE_S)
         while True:
             try:
@@ -135,12 +135,12 @@ class SlowLane:
             return
 
     def close(self, timeout_s: float = 5.0) -> bool:
-        """Drop what waits; False if what runs takes longer than `timeout_s`."""
+        """Drop waiting work; False if the running work takes longer than `timeout_s`."""
         return self._pool.close(timeout_s)
 
 
 class InTurn:
-    """A scorer for threads of their own, such as those of jobs, whose slow images wait for their turn in the lane.
+    """A scorer for separate threads, such as those of jobs, whose slow images wait for their turn in the lane.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ class LoadedModels:
     Parameters
     ----------
     read : callable
-        Gives the ONNX bytes of a model.
+        Returns the ONNX bytes of a model.
     max_loaded : int
         Models kept in memory.
     limits : DecodeLimits
@@ -42,12 +42,12 @@ class LoadedModels:
         self._scorers: LoadedScorers[ModelId] = LoadedScorers(max_loaded)
 
     def get(self, model: ModelId) -> Scorer:
-        """Return the scorer of a model, loading it on first use; others wait for one load, not for a second.
+        """Return the scorer of a model, loading it on first use; concurrent calls share one load.
 
         Raises
         ------
         GalclassError
-            What reading or loading the model raises.
+            If the model cannot be read or loaded.
         """
         return self._scorers.get(model, lambda: self._load(model))
 

@@ -1,4 +1,4 @@
-"""Bounded pools of daemon threads: work beyond a pool's queue is refused, and a shutdown does not wait for ever."""
+"""Bounded pools of daemon threads: work beyond a pool's queue is refused, and a shutdown does not wait forever."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class _Job(NamedTuple):
 
 
 class ScoringPool:
-    """Threads that score, with a bound on what waits for them.
+    """Scoring threads with a bounded queue.
 
     The threads are daemons: a decode cannot be interrupted, and the process may end without it.
 
     Parameters
     ----------
     threads : int
-        Scoring threads; 0 takes one per core.
+        Scoring threads; 0: one per core.
     max_waiting : int
-        Jobs that may wait for a thread; one more is refused with `overloaded`.
+        Jobs that may wait for a thread; further ones are refused with `overloaded`.
     name : str
         Name of the threads.
     nice : int
-        How much lower than the process's their priority is, from 0 to 19, where threads have their own (Linux).
+        How much lower than the process's their priority is, from 0 to 19, if threads have their own (Linux).
     """
 
     def __init__(self, threads: int, max_waiting: int, name: str = "scoring", nice: int = 0) -> None:
@@ -53,7 +53,7 @@ class ScoringPool:
 
     @property
     def pending(self) -> int:
-        """Jobs that run or wait."""
+        """Number of jobs that run or wait."""
         return self._pending
 
     async def run(self, function: Callable[..., Result], *arguments: object) -> Result:
@@ -67,7 +67,7 @@ class ScoringPool:
         future: Future[Result] = Future()
         with self._lock:
             if self._pending >= self.threads + self.max_waiting:
-                raise RequestError("overloaded", "the server has as much work as it takes", advice="try again shortly")
+                raise RequestError("overloaded", "the server is overloaded", advice="try again shortly")
             self._pending += 1
             if len(self._started) < min(self._pending, self.threads):
                 self._start_thread()
@@ -90,7 +90,7 @@ class ScoringPool:
                 continue
             try:
                 result = job.function(*job.arguments)
-            except BaseException as error:  # it belongs to whoever waits for the result
+            except BaseException as error:  # it belongs to the caller waiting for the result
                 job.future.set_exception(error)
             else:
                 job.future.set_result(result)
@@ -101,7 +101,7 @@ class ScoringPool:
             self._pending -= 1
 
     def close(self, timeout_s: float = 5.0) -> bool:
-        """Drop what has not started and wait for what runs; False if it takes longer than `timeout_s`."""
+        """Drop jobs that have not started and wait for running ones; False if it takes longer than `timeout_s`."""
         while not self._jobs.empty():
             job = self._jobs.get()
             if job is not None:

@@ -1,7 +1,7 @@
 """Published services as a server sees them: read from the database, remembered for less than a second.
 
-Takes a database, gives `PublishedService`s. A switch or deletion is seen within `TTL_S`; while the
-database is away, what was known last is served for `STALE_S`.
+Takes a database, returns `PublishedService`s. A switch or deletion is seen within `TTL_S`; while the
+database is away, the last known state is served for `STALE_S`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from galclass.scoring import ModelId
 log = logging.getLogger("galclass.service")
 
 TTL_S = 0.8
-"""Age up to which an answer of the database is used again."""
+"""Age up to which a result from the database is reused."""
 
 _RENEW_S = 0.5
-"""Age from which it is read anew, beside the requests that still use it."""
+"""Age from which it is reread, while requests still use it."""
 
 STALE_S = 300.0
 """Age up to which it is used while the database cannot be reached."""
@@ -34,7 +34,7 @@ _MAX_KEPT = 1000
 
 @dataclass(frozen=True)
 class PublishedService:
-    """A version of a service with the exact model that answers.
+    """A version of a service with its exact model.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class PublishedService:
     model : ModelId
         For a function: its import path, version 0, and the hash of its facts.
     shadow : ShadowService or None
-        What answers beside it unseen.
+        The version under its alias `shadow`.
     """
 
     record: ServiceRecord
@@ -60,7 +60,7 @@ class ShadowService:
 
 @contextmanager
 def refused_as(code: str, field: str | None = None) -> Iterator[None]:
-    """Answer what the registry refuses with this code; a database that is away stays what it is."""
+    """Turn the registry's refusals into this code; a database that is away remains such."""
     try:
         yield
     except RegistryError as error:
@@ -84,7 +84,7 @@ class PublishedServices:
         self._known: dict[tuple[str, str], tuple[float, PublishedService]] = {}
 
     def recent(self, name: str, version: str) -> tuple[PublishedService | None, bool]:
-        """Return what was read less than `TTL_S` ago, and whether to refresh it; never queries the database."""
+        """Return a result read less than `TTL_S` ago, and whether to refresh it; never queries the database."""
         known = self._known.get((name, version))
         age = monotonic() - known[0] if known else TTL_S
         return (known[1] if known and age < TTL_S else None), age > _RENEW_S
@@ -109,7 +109,7 @@ class PublishedServices:
             known = self._known.get(key)
             if known is None or monotonic() - known[0] > STALE_S:
                 raise
-            log.warning("serving what was known last", extra={"service": f"{name}@{version}", "reason": str(error)})
+            log.warning("serving the last known state", extra={"service": f"{name}@{version}", "reason": str(error)})
             return known[1]
         with self._lock:
             if len(self._known) >= _MAX_KEPT:
@@ -128,12 +128,12 @@ class PublishedServices:
         return PublishedService(record, _model(record), ShadowService(shadow.version, _model(shadow)))
 
     def forget(self) -> None:
-        """Read everything anew; after a change made in this process."""
+        """Reread everything, after a change made in this process."""
         self._known.clear()
 
 
 def _model(record: ServiceRecord) -> ModelId:
     if record.model_sha256 is None:
         where = f"{record.name}@{record.version}"
-        raise RequestError("unknown_service", "the model of this service is gone", where=where)
+        raise RequestError("unknown_service", "the model of this service no longer exists", where=where)
     return ModelId(str(record.model_name), record.model_version or 0, record.model_sha256)

@@ -1,6 +1,6 @@
 """Where a request's images are scored.
 
-Lone images that wait are scored together: light ones for a quick model on the event loop, where the process has one
+Single images that wait are scored together: light ones for a quick model on the event loop, if the process has one
 core and a thread would only cost a hand-over; the others in the threads of the quick pool. Images of larger requests
 go through the pool, and an image whose decode is expected to take long through the slow lane.
 """
@@ -22,15 +22,15 @@ from galclass.service.http.inputs import ImageInput
 from galclass.service.http.metrics import Answer, Metrics
 
 QUICK_S = 0.006
-"""Mean processor time for one image up to which a model may use the quick pool or the event loop."""
+"""Mean CPU time for one image up to which a model may use the quick pool or the event loop."""
 
 _SMALL_BYTES = 256 * 1024
 _MOST_TOGETHER = 8
 _TOGETHER_S = 0.03
-"""Images of waiting requests that are scored at one time, and the time that may take."""
+"""Images of waiting requests that are scored at a time, and the time that may take."""
 
 _STALLED_S = 0.1
-"""Processor time of a round on the event loop after which a model is never run there again: its runs are not alike."""
+"""CPU time of a round on the event loop after which a model is never run there again: its run times vary."""
 
 _WEIGHT = 0.05
 """Weight of the newest time in the running mean."""
@@ -39,11 +39,11 @@ _IMAGES_A_JOB = 16
 """Images of one request that are scored before others get their turn."""
 
 Partly = list[Prediction | None]
-"""Predictions of images; None for one that belongs into the slow lane."""
+"""Predictions of images; None for one that belongs in the slow lane."""
 
 
 class _Kind(NamedTuple):
-    """What images that are scored together have in common."""
+    """What images scored together have in common."""
 
     service: PublishedService
     frame_px: int | None
@@ -59,11 +59,11 @@ class ImageScoring:
     ----------
     models : LoadedModels
     pool : ScoringPool
-        For all that is not known to be quick.
+        For work not known to be quick.
     quick : ScoringPool
-        For lone small images.
+        For single small images.
     loading : ScoringPool
-        In which models are tried and loaded: one that takes long keeps no images of other models waiting.
+        For trying and loading models: a slow one does not delay images of other models.
     lane : SlowLane
     metrics : Metrics
     """
@@ -141,7 +141,7 @@ class ImageScoring:
         return await pool.run(self._quick_ones, kind, images)
 
     def _most(self, kind: _Kind) -> int:
-        """Return how many images may be scored at one time."""
+        """Return how many images may be scored at a time."""
         return max(1, min(_MOST_TOGETHER, int(_TOGETHER_S / self._mean(kind))))
 
     def _may_run_here(self, kind: _Kind) -> bool:
@@ -167,7 +167,7 @@ class ImageScoring:
         predictions = scorer.score(
             [image.data for image in images], object_ids=[image.object_id for image in images], frame_px=kind.frame_px
         )
-        spent = thread_time() - started  # a busy machine makes a model late, not costly
+        spent = thread_time() - started  # on a busy machine a model is late, not costly
         self._metrics.count_scoring(spent)
         newest = spent / len(images)
         mean = self._seconds.get(scorer.sha256, newest)

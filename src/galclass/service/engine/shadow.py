@@ -1,7 +1,7 @@
-"""Shadows: a second version of a service is asked the same, after the response, and never in its way.
+"""Shadows: a second version of a service gets the same images after the response, without delaying it.
 
 Takes the images and predictions of a response that was sent; counts in `/metrics` and in the database where the shadow
-predicts otherwise. The images wait in a bounded queue for one thread, which hands them to a process of its own.
+differs. The images wait in a bounded queue for one thread, which passes them to a separate process.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from galclass.service.http.metrics import Metrics, Shadowed
 log = logging.getLogger("galclass.service")
 
 MAX_WAITING, MAX_WAITING_BYTES = 256, 64 * 1024 * 1024
-"""Images of a process, and their bytes, that may wait for their shadows; what comes then is dropped, and counted."""
+"""Images of a process, and their bytes, that may wait for their shadows; further ones are dropped, and counted."""
 
 MAX_PROCESSES = 2
-"""Shadows whose processes are kept; the one that was asked least recently is ended."""
+"""Shadows whose processes are kept; the least recently used one is ended."""
 
 WRITE_S = 5.0
-"""Time from one writing of the counts to the next: each takes the interpreter from visible requests for a moment."""
+"""Interval between writes of the counts: each takes the interpreter from visible requests for a moment."""
 
 REFUSED_FOR_S = 30.0
-"""Time for which a shadow that cannot be loaded is not tried again."""
+"""Time before a shadow that could not be loaded is retried."""
 
 
 class _Job(NamedTuple):
@@ -50,7 +50,7 @@ class _Job(NamedTuple):
 
 
 class ShadowScoring:
-    """Lets shadows answer for images that were answered already.
+    """Lets shadows predict images after their response.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class ShadowScoring:
         predictions: Sequence[Prediction],
         frame_px: int | None,
     ) -> BackgroundTask | None:
-        """Return what has to run once the response was sent; None for a service without a shadow."""
+        """Return the work to run after the response was sent; None for a service without a shadow."""
         if service.shadow is None:
             return None
         return BackgroundTask(self._offer, service, tuple(images), tuple(predictions), frame_px)
@@ -110,7 +110,7 @@ class ShadowScoring:
         predictions: tuple[Prediction, ...],
         frame_px: int | None,
     ) -> None:
-        """Let images wait for the shadow where there is room; never waits itself."""
+        """Queue images for the shadow if there is room; never waits itself."""
         assert service.shadow is not None
         pair = ShadowPair(service.record.name, service.record.version, service.shadow.version)
         dropped = 0
@@ -138,7 +138,7 @@ class ShadowScoring:
             while not self._stop.is_set() and (job := self._next()) is not None:
                 try:
                     self._compare(job)
-                except Exception:  # whatever it is, the thread goes on with the next image
+                except Exception:  # whatever the error, the thread continues with the next image
                     log.exception("a shadow failed", extra={"service": f"{job.pair.name}@{job.pair.shadow_version}"})
                     self._fail(job.pair)
                 self._write_in_turn()
@@ -172,7 +172,7 @@ class ShadowScoring:
         self._count(job, found)
 
     def _process(self, job: _Job) -> ShadowProcess | None:
-        """Return the process of a model, started on first use; None for a while after it was given up."""
+        """Return the process of a model, started on first use; None for a while after it failed."""
         if monotonic() - self._refused.get(job.model, -REFUSED_FOR_S) < REFUSED_FOR_S:
             return None
         if job.model in self._processes:
@@ -200,8 +200,8 @@ class ShadowScoring:
             self._processes.popitem(last=False)[1].close()
 
     def _give_up(self, job: _Job, reason: str) -> None:
-        """End the process of a shadow and say why; it is tried again after `REFUSED_FOR_S`."""
-        log.error("a shadow gives no predictions", extra={"service": _named(job.pair), "reason": reason})
+        """End the process of a shadow and log why; it is retried after `REFUSED_FOR_S`."""
+        log.error("a shadow returns no predictions", extra={"service": _named(job.pair), "reason": reason})
         self._refused[job.model] = monotonic()
         process = self._processes.pop(job.model, None)
         if process is not None:
@@ -242,7 +242,7 @@ class ShadowScoring:
             self._write()
 
     def _write(self) -> None:
-        """Write what was counted; a database that is away gets it later."""
+        """Write the counts; if the database is away, later."""
         self._take_dropped()
         self._written_at = monotonic()
         for pair in list(self._counts):
@@ -250,7 +250,7 @@ class ShadowScoring:
                 self._shadows.add(pair, self._counts[pair], self._differing.get(pair, ())[-MAX_WAITING:])
             except GalclassError as error:
                 if not self._is_away:
-                    log.warning("what shadows predicted waits for the database", extra={"reason": str(error)})
+                    log.warning("counts of shadows wait for the database", extra={"reason": str(error)})
                 self._is_away = True
                 self._differing = {key: rows[-MAX_WAITING:] for key, rows in self._differing.items()}
                 return
@@ -259,7 +259,7 @@ class ShadowScoring:
             self._differing.pop(pair, None)
 
     def close(self, timeout_s: float) -> bool:
-        """Drop what waits, end the processes and write the counts; whether that was done in time."""
+        """Drop waiting images, end the processes and write the counts; return whether that was done in time."""
         with self._lock:
             self._stop.set()
             thread = self._thread

@@ -1,6 +1,6 @@
-"""A process that answers as the shadow of a service, as the server sees it: started, asked, ended.
+"""The server's side of a shadow's process: start it, request predictions, end it.
 
-Takes encoded images one at a time, gives what the model predicts. What the process does is `shadow_process`.
+Takes encoded images one at a time, returns the model's predictions. The process itself is `shadow_process`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 from galclass.scoring import ModelId
 
 ANSWER_S, START_S = 60.0, 120.0
-"""Longest time for one image and for loading a model: on a busy machine nobody's processor time is left for long."""
+"""Longest time for one image and for loading a model: a busy machine leaves the process little CPU time."""
 
 _MAX_REPLY_BYTES = 1 << 20
 NICE = 19
-"""How much lower than the server's the priority of the processes is: they take what processor time is left."""
+"""How much lower than the server's the priority of the processes is: they use the remaining CPU time."""
 
 _PROGRAM = (
     "import json, os, sys; os.nice(int(sys.argv[3])); sys.path[:] = json.loads(sys.argv[1]); "
@@ -30,7 +30,7 @@ _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 class ShadowProcess:
-    """A process that answers for one image at a time, once `load` has returned.
+    """A process that predicts one image at a time, once `load` has returned.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class ShadowProcess:
         self.classes = tuple(found["classes"])
 
     def ask(self, image: bytes, frame_px: int | None) -> dict[str, Any]:
-        """Return class, group and probabilities; the process is of no use any more after an error.
+        """Return class, group and probabilities; after an error the process cannot be used any more.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class ShadowProcess:
         return dict(json.loads(self._link.recv_bytes(_MAX_REPLY_BYTES)))
 
     def kill(self) -> None:
-        """End the process; whoever waits for its reply gets an error."""
+        """End the process; a call waiting for its reply gets an error."""
         self._child.kill()
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""The process that answers as the shadow of a service, apart from the server's interpreter, memory and faults.
+"""The process of a service's shadow, isolated from the server's interpreter, memory and faults.
 
 Takes frames from a pipe: the model's name and settings, its bytes, then for each image a line of JSON and the bytes.
-Gives one frame for each: what it predicts, as JSON.
+Returns one frame for each: its prediction, as JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(descriptor: int) -> None:
-    """Load the model that the first frames bring, then answer until the pipe closes."""
+    """Load the model from the first frames, then predict until the pipe closes."""
     parent = os.getppid()
     _give_way()
     if os.getppid() != parent:

@@ -1,4 +1,4 @@
-"""What the routes of one server process share: database, loaded models, scoring threads, limits."""
+"""Shared state of the routes of one server process: database, loaded models, scoring threads, limits."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ HELD_BODIES = 8
 """Full-sized bodies that a process holds at one time."""
 
 CLOSE_S = 5.0
-"""Longest time for the work of threads to end once no request is left; what goes on ends with the process."""
+"""Longest time for threads to finish once no request is left; those that do not end with the process."""
 
 _SMALL_BODY_BYTES = 256 * 1024
 """A body up to this size is parsed on the event loop; a larger one in a scoring thread."""
 
 
 class ServiceState:
-    """Everything one process needs to answer.
+    """Everything one process needs to serve requests.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class ServiceState:
         return {key: (one.label or f"token {one.id}", one.role) for key, one in self.tokens.valid().items()}
 
     async def admit(self, request: Request, role: str) -> Actor:
-        """Check who asks, what they may do, and how often they ask.
+        """Check the sender, the role and the rate of a request.
 
         Raises
         ------
@@ -156,7 +156,7 @@ class ServiceState:
         return actor
 
     def _read_tokens(self) -> asyncio.Task[None]:
-        if self._next_reading is None:  # those who come before it begins wait for one reading
+        if self._next_reading is None:  # requests that arrive before it begins share one reading
             self._next_reading = asyncio.create_task(self._read_tokens_in_turn())
             self._next_reading.add_done_callback(lambda done: done.cancelled() or done.exception())
         return self._next_reading
@@ -168,35 +168,35 @@ class ServiceState:
             await run_in_threadpool(self.authority.read)
 
     def _count_unknown_token(self, address: str) -> None:
-        """Count a token that nobody has, apart from what counts for those who have one."""
+        """Count an unknown token, separately from the requests of token holders."""
         if not self.rate.allows(_guesses(address)):
             raise self._too_many()
 
     def _too_many(self) -> RequestError:
-        return RequestError("too_many_requests", "too many requests", expected=f"{self.rate.per_minute} a minute")
+        return RequestError("too_many_requests", "too many requests", expected=f"{self.rate.per_minute} per minute")
 
     async def resolve(self, name: str, version: str) -> PublishedService:
-        """Find the service that answers for images; less than a second old.
+        """Find the service for images; less than a second old.
 
         Raises
         ------
         RequestError
-            `unknown_service`; `is_function`, where code answers, which takes inputs of its own.
+            `unknown_service`; `is_function`, for a function, which has its own inputs.
         """
         service = await self.resolve_any(name, version)
         if service.record.code is not None:
             raise RequestError(
-                "is_function", "a function answers here, which takes inputs of its own", advice="send them to .../call"
+                "is_function", "this service is a function with its own inputs", advice="send them to .../call"
             )
         return service
 
     async def resolve_any(self, name: str, version: str) -> PublishedService:
-        """Find the service, whatever answers; raises as `resolve` does."""
+        """Find the service, model or function; raises as `resolve` does."""
         service = self.recent(name, version)
         return service if service is not None else await asyncio.shield(self._read(name, version))
 
     def recent(self, name: str, version: str) -> PublishedService | None:
-        """Return what `resolve` knows without waiting; refreshes it before it is too old."""
+        """Return the result of `resolve` without waiting, if known; refreshes it before it is too old."""
         service, aging = self.published.recent(name, version)
         if service is not None and aging:
             self._read(name, version)
@@ -205,7 +205,7 @@ class ServiceState:
     def _read(self, name: str, version: str) -> asyncio.Future[PublishedService]:
         key = (name, version)
         reading = self._reading.get(key)
-        if reading is None:  # those who come meanwhile wait for this one reading
+        if reading is None:  # requests that arrive meanwhile share this reading
             reading = asyncio.ensure_future(run_in_threadpool(self.published.look_up, name, version))
             self._reading[key] = reading
             reading.add_done_callback(lambda done: self._end_reading(key, done))
@@ -246,7 +246,7 @@ class ServiceState:
         return await (self.pool if quick else self.lane).run(function, *arguments)
 
     def close(self) -> bool:
-        """Finish what runs within `CLOSE_S`, then close the database; False if a thread goes on."""
+        """Finish running work within `CLOSE_S`, then close the database; False if a thread is still busy."""
         until = monotonic() + CLOSE_S
         idle: list[bool] = []
         stopping = threading.Thread(target=lambda: idle.append(self.worker.stop()), name="stopping", daemon=True)
@@ -262,7 +262,7 @@ class ServiceState:
 
 
 def _guesses(address: str) -> str:
-    """Name what counts the unknown tokens of an address; apart from its other requests, which need no token."""
+    """Return the rate-limit key for unknown tokens from an address, separate from that of its other requests."""
     return f"unknown tokens of {client_network(address)}"
 
 

@@ -1,6 +1,6 @@
-"""Lone images of many requests, scored together: code and weights come into the processor's caches once for all.
+"""Single images of many requests, scored together: code and weights are loaded into the CPU's caches once for all.
 
-Takes images one by one, gives each its prediction; what arrives while a round runs is the next round.
+Takes images one by one, returns the prediction of each; those that arrive while a round runs form the next round.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ read, in the third its request comes here: begun at once, rounds were half as la
 
 
 class Together(Generic[Key, Item, Result]):
-    """Forms rounds of items of one key; belongs to one event loop.
+    """Forms rounds of items with the same key; belongs to one event loop.
 
     Parameters
     ----------
     run : callable
-        Awaited with a key and the items of a round, gives as many results.
+        Awaited with a key and the items of a round, returns as many results.
     most : callable
-        Gives how many items of a key a round may have.
+        Returns how many items of a key a round may have.
     rounds : int
         Rounds that run at one time.
     max_waiting : int
-        Items that may wait; one more is refused with `overloaded`.
+        Items that may wait; further ones are refused with `overloaded`.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Together(Generic[Key, Item, Result]):
             `overloaded`; and whatever the round of the item raises.
         """
         if self._count >= self._max_waiting:
-            raise RequestError("overloaded", "the server has as much work as it takes", advice="try again shortly")
+            raise RequestError("overloaded", "the server is overloaded", advice="try again shortly")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self._soon(loop)
@@ -71,7 +71,7 @@ class Together(Generic[Key, Item, Result]):
         return await future
 
     def _soon(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin rounds once the requests that have arrived by now are here, too."""
+        """Begin rounds once the requests that have already arrived are read, too."""
         if not self._starts:
             self._starts = True
             loop.call_soon(self._turn, loop, _TURNS)

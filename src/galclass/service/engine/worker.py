@@ -1,4 +1,4 @@
-"""The threads of a server process that score batch jobs: one works chunk after chunk, one gives signs of life."""
+"""The threads of a server process that score batch jobs: one processes chunk after chunk, one sends heartbeats."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from galclass.service.http.errors import told
 log = logging.getLogger("galclass.service")
 
 POLL_S = 0.5
-"""Seconds between two looks for a job."""
+"""Seconds between two polls for a job."""
 
 BEAT_S = LOST_S / 5
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats."""
 
 HUNG_S = 120.0
-"""Age of a chunk from which it gets no more signs of life, so that another worker takes its job over."""
+"""Age of a chunk from which it gets no more heartbeats, so that another worker takes its job over."""
 
 STOP_S = 3.0
 """Seconds that the chunk at hand gets to end when the server stops."""
@@ -41,7 +41,7 @@ class JobWorker:
     scorer_of : callable
         Returns the scorer of a service by name and version.
     beats : JobQueue, optional
-        Where signs of life go: of a connection of its own, so that they wait for nothing else; `queue` by default.
+        For heartbeats, with a separate connection, so that they wait for nothing else; `queue` by default.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class JobWorker:
             thread.start()
 
     def stop(self, timeout_s: float = STOP_S) -> bool:
-        """Let the chunk at hand end; one that takes too long is given back, and nothing of it is saved any more.
+        """Let the current chunk end; one that takes too long is released, and none of its results are saved.
 
         Returns
         -------
         bool
-            False if the thread goes on with such a chunk.
+            False if the thread is still busy with such a chunk.
         """
         self._stop.set()
         self._threads[0].join(timeout_s)
@@ -108,7 +108,7 @@ class JobWorker:
             except GalclassError as error:  # the database is away: the job waits in it
                 log.warning("jobs wait", extra={"reason": str(error)})
                 worked = False
-            except Exception:  # whatever it was, the next job must not wait for a restart of the server
+            except Exception:  # whatever the error, the next job must not wait for a restart of the server
                 log.exception("looking for a job failed")
                 worked = False
             if not worked:
@@ -119,7 +119,7 @@ class JobWorker:
             try:
                 self.beat_once()
             except Exception as error:  # the claim ends by its age if this goes on
-                log.warning("no sign of life could be given", extra={"reason": str(error)})
+                log.warning("the heartbeat failed", extra={"reason": str(error)})
 
     def beat_once(self) -> None:
         """Renew the claim on the current chunk, unless it takes so long that its thread must hang.
@@ -145,12 +145,12 @@ class JobWorker:
                 self._held = None
 
     def work_once(self) -> bool:
-        """Score one chunk of the next job, then give back some room; False when there was nothing to do.
+        """Score one chunk of the next job, then free some space; False if there was nothing to do.
 
         Raises
         ------
         DatabaseError
-            If the database is away; the job stays as it is.
+            If the database is away; the job is unchanged.
         """
         while self._owed:
             self._queue.release(self._owed[-1])
@@ -171,7 +171,7 @@ class JobWorker:
                 self._owed.append(claim)
                 raise
             self._end(claim, told(error))
-        except Exception:  # the traceback goes to the log; whoever reads the job is told where to look
+        except Exception:  # the traceback goes to the log; the job's error refers to it
             service = f"{claim.job.service}@{claim.job.version}"
             log.exception("job failed", extra={"job": claim.job.id, "service": service})
             self._end(claim, "the server failed on this job; its log has the reason")

@@ -1,13 +1,12 @@
-"""The code of a function: where its top-level module lies, the hashes of its files, and an import that checks them.
+"""The code of a function: its top-level module, the hashes of its files, and an import that checks them.
 
-Nothing of the module is run before its files were hashed. Compiled files are never read: only the sources count.
+No part of the module is run before its files were hashed. Compiled files are never read, only the sources.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import re
 import site
 import sys
@@ -16,9 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
+from itertools import chain
 from pathlib import Path
 
 from galclass.errors import ServiceError
+from galclass.image_files.folders import walk
 
 MAX_FILES, MAX_BYTES = 5000, 512 * 1024 * 1024
 """Most files of a module and their most bytes."""
@@ -46,21 +47,23 @@ def parse_function(text: str) -> FunctionPath:
     Raises
     ------
     ServiceError
-        If the text is no such path.
+        If the text is not such a path.
     """
     match = _PATH.fullmatch(text)
     if match is None:
-        raise ServiceError(f"{text[:80]!r} is no import path of a function", expected="such as galaxies.api:classify")
+        raise ServiceError(
+            f"{text[:80]!r} is not an import path of a function", expected="such as galaxies.api:classify"
+        )
     return FunctionPath(match["module"], match["name"])
 
 
 def find_folder(path: FunctionPath, folders: Sequence[str]) -> Path:
-    """Return the folder that holds the top-level module, without running anything of it.
+    """Return the folder that contains the top-level module, without running any of it.
 
     Raises
     ------
     ServiceError
-        If it is not found, or is no module of files.
+        If it is not found, or is not a module of files.
     """
     for folder in folders:
         here = Path(folder or ".").resolve()
@@ -69,7 +72,7 @@ def find_folder(path: FunctionPath, folders: Sequence[str]) -> Path:
     raise ServiceError(
         f"there is no module {path.top!r}",
         expected=f"{path.top}/__init__.py or {path.top}.py",
-        advice="name the folder that holds it with --code",
+        advice="name its folder with --code",
     )
 
 
@@ -104,15 +107,12 @@ def _files(folder: Path, top: str) -> Iterator[Path]:
     if not (folder / top / "__init__.py").is_file():
         yield folder / f"{top}.py"
         return
-    seen: set[str] = set()
-    for root, folders, names in os.walk(folder / top, followlinks=True):
-        real = os.path.realpath(root)
-        if real in seen:  # a link that leads back
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        yield from (Path(root, name) for name in sorted(names) if Path(root, name).is_file())
+    linked: list[str] = []
+    names = (name for name, special in walk(str(folder / top), lambda *_: None, linked.append) if not special)
+    for name in chain(names, linked):  # a linked file is one of the module's under its own name too
+        file = folder / top / name
+        if "__pycache__" not in name.split("/") and file.is_file():
+            yield file
 
 
 def installed_versions(names: Sequence[str]) -> dict[str, str]:
@@ -121,12 +121,14 @@ def installed_versions(names: Sequence[str]) -> dict[str, str]:
     Raises
     ------
     ServiceError
-        If a name is no requirement's or is not installed.
+        If a name is not that of a requirement, or is not installed.
     """
     found = {}
     for name in sorted(set(names)):
         if not _REQUIREMENT.fullmatch(name):
-            raise ServiceError(f"{name[:80]!r} is no requirement", expected="the name of a distribution, such as scipy")
+            raise ServiceError(
+                f"{name[:80]!r} is not a requirement", expected="the name of a distribution, such as scipy"
+            )
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError as error:
@@ -135,7 +137,7 @@ def installed_versions(names: Sequence[str]) -> dict[str, str]:
 
 
 def difference(published: Mapping[str, str], present: Mapping[str, str], kind: str) -> str | None:
-    """Say how two mappings of names to hashes or versions differ first; None where they are the same."""
+    """Return the first difference of two mappings of names to hashes or versions; None if they are equal."""
     for name in sorted({*published, *present}):
         if name not in present:
             return f"the {kind} {name} is missing"
@@ -148,7 +150,7 @@ def difference(published: Mapping[str, str], present: Mapping[str, str], kind: s
 
 
 def import_checked(folder: Path, files: Mapping[str, str]) -> None:
-    """Let what lies in `folder` be imported only as the files with these hashes, now and whenever it is imported."""
+    """Let modules in `folder` be imported only from files with these hashes, now and later."""
     inside = folder / next(iter(files)).split("/")[0]
     own = str(folder)
     shared = own in _package_folders()

@@ -1,4 +1,4 @@
-"""What a service over code is: its function, the files and requirements that make it up, its models and limits."""
+"""The definition of a service over code: its function, files, requirements, models and limits."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from galclass.scoring import ModelId
 
 DEADLINE_S, MEMORY_MIB = 10.0, 4096
-"""Longest run of a call and most address space of the process, where a publication says nothing else."""
+"""Default longest run of a call and most address space of the process."""
 
 
 @dataclass(frozen=True)
 class FunctionFacts:
-    """A published function; all but the examples is what its sha256 stands for.
+    """A published function; its sha256 covers everything but the examples.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class FunctionFacts:
 
     @property
     def sha256(self) -> str:
-        """The hash of everything that makes up what it returns."""
+        """The hash of everything that determines its results."""
         facts = asdict(self)
         del facts["examples"]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

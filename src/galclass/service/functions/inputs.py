@@ -1,4 +1,4 @@
-"""Types for the inputs of functions, beside those that pydantic knows."""
+"""Types for the inputs of functions, in addition to pydantic's."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The processes of published functions as the server sees them: started when asked for, killed at the deadline.
+"""The server's side of the processes of published functions: started on demand, killed at the deadline.
 
-Takes the JSON body of a call, returns the JSON of its result. One pool for each version of a service; what happens in
-it reaches no other service.
+Takes the JSON body of a call, returns the JSON of its result. One pool per version of a service, isolated from all
+other services.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class FunctionProcess:
     Attributes
     ----------
     about : dict
-        Schemas, scorers, files and requirements, as the process found them.
+        Schemas, scorers, files and requirements, as found by the process.
     """
 
     def __init__(self, link: socket.socket, child: subprocess.Popen[bytes]) -> None:
@@ -141,11 +141,11 @@ class FunctionProcess:
             await self._writer.wait_closed()
 
     def is_alive(self) -> bool:
-        """Say whether the process runs."""
+        """Return whether the process runs."""
         return self._child.poll() is None
 
     def kill(self) -> None:
-        """End the process with everything that it started; it is not asked."""
+        """Kill the process with everything that it started."""
         with suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
@@ -164,7 +164,7 @@ class FunctionPool:
     ----------
     facts : FunctionFacts
     folder : path
-        Where its top-level module lies on this machine.
+        The folder of its top-level module on this machine.
     models : mapping of str to bytes
         The models of its parameters.
     size : int
@@ -299,7 +299,7 @@ class FunctionPool:
 
 
 def orders_of(facts: FunctionFacts, folder: Path) -> dict[str, Any]:
-    """Return what a process is told to load for a published function."""
+    """Return what a process has to load for a published function."""
     return {
         "function": facts.function,
         "folder": str(folder),
@@ -313,7 +313,7 @@ def orders_of(facts: FunctionFacts, folder: Path) -> dict[str, Any]:
 
 
 def models_of(model: ModelId) -> dict[str, Any]:
-    """Return how a process names a model."""
+    """Return the name of a model in a process."""
     return {"name": model.name, "version": model.version}
 
 

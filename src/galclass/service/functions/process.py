@@ -1,7 +1,7 @@
 """The process that runs a published function: started with one end of a socket, ends with it.
 
-Takes frames (a letter, a length, bytes): what to load, then one call after another. Nothing that the function prints
-is read, and what it raises is told to the server alone.
+Takes frames (a letter, a length, bytes): what to load, then one call after another. The function's output is discarded,
+and its exceptions are passed only to the server.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(descriptor: int) -> None:
-    """Load the function that the first frame names, then answer calls until the socket closes."""
+    """Load the function that the first frame names, then handle calls until the socket closes."""
     link = socket.socket(fileno=descriptor)
     _end_with_parent()
     orders = json.loads(_read(link) or b"{}")
@@ -124,7 +124,7 @@ def _failure(error: BaseException) -> tuple[bytes, bytes]:
 
 
 def _reason(error: BaseException) -> str:
-    """Return what anybody may read: our own words, never those of the function's module."""
+    """Return the public message: our own words, never those of the function's module."""
     return str(error)[:MAX_SHOWN] if isinstance(error, GalclassError) else "its module cannot be imported"
 
 

@@ -1,6 +1,6 @@
 """Publish a function as a version of a service, from the command line or Python of the machine that serves it.
 
-Writes a row of `galaxy_services` and the file `functions.json` of the workspace. A server runs only what stands in
+Writes a row of `galaxy_services` and the file `functions.json` of the workspace. A server runs only what is listed in
 that file: a row alone, which another machine or SQL may have written, makes no code run.
 """
 
@@ -58,7 +58,7 @@ def publish_function(
     ----------
     database : Database
     workspace : path
-        Where servers of this machine find that this code may run.
+        Where servers of this machine find out that this code may run.
     name, version : str
     function : str
         Import path, such as "galaxies.api:classify".
@@ -70,21 +70,21 @@ def publish_function(
     examples : sequence of mapping
         Inputs; those of the OpenAPI document, with what they return now.
     code : sequence of str, optional
-        Folders that may hold the module; the present folder and Python's path by default.
+        Folders that may contain the module; by default the current folder and Python's path.
     deadline_s, memory_mib : float, int
         Longest run of a call; most address space of a process.
     description : str
     confirm : bool
         Whether other code than the version's is published as the next version.
     by : str, optional
-        Who publishes, for the log.
+        The publisher, for the log.
 
     Raises
     ------
     ServiceError
         If the function cannot be loaded, its models do not fit, or an example fails.
     RegistryError
-        If a model is unknown, a name is not valid, or the version stands for other code.
+        If a model is unknown, a name is not valid, or the version has other code.
     """
     if not 0 < deadline_s <= 100 or not 64 <= memory_mib <= 1 << 20:
         raise ServiceError("a limit is out of its range", expected="a deadline of up to 100 s, and from 64 MiB")
@@ -102,7 +102,7 @@ def publish_function(
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine in a thread: where Python is a notebook's, a loop runs in this one already."""
+    """Run a coroutine in a thread: in a notebook, an event loop already runs in this one."""
     with ThreadPoolExecutor(1) as threads:
         return threads.submit(asyncio.run, work).result()
 
@@ -207,7 +207,7 @@ def approved(workspace: Path) -> dict[str, dict[str, str]]:
     except (OSError, ValueError) as error:
         raise ServiceError("it cannot be read", where=str(file)) from error
     if not isinstance(found, dict):
-        raise ServiceError("it is no list of published functions", where=str(file))
+        raise ServiceError("it is not a list of published functions", where=str(file))
     return found
 
 

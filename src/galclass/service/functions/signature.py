@@ -14,13 +14,13 @@ from galclass.errors import ServiceError
 from galclass.scoring import Scorer
 
 _OWN_CHECKS = ("value_error", "assertion_error")
-"""Kinds of faults whose message is the author's own, and may hold what nobody else should read."""
+"""Kinds of faults whose message is the author's own, and may contain what nobody else should read."""
 
 _TEMPLATE = "#/components/schemas/{model}"
 
 
 class FunctionSignature:
-    """What a function takes and returns.
+    """The inputs and output of a function.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ class FunctionSignature:
     def __init__(self, function: Callable[..., Any]) -> None:
         where = getattr(function, "__qualname__", str(function))
         if not callable(function) or inspect.isclass(function):
-            raise ServiceError("it is no function", where=where)
+            raise ServiceError("it is not a function", where=where)
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-            raise ServiceError("it is no plain function", where=where, expected="def, without async and yield")
+            raise ServiceError("it is not a plain function", where=where, expected="def, without async and yield")
         try:
             hints = typing.get_type_hints(function, include_extras=True)
         except NameError as error:
@@ -47,7 +47,7 @@ class FunctionSignature:
         self.scorers: list[str] = []
         for name, parameter in inspect.signature(function).parameters.items():
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                raise ServiceError(f"{name} is no named parameter", where=where, expected="parameters with names")
+                raise ServiceError(f"{name} is not a named parameter", where=where, expected="parameters with names")
             if name not in hints:
                 raise ServiceError(f"the parameter {name} has no annotation", where=where)
             if hints[name] is Scorer:
@@ -88,12 +88,12 @@ class FunctionSignature:
         return {name: getattr(model, name) for name in type(model).model_fields}
 
     def written(self, result: Any) -> bytes:
-        """Write what the function returned as JSON.
+        """Write the function's result as JSON.
 
         Raises
         ------
         ValidationError, PydanticSerializationError
-            If it is not what its annotation says.
+            If it does not match its annotation.
         """
         return self._outputs.dump_json(self._outputs.validate_python(result))
 

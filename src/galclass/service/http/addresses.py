@@ -1,7 +1,7 @@
 """Which addresses belong to the public internet: everything else is refused, whatever form it is written in.
 
-Takes addresses, gives yes or no. IPv6 is a list of what is allowed: global unicast without the blocks in it that wrap
-an IPv4 address or are no hosts (Teredo, 6to4, documentation). Mapped, compatible and translated (NAT64) addresses,
+Takes addresses, returns yes or no. For IPv6 this is an allow-list: global unicast without the blocks that wrap an IPv4
+address or are not hosts (Teredo, 6to4, documentation). Mapped, compatible and translated (NAT64) addresses,
 unique local, link-local, site-local and multicast ones lie outside of global unicast.
 """
 

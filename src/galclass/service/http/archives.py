@@ -21,7 +21,7 @@ _DAMAGED = (
     *(zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, RuntimeError),
     *(zlib.error, lzma.LZMAError, OSError),  # of the three ways to compress; bzip2 raises OSError
 )
-"""What a damaged, encrypted or foreign archive raises."""
+"""Raised for a damaged, encrypted or foreign archive."""
 
 RATIO = 50.0
 """Largest ratio of unpacked and packed size, of a file and of all together, above 1 MiB."""
@@ -35,7 +35,7 @@ _NOT_IMAGES = frozenset({"thumbs.db", "desktop.ini"})
 
 @dataclass(frozen=True)
 class ArchiveImages:
-    """What an archive holds.
+    """The contents of an archive.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ def read_zip(
     max_image_bytes : int
         Largest unpacked image; all together may have `UNPACKED_BODIES` times as much.
     count : callable
-        Gets the sum of the unpacked sizes before anything is unpacked.
+        Called with the sum of the unpacked sizes before anything is unpacked.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def read_zip(
     except _DAMAGED as error:
         if isinstance(error, RequestError):
             raise
-        raise RequestError("bad_archive", "the archive is damaged or no zip file", field="body") from error
+        raise RequestError("bad_archive", "the archive is damaged or not a zip file", field="body") from error
 
 
 def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:
@@ -116,12 +116,12 @@ def _is_skipped(name: str) -> bool:
 def _check(entries: list[zipfile.ZipInfo], max_images: int, max_image_bytes: int) -> int:
     """Check the sizes that the directory declares, which `_image` does not go beyond; return their sum."""
     if not entries:
-        raise RequestError("no_image", "the archive holds no image", field="body")
+        raise RequestError("no_image", "the archive contains no image", field="body")
     if len(entries) > max_images:
         raise _too_many(max_images)
     most, unpacked = UNPACKED_BODIES * max_image_bytes, sum(entry.file_size for entry in entries)
     if unpacked > most or max(entry.file_size for entry in entries) > max_image_bytes:
-        expected = f"at most {max_image_bytes} bytes an image, {most} together"
+        expected = f"at most {max_image_bytes} bytes per image, {most} together"
         raise RequestError("too_large", "the archive unpacks to too much", expected=expected, field="body")
     return unpacked
 
@@ -136,7 +136,7 @@ def _image(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: int) -> Imag
     shown = "".join(sign for sign in filename[-80:] if sign.isprintable())
     where = f"file {place + 1} ({shown!r})"
     if fault := fault_of_id(name):
-        raise RequestError("invalid", f"its name is no object id: {fault}", where=where, field="body")
+        raise RequestError("invalid", f"its name is not an object id: {fault}", where=where, field="body")
     if entry.flag_bits & _ENCRYPTED_FLAG:
         raise RequestError("bad_archive", "it is encrypted", where=where, field="body")
     try:

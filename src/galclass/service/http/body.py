@@ -1,6 +1,6 @@
 """Read a request's body within limits: bytes, time, and the sum of all bodies being read.
 
-Takes a request, gives its bytes; refuses before it keeps anything that is over a limit.
+Takes a request, returns its bytes; refuses a body over a limit before storing it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class BodyReader:
     timeout_s : float
         Longest time from the first to the last byte of a body.
     max_held_bytes : int
-        Largest sum of the bodies being read or scored at one time, with what they unpack to or have fetched.
+        Largest sum of the bodies being read or scored at a time, including what they unpack to or fetch.
     """
 
     def __init__(self, max_bytes: int, timeout_s: float, max_held_bytes: int) -> None:
@@ -40,7 +40,7 @@ class BodyReader:
         self._lock = threading.Lock()
 
     def change_held(self, count: int) -> None:
-        """Count bytes as held, or as given back where `count` is negative."""
+        """Count bytes as held, or as released if `count` is negative."""
         with self._lock:
             self.held_bytes += count
 
@@ -85,7 +85,7 @@ class BodyReader:
         encoding = request.headers.get("content-encoding", "identity")
         if encoding != "identity":
             raise RequestError(
-                "unsupported_type", "encoded bodies are not taken", got=repr(encoding[:40]), field="Content-Encoding"
+                "unsupported_type", "encoded bodies are not accepted", got=repr(encoding[:40]), field="Content-Encoding"
             )
 
     async def _collect(self, request: Request, held: HeldBody) -> bytes:
@@ -116,7 +116,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Re
         `client_left`.
     """
     working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(request.receive())  # the next message after the body says that it has left
+    leaving = asyncio.ensure_future(request.receive())  # the next message after the body reports that it has left
     try:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -136,7 +136,7 @@ class HeldBody:
     data : bytes
         The whole body.
     size : int
-        What counts as held: the body, and what was added since.
+        Bytes held: the body, and those added since.
     most : int
         Largest body.
     """
@@ -148,7 +148,7 @@ class HeldBody:
         self._reader = reader
 
     def add(self, count: int) -> None:
-        """Count bytes that are read, unpacked or fetched for this request, before they are there; from any thread.
+        """Count bytes to be read, unpacked or fetched for this request, in advance; from any thread.
 
         Raises
         ------
@@ -161,6 +161,6 @@ class HeldBody:
             raise RequestError("overloaded", "too many large bodies at one time", advice="try again shortly")
 
     def release(self) -> None:
-        """Release what is held."""
+        """Release the held bytes."""
         self._reader.change_held(-self.size)
         self.size = 0

@@ -1,6 +1,6 @@
 """The connections of a server process: how many in all and from one address, and how each is closed.
 
-Takes protocols and their transports; what is over a limit gets its refusal in the state of its requests.
+Takes protocols and their transports; a connection over a limit gets its refusal in the state of its requests.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ MAX_HEADER_BYTES = 32 * 1024
 """Request line and headers together; browsers and proxies stay far below."""
 
 LINGER_S = 2.0
-"""Time in which a client whose connection ends may go on sending, so that it gets to read why."""
+"""Time in which a client whose connection ends may continue sending, so that it can read the reason."""
 
 SYSTEM_BYTES = 128 * 1024
 """What the system may hold of a response for one client (Linux takes twice as much); by itself it would take 4 MB."""
 
-_FULL = "the server has as many connections as it takes; try again shortly"
-_FULL_ADDRESS = "your address has as many connections as it may have; close one or try again shortly"
+_FULL = "the server has too many connections; try again shortly"
+_FULL_ADDRESS = "your address has too many connections; close one or try again shortly"
 
 
 class Connections:
     """Counts the connections of a process.
 
-    Those that were first are served, one more is told so, one beyond twice as many is closed.
+    Up to the limit they are served, up to twice the limit refused with a response, beyond that closed.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Connections:
         self._counts: Counter[str] = Counter()
 
     def enter(self, protocol: Any) -> None:
-        """Count the connection of uvicorn's protocol and have it refused if it is one too many."""
+        """Count the connection of uvicorn's protocol and have it refused if it is over a limit."""
         address = protocol.client[0] if protocol.client else ""
         app = protocol.app
         trusted = isinstance(app, ProxyHeadersMiddleware) and address in app.trusted_hosts  # it speaks for many
@@ -75,7 +75,7 @@ class Connections:
             protocol.app_state = {**protocol.app_state, REFUSAL: ("overloaded", message)}
 
     def leave(self, protocol: Any) -> None:
-        """Count a connection no longer."""
+        """Stop counting a connection."""
         place = self._places.pop(protocol, None)
         if place is not None:
             self._counts[place] -= 1
@@ -84,7 +84,7 @@ class Connections:
 
 
 def client_network(address: str) -> str:
-    """Return what stands for one client: an IPv4 address, or the 64 bits of an IPv6 network, whose rest it chooses.
+    """Return the key of one client: an IPv4 address, or the 64 bits of an IPv6 network, whose rest it chooses.
 
     Parameters
     ----------
@@ -122,11 +122,11 @@ class Clock:
 
     @property
     def runs(self) -> bool:
-        """Whether it was started and not stopped."""
+        """Return whether it was started and not stopped."""
         return self._timer is not None
 
     def start(self) -> None:
-        """Start, or start anew."""
+        """Start, or restart."""
         self.stop()
         self._timer = self._loop.call_later(self._seconds, self._action)
 
@@ -140,15 +140,15 @@ class Clock:
 class PoliteTransport:
     """A transport that ends its side first when it closes, and the connection soon after.
 
-    Closing a connection while the client still sends makes the client's system throw away what it has not read yet:
-    a refusal would get lost.
+    Closing a connection while the client still sends makes the client's system discard what it has not read yet, and a
+    refusal would be lost.
 
     Parameters
     ----------
     transport : asyncio.Transport
     loop : event loop
     patience_s : float
-        Longest time for the client to take what is still to be sent.
+        Longest time for the client to read the rest.
     """
 
     def __init__(self, transport: Any, loop: AbstractEventLoop, patience_s: float) -> None:
@@ -168,7 +168,7 @@ class PoliteTransport:
             self._transport.write(data)
 
     def abort(self) -> None:
-        """Hang up and throw away what the client has not taken, in the system too, which would go on offering it."""
+        """Disconnect and discard what the client has not read, also in the kernel, which would keep sending it."""
         with suppress(OSError):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
@@ -178,7 +178,7 @@ class PoliteTransport:
         return self._ending or bool(self._transport.is_closing())
 
     def close(self, *, linger: bool = True) -> None:
-        """Send what is left, then hang up; at once, or after `LINGER_S` in which the client may go on sending."""
+        """Send the rest, then disconnect; immediately, or after `LINGER_S` in which the client may continue sending."""
         if not self.is_closing():
             self._ending = True
             self._transport.write_eof()
@@ -197,7 +197,7 @@ class PoliteTransport:
             self.abort()
 
     def _waits(self) -> bool:
-        """Return whether the client has not taken everything: what waits here, and in the system."""
+        """Return whether the client has not read everything, here or in the kernel."""
         if self._transport.get_write_buffer_size():
             return True
         try:

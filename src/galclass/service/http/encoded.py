@@ -28,7 +28,7 @@ _SIGNS_OF = {
 
 
 def decode_text(text: str, field: str) -> bytes:
-    """Return the bytes that a text stands for.
+    """Return the bytes that a text encodes.
 
     Base64 may have blanks and line breaks, the URL-safe alphabet, and no padding; a data URL must be base64.
     Hexadecimal digits (as the workflow of 2017 sent images) are read after 0x or backslash-x, or where they begin as
@@ -90,10 +90,10 @@ def _from_base64(packed: bytes, field: str) -> bytes:
 def _what_is(sign: bytes, place: int) -> str:
     """Describe the first character outside the alphabet; its index counts from 0."""
     if sign == b"=":
-        return f"the base64 goes on after an equals sign (character {place}, blanks left out); send one image a text"
+        return f"the base64 goes on after an equals sign (character {place}, without blanks); send one image per text"
     if sign == b"%":
         return "the text is percent-encoded base64"
-    return f"the text is not base64: character {place + 1}, blanks left out, is not of its alphabet"
+    return f"the text is not base64: character {place + 1}, without blanks, is not of its alphabet"
 
 
 def _refused(what: str, field: str, advice: str | None = None) -> RequestError:

@@ -1,6 +1,6 @@
 """One table from error code to HTTP status, and the body `{"error": {code, message, field}}` of every refusal.
 
-Takes exceptions, gives JSON responses; no traceback ever leaves the process.
+Takes exceptions, returns JSON responses; no traceback ever leaves the process.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ STATUS: Mapping[str, int] = {
     "model": 503,
     "storage_full": 507,
 }
-"""HTTP status of every error code; codes of images that give no cutout and are not listed are 422."""
+"""HTTP status of every error code; unlisted codes of images without a cutout are 422."""
 
 RETRY_AFTER_S = 1
-"""Seconds after which a refused client may try again, for 429 and 503."""
+"""Seconds after which a refused client may retry, for 429 and 503."""
 
 
 _EXPECTED = frozenset({"overloaded", "not_ready"})
@@ -107,7 +107,7 @@ def error_body(code: str, message: str, field: str | None = None) -> dict[str, d
 
 
 def error_response(code: str, message: str, field: str | None = None, *, status: int | None = None) -> JSONResponse:
-    """Return an error response, with Retry-After where waiting helps."""
+    """Return an error response, with Retry-After if waiting helps."""
     status = status or STATUS[code]
     headers = {"Cache-Control": "no-store"}
     if status in (429, 503):
@@ -118,7 +118,7 @@ def error_response(code: str, message: str, field: str | None = None, *, status:
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Make every exception of an app answer in the one shape."""
+    """Make every exception of an app a response of the same shape."""
     app.add_exception_handler(GalclassError, _galclass_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
@@ -190,6 +190,6 @@ async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     response = error_response(
         "internal", f"the server failed on this request; its log has the reason under {request_id}"
     )
-    # This answer leaves outside of `Observe`, which adds these to every other.
+    # This response is sent outside of `Observe`, which adds these to all others.
     response.raw_headers += [*security_headers(request.url.path), (b"x-request-id", request_id.encode())]
     return response

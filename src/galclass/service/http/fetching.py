@@ -1,7 +1,7 @@
 """Images by URL, only from hosts that the configuration lists: no request to anywhere else can be provoked.
 
-Takes https URLs, gives bytes. A host is resolved once, all its addresses must be public, and the connection goes to
-exactly such an address, with the name for TLS and Host. Redirects are not followed, and bodies are taken as they are.
+Takes https URLs, returns bytes. A host is resolved once, all its addresses must be public, and the connection goes to
+exactly such an address, with the name for TLS and Host. Redirects are not followed, and bodies are not decoded.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ import httpx2
 from galclass.errors import RequestError
 from galclass.service.http.addresses import is_public
 from galclass.service.http.inputs import ImageInput
+from galclass.service.http.json_shapes import MAX_URL
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str], Sequence[str]]
 
 _TIMEOUT_S = 15.0
 _AT_ONE_TIME = 4
-_MAX_URL = 4096
 _MAX_ADDRESSES = 3
 """Addresses of one host that are tried."""
 
 
 @dataclass(frozen=True)
 class _Target:
-    """What a checked URL asks for."""
+    """The parts of a checked URL."""
 
     host: str
     path: str
@@ -58,7 +58,7 @@ class UrlFetcher:
     resolver : callable
         Returns the addresses of a host.
     public : callable
-        Says which addresses may be connected to.
+        Returns whether an address may be connected to.
     tls : ssl.SSLContext, optional
         Which certificates are trusted; those of the system by default.
     port : int
@@ -95,13 +95,13 @@ class UrlFetcher:
     async def fill(
         self, images: tuple[ImageInput, ...], count: Callable[[int], None] = lambda _: None
     ) -> tuple[ImageInput, ...]:
-        """Fetch the images that are given by URL; the others stay as they are, and where one fails, none is fetched on.
+        """Fetch the images given by URL and keep the others; if one fails, the rest are not fetched.
 
         Parameters
         ----------
         images : tuple of ImageInput
         count : callable
-            Gets the size of each piece as it arrives; may refuse it.
+            Called with the size of each piece as it arrives; may refuse it.
 
         Raises
         ------
@@ -131,14 +131,14 @@ class UrlFetcher:
                 raise _failed("the host did not answer in time") from error
 
     def _check(self, url: str) -> _Target:
-        """Check a URL as text, and take from it what is sent: nothing else parses it again."""
-        if len(url) > _MAX_URL or not url.isprintable() or " " in url or "\\" in url:
-            raise _refused("it is no URL")
+        """Check a URL as text, and extract what is sent: nothing else parses it again."""
+        if len(url) > MAX_URL or not url.isprintable() or " " in url or "\\" in url:
+            raise _refused("it is not a URL")
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
-            raise _refused("it is no URL") from error
+            raise _refused("it is not a URL") from error
         if parts.scheme != "https" or port not in (None, self._port) or "@" in parts.netloc:
             raise _refused("only plain https addresses are fetched")
         host = _canonical(parts.hostname or "")
@@ -173,9 +173,9 @@ class UrlFetcher:
         url, names = f"https://{shown}:{self._port}{target.path}", {"sni_hostname": target.host}
         async with client.stream("GET", url, headers=headers, extensions=names) as response:
             if response.status_code != 200:
-                raise RequestError("url_failed", "the host gave no image", got=response.status_code, field="url")
+                raise RequestError("url_failed", "the host returned no image", got=response.status_code, field="url")
             if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
-                raise _failed("the host gave an encoded body, which was not asked for")
+                raise _failed("the host returned an encoded body, which was not requested")
             data = bytearray()
             async for piece in response.aiter_bytes():  # as it is: it has no encoding
                 taken.add(len(piece))
@@ -198,7 +198,7 @@ class UrlFetcher:
 
 
 class _Taken:
-    """What the images of one request have taken so far: together no more than a body may have."""
+    """Size of the images of one request so far: together at most that of a body."""
 
     def __init__(self, max_bytes: int, count: Callable[[int], None]) -> None:
         self._max_bytes = max_bytes
@@ -214,7 +214,7 @@ class _Taken:
 
 
 def _canonical(host: str) -> str:
-    """Return the one spelling of a host name: lower case, ASCII, without the dot at its end; empty if it is none."""
+    """Return the canonical form of a host name: lower case, ASCII, without a final dot; empty if it is not one."""
     try:
         return host.rstrip(".").lower() if host.isascii() else host.encode("idna").decode("ascii").lower().rstrip(".")
     except UnicodeError:

@@ -1,6 +1,6 @@
-"""Before any route: requests that are ambiguous, that name another host or that another site's page sends are refused.
+"""Before any route: ambiguous requests, those for another host and those from another site's page are refused.
 
-Plain ASGI, as it is on every path. Takes a scope, passes it on or answers with the refusal.
+Plain ASGI, since it handles every request. Takes a scope, passes it on or sends the refusal.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Hosts:
         for name in allowed:
             if not _NAME.fullmatch(name):
                 raise ServiceError(
-                    "it is no host name",
+                    "it is not a host name",
                     where="serve.allowed_hosts",
                     expected='a name without scheme and port, such as "galaxies.example.org" or "*.example.org"',
                     got=repr(name[:100]),
@@ -56,7 +56,7 @@ class Hosts:
         self._bound = _plain(bound)
 
     def have(self, host: str, reached: str) -> bool:
-        """Return whether the server answers to a name.
+        """Return whether the server serves a host name.
 
         Parameters
         ----------
@@ -72,7 +72,7 @@ class Hosts:
         return host in (self._bound, reached) or _is_loopback(host)
 
     def names(self, host: str) -> bool:
-        """Return whether a name is in the list, as against allowed by default."""
+        """Return whether a name is in the list, not just allowed by default."""
         return host in self.named or host.endswith(self._suffixes)
 
 
@@ -135,11 +135,11 @@ class Gate:
         if known:
             return None
         return RequestError(
-            "unknown_host", "this server does not answer to that host", field="Host", advice="see serve.allowed_hosts"
+            "unknown_host", "this server does not serve that host", field="Host", advice="see serve.allowed_hosts"
         )
 
     def _origin(self, scope: Scope, found: dict[bytes, bytes]) -> RequestError | None:
-        """Refuse what another site's page sends in the name of whoever looks at it; a token shows that it is meant."""
+        """Refuse requests that another site's page sends for its visitor; a token shows that they are intended."""
         if scope["method"] not in _CHANGING or b"authorization" in found:
             return None
         origin, site = found.get(b"origin"), found.get(b"sec-fetch-site")
@@ -166,7 +166,7 @@ class Gate:
 
 
 def _framing(version: str, found: dict[bytes, bytes]) -> RequestError | None:
-    """Refuse what two readers could take for requests of different lengths."""
+    """Refuse requests whose length two parsers could read differently."""
     if version not in ("1.0", "1.1"):
         return _last("bad_http", "the version of HTTP is not 1.0 or 1.1")
     coding = found.get(b"transfer-encoding")

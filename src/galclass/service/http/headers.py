@@ -20,7 +20,7 @@ _API = (*_COMMON, (b"content-security-policy", b"default-src 'none'; frame-ances
 _DOCS = (*_COMMON, (b"content-security-policy", _DOCS_CSP.encode()))
 _PAGE = (
     *_COMMON,
-    (b"cache-control", b"no-cache"),  # asks whether its ETag still holds: a new version shows at once
+    (b"cache-control", b"no-cache"),  # revalidates its ETag: a new version shows immediately
     (b"content-security-policy", _PAGE_CSP.encode()),
     (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
 )

@@ -1,4 +1,4 @@
-"""What the images of a request are, and which object ids they may have."""
+"""The images of a request, and their allowed object ids."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNNAMED = "image"
 """The object_id of a raw body that names none."""
 
 UPLOAD_SUFFIX = ".img"
-"""What our clients put behind an id to make a file name of it; the id is all that stands before."""
+"""Suffix that our clients append to an id to make a file name; the id is everything before it."""
 
 MAX_ID_CHARACTERS = 200
 
@@ -30,14 +30,14 @@ _KINDS: Mapping[type, str] = {
 
 @dataclass(frozen=True)
 class ImageInput:
-    """One image of a request: encoded bytes and the id it is answered under.
+    """One image of a request: encoded bytes and the id in the response.
 
     Attributes
     ----------
     url : str or None
         Where the bytes are to be fetched from.
     stored : bool
-        Whether it stands for the stored image of its object id; then it has no bytes.
+        Whether it refers to the stored image of its object id; then it has no bytes.
     """
 
     object_id: str
@@ -48,7 +48,7 @@ class ImageInput:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The images of a request; `many` says whether the answer is a list."""
+    """The images of a request; `many` says whether the response is a list."""
 
     images: tuple[ImageInput, ...]
     many: bool
@@ -71,11 +71,11 @@ def kind_of(value: object) -> str:
 
 
 def fault_of_id(text: str) -> str | None:
-    """Return what is wrong with a text as an object id, or None if it is valid."""
+    """Return why a text is not a valid object id, or None if it is."""
     if not text:
         return "it is empty"
     if len(text) > MAX_ID_CHARACTERS:
-        return f"it has {len(text)} characters, and {MAX_ID_CHARACTERS} are the most"
+        return f"it has {len(text)} characters, at most {MAX_ID_CHARACTERS} are allowed"
     for place, sign in enumerate(text, 1):
         if not sign.isprintable() and unicodedata.category(sign) != "Zs":
             return f"character {place} is U+{ord(sign):04X}, which is not printable"
@@ -88,19 +88,27 @@ def check_object_id(value: object, field: str) -> str:
     Raises
     ------
     RequestError
-        `invalid`, if it is anything else. Numbers are refused, also integers: JavaScript and others have rounded an id
-        of 18 digits before it is sent, and nobody can tell.
+        `invalid`, if it is anything else. Numbers are refused, also integers: JavaScript and others round an id of 18
+        digits before it is sent, and nobody could tell.
     """
+    refusal = refusal_of_id(value, field)
+    if refusal is not None:
+        raise refusal
+    return str(value)
+
+
+def refusal_of_id(value: object, field: str) -> RequestError | None:
+    """Return what `check_object_id` raises for a value, or None if it is an object id."""
     if not isinstance(value, str):
         advice = "put its digits in quotes: numbers lose digits on the way" if type(value) in (int, float) else None
-        raise RequestError(
+        return RequestError(
             "invalid", "not an object id", expected="text", got=kind_of(value), advice=advice, field=field
         )
     fault = fault_of_id(value)
-    if fault is not None:
-        expected = f"text of 1 to {MAX_ID_CHARACTERS} printable characters"
-        raise RequestError("invalid", f"not an object id: {fault}", expected=expected, field=field)
-    return value
+    if fault is None:
+        return None
+    expected = f"text of 1 to {MAX_ID_CHARACTERS} printable characters"
+    return RequestError("invalid", f"not an object id: {fault}", expected=expected, field=field)
 
 
 def id_of_file(filename: str, place: int) -> str:
@@ -109,9 +117,9 @@ def id_of_file(filename: str, place: int) -> str:
     Parameters
     ----------
     filename : str
-        As the client or an archive gives it.
+        From the client or an archive.
     place : int
-        Position of the image, from 0.
+        Index of the image, from 0.
     """
     base = base_name(filename)
     name = base.removesuffix(UPLOAD_SUFFIX) if base.endswith(UPLOAD_SUFFIX) else object_id_of(base)

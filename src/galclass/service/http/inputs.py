@@ -1,7 +1,7 @@
 """From a request's body to the images in it: a raw image, a multipart upload or JSON.
 
-Takes bytes and a content type, gives `ImageInput`s; nothing is decoded as an image here. Every part and every key of a
-body becomes an image, names one, or is refused by name.
+Takes bytes and a content type, returns `ImageInput`s; no image is decoded here. Every part and every key of a body
+becomes an image, names one, or is refused by name.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def parse_inputs(
     else:
         raise RequestError(
             "unsupported_type",
-            "this content type holds no image",
+            "this content type does not contain images",
             expected="image/*, application/octet-stream, multipart/form-data or application/json",
             got=repr(kind[:80]),
             field="Content-Type",
@@ -179,7 +179,7 @@ def _image_of(part: Part, place: int) -> ImageInput:
     name = id_of_file(part.filename or "", place)
     fault = fault_of_id(name)
     if fault is not None:
-        raise part.refusal("invalid", f"its file name is no object id: {fault}")
+        raise part.refusal("invalid", f"its file name is not an object id: {fault}")
     return ImageInput(name, part.data)
 
 

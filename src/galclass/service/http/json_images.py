@@ -1,20 +1,25 @@
 """Images in JSON: {"id": text, "img": base64}, {"images": [...]} of such, or {"object_ids": [...]} of stored ones.
 
-Takes a body, gives `ImageInput`s. A key that is unknown, comes twice or stands beside one that excludes it is refused
-by name, and so is a value of another type, with what came instead.
+Takes a body, returns `ImageInput`s. A key that is unknown, repeated or combined with one that excludes it is refused by
+name, and so is a value of another type, with what was found instead.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from galclass.errors import RequestError
 from galclass.service.http.encoded import decode_text
-from galclass.service.http.image_inputs import UNNAMED, ImageInput, Inputs, check_object_id, kind_of, too_many
+from galclass.service.http.image_inputs import ImageInput, Inputs, kind_of, refusal_of_id, too_many
+from galclass.service.http.json_shapes import ImageBody, ImagesBody, ImageUrlBody, ObjectIdsBody, named_shape
+
+Shape = TypeVar("Shape", bound=BaseModel)
 
 _PARTS_AN_IMAGE, _MORE_PARTS = 8, 64
 """Brackets and commas of a JSON body: an image takes three, and its id may have some."""
@@ -30,7 +35,7 @@ def parse_json(body: bytes, max_images: int) -> Any:
     Raises
     ------
     RequestError
-        `bad_json`, `too_many_images`; `invalid`, if a key comes twice in one object.
+        `bad_json`, `too_many_images`; `invalid`, if a key is repeated in one object.
     """
     if sum(body.count(mark) for mark in b"[{,") > _PARTS_AN_IMAGE * max_images + _MORE_PARTS:
         raise too_many(max_images)
@@ -41,7 +46,7 @@ def parse_json(body: bytes, max_images: int) -> Any:
 
 
 def refuse_repeated_keys(body: bytes) -> None:
-    """Refuse JSON with a key that comes twice in one object; what is no JSON is left to who reads it.
+    """Refuse JSON with a repeated key in one object; text that is not JSON is left to the parser.
 
     Raises
     ------
@@ -80,8 +85,7 @@ def json_images(body: bytes, max_images: int, stored: bool) -> Inputs:
         advice = f"write the list as {_SEVERAL}" if isinstance(value, list) else None
         raise _invalid("the body is not an object", _ONE, value, "body", advice)
     if "object_ids" in value:
-        _refuse_others(value, ("object_ids",), "")
-        if not stored:
+        if not stored and len(value) == 1:
             raise RequestError(
                 "invalid",
                 "stored images are not scored here",
@@ -89,57 +93,75 @@ def json_images(body: bytes, max_images: int, stored: bool) -> Inputs:
                 advice="send object_ids as a batch",
                 field="object_ids",
             )
-        return Inputs(_stored(value["object_ids"]), many=True)
+        named = _checked(ObjectIdsBody, value)
+        return Inputs(tuple(ImageInput(name, b"", stored=True) for name in named.object_ids), many=True)
     if "images" not in value:
-        return Inputs((_image(value, ""),), many=False)
-    _refuse_others(value, ("images",), "")
-    items = value["images"]
-    if not isinstance(items, list):
-        raise _invalid("images is not a list", _SEVERAL, items, "images")
-    if not items:
-        raise RequestError("no_image", "the list of images is empty", field="images")
-    return Inputs(tuple(_image(item, f"images.{place}.") for place, item in enumerate(items)), many=True)
+        shape: type[ImageBody | ImageUrlBody] = ImageUrlBody if named_shape(value) == "url" else ImageBody
+        return Inputs((_image(_checked(shape, value), ""),), many=False)
+    items = _checked(ImagesBody, value).images
+    return Inputs(tuple(_image(item, f"images.{index}.") for index, item in enumerate(items)), many=True)
 
 
-def _stored(object_ids: object) -> tuple[ImageInput, ...]:
-    if not isinstance(object_ids, list):
-        raise _invalid("not a list of object ids", "a list of texts", object_ids, "object_ids")
-    if not object_ids:
-        raise RequestError("invalid", "the list of object ids is empty", field="object_ids")
-    names = (check_object_id(one, f"object_ids.{place}") for place, one in enumerate(object_ids))
-    return tuple(ImageInput(name, b"", stored=True) for name in names)
-
-
-def _image(item: Any, prefix: str) -> ImageInput:
-    if not isinstance(item, dict):
-        raise _invalid("an image is not an object", _ONE, item, prefix.rstrip("."))
-    _refuse_others(item, _IMAGE_KEYS, prefix)
-    if "img" in item and "url" in item:
-        raise RequestError("invalid", "an image has both img and url", expected="one of them", field=f"{prefix}url")
-    if not ("img" in item or "url" in item):
-        raise RequestError("invalid", "no image", expected=_ONE, field=f"{prefix}img")
-    name = check_object_id(item.get("id", UNNAMED), f"{prefix}id")
-    if "img" not in item:
-        return ImageInput(name, b"", url=_text(item["url"], f"{prefix}url"))
+def _image(item: ImageBody | ImageUrlBody, prefix: str) -> ImageInput:
+    if isinstance(item, ImageUrlBody):
+        return ImageInput(item.id, b"", url=item.url)
     field = f"{prefix}img"
-    data = decode_text(_text(item["img"], field), field)
+    data = decode_text(item.img, field)
     if not data and not prefix:  # among several, an empty one gets its error like any other faulty image
         raise RequestError("no_image", "img is empty", field=field)
-    return ImageInput(name, data)
+    return ImageInput(item.id, data)
 
 
-def _refuse_others(value: dict[str, Any], known: Iterable[str], prefix: str) -> None:
-    unknown = [key for key in value if key not in known]
-    if unknown:
-        expected = ", ".join(known)
-        field = prefix + _shown(unknown[0], 40)
-        raise RequestError("invalid", f"unknown key {_shown(unknown[0])!r}", expected=expected, field=field)
+def _checked(shape: type[Shape], value: dict[str, Any]) -> Shape:
+    """Check a body against a shape; what is wrong first is told in words of its own."""
+    try:
+        return shape.model_validate(value)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False)
+    raise _refusal(min(faults, key=_told_first), shape)
 
 
-def _text(value: object, field: str) -> str:
-    if not isinstance(value, str):
-        raise _invalid(f"{field.rpartition('.')[2]} is not text", "text", value, field)
-    return value
+def _told_first(fault: ErrorDetails) -> tuple[int, int]:
+    """Return the rank of a fault: those of the body before its images', an unknown key before what is wrong in one."""
+    location, kind = fault["loc"], fault["type"]
+    index = location[1] if len(location) > 1 and isinstance(location[1], int) else -1
+    if kind == "extra_forbidden":
+        return index, 1 if location[-1] == "img" and index >= 0 else 0
+    return index, 2 if kind == "missing" else 3
+
+
+def _refusal(fault: ErrorDetails, shape: type[BaseModel]) -> RequestError:
+    # The tag of the shape that a list's item was checked against is no part of its name.
+    path = [str(part) for at, part in enumerate(fault["loc"]) if not (at == 2 and shape is ImagesBody)]
+    field, name, value = ".".join(path), path[-1], fault["input"]
+    match fault["type"], name:
+        case "extra_forbidden", _:
+            return _unknown_key(path, shape)
+        case "missing", _:
+            return RequestError("invalid", "no image", expected=_ONE, field=field)
+        case "model_type", _:
+            return _invalid("an image is not an object", _ONE, value, field)
+        case "list_type", "images":
+            return _invalid("images is not a list", _SEVERAL, value, field)
+        case "list_type", _:
+            return _invalid("not a list of object ids", "a list of texts", value, field)
+        case "too_short", "images":
+            return RequestError("no_image", "the list of images is empty", field=field)
+        case "too_short", _:
+            return RequestError("invalid", "the list of object ids is empty", field=field)
+        case _, "img" | "url":
+            return _invalid(f"{name} is not text", "text", value, field)
+    return refusal_of_id(value, field) or RequestError("invalid", str(fault["msg"]), field=field)
+
+
+def _unknown_key(path: list[str], shape: type[BaseModel]) -> RequestError:
+    *parents, key = path
+    own = shape in (ImageBody, ImageUrlBody) or bool(parents)
+    prefix = "".join(f"{parent}." for parent in parents)
+    if own and key == "img":
+        return RequestError("invalid", "an image has both img and url", expected="one of them", field=f"{prefix}url")
+    expected = ", ".join(_IMAGE_KEYS if own else shape.model_fields)
+    return RequestError("invalid", f"unknown key {_shown(key)!r}", expected=expected, field=prefix + _shown(key))
 
 
 def _invalid(what: str, expected: str, value: object, field: str, advice: str | None = None) -> RequestError:
@@ -147,5 +169,5 @@ def _invalid(what: str, expected: str, value: object, field: str, advice: str | 
 
 
 def _shown(key: str, most: int = 40) -> str:
-    """Shorten a client's key for a message; what is not printable is left out, a lone surrogate could not be sent."""
+    """Shorten a client's key for a message, without unprintable characters: a lone surrogate could not be sent."""
     return "".join(sign for sign in key[:most] if sign.isprintable())

@@ -1,6 +1,6 @@
 """How many requests a client may send: a limit per bearer token or address, shared by the processes of a server.
 
-Each client has one number: the time at which what it sent so far would be done at the allowed rate (the "generic
+Each client has one number: the time at which its requests so far would be done at the allowed rate (the "generic
 cell rate algorithm"). It may be ahead of the clock by one minute, so a client that was idle may send a minute's worth.
 """
 
@@ -25,17 +25,17 @@ _SLOTS = 1 << 17
 
 
 class RateLimit:
-    """Requests a minute for one client.
+    """Requests per minute for one client.
 
     Parameters
     ----------
     per_minute : int
-        0 sets no limit.
+        0: no limit.
     shared : path, optional
-        File that the processes of one server share; None counts in this process alone. Two processes that count for
-        one client in the same microsecond may count once.
+        File that the processes of one server share; None: count in this process only. Two processes that count for one
+        client in the same microsecond may count once.
     secret : bytes
-        The same for all that share a file; without it nobody can tell which clients share a number.
+        The same for all that share a file; without it nobody can find out which clients share a number.
     """
 
     def __init__(self, per_minute: int, shared: Path | None = None, secret: bytes = b"") -> None:
@@ -48,7 +48,7 @@ class RateLimit:
             self._due = memoryview(bytearray(size)).cast("d")
             return
         with shared.open("a+b") as file:
-            file.truncate(size)  # zeros that take no room until they are used
+            file.truncate(size)  # zeros that take no space until they are used
             self._due = memoryview(mmap.mmap(file.fileno(), size)).cast("d")
 
     def allows(self, client: str) -> bool:

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on standard error, without image data, tokens or query strings."""
+"""Structured logs: one JSON object per line on standard error, without image data, tokens or query strings."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _FIELDS = (
 
 
 class Seldom:
-    """Lets one record of a kind through at a time, so that what fails with every request does not fill the log.
+    """Lets one record of a kind through at a time, so that a fault in every request does not fill the log.
 
     Parameters
     ----------
     seconds : float
         Time in which no other of its kind passes.
     clock : callable
-        Gives seconds.
+        Returns seconds.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = monotonic) -> None:

@@ -28,14 +28,14 @@ Item = TypeVar("Item")
 
 
 class Answer(NamedTuple):
-    """What a version of a service said about one image; a faulty one has no class.
+    """A prediction of one version of a service; a faulty image has no class.
 
     Attributes
     ----------
     confidence : float
         The largest class probability, in [0, 1].
     is_unlike : bool
-        Whether the image is flagged as unlike the training data.
+        Whether the image has the out-of-distribution flag.
     image_bytes : int
         Size of the encoded image.
     """
@@ -72,7 +72,7 @@ class Metrics:
             "galclass_requests", "Requests by route and status", ["method", "route", "status"], registry=self.registry
         )
         self.seconds = Histogram(
-            "galclass_request_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=self.registry
+            "galclass_request_seconds", "Response time", ["route"], buckets=_SECONDS, registry=self.registry
         )
         self.images = Counter(
             "galclass_images", "Images scored by service and outcome", ["service", "outcome"], registry=self.registry
@@ -90,14 +90,14 @@ class Metrics:
         self.image_bytes = Histogram(
             "galclass_image_bytes", "Size of the encoded images", of_version, buckets=_BYTES, registry=self.registry
         )
-        self.scoring = Counter("galclass_scoring_cpu_seconds", "Processor time of the scorer", registry=self.registry)
+        self.scoring = Counter("galclass_scoring_cpu_seconds", "CPU time of the scorer", registry=self.registry)
         of_pair = [*of_version, "shadow_version"]
         self.shadow = Counter(
-            "galclass_shadow_images", "Images by what the shadow made of them", [*of_pair, "outcome"],
+            "galclass_shadow_images", "Images by outcome of the shadow", [*of_pair, "outcome"],
             registry=self.registry,
         )  # fmt: skip
         self.shadow_difference = Histogram(
-            "galclass_shadow_difference", "Largest difference of a class probability to the shadow", of_pair,
+            "galclass_shadow_difference", "Largest difference of a class probability from the shadow's", of_pair,
             buckets=_DIFFERENCES, registry=self.registry,
         )  # fmt: skip
         self._flushing = threading.Lock()
@@ -115,7 +115,7 @@ class Metrics:
         self._outcomes.append((service, outcome))
 
     def count_answer(self, answer: Answer) -> None:
-        """Count what a version of a service said about one image, at the next `flush`."""
+        """Count one prediction of a version of a service, at the next `flush`."""
         self._answers.append(answer)
 
     def count_shadow(self, shadowed: Shadowed, difference: float | None = None, *, count: int = 1) -> None:
@@ -125,11 +125,11 @@ class Metrics:
             self.shadow_difference.labels(*shadowed[:3]).observe(difference)
 
     def count_scoring(self, seconds: float) -> None:
-        """Add processor time that was spent in the scorer, at the next `flush`."""
+        """Add CPU time spent in the scorer, at the next `flush`."""
         self._scoring.append(seconds)
 
     def flush(self) -> None:
-        """Bring the counters up to date: together this costs a fraction of what it costs in every request."""
+        """Update the counters: together this costs a fraction of what it would in every request."""
         with self._flushing:
             ended, outcomes, scoring = _taken(self._ended), _taken(self._outcomes), _taken(self._scoring)
             answers = _taken(self._answers)

@@ -1,7 +1,7 @@
 """Split a multipart/form-data body into its parts; every part is returned or the body is refused by the part's name.
 
-python-multipart finds the parts. What it does not look at is done here, with the standard library's mail package:
-`filename*` (RFC 5987; RFC 7578 forbids it to clients, which send it all the same), Content-Transfer-Encoding,
+python-multipart finds the parts. What it ignores is done here, with the standard library's mail package:
+`filename*` (RFC 5987; RFC 7578 forbids it to clients, but some send it), Content-Transfer-Encoding,
 a preamble, blanks after a boundary, and boundaries that it takes for data.
 """
 
@@ -48,7 +48,7 @@ class Part:
     number : int
         From 1, in the order of the body.
     headers : list of (name, value)
-        Names in lower case, values with one character a byte.
+        Names in lower case, values with one character per byte.
     data : bytes
         Without its transfer encoding.
     name, filename : str or None
@@ -63,7 +63,7 @@ class Part:
 
     @property
     def label(self) -> str:
-        """What refusals call it, without what it holds."""
+        """Its name in refusals, without its content."""
         name = "" if self.name is None else f" ({self.name[:40]!r})"
         return f"part {self.number}{name}"
 
@@ -86,7 +86,7 @@ class Part:
         return values[0].strip() if values else ""
 
     def refusal(self, code: str, what: str, **facts: Any) -> RequestError:
-        """Return the refusal of the whole body for the sake of this part."""
+        """Return the refusal of the whole body because of this part."""
         return RequestError(code, what, where=self.label, field=self.label, **facts)
 
 
@@ -97,7 +97,7 @@ def split_multipart(body: bytes, boundary: bytes, max_parts: int) -> list[Part]:
     ----------
     body : bytes
     boundary : bytes
-        As Content-Type has it, without quotes.
+        From Content-Type, without quotes.
     max_parts : int
         More are refused before they are split.
 

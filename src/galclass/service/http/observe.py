@@ -87,7 +87,7 @@ class Observe:
         request_id = self.watch.next_id()
         method = scope["method"]
         if method == "HEAD":
-            scope = {**scope, "method": "GET"}  # a copy: the server goes on by its own that there is no body
+            scope = {**scope, "method": "GET"}  # a copy: the server relies on its own to know that there is no body
         scope["request_id"] = request_id
         extra = [*security_headers(scope["path"]), (b"x-request-id", request_id.encode())]
         status = 500
@@ -106,7 +106,9 @@ class Observe:
             if method == "HEAD":
                 message = {**message, "body": b""}
             elif size > SLICE_BYTES and head is not None and not self.responses.has_room(size):
-                refusal = error_response("overloaded", "too many responses wait for their clients; try again shortly")
+                refusal = error_response(
+                    "overloaded", "too many responses are waiting for their clients; try again shortly"
+                )
                 status, head["status"] = refusal.status_code, refusal.status_code
                 head["headers"] = [*refusal.raw_headers, *extra]
                 message = {"type": "http.response.body", "body": refusal.body}

@@ -1,6 +1,6 @@
 """From predictions to a response: JSON by default, CSV or Parquet by Accept, with an ETag.
 
-Takes predictions, gives responses; the JSON record and the columns are those of `galclass.scoring`.
+Takes predictions, returns responses; the JSON record and the columns are those of `galclass.scoring`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _TEXTS = ("human_label", "labelled_by", "labelled_at")
 """Text columns of our tables that no file of predictions has."""
 
 REVALIDATE = "private, no-cache"
-"""A stored answer may be used after asking whether its ETag still holds: a service's model can be switched."""
+"""A cached response must be revalidated by its ETag, as a service's model can be switched."""
 
 
 def choose_media_type(accept: str | None) -> str:
-    """Choose the answer's media type by an Accept header; the first of equal weights wins.
+    """Choose the response's media type by an Accept header; the first of equal weights wins.
 
     Raises
     ------
@@ -49,7 +49,9 @@ def choose_media_type(accept: str | None) -> str:
                 break
     acceptable = [entry for entry in weighed if entry[0] < 0]
     if not acceptable:
-        raise RequestError("not_acceptable", "no such answer", expected=" or ".join(MEDIA_TYPES), field="Accept")
+        raise RequestError(
+            "not_acceptable", "no acceptable media type", expected=" or ".join(MEDIA_TYPES), field="Accept"
+        )
     return min(acceptable, key=lambda entry: entry[:2])[2]
 
 
@@ -66,7 +68,7 @@ def _quality(parameters: Iterable[str]) -> float:
 
 def etag_of(*parts: str | bytes) -> str:
     """Return the ETag of a response from everything it depends on: image bytes, model sha256, options."""
-    digest = xxhash.xxh3_128()  # who makes two images collide misleads no one but himself
+    digest = xxhash.xxh3_128()  # anyone who makes two images collide misleads only themselves
     for part in parts:
         data = part if isinstance(part, bytes) else part.encode()
         digest.update(b"%d " % len(data))  # where one part ends counts, too
@@ -93,7 +95,7 @@ def cache_headers(
     inputs : Inputs
     media_type : str
     options : mapping, optional
-        Parameters that change the answer; those that are None or False count as left out.
+        Parameters that change the response; None or False is the same as absent.
     """
     chosen = [f"{name}={value}" for name, value in options.items() if value] if options else []
     parts: list[str | bytes] = [f"{model} {model.sha256} {media_type} {inputs.many} {chosen}"]
@@ -103,19 +105,19 @@ def cache_headers(
 
 
 def raise_if_known(if_none_match: str | None, headers: Mapping[str, str]) -> None:
-    """Refuse to answer what the client has already.
+    """Refuse a request whose response the client already has.
 
     Raises
     ------
     RequestError
-        `not_changed`, if If-None-Match names the answer's ETag.
+        `not_changed`, if If-None-Match names the response's ETag.
     """
     if matches(if_none_match, headers["ETag"]):
-        raise RequestError("not_changed", "the answer is the one you have", field="If-None-Match", headers=headers)
+        raise RequestError("not_changed", "the response is unchanged", field="If-None-Match", headers=headers)
 
 
 def raise_fault(prediction: Prediction) -> None:
-    """Refuse an image that has no answer.
+    """Refuse an image without a prediction.
 
     Raises
     ------
@@ -127,7 +129,7 @@ def raise_fault(prediction: Prediction) -> None:
 
 
 def json_bytes(value: dict[str, Any]) -> bytes:
-    """Write an answer as compact JSON, with an encoder far faster than the standard library's."""
+    """Write a response as compact JSON, with an encoder far faster than the standard library's."""
     return orjson.dumps(value)
 
 

@@ -1,7 +1,7 @@
-"""Refusals slow down: a client that is refused again and again gets each further refusal later.
+"""Refusals slow down: a client that is refused repeatedly gets each further refusal later.
 
-A refused image costs nearly as much as a good one, and a client that sends nothing else would otherwise have as much
-of the processor as everybody who sends galaxies. Good requests never wait here, whoever sends them.
+A refused image costs nearly as much as a valid one, and a client that sends nothing else would otherwise get as much
+CPU time as everybody who sends galaxies. Valid requests never wait here, whoever sends them.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable
 from time import monotonic
 
 PACED = frozenset({400, 413, 415, 422})
-"""Statuses that wait: those of bodies that have to be read and looked at before they can be refused."""
+"""Statuses that wait: those of bodies that have to be read and examined before they can be refused."""
 
 BURST_S = 1.0
-"""A client that was not refused before may be refused a second's worth at once."""
+"""A client that was not refused before may get a second's worth of refusals at once."""
 
 MAX_DELAY_S = 1.0
 """Longest wait of a refusal."""
@@ -22,12 +22,12 @@ _MAX_CLIENTS = 10_000
 
 
 class Refusals:
-    """Counts the refusals of each client and says how long the next one waits.
+    """Counts the refusals of each client and returns how long the next one waits.
 
     Parameters
     ----------
     per_s : int
-        Refusals a second that a client gets at once, in one process; 0 sets no limit.
+        Refusals per second that a client gets without delay, in one process; 0: no limit.
     clock : callable
         Returns seconds.
     """
@@ -35,7 +35,7 @@ class Refusals:
     def __init__(self, per_s: int, clock: Callable[[], float] = monotonic) -> None:
         self._per_s = per_s
         self._clock = clock
-        self._due: dict[str, float] = {}  # when what a client was refused so far would be done at the rate
+        self._due: dict[str, float] = {}  # time at which a client's refusals so far would be done at the rate
 
     def delay(self, client: str) -> float:
         """Count one refusal of a client and return how many seconds it waits, from 0 to `MAX_DELAY_S`."""

@@ -1,6 +1,6 @@
-"""How responses leave: large ones in slices, with a limit on the bytes that wait for slow clients.
+"""Sending of responses: large ones in slices, with a limit on the bytes that wait for slow clients.
 
-Takes ASGI messages, sends them on.
+Takes ASGI messages and passes them on.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from starlette.types import Message, Send
 
 SLICE_BYTES = 64 * 1024
-"""Most of a response that is handed to the connection before the client has taken what went before."""
+"""Largest part of a response passed to the connection before the client has read the previous one."""
 
 MAX_WAITING_BYTES = 128 * 1024 * 1024
-"""Bytes of large responses that a process holds at one time for clients to take."""
+"""Bytes of large responses that a process holds for clients at a time."""
 
 
 class Responses:
@@ -44,7 +44,7 @@ class Responses:
             self.held_bytes -= count
 
     async def send(self, message: Message, send: Send) -> None:
-        """Send a body in slices; each waits until the client has taken most of the one before."""
+        """Send a body in slices; each waits until the client has read most of the previous one."""
         body, more = message["body"], message.get("more_body", False)
         with self.held(len(body)):
             for start in range(0, len(body), SLICE_BYTES):

@@ -1,4 +1,4 @@
-"""The routes, their schemas and the OpenAPI document: one module a subject.
+"""The routes, their schemas and the OpenAPI document: one module per subject.
 
 Takes requests, calls the engine, returns responses.
 """

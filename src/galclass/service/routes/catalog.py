@@ -1,4 +1,4 @@
-"""Routes over what the database holds: example galaxies, images, stored predictions and human labels."""
+"""Routes over the contents of the database: example galaxies, images, stored predictions and human labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from galclass.database.catalog_export import flat_values
 from galclass.database.examples import MAX_COUNT
 from galclass.database.labels import HUMAN, HumanLabel, add_human_label, human_labels
 from galclass.errors import RequestError
-from galclass.morphology import CLASSES
 from galclass.scoring.output import vote_fraction_columns
 from galclass.scoring.prediction import flat_votes, read_votes
 from galclass.service.engine.state import state_of
@@ -44,7 +43,7 @@ _A_DAY = "private, max-age=86400"
 def list_examples(
     request: Request,
     _: Reader,
-    draw: Annotated[int, Query(ge=0, le=1_000_000, description="Which draw; each is the same every time")] = 0,
+    draw: Annotated[int, Query(ge=0, le=1_000_000, description="Seed of the draw")] = 0,
     count: Annotated[int, Query(ge=1, le=MAX_COUNT)] = 24,
 ) -> catalog_schemas.ExampleList:
     """Return a random draw of the prepared test split, every class in proportion, with the volunteers' votes."""
@@ -58,7 +57,7 @@ def list_examples(
     response_class=Response,
     responses={
         200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _MAGIC.values()}},
-        304: {"description": "The image is the one you have"},
+        304: {"description": "The image is unchanged"},
         **responses(401, 404, 422, 429, 503),
     },
 )
@@ -75,7 +74,7 @@ def get_image(request: Request, _: Reader, object_id: ObjectId) -> Response:
 
 
 def _kind_of(data: bytes) -> str:
-    """Name the type by the first bytes; anything else is never shown as a document."""
+    """Return the type by the first bytes; anything else is never shown as a document."""
     kinds = [kind for magic, kind in _MAGIC.items() if data.startswith(magic)]
     return kinds[0] if kinds else "application/octet-stream"
 
@@ -126,10 +125,8 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     responses=responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 503, 507),
 )
 def add_label(request: Request, actor: Publisher, body: LabelBody) -> catalog_schemas.LabelRecord:
-    """Store a class given by a person, with who and when; the same person's next label replaces it."""
+    """Store a class given by a person, with author and time; the same person's next label replaces it."""
     state = state_of(request)
-    if body.label not in CLASSES:
-        raise RequestError("invalid", "unknown class", expected=" ".join(CLASSES), field="label")
     state.jobs.quotas.check_disk()
     label = add_human_label(state.database, body.object_id, body.label, actor.name)
     if label is None:
@@ -144,7 +141,7 @@ def list_labels(
     _: Reader,
     object_id: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LABELS)] = MAX_LABELS,
-    offset: Annotated[int, Query(ge=0, le=2**31 - 1, description="Labels to pass over")] = 0,
+    offset: Annotated[int, Query(ge=0, le=2**31 - 1, description="Labels to skip")] = 0,
 ) -> list[catalog_schemas.LabelRecord]:
     """Return human labels, newest first, for all objects or one; the header `X-Total-Count` says how many there are."""
     found, total = human_labels(state_of(request).database, object_id, limit=limit, offset=offset)

@@ -1,4 +1,4 @@
-"""Routes of the catalog as a whole: a file of every filtered row, and where the objects are on the sky."""
+"""Routes over the whole catalog: a file of every filtered row, and the objects' positions on the sky."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def export_predictions(
     filters: Filters,
     format: Annotated[Literal["csv", "parquet", "fits", "votable"], Query(description="Kind of the file")] = "csv",
 ) -> FileResponse:
-    """Return all predictions that pass the filters as one file, with the newest label by hand, its author and time."""
+    """Return all predictions that match the filters as one file, with the newest hand label, its author and time."""
     suffix, media_type = FORMATS[format]
     state = state_of(request)
     state.jobs.quotas.check_disk()
@@ -79,7 +79,7 @@ def sky(
     filters: Filters,
     limit: Annotated[int, Query(ge=1, le=MAX_POSITIONS)] = MAX_POSITIONS,
 ) -> catalog_schemas.SkyPositions:
-    """Return id, class and position, as columns, of the first predictions that pass and have one, and how many have."""
+    """Return id, class and position, as columns, of the first matching predictions with a position, and how many."""
     found, total = positions(state_of(request).database, filters, limit)
     return catalog_schemas.SkyPositions(
         total=total,

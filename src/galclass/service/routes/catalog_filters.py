@@ -30,10 +30,10 @@ def catalog_query(
     search: Annotated[str | None, Query(description="Text in the object id", max_length=200)] = None,
     sort: Annotated[
         str | None,
-        Query(description="A column; a minus in front turns the order round. Left out: separation in a cone, else id"),
+        Query(description="A column; a leading minus reverses the order. Default: separation in a cone, else id"),
     ] = None,
 ) -> CatalogQuery:
-    """Return the query that the parameters ask for, of the model version that the reference stands for."""
+    """Return the query for the parameters, on the model version that the reference means."""
     with refused_as("unknown_model", "model"):
         info = state_of(request).registry.resolve(model)
     return CatalogQuery(

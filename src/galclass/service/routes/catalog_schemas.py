@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from galclass.morphology import CLASSES
 from galclass.service.routes.schemas import Probability, VoteFraction
 
 
 class Example(BaseModel):
-    """A bundled galaxy with what the volunteers said."""
+    """A bundled galaxy with the volunteers' votes."""
 
     object_id: str
     label: str | None
     text: str = Field(description="The label in words")
-    classes: list[str] = Field(description="Classes that agree with the label; none where it says nothing about them")
+    classes: list[str] = Field(description="Classes that agree with the label; none if it does not decide on a class")
     image: str = Field(description="path of the JPEG")
-    frame_px: int | None = Field(description="Side of the survey's frame where the image holds only its centre")
-    votes: dict[str, float] = Field(description="Fractions of the questions that somebody answered")
+    frame_px: int | None = Field(description="Side of the survey's frame if the image is only its centre")
+    votes: dict[str, float] = Field(description="Fractions of the questions that were asked")
 
 
 class ExampleList(BaseModel):
@@ -48,7 +49,7 @@ class CatalogRow(BaseModel):
     human_label: str | None
     labelled_by: str | None
     labelled_at: datetime | None
-    separation_arcsec: float | None = Field(description="Distance from the centre of the cone, where one was given")
+    separation_arcsec: float | None = Field(description="Distance from the centre of the cone, if there is one")
     vote_fractions: dict[str, VoteFraction] | None = Field(
         None, description="Debiased; only with votes=true, null for predictions without them"
     )
@@ -67,11 +68,21 @@ class CatalogPage(BaseModel):
 class SkyPositions(BaseModel):
     """Objects on the sky as columns of one length; degrees, J2000."""
 
-    total: int = Field(description="Objects with a position; the columns hold the first of them")
+    total: int = Field(description="Objects with a position; the columns contain the first of them")
     object_id: list[str]
     predicted_class: list[str | None]
     ra: list[float]
     dec: list[float]
+
+
+def _class(name: str) -> str:
+    if name not in CLASSES:
+        raise ValueError(f"unknown class, expected one of {' '.join(CLASSES)}")
+    return name
+
+
+GalaxyClass = Annotated[str, Field(max_length=40, json_schema_extra={"enum": list(CLASSES)}), AfterValidator(_class)]
+"""One of the 13 classes."""
 
 
 class LabelBody(BaseModel):
@@ -80,7 +91,7 @@ class LabelBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     object_id: str = Field(min_length=1, max_length=200)
-    label: str = Field(max_length=40, json_schema_extra={"enum": list(CLASSES)})
+    label: GalaxyClass
 
 
 class LabelRecord(BaseModel):

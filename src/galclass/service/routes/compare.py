@@ -1,4 +1,4 @@
-"""Routes over what models get right: two compared on the same objects, and the objects behind a cell of a matrix."""
+"""Routes over models' accuracy: two compared on the same objects, and the objects behind a cell of a matrix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from galclass.service.routes.openapi import responses
 router = APIRouter(tags=["services and models"])
 
 MAX_SHOWN = 60
-"""Objects that are named of each kind."""
+"""Largest number of objects listed of each kind."""
 
 MAX_CONFUSED = 500
 """Objects of a cell."""
@@ -30,12 +30,12 @@ Model = Annotated[str, Query(pattern=service_schemas.REFERENCE, description="NAM
 class ModelComparison(BaseModel):
     """Two models on the same labelled objects."""
 
-    count: int = Field(description="Labelled objects with a prediction of both")
+    count: int = Field(description="Labelled objects with a prediction from both")
     right: tuple[int, int]
     difference: tuple[float, float, float] | None = Field(
-        description="Accuracy of the second less that of the first, and its paired 95 % interval"
+        description="Accuracy of the second minus that of the first, and its paired 95 % interval"
     )
-    only_first: list[str] = Field(description="Objects on which the first alone is right; the first of them")
+    only_first: list[str] = Field(description="Objects on which only the first is right, up to a limit")
     only_second: list[str]
     only_first_count: int
     only_second_count: int
@@ -43,7 +43,7 @@ class ModelComparison(BaseModel):
 
 @router.get("/v1/comparison", summary="Compare two models", responses=responses(401, 404, 422, 429, 503))
 def compare(request: Request, _: Reader, first: Model, second: Model) -> ModelComparison:
-    """Return how often two models are right on the labelled objects that both have answered, and where they differ."""
+    """Return how often two models are right on the labelled objects that both have predicted, and where they differ."""
     state = state_of(request)
     with refused_as("unknown_model", "first"):
         one = state.registry.resolve(first)
@@ -72,8 +72,10 @@ class ConfusedObject(BaseModel):
 class ConfusionCell(BaseModel):
     """The stored objects behind a cell of a confusion matrix."""
 
-    count: int = Field(description="What the matrix of the evaluation says")
-    total: int = Field(description="Stored objects of the cell; their labels or predictions may be others than then")
+    count: int = Field(description="Count in the evaluation's matrix")
+    total: int = Field(
+        description="Stored objects of the cell; their labels or predictions may have changed since the evaluation"
+    )
     labelled: int = Field(description="Stored objects with a label and a prediction of the model, of all cells")
     objects: list[ConfusedObject]
 
@@ -86,8 +88,8 @@ def confusion_cell(
     _: Reader,
     model: Model,
     table: Annotated[str, Query(max_length=100, description="Title of the matrix in the model's evaluation")],
-    volunteers: Annotated[str, Query(max_length=100, description="Its row: what volunteers say")],
-    predicted: Annotated[str, Query(max_length=100, description="Its column: what the model says")],
+    volunteers: Annotated[str, Query(max_length=100, description="Its row: the volunteers' class")],
+    predicted: Annotated[str, Query(max_length=100, description="Its column: the model's class")],
 ) -> ConfusionCell:
     """Return the stored objects that volunteers put into one class and a registered model into another."""
     state = state_of(request)

@@ -1,4 +1,4 @@
-"""Routes of the label desk: what comes next, labels and their undoing, the ranked list, a head as a model."""
+"""Routes of the label desk: the next objects, labels and undo, the ranked list, a head as a model."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ router = APIRouter(tags=["label desk"])
 
 MAX_SKIPPED = 200
 MINE = 100
-"""Labels of whoever asks that an answer holds."""
+"""Largest number of the requester's labels in a response."""
 
 Desk = Annotated[str, Path(pattern=service_schemas.NAME, description="Name of the desk; galaxy-zoo for the 13 classes")]
 Model = Annotated[str, Query(pattern=service_schemas.REFERENCE, description="Model whose embeddings are used")]
-Target = Annotated[str, Query(min_length=1, max_length=MAX_LABEL, description="The class that is looked for")]
+Target = Annotated[str, Query(min_length=1, max_length=MAX_LABEL, description="The target class")]
 Many = Annotated[list[str] | None, Query(max_length=MAX_SKIPPED)]
 
 
@@ -69,9 +69,9 @@ def desk_state(
     skipped: Many = None,
     count: Annotated[int, Query(ge=1, le=50)] = 10,
 ) -> shapes.DeskStateRecord:
-    """Return the most informative objects next, the labels so far, and how good the head is by now.
+    """Return the most informative objects next, the labels so far, and how good the head is so far.
 
-    The head is fitted on all labels anew whenever they change.
+    The head is refitted to all labels whenever they change.
     """
     state = state_of(request)
     info = _model(state, model)
@@ -92,7 +92,7 @@ def desk_state(
     responses=responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 503, 507),
 )
 def label_object(request: Request, actor: Publisher, desk: Desk, body: DeskLabelBody) -> shapes.DeskLabelRecord:
-    """Store what a person says of an object, in place of what they said before."""
+    """Store a person's label of an object, replacing their earlier one."""
     state = state_of(request)
     state.jobs.quotas.check_disk()
     given = give_label(state.database, desk, body.object_id, body.label, actor.name, body.note)
@@ -103,11 +103,11 @@ def label_object(request: Request, actor: Publisher, desk: Desk, body: DeskLabel
 
 @router.delete(
     "/v1/desks/{desk}/labels/{object_id}",
-    summary="Take a label back",
+    summary="Undo a label",
     responses=responses(401, 403, 404, 422, 429, 503),
 )
 def unlabel_object(request: Request, actor: Publisher, desk: Desk, object_id: ObjectId) -> dict[str, str]:
-    """Delete what whoever asks said of an object; the labels of others stay."""
+    """Delete the requester's label of an object; the labels of others are kept."""
     if not take_back(state_of(request).database, desk, object_id, actor.name):
         raise RequestError("unknown_object", "you have not labelled this object here", field="object_id")
     return {"object_id": object_id}
@@ -122,7 +122,7 @@ def ranking(
     model: Model = DEFAULT_MODEL,
     limit: Annotated[int, Query(ge=1, le=2000)] = 200,
 ) -> shapes.RankedList:
-    """Return the objects that the head finds most probable of a class, with what people say of them."""
+    """Return the objects most probable of a class by the head, with their labels."""
     state = state_of(request)
     info = _model(state, model)
     with _too_few():
@@ -140,7 +140,7 @@ def ranking(
     responses=responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507),
 )
 def save_head(request: Request, actor: Publisher, desk: Desk, body: DeskModelBody) -> shapes.DeskModelRecord:
-    """Register the head with its network as a model of the desk's classes, and publish it where a service is named."""
+    """Register the head with its network as a model of the desk's classes, and publish it if a service is named."""
     state = state_of(request)
     state.jobs.quotas.check_disk()
     info = _model(state, body.model)
@@ -179,7 +179,7 @@ def save_head(request: Request, actor: Publisher, desk: Desk, body: DeskModelBod
     )
 
 
-@router.get("/v1/embeddings", summary="How far the embeddings are", responses=responses(401, 404, 422, 429, 503))
+@router.get("/v1/embeddings", summary="Progress of the embeddings", responses=responses(401, 404, 422, 429, 503))
 def embedding_progress(request: Request, _: Reader, model: Model = DEFAULT_MODEL) -> shapes.EmbeddingProgress:
     """Return how many stored images have an embedding of a model."""
     state = state_of(request)
@@ -193,7 +193,7 @@ def embedding_progress(request: Request, _: Reader, model: Model = DEFAULT_MODEL
     responses=responses(401, 403, 404, 409, 422, 429, 503, 507),
 )
 def compute_embeddings(request: Request, actor: Publisher, model: Model = DEFAULT_MODEL) -> shapes.EmbeddingProgress:
-    """Compute what is lacking, in the background; asked again, it goes on."""
+    """Compute the missing embeddings in the background; a repeated request continues."""
     state = state_of(request)
     state.jobs.quotas.check_disk()
     info = _model(state, model)
@@ -253,7 +253,7 @@ def _interval(share: Share | None) -> shapes.Interval | None:
 
 @contextmanager
 def _too_few() -> Iterator[None]:
-    """Answer that a head needs more labels."""
+    """Return the refusal that a head needs more labels."""
     try:
         yield
     except TrainingError as error:
@@ -261,15 +261,15 @@ def _too_few() -> Iterator[None]:
 
 
 def _not_promoted(made: ModelInfo) -> list[str]:
-    """Say that a later version is not what is used where no version is named, and how to make it so."""
+    """Return the remark that a later version is not the default one, and how to make it so."""
     if PRODUCTION in made.aliases:
         return []
     how = f"`galclass models alias {made.name} {PRODUCTION} {made.version}`"
-    return [f"not promoted: {made.name}@{PRODUCTION} stays as it is; to promote it: {how}"]
+    return [f"not promoted: {made.name}@{PRODUCTION} is unchanged; to promote it: {how}"]
 
 
 def _check_free(state: ServiceState, name: str, head: Head) -> None:
-    """Keep a name to its classes: whoever asks for "galaxy" must not get rings one day."""
+    """Refuse a name whose model has other classes: users of "galaxy" must not suddenly get rings."""
     versions = state.registry.list(name)
     if versions:
         signature = state.registry.get(f"{name}@{versions[-1].version}").signature
@@ -294,7 +294,7 @@ def _publish(state: ServiceState, by: str, made: ModelInfo, body: shapes.DeskMod
 
 
 def _metrics(head: Head) -> dict[str, Any]:
-    """Return what the registry keeps of a head: its counts and its cross-validated estimate."""
+    """Return a head's entry in the registry: its counts and its cross-validated estimate."""
     accuracy = head.estimate.accuracy
     return {
         "labels": dict(head.counts),

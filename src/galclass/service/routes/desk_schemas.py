@@ -1,4 +1,4 @@
-"""The shapes of the label desk's requests and answers."""
+"""The shapes of the label desk's requests and responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ClassName = Annotated[str, Field(min_length=1, max_length=MAX_LABEL)]
 
 
 class DeskLabelBody(BaseModel):
-    """What a person says of an object; null: it cannot be told."""
+    """A person's label of an object; null: cannot tell."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,7 +51,7 @@ class DeskList(BaseModel):
 
 
 class EmbeddingProgress(BaseModel):
-    """How many stored images have an embedding; `failed` of them gave no cutout."""
+    """How many stored images have an embedding; `failed` of them have no cutout."""
 
     total: int
     done: int
@@ -60,7 +60,7 @@ class EmbeddingProgress(BaseModel):
 
 
 class NextObject(BaseModel):
-    """An object to label, and why it comes next."""
+    """An object to label, and why it is next."""
 
     object_id: str
     reason: Literal["different", "likely", "unsure"]
@@ -80,13 +80,13 @@ class DeskEstimate(BaseModel):
 
     objects: int
     accuracy: Interval | None
-    precision: Interval | None = Field(description="Of the class that is looked for")
+    precision: Interval | None = Field(description="Of the target class")
     recall: Interval | None
     lacking: dict[str, int] = Field(description="Labels of each class that has fewer than 10")
 
 
 class DeskStateRecord(BaseModel):
-    """Where a desk stands, and what comes next."""
+    """The state of a desk, and the next objects."""
 
     desk: str
     model: ModelRef
@@ -96,14 +96,14 @@ class DeskStateRecord(BaseModel):
     counts: dict[str, int]
     disputed: int
     untold: int
-    mine: list[DeskLabelRecord] = Field(description="The newest labels of whoever asks, at most 100")
+    mine: list[DeskLabelRecord] = Field(description="The requester's newest labels, at most 100")
     queue: list[NextObject]
     estimate: DeskEstimate | None
     refit_ms: float
 
 
 class RankedObject(BaseModel):
-    """An object of the ranked list; label: what people say, null where nobody said anything."""
+    """An object of the ranked list; label: that of the people, null if there is none."""
 
     object_id: str
     probability: Probability
@@ -137,6 +137,6 @@ class DeskModelRecord(BaseModel):
     sha256: str
     classes: list[str]
     accuracy: Interval | None
-    limits: list[str] = Field(description="What it lacks for want of labels")
+    limits: list[str] = Field(description="What it lacks because there are too few labels")
     service: str | None
     service_version: str | None

@@ -1,4 +1,4 @@
-"""Routes of services over code: call the function, and what they say about themselves."""
+"""Routes of services over code: call the function, capabilities, OpenAPI document."""
 
 from __future__ import annotations
 
@@ -46,13 +46,15 @@ async def call(request: Request, name: Name, version: Version) -> Response:
     """Call the function of a service over code with a JSON object of its inputs.
 
     The service's own OpenAPI document has the schemas of inputs and output, and examples. The function runs in a
-    process of its own, which is killed at its deadline (504).
+    separate process, which is killed at its deadline (504).
     """
     state = state_of(request)
     await state.admit(request, READER)
     service = await state.resolve_any(name, version)
     if service.record.code is None:
-        raise RequestError("no_function", "a model answers here, no function", advice="send images to .../predict")
+        raise RequestError(
+            "no_function", "this service is a model, not a function", advice="send images to .../predict"
+        )
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != JSON:
         raise RequestError("unsupported_type", "this takes JSON", expected=JSON, field="Content-Type")
@@ -76,7 +78,7 @@ def calls_of(body: bytes) -> list[JobImage]:
         raise RequestError("bad_json", "the body is not JSON", field="body") from error
     expected = '{"inputs": [{...}, ...]}'
     if not isinstance(value, dict) or set(value) != {"inputs"} or not isinstance(value["inputs"], list):
-        raise RequestError("invalid", "this is no batch of calls", expected=expected, field="inputs")
+        raise RequestError("invalid", "this is not a batch of calls", expected=expected, field="inputs")
     calls = value["inputs"]
     if not calls:
         raise RequestError("invalid", "the list of inputs is empty", expected=expected, field="inputs")
@@ -113,7 +115,7 @@ def facts_or_refusal(record: ServiceRecord) -> FunctionFacts:
 def capabilities_of(
     record: ServiceRecord, shown: service_schemas.ServiceRecord, most: int
 ) -> service_schemas.FunctionCapabilities:
-    """Return what a service over code takes and gives."""
+    """Return the inputs and outputs of a service over code."""
     facts = facts_or_refusal(record)
     return service_schemas.FunctionCapabilities(
         service=shown,
@@ -165,7 +167,7 @@ def _media(schema: Mapping[str, Any], examples: Mapping[str, Any]) -> dict[str, 
 
 
 def _moved(schema: Any) -> Any:
-    """Return a schema whose references lead to the function's own components."""
+    """Return a schema whose references point to the function's own components."""
     if isinstance(schema, dict):
         return {
             key: f"{_TEMPLATE}{_PREFIX}{value.removeprefix(_TEMPLATE)}"

@@ -1,4 +1,4 @@
-"""Routes of the map: places of the stored objects by a model's embeddings, and sheets of their pictures."""
+"""Routes of the map: positions of the stored objects by a model's embeddings, and sheets of their pictures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DIGITS = 5
 
 
 class Axis(BaseModel):
-    """One axis: the place of an embedding e is that of the value e . weights + offset, linear between the knots."""
+    """One axis: the position of an embedding e is that of the value e . weights + offset, linear between the knots."""
 
     weights: list[float]
     offset: float
@@ -39,7 +39,7 @@ class Axis(BaseModel):
 
 
 class Sheets(BaseModel):
-    """How the pictures lie in sheets: row by row, in the order of the objects."""
+    """The layout of the sheets: row by row, in the order of the objects."""
 
     count: int
     across: int
@@ -48,30 +48,30 @@ class Sheets(BaseModel):
 
 
 class GalaxyMap(BaseModel):
-    """Objects as columns, with their places in 0..1."""
+    """Objects as columns, with their positions in 0..1."""
 
     model: schemas.ModelRef
-    version: str = Field(description="Changes whenever the map does; sheets are asked for with it")
+    version: str = Field(description="Changes whenever the map does; required for its sheets")
     stored: int = Field(description="Stored images")
     embedded: int = Field(description="Those that have an embedding or cannot have one")
     total: int = Field(description="Objects with an embedding; of more than 20,000 some are left out")
     object_id: list[str]
     x: list[float]
     y: list[float]
-    predicted_class: list[int] = Field(description="Positions in `classes`")
+    predicted_class: list[int] = Field(description="Indices into `classes`")
     classes: list[str]
     sheets: Sheets
-    axes: list[Axis] = Field(description="x and y; none where nothing is drawn")
+    axes: list[Axis] = Field(description="x and y; none if nothing is drawn")
 
 
 @router.get(
     "/v1/map",
     summary="The stored objects on a map",
     response_model=GalaxyMap,
-    responses={304: {"description": "The map is the one you have"}, **responses(401, 404, 422, 429, 503)},
+    responses={304: {"description": "The map is unchanged"}, **responses(401, 404, 422, 429, 503)},
 )
 def galaxy_map(request: Request, _: Reader, model: Model = DEFAULT_MODEL) -> Any:
-    """Return where the embeddings of a model put the stored objects, and how to place others."""
+    """Return the positions of the stored objects by a model's embeddings, and the axes to place others."""
     state = state_of(request)
     info = _model(state, model)
     drawn = state.maps.get(info.sha256)
@@ -99,11 +99,11 @@ def map_sheet(
     version: Annotated[str, Query(max_length=64, description="Of the map")],
     model: Model = DEFAULT_MODEL,
 ) -> Response:
-    """Return the pictures of one part of a map; 409 where the map is another by now."""
+    """Return the pictures of one part of a map; 409 if the map has changed."""
     state = state_of(request)
     drawn = state.maps.get(_model(state, model).sha256)
     if version != drawn.version:
-        raise RequestError("conflict", "the map has changed", advice="ask for it again", field="version")
+        raise RequestError("conflict", "the map has changed", advice="request it again", field="version")
     if number >= drawn.sheets:
         raise RequestError("not_found", "the map has no such sheet", field="number")
     sheet = state.maps.sheet(drawn, number)

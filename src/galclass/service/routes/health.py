@@ -19,20 +19,20 @@ log = logging.getLogger("galclass.service")
 router = APIRouter(tags=["operation"])
 
 
-@router.get("/healthz", summary="The process lives")
+@router.get("/healthz", summary="The process is alive")
 async def healthz() -> Health:
-    """Answer as long as the process takes requests; says nothing about database or models."""
+    """Respond as long as the process accepts requests; says nothing about database or models."""
     return Health(ok=True)
 
 
 @router.get(
     "/readyz",
-    summary="The server can answer",
+    summary="The server is ready",
     response_model=Readiness,
-    responses={503: {"model": Readiness, "description": "Not ready; Retry-After says when to ask again"}},
+    responses={503: {"model": Readiness, "description": "Not ready; Retry-After says when to retry"}},
 )
 def readyz(request: Request) -> JSONResponse:
-    """Check that the database answers and that the models behind the aliases load."""
+    """Check that the database responds and that the models behind the aliases load."""
     ok, failing = check_parts(state_of(request))
     status = 503 if failing else 200
     headers = {"Cache-Control": "no-store", **({"Retry-After": str(RETRY_AFTER_S)} if failing else {})}

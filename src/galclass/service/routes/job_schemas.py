@@ -27,14 +27,14 @@ class JobRecord(BaseModel):
 
 
 class FilledJob(JobRecord):
-    """A batch job after a request that brought images."""
+    """A batch job after a request with images."""
 
     skipped_count: int = Field(description="Files of the archive that were left out")
     skipped: list[str] = Field(description="Their names, up to 100")
 
 
 class JobResults(BaseModel):
-    """Some results of a batch job; `next` is the `after` to go on with, null at the end."""
+    """Some results of a batch job; `next` is the `after` to continue with, null at the end."""
 
     predictions: list[PredictionRecord]
     next: int | None

@@ -54,7 +54,7 @@ async def submit(
     version: Version,
     start: Annotated[bool, Query(description="false leaves the job open for more images")] = True,
 ) -> job_schemas.FilledJob:
-    """Take images as a zip archive, an upload or JSON, or {"object_ids": [...]} of stored images; answer at once.
+    """Take images as a zip archive, an upload or JSON, or {"object_ids": [...]} of stored images; respond immediately.
 
     For a service over code: {"inputs": [{...}, ...]}; results are {"object_id", "result"} or {"object_id", "error"}.
 
@@ -89,7 +89,7 @@ async def add_images(request: Request, _: Reader, id: JobId) -> job_schemas.Fill
 
 @router.post("/v1/jobs/{id}/start", summary="Start an open job", responses=responses(401, 404, 422, 429, 503))
 def start_job(request: Request, _: Reader, id: JobId) -> job_schemas.JobRecord:
-    """Queue a job that was submitted with start=false; a started one is left as it is."""
+    """Queue a job that was submitted with start=false; a started one is unchanged."""
     return _shown(state_of(request).jobs.start(id))
 
 
@@ -138,7 +138,7 @@ def cancel_job(
     id: JobId,
     results: Annotated[bool, Query(description="true deletes the results too: the job is gone")] = False,
 ) -> job_schemas.JobRecord:
-    """Stop a job and free its images; the results it has can be read until it expires or is deleted."""
+    """Stop a job and free its images; its results can be read until it expires or is deleted."""
     jobs = state_of(request).jobs
     return _shown(jobs.delete(id) if results else jobs.cancel(id))
 
@@ -171,7 +171,7 @@ def _shown(job: Job) -> job_schemas.JobRecord:
 
 
 def _columns(state: ServiceState, job: Job, records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return the columns of a job's model; where its service was deleted, those that its records have."""
+    """Return the columns of a job's model; if its service was deleted, those of its records."""
     try:
         return prediction_columns(state.models.get(state.published.look_up(job.service, job.version).model).signature)
     except RequestError:

@@ -1,6 +1,6 @@
-"""Small JSON bodies of routes that change something: read after the token was checked, within bytes and time.
+"""Small JSON bodies of routes that change something: read after the token was checked, with limits on size and time.
 
-FastAPI's own body parameters are read whole and parsed on the event loop before anybody asked who sends them.
+FastAPI's own body parameters are read whole and parsed on the event loop before the sender is checked.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Shape = TypeVar("Shape", bound=BaseModel)
 def json_body(model: type[Shape]) -> Callable[..., Awaitable[Shape]]:
     """Return the dependency that admits a publisher, then reads the body as a model.
 
-    Its errors have the shape that FastAPI gives those of a body parameter: 422 with the field's name.
+    Its errors have the shape of FastAPI's for a body parameter: 422 with the field's name.
     """
 
     async def read(request: Request, _: Publisher) -> Shape:

@@ -1,11 +1,12 @@
-"""What the OpenAPI document says about bodies and refusals, in one place."""
+"""The OpenAPI document's entries about bodies and refusals, in one place."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from galclass.service.http.json_shapes import ImageBody, ImagesBody, ImageUrlBody, ObjectIdsBody
 from galclass.service.routes.access import BEARER
-from galclass.service.routes.schemas import ErrorBody, ImageBody, ImagesBody, ImageUrlBody
+from galclass.service.routes.schemas import ErrorBody
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
@@ -16,16 +17,16 @@ _ABOUT = {
     404: "No such service, version or object",
     406: "No such media type",
     408: "The body took too long",
-    409: "It is there already, or in use",
-    412: "The answer is the one you have",
+    409: "It already exists or is in use",
+    412: "The response is unchanged",
     413: "Too large",
-    415: "This content type holds no image",
+    415: "This content type does not contain images",
     422: "The request or the image is invalid",
     429: "Too many requests",
     500: "The function failed",
-    503: "Overloaded or not ready; Retry-After says when to try again",
+    503: "Overloaded or not ready; Retry-After says when to retry",
     504: "The function took longer than its deadline",
-    507: "No room for more jobs, or too little on the server's disk",
+    507: "No space for more jobs, or too little on the server's disk",
 }
 
 
@@ -42,13 +43,6 @@ def _json_schema() -> dict[str, Any]:
     return {"anyOf": [one, other, several]}
 
 
-_OBJECT_IDS = {
-    "type": "object",
-    "properties": {"object_ids": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}},
-    "required": ["object_ids"],
-    "additionalProperties": False,
-}
-
 IMAGE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -63,7 +57,7 @@ IMAGE_BODY: dict[str, Any] = {
                         "object_id": {
                             "type": "array",
                             "items": {"type": "string", "minLength": 1, "maxLength": 200},
-                            "description": "One for each file, in their order; left out: the files' names",
+                            "description": "One per file, in their order; by default the files' names",
                         },
                     },
                     "additionalProperties": False,
@@ -82,7 +76,7 @@ BATCH_BODY: dict[str, Any] = {
         "content": {
             "application/zip": _BINARY,
             "multipart/form-data": IMAGE_BODY["requestBody"]["content"]["multipart/form-data"],
-            "application/json": {"schema": {"anyOf": [*_json_schema()["anyOf"], _OBJECT_IDS]}},
+            "application/json": {"schema": {"anyOf": [*_json_schema()["anyOf"], ObjectIdsBody.model_json_schema()]}},
         },
     }
 }
@@ -90,7 +84,7 @@ BATCH_BODY: dict[str, Any] = {
 
 
 def with_open_reading(document: dict[str, Any]) -> dict[str, Any]:
-    """State that what needs no publisher's token may be sent with a reader's or, by default, without one."""
+    """Mark routes that need no publisher's token as open to a reader's or, by default, to none."""
     for path, item in document["paths"].items():
         if path.startswith("/v1/"):
             for operation in item.values():
@@ -99,7 +93,7 @@ def with_open_reading(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def one_service(document: dict[str, Any], name: str, version: str, description: str) -> dict[str, Any]:
-    """Return the part of an OpenAPI document that one service answers.
+    """Return the part of an OpenAPI document for one service.
 
     Parameters
     ----------

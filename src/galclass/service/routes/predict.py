@@ -1,4 +1,4 @@
-"""Routes that answer for images: predict and explain."""
+"""Routes that take images: predict, explain, cutout and similar."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from galclass.service.routes.openapi import IMAGE_BODY, responses
 from galclass.service.routes.schemas import Explanation, NeighbourList, PredictionList, PredictionRecord
 
 MAX_SALIENCY = 8
-"""Images of one request that get a map: each takes 65 runs of the model."""
+"""Largest number of images per request that get a map: each takes 65 runs of the model."""
 
 router = APIRouter(tags=["predict"])
 
@@ -43,7 +43,7 @@ Name = Annotated[str, Path(description="Service name", max_length=64)]
 Version = Annotated[str, Path(description='Version such as "1.0", or an alias such as "latest"', max_length=64)]
 FramePx = Annotated[
     int | None,
-    Query(ge=1, le=65536, description="Side of the survey's full frame in px; left out: the file is a full frame"),
+    Query(ge=1, le=65536, description="Side of the survey's full frame in px; by default the file is a full frame"),
 ]
 ObjectId = Annotated[
     str | None, Query(min_length=1, max_length=200, description="Id of a raw body; other bodies name their own")
@@ -78,10 +78,10 @@ async def predict(
 ) -> Response:
     """Classify the images of a body: a raw image, a multipart upload of one or many, or JSON.
 
-    One image gives its record; several give {"predictions": [...]}, where a faulty one has `error`.
-    Accept chooses JSON, CSV or Parquet. The ETag depends on image bytes, model and options alone; a POST with
-    a matching If-None-Match is answered 412 without scoring. The map of `saliency` shows where hiding a part of the
-    cutout lowers the answer (occlusion); to be laid over the cutout.
+    The response is one image's record, or {"predictions": [...]} for several, where a faulty one has `error`. Accept
+    chooses JSON, CSV or Parquet. The ETag depends only on image bytes, model and options; a POST with a matching
+    If-None-Match gets 412 without scoring. The map of `saliency`, to be laid over the cutout, shows where hiding a part
+    of it lowers the probability (occlusion).
     """
     state = state_of(request)
     await state.admit(request, READER)
@@ -121,7 +121,7 @@ async def predict(
 
 @router.post(
     "/v1/services/{name}/{version}/explain",
-    summary="Explain the answer for one image",
+    summary="Explain the prediction for one image",
     openapi_extra=IMAGE_BODY,
     responses={200: {"model": Explanation}, **responses(400, 401, 404, 408, 413, 415, 422, 429, 503)},
     response_model=None,
@@ -129,7 +129,7 @@ async def predict(
 async def explain_one(
     request: Request, name: Name, version: Version, frame_px: FramePx = None, object_id: ObjectId = None
 ) -> Response:
-    """Show the cutout as the model sees it, where it looked (occlusion), and its answers to the eight views."""
+    """Show the cutout as the model sees it, where it looked (occlusion), and its predictions for the eight views."""
     state = state_of(request)
     await state.admit(request, READER)
     service = await state.resolve(name, version)
@@ -153,7 +153,7 @@ async def explain_one(
     response_class=Response,
 )
 async def cutout_of(request: Request, name: Name, version: Version, frame_px: FramePx = None) -> Response:
-    """Return the cutout that the model gets of one image as a PNG of 256 px, for files that a browser cannot draw."""
+    """Return the cutout of one image that the model sees as a PNG of 256 px, for files that a browser cannot draw."""
     state = state_of(request)
     await state.admit(request, READER)
     service = await state.resolve(name, version)
@@ -179,9 +179,9 @@ async def similar(
     name: Name,
     version: Version,
     frame_px: FramePx = None,
-    count: Annotated[int, Query(ge=1, le=100, description="Neighbours to give")] = 8,
+    count: Annotated[int, Query(ge=1, le=100, description="Number of neighbours")] = 8,
 ) -> Response:
-    """Return the stored galaxies that the model sees as most similar, nearest first."""
+    """Return the stored galaxies most similar by the model, nearest first."""
     state = state_of(request)
     await state.admit(request, READER)
     service = await state.resolve(name, version)
@@ -195,7 +195,7 @@ async def similar(
 
 
 def neighbours(found: Found, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return the body of an answer with similar galaxies."""
+    """Return the body of a response with similar galaxies."""
 
     def shown(one: Neighbour) -> dict[str, Any]:
         label = labels.get(one.object_id)

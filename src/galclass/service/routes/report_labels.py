@@ -1,4 +1,4 @@
-"""Route that takes in the labels of a downloaded report under the name of whoever gave them."""
+"""Route that stores the labels of a downloaded report under their author's name."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from galclass.database.report_labels import MARK, ReportLabel, store_report_labels
-from galclass.morphology import CLASSES
 from galclass.service.engine.state import state_of
 from galclass.service.routes.access import Publisher
+from galclass.service.routes.catalog_schemas import GalaxyClass
 from galclass.service.routes.json_body import described, json_body
 from galclass.service.routes.openapi import responses
 
@@ -24,12 +24,6 @@ MAX_REPORT_LABELS = 300
 """Labels of one request; a report with more is sent in parts."""
 
 
-def _class(name: str) -> str:
-    if name not in CLASSES:
-        raise ValueError(f"unknown class, expected one of {' '.join(CLASSES)}")
-    return name
-
-
 def _printable(name: str) -> str:
     if not name.isprintable() or name.strip() != name:
         raise ValueError("expected printable characters, no blank at either end")
@@ -37,13 +31,13 @@ def _printable(name: str) -> str:
 
 
 class OneReportLabel(BaseModel):
-    """A class that somebody gave to an object in a report."""
+    """A class given to an object in a report."""
 
     model_config = ConfigDict(extra="forbid")
 
     object_id: str = Field(min_length=1, max_length=200)
-    label: Annotated[str, Field(max_length=40, json_schema_extra={"enum": list(CLASSES)}), AfterValidator(_class)]
-    labelled_at: AwareDatetime = Field(description="By the clock of whoever gave it; a time to come counts as now")
+    label: GalaxyClass
+    labelled_at: AwareDatetime = Field(description="By the author's clock; a future time counts as now")
 
 
 class ReportLabelsBody(BaseModel):
@@ -56,12 +50,12 @@ class ReportLabelsBody(BaseModel):
 
 
 class ReportLabelsRecord(BaseModel):
-    """What became of the labels; the counts and the unknown objects add up to what was sent."""
+    """Outcome for the labels; the counts and the unknown objects add up to those sent."""
 
     labelled_by: str
     stored: int
     same: int = Field(description="Stored before with the same class")
-    older: int = Field(description="Older than what is stored of this author, which stays")
+    older: int = Field(description="Older than this author's stored label, which is kept")
     unknown: list[str] = Field(description="Objects without a stored image")
 
 
@@ -75,7 +69,7 @@ Body = Annotated[ReportLabelsBody, Depends(json_body(ReportLabelsBody))]
     responses=responses(400, 401, 403, 408, 413, 415, 422, 429, 503, 507),
 )
 def add_report_labels(request: Request, actor: Publisher, body: Body) -> ReportLabelsRecord:
-    """Store classes that somebody gave in a downloaded report, marked as such beside the author's name."""
+    """Store classes given in a downloaded report, marked as such beside the author's name."""
     state = state_of(request)
     state.jobs.quotas.check_disk()
     given = [ReportLabel(one.object_id, one.label, _in_utc(one.labelled_at)) for one in body.labels]

@@ -1,16 +1,16 @@
-"""The shapes of requests and answers, as OpenAPI shows them; answers are checked against them in the tests."""
+"""The shapes of requests and responses, as in OpenAPI; responses are checked against them in the tests."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 Probability = float
 
 
 class ErrorDetail(BaseModel):
-    """What is wrong, and with which field."""
+    """The fault, and its field."""
 
     code: str
     message: str
@@ -24,7 +24,7 @@ class ErrorBody(BaseModel):
 
 
 class ModelRef(BaseModel):
-    """Which model answered; version 0 is a model that is not registered."""
+    """The model; version 0 is one that is not registered."""
 
     name: str
     version: int
@@ -40,7 +40,7 @@ class VoteFraction(BaseModel):
 
 
 class PredictionRecord(BaseModel):
-    """The answer for one image; a faulty one among several has `error` and no class."""
+    """The prediction for one image; a faulty one among several has `error` and no class."""
 
     object_id: str
     predicted_class: str | None
@@ -48,9 +48,9 @@ class PredictionRecord(BaseModel):
     probabilities: dict[str, Probability] | None
     prediction_set: list[str]
     flags: list[str]
-    vote_fractions: dict[str, VoteFraction] = Field(description="Debiased; empty where the model has none")
+    vote_fractions: dict[str, VoteFraction] = Field(description="Debiased; empty if the model has none")
     raw_vote_fractions: dict[str, VoteFraction] | None = Field(
-        None, description="As volunteers would vote on this picture; left out where the model has none"
+        None, description="As volunteers would vote on this image; absent if the model has none"
     )
     model: ModelRef
     embedding: list[float] | None = None
@@ -59,43 +59,13 @@ class PredictionRecord(BaseModel):
 
 
 class PredictionList(BaseModel):
-    """The answers for several images, in the order of the request."""
+    """The predictions for several images, in the order of the request."""
 
     predictions: list[PredictionRecord]
 
 
-class ImageBody(BaseModel):
-    """One image as JSON."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: str = Field("image", min_length=1, max_length=200)
-    img: str = Field(
-        min_length=4,
-        description="JPEG, PNG, BMP or FITS bytes in base64 (also URL-safe, without padding, with line breaks or as a "
-        "data URL), or in hexadecimal digits",
-    )
-
-
-class ImageUrlBody(BaseModel):
-    """One image by its address, only at hosts that the server allows."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: str = Field("image", min_length=1, max_length=200)
-    url: str = Field(min_length=9, max_length=2000, pattern="^https://")
-
-
-class ImagesBody(BaseModel):
-    """Several images as JSON."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    images: list[ImageBody | ImageUrlBody] = Field(min_length=1)
-
-
 class View(BaseModel):
-    """One turn or mirror image of a cutout with the model's answer to it."""
+    """One rotation or mirror image of a cutout with the model's prediction."""
 
     angle_deg: int
     mirrored: bool
@@ -105,7 +75,7 @@ class View(BaseModel):
 
 
 class Variation(BaseModel):
-    """A changed cutout with the model's answer to it."""
+    """A changed cutout with the model's prediction."""
 
     kind: Literal["shift", "zoom", "blur", "noise", "neighbours"]
     text: str = Field(description="What was changed, in words")
@@ -115,7 +85,7 @@ class Variation(BaseModel):
 
 
 class Explanation(BaseModel):
-    """Why the model answers as it does; pictures are PNGs in base64."""
+    """Explanation of a prediction; pictures are PNGs in base64."""
 
     object_id: str
     predicted_class: str
@@ -123,24 +93,24 @@ class Explanation(BaseModel):
     cutout: str
     saliency: str
     views: list[View]
-    turning_changes: bool = Field(description="Whether the answers to the eight views differ at all")
+    turning_changes: bool = Field(description="Whether the predictions for the eight views differ at all")
     variations: list[Variation]
     model: ModelRef
 
 
 class Neighbour(BaseModel):
-    """A galaxy of the sample that the model sees as similar."""
+    """A stored galaxy that is similar by the model."""
 
     object_id: str
     similarity: float = Field(description="Cosine of the embeddings, in [-1, 1]")
     predicted_class: str
-    label: str | None = Field(description="What the volunteers said, where known")
+    label: str | None = Field(description="The volunteers' label, if known")
     text: str | None = Field(description="The label in words")
     image: str
 
 
 class ClassNeighbours(BaseModel):
-    """The most similar galaxies of one class: by the volunteers' label where there is one, else by the model."""
+    """The most similar galaxies of one class: by the volunteers' label if there is one, else by the model."""
 
     predicted_class: str
     nearest: list[Neighbour]
@@ -154,13 +124,13 @@ class NeighbourList(BaseModel):
 
 
 class Health(BaseModel):
-    """The process lives."""
+    """The process is alive."""
 
     ok: bool
 
 
 class Readiness(BaseModel):
-    """What works and what does not, by part."""
+    """State of each part: working or not."""
 
     ok: list[str]
     failing: dict[str, str]

@@ -12,14 +12,14 @@ from galclass.service.routes.schemas import ModelRef
 
 
 class FunctionRef(BaseModel):
-    """A function that answers: its import path and the hash of its files, requirements, models and limits."""
+    """A published function: its import path and the hash of its files, requirements, models and limits."""
 
     path: str
     sha256: str
 
 
 class ServiceRecord(BaseModel):
-    """A published service: a model answers, or a function."""
+    """A published service: a model or a function."""
 
     name: str
     version: str
@@ -32,7 +32,7 @@ class ServiceRecord(BaseModel):
 
 
 class FunctionCapabilities(BaseModel):
-    """What a service over code takes and gives."""
+    """Inputs and outputs of a service over code."""
 
     service: ServiceRecord
     inputs: dict[str, Any] = Field(description="JSON schema of the body of a call")
@@ -58,7 +58,7 @@ REFERENCE = f"^{references.NAME}(@{references.NAME})?$"
 
 
 class ServiceBody(BaseModel):
-    """What a new version of a service is."""
+    """A new version of a service."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -69,7 +69,7 @@ class ServiceBody(BaseModel):
 
 
 class AliasBody(BaseModel):
-    """The version an alias shall stand for."""
+    """The version an alias is to point to."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -95,7 +95,7 @@ class ServiceLog(BaseModel):
 
 
 class Capabilities(BaseModel):
-    """What a service takes and gives."""
+    """Inputs and outputs of a service."""
 
     service: ServiceRecord
     inputs: list[str]
@@ -110,7 +110,7 @@ class Capabilities(BaseModel):
 class MeasuredAccuracy(BaseModel):
     """Share of right classes on a test set, with its 95 % interval."""
 
-    table: str = Field(description='What was counted as right, such as "13 classes"')
+    table: str = Field(description='What counts as right, such as "13 classes"')
     count: int = Field(description="Objects of the test set")
     accuracy: float
     low: float
@@ -126,7 +126,7 @@ class ModelSummary(BaseModel):
     aliases: list[str]
     created_at: datetime
     created_by: str
-    accuracy: MeasuredAccuracy | None = Field(description="null where the version has no evaluation")
+    accuracy: MeasuredAccuracy | None = Field(description="null if the version has no evaluation")
 
 
 class ModelList(BaseModel):
@@ -136,7 +136,7 @@ class ModelList(BaseModel):
 
 
 class AliasMoveRecord(BaseModel):
-    """One move of an alias; null where it was made or taken away."""
+    """One move of an alias; null if it was created or removed."""
 
     alias: str
     old: int | None
@@ -146,7 +146,7 @@ class AliasMoveRecord(BaseModel):
 
 
 class ModelDetail(ModelSummary):
-    """A registered version with what is known about it."""
+    """A registered version with its metrics, card and history."""
 
     metrics: dict[str, Any]
     card: str

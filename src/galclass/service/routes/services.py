@@ -50,9 +50,9 @@ def list_services(
     responses=responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507),
 )
 def publish(request: Request, actor: Publisher, body: ServiceBody) -> service_schemas.ServiceRecord:
-    """Publish a model under a new version and move `latest` to it; the same again changes nothing.
+    """Publish a model under a new version and move `latest` to it; repeating this changes nothing.
 
-    The model is tried first, as when it is registered.
+    The model is tried first, as at registration.
     """
     state = state_of(request)
     state.jobs.quotas.check_disk()
@@ -76,7 +76,7 @@ def service_log(request: Request, _: Reader, name: Name) -> service_schemas.Serv
 
 @router.get("/v1/services/{name}/{version}", summary="Show a service", responses=responses(401, 404, 422, 429, 503))
 def show_service(request: Request, _: Reader, name: Name, version: Version) -> service_schemas.ServiceRecord:
-    """Return one version, or the one an alias stands for."""
+    """Return one version, or the one an alias points to."""
     state = state_of(request)
     return service_record(state.published.look_up(name, version).record)
 
@@ -87,7 +87,7 @@ def show_service(request: Request, _: Reader, name: Name, version: Version) -> s
     responses=responses(401, 403, 404, 409, 422, 429, 503),
 )
 def delete_service(request: Request, actor: Admin, name: Name, version: Version) -> service_schemas.ServiceRecord:
-    """Delete a version that no alias stands for, or the last one of a service."""
+    """Delete a version that no alias points to, or the last one of a service."""
     state = state_of(request)
     shown = service_record(state.published.look_up(name, version).record)
     with refused_as("conflict", "version"):
@@ -108,7 +108,7 @@ def move_alias(
     alias: Annotated[str, Path(pattern=service_schemas.NAME)],
     body: AliasBody,
 ) -> service_schemas.ServiceRecord:
-    """Let an alias stand for another version, from the next request on."""
+    """Point an alias to another version, from the next request on."""
     state = state_of(request)
     state.jobs.quotas.check_disk()
     state.published.look_up(name, body.version)
@@ -126,7 +126,7 @@ def rollback(
     name: Name,
     alias: Annotated[str, Query(pattern=service_schemas.NAME)] = LATEST,
 ) -> service_schemas.ServiceRecord:
-    """Let an alias stand for the version it stood for before."""
+    """Point an alias to its previous version."""
     state = state_of(request)
     state.published.look_up(name, alias)
     with refused_as("conflict", "alias"), _sound():
@@ -136,7 +136,7 @@ def rollback(
 
 @router.get(
     "/v1/services/{name}/{version}/capabilities",
-    summary="What a service takes and gives",
+    summary="Inputs and outputs of a service",
     responses=responses(401, 404, 422, 429, 503),
 )
 def capabilities(
@@ -168,7 +168,7 @@ def capabilities(
     responses=responses(401, 404, 422, 429, 503),
 )
 def service_openapi(request: Request, _: Reader, name: Name, version: Version) -> dict[str, Any]:
-    """Return the part of the API that this service answers, with its name and version filled in."""
+    """Return the part of the API for this service, with its name and version filled in."""
     state = state_of(request)
     record = state.published.look_up(name, version).record
     if record.code is not None:
@@ -193,7 +193,7 @@ def list_models(request: Request, _: Reader) -> service_schemas.ModelList:
     "/v1/models/{name}/{version}",
     summary="Show a model",
     response_model=service_schemas.ModelDetail,
-    responses={304: {"description": "The answer is the one you have"}, **responses(401, 404, 422, 429, 503)},
+    responses={304: {"description": "The response is unchanged"}, **responses(401, 404, 422, 429, 503)},
 )
 def show_model(request: Request, _: Reader, name: Name, version: Version) -> Response:
     """Return metrics, model card, signature and alias history of a version or alias."""
@@ -220,7 +220,7 @@ def show_model(request: Request, _: Reader, name: Name, version: Version) -> Res
 
 @contextmanager
 def _sound() -> Iterator[None]:
-    """Refuse a model that is not sound when it is tried: a row inserted with SQL or before the checks never was."""
+    """Refuse a model that fails its trial: a row inserted with SQL or before the checks was never tried."""
     try:
         yield
     except ModelError as error:
@@ -228,7 +228,7 @@ def _sound() -> Iterator[None]:
 
 
 def service_record(record: ServiceRecord) -> service_schemas.ServiceRecord:
-    """Return a service as the API shows it."""
+    """Return a service in the API's form."""
     model = function = None
     if record.code is not None:
         function = service_schemas.FunctionRef(path=str(record.function), sha256=str(record.code["sha256"]))

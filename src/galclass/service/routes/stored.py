@@ -26,14 +26,14 @@ router = APIRouter(tags=["catalog"])
 
 @router.get(
     "/v1/images/{object_id}/explain",
-    summary="Explain the answer for a stored image",
+    summary="Explain the prediction for a stored image",
     response_model=schemas.Explanation,
     responses=responses(401, 404, 422, 429, 503),
 )
 async def explain_stored(
     request: Request, _: Reader, object_id: ObjectId, model: Model = DEFAULT_MODEL
 ) -> JSONResponse:
-    """Show what a registered model sees in a stored image, as the service's `explain` does for an upload."""
+    """Explain a registered model's prediction for a stored image, as the service's `explain` does for an upload."""
     state = state_of(request)
     image, scorer = await _loaded(state, object_id, model)
     return JSONResponse(await state.run_on(image.data, explain, scorer, image.data, object_id, image.frame_px))
@@ -52,7 +52,7 @@ async def similar_to_stored(
     model: Model = DEFAULT_MODEL,
     count: Annotated[int, Query(ge=1, le=100)] = 8,
 ) -> JSONResponse:
-    """Return the stored galaxies that a registered model sees as most similar to a stored one, nearest first."""
+    """Return the stored galaxies most similar to a stored one by a registered model, nearest first."""
     state = state_of(request)
     image, scorer = await _loaded(state, object_id, model)
     labels = await run_in_threadpool(state.examples.labels)

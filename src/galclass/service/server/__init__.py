@@ -1,6 +1,6 @@
-"""The app and the process round it: middleware in order, protocol, logs, start and shutdown.
+"""The app and its process: middleware in order, protocol, logs, start and shutdown.
 
-Takes a configuration, serves until it is told to stop.
+Takes a configuration, serves until stopped.
 """
 
 from galclass.service.server.run import addresses, app_from_environment, serve, server_options

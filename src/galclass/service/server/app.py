@@ -44,12 +44,12 @@ from galclass.service.server.lean import LeanRoutes
 
 log = logging.getLogger("galclass.service")
 
-_DESCRIPTION = """Galaxy morphology from survey images: versioned services that answer with class probabilities.
+_DESCRIPTION = """Galaxy morphology from survey images: versioned services that return class probabilities.
 
 Every refusal is `{"error": {"code", "message", "field"}}`. Versions never change; aliases such as `latest` move."""
 
 _LEAVE_S = 1.0
-"""Seconds from the end of a shutdown that left threads at work to the end of the process."""
+"""Seconds from the end of a shutdown with threads still at work to the end of the process."""
 
 _PARTS = (
     *(predict, functions, jobs, services, catalog, catalog_files, compare, stored),
@@ -64,7 +64,7 @@ def create_app(config: Config) -> FastAPI:
     Parameters
     ----------
     config : Config
-        Its database must be reachable; `serve` holds the limits.
+        Its database must be reachable; the limits are in `serve`.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def create_app(config: Config) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         gc.collect()
-        gc.freeze()  # what is loaded by now stays: looking through it again and again makes single requests slow
+        gc.freeze()  # what is loaded now stays: garbage collection of it would slow down single requests
         state.functions.use_loop()
         state.worker.start()
         flushing = asyncio.create_task(_flush(state.metrics))
@@ -118,7 +118,7 @@ async def _flush(metrics: Metrics) -> None:
 
 
 def leave_soon() -> None:
-    """End this process in a moment, whatever its threads do: a decode cannot be interrupted, and all else is done."""
+    """End this process in a moment, whatever its threads do: a decode cannot be interrupted, and the rest is done."""
     log.warning("the server ends while a thread is at work")
     timer = threading.Timer(_LEAVE_S, os._exit, (0,))
     timer.daemon = True

@@ -1,4 +1,4 @@
-"""The shortest way to a route: some routes are looked for, and called, before the framework's own layers.
+"""The fast path to a route: some routes are matched, and called, before the framework's own layers.
 
 Plain ASGI. Takes a scope, calls the endpoint of the route that it names, or passes it on.
 """
@@ -16,11 +16,11 @@ from galclass.service.http.errors import refusal_of
 
 
 class LeanRoutes:
-    """ASGI middleware that calls the endpoints of some routes itself where a request has no query to be checked.
+    """ASGI middleware that calls the endpoints of some routes itself if a request has no query to be checked.
 
-    What FastAPI would do besides (handlers, exit stacks, and checks of what is not there) takes longer than the
-    endpoint. Admission, refusals, headers, counts and records are those of every request: the endpoint asks for
-    them, or they lie around this.
+    FastAPI's further work (handlers, exit stacks, and checks of absent parameters) takes longer than the endpoint.
+    Admission, refusals, headers, counts and records are those of every request: in the endpoint, or in the middleware
+    around this one.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""The HTTP protocol: what neither uvicorn's options nor an ASGI app can reach of a connection.
+"""The HTTP protocol: the parts of a connection that neither uvicorn's options nor an ASGI app can reach.
 
-Clocks for headers, for bodies nobody waits for and for clients that do not read; how many bytes may come besides
-bodies; wishes to switch protocols, which are ignored. What is refused here is answered by the app (`Gate`), in order.
+Timers for headers, for bodies nobody waits for and for clients that do not read; how many bytes may arrive besides
+bodies; requests to switch protocols, which are ignored. The app (`Gate`) responds to what is refused here, in order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HEADER_TIMEOUT_S = 10.0
 rest of a body after its response."""
 
 WRITE_TIMEOUT_S = 20.0
-"""Longest time in which a client may take nothing of a response that waits for it."""
+"""Longest time in which a client may read nothing of a response."""
 
 ASK_S = 1.0
 """Time after which, and then how often, a client that has said all it has to say is asked whether it still listens."""
@@ -39,7 +39,7 @@ _LARGE_HEADERS = ("headers_too_large", "the headers are too large")
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's httptools protocol with an end to everything that a client may drag out."""
+    """uvicorn's httptools protocol with a limit on everything that a client may drag out."""
 
     _between_bytes = 0  # since the last whole headers or piece of body
     _discarded_bytes = 0
@@ -47,7 +47,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _refused = _switches = False
 
     def connection_made(self, transport: Any) -> None:
-        """Start the clock; a connection too many is told so when it asks for something."""
+        """Start the timer; an excess connection gets its refusal when it sends a request."""
         super().connection_made(transport)
         self.transport: Any = PoliteTransport(transport, self.loop, WRITE_TIMEOUT_S)
         self._stalled = Clock(self.loop, WRITE_TIMEOUT_S, self.transport.abort)
@@ -59,7 +59,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._crowd.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clocks."""
+        """Stop the timers."""
         self._clock.stop()
         self._stalled.stop()
         self._asking.stop()
@@ -68,7 +68,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what arrives besides bodies, and set the clock for what is still to come."""
+        """Count bytes that arrive besides bodies, and set the timer for those still to come."""
         if self._refused or self.transport.is_closing():
             return
         self._between_bytes += len(data)
@@ -79,13 +79,13 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stay(data[wish.args[0] :])
         except httptools.HttpParserError:
             self._refuse(_NO_HTTP)
-        if self._between_bytes > MAX_HEADER_BYTES:  # headers, or what may stand between and after pieces of body
+        if self._between_bytes > MAX_HEADER_BYTES:  # headers, or what may be between and after pieces of body
             self._refuse(_LARGE_HEADERS)
         elif not self._clock.runs and (self.cycle is None or self.cycle.response_complete):
             self._clock.start()
 
     def _stay(self, rest: bytes) -> None:
-        """Read a request anew without its wish to switch protocols, which a server may ignore (RFC 9110, 7.8)."""
+        """Reread a request without its protocol upgrade, which a server may ignore (RFC 9110, 7.8)."""
         first = (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         lines = b"".join([b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"])
         self.parser = httptools.HttpRequestParser(self)
@@ -95,7 +95,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.data_received(b"%s %s HTTP/%s\r\n%s\r\n%s" % (*first, lines, rest))
 
     def _refuse(self, refusal: tuple[str, str]) -> None:
-        """Let the app refuse what does not become a request, after the responses to what came before it."""
+        """Let the app refuse bytes that are not a request, after the responses to those before it."""
         if self._refused:
             return
         self._refused, cycle = True, self.cycle
@@ -114,7 +114,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.cycle.keep_alive = self.cycle.more_body = False
 
     def eof_received(self) -> bool:  # type: ignore[override]  # what asyncio asks for; uvicorn always closes
-        """Stay for the responses to a client that has said all it has to say."""
+        """Stay open for the responses to a client that has closed its side."""
         if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
             self.transport.close(linger=False)
         else:
@@ -123,19 +123,19 @@ class GuardedProtocol(HttpToolsProtocol):
         return True
 
     def _ask(self) -> None:
-        """Send an interim response, which clients skip: of a client that has left, the system answers for it."""
+        """Send an interim response, which clients skip: if the client has left, its system resets the connection."""
         if not (self.cycle.response_started or self.pipeline or self.transport.is_closing()):
             if self.scope["http_version"] == "1.1":
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._asking.start()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; what follows a body in pieces is none, and nobody here asks for it."""
+        """Take a header; trailers after a chunked body are not headers, and are not used here."""
         if self._awaits_headers:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Stop the clock, as the body has its own limits, and give the request to the app."""
+        """Stop the timer, as the body has its own limits, and pass the request to the app."""
         self._between_bytes = 0
         self._switches = self.parser.should_upgrade()
         if not self._switches:
@@ -145,7 +145,7 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of body; hang up on one that goes on long after its response."""
+        """Take a piece of body; disconnect if it continues long after its response."""
         self._between_bytes = 0
         if self.cycle.response_complete:
             self._discarded_bytes += len(body)
@@ -160,11 +160,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self._awaits_headers = True
 
     def pause_writing(self) -> None:
-        """Start the clock of a client that does not read."""
+        """Start the timer for a client that does not read."""
         super().pause_writing()
         self._stalled.start()
 
     def resume_writing(self) -> None:
-        """Stop the clock of a client that reads."""
+        """Stop the timer for a client that reads."""
         super().resume_writing()
         self._stalled.stop()

@@ -1,6 +1,6 @@
 """Run the app under uvicorn: one or more processes, prompt and graceful shutdown.
 
-Takes a configuration, serves until it is told to stop.
+Takes a configuration, serves until stopped.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from galclass.service.http.metrics import MULTIPROCESS_FOLDER
 log = logging.getLogger("galclass.service")
 
 CONFIG_VARIABLE = "GALCLASS_SERVE_CONFIG"
-"""Environment variable that hands the resolved configuration, as JSON, to the server processes."""
+"""Environment variable that passes the resolved configuration, as JSON, to the server processes."""
 
 GRACE_S = 12
 """Seconds that running requests get to finish on shutdown; with what the threads get after them it stays below 20."""
 
 
 _SWITCH_S = 0.001
-"""Time after which a thread of Python code lets the event loop run; Python's own is 5 ms."""
+"""Time after which a Python thread lets the event loop run; Python's default is 5 ms."""
 
 _BACKLOG = 2048
 _OTHER_FILES = 256
 """Open files of a process besides its connections."""
 _KEEP_ALIVE_S = 15
 _HUNG_S = 30
-"""Seconds without a sign of life after which a worker is replaced; starting on a busy machine takes more than 5."""
+"""Seconds without a heartbeat after which a worker is replaced; starting on a busy machine takes more than 5."""
 
 
 def serve(config: Config) -> None:
@@ -53,7 +53,7 @@ def serve(config: Config) -> None:
     Raises
     ------
     DatabaseError
-        If the database cannot be opened; told once here, not by every process again and again.
+        If the database cannot be opened; raised once here, not repeatedly by every process.
     ModelError
         If `serve.provider` or its device is missing.
     """
@@ -63,7 +63,7 @@ def serve(config: Config) -> None:
     open_database(config.database_url).close()
     _allow_open_files(2 * settings.max_connections + _OTHER_FILES)
     os.environ[CONFIG_VARIABLE] = json.dumps(config_to_dict(config))
-    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again after its shutdown, which is the end
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again after its shutdown
     if settings.workers == 1:
         uvicorn.run(APP, **server_options(config))
         return
@@ -107,7 +107,7 @@ def server_options(config: Config) -> dict[str, Any]:
 
 def app_from_environment() -> FastAPI:
     """Make the app of one server process from the configuration in the environment."""
-    from galclass.service.server.app import create_app  # not in the process that only watches the others
+    from galclass.service.server.app import create_app  # not in the supervising process
 
     text = os.environ.get(CONFIG_VARIABLE)
     if text is None:

@@ -1,27 +1,27 @@
-/** The public HTTP API as functions; every failure is an ApiError (said by the server) or a ServerLost (no answer). */
+/** The public HTTP API as functions; every failure is an ApiError (from the server) or a ServerLost (no response). */
 
 import { notify } from "./notices.js";
 import { askForToken, currentToken, forgetToken } from "./token.js";
 
-/** The server refused: `message` is its own sentence. */
+/** The server refused: `message` is its sentence. */
 export class ApiError extends Error {
-  constructor(status, { code = "error", message = `the server answered ${status}`, field = null } = {}) {
+  constructor(status, { code = "error", message = `the server responded with ${status}`, field = null } = {}) {
     super(message);
     Object.assign(this, { status, code, field });
   }
 }
 
-/** No answer came, or one that says to come back: waiting helps. `afterS` is the server's advice in seconds. */
+/** No response, or one that asks to retry: waiting helps. `afterS` is the server's advice in seconds. */
 export class ServerLost extends Error {
   constructor(afterS = null) {
-    super("The server does not answer");
+    super("The server is not responding");
     this.afterS = afterS;
   }
 }
 
 const COME_BACK = new Set([429, 502, 503, 504]);
 
-/** Fetch a path below the page's own address and return the response, or throw. A token that is refused is forgotten. */
+/** Fetch a path below the page's URL and return the response, or throw. A token that is refused is forgotten. */
 export async function request(path, options = {}) {
   const token = currentToken();
   let response = await send(path, options, token);
@@ -51,9 +51,9 @@ export async function getJson(path, options) {
   return (await request(path, options)).json();
 }
 
-const DENIED = { 401: "This needs an access token. An administrator makes one with galclass tokens create.", 403: "The token's role does not allow this. Give another token." };
+const DENIED = { 401: "This needs an access token. An administrator makes one with galclass tokens create.", 403: "The token's role does not allow this. Use another token." };
 
-/** Run a request; where the server wants a token, ask for one and run it again. */
+/** Run a request; if the server requires a token, ask for one and retry. */
 export async function withToken(run) {
   for (;;) {
     try {
@@ -65,23 +65,23 @@ export async function withToken(run) {
   }
 }
 
-/** Change something: send a JSON body, asking for a token where one is needed. */
+/** Change something: send a JSON body, asking for a token if one is needed. */
 export function change(method, path, body = null) {
   const headers = body ? { "Content-Type": "application/json" } : {};
   return withToken(() => getJson(path, { method, body: body && JSON.stringify(body), headers }));
 }
 
-/** A path below the page from parts that may hold any character. */
+/** A path below the page from parts that may contain any character. */
 export function pathOf(...parts) {
   return ["v1", ...parts].map(encodeURIComponent).join("/");
 }
 
-/** Send one file to an end of a service ("predict", "explain", "similar"); gives its JSON. */
+/** Send one file to an endpoint of a service ("predict", "explain", "similar"); returns its JSON. */
 export async function askService(service, end, item) {
   return (await sendTo(service, end, item)).json();
 }
 
-/** What the model sees of a file, as a PNG. */
+/** The cutout of a file that the model sees, as a PNG. */
 export async function cutoutOf(service, item) {
   return (await sendTo(service, "cutout", item)).blob();
 }
@@ -99,7 +99,7 @@ export async function storedImage(objectId) {
   return (await request(pathOf("images", objectId))).blob();
 }
 
-/** Whether the server is there. */
+/** Whether the server responds. */
 export async function isAlive() {
   try {
     await request("healthz", { cache: "no-store" });

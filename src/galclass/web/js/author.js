@@ -8,11 +8,11 @@ function remembered() {
   try {
     return localStorage.getItem(KEY) ?? "";
   } catch {
-    return ""; // storage is closed to this page; the name then lasts as long as the page
+    return ""; // storage is not available; the name then lasts as long as the page
   }
 }
 
-/** The name; "you" where none was given. */
+/** The name; "you" if none was given. */
 export function author() {
   return name || "you";
 }

@@ -14,9 +14,9 @@ export function columns(probabilities, predicted) {
   return h("div", { class: "columns", role: "img", "aria-label": `Probabilities: ${spreadInWords(probabilities)}` }, bars);
 }
 
-const SHOWN = 0.01; // least probability of a class that is listed before the others are asked for
+const SHOWN = 0.01; // least probability of a class that is listed above the fold
 
-/** A table with one row a class; classes under 1 % that are in no set come below a fold. */
+/** A table with one row per class; classes under 1 % that are in no set come below a fold. */
 export function rows(probabilities, predicted, set = []) {
   const likely = CLASSES.filter((cls) => probabilities[cls] >= SHOWN || set.includes(cls) || cls === predicted);
   const others = CLASSES.filter((cls) => !likely.includes(cls));

@@ -25,7 +25,7 @@ export function remarks(record) {
 
 const STATES = { waiting: "Waiting", sending: "Classifying…", rejected: "Rejected", failed: "Not classified" };
 
-/** What the volunteers said of an example, in words, and whether the model agrees. */
+/** The volunteers' class of an example, in words, and whether the model agrees. */
 export function volunteers(item) {
   if (!item.votes?.text) return null;
   const agrees = agreement(item);
@@ -66,7 +66,7 @@ export function card(item, { open, retry }) {
   );
 }
 
-/** The same in little: picture, class and probability. */
+/** A small card: picture, class and probability. */
 export function cell(item, { open, retry }) {
   const cls = item.record?.predicted_class;
   const agrees = agreement(item);

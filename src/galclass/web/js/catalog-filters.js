@@ -17,7 +17,7 @@ const SORTS = {
 
 const SENT = ["object_id", "search", "model", "class", "group", "min_probability", "cone", "unlabelled", "sort", "page", "page_size", "format"];
 
-/** What is set, as parameters of the API. */
+/** The filters that are set, as parameters of the API. */
 export function toParameters(query) {
   return new URLSearchParams(Object.entries(query).filter(([key, value]) => SENT.includes(key) && value !== "" && value !== undefined));
 }
@@ -32,7 +32,7 @@ function text(label, name, hint, query, change, type = "text") {
   return labelled(label, h("input", { type, name, value: query[name], placeholder: hint, onchange, spellcheck: "false", autocomplete: "off" }));
 }
 
-/** The form; `change(changes)` is called with what the reader sets. */
+/** The form; `change(changes)` is called with the filters that the reader sets. */
 export function filterForm(query, models, change) {
   const classes = { "": "All", ...Object.fromEntries(CLASSES.map((cls) => [cls, `${cls}: ${CLASS_NAMES[cls]}`])) };
   const groups = { "": "All", ...Object.fromEntries(Object.keys(GROUPS).map((group) => [group, GROUP_NAMES[group]])) };

@@ -19,7 +19,7 @@ function rowOf(row, open, inCone) {
   return h("tr", { class: cls ? `group-${groupOf(cls)}` : "" },
     h("td", { class: "thumb" }, storedPicture(row.object_id, 56)),
     h("th", { scope: "row" }, cls ? h("button", { type: "button", class: "as-link", onclick: () => open(row) }, row.object_id) : row.object_id),
-    cell("class-cell", cls ? [h("span", { class: "code" }, cls), h("span", { class: "name" }, CLASS_NAMES[cls])] : h("span", { class: "fault" }, row.error ?? "no answer")),
+    cell("class-cell", cls ? [h("span", { class: "code" }, cls), h("span", { class: "name" }, CLASS_NAMES[cls])] : h("span", { class: "fault" }, row.error ?? "no prediction")),
     cell("meter-cell", cls && [h("span", { class: "meter" }, h("span", { class: "bar", style: { width: `${100 * row.probability}%` } })), percent(row.probability)]),
     cell("flags", row.flags.map(flagText).join(", ")),
     inCone && cell("separation", separationText(row.separation_arcsec), "Distance"),
@@ -29,7 +29,7 @@ function rowOf(row, open, inCone) {
 
 /** The table of a page; `open(row)` shows the details. */
 export function catalogTable(page, open) {
-  if (!page.total) return h("p", { class: "nothing" }, "No stored prediction passes these filters. galclass score --pending fills the catalog.");
+  if (!page.total) return h("p", { class: "nothing" }, "No stored prediction matches these filters. galclass score --pending fills the catalog.");
   const inCone = page.predictions.some((row) => row.separation_arcsec !== null);
   const heads = ["Image", "Object", "Class", "Probability", "Flags", inCone && "Distance", "RA, Dec (°)", "By hand"].filter(Boolean);
   return h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Stored predictions" }, h("table", { class: "listing catalog-list" },
@@ -37,7 +37,7 @@ export function catalogTable(page, open) {
     h("tbody", {}, page.predictions.map((row) => rowOf(row, open, inCone)))));
 }
 
-/** Where one is in the pages, and the way to the others. */
+/** The current page, and buttons to the others. */
 export function pager(page, turn) {
   const pages = Math.max(1, Math.ceil(page.total / page.page_size));
   const button = (text, to) => h("button", { type: "button", class: "quiet", disabled: to < 1 || to > pages, onclick: () => turn(to) }, text);

@@ -52,13 +52,13 @@ export function catalogView(signal) {
       detail.open(items.find(({ key }) => key === row.object_id));
     }), found.total > found.page_size && pager(found, turn)];
   };
-  /** Open an object that may be on no page shown, such as a neighbour: its row by the same model. */
+  /** Open an object that may not be on this page, such as a neighbour: its row by the same model. */
   const openId = async (objectId) => {
     const known = items.find(({ key, record }) => key === objectId && record);
     if (known) return detail.open(known);
     const found = await fetchItem(objectId, query.model || modelOf(detail.item), signal);
     if (found) return detail.open(found);
-    notify(`${objectId} has no class by this model.`, { key: "object" });
+    notify(`${objectId} has no class from this model.`, { key: "object" });
   };
   const modelOf = (item) => (item ? `${item.record.model.name}@${item.record.model.version}` : "");
   const change = (changes, { turnBack = false } = {}) => {

@@ -26,7 +26,7 @@ function intake(undo) {
     chooser("Choose a folder", { folder: true, attributes: { webkitdirectory: true } }, takeImages),
     h("span", { class: "camera" }, chooser("Take a photo", { attributes: { capture: "environment", multiple: false } }, takeImages)),
     exampleButton(takeImages), undo, frameOption(),
-    h("p", { class: "hint" }, "JPEG, PNG, BMP or FITS, one or hundreds; what else this browser can draw (WebP, AVIF, SVG, GIF) is converted. You can also drop them anywhere on this page, or paste one."));
+    h("p", { class: "hint" }, "JPEG, PNG, BMP or FITS, one or hundreds; other formats that this browser can draw (WebP, AVIF, SVG, GIF) are converted. You can also drop them anywhere on this page, or paste one."));
 }
 
 function undoClear() {
@@ -54,10 +54,10 @@ export function classifyView(signal) {
     retry: () => queue.retry(store.items.filter(({ status }) => status === "failed")),
     setMode: (chosen) => gallery.setMode((mode = chosen)),
   }, intake(undo));
-  const nothing = h("p", { class: "nothing", hidden: true }, "No image passes these filters.");
+  const nothing = h("p", { class: "nothing", hidden: true }, "No image matches these filters.");
   const instrument = h("section", { class: "instrument" }, h("h1", {}, "Where do your galaxies sit on Hubble’s tuning fork?"), fork.element, toolbar.element);
 
-  let someFinished = false; // results may all come between two looks: being busy is then never seen
+  let someFinished = false; // all results may arrive between two checks: being busy is then never seen
   const refresh = () => {
     const shown = store.visible();
     const counts = store.counts();

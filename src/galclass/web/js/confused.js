@@ -1,4 +1,4 @@
-/** The galaxies of a cell of a confusion matrix, where they are stored. */
+/** The stored galaxies of a cell of a confusion matrix. */
 
 import { getJson } from "./api.js";
 import { Detail } from "./detail.js";
@@ -18,7 +18,7 @@ function counted({ count, total, labelled }) {
   return `${some}${total > SHOWN ? `; the first ${SHOWN}` : ""}.`;
 }
 
-/** Fill a place with the galaxies of a cell {model, table, volunteers, predicted}. */
+/** Fill an element with the galaxies of a cell {model, table, volunteers, predicted}. */
 export function showCell(place, cell, signal) {
   const query = new URLSearchParams(cell);
   const detail = new Detail(() => [], {
@@ -28,7 +28,7 @@ export function showCell(place, cell, signal) {
   const open = async (objectId) => {
     const item = await fetchItem(objectId, cell.model, signal);
     if (item) detail.open(item);
-    else notify(`${objectId} has no class by this model.`, { key: "object" });
+    else notify(`${objectId} has no class from this model.`, { key: "object" });
   };
   return fill(place, async () => {
     const found = await getJson(`v1/confusion?${query}`, { signal });

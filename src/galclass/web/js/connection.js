@@ -1,8 +1,8 @@
-/** Whether the server answers: one banner for the whole page, and a wait that ends when it is back. */
+/** Whether the server responds: one banner for the whole page, and a wait that ends when it is back. */
 
 import { isAlive } from "./api.js";
 
-const WAITS_S = [1, 2, 4, 8]; // between looks at the server; the last repeats
+const WAITS_S = [1, 2, 4, 8]; // between checks of the server; the last repeats
 
 let waiting = null;
 
@@ -18,7 +18,7 @@ async function lookUntilBack(firstWaitS) {
   for (let look = 0; ; look += 1) {
     const waitS = look === 0 && firstWaitS ? firstWaitS : WAITS_S[Math.min(look, WAITS_S.length - 1)];
     if (look > 0 || !firstWaitS) {
-      say(`The server does not answer. Your images are kept; trying again every ${waitS === 1 ? "second" : `${waitS} seconds`}.`);
+      say(`The server is not responding. Your images are kept; trying again every ${waitS === 1 ? "second" : `${waitS} seconds`}.`);
     }
     await sleep(waitS);
     if (await isAlive()) break;
@@ -27,7 +27,7 @@ async function lookUntilBack(firstWaitS) {
   waiting = null;
 }
 
-/** Wait until the server is there again; all callers share one watch. */
+/** Wait until the server is back; all callers share one watch. */
 export function untilBack(afterS = null) {
   waiting ??= lookUntilBack(afterS);
   return waiting;

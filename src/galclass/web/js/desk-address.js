@@ -1,8 +1,8 @@
-/** The address of a label desk: its name, what is looked for, the other classes, the model it sees with. */
+/** The address of a label desk: its name, the target class, the other classes, the model. */
 
 export const GALAXY_ZOO = "galaxy-zoo"; // the desk of the 13 classes
 
-/** What the address says: {desk, target, classes, model}; no desk: the list of desks. */
+/** The address as {desk, target, classes, model}; no desk: the list of desks. */
 export function deskOfAddress() {
   const [path, query] = location.hash.replace(/^#\//, "").split("?");
   const name = decodeURIComponent(path.split("/")[1] ?? "");

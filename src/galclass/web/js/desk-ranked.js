@@ -26,7 +26,7 @@ export class RankedList {
 
   async #load() {
     const { objects, total, target } = await getJson(`${this.work.path}/ranking?${this.work.parameters()}&limit=${SHOWN}`, { signal: this.work.signal });
-    return [h("p", { class: "note" }, `The ${objects.length.toLocaleString("en")} most probable of ${total.toLocaleString("en")}. A click opens one to label it.`),
+    return [h("p", { class: "note" }, `The ${objects.length.toLocaleString("en")} most probable of ${total.toLocaleString("en")}. Click one to label it.`),
       h("ol", { class: "ranked" }, objects.map((one) => this.#cell(one, target)))];
   }
 
@@ -64,8 +64,8 @@ export class RankedList {
     };
     const dialog = h("dialog", { class: "small-dialog", "aria-labelledby": "save-title" }, h("form", { onsubmit: send },
       h("h2", { id: "save-title" }, "Save as a model"),
-      h("p", { class: "note" }, "The model it sees with and what you taught it become one model of your classes. With a service it is published at once."),
-      labelled("Name of the model", name), labelled("Publish as service (may stay empty)", service), said,
+      h("p", { class: "note" }, "The desk's model and your labels become one model of your classes. If you name a service, it is published at once."),
+      labelled("Name of the model", name), labelled("Publish as service (optional)", service), said,
       h("div", { class: "controls" }, h("button", { type: "submit", class: "primary" }, "Save"), h("button", { type: "button", onclick: () => dialog.close() }, "Close"))));
     dialog.addEventListener("close", () => (dialog.remove(), before?.isConnected && before.focus({ preventScroll: true })));
     document.body.append(dialog);

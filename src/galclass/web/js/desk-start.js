@@ -1,4 +1,4 @@
-/** The start of the label desk: what somebody looks for, and the desks that there are. */
+/** The start of the label desk: the class to look for, and the existing desks. */
 
 import { getJson } from "./api.js";
 import { addressOfDesk, GALAXY_ZOO } from "./desk-address.js";
@@ -7,7 +7,7 @@ import { fill } from "./loading.js";
 import { timeText } from "./models.js";
 import { CLASSES } from "./morphology.js";
 
-/** A name for a desk from what is looked for: letters, digits and hyphens; other scripts are told apart by their code points. */
+/** A name for a desk from the target class: letters, digits and hyphens; other scripts are written as code points. */
 export function deskName(text) {
   const plain = text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "");
   return (plain || `desk-${[...text].map((one) => one.codePointAt(0).toString(16)).join("-")}`).slice(0, 64).replace(/-+$/, "");
@@ -29,7 +29,7 @@ function startForm(models) {
     if (wanted) go({ desk: deskName(wanted), target: wanted, classes: classes.length ? classes : [`no ${wanted}`.slice(0, 40)], model: model.value });
   };
   return h("form", { class: "desk-form", onsubmit: submit },
-    labelled("What do you look for?", target), labelled("Other classes, with commas", others), labelled("Seen with the model", model),
+    labelled("What are you looking for?", target), labelled("Other classes, separated by commas", others), labelled("With the model", model),
     h("button", { type: "submit", class: "primary" }, "Start"));
 }
 
@@ -55,14 +55,14 @@ export function startDesk(signal) {
   const place = h("div");
   fill(place, async () => {
     const [{ desks }, { models }] = await Promise.all([getJson("v1/desks", { signal }), getJson("v1/models", { signal })]);
-    if (!models.length) return h("p", { class: "nothing" }, "No model is registered; the desk needs one to see with. galclass register puts one into the registry.");
+    if (!models.length) return h("p", { class: "nothing" }, "No model is registered; the desk needs one. galclass register puts one into the registry.");
     const known = models.find(({ name, aliases }) => name === "galaxy" && aliases.includes("production")) ?? models.at(-1);
     const model = `${known.name}@${known.version}`;
     const zoo = addressOfDesk({ desk: GALAXY_ZOO, target: "Sb", classes: [], model });
     return [startForm(models),
       h("p", { class: "note" }, "Name any class. You see one stored galaxy after the other, the most informative first, and press a key for each; after a few the rest is ranked by what you look for. ",
         h("a", { href: zoo }, `Label the ${CLASSES.length} Galaxy Zoo classes instead`), "."),
-      desks.length ? [h("h2", {}, "Go on at a desk"), deskTable(desks, model)] : null];
+      desks.length ? [h("h2", {}, "Resume a desk"), deskTable(desks, model)] : null];
   }, signal);
   return [h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Label desk")), place];
 }

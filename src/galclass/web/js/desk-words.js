@@ -1,15 +1,15 @@
-/** Where a label desk stands, in words. */
+/** The state of a label desk, in words. */
 
 import { h } from "./dom.js";
 import { percent } from "./morphology.js";
 
-const FEWEST = 3; // labels of each class without which there is no head; as in the package
+const FEWEST = 3; // fewest labels of each class for a head; as in the package
 const FEWEST_TO_ESTIMATE = 10;
 
 /** How many galaxies are labelled, of how many. */
 export function progressText({ counts, untold, disputed, pool }) {
   const labelled = Object.values(counts).reduce((sum, count) => sum + count, 0);
-  const rest = [untold && `${untold} cannot be told`, disputed && `${disputed} disputed`].filter(Boolean).join(", ");
+  const rest = [untold && `${untold} undecided`, disputed && `${disputed} disputed`].filter(Boolean).join(", ");
   return [h("b", {}, `${labelled.toLocaleString("en")} labelled`), ` of ${pool.toLocaleString("en")}${rest ? `; ${rest}` : ""}`];
 }
 
@@ -17,7 +17,7 @@ function share({ value, low, high }) {
   return `${percent(value)} (95 %: ${percent(low)} to ${percent(high)})`;
 }
 
-/** How good the head is by now, or what it lacks. */
+/** How good the head is so far, or what it lacks. */
 export function estimateText({ target, counts, estimate }) {
   const told = (few) => Object.entries(few).map(([name, count]) => `${name} has ${count}`).join(", ");
   if (!estimate) {
@@ -26,6 +26,6 @@ export function estimateText({ target, counts, estimate }) {
   }
   const { lacking, objects, precision, recall } = estimate;
   if (Object.keys(lacking).length) return `Too few labels to say how good the ranking is: ${FEWEST_TO_ESTIMATE} of each class are needed (${told(lacking)}).`;
-  if (!precision) return `Of ${objects} labelled galaxies none was predicted to be ${target} by a head that had not seen it.`;
+  if (!precision) return `None of ${objects} labelled galaxies was predicted to be ${target} by a head fitted without it.`;
   return `Precision of ${target}: ${share(precision)}${recall ? `, recall ${share(recall)}` : ""}; cross-validated on ${objects} labelled galaxies, which were chosen, not drawn at random.`;
 }

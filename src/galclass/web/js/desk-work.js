@@ -1,4 +1,4 @@
-/** A label desk at work: the picture left, the keys right; one key, one label, and the next galaxy is there. */
+/** A label desk at work: the picture left, the keys right; each key gives a label and shows the next galaxy. */
 
 import { ApiError, getJson, inWords, pathOf } from "./api.js";
 import { addressOfDesk, GALAXY_ZOO } from "./desk-address.js";
@@ -12,19 +12,19 @@ import { notify } from "./notices.js";
 import { pictureUrl } from "./pictures.js";
 import { Viewer } from "./viewer.js";
 
-const LOOK_MS = 700; // between two looks at the embeddings while they are computed
-const QUEUE = 30; // so many keys can be pressed before the server has said what comes next
-const SHORT = 5; // a queue that is asked for again
-const SKIPPED = 150; // that the server is told of
+const LOOK_MS = 700; // between two checks of the embeddings while they are computed
+const QUEUE = 30; // this many keys can be pressed before the server has sent the next galaxies
+const SHORT = 5; // a queue that is requested again
+const SKIPPED = 150; // sent to the server
 
 export class DeskWork {
   #state = null;
   #queue = [];
   #current = null; // {object_id, probabilities}
-  #sent = new Set(); // answered, not yet known to the server
+  #sent = new Set(); // labelled, not yet known to the server
   #skipped = [];
-  #history = []; // what this visit answered: {objectId, before}
-  #last = Promise.resolve(); // answers go one after the other, in their order
+  #history = []; // labels of this visit: {objectId, before}
+  #last = Promise.resolve(); // labels are sent one after the other, in order
 
   /** `wanted` is {desk, target, classes, model}. */
   constructor(wanted, signal) {
@@ -35,7 +35,7 @@ export class DeskWork {
     this.title = h("h1", { tabindex: -1 }, wanted.desk === GALAXY_ZOO ? "Galaxy Zoo classes" : wanted.target);
     this.name = h("p", { class: "note object-name" });
     this.before = h("p", { class: "desk-before", role: "status" });
-    this.keys = h("div", { class: "desk-keys", role: "group", "aria-label": "Your answer" });
+    this.keys = h("div", { class: "desk-keys", role: "group", "aria-label": "Class" });
     this.note = h("textarea", { rows: 1, maxlength: 500, placeholder: "Note (N)", "aria-label": "Note for this galaxy", onkeydown: (event) => event.key === "Escape" && this.title.focus() });
     this.progress = h("p", { class: "desk-progress" });
     this.estimate = h("p", { class: "note desk-estimate" });
@@ -43,7 +43,7 @@ export class DeskWork {
     this.ranked = new RankedList(this, (objectId) => this.#showAgain(objectId));
     this.modes = ["Label", "Ranked list"].map((text, index) => h("button", { type: "button", class: "quiet", "aria-pressed": String(!index), onclick: () => this.#mode(Boolean(index)) }, text));
     const button = (text, keys, run) => h("button", { type: "button", class: "quiet", onclick: run }, text, h("kbd", {}, keys));
-    this.others = h("div", { class: "desk-others", role: "group", "aria-label": "Other answers" },
+    this.others = h("div", { class: "desk-others", role: "group", "aria-label": "Other actions" },
       button("Skip", "Space", () => this.skip()), button("Undo", "⌫", () => this.undo()), button("Cannot tell", "X", () => this.answer(null)), button("Full screen", "F", () => this.#fullScreen()));
     this.working = h("div", { class: "desk-main" }, h("div", { class: "desk-left" }, this.viewer.element, this.name),
       h("div", { class: "desk-right" }, this.keys, this.others, this.note, this.before, this.progress, this.estimate));
@@ -56,13 +56,13 @@ export class DeskWork {
     this.#start();
   }
 
-  /** All classes, what is looked for first. */
+  /** All classes, the target first. */
   get classes() {
     if (this.wanted.desk === GALAXY_ZOO) return CLASSES;
     return [...new Set([this.wanted.target, ...this.wanted.classes, ...Object.keys(this.#state?.counts ?? {})])];
   }
 
-  /** Parameters of every question to the server. */
+  /** Parameters of every request to the server. */
   parameters(extra = []) {
     const { target, model, classes } = this.wanted;
     return new URLSearchParams([["target", target], ...(model ? [["model", model]] : []), ...extra, ...(extra.length ? classes.map((name) => ["classes", name]) : [])]);
@@ -73,13 +73,13 @@ export class DeskWork {
     if (this.#state && this.#state.embeddings.done < this.#state.embeddings.total) await this.#try(() => this.#compute());
   }
 
-  /** Ask where the desk stands and what comes next. */
+  /** Request the state of the desk and the next galaxies. */
   async refresh() {
     const extra = [["count", QUEUE], ...this.#skipped.slice(-SKIPPED).map((id) => ["skipped", id])];
     const state = await patiently(() => getJson(`${this.path}?${this.parameters(extra)}`, { signal: this.signal }));
     if (this.signal.aborted) return;
     this.#state = state;
-    const done = new Set([...this.#sent, ...this.#history.map(({ objectId }) => objectId), this.#current?.object_id]); // the answer may be older than the last keys
+    const done = new Set([...this.#sent, ...this.#history.map(({ objectId }) => objectId), this.#current?.object_id]); // the response may be older than the last keys
     const open = state.queue.filter(({ object_id: id }) => !done.has(id));
     const fresh = open.filter(({ object_id: id }) => !this.#skipped.includes(id));
     this.#queue = fresh.length ? fresh : open;
@@ -87,13 +87,13 @@ export class DeskWork {
     this.#draw();
   }
 
-  /** Let the server compute what the desk needs to see, and show how far it is. */
+  /** Let the server compute the embeddings, and show the progress. */
   async #compute() {
     const model = this.wanted.model ? `?${new URLSearchParams({ model: this.wanted.model })}` : "";
     let progress = await patiently(() => getJson(`v1/embeddings${model}`, { method: "POST", signal: this.signal }));
     while (progress.done < progress.total && !this.signal.aborted) {
       this.filling.hidden = false;
-      this.filling.replaceChildren(h("progress", { max: progress.total, value: progress.done, "aria-label": "Images read" }), h("p", {}, `Reading images: ${progress.done.toLocaleString("en")} of ${progress.total.toLocaleString("en")}. You can begin meanwhile.`));
+      this.filling.replaceChildren(h("progress", { max: progress.total, value: progress.done, "aria-label": "Images read" }), h("p", {}, `Reading images: ${progress.done.toLocaleString("en")} of ${progress.total.toLocaleString("en")}. You can already start.`));
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
       progress = await patiently(() => getJson(`v1/embeddings${model}`, { signal: this.signal }));
       if (!this.#current) await this.refresh();
@@ -102,7 +102,7 @@ export class DeskWork {
     await this.refresh();
   }
 
-  /** Say what the galaxy shown is; null: it cannot be told. */
+  /** Label the galaxy shown; null: cannot tell. */
   answer(label) {
     const shown = this.#current;
     if (!shown || !this.working.checkVisibility()) return;
@@ -117,7 +117,7 @@ export class DeskWork {
     this.#last = this.#last.then(() => this.#try(async () => {
       await this.#store(shown.object_id, label, note);
       this.#sent.delete(shown.object_id);
-      if (!this.#sent.size || this.#queue.length < SHORT) await this.refresh(); // else the last of those on their way asks
+      if (!this.#sent.size || this.#queue.length < SHORT) await this.refresh(); // else the last request in flight does it
     }, () => {
       this.#sent.delete(shown.object_id);
       this.#history = this.#history.filter((one) => one !== entry);
@@ -134,12 +134,12 @@ export class DeskWork {
   skip() {
     if (!this.#current) return;
     this.#skipped.push(this.#current.object_id);
-    this.before.textContent = "Skipped; it comes again when nothing else is left.";
+    this.before.textContent = "Skipped; it returns when nothing else is left.";
     this.#next();
     if (this.#queue.length < SHORT) this.#last = this.#last.then(() => this.#try(() => this.refresh()));
   }
 
-  /** Take the newest answer back, of this visit or an earlier one, and show its galaxy again. */
+  /** Undo the newest label, of this visit or an earlier one, and show its galaxy again. */
   undo() {
     this.#last = this.#last.then(() => this.#try(async () => {
       const mine = this.#state?.mine[0];
@@ -152,12 +152,12 @@ export class DeskWork {
       else await patiently(() => getJson(`${this.path}/labels/${encodeURIComponent(objectId)}`, { method: "DELETE" }));
       this.#sent.delete(objectId);
       this.#show({ object_id: objectId, probabilities: null });
-      this.before.textContent = "Taken back. What is it?";
+      this.before.textContent = "Undone. What is it?";
       await this.refresh();
     }));
   }
 
-  /** Run; a refusal is said, and `failed` puts back what was there. */
+  /** Run; a refusal is shown, and `failed` restores the former state. */
   async #try(run, failed = () => {}) {
     try {
       await run();
@@ -193,12 +193,12 @@ export class DeskWork {
     this.name.textContent = next ? id : this.#state ? this.#nothing() : "";
     this.viewer.show(null, "");
     if (next) pictureUrl(id).then((url) => this.#current === next && this.viewer.show(url, `Picture of ${id}`));
-    for (const { object_id: ahead } of this.#queue.slice(0, 2)) new Image().src = pathOf("images", ahead); // so that the next is there at once
+    for (const { object_id: ahead } of this.#queue.slice(0, 2)) new Image().src = pathOf("images", ahead); // so that the next appears immediately
   }
 
   #nothing() {
     const { total, done } = this.#state.embeddings;
-    if (!total) return "No image is stored. galclass images add brings some.";
+    if (!total) return "No image is stored. Add some with galclass images add.";
     return done < total ? "No image has been read yet." : "Every galaxy is labelled.";
   }
 
@@ -242,7 +242,7 @@ export class DeskWork {
 
   #fullScreen() {
     if (document.fullscreenElement) document.exitFullscreen();
-    else this.element.requestFullscreen?.().catch(() => notify("This browser allows no full screen here.", { key: "desk" }));
+    else this.element.requestFullscreen?.().catch(() => notify("This browser does not allow full screen here.", { key: "desk" }));
   }
 
   #key(event) {

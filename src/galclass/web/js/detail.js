@@ -13,13 +13,13 @@ import { votesPanel } from "./votes.js";
 
 const TABS = ["Why", "Votes", "Similar", "Facts"];
 
-let tab = "Why"; // stays while the reader goes from image to image
-let labelling = false; // whether keys of classes label; stays, too
+let tab = "Why"; // kept while the reader goes from image to image
+let labelling = false; // whether class keys label; kept, too
 
 export class Detail {
   #item = null;
 
-  /** `neighbours()` gives the items that are shown; `options` are {sections(item), closed(item), openId(objectId), pictureOf(item)}. */
+  /** `neighbours()` returns the items that are shown; `options` are {sections(item), closed(item), openId(objectId), pictureOf(item)}. */
   constructor(neighbours, options = {}) {
     this.neighbours = neighbours;
     this.options = options;
@@ -75,7 +75,7 @@ export class Detail {
   #setLabelling(on) {
     labelling = on && Boolean(this.left.querySelector(".label"));
     this.element.classList.toggle("labelling", labelling);
-    announce(labelling ? "The keys of the classes label; L ends it." : "Keys choose tabs again.");
+    announce(labelling ? "Class keys now label; L stops." : "Keys choose tabs again.");
   }
 
   /** Press the button of a class, then show the next image. */
@@ -97,7 +97,7 @@ export class Detail {
     this.#fillPanel();
   }
 
-  /** Say that an item changed: the parts that may show it are drawn anew, the focus stays. */
+  /** Redraw the parts that may show a changed item; the focus is kept. */
   refresh(item) {
     if (this.#item === item && tab === "Facts") this.#fillPanel();
   }

@@ -31,7 +31,7 @@ export function labelled(text, control) {
   return h("div", { class: "field" }, h("label", { for: control.id }, text), control);
 }
 
-/** Say a sentence to screen readers without moving the focus. */
+/** Announce a sentence to screen readers without moving the focus. */
 export function announce(text) {
   document.getElementById("announcer").textContent = text;
 }

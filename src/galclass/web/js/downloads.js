@@ -49,7 +49,7 @@ function valuesOf(item) {
   return values;
 }
 
-/** The newest label given by hand, and all where there are several. */
+/** The newest hand label, and all if there are several. */
 function labelValues({ labels }) {
   const all = Object.entries(labels).sort(([, a], [, b]) => b.at.localeCompare(a.at));
   if (!all.length) return {};
@@ -75,7 +75,7 @@ export function save(content, name, type) {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
-/** The classified items as Parquet: the service that classified them answers once more for all, in its own types. */
+/** The classified items as Parquet: the service that classified them predicts all again, in its own types. */
 async function asParquet(items) {
   const services = new Map(items.filter(({ service }) => service).map(({ service }) => [`${service.name} ${service.version}`, service]));
   if (services.size > 1) throw new ApiError(422, { message: `these images were classified by ${[...services.keys()].join(" and ")}; Parquet takes one service at a time` });
@@ -90,7 +90,7 @@ async function asParquet(items) {
   return (await patiently(() => request(path, { method: "POST", body: form, headers: { Accept: PARQUET } }))).blob();
 }
 
-/** The buttons; all take the images that are shown, in their order. */
+/** The buttons; all use the images that are shown, in their order. */
 export function downloads(store) {
   const said = h("span", { class: "fault", role: "status" });
   const button = (text, make, name, type) => h("button", { type: "button", class: "quiet", onclick: async (event) => {

@@ -1,4 +1,4 @@
-/** What a model saw in the images of this visit: their embeddings, asked of the service that classified them, a few at a time. */
+/** Embeddings of the images of this visit, from the service that classified them, a few at a time. */
 
 import { ApiError, pathOf, request } from "./api.js";
 import { patiently } from "./loading.js";
@@ -26,13 +26,13 @@ function groups(items) {
 async function ask(group, signal) {
   const [{ service, framePx }] = group;
   const form = new FormData();
-  group.forEach(({ file }, index) => form.append("images", file, `${index}.img`)); // names of its own: two files may have one name
+  group.forEach(({ file }, index) => form.append("images", file, `${index}.img`)); // unique names: two files may have one name
   const query = new URLSearchParams({ embedding: "true", ...(framePx && { frame_px: framePx }) });
   const path = `${pathOf("services", service.name, service.version, "predict")}?${query}`;
   const body = await (await patiently(() => request(path, { method: "POST", body: form, headers: { Accept: "application/json" }, signal }))).json();
   const records = body.predictions ?? [body];
   records.forEach((record, index) => {
-    if (record.embedding && record.model.sha256 === group[index].record.model.sha256) group[index].embedding = Float32Array.from(record.embedding); // else the service has another model by now
+    if (record.embedding && record.model.sha256 === group[index].record.model.sha256) group[index].embedding = Float32Array.from(record.embedding); // else the service has another model now
   });
 }
 

@@ -1,4 +1,4 @@
-/** Sample galaxies that the model never saw: one click classifies a dozen, with what the volunteers said beside. */
+/** Test galaxies that the model was not trained on: one click classifies a dozen, with the volunteers' votes beside. */
 
 import { ApiError, getJson, inWords, request } from "./api.js";
 import { h } from "./dom.js";

@@ -9,7 +9,7 @@ import { storedPicture } from "./pictures.js";
 import { currentService } from "./service.js";
 import { classifiedItem, fetchItem } from "./stored-item.js";
 
-const SETTLE_MS = 250; // who walks through images with the arrow keys asks for the last one alone
+const SETTLE_MS = 250; // with arrow keys held, only the last image is requested
 const NEIGHBOURS = 8;
 
 /** Ask the model that gave the item its class: the service's version for an upload, the row's model for a stored object. */
@@ -26,7 +26,7 @@ function storedPath({ objectId, record }, end) {
 
 const models = new Map();
 
-/** A registered model with its figures; null where it is gone. */
+/** A registered model with its figures; null if it is gone. */
 function modelOf({ name, version }) {
   const path = pathOf("models", name, version);
   if (!models.has(path)) models.set(path, patiently(() => getJson(path)).catch((error) => (error instanceof ApiError ? null : Promise.reject(error))));
@@ -54,15 +54,15 @@ const turn = ({ angle_deg: angle, mirrored }) => `${mirrored ? "mirrored, " : ""
 
 function changesText({ predicted_class: first, variations }) {
   const changing = variations.filter(({ predicted_class: cls }) => cls !== first);
-  if (!changing.length) return `Still ${first}, ${CLASS_NAMES[first]}, under each of ${variations.length} small changes of the picture.`;
-  return `${changing.length} of ${variations.length} small changes of the picture give another class: ${changing.map(({ text, predicted_class: cls }) => `${text} ${cls}`).join(", ")}.`;
+  if (!changing.length) return `Still ${first}, ${CLASS_NAMES[first]}, under each of ${variations.length} small changes to the picture.`;
+  return `${changing.length} of ${variations.length} small changes to the picture change the class: ${changing.map(({ text, predicted_class: cls }) => `${text} ${cls}`).join(", ")}.`;
 }
 
 function turnsText({ views, turning_changes: changes }) {
-  if (!changes) return "Turning or mirroring the picture cannot change this model’s probabilities: it is built that way.";
+  if (!changes) return "Quarter turns and mirroring do not change this model’s probabilities.";
   const counts = new Map();
   for (const { predicted_class: cls } of views) counts.set(cls, (counts.get(cls) ?? 0) + 1);
-  return `Turned and mirrored, eight views: ${[...counts].map(([cls, count]) => `${count} ${cls}`).join(", ")}.`;
+  return `Rotated and mirrored, eight views: ${[...counts].map(([cls, count]) => `${count} ${cls}`).join(", ")}.`;
 }
 
 function sensitivity(answer) {
@@ -73,7 +73,7 @@ function sensitivity(answer) {
     answer.turning_changes && h("div", { class: "views" }, views.map((one) => answerFigure(one, turn(one), first))));
 }
 
-/** How often the model was right when it gave this class, from the confusion matrix of its evaluation. */
+/** How often the model was right when it predicted this class, from the confusion matrix of its evaluation. */
 export function trackRecord(metrics, cls) {
   const table = metrics?.tables?.["13 classes"];
   const column = table?.names?.indexOf(cls) ?? -1;
@@ -88,7 +88,7 @@ async function why(item) {
   const before = item.record.predicted_class;
   const right = trackRecord(model?.metrics, before);
   return [
-    answer.predicted_class !== before && h("p", { class: "fault" }, `Classified anew, this image is ${answer.predicted_class}; ${before} was stored.`),
+    answer.predicted_class !== before && h("p", { class: "fault" }, `Classified again, this image is ${answer.predicted_class}; ${before} was stored.`),
     h("p", {}, `By ${answer.model.name}, version ${answer.model.version}. `, right),
     h("h3", {}, "Where the model looked, and what changes the class"),
     h("div", { class: "explained" }, cutoutFigure(answer), sensitivity(answer)),
@@ -116,7 +116,7 @@ function neighbourFigure(item, { object_id: objectId, predicted_class: cls, labe
       h("button", { type: "button", class: "as-link", "aria-label": `Compare with ${objectId}`, onclick: () => compareWith(item, objectId, similarity) }, "compare")));
 }
 
-/** A load that gives nothing where this model has no stored images to compare with. */
+/** A load that returns nothing if this model has no stored images to compare with. */
 async function ifKnown(load) {
   try {
     return await load();
@@ -151,7 +151,7 @@ export function lazily(kind, load, signal = null) {
   return section;
 }
 
-/** The sections of the tab "Why"; `open(objectId)` shows a neighbour where there is a place to. */
+/** The sections of the tab "Why"; `open(objectId)` shows a neighbour, if given. */
 export function whySections(item, open = null) {
   return [lazily("explain", () => why(item)), lazily("contrast", () => ifKnown(() => contrast(item, open)))];
 }

@@ -14,7 +14,7 @@ async function fetchAll(query, format) {
   return patiently(() => request(`v1/predictions/export?${parameters}`));
 }
 
-/** The buttons; `queryOf()` gives the filters that are set. */
+/** The buttons; `queryOf()` returns the filters that are set. */
 export function exportButtons(queryOf) {
   const button = (format) => {
     const [text, name] = FILES[format];

@@ -10,7 +10,7 @@ function copyable(value) {
       target.textContent = "copied";
       announce("Copied.");
     } catch {
-      target.textContent = "select it and copy by hand"; // the browser forbids it on addresses that are not secure
+      target.textContent = "select it and copy by hand"; // browsers forbid it on insecure origins
     }
   } }, "copy")];
 }

@@ -19,7 +19,7 @@ export const ORDERS = {
   name: { label: "File name", compare: (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }) },
 };
 
-/** Ways to filter by the probability of the class, or by what became of a file. */
+/** Ways to filter by the probability of the class, or by the outcome for a file. */
 export const CERTAINTIES = {
   any: { label: "Any certainty", keep: () => true },
   sure: { label: "80 % and more", keep: (item) => certainty(item) >= 0.8 },
@@ -28,7 +28,7 @@ export const CERTAINTIES = {
   rejected: { label: "Rejected files", keep: (item) => ["rejected", "failed"].includes(item.status) },
 };
 
-/** Whether the volunteers said the same of an example; null where they said nothing about the classes. */
+/** Whether the volunteers agree on an example; null if their votes do not decide on a class. */
 export function agreement(item) {
   const classes = item.votes?.classes ?? [];
   return item.record && classes.length ? classes.includes(item.record.predicted_class) : null;

@@ -8,7 +8,7 @@ const WIDTH = 320;
 const HEIGHT = 132;
 const AXIS = 62; // height of the handle
 
-/** Places of the classes in a 320 x 132 drawing; the artifact stands apart, below the handle. */
+/** Positions of the classes in a 320 x 132 drawing; the artifact is apart, below the handle. */
 export const PLACES = {
   Er: [22, AXIS], Ei: [62, AXIS], Ec: [102, AXIS], Se: [142, AXIS],
   Sa: [184, 33.2], Sb: [222, 28.7], Sc: [260, 24.2], Sd: [298, 19.7],
@@ -18,7 +18,7 @@ export const PLACES = {
 
 const LARGEST_HALO = 26; // radius of a probability of 1; areas are in proportion
 
-const CLEAR = 11; // radius round a class that the tines leave free
+const CLEAR = 11; // radius around a class that the tines leave free
 
 /** The part of a straight tine between two classes. */
 function segment([x1, y1], [x2, y2]) {
@@ -48,7 +48,7 @@ export function prepareSmallFork() {
   document.documentElement.style.setProperty("--fork-mask", `url("data:image/svg+xml,${encodeURIComponent(text)}")`);
 }
 
-/** Sentence of a distribution for people who do not see the drawing. */
+/** A distribution in words for people who do not see the drawing. */
 export function spreadInWords(probabilities) {
   const ranked = CLASSES.filter((cls) => probabilities[cls] >= 0.005).sort((a, b) => probabilities[b] - probabilities[a]);
   return ranked.map((cls) => `${cls} ${percent(probabilities[cls])}`).join(", ");
@@ -59,9 +59,9 @@ function halo(cls, probability) {
   return svg("circle", { class: `halo group-${groupOf(cls)}`, cx, cy, r: (LARGEST_HALO * Math.sqrt(probability)).toFixed(2) });
 }
 
-/** One prediction on the fork: a disc a class, its area in proportion to the probability. */
+/** One prediction on the fork: a disc per class, its area in proportion to the probability. */
 export function smallFork(probabilities, predicted) {
-  const label = predicted ? `On the tuning fork: ${spreadInWords(probabilities)}` : "The tuning fork, without an answer yet";
+  const label = predicted ? `On the tuning fork: ${spreadInWords(probabilities)}` : "The tuning fork, without a prediction yet";
   const halos = CLASSES.filter((cls) => probabilities[cls] >= 0.001).map((cls) => halo(cls, probabilities[cls]));
   const codes = CLASSES.map((cls) => svg("text", { x: PLACES[cls][0], y: PLACES[cls][1] + 22, class: cls === predicted ? "chosen" : null }, cls));
   const winner = predicted && svg("g", { class: `winner group-${groupOf(predicted)}` }, glyph(predicted, 27, ...PLACES[predicted]));
@@ -69,7 +69,7 @@ export function smallFork(probabilities, predicted) {
     svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" }, halos, winner, codes));
 }
 
-/** The large fork: one toggle a class with the number of images in it; `onchoose(cls)` filters. */
+/** The large fork: one toggle per class with the number of its images; `onchoose(cls)` filters. */
 export class LargeFork {
   constructor(onchoose) {
     this.buttons = new Map(CLASSES.map((cls) => [cls, this.#button(cls, onchoose)]));
@@ -90,7 +90,7 @@ export class LargeFork {
     );
   }
 
-  /** Show how many images each class holds and which class is chosen (null: all). */
+  /** Show how many images each class has and which class is chosen (null: all). */
   update(counts, chosen) {
     const total = CLASSES.reduce((sum, cls) => sum + (counts[cls] ?? 0), 0);
     for (const [cls, button] of this.buttons) {

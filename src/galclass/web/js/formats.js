@@ -1,7 +1,7 @@
 /** What kind of file an image is, by its first bytes, and how the browser turns what it can decode into PNG. */
 
 const LARGEST_SIDE_PX = 8192; // of a converted picture; larger ones are drawn smaller
-const DRAWING_SIDE_PX = 848; // of a drawing that has no size of its own
+const DRAWING_SIDE_PX = 848; // of a drawing without a size
 
 /** Why a file cannot be sent, as a sentence. */
 export class UnreadableFile extends Error {}
@@ -27,7 +27,7 @@ const KINDS = [
   ["icon", (b) => starts(b, 0, 0, 1, 0)],
 ];
 
-/** Name the format of a file by its first bytes (Uint8Array, 512 or more where there are): "JPEG", "WebP", ...; null if unknown. */
+/** The format of a file by its first bytes (Uint8Array, 512 or more if there are): "JPEG", "WebP", ...; null if unknown. */
 export function formatOf(bytes) {
   if (text(bytes, 4, 8) === "ftyp") return BRANDS[text(bytes, 8, 12)] ?? "MP4";
   const found = KINDS.find(([, fits]) => fits(bytes));
@@ -53,8 +53,8 @@ const ADVICE = {
 };
 
 /**
- * Make a file that the service reads: JPEG, PNG, BMP and FITS as they are, whatever else the browser can draw as PNG.
- * Files of no known format go to the service, whose refusal says what is wrong. Gives {file, converted: name or null}.
+ * Make a file that the service reads: JPEG, PNG, BMP and FITS unchanged, anything else that the browser can draw as PNG.
+ * Files of unknown format go to the service, which explains its refusal. Returns {file, converted: name or null}.
  */
 export async function sendable(file) {
   const kind = formatOf(await firstBytes(file));
@@ -83,7 +83,7 @@ async function asPng(file, kind) {
   return new File([blob], file.name, { type: "image/png" });
 }
 
-/** An SVG as an image element, where no script of it runs and nothing of it is fetched. */
+/** An SVG as an image element, in which its scripts do not run and nothing is fetched. */
 async function drawing(file) {
   const url = URL.createObjectURL(new Blob([file], { type: "image/svg+xml" }));
   try {

@@ -1,13 +1,13 @@
-/** A list of cards of one height that holds only those near the window: 500 images cost as much as 20. */
+/** A list of cards of equal height that contains only those near the window: 500 images cost as much as 20. */
 
 import { h } from "./dom.js";
 
-/** Sizes in px of what is drawn: the smallest width, the height as in the style sheet, the gap between two. */
+/** Sizes in px: the smallest width, the height as in the style sheet, the gap between two. */
 export const SIZES = { cards: { width: 300, height: 428, gap: 16 }, grid: { width: 104, height: 134, gap: 8 } };
 
 const MARGIN_PX = 900; // kept above and below the window
 
-/** Where the item at an index stands. */
+/** The position of the item at an index. */
 function spot(index, { across, width, height, gap }) {
   return { width, height, x: (index % across) * (width + gap), y: Math.floor(index / across) * (height + gap) };
 }
@@ -41,7 +41,7 @@ export class Gallery {
     this.#layOut();
   }
 
-  /** Bring an item into view, if it is not, and put the focus on it. */
+  /** Scroll an item into view if necessary, and focus it. */
   reveal(key) {
     const index = this.#items.findIndex((item) => item.key === key);
     if (index < 0) return;

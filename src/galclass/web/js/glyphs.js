@@ -1,4 +1,4 @@
-/** One small drawing a class: isophotes for smooth galaxies, logarithmic arms for spirals. Defined once, used by id. */
+/** One small drawing per class: isophotes for smooth galaxies, logarithmic arms for spirals. Defined once, used by id. */
 
 import { svg } from "./dom.js";
 import { CLASSES } from "./morphology.js";

@@ -15,7 +15,7 @@ const SHORTCUTS = [
   ["1 2 3 4", "at the label desk: the classes, as the keys beside them say"],
   ["L", "in the details: the keys of the classes label the image, then comes the next; L again ends it"],
   ["← ↑ → ↓", "on the map: choose a galaxy; with Shift move the map"],
-  ["Space V Esc", "on the map: select, select what is in sight, clear the selection"],
+  ["Space V Esc", "on the map: select, select everything in view, clear the selection"],
   ["+ − 0", "on the map: zoom, show all"],
   ["Space ⌫ X", "at the label desk: skip, undo, cannot tell"],
   ["N L F", "at the label desk: note, ranked list, full screen"],
@@ -33,9 +33,9 @@ function dialog() {
   const element = h("dialog", { class: "help", "aria-labelledby": "help-title" },
     h("header", { class: "detail-head" }, h("h2", { id: "help-title" }, "Help"), h("div", { class: "controls" }, h("button", { type: "button", class: "quiet", autofocus: true, onclick: () => element.close() }, "Close"))),
     h("div", { class: "sheet-content" },
-      h("p", {}, "Give images to Classify; each gets the Galaxy Zoo 2 class that the model expects volunteers to see. The fork counts the classes: a click shows one alone. A card opens the details: why, the votes, similar galaxies, facts. Images stay in this browser until you clear them; they go to no other place than this server."),
+      h("p", {}, "Add images under Classify; each gets the Galaxy Zoo 2 class that the model expects volunteers to see. The fork counts the classes: a click shows one alone. A card opens the details: why, the votes, similar galaxies, facts. Images stay in this browser until you clear them; they are sent only to this server."),
       h("h3", {}, "The classes"), h("ul", { class: "class-key" }, CLASSES.map(key)),
-      h("p", { class: "note" }, "Percentages are probabilities of the model. A prediction set holds the classes that it cannot rule out. “Unlike the training data” means that no answer should be trusted."),
+      h("p", { class: "note" }, "Percentages are probabilities of the model. A prediction set contains the classes that the model cannot rule out. “Unlike the training data” means that the class should not be trusted."),
       h("h3", {}, "Shortcuts"), h("dl", { class: "shortcuts" }, SHORTCUTS.map(([keys, what]) => h("div", {}, h("dt", {}, keys.split(" ").map((one) => (/^\p{L}{2,}$/u.test(one) ? ` ${one} ` : h("kbd", {}, one)))), h("dd", {}, what))))));
   element.addEventListener("click", (event) => event.target === element && element.close());
   element.addEventListener("close", () => element.remove());

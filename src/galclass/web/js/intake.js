@@ -1,8 +1,8 @@
-/** Where images come from: chooser, folder, camera, drop and paste. Gives lists of {file, name} and the names of what was left out. */
+/** Where images come from: chooser, folder, camera, drop and paste. Returns lists of {file, name} and the names of the files left out. */
 
 import { h } from "./dom.js";
 
-const IMAGE_NAME = /\.(?:jpg|jpeg|jpe|jfif|png|bmp|dib|webp|gif|avif|svg|tif|tiff|heic|heif|jxl|jp2|(?:fits|fit|fts)(?:\.[gf]z)?|fz)$/i; // what is none of ours is converted, or named
+const IMAGE_NAME = /\.(?:jpg|jpeg|jpe|jfif|png|bmp|dib|webp|gif|avif|svg|tif|tiff|heic|heif|jxl|jp2|(?:fits|fit|fts)(?:\.[gf]z)?|fz)$/i; // other formats are converted, or named
 
 function entriesOf(files) {
   return [...files].map((file) => ({ file, name: file.webkitRelativePath || file.name || "pasted image" }));
@@ -47,7 +47,7 @@ async function dropped(transfer) {
   return { entries: found.filter(({ name }) => IMAGE_NAME.test(name)), left: leftOut(found) };
 }
 
-/** Take images dropped or pasted anywhere on the page, until `signal` ends it. */
+/** Accept images dropped or pasted anywhere on the page, until `signal` ends it. */
 export function listenToPage(take, signal) {
   let depth = 0;
   const mark = (change) => {

@@ -1,4 +1,4 @@
-/** A class given by hand: thirteen buttons. Stored with who and when; of images of this visit in this browser. */
+/** A class given by hand: thirteen buttons. Stored with author and time; for images of this visit in this browser. */
 
 import { ApiError, change, inWords } from "./api.js";
 import { author, authorTyped, setAuthor } from "./author.js";
@@ -11,7 +11,7 @@ import { store } from "./visit.js";
 /** Key -> class of the thirteen. */
 export const LABEL_KEYS = new Map(keysOf(CLASSES));
 
-/** Label an image of this visit; the same label again takes it back. Gives the label that it has then. */
+/** Label an image of this visit; the same label again removes it. Returns the label that it has then. */
 export function labelUpload(item, label) {
   const mine = item.labels[author()];
   const given = mine?.label === label ? null : { label, at: new Date().toISOString() };
@@ -46,12 +46,12 @@ export function labelSection(item, done = () => {}) {
       if (mine) labelUpload(item, label);
       said.textContent = mine ? uploadText(item) : await storeLabel(item, label);
       for (const button of choices.children) button.setAttribute("aria-pressed", String(button.dataset.label === chosen()));
-      announce(chosen() ? `Stored ${label} for ${item.objectId}.` : `Took ${label} back for ${item.objectId}.`);
+      announce(chosen() ? `Stored ${label} for ${item.objectId}.` : `Removed ${label} from ${item.objectId}.`);
       done(label);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (said.isConnected) said.textContent = inWords(error);
-      else notify(`${item.objectId} is not labelled: ${inWords(error)}`, { key: "label" }); // the reader is at another one by now
+      else notify(`${item.objectId} is not labelled: ${inWords(error)}`, { key: "label" }); // the reader is at another one now
     }
   };
   const button = ([key, cls]) =>

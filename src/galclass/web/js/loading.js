@@ -1,12 +1,12 @@
-/** A region that is filled from the API: says that it loads, fills, or says in words why not. */
+/** A region that is filled from the API: shows that it loads, then the content or the error in words. */
 
 import { ApiError, inWords, ServerLost, withToken } from "./api.js";
 import { untilBack } from "./connection.js";
 import { h } from "./dom.js";
 
-const latest = new WeakMap(); // a place and the load that may fill it: an older answer never overwrites a newer one
+const latest = new WeakMap(); // an element and the load that may fill it: an older response never overwrites a newer one
 
-/** Fill `place` with the nodes that `load()` promises; a lost server is waited for, a refusal is shown. */
+/** Fill `place` with the nodes that `load()` promises; wait for a lost server, show a refusal. */
 export async function fill(place, load, signal = null) {
   const turn = Symbol("load");
   latest.set(place, turn);
@@ -25,13 +25,13 @@ export async function fill(place, load, signal = null) {
   }
 }
 
-/** What went wrong in words; what may pass can be tried again. */
+/** The error in words; if it may be transient, with a button to retry. */
 function faultLine(error, again) {
   const mayPass = error.status >= 500 || [401, 403, 408].includes(error.status);
   return h("p", { class: "fault", role: "alert" }, inWords(error), " ", mayPass && h("button", { type: "button", class: "quiet", onclick: again }, "Try again"));
 }
 
-/** Run a request until the server answers. */
+/** Run a request until the server responds. */
 export async function patiently(load) {
   for (;;) {
     try {

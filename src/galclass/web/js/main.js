@@ -22,13 +22,13 @@ const VIEWS = {
 
 let ending = null;
 
-/** Load the code of a view; a server that is away is waited for, with the banner that says so. */
+/** Load the code of a view; wait for a lost server, with the banner that says so. */
 async function loaded(name) {
   for (;;) {
     try {
       return await VIEWS[name].load();
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // what import() throws where no answer comes
+      if (!(error instanceof TypeError)) throw error; // thrown by import() if there is no response
       await untilBack();
     }
   }
@@ -74,4 +74,4 @@ window.addEventListener("hashchange", async () => {
 });
 await show();
 await sayService(document.getElementById("in-use"));
-for (const { load } of Object.values(VIEWS)) load().catch(() => {}); // fetched ahead, so that tabs switch while the server is away; a failure is met when the view is opened
+for (const { load } of Object.values(VIEWS)) load().catch(() => {}); // prefetched, so that tabs switch while the server is away; a failure appears when the view is opened

@@ -10,7 +10,7 @@ const NEAREST_SCALE = 0.55; // of the whole map in the window
 const FARTHEST_SCALE = 60;
 const LARGEST_PX = 96; // of a picture on the map
 const SMALLEST_PX = 7;
-const CLICK_PX = 5; // a pointer that moved less has clicked
+const CLICK_PX = 5; // a pointer that moved less is a click
 const REACH_PX = 28; // from a click to an object
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 const UPLOAD = 1.5; // size of an image of this visit beside a stored one
@@ -93,7 +93,7 @@ export class MapCanvas {
     this.redraw();
   }
 
-  /** Zoom by a factor about a point of the window; without one about its middle. */
+  /** Zoom by a factor about a point of the window, by default its centre. */
   zoom(factor, at = null) {
     if (!this.view) return;
     const [x, y] = at ?? this.#size.map((side) => side / 2);
@@ -117,13 +117,13 @@ export class MapCanvas {
     return [(this.points.x[index] - this.view.x) * this.view.scale + width / 2, (this.view.y - this.points.y[index]) * this.view.scale + height / 2];
   }
 
-  /** Side of a picture in px: as large as objects have room on the whole map, growing slower than the zoom. */
+  /** Side of a picture in px: as large as the spacing on the whole map allows, growing slower than the zoom. */
   #sideAt(scale) {
     const room = this.whole * Math.sqrt((Points.size[0] * 0.5) / Math.max(1, this.points.length));
     return Math.max(SMALLEST_PX, Math.min(LARGEST_PX, 1.25 * room * (scale / this.whole) ** 0.7));
   }
 
-  /** Say that colours, filters, the selection or pictures changed; `area` is the part of the map that did. */
+  /** Redraw after a change of colours, filters, selection or pictures; `area` is the part of the map that changed. */
   spoil(area = null) {
     this.tiles.spoil(area);
     this.redraw();
@@ -249,7 +249,7 @@ export class MapCanvas {
     if (index >= 0 && (event.ctrlKey || event.metaKey || event.shiftKey || this.selecting)) this.on.toggle(index);
   }
 
-  /** Make an object the current one and keep it in sight; -1: none. */
+  /** Make an object the current one and keep it in view; -1: none. */
   moveTo(index) {
     this.current = index;
     if (index >= 0) {

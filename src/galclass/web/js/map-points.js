@@ -1,9 +1,9 @@
-/** The objects of the map: places, classes, a grid to find them by, and where an embedding that comes later lies. */
+/** The objects of the map: positions, classes, a grid to find them, and the position of a later embedding. */
 
 const CELLS = 48; // of the grid along a side
 const WIDE = 1.4; // of the map, whose height is 1
 
-/** Where an embedding lies, by the axes that the server gives: x to the right, y up, in the units of the map. */
+/** The position of an embedding by the server's axes: x to the right, y up, in the units of the map. */
 export function placeOf(axes, embedding) {
   const [x, y] = axes.map(({ weights, offset, values, places }) => {
     const value = weights.reduce((sum, weight, index) => sum + weight * embedding[index], offset);
@@ -17,7 +17,7 @@ export function placeOf(axes, embedding) {
 }
 
 export class Points {
-  /** `map` is the server's answer. */
+  /** `map` is the server's response. */
   constructor(map) {
     this.axes = map.axes;
     this.stored = map.object_id.length;
@@ -29,7 +29,7 @@ export class Points {
     this.#fillGrid();
   }
 
-  /** How far the map reaches: [width, height]. */
+  /** The size of the map: [width, height]. */
   static get size() {
     return [WIDE, 1];
   }
@@ -38,7 +38,7 @@ export class Points {
     return this.ids.length;
   }
 
-  /** Put images of this visit beside what is stored, in place of those put there before. */
+  /** Add images of this visit to the stored objects, replacing those added before. */
   setUploads(items) {
     for (const list of [this.ids, this.x, this.y, this.classes]) list.length = this.stored;
     this.items = new Map();
@@ -77,7 +77,7 @@ export class Points {
     return found.sort((a, b) => a - b);
   }
 
-  /** The object nearest to a place and no farther than `reach`, of those that `keep` lets pass; -1: none. */
+  /** The object nearest to a position and no farther than `reach`, of those that `keep` accepts; -1: none. */
   nearest(x, y, reach, keep) {
     let [found, least] = [-1, reach * reach];
     for (const index of this.within(x - reach, y - reach, x + reach, y + reach)) {
@@ -87,7 +87,7 @@ export class Points {
     return found;
   }
 
-  /** The object that comes next from one in a direction [dx, dy], within 45° of it; -1: none. */
+  /** The next object in a direction [dx, dy], within 45° of it; -1: none. */
   next(from, [dx, dy], keep) {
     let [found, least] = [-1, Infinity];
     for (let index = 0; index < this.length; index += 1) {

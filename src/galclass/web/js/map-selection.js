@@ -1,4 +1,4 @@
-/** What is selected on the map: counts, pictures, and labels for all of it. */
+/** The selection on the map: counts, pictures, and labels for all of it. */
 
 import { ApiError, change, getJson, inWords, pathOf } from "./api.js";
 import { GALAXY_ZOO } from "./desk-address.js";
@@ -11,16 +11,16 @@ import { storedPicture } from "./pictures.js";
 
 const SHOWN = 48; // pictures
 const MOST = 500; // labels at a time
-const OWN = "+"; // the choice of a desk that is not there yet
+const OWN = "+"; // the choice of a new desk
 
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 
 export class Selection {
   #indexes = [];
   #desks = null;
-  #stop = null; // ends labels that are on their way
+  #stop = null; // stops labelling in progress
 
-  /** `on` are {open(index), clear(), label(index, label)}; the last is told of labels of images of this visit. */
+  /** `on` are {open(index), clear(), label(index, label)}; the last is called for labels of images of this visit. */
   constructor(points, signal, on) {
     Object.assign(this, { points, signal, on });
     this.told = h("p", { class: "selected", role: "status" });
@@ -83,7 +83,7 @@ export class Selection {
     this.ownPlace.hidden = desk === GALAXY_ZOO;
   }
 
-  /** Label all that is selected, one after the other; what was stored stays where a later one is refused. */
+  /** Label all selected objects one after the other; stored labels stay if a later one is refused. */
   async #label(label) {
     const desk = this.desk.value === OWN ? deskName(label) : this.desk.value;
     const indexes = this.#indexes;

@@ -1,4 +1,4 @@
-/** Pictures of the map's objects: sheets of 256 from the server, asked for when they are seen, the oldest let go. */
+/** Pictures of the map's objects: sheets of 256 from the server, requested when visible, the oldest dropped. */
 
 import { ApiError, request, ServerLost } from "./api.js";
 import { untilBack } from "./connection.js";
@@ -11,13 +11,13 @@ export class Sheets {
   #waiting = [];
   #running = 0;
 
-  /** `drawn(number)` is called when a sheet is there, `stale()` when the server has another map by now. */
+  /** `drawn(number)` is called when a sheet has arrived, `stale()` when the server has another map. */
   constructor(map, reference, signal, { drawn, stale }) {
     Object.assign(this, { map, reference, signal, drawn, stale });
     signal.addEventListener("abort", () => this.#end());
   }
 
-  /** [bitmap, left, top, side] of an object's picture; null: not there yet, or none. */
+  /** [bitmap, left, top, side] of an object's picture; null: not loaded yet, or none. */
   pictureOf(index) {
     const { pictures, across, picture_px: side } = this.map.sheets;
     const number = Math.floor(index / pictures);
@@ -38,7 +38,7 @@ export class Sheets {
 
   async #work() {
     this.#running += 1;
-    while (this.#waiting.length && !this.signal.aborted) await this.#fetch(this.#waiting.pop()); // what was seen last comes first
+    while (this.#waiting.length && !this.signal.aborted) await this.#fetch(this.#waiting.pop()); // the last one seen comes first
     this.#running -= 1;
   }
 
@@ -54,7 +54,7 @@ export class Sheets {
       if (error.name === "AbortError" || this.signal.aborted) return;
       this.#sheets.set(number, null);
       if (error instanceof ApiError && error.status === 409) return this.stale();
-      if (!(error instanceof ServerLost)) return; // no pictures, the colours stay
+      if (!(error instanceof ServerLost)) return; // no pictures, only colours
       this.#sheets.set(number, "asked");
       await untilBack(error.afterS);
       this.#waiting.push(number);

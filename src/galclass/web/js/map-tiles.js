@@ -6,22 +6,22 @@ const KEPT = 160; // tiles
 
 export class Tiles {
   #tiles = new Map();
-  #before = null; // what was seen at the zoom before: {canvas, view}
+  #before = null; // the picture at the previous zoom: {canvas, view}
   #view = null;
 
-  /** `paint(context, view)` draws what a view of [left, bottom, width, height, scale] holds into a context at 0, 0. */
+  /** `paint(context, view)` draws the content of a view [left, bottom, width, height, scale] into a context at 0, 0. */
   constructor(paint) {
     this.paint = paint;
   }
 
-  /** Forget all tiles, or those that a rectangle of the map touches; they stay to be seen until they are painted anew. */
+  /** Mark all tiles, or those that a rectangle of the map touches, as stale; they stay visible until repainted. */
   spoil(area = null) {
     for (const tile of this.#tiles.values()) {
       if (!area || (tile.left < area.right && tile.left + tile.width > area.left && tile.bottom < area.top && tile.bottom + tile.width > area.bottom)) tile.fresh = false;
     }
   }
 
-  /** Draw a view {x, y, scale} (the place in the middle, px per unit) of so many px; gives whether parts are missing. */
+  /** Draw a view {x, y, scale} (centre, px per unit) of a size in px; returns whether parts are missing. */
   draw(context, view, width, height, ratio) {
     if (!this.#view || this.#view.scale !== view.scale || this.#view.ratio !== ratio) this.#rescale(context.canvas, view, ratio, width, height);
     const side = SIDE / view.scale;

@@ -1,4 +1,4 @@
-/** The view "Map": what is stored as a model sees it, on a plane; images of this visit land among it. */
+/** The view "Map": stored objects on a plane, by a model's embeddings, with the images of this visit among them. */
 
 import { ApiError, change, getJson, inWords, ServerLost } from "./api.js";
 import { Detail } from "./detail.js";
@@ -19,12 +19,12 @@ import { currentService } from "./service.js";
 import { classifiedItem, fetchItem } from "./stored-item.js";
 import { restored, store, takeImages } from "./visit.js";
 
-const LOOK_MS = 1000; // between two looks at the embeddings while they are computed
+const LOOK_MS = 1000; // between two checks of the embeddings while they are computed
 const PICTURE_PX = 48; // of an image of this visit
-const KEYS = "Arrow keys choose a galaxy, Shift and arrow keys move the map, + and − zoom, 0 shows all, Space selects, V selects what is in sight, Enter opens, Escape clears the selection.";
-const HINT = "Drag to move, turn the wheel to zoom. Shift and drag draws a line about those to select; V selects what is in sight.";
+const KEYS = "Arrow keys choose a galaxy, Shift and arrow keys move the map, + and − zoom, 0 shows all, Space selects, V selects everything in view, Enter opens, Escape clears the selection.";
+const HINT = "Drag to move, turn the wheel to zoom. Shift and drag encloses galaxies to select; V selects everything in view.";
 
-let kept = { model: "", view: null }; // stays while other views are looked at
+let kept = { model: "", view: null }; // kept while other views are open
 
 /** The parameters of the address: {model, table, volunteers, predicted}. */
 function ofAddress() {
@@ -51,7 +51,7 @@ class MapView {
   #start() {
     fill(this.place, async () => {
       const [{ models }, service] = await Promise.all([getJson("v1/models", { signal: this.signal }), currentService().catch((error) => (error instanceof ApiError ? null : Promise.reject(error)))]);
-      if (!models.length) return h("p", { class: "nothing" }, "No model is registered; the map needs one to see with. galclass register puts one into the registry.");
+      if (!models.length) return h("p", { class: "nothing" }, "No model is registered; the map needs one. galclass register puts one into the registry.");
       const names = models.map(({ name, version }) => `${name}@${version}`);
       const wanted = [ofAddress().model, kept.model, service && `${service.model.name}@${service.model.version}`];
       this.reference = wanted.find((one) => names.includes(one)) ?? names.at(-1);
@@ -63,7 +63,7 @@ class MapView {
   #choose(reference) {
     this.#ending?.abort();
     this.reference = reference;
-    kept.view = null; // places mean nothing on another map
+    kept.view = null; // positions mean nothing on another map
     fill(this.place, () => this.#load(), this.signal);
   }
 
@@ -71,7 +71,7 @@ class MapView {
     const map = await getJson(`v1/map?${new URLSearchParams({ model: this.reference })}`, { signal: this.signal });
     kept.model = this.reference;
     this.#offerFilling(map);
-    if (!map.object_id.length) return h("p", { class: "nothing" }, map.stored ? "This model has not looked at the stored galaxies yet." : "No image is stored. galclass images add stores some; what you classify lands here, too.");
+    if (!map.object_id.length) return h("p", { class: "nothing" }, map.stored ? "This model has not processed the stored galaxies yet." : "No image is stored. galclass images add stores some; what you classify appears here, too.");
     return this.#build(map);
   }
 
@@ -108,7 +108,7 @@ class MapView {
 
   #tools() {
     const button = (text, label, run, extra = {}) => h("button", { type: "button", "aria-label": label, title: label, onclick: run, ...extra }, text);
-    const select = button("Select", "Draw a line about those to select (or Shift and drag)", () => {
+    const select = button("Select", "Draw a line around galaxies to select (or Shift and drag)", () => {
       this.canvas.selecting = !this.canvas.selecting;
       select.setAttribute("aria-pressed", String(this.canvas.selecting));
       this.canvas.element.classList.toggle("selecting", this.canvas.selecting);
@@ -124,7 +124,7 @@ class MapView {
     this.canvas.spoil({ left: Math.min(...xs) - margin, right: Math.max(...xs) + margin, bottom: Math.min(...ys) - margin, top: Math.max(...ys) + margin });
   }
 
-  /** The server has another map by now: draw that one, where the reader was. */
+  /** The server has another map: draw that one, where the reader was. */
   #reload() {
     if (this.reloading) return;
     this.reloading = setTimeout(() => {
@@ -198,7 +198,7 @@ class MapView {
     }
   }
 
-  /** Put the images of this visit on the map as far as this model classified them. */
+  /** Put those images of this visit on the map that this model classified. */
   async #placeUploads() {
     if (!this.points) return;
     await restored;
@@ -234,17 +234,17 @@ class MapView {
       const source = item.preview ?? item.file;
       this.canvas.pictures.set(item.key, await createImageBitmap(source, { resizeWidth: PICTURE_PX, resizeHeight: PICTURE_PX, resizeQuality: "medium" }));
     } catch {
-      this.canvas.pictures.set(item.key, null); // the browser cannot draw this file: its colour alone
+      this.canvas.pictures.set(item.key, null); // the browser cannot draw this file: only its colour
     }
   }
 
-  /** Where the embeddings are not all there: how many, and a button that has them computed. */
+  /** If embeddings are missing: how many, and a button to compute them. */
   #offerFilling(map) {
     const lacking = map.stored - map.embedded;
     this.filling.hidden = lacking <= 0;
     if (lacking <= 0) return;
     const begin = h("button", { type: "button", onclick: () => this.#compute() }, "Compute them");
-    this.filling.replaceChildren(h("p", {}, `${lacking.toLocaleString("en")} of ${map.stored.toLocaleString("en")} stored galaxies are not on this map yet: the model has not looked at them. `), begin);
+    this.filling.replaceChildren(h("p", {}, `${lacking.toLocaleString("en")} of ${map.stored.toLocaleString("en")} stored galaxies are not on this map yet: the model has not processed them. `), begin);
   }
 
   async #compute() {

@@ -1,4 +1,4 @@
-/** What a model was measured to do: figures with intervals, confusion matrices, the reliability plot. */
+/** The evaluation of a model: figures with intervals, confusion matrices, the reliability plot. */
 
 import { h, svg } from "./dom.js";
 import { showCell } from "./confused.js";
@@ -25,7 +25,7 @@ function cell(count, total, right, label, show) {
   return h("td", { class: `cell${right ? " right" : ""}`, style }, button);
 }
 
-/** A confusion matrix: rows are what the volunteers say, columns what the model says. A cell shows its galaxies below. */
+/** A confusion matrix: rows are the volunteers' classes, columns the model's. A cell shows its galaxies below. */
 export function confusion(model, title, { names, confusion: matrix, class_error: error }, signal) {
   const place = h("div", { class: "cell-galaxies", "aria-live": "polite" });
   const show = (button, row, column) => {
@@ -43,7 +43,7 @@ export function confusion(model, title, { names, confusion: matrix, class_error:
   return figure;
 }
 
-/** The reliability plot of {confidence, accuracy, count}: how often an answer is right that claims to be. */
+/** The reliability plot of {confidence, accuracy, count}: accuracy against predicted probability. */
 export function reliability(bins) {
   if (!bins) return null;
   const largest = Math.max(...bins.count);
@@ -51,11 +51,11 @@ export function reliability(bins) {
     .filter(({ count }) => count > 0);
   const dots = points.map(({ confidence, accuracy, count }) =>
     svg("circle", { class: "dot", cx: 20 + 160 * confidence, cy: 180 - 160 * accuracy, r: 2 + 6 * Math.sqrt(count / largest) },
-      svg("title", {}, `claimed ${percent(confidence)}, right ${percent(accuracy)}, ${count} galaxies`)));
+      svg("title", {}, `predicted ${percent(confidence)}, right ${percent(accuracy)}, ${count} galaxies`)));
   const text = (x, y, words, anchor = "middle") => svg("text", { x, y, "text-anchor": anchor }, words);
   return h("figure", { class: "reliability" },
-    svg("svg", { viewBox: "0 0 200 205", role: "img", "aria-label": `Reliability: ${points.map((p) => `claimed ${percent(p.confidence)} right ${percent(p.accuracy)}`).join("; ")}` },
+    svg("svg", { viewBox: "0 0 200 205", role: "img", "aria-label": `Reliability: ${points.map((p) => `predicted ${percent(p.confidence)} right ${percent(p.accuracy)}`).join("; ")}` },
       svg("rect", { class: "frame", x: 20, y: 20, width: 160, height: 160 }), svg("line", { class: "frame", x1: 20, y1: 180, x2: 180, y2: 20 }), dots,
-      text(20, 193, "0"), text(180, 193, "1"), text(100, 200, "claimed probability"), text(14, 24, "1", "end"), text(14, 184, "0", "end")),
-    h("figcaption", {}, "Reliability: how often answers of a claimed probability are right. On the line: exactly as claimed."));
+      text(20, 193, "0"), text(180, 193, "1"), text(100, 200, "predicted probability"), text(14, 24, "1", "end"), text(14, 184, "0", "end")),
+    h("figcaption", {}, "Reliability: how often predictions of a given probability are right. On the line: perfectly calibrated."));
 }

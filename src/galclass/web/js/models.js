@@ -1,4 +1,4 @@
-/** The view "Models": versions, aliases, and what is known of one: figures, matrices, card, history. */
+/** The view "Models": versions, aliases, and one model's figures, matrices, card and history. */
 
 import { getJson, pathOf } from "./api.js";
 import { compareSection } from "./compare.js";
@@ -53,7 +53,7 @@ function facts(model) {
 function aliasLog(moves) {
   if (!moves.length) return null;
   const line = ({ alias, old, new: fresh, set_at: at, set_by: by }) => {
-    const move = fresh === null ? `${alias} taken away from ${old}` : `${alias} now stands for ${fresh}${old === null ? "" : `, before: ${old}`}`;
+    const move = fresh === null ? `${alias} removed from ${old}` : `${alias} now points to ${fresh}${old === null ? "" : `, before: ${old}`}`;
     return h("li", {}, `${timeText(at)}: ${move} (${by})`);
   };
   return [h("h3", {}, "History of the aliases"), h("ul", { class: "log" }, moves.map(line))];
@@ -70,7 +70,7 @@ function description(model, models, signal) {
     aliasLog(model.alias_log));
 }
 
-/** The version that the address names, which may be none of those there are; without one, production. */
+/** The version that the address names, which may not exist; without one, production. */
 function chosenOf(models) {
   const [, name, version] = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
   if (name) return models.find((model) => model.name === name && (!version || String(model.version) === version || model.aliases.includes(version)));

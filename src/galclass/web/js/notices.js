@@ -1,4 +1,4 @@
-/** Notices that everyone sees: a line of text at the foot of the window, with a button to undo or retry where there is one. */
+/** Notices: a line of text at the foot of the window, perhaps with a button to undo or retry. */
 
 import { h } from "./dom.js";
 
@@ -8,7 +8,7 @@ function region() {
   return document.getElementById("notices");
 }
 
-/** Take a notice away. */
+/** Remove a notice. */
 export function withdraw(key) {
   shown.get(key)?.remove();
   shown.delete(key);
@@ -16,7 +16,7 @@ export function withdraw(key) {
 
 /**
  * Show a notice until it is dismissed or replaced by one of the same key.
- * `action` is {label, run}: a button beside the text that also takes the notice away.
+ * `action` is {label, run}: a button beside the text that also removes the notice.
  */
 export function notify(text, { key = text, action = null } = {}) {
   withdraw(key);

@@ -1,4 +1,4 @@
-/** The images of this visit that the model sees as most like one of them. */
+/** The images of this visit most similar to one of them, by the model. */
 
 import { h } from "./dom.js";
 import { cosine, embed } from "./embeddings.js";
@@ -16,7 +16,7 @@ function figure(item, { other, similarity }, openItem) {
       h("button", { type: "button", class: "as-link", "aria-label": `Compare with ${other.name}`, onclick: () => showSideBySide(item, other, similarity) }, "compare")));
 }
 
-/** What the section shows; `openItem(other)` opens one of them. */
+/** The content of the section; `openItem(other)` opens one of them. */
 export async function ownSimilar(item, openItem) {
   const known = store.items.filter(({ record, file }) => record && file && record.model?.sha256 === item.record.model?.sha256);
   await embed(known);

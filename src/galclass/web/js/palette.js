@@ -7,7 +7,7 @@ const KNOWN = {
   A: "#f08bb4",
 };
 
-const OWN = ["#f5a35c", "#6aa8f7", "#41cdae", "#f08bb4", "#e6d667", "#b79bff", "#9fb0bd", "#ff8f7a"]; // classes of one's own, in turn
+const OWN = ["#f5a35c", "#6aa8f7", "#41cdae", "#f08bb4", "#e6d667", "#b79bff", "#9fb0bd", "#ff8f7a"]; // the user's own classes, in turn
 
 /** The colour of each of some classes, by name. */
 export function coloursOf(classes) {

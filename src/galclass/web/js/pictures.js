@@ -1,10 +1,10 @@
-/** Pictures of stored objects: plain addresses, or fetched with the token where reading is not open. */
+/** Pictures of stored objects: plain URLs, or fetched with the token if reading requires one. */
 
 import { ApiError, pathOf, ServerLost, storedImage } from "./api.js";
 import { h } from "./dom.js";
 import { currentToken } from "./token.js";
 
-/** The address of the picture of a stored object; null where the token does not help. */
+/** The URL of the picture of a stored object; null if the token does not help. */
 export async function pictureUrl(objectId) {
   if (!currentToken()) return pathOf("images", objectId);
   try {
@@ -15,7 +15,7 @@ export async function pictureUrl(objectId) {
   }
 }
 
-/** The picture of a stored object on a plate; an empty plate where there is none. */
+/** The picture of a stored object on a plate; an empty plate if there is none. */
 export function storedPicture(objectId, size) {
   const image = h("img", { alt: "", width: size, height: size, loading: "lazy", decoding: "async" });
   const empty = () => image.replaceWith(h("span", { class: "no-picture" }));

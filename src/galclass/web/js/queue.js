@@ -6,12 +6,12 @@ import { forgetService } from "./service.js";
 import { isFits, sendable, UnreadableFile } from "./formats.js";
 
 const SIDE_BY_SIDE = 4; // requests at a time; a browser opens six connections, two stay free for the page
-const RETRY_AFTER_S = [1, 3]; // after a fault of the server (500); then the image waits for the reader to retry
+const RETRY_AFTER_S = [1, 3]; // after a server error (500); then the image waits for the reader to retry
 
 /** Largest file that is sent, in bytes; a survey cutout has 0.02 MB. */
 export const LARGEST_FILE_BYTES = 32 * 1024 * 1024;
 
-/** Whether sending the image again may help: a fault of the server, or a token that is missing. */
+/** Whether sending the image again may help: a server error, or a missing token. */
 function isPassing(error) {
   return error instanceof ApiError && (error.status >= 500 || [401, 403, 408].includes(error.status));
 }
@@ -28,7 +28,7 @@ export class Queue {
     this.findService = findService;
   }
 
-  /** Send items when there is room. */
+  /** Queue items and send them when there is room. */
   push(items) {
     for (const item of items) {
       if (item.file.size === 0) this.#reject(item, "The file is empty.");
@@ -37,13 +37,13 @@ export class Queue {
     while (this.#running < SIDE_BY_SIDE && this.#waiting.length) this.#work();
   }
 
-  /** Send again what the server failed on. */
+  /** Resend items that the server failed on. */
   retry(items) {
     for (const item of items) this.store.update(item, { status: "waiting", reason: "" });
     this.push(items);
   }
 
-  /** Drop what waits and what is on its way. */
+  /** Drop waiting items and those in flight. */
   clear() {
     this.#waiting = [];
     this.#abort.abort();
@@ -77,7 +77,7 @@ export class Queue {
     }
   }
 
-  /** Make the file one that the service reads; false where it was rejected. */
+  /** Convert the file to one that the service reads; false if it was rejected. */
   async #prepare(item) {
     const { file, converted } = await sendable(item.file);
     if (file.size > LARGEST_FILE_BYTES) return this.#reject(item, "The file is larger than 32 MB."), false;

@@ -1,4 +1,4 @@
-/** Labels that come back out of a report: read from the report itself or from the file of labels that it saved. */
+/** Labels imported from a report: read from the report itself or from the file of labels that it saved. */
 
 import { ApiError, change, inWords } from "./api.js";
 import { field as csvField, save } from "./downloads.js";
@@ -6,7 +6,7 @@ import { h } from "./dom.js";
 import { CLASSES } from "./morphology.js";
 import { notify } from "./notices.js";
 
-/** What the page writes into a report and a file of labels; others are refused. */
+/** Formats and version that the page writes into a report and a file of labels; others are refused. */
 export const REPORT = { format: "galclass-report", labels: "galclass-labels", version: 1, element: "galclass-report" };
 
 const LARGEST_BYTES = 64 * 1024 * 1024; // of a report with pictures
@@ -20,13 +20,13 @@ class UnreadableReport extends Error {}
 
 const isText = (value, most) => typeof value === "string" && value.length > 0 && value.length <= most && PRINTABLE.test(value) && value.trim() === value;
 
-/** What the elements of a page hold that a report keeps its data in, at most two; found without parsing a page that may be hostile. */
+/** The contents of a page's elements for report data, at most two; found without parsing a page that may be hostile. */
 function elementsIn(page) {
   const mark = `id="${REPORT.element}"`;
   const found = [];
   for (let at = page.indexOf(mark); at >= 0 && found.length < 2; at = page.indexOf(mark, at + 1)) {
     const before = page.slice(Math.max(0, at - TAG_LENGTH), at);
-    if (!/<script\s[^<>]*type="application\/json"[^<>]*$/i.test(before)) continue; // the words stand in a text
+    if (!/<script\s[^<>]*type="application\/json"[^<>]*$/i.test(before)) continue; // the words are part of a text
     const start = page.indexOf(">", at) + 1;
     const end = page.indexOf("</script", start);
     found.push(page.slice(start, end < 0 ? undefined : end));
@@ -34,29 +34,29 @@ function elementsIn(page) {
   return found;
 }
 
-/** The data of a file: JSON, or a page that holds it; nothing of the page is run, fetched or shown. */
+/** The data of a file: JSON, or a page that contains it; nothing in the page is run, fetched or shown. */
 async function dataOf(file) {
   const json = /\.json$/i.test(file.name);
   if (file.size > (json ? LARGEST_LABELS_BYTES : LARGEST_BYTES)) throw new UnreadableReport("it is larger than a report can be");
   let text = await file.text();
   if (!json) {
     const found = elementsIn(text);
-    if (found.length !== 1) throw new UnreadableReport("it is no report of galclass");
+    if (found.length !== 1) throw new UnreadableReport("it is not a galclass report");
     [text] = found;
   }
   try {
     return JSON.parse(text);
   } catch {
-    throw new UnreadableReport(json ? "it is no JSON" : "its labels cannot be read");
+    throw new UnreadableReport(json ? "it is not JSON" : "its labels cannot be read");
   }
 }
 
-/** Check what a file says; gives {author, labels, refused}, where `refused` are sentences. */
+/** Check the data of a file; returns {author, labels, refused}, where `refused` are sentences. */
 export function checked(data) {
-  if (data === null || typeof data !== "object" || ![REPORT.format, REPORT.labels].includes(data.format)) throw new UnreadableReport("it is no report of galclass");
+  if (data === null || typeof data !== "object" || ![REPORT.format, REPORT.labels].includes(data.format)) throw new UnreadableReport("it is not a galclass report");
   if (data.version !== REPORT.version) throw new UnreadableReport(`it is of version ${JSON.stringify(data.version)?.slice(0, 20)}; this page reads version ${REPORT.version}`);
-  if (!Array.isArray(data.labels)) throw new UnreadableReport("it holds no list of labels");
-  if (data.labels.length > MOST) throw new UnreadableReport(`it holds ${data.labels.length.toLocaleString("en")} labels; at most ${MOST.toLocaleString("en")} are read`);
+  if (!Array.isArray(data.labels)) throw new UnreadableReport("it contains no list of labels");
+  if (data.labels.length > MOST) throw new UnreadableReport(`it contains ${data.labels.length.toLocaleString("en")} labels; at most ${MOST.toLocaleString("en")} are read`);
   if (!data.labels.length) return { author: "", labels: [], refused: [] };
   if (!isText(data.author, 60)) throw new UnreadableReport("it does not say who gave the labels, in 1 to 60 characters");
   const labels = [];
@@ -71,14 +71,14 @@ export function checked(data) {
 
 function faultOf(one) {
   if (one === null || typeof one !== "object" || !isText(one.object_id, 200)) return "a label of no object";
-  if (!CLASSES.includes(one.label)) return `${one.object_id.slice(0, 40)}: ${isText(one.label, 40) ? one.label : "its label"} is no class`;
+  if (!CLASSES.includes(one.label)) return `${one.object_id.slice(0, 40)}: ${isText(one.label, 40) ? one.label : "its label"} is not a class`;
   return Number.isNaN(Date.parse(one.labelled_at)) ? `${one.object_id.slice(0, 40)}: it does not say when` : null;
 }
 
-/** A time of another clock; none lies ahead of ours. */
+/** A time of another clock, never ahead of ours. */
 const timeOf = (text) => new Date(Math.min(Date.parse(text), Date.now())).toISOString();
 
-/** Put the labels of an author beside the images of this visit; gives how many were new, changed, same, older, and those of images that are not here. */
+/** Add an author's labels to the images of this visit; returns how many were new, changed, same, older, and those of images that are not here. */
 export function merge({ author, labels }, store) {
   const outcome = { added: 0, changed: 0, same: 0, older: 0, elsewhere: [] };
   for (const one of labels) {
@@ -88,7 +88,7 @@ export function merge({ author, labels }, store) {
       const before = item.labels[author];
       const kind = !before ? "added" : before.label === one.label ? "same" : before.at < one.at ? "changed" : "older";
       if (kind === "added" || kind === "changed") store.setLabel(item, author, { label: one.label, at: one.at });
-      if (index === 0) outcome[kind] += 1; // two images of one name count once
+      if (index === 0) outcome[kind] += 1; // two images with one name count once
     }
   }
   return outcome;
@@ -96,17 +96,17 @@ export function merge({ author, labels }, store) {
 
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 
-/** Counts that add up to what the file holds, as sentences. */
+/** Counts that add up to the labels in the file, as sentences. */
 export function outcomeText({ added, changed, same, older, elsewhere }, refused) {
   const told = [
-    added && `${plural(added, "label")} added to images of this visit`, changed && `${changed} in place of an earlier one of the same person`,
-    same && `${same} known already`, older && `${older} older than the one here, which stays`,
+    added && `${plural(added, "label")} added to images of this visit`, changed && `${changed} replacing an earlier one by the same person`,
+    same && `${same} already known`, older && `${older} older than the one kept here`,
     elsewhere.length && `${elsewhere.length} of images that are not on this page`, refused.length && `${refused.length} refused`,
   ];
   return `${told.filter(Boolean).join("; ")}.`;
 }
 
-/** Send labels to the catalog, under their author; gives counts over all requests. */
+/** Send labels to the catalog, under their author; returns counts over all requests. */
 async function storeAll({ author, labels }, told) {
   const sum = { stored: 0, same: 0, older: 0, unknown: [] };
   for (let start = 0; start < labels.length; start += A_REQUEST) {
@@ -114,7 +114,7 @@ async function storeAll({ author, labels }, told) {
     const found = await change("POST", "v1/labels/report", { author, labels: part });
     for (const name of ["stored", "same", "older"]) sum[name] += found[name];
     sum.unknown.push(...found.unknown);
-    told(`${sum.stored} stored, ${sum.same} stored before, ${sum.older} older than what is stored, ${sum.unknown.length} of objects that the catalog does not hold.`);
+    told(`${sum.stored} stored, ${sum.same} stored before, ${sum.older} older than what is stored, ${sum.unknown.length} of objects not in the catalog.`);
   }
 }
 
@@ -145,12 +145,12 @@ function dialog(name, report, outcome) {
   element.showModal();
 }
 
-/** Read dropped reports one after the other; each that cannot be read is named with the reason. */
+/** Read dropped reports one after the other; each unreadable one is named with the reason. */
 export async function takeReports(files, store) {
   for (const file of files) {
     try {
       const report = checked(await dataOf(file));
-      if (!report.labels.length && !report.refused.length) notify(`${file.name} holds no labels.`, { key: `report ${file.name}` });
+      if (!report.labels.length && !report.refused.length) notify(`${file.name} contains no labels.`, { key: `report ${file.name}` });
       else dialog(file.name, report, merge(report, store));
     } catch (error) {
       if (!(error instanceof UnreadableReport)) throw error;

@@ -1,4 +1,4 @@
-/** What runs inside a downloaded report: it stands there as text, so it uses nothing from outside itself. */
+/** The script inside a downloaded report: it is embedded as text, so it uses nothing from outside itself. */
 
 /** Keep the classes that somebody chooses, and save them as a file of labels or as the report itself. */
 export function labelling() {

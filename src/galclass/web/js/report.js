@@ -54,7 +54,7 @@ function spread(page, probabilities) {
   return table;
 }
 
-/** The choice of a class by whoever reads the report. */
+/** The reader's choice of a class. */
 function choice(page, item, index) {
   const select = element(page, "select", null, { "data-image": index, id: `class-${index}` });
   for (const cls of ["", ...CLASSES]) select.append(element(page, "option", cls ? `${cls}: ${CLASS_NAMES[cls]}` : "", { value: cls }));
@@ -83,7 +83,7 @@ async function entry(page, item, index) {
   return node;
 }
 
-/** How many images are of each class. */
+/** The number of images of each class. */
 function summary(page, items) {
   const counts = new Map();
   for (const { record } of items) if (record) counts.set(record.predicted_class, (counts.get(record.predicted_class) ?? 0) + 1);
@@ -99,19 +99,19 @@ function summary(page, items) {
 function labelBar(page) {
   const bar = element(page, "div", null, { class: "labels", role: "group", "aria-label": "Your labels" });
   const name = element(page, "input", null, { id: "author", type: "text", maxlength: 60, autocomplete: "name" });
-  bar.append(element(page, "span", "Choose a class where you would give another or are sure.", { id: "told", role: "status" }), element(page, "label", "Your name", { for: "author" }), name,
+  bar.append(element(page, "span", "Choose a class where you disagree or are sure.", { id: "told", role: "status" }), element(page, "label", "Your name", { for: "author" }), name,
     element(page, "button", "Save labels", { type: "button", id: "save-labels" }), element(page, "button", "Save this report with the labels", { type: "button", id: "save-report" }));
   return bar;
 }
 
-/** What the report says of itself; text of files cannot end the element that holds it. */
+/** The report's data; text from files cannot end the element that contains it. */
 function dataElement(page, items, model) {
   const images = items.map(({ objectId, name, file }) => ({ object_id: objectId, name, size_bytes: file?.size ?? null }));
   const data = { format: REPORT.format, version: REPORT.version, model: model ?? null, images, author: "", labels: [] };
   return element(page, "script", JSON.stringify(data).replaceAll("<", "\\u003c"), { type: "application/json", id: REPORT.element });
 }
 
-/** The report on items that are finished, as one HTML text. */
+/** The report on finished items, as one HTML text. */
 export async function writeReport(items) {
   const page = document.implementation.createHTMLDocument("galclass report");
   page.documentElement.lang = "en";
@@ -123,7 +123,7 @@ export async function writeReport(items) {
   page.body.append(element(page, "h1", "Galaxy morphology"));
   page.body.append(element(page, "p", `${finished.length} image${finished.length === 1 ? "" : "s"}, ${new Date().toISOString().slice(0, 16).replace("T", " ")} UTC`));
   if (model) page.body.append(element(page, "p", `Model ${model.name}, version ${model.version}, sha256 ${model.sha256}`));
-  page.body.append(summary(page, finished), labelBar(page), list, element(page, "p", "The labels come back by dropping what you saved, the labels or the report, on the page that made it."), dataElement(page, finished, model), element(page, "script", `(${labelling})();`));
+  page.body.append(summary(page, finished), labelBar(page), list, element(page, "p", "To import the labels, drop the saved labels or report on the page that made it."), dataElement(page, finished, model), element(page, "script", `(${labelling})();`));
   const text = page.documentElement.outerHTML.replace("</head>", `<style>${STYLE}\n</style></head>`); // this page's policy forbids a style element
   return `<!doctype html>\n${text}\n`;
 }

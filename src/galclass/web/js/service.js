@@ -1,4 +1,4 @@
-/** Which service classifies: the reader's choice, or the one whose model was measured to be right most often. */
+/** Which service classifies: the reader's choice, or the one with the most accurate model. */
 
 import { ApiError, getJson } from "./api.js";
 import { h } from "./dom.js";
@@ -14,7 +14,7 @@ function remembered() {
   try {
     return localStorage.getItem(KEY);
   } catch {
-    return null; // storage is closed to this page; a choice then lasts as long as the page
+    return null; // storage is not available; a choice then lasts as long as the page
   }
 }
 
@@ -27,7 +27,7 @@ function remember(name) {
   }
 }
 
-/** What was counted as right, finest first: shares of different tables say nothing of each other. */
+/** Tables of accuracies, finest first: shares from different tables cannot be compared. */
 const TABLES = ["galaxies, 13 classes by vote fractions", "13 classes", "4 groups"];
 
 const accuracyOf = ({ model }) => model.accuracy?.accuracy ?? -1;
@@ -38,10 +38,10 @@ function rankOf({ model }) {
   return rank < 0 ? TABLES.length : rank;
 }
 
-/** The services that an alias "latest" stands for, the most accurate first. */
+/** The services that an alias "latest" points to, the most accurate first. */
 async function latestServices() {
   const [{ services: published }, { models }] = await patiently(() => Promise.all([getJson("v1/services"), getJson("v1/models")]));
-  const services = published.filter(({ model }) => model !== null); // functions take inputs of their own
+  const services = published.filter(({ model }) => model !== null); // functions have other inputs
   if (!services.length) throw new ApiError(404, { code: "unknown_service", message: "no service is published yet; run galclass publish" });
   const latest = services.filter(({ aliases }) => aliases.includes("latest"));
   const measured = (latest.length ? latest : services).map((service) => {
@@ -65,12 +65,12 @@ export async function currentService() {
   return services.find(({ name }) => name === wanted) ?? services[0];
 }
 
-/** Forget the services, so that the next image asks which is current. */
+/** Forget the services, so that the next image requests the current one. */
 export function forgetService() {
   asked = null;
 }
 
-/** How often a model is right, in words; empty where nobody measured. */
+/** The accuracy of a model, in words; empty if it was not measured. */
 export function accuracyText(accuracy) {
   if (!accuracy) return "";
   return `right on ${percent(accuracy.accuracy)} of ${accuracy.count} test galaxies (${accuracy.table})`;
@@ -80,7 +80,7 @@ function serviceLine({ name, version, model }) {
   return `${name} ${version}, model ${model.name} ${model.version}`;
 }
 
-/** Fill the place that says which service classifies; where there are several, the reader may choose. */
+/** Show which service classifies; if there are several, the reader may choose. */
 export async function showService(place) {
   const [services, current] = [await known(), await currentService()];
   const told = h("span", { title: accuracyText(current.model.accuracy) }, serviceLine(current));

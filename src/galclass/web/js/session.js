@@ -5,7 +5,7 @@ import { notify } from "./notices.js";
 const NAME = "galclass";
 const KEY = "galclass-session";
 const KEPT = 3; // visits; older ones are dropped
-const WRITE_MS = 250; // changes are gathered this long
+const WRITE_MS = 250; // changes are collected this long
 const BEAT_MS = 5_000;
 const STALE_MS = 90_000; // a hidden window's timers run once a minute
 const FIELDS = ["number", "name", "objectId", "votes", "framePx", "status", "record", "reason", "service", "scoredAt", "converted", "preview", "labels"];
@@ -31,7 +31,7 @@ function open() {
 
 const rangeOf = (id) => IDBKeyRange.bound([id, 0], [id, Infinity]);
 
-/** Hold a session by a sign of life in localStorage; what a window leaves without a goodbye is free after a while. */
+/** Hold a session by a heartbeat in localStorage; a session abandoned by its window is free after a while. */
 function lease(id) {
   const key = `${KEY} ${id}`;
   try {
@@ -43,13 +43,13 @@ function lease(id) {
     window.addEventListener("pageshow", ({ persisted }) => persisted && beat());
     return true;
   } catch {
-    return false; // storage is closed to this page: a session of its own
+    return false; // storage is not available: a separate session
   }
 }
 
 /** Hold a session for this window alone; false if another window has it. */
 function hold(id) {
-  if (!navigator.locks) return Promise.resolve(lease(id)); // only pages of secure addresses have locks
+  if (!navigator.locks) return Promise.resolve(lease(id)); // only secure origins have locks
   return new Promise((resolve) => {
     navigator.locks.request(`galclass ${id}`, { ifAvailable: true }, (lock) => {
       resolve(Boolean(lock));
@@ -62,7 +62,7 @@ function remembered() {
   try {
     return sessionStorage.getItem(KEY);
   } catch {
-    return null; // storage is closed to this page
+    return null; // storage is not available
   }
 }
 
@@ -88,7 +88,7 @@ export class Session {
     this.store = store;
   }
 
-  /** Bring back what was kept and keep what comes; gives the images that were not finished. */
+  /** Restore what was kept and keep what follows; returns the unfinished images. */
   async start() {
     try {
       this.#database = await open();
@@ -163,7 +163,7 @@ export class Session {
     this.#timer ??= setTimeout(() => this.#write(), WRITE_MS);
   }
 
-  /** Write what changed; a transaction that has begun ends even if the window closes. */
+  /** Write the changes; a transaction that has begun completes even if the window closes. */
   #write() {
     clearTimeout(this.#timer);
     this.#timer = null;

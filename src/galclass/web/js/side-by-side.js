@@ -1,4 +1,4 @@
-/** Two images side by side: pictures and what the model says of each. */
+/** Two images side by side: pictures and the model's prediction for each. */
 
 import { rows } from "./bars.js";
 import { h } from "./dom.js";
@@ -22,7 +22,7 @@ export function showSideBySide(left, right, similarity) {
     h("header", { class: "detail-head" }, h("h2", { id: "sides-title" }, "Side by side"),
       h("div", { class: "controls" }, h("span", { class: "note" }, `similarity ${similarity.toFixed(2)}`), h("button", { type: "button", class: "quiet", autofocus: true, onclick: () => element.close() }, "Close"))),
     h("div", { class: "sheet-content two-sides" }, side(left, new Viewer()), side(right, new Viewer())));
-  element.addEventListener("keydown", (event) => event.stopPropagation()); // the details below have keys of their own
+  element.addEventListener("keydown", (event) => event.stopPropagation()); // the details below have their own keys
   element.addEventListener("close", () => (element.remove(), before?.isConnected && before.focus({ preventScroll: true })));
   document.body.append(element);
   element.showModal();

@@ -8,7 +8,7 @@ const WIDE = 1200; // px of the drawing
 const TALL = 600;
 const NEAR_PX = 12; // from the pointer to an object
 const STEP_DEG = 30; // of the grid on the whole sky
-const CONE_SHARE = 0.04; // radius of a search about a place, as a share of the height
+const CONE_SHARE = 0.04; // radius of a cone search, as a share of the height
 
 const radians = (degrees) => (degrees * Math.PI) / 180;
 
@@ -75,7 +75,7 @@ function nearest(spots, x, y) {
   return found;
 }
 
-/** The map; `open(objectId)` shows an object, `search(cone)` lists what is about it. */
+/** The map; `open(objectId)` shows an object, `search(cone)` lists those near it. */
 export async function skyMap(parameters, open, search) {
   parameters.delete("page");
   const sky = await getJson(`v1/predictions/sky?${parameters}`);
@@ -94,7 +94,7 @@ export async function skyMap(parameters, open, search) {
     told.replaceChildren(...(chosen < 0 ? [`${counted[0].toUpperCase()}${counted.slice(1)}. Choose one, or use the table.`] : [
       `${sky.object_id[chosen]}: ${sky.predicted_class[chosen] ?? "no class"}, ${at(sky.ra[chosen], sky.dec[chosen])} `,
       h("button", { type: "button", class: "quiet", onclick: () => open(sky.object_id[chosen]) }, "Open"), " ",
-      h("button", { type: "button", class: "quiet", onclick: () => search(`${sky.ra[chosen].toFixed(6)} ${sky.dec[chosen].toFixed(6)} ${(180 * CONE_SHARE).toFixed(1)} deg`) }, "List those about it"),
+      h("button", { type: "button", class: "quiet", onclick: () => search(`${sky.ra[chosen].toFixed(6)} ${sky.dec[chosen].toFixed(6)} ${(180 * CONE_SHARE).toFixed(1)} deg`) }, "List objects nearby"),
     ]));
   };
   canvas.addEventListener("click", (event) => {
@@ -113,5 +113,5 @@ export async function skyMap(parameters, open, search) {
   });
   choose(-1);
   const key = Object.keys(GROUPS).map((group) => h("span", { class: `sky-key group-${group}` }, GROUP_NAMES[group]));
-  return h("figure", { class: "sky-place" }, canvas, h("figcaption", {}, key, " Equal areas; right ascension grows to the left, 180° in the middle."), told);
+  return h("figure", { class: "sky-place" }, canvas, h("figcaption", {}, key, " Equal areas; right ascension increases to the left, 180° in the middle."), told);
 }

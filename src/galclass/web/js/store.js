@@ -1,4 +1,4 @@
-/** The images of this visit and what is known of them; says "change" a few times a second, at once when the reader acts. */
+/** The images of this visit and their results; fires "change" a few times a second, immediately when the reader acts. */
 
 import { EVERYTHING, ORDERS, passes } from "./filters.js";
 
@@ -9,7 +9,7 @@ export function idOfFile(name) {
   return id.normalize("NFC") || "image";
 }
 
-const LEAST_MS = 200; // between two changes that nobody asked for
+const LEAST_MS = 200; // between two events not caused by the reader
 
 /** States that an image does not leave by itself. */
 export const FINISHED = new Set(["done", "rejected", "failed"]);
@@ -23,7 +23,7 @@ export class Store extends EventTarget {
   #timer = null;
   #toldAt = -Infinity;
 
-  /** Take in files (or anything with the same fields) as waiting items and give the items. */
+  /** Add files (or anything with the same fields) as waiting items; returns the items. */
   add(entries) {
     const added = entries.map(({ file, name, url = null, votes = null, framePx = null }) => this.#item({ file, name, url, votes, framePx }));
     this.items.push(...added);
@@ -40,14 +40,14 @@ export class Store extends EventTarget {
     };
   }
 
-  /** Bring back kept images, as they were; `cleared` are those that can still be brought back by undo. */
+  /** Restore kept images; `cleared` are those that undo can still restore. */
   restore(items, cleared) {
     this.items = items.map((item) => this.#item({ ...item, labels: item.labels ?? {} }));
     this.cleared = cleared.map((item) => this.#item(item));
     this.changed();
   }
 
-  /** Change an item and say so. */
+  /** Change an item and fire "change". */
   update(item, changes) {
     Object.assign(item, changes);
     item.version += 1;
@@ -55,7 +55,7 @@ export class Store extends EventTarget {
     this.changed();
   }
 
-  /** Say that a label came to an item or was taken back. */
+  /** Set or remove an item's label. */
   setLabel(item, author, label) {
     const { [author]: before, ...others } = item.labels;
     item.labels = label ? { ...others, [author]: label } : others;
@@ -64,7 +64,7 @@ export class Store extends EventTarget {
     this.changed();
   }
 
-  /** Show a picture in the place of a file that the browser cannot draw. */
+  /** Show a picture instead of a file that the browser cannot draw. */
   setPreview(item, preview) {
     URL.revokeObjectURL(item.url);
     Object.assign(item, { preview, url: URL.createObjectURL(preview) });
@@ -73,7 +73,7 @@ export class Store extends EventTarget {
     this.changed();
   }
 
-  /** Put a converted file in the place of the one that was given. */
+  /** Replace a file by its converted form. */
   replaceFile(item, file, converted) {
     URL.revokeObjectURL(item.url);
     Object.assign(item, { file, converted, url: URL.createObjectURL(file) });
@@ -82,7 +82,7 @@ export class Store extends EventTarget {
     this.changed();
   }
 
-  /** Put all images aside; `undoClear` brings them back until the next time. */
+  /** Set all images aside; `undoClear` restores them until the next time. */
   clear() {
     for (const { url } of this.cleared) URL.revokeObjectURL(url);
     const gone = this.cleared;
@@ -93,7 +93,7 @@ export class Store extends EventTarget {
     this.announceChange();
   }
 
-  /** Bring back what was cleared last; gives the images that are not finished. */
+  /** Restore what was cleared last; returns the unfinished images. */
   undoClear() {
     const back = this.cleared;
     this.items = [...back, ...this.items];
@@ -119,7 +119,7 @@ export class Store extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
-  /** Say "change" soon: results that stream in are drawn a few times a second. */
+  /** Fire "change" soon: streaming results are drawn a few times a second. */
   changed() {
     const wait = Math.max(0, this.#toldAt + LEAST_MS - performance.now());
     this.#timer ??= setTimeout(() => this.announceChange(), wait);

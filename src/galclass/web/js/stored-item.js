@@ -10,7 +10,7 @@ export function itemOfRow(row) {
   return { key: objectId, name: objectId, objectId, url: pathOf("images", objectId), record: row.predicted_class && record, label: row.human_label, labelledBy: row.labelled_by, position: { ra, dec }, file: null };
 }
 
-/** The item of a stored object by a model, "name@version"; null where it has no stored class. */
+/** The item of a stored object by a model, "name@version"; null if it has no stored class. */
 export async function fetchItem(objectId, model, signal) {
   const path = `v1/predictions?${new URLSearchParams({ ...(model && { model }), object_id: objectId })}`;
   const { predictions: [row] } = await patiently(() => getJson(path, { signal }));

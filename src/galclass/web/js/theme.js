@@ -8,7 +8,7 @@ function remembered() {
   try {
     return localStorage.getItem(KEY) ?? "auto";
   } catch {
-    return "auto"; // storage is closed to this page; the choice then lasts as long as the page
+    return "auto"; // storage is not available; the choice then lasts as long as the page
   }
 }
 
@@ -28,7 +28,7 @@ function apply(theme, button) {
   button.setAttribute("aria-label", `Colours: ${long}. Change`);
 }
 
-/** Make the button walk through the themes. */
+/** Make the button cycle through the themes. */
 export function startTheme(button) {
   let theme = STEPS.includes(remembered()) ? remembered() : "auto";
   apply(theme, button);

@@ -1,4 +1,4 @@
-/** The access token of this visit: kept for the browser tab alone, sent with every request, forgotten once it is refused. */
+/** The access token of this visit: kept only for the browser tab, sent with every request, forgotten once it is refused. */
 
 import { h } from "./dom.js";
 
@@ -10,7 +10,7 @@ function read() {
   try {
     return sessionStorage.getItem(KEY);
   } catch {
-    return null; // storage is closed to this page; the token then lasts as long as the page
+    return null; // storage is not available; the token then lasts as long as the page
   }
 }
 
@@ -34,7 +34,7 @@ export function forgetToken(refused) {
   if (token === refused) keep(null);
 }
 
-/** Ask for a token; gives whether one was given. Requests that fail together share one dialog. */
+/** Ask for a token; returns whether one was entered. Requests that fail together share one dialog. */
 export function askForToken(reason) {
   asking ??= showDialog(reason).finally(() => (asking = null));
   return asking;

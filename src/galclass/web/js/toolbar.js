@@ -8,7 +8,7 @@ import { flagText, GROUPS, GROUP_NAMES } from "./morphology.js";
 const IDLE = "Nothing classified yet.";
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
-/** What became of the images, in words. */
+/** The outcome for the images, in words. */
 export function progressText({ states, total }, shown) {
   if (!total) return IDLE;
   const ended = states.done + states.rejected + states.failed;
@@ -19,7 +19,7 @@ export function progressText({ states, total }, shown) {
   return parts.join(", ");
 }
 
-/** How many examples the volunteers see as the model does, in words. */
+/** On how many examples volunteers and model agree, in words. */
 export function agreementText(items) {
   const said = items.map(agreement).filter((one) => one !== null);
   return said.length ? `Volunteers agree on ${said.filter(Boolean).length} of ${plural(said.length, "example")}` : "";
@@ -35,7 +35,7 @@ const labels = (table) => Object.fromEntries(Object.entries(table).map(([key, { 
 export class Toolbar {
   #flags = "";
 
-  /** `actions` are {clear, retry, setMode}; `intake` the controls that bring images. */
+  /** `actions` are {clear, retry, setMode}; `intake` the controls that add images. */
   constructor(store, mode, actions, intake) {
     this.store = store;
     this.count = h("p", { class: "tally" }, IDLE);
@@ -66,7 +66,7 @@ export class Toolbar {
     actions.setMode(mode);
   }
 
-  /** Show what the store holds; gives whether images are still on their way. */
+  /** Show the content of the store; returns whether images are still in progress. */
   update(counts, shown) {
     const { store } = this;
     const ended = counts.states.done + counts.states.rejected + counts.states.failed;

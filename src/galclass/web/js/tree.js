@@ -17,7 +17,7 @@ export const TREE = {
 
 const ROOT = "t01_smooth_or_features";
 
-/** Questions in the order in which volunteers meet them: every question after all that lead to it. */
+/** Questions in the order in which volunteers are asked: every question after all that lead to it. */
 export const ORDER = [ROOT, "t07_rounded", "t02_edgeon", "t09_bulge_shape", "t03_bar", "t04_spiral", "t10_arms_winding", "t11_arms_number", "t05_bulge_prominence", "t06_odd", "t08_odd_feature"];
 
 /** The stem of a vote column: "t03_bar_a06_bar_debiased" and "t03_bar_a06_bar" are the same answer. */
@@ -31,9 +31,9 @@ export function byStem(votes) {
 }
 
 /**
- * Walk the tree with votes by stem. Gives [{question, words, reach, answers: [{stem, words, next, share, ...}]}] for the
- * questions that the votes know; `reach` is the share of volunteers who get to it, `share` the part of all volunteers
- * who give the answer. Fractions of a question are scaled to a sum of 1 for both.
+ * Walk the tree with votes by stem. Returns [{question, words, reach, answers: [{stem, words, next, share, ...}]}] for the
+ * questions with votes; `reach` is the share of volunteers who are asked it, `share` the part of all volunteers
+ * who choose the answer. Fractions of a question are scaled to a sum of 1 for both.
  */
 export function walkTree(votes) {
   const reach = { [ROOT]: 1 };

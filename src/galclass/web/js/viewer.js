@@ -6,7 +6,7 @@ const STRETCHES = { linear: null, asinh: 8, "strong asinh": 40 };
 const STEPS = 33; // of a stretch's table
 const ZOOMS = [1, 1.5, 2, 3, 4, 6, 8];
 const BARS_PX = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000]; // lengths of the scale bar
-const PART = 0.35; // of the picture that the scale bar takes at most
+const PART = 0.35; // largest share of the picture for the scale bar
 
 /** The drawing filters of the stretches, to be put into the document once. */
 export function stretchSheet() {
@@ -40,7 +40,7 @@ export class Viewer {
     this.image.addEventListener("error", () => (this.fault.hidden = false));
   }
 
-  /** Show a picture, whole; inversion and stretch stay as they are. */
+  /** Show a whole picture; inversion and stretch are kept. */
   show(url, alt) {
     this.fault.hidden = true;
     this.rule.textContent = "";
@@ -52,7 +52,7 @@ export class Viewer {
     this.#apply();
   }
 
-  /** Zoom by so many steps. */
+  /** Zoom by a number of steps. */
   zoom(steps) {
     this.#zoom = Math.max(0, Math.min(ZOOMS.length - 1, this.#zoom + steps));
     if (!this.#zoom) this.#shift = [0, 0];
@@ -99,7 +99,7 @@ export class Viewer {
   }
 
   #wheel(event) {
-    if (!event.ctrlKey && !this.#zoom) return; // a page that scrolls goes on scrolling
+    if (!event.ctrlKey && !this.#zoom) return; // the page keeps scrolling
     event.preventDefault();
     this.zoom(event.deltaY < 0 ? 1 : -1);
   }

@@ -6,20 +6,20 @@ import { currentService } from "./service.js";
 import { Session } from "./session.js";
 import { Store } from "./store.js";
 
-const NAMED = 5; // files that are named where some were left out
+const NAMED = 5; // files named of those left out
 const REPORT = /\.(?:html?|json)$/i; // reports and the labels that were made in them
 
 export const store = new Store();
 export const queue = new Queue(store, currentService);
 const session = new Session(store);
 
-/** Side of the survey's full frame in px, where files hold only its centre. */
+/** Side of the survey's full frame in px, if files contain only its centre. */
 export const frame = { px: null };
 
-/** Fulfilled once the images of the last visit are back. */
+/** Resolved once the images of the last visit are restored. */
 export const restored = session.start().then((unfinished) => queue.push(unfinished));
 
-/** Take images and reports in; `left` are the names of files that are neither. */
+/** Add images and reports; `left` are the names of files that are neither. */
 export function takeImages(entries, left = []) {
   const named = left.slice(0, NAMED).join(", ") + (left.length > NAMED ? " and others" : "");
   if (left.length) notify(`${left.length} file${left.length === 1 ? "" : "s"} left out, not images: ${named}`, { key: "left out" });

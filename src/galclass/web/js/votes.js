@@ -9,7 +9,7 @@ const BAR = 9; // height of a bar
 const TALL = 700;
 const WIDE = 760;
 
-/** Middle of each question's bar in a 760 x 700 drawing. */
+/** Centre of each question's bar in a 760 x 700 drawing. */
 const SPOTS = {
   t01_smooth_or_features: [330, 24], t07_rounded: [130, 118], t02_edgeon: [500, 118], t09_bulge_shape: [370, 212], t03_bar: [630, 212],
   t04_spiral: [630, 300], t10_arms_winding: [640, 384], t11_arms_number: [640, 462], t05_bulge_prominence: [480, 546], t06_odd: [250, 620], t08_odd_feature: [250, 678],
@@ -67,10 +67,10 @@ function line({ stem, words, fraction, low, high }, raw, told) {
     h("td", { class: "value" }, percent(fraction), hasRange && h("span", { class: "interval" }, ` ${Math.round(100 * low)}–${Math.round(100 * high)}`), raw[stem] && h("span", { class: "interval" }, ` raw ${percent(raw[stem].fraction)}`)));
 }
 
-/** The nodes for a record with votes; `told` are the volunteers' fractions by answer, for questions that somebody was asked. */
+/** The nodes for a record with votes; `told` are the volunteers' fractions by answer, for questions that were asked. */
 export function votesPanel(record, told = null) {
   const votes = byStem(record.vote_fractions);
-  if (!Object.keys(votes).length) return [h("p", { class: "note" }, "This model gives no vote fractions.")];
+  if (!Object.keys(votes).length) return [h("p", { class: "note" }, "This model has no vote fractions.")];
   const raw = byStem(record.raw_vote_fractions);
   const hasRaw = Object.keys(raw).length > 0;
   const questions = walkTree(hasRaw ? raw : votes);
@@ -81,7 +81,7 @@ export function votesPanel(record, told = null) {
   const drawable = questions.some(({ question }) => question === "t01_smooth_or_features");
   return [
     drawable && h("div", { class: "scroller tree-place", tabindex: 0, role: "region", "aria-label": "Decision tree" }, drawing(questions)),
-    h("p", { class: "note" }, `Branches are as wide as the share of volunteers expected there${hasRaw ? ", by raw votes" : ""}. Below: debiased fractions with their 90 % interval${hasRaw ? "; the ring is the raw fraction" : ""}.`, told && Object.keys(told).length ? " The tick is what the volunteers said, where somebody was asked." : ""),
+    h("p", { class: "note" }, `Branches are as wide as the share of volunteers expected there${hasRaw ? ", by raw votes" : ""}. Below: debiased fractions with their 90 % interval${hasRaw ? "; the ring is the raw fraction" : ""}.`, told && Object.keys(told).length ? " The tick is the volunteers' fraction, if anybody was asked." : ""),
     h("div", { class: "vote-blocks" }, tables),
   ];
 }
