@@ -293,7 +293,7 @@ def _arrow_column(column: NewColumn) -> Any:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
 
 
 def _with_fixed_texts(table: Any) -> Any:
