@@ -219,3 +219,96 @@ def test_the_database_joins_the_same_way(folder: Path, tmp_path: Path) -> None:
     assert done.exit_code == 3, done.output
     assert "5 rows = 4 with a prediction + 1 without (1 no_prediction)" in done.output
     assert list(Table.read(tmp_path / "o.fits", hdu=1)["objid"]) == IDS
+
+
+SURVEY = """<?xml version="1.0" encoding="UTF-8"?>
+<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">
+ <INFO name="queryURL" value="http://survey/query"/>
+ <COOSYS ID="H_2000" system="ICRS" epoch="2000"/>
+ <RESOURCE name="mine"><PARAM name="release" datatype="char" arraysize="*" value="DR7"/>
+  <TABLE name="galaxies">
+   <PARAM name="limit" datatype="float" unit="mag" value="17.5"/>
+   <FIELD name="objid" ucd="meta.id;meta.main" datatype="char" arraysize="*"/>
+   <FIELD name="RAJ2000" ID="ra_id" ucd="pos.eq.ra" ref="H_2000" datatype="double" unit="deg"/>
+   <FIELD name="n" datatype="int"><VALUES null="-99"/></FIELD>
+   <GROUP name="position"><FIELDref ref="ra_id"/></GROUP>
+   <DATA><TABLEDATA><TR><TD>3</TD><TD>10.5</TD><TD>7</TD></TR><TR><TD>0009</TD><TD/><TD>-99</TD></TR></TABLEDATA></DATA>
+  </TABLE>
+ </RESOURCE>
+ <RESOURCE><TABLE name="other"><FIELD name="z" datatype="float"/>
+  <DATA><TABLEDATA><TR><TD>1</TD></TR></TABLEDATA></DATA></TABLE></RESOURCE>
+</VOTABLE>
+"""
+
+
+def test_a_votable_keeps_its_names_other_tables_and_what_it_says(folder: Path, tmp_path: Path) -> None:
+    from astropy.io.votable import parse
+
+    (tmp_path / "c.vot").write_text(SURVEY)
+    first = tmp_path / "first.vot"
+    assert join(folder, tmp_path / "c.vot", first).exit_code == 3
+    for source, output, prefix in ((tmp_path / "c.vot", first, ""), (first, tmp_path / "again.vot", "galclass_")):
+        join(folder, source, output)
+        tree = parse(output, verify="exception")
+        mine, other = tree.iter_tables()
+        assert [field.name for field in mine.fields][:3] == ["objid", "RAJ2000", "n"]
+        assert f"{prefix}predicted_Er" in [field.name for field in mine.fields]
+        assert (mine.fields[1].ucd, mine.fields[1].ref, str(mine.fields[1].unit)) == ("pos.eq.ra", "H_2000", "deg")
+        assert len({field.ID for field in mine.fields}) == len(mine.fields)
+        assert [(info.name, info.value) for info in tree.infos] == [("queryURL", "http://survey/query")]
+        assert (tree.coordinate_systems[0].ID, tree.resources[0].params[0].value) == ("H_2000", "DR7")
+        assert (mine.params[0].value, mine.groups[0].name, other.name) == (17.5, "position", "other")
+        assert [info.value for info in mine.infos if info.name == "GCMODEL"] == ["galaxy@0"]
+        assert list(mine.array["objid"]) == ["3", "0009"]
+        assert mine.array["n"].mask.tolist() == [False, True]
+    assert join(folder, first, tmp_path / "packed.vot.gz").exit_code == 3
+    assert len(Table.read(tmp_path / "packed.vot.gz", format="votable", table_id=0)) == 2
+
+
+def test_texts_of_any_length_become_a_column_of_fits(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.vot").write_text(SURVEY)
+    assert join(folder, tmp_path / "c.vot", tmp_path / "out.fits").exit_code == 3
+    table = Table.read(tmp_path / "out.fits")
+    assert table["objid"].tolist() == ["3", "0009"]
+    assert str(table["RAJ2000"].unit) == "deg"
+
+
+@pytest.mark.parametrize("output", ["out.fits", "out.vot", "out.ecsv", "out.parquet"])
+def test_numbers_of_a_csv_file_are_numbers_where_columns_have_types(folder: Path, tmp_path: Path, output: str) -> None:
+    cells = ["0003,1.5,7,0071,+1,12345678901234567.5,1e-3", "3,,,12,2,1.0,nan", "9,-2,9007199254740993,1,3,2,.5"]
+    (tmp_path / "c.csv").write_text("\n".join(["objid,ra,n,zeros,plus,long,e", *cells]) + "\n")
+    assert join(folder, tmp_path / "c.csv", tmp_path / output).exit_code == 3
+    if output.endswith(".parquet"):
+        table = pyarrow.parquet.read_table(tmp_path / output)
+        found = {name: table[name].to_pylist() for name in table.column_names}
+    else:
+        astro = Table.read(tmp_path / output, **({"format": "votable"} if output.endswith("vot") else {}))
+        found = {name: astro[name].tolist() for name in astro.colnames}
+    assert found["objid"] == ["0003", "3", "9"]
+    assert (found["ra"][0], found["ra"][2]) == (1.5, -2)
+    assert found["ra"][1] is None or np.isnan(found["ra"][1])
+    assert found["n"] == [7, None, 9007199254740993]
+    assert found["zeros"] == ["0071", "12", "1"]
+    assert found["plus"][0] == 1
+    assert found["long"][0] == "12345678901234567.5"
+    assert found["e"][2] == 0.5
+
+
+def test_a_column_that_a_format_cannot_hold_is_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("objid,name\n3,Galaxie \u00e9\n", encoding="utf-8")
+    error = str(join(folder, tmp_path / "c.csv", tmp_path / "out.fits").exception)
+    assert "out.fits, column name: this table cannot be written as fits" in error
+    assert "Write .ecsv, .vot or .parquet, or leave the column out" in error
+    wide = Table({"objid": [3], "z": np.array([1 + 2j])})
+    wide.write(tmp_path / "c.ecsv")
+    error = str(join(folder, tmp_path / "c.ecsv", tmp_path / "out.parquet").exception)
+    assert "out.parquet, column z: this table cannot be written as parquet" in error
+    assert not list(tmp_path.glob("out.*"))
+
+
+def test_paths_beyond_ascii_are_escaped_in_fits(folder: Path, tmp_path: Path) -> None:
+    (folder / "gal\u00e9").mkdir()
+    (folder / "3.jpg").rename(folder / "gal\u00e9" / "3.jpg")
+    (tmp_path / "c.csv").write_text("objid\n3\n")
+    assert join(folder, tmp_path / "c.csv", tmp_path / "out.fits").exit_code == 0
+    assert Table.read(tmp_path / "out.fits")["file"][0].endswith("/gal\\xe9/3.jpg")

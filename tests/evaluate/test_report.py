@@ -98,3 +98,21 @@ def test_nothing_in_the_card_becomes_markup() -> None:
     assert not [tag for tag, _ in page.found if tag in ("img", "a")]
     assert len([line for line in text.splitlines() if line.startswith("#")]) == 5
     assert len({line.count("|") - line.count("\\|") for line in text.splitlines() if line.startswith("|")}) == 1
+
+
+def test_pictures_are_right_or_wrong_by_the_predicted_class_and_show_its_probability(tmp_path: Path) -> None:
+    model, leaves = ModelId("galaxy", 1, "0" * 64), dict.fromkeys(CLASSES, 0.0)
+    probabilities = tuple({**leaves, "Er": 0.45, "Sb": 0.31}.values())  # the walk ends at Sb all the same
+    walked = Prediction("walked", model, probabilities=probabilities, predicted_class="Sb")
+    content = ReportContent(
+        split="test", model_sha256="0", tables={"t": table_of("E")}, calibration=None, honesty=None, natural={},
+        trust=Trust(calibration={}, coverage=None, artifacts=None), votes=None, raw_votes={},
+        labels=["Sb"], predictions=[walked], gallery=2,
+        pictures=lambda chosen: np.zeros((len(chosen), 8, 8, 3), np.uint8),
+    )  # fmt: skip
+    write_report(content, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "0.31" in html
+    assert "0.45" not in html
+    heading = html.rfind("<h2>", 0, html.index("galaxy walked"))
+    assert "right" in html[heading : html.index("</h2>", heading)].lower()

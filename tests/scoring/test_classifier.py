@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import cross_val_score
@@ -53,3 +54,37 @@ def test_images_are_taken_as_they_are_scored(scorer: Scorer, galaxies: dict[str,
         GalaxyClassifier(scorer).fit([b"", *images], [0, *labels])
     with pytest.raises(TrainingError, match="not fitted"):
         GalaxyClassifier(scorer).predict(images)
+
+
+def test_arrays_of_paths_and_frames_of_embeddings_are_taken(scorer: Scorer, galaxies, tmp_path) -> None:
+    paths = []
+    for name, data in list(galaxies.items())[:20]:
+        (tmp_path / f"{name}.jpg").write_bytes(data)
+        paths.append(tmp_path / f"{name}.jpg")
+    labels = ["ring", "no"] * 10
+    usual = GalaxyClassifier(scorer, penalty=1.0).fit(paths, labels).predict_proba(paths)
+    for kind in (np.array(paths, dtype=object), np.array(list(map(str, paths))), pd.Series(paths)):
+        fitted = GalaxyClassifier(scorer, penalty=1.0).fit(kind, labels)
+        assert np.array_equal(fitted.predict_proba(kind), usual)
+    table = pd.DataFrame(scorer.embed(paths))
+    assert np.array_equal(GalaxyClassifier(scorer, penalty=1.0).fit(table, labels).predict_proba(table), usual)
+    cross_val_score(GalaxyClassifier(scorer), np.array(paths, dtype=object), labels, cv=2, error_score="raise")
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), np.float32("nan"), pd.NA, np.ma.masked])
+def test_a_missing_label_is_no_class(missing: object) -> None:
+    x, y = blobs()
+    with pytest.raises(TrainingError, match=r"no label \(got rows 3\)"):
+        GalaxyClassifier().fit(x, [*y[:3], missing, *y[4:]])
+    with pytest.raises(TrainingError, match="rows 0"):
+        GalaxyClassifier().fit(x, pd.Series([missing, *y[1:]], dtype=object))
+
+
+def test_embeddings_of_another_width_are_refused() -> None:
+    x, y = blobs()
+    with pytest.raises(TrainingError, match=r"expected \(n, 6\), got \(60, 5\)"):
+        GalaxyClassifier().fit(x, y).predict(x[:, :5])
+
+
+def test_it_shows_the_parameters_that_were_given() -> None:
+    assert repr(GalaxyClassifier(seed=3)) == "GalaxyClassifier(seed=3)"

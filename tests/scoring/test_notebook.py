@@ -86,3 +86,29 @@ def test_a_scorer_is_opened_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("GALCLASS_DATABASE", url)
     assert galclass.open_scorer("mine@1").model.name == "mine"
     assert galclass.open_scorer().model.version == 0
+
+
+def test_tables_of_faulty_images_have_the_types_of_others(scorer: Scorer, galaxies: dict[str, bytes]) -> None:
+    from astropy.table import vstack
+
+    good, faulty = scorer.score(list(galaxies.values())[:2]), scorer.score([b"", b"x"])
+    for name in good.to_astropy().colnames:
+        if name in faulty.to_astropy().colnames:
+            assert faulty.to_astropy()[name].dtype.kind == good.to_astropy()[name].dtype.kind, name
+    together = vstack([good.to_astropy(), faulty.to_astropy()])
+    assert together["predicted_Sb"].mask.tolist() == [False, False, True, True]
+
+
+def test_galleries_add_up_to_one(scorer: Scorer, galaxies: dict[str, bytes]) -> None:
+    found = scorer.score(list(galaxies.values())[:2])
+    assert isinstance(found + found, Predictions)
+    assert len(found + found[:1]) == 3
+
+
+def test_a_long_class_does_not_run_over_its_bar() -> None:
+    classes = ("a", "no_ring_but_a_shell")
+    one = Prediction("1", ModelId("m", 1, "0"), predicted_class="a", probabilities=(0.25, 0.75), classes=classes)
+    html = one._repr_html_()
+    assert html.count("text-overflow:ellipsis") == 2
+    assert html.count(";width:88px") == 2
+    assert 'title="no_ring_but_a_shell"' in html

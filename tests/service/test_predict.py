@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 from fastapi.testclient import TestClient
+from fits_builders import as_file, drawn
 from image_builders import bmp, empty_scans, random_jpeg
 from tiny_model import tiny_model
 
@@ -313,3 +314,13 @@ def test_an_image_that_costs_too_much_or_shows_nothing_is_refused(client: TestCl
     response = client.post(URL, content=data, headers=JPEG)
     assert response.status_code == 422
     assert refusal(response)["code"] == code
+
+
+@pytest.mark.parametrize("kind", ["application/fits", "image/fits", "application/octet-stream"])
+def test_fits_has_media_types_of_its_own(client: TestClient, kind: str) -> None:
+    data = as_file(drawn())
+    found = client.post(URL, content=data, headers={"Content-Type": kind})
+    assert found.status_code == 200, found.text
+    part = client.post(URL, files=[("picture", ("a.fits", data, kind))])
+    assert part.status_code == 200, part.text
+    assert found.json()["probabilities"]

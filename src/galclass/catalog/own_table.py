@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,11 @@ import pyarrow.parquet
 from galclass.atomic_files import replacing
 from galclass.catalog.columns import ROW, Columns
 from galclass.catalog.generic import CatalogColumns, id_and_file_names, ids_and_assets
+from galclass.catalog.own_votable import read_votable, write_votable
 from galclass.catalog.report import CatalogReport
 from galclass.catalog.tables import flat_lists, read_raw, table_kind
 from galclass.catalog.text import read_cells
+from galclass.catalog.text_numbers import with_numbers
 from galclass.csv_cells import LineFeeds, guarded
 from galclass.errors import CatalogError
 
@@ -69,7 +72,9 @@ class OwnTable:
     object_ids, keys : list of str or None
         Id of each row and the key of its image file.
     hdu : int
-        In a FITS file, the extension that was read.
+        In a FITS file, the extension that was read; in a VOTable, the number of the table, 0 the first.
+    texts : frozenset of str
+        Columns that are text whatever they hold: ids and files.
     """
 
     path: Path
@@ -78,6 +83,7 @@ class OwnTable:
     object_ids: list[str | None] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     hdu: int = 0
+    texts: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.table)
@@ -116,30 +122,61 @@ class OwnTable:
                     self._write_astro(columns, names, temporary, kind, facts)
                 else:
                     self._write_arrow(columns, names, temporary, kind, facts)
-        except (ValueError, TypeError, NotImplementedError, pa.ArrowException) as error:
-            raise CatalogError(f"this table cannot be written as {kind}: {error}", where=str(path)) from error
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # astropy and Arrow raise what their parts raise
+            raise CatalogError(
+                f"this table cannot be written as {kind}: {_one_line(error)}",
+                where=f"{path}{self._culprit(kind, [*columns], names)}",
+                advice="write .ecsv, .vot or .parquet, or leave the column out" if kind == "fits" else None,
+            ) from error
         return names
+
+    def _culprit(self, kind: str, columns: list[NewColumn], names: list[str]) -> str:
+        """Return which column a format cannot hold, after a comma; empty where each goes by itself."""
+        own = self.table.copy() if self.kind in _ASTRO else _astro_of(self.table)
+        for column, name in zip(columns, names, strict=True):
+            own[name] = _astro_column(column)
+        for name in own.colnames:
+            try:
+                with warnings.catch_warnings(), TemporaryDirectory() as folder:
+                    warnings.simplefilter("ignore")
+                    one = own[[name]]
+                    if kind in _ASTRO:
+                        one = _with_fixed_texts(one) if kind == "fits" else one
+                        one.write(Path(folder) / "one", format=_ASTRO[kind])
+                    else:
+                        _arrow_of(one)
+            except Exception:
+                return f", column {name}"
+        return ""
 
     def _write_astro(
         self, columns: Sequence[NewColumn], names: list[str], path: Path, kind: str, facts: Mapping[str, str]
     ) -> None:
-        table = self.table.copy() if self.kind in _ASTRO else _astro_of(self.table)
+        table = self.table.copy() if self.kind in _ASTRO else _astro_of(self._typed())
         for column, name in zip(columns, names, strict=True):
-            table[name] = _astro_column(column)
+            table[name] = _astro_column(column, ascii_only=kind == "fits")
             table[name].description = column.description
         table.meta.update(facts)
-        table = _for_votable(table) if kind == "votable" else table
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # long keywords become HIERARCH cards, units of no standard stay texts
             if kind == "fits" and self.kind == "fits":
                 _replace_hdu(self.path, self.hdu, table, path)
+            elif kind == "votable":
+                write_votable(table, path, facts, (self.path, self.hdu) if self.kind == "votable" else None)
             else:
+                table = _with_fixed_texts(table) if kind == "fits" else table
                 table.write(path, format=_ASTRO[kind], overwrite=True)
+
+    def _typed(self) -> pa.Table:
+        """Return an Arrow table; of a text file with numbers where all cells of a column are numbers, but for ids."""
+        return with_numbers(self.table, self.texts) if self.kind == "text" else self.table
 
     def _write_arrow(
         self, columns: Sequence[NewColumn], names: list[str], path: Path, kind: str, facts: Mapping[str, str]
     ) -> None:
-        table = _arrow_of(self.table) if self.kind in _ASTRO else self.table
+        table = _arrow_of(self.table) if self.kind in _ASTRO else self.table if kind == "text" else self._typed()
         ours = {name: _arrow_column(column) for column, name in zip(columns, names, strict=True)}
         if kind == "text":
             _write_csv(flat_lists(table), flat_lists(pa.table(ours)), path)
@@ -149,18 +186,6 @@ class OwnTable:
             about = pa.field(name, ours[name].type, metadata={"description": column.description})
             table = table.append_column(about, ours[name])
         pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
-
-
-def _for_votable(table: Any) -> Any:
-    """Return the table with the axes of its arrays reversed: astropy writes them in the order of numpy."""
-    from astropy.table import Column
-
-    for name in [name for name in table.colnames if table[name].ndim > 2]:
-        column = table[name]
-        shape = (len(column), *column.shape[:0:-1])
-        about = {"unit": column.unit, "description": column.description}
-        table.replace_column(name, Column(np.asarray(column).reshape(shape), name=name, **about))
-    return table
 
 
 def writable_kind(path: Path) -> str:
@@ -208,6 +233,7 @@ def read_own_table(path: Path, chosen: CatalogColumns | None = None) -> OwnTable
     id_name, file_name = id_and_file_names(columns, chosen)
     ids, keys = ids_and_assets(columns, id_name, file_name, chosen.id is None, CatalogReport())
     own.object_ids, own.keys = ids.to_pylist(), keys.to_pylist()
+    own.texts = frozenset(name for name in (id_name, file_name) if name)
     return own
 
 
@@ -227,8 +253,7 @@ def _whole(
             number = number or _first_table(path)
             return Table.read(path, format="fits", hdu=number, mask_invalid=False), [], [], number
         if kind == "votable":
-            table_id = {"table_id": number - 1} if number else {}
-            return Table.read(path, format="votable", **table_id), [], [], 0
+            return read_votable(path, number), [], [], number
         return Table.read(path, format="ascii.ecsv"), [], [], 0
 
 
@@ -267,7 +292,27 @@ def _arrow_column(column: NewColumn) -> Any:
     return pa.array([None if value is None else value for value in column.values], kind)
 
 
-def _astro_column(column: NewColumn) -> Any:
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+
+
+def _with_fixed_texts(table: Any) -> Any:
+    """Return a table whose texts of any length, as VOTable has them, have one of their column, which FITS takes."""
+    for name in table.colnames:
+        column = table[name]
+        if column.dtype.kind == "O" and all(isinstance(value, str | None) for value in column.tolist()):
+            table.replace_column(name, _of_texts(column))
+    return table
+
+
+def _of_texts(column: Any) -> Any:
+    from astropy.table import Column
+
+    about = {"unit": column.unit, "description": column.description}
+    return Column(np.array([value or "" for value in column.tolist()], dtype=str), name=column.name, **about)
+
+
+def _astro_column(column: NewColumn, *, ascii_only: bool = False) -> Any:
     from astropy.table import Column, MaskedColumn
 
     values = list(column.values)
@@ -275,7 +320,9 @@ def _astro_column(column: NewColumn) -> Any:
         width = next((len(value) for value in values if value is not None), 1)
         return Column(np.array([[np.nan] * width if v is None else v for v in values], np.float32).reshape(-1, width))
     if column.kind == "string":
-        return Column(np.array([value or "" for value in values], dtype=str) if values else np.array([], "U1"))
+        texts = [value or "" for value in values]
+        texts = [text.encode("ascii", "backslashreplace").decode() for text in texts] if ascii_only else texts
+        return Column(np.array(texts, dtype=str) if texts else np.array([], "U1"))
     missing = np.array([value is None for value in values], bool)
     if column.kind == "float64":
         return Column(np.array([np.nan if value is None else value for value in values], np.float64))

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from galclass import __version__
 from galclass.evaluate.human_baseline import Honesty
-from galclass.evaluate.labellings import THIRTEEN
 from galclass.evaluate.metrics import Classification, Interval, Reliability
 from galclass.evaluate.plots import confusion_svg, reliability_svg
 from galclass.evaluate.raw_votes import RawVotes
@@ -82,15 +81,20 @@ def write_report(content: ReportContent, path: Path) -> None:
 
 def _choose(content: ReportContent) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the positions of the most certain right and wrong predictions."""
-    probabilities = np.array([prediction.probabilities for prediction in content.predictions])
-    top, certainty = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    certainty = np.array([_certainty(prediction) for prediction in content.predictions])
     known = np.array([bool(label and leaves_of(label)) for label in content.labels])
-    right = np.array([_is_right(THIRTEEN.names[t], label) for t, label in zip(top, content.labels, strict=True)])
+    answers = [str(prediction.predicted_class) for prediction in content.predictions]
+    right = np.array([_is_right(name, label) for name, label in zip(answers, content.labels, strict=True)])
     order = np.argsort(-certainty, kind="stable")
     return (
         order[(known & right)[order]][: content.gallery],
         order[(known & ~right)[order]][: content.gallery],
     )
+
+
+def _certainty(prediction: Prediction) -> float:
+    """Return the probability of the predicted class, which is where the walk ends: another may be more probable."""
+    return float((prediction.by_class or {}).get(str(prediction.predicted_class), 0.0))
 
 
 def _is_right(predicted: str, label: str | None) -> bool:
@@ -110,7 +114,7 @@ def _pictures(content: ReportContent, chosen: NDArray[np.int64]) -> list[Picture
                 jpeg=base64.b64encode(jpeg).decode("ascii"),
                 label=str(content.labels[position]),
                 predicted=str(prediction.predicted_class),
-                probability=float(max(prediction.probabilities)),
+                probability=_certainty(prediction),
             )
         )
     return entries

@@ -50,6 +50,13 @@ class GalaxyClassifier:
     ) -> None:
         self.model, self.seed, self.penalty = model, seed, penalty
 
+    def __repr__(self) -> str:
+        given = {"model": self.model, "seed": self.seed, "penalty": self.penalty}
+        usual = {"model": None, "seed": 0, "penalty": None}
+        return (
+            f"GalaxyClassifier({', '.join(f'{key}={value!r}' for key, value in given.items() if value != usual[key])})"
+        )
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name."""
         return {"model": self.model, "seed": self.seed, "penalty": self.penalty}
@@ -79,6 +86,9 @@ class GalaxyClassifier:
             As `fit_head`, and if an image is faulty.
         """
         labels = np.asarray(y)
+        missing = [position for position, one in enumerate(y) if _is_missing(one)]
+        if missing:
+            raise TrainingError("an object has no label", got=f"rows {', '.join(map(str, missing[:5]))}")
         embeddings = self._embeddings(X)
         faulty = np.flatnonzero(np.isnan(embeddings).any(axis=1))
         if len(faulty):
@@ -94,9 +104,16 @@ class GalaxyClassifier:
         Raises
         ------
         TrainingError
-            If nothing was fitted.
+            If nothing was fitted, or the embeddings are of another width.
         """
-        return self._fitted().probabilities(self._embeddings(X))
+        head, embeddings = self._fitted(), self._embeddings(X)
+        if embeddings.shape[1] != len(head.weights):
+            raise TrainingError(
+                "these are not embeddings as those that were fitted",
+                expected=f"(n, {len(head.weights)})",
+                got=embeddings.shape,
+            )
+        return head.probabilities(embeddings)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each, (n,).
@@ -133,7 +150,14 @@ class GalaxyClassifier:
         return Tags("classifier", TargetTags(required=True), classifier_tags=ClassifierTags(), input_tags=about)
 
     def _embeddings(self, X: Any) -> NDArray[np.floating[Any]]:
-        if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind == "f":
-            return X
+        values = X.to_numpy() if hasattr(X, "to_numpy") else X
+        if isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind == "f":
+            return values
         scorer = self.model if isinstance(self.model, Scorer) else Scorer(self.model)
         return scorer.embed(X)
+
+
+def _is_missing(label: object) -> bool:
+    """Return whether a label is None, nan, or what pandas, numpy and astropy have for a missing value."""
+    nan = isinstance(label, float | np.floating) and bool(label != label)
+    return label is None or nan or type(label).__name__ in ("NAType", "NaTType", "MaskedConstant")

@@ -19,6 +19,13 @@ def own_id(image: Image | None, position: int) -> str:
     return object_id_of(os.fspath(image)) if isinstance(image, str | os.PathLike) else str(position)
 
 
+def listed(images: Sequence[Image | None]) -> Sequence[Image | None]:
+    """Return images as they are, those of a column (of a table, or an array of paths or objects) as a list."""
+    values = images.to_numpy() if hasattr(images, "to_numpy") else images
+    column = isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "OUT"
+    return list(values) if column else images
+
+
 def check_images(images: Sequence[Image | None]) -> None:
     """Refuse anything but a sequence of images.
 

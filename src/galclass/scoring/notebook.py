@@ -27,6 +27,9 @@ SHOWN = 60
 """Predictions shown in a gallery; it says how many more there are."""
 
 _CARD = "display:inline-block;vertical-align:top;width:220px;margin:4px;padding:8px;border:1px solid #8886;border-radius:6px;font:13px sans-serif"  # noqa: E501
+_LABEL = "display:inline-block;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;vertical-align:bottom"
+_LABEL_WIDTH = 11
+"""Letters of a class beside its bar."""
 _BAR = "display:inline-block;height:9px;background:#4a7fd4;border-radius:2px"
 
 
@@ -40,6 +43,9 @@ class Predictions(list["Prediction"]):
     def __getitem__(self, at: SupportsIndex | slice) -> Prediction | Predictions:
         found = super().__getitem__(at)
         return Predictions(found) if isinstance(found, list) else found
+
+    def __add__(self, others: list[Any]) -> Predictions:  # type: ignore[override]  # a gallery stays one
+        return Predictions([*self, *others])
 
     def to_arrow(self) -> Any:
         """Return a `pyarrow.Table`: the row of CSV and Parquet files for each prediction."""
@@ -61,10 +67,11 @@ class Predictions(list["Prediction"]):
         from astropy.table import MaskedColumn, Table
 
         table = Table()
-        for name, values in self.to_arrow().to_pydict().items():
+        for name, column in zip((arrow := self.to_arrow()).column_names, arrow.columns, strict=True):
+            values = column.to_pylist()
             missing = [value is None for value in values]
-            text = any(isinstance(value, str) for value in values) or all(missing)
-            filled = [("" if text else 0) if value is None else value for value in values]
+            text = isinstance(next((value for value in values if value is not None), _empty(column.type)), str)
+            filled = [_empty(column.type) if value is None else value for value in values]
             table[name] = filled if text or not any(missing) else MaskedColumn(filled, mask=missing)
         return table
 
@@ -79,6 +86,13 @@ class Predictions(list["Prediction"]):
         cards = "".join(card(one) for one in self[:SHOWN])
         more = f"<p>and {len(self) - SHOWN:,} more</p>" if len(self) > SHOWN else ""
         return f"<div>{cards}{more}</div>"
+
+
+def _empty(kind: Any) -> str | float | int:
+    """Return what stands for a missing value of an arrow type."""
+    from pyarrow import types
+
+    return 0.0 if types.is_floating(kind) else 0 if types.is_integer(kind) else ""
 
 
 def card(prediction: Prediction) -> str:
@@ -100,9 +114,10 @@ def card(prediction: Prediction) -> str:
 
 def _bars(prediction: Prediction) -> str:
     ranked = sorted((prediction.by_class or {}).items(), key=lambda item: -item[1])[:BARS]
+    wide = max(34, 8 * min(max((len(leaf) for leaf, _ in ranked), default=0), _LABEL_WIDTH))
     return "".join(
-        f'<span style="display:inline-block;width:34px">{escape(leaf)}</span>'
-        f'<span style="{_BAR};width:{round(110 * value)}px"></span> {value:.2f}<br>'
+        f'<span title="{escape(leaf)}" style="{_LABEL};width:{wide}px">{escape(leaf)}</span>'
+        f'<span style="{_BAR};width:{round((144 - wide) * value)}px"></span> {value:.2f}<br>'
         for leaf, value in ranked
     )
 

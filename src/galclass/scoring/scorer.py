@@ -22,7 +22,7 @@ from galclass.cutouts.arrays import Image, image_bytes
 from galclass.cutouts.extract import no_content
 from galclass.errors import CutoutError, ModelError
 from galclass.scoring.confidence import Distance, prediction_set
-from galclass.scoring.images import check_images, frame_sizes, own_id
+from galclass.scoring.images import check_images, frame_sizes, listed, own_id
 from galclass.scoring.labels import (
     EMBEDDING,
     PROBABILITIES,
@@ -145,6 +145,7 @@ class Scorer:
         TypeError
             If an item is not an image, or a single image is not in a list.
         """
+        images = listed(images)
         check_images(images)
         ids = list(map(own_id, images, count())) if object_ids is None else [str(key) for key in object_ids]
         frames = frame_sizes(frame_px, len(images))

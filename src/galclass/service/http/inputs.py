@@ -47,7 +47,7 @@ def parse_inputs(
     body : bytes
         The whole body.
     content_type : str
-        image/*, application/octet-stream, multipart/form-data or application/json.
+        image/*, application/fits, application/octet-stream, multipart/form-data or application/json.
     object_id : str, optional
         Id of the one image of the body.
     max_images : int
@@ -62,7 +62,7 @@ def parse_inputs(
         `too_many_images`, `invalid`.
     """
     kind, options = _parse_content_type(content_type)
-    if kind.startswith("image/") or kind == "application/octet-stream":
+    if _is_image_type(kind):
         return _from_raw(body, object_id)
     if kind == "multipart/form-data":
         inputs = _from_multipart(body, options.get(b"boundary", b""), max_images)
@@ -72,7 +72,7 @@ def parse_inputs(
         raise RequestError(
             "unsupported_type",
             "this content type does not contain images",
-            expected="image/*, application/octet-stream, multipart/form-data or application/json",
+            expected="image/*, application/fits, application/octet-stream, multipart/form-data or application/json",
             got=repr(kind[:80]),
             field="Content-Type",
         )
@@ -186,4 +186,9 @@ def _image_of(part: Part, place: int) -> ImageInput:
 def _holds_image(part: Part) -> bool:
     kind = part.content_type
     field = (part.name or "").removesuffix("[]").lower()
-    return kind.startswith("image/") or kind == "application/octet-stream" or field in _IMAGE_FIELDS
+    return _is_image_type(kind) or field in _IMAGE_FIELDS
+
+
+def _is_image_type(kind: str) -> bool:
+    """Return whether a media type may hold an image; FITS has one of its own (RFC 4047)."""
+    return kind.startswith("image/") or kind in ("application/octet-stream", "application/fits")

@@ -48,6 +48,7 @@ IMAGE_BODY: dict[str, Any] = {
         "required": True,
         "content": {
             "image/*": _BINARY,
+            "application/fits": _BINARY,
             "application/octet-stream": _BINARY,
             "multipart/form-data": {
                 "schema": {

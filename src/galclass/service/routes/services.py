@@ -152,7 +152,7 @@ def capabilities(
     settings = state.config.serve
     return service_schemas.Capabilities(
         service=service_record(service.record),
-        inputs=["image/*", "application/octet-stream", "multipart/form-data", "application/json"],
+        inputs=["image/*", "application/fits", "application/octet-stream", "multipart/form-data", "application/json"],
         outputs=list(MEDIA_TYPES),
         classes={leaf: CLASS_NAMES.get(leaf, leaf) for leaf in signature.classes},
         groups={group: list(leaves) for group, leaves in (signature.groups or {}).items()},
