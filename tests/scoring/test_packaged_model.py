@@ -26,6 +26,6 @@ def test_class_and_group_follow_from_votes_with_intervals(scorer: Scorer, galaxi
 
 def test_the_file_names_no_folder_of_whoever_trained_it(scorer: Scorer) -> None:
     trained = json.dumps(scorer.signature.trained)
-    assert '"workspace": "workspace/heads"' in trained
+    assert '"workspace": "workspace/bars_heads"' in trained
     assert "/home/" not in trained
     assert "/tmp" not in trained

@@ -49,7 +49,8 @@ Cite the sources of the images and labels.
 _CITATION = """\
 Galaxy Zoo 1 (Lintott et al. 2008, MNRAS 389, 1179; 2011, MNRAS 410, 166), Galaxy Zoo 2 (Willett et al. 2013, MNRAS 435,
 2835; Hart et al. 2016, MNRAS 461, 3663), images: Sloan Digital Sky Survey.
-Hubble types, if `ngc` is among the sources: OpenNGC (CC-BY-SA 4.0).
+Hubble types and bars, if `ngc` is among the sources: OpenNGC (CC-BY-SA 4.0), EFIGI (Baillard et al. 2011,
+A&A 532, A74), Hoyle et al. 2011 (MNRAS 415, 3627).
 The model may be used under the licence of the package.
 """
 
