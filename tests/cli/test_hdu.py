@@ -98,7 +98,7 @@ def test_finetune_and_evaluate_take_the_hdu_for_every_model_that_they_compare(la
     assert first.exit_code == 0, first.output
     assert "accuracy 1.000" in first.output
     second = run(labelled, *base, "--set", "seed=1")
-    assert "its accuracy less that of own@1 is +0.000 [+0.000, +0.000]" in second.output
+    assert "its accuracy minus that of own@1 is +0.000 [+0.000, +0.000]" in second.output
     measured = ("evaluate", "--model", "own", "--catalog", labelled / "rings.csv", "--images", labelled / "own")
     assert "on 280 objects: accuracy 1.000" in run(labelled, *measured, "--hdu", "MODEL").output
     assert "on 280 objects: accuracy 0.500" in run(labelled, *measured).output

@@ -50,11 +50,12 @@ def test_padding_is_even_or_has_one_more_at_the_end(size: int, kernel: int, stri
     assert torch.allclose(found, functional.conv2d(padded, conv.weight, stride=stride))
 
 
-def test_published_weights_are_taken(workspace: Path) -> None:
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_published_weights_are_taken(workspace: Path, is_zip: bool) -> None:
     torch.manual_seed(5)
     body = Lite0Body()
     path = workspace / "encoder.pth"
-    torch.save(published(body), path)
+    torch.save(published(body), path, _use_new_zipfile_serialization=is_zip)  # False: as before torch 1.6
     config = quick(workspace, topology="lite0", initial_weights=str(path), views=1).train
     trainer = Trainer(open_training_data(workspace / "prepared"), config, seed=1)
     for key, value in body.state_dict().items():
@@ -89,6 +90,10 @@ def test_file_that_would_run_code_is_not_read(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps({"conv_stem.weight": Evil()}, protocol=2))
     with pytest.raises(TrainingError, match="no checkpoint"):
         load_starting_weights(path)
+    for is_zip in (True, False):
+        torch.save({"conv_stem.weight": Evil()}, path, _use_new_zipfile_serialization=is_zip)
+        with pytest.raises(TrainingError, match="damaged"):
+            load_starting_weights(path)
     assert not (tmp_path / "ran").exists()
 
 

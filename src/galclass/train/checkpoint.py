@@ -150,12 +150,13 @@ def load_starting_weights(path: Path) -> StartingWeights:
     return StartingWeights({f"body.{key.removeprefix('body.')}": value for key, value in plain.items()}, {}, [])
 
 
-_ZIP = b"PK\3\4"
+_SAVED_BY_TORCH = (b"PK\3\4", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
+"""How files of torch begin: a zip, or the magic number of versions before 1.6, in which many published weights are."""
 
 
 def _read(path: Path) -> Any:
     with path.open("rb") as file:
-        if file.read(len(_ZIP)) != _ZIP:  # what torch saves is a zip
+        if not file.read(len(_SAVED_BY_TORCH[1])).startswith(_SAVED_BY_TORCH):
             raise TrainingError(
                 "it is no checkpoint of a training",
                 where=str(path),
