@@ -103,4 +103,4 @@ def test_finetune_and_evaluate_take_the_hdu_for_every_model_that_they_compare(la
     assert "on 280 objects: accuracy 1.000" in run(labelled, *measured, "--hdu", "MODEL").output
     assert "on 280 objects: accuracy 0.500" in run(labelled, *measured).output
     absent = run(labelled, *measured, "--hdu", "NONE")
-    assert "no image gives a prediction" in str(absent.exception)
+    assert "no image has a prediction" in str(absent.exception)

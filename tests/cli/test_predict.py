@@ -73,8 +73,8 @@ def test_the_object_id_is_read_from_the_name_of_a_file(folder: Path) -> None:
 
 def test_the_probability_is_that_of_the_class_beside_it(tmp_path: Path, sample_folder: Path) -> None:
     with zipfile.ZipFile(sample_folder / "images_gz2.zip") as archive:
-        names = [name for name in sorted(archive.namelist()) if name.endswith(".jpg")]
-        found = Scorer().score(archive.read(name) for name in names)
+        names = [name for name in sorted(archive.namelist()) if name.endswith(".jpg")][:100]
+        found = Scorer().score([archive.read(name) for name in names])
         # one whose class is where the walk ends, not the most probable one
         name = next(
             n
