@@ -33,6 +33,8 @@ class Behaviour:
     declared_bytes: int | None = None  # Content-Length that lies
     hold_after: int | None = None  # bytes after which it waits for `go_on`
     go_on: threading.Event = field(default_factory=threading.Event)
+    held: threading.Event = field(default_factory=threading.Event)  # it waits
+    silent: bool = False  # waits before it sends anything
     retry_after_s: int | None = None
 
 
@@ -86,6 +88,9 @@ class Server:
         if wanted and behaviour.ranges and handler.headers.get("If-Match") not in (None, behaviour.e_tag):
             send(handler, 412, b"another version")
             return
+        if behaviour.silent:
+            behaviour.held.set()
+            behaviour.go_on.wait(120)
         data = behaviour.body[begin:]
         handler.send_response(206 if wanted and behaviour.ranges else 200)
         if wanted and behaviour.ranges:
@@ -100,6 +105,7 @@ class Server:
         try:
             for start in range(0, len(data[:cut]), 65536):
                 if behaviour.hold_after is not None and start >= behaviour.hold_after:
+                    behaviour.held.set()
                     behaviour.go_on.wait(120)
                 handler.wfile.write(data[:cut][start : start + 65536])
                 handler.wfile.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
+from interrupts import GOES_ON, press_ctrl_c, start, wait_until
 
 from galclass.catalog import read_catalog, read_table
 from galclass.cli import cli
@@ -289,3 +291,30 @@ def test_what_no_service_can_do_is_refused_before_it_is_asked(sky_service, confi
     with pytest.raises(DownloadError, match=told):
         download_cutouts(request(sky_service, catalog(tmp_path, GOOD), **facts), config, progress=False)
     assert sky_service.requests == []
+
+
+def test_ctrl_c_ends_a_run_whose_service_does_not_answer_and_keeps_what_there_is(sky_service, tmp_path) -> None:
+    draw, asked, go_on = sky_service.draw, threading.Event(), threading.Event()
+
+    def silent_for_the_second(handler) -> None:
+        if "ra=181.5" in handler.path:
+            asked.set()
+            go_on.wait(120)
+        draw(handler)
+
+    sky_service.draw = silent_for_the_second
+    arguments = ["download", "cutouts", "--size-px", "64", "--service-url", sky_service.url + "/sdss"]
+    arguments += ["--workspace", str(tmp_path / "w"), "--catalog", str(catalog(tmp_path, GOOD))]
+    process = start(*arguments, "--requests-per-s", "1000", "--set", "download.parallel=1")
+    assert asked.wait(120)
+    folder = tmp_path / "w" / "downloads" / "cutouts_sdss"
+    wait_until(lambda: (folder / "cutouts.jsonl").read_text().endswith("\n"))
+    status, told = press_ctrl_c(process)
+    go_on.set()
+    assert status == 130
+    assert told.splitlines()[-1] == GOES_ON
+    assert "Traceback" not in told
+    assert sorted(path.name for path in (folder / "images").iterdir()) == ["587722981741363294.jpg"]
+    assert len((folder / "cutouts.jsonl").read_text().splitlines()) == 1
+    result = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert "2 cutouts (1 fetched, 0 rejected)" in result.output

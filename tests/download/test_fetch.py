@@ -13,8 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from interrupts import GOES_ON, press_ctrl_c, start
 
 from galclass.download.fetch import FetchSettings, fetch
+from galclass.download.manifest import SourceFile
+from galclass.download.stopping import StoppedError
 from galclass.download.throttle import Throttle
 from galclass.errors import ChecksumError, DownloadError
 
@@ -221,16 +224,48 @@ def test_ctrl_c_ends_with_130_and_the_next_run_goes_on(server, behaviour, body, 
     digest = hashlib.sha256(body).hexdigest()
     manifest.write_text(f'[web.files.images]\nurl = "{server.url}/data.zip"\nsha256 = "{digest}"\n')
     options = ["--workspace", str(tmp_path), "--set", f"download.manifest={manifest}"]
-    command = [sys.executable, "-c", "from galclass.cli import main; main()", "download", "web", *options]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    process = start("download", "web", *options)
     part = tmp_path / "downloads" / "web" / "data.zip.part"
     wait_until_held(part)
-    process.send_signal(signal.SIGINT)
+    assert press_ctrl_c(process) == (130, GOES_ON)  # the server goes on being silent
     server.paths["/data.zip"].go_on.set()
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert b"run the same command again" in errors
+    assert leftovers(part.parent) == ["data.zip.part", "data.zip.part.json"]
+    assert body.startswith(part.read_bytes())
     asked = len(server.requests)
-    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    again = start("download", "web", *options)
+    again.communicate(timeout=120)
+    assert again.returncode == 0
     assert server.requests[asked][1] is not None
     assert part.with_name("data.zip").read_bytes() == body
+
+
+def test_ctrl_c_ends_a_download_whose_server_sends_nothing_and_keeps_the_part_of_an_earlier_run(
+    server, behaviour, body, tmp_path
+) -> None:
+    server.paths["/data.zip"] = behaviour(body=body, e_tag='"v1"', cut_after=[500_000, 0, 0])
+    digest = hashlib.sha256(body).hexdigest()
+    manifest = tmp_path / "sources.toml"
+    urls = f'url = "{server.url}/data.zip"\nmirrors = ["{server.url}/mirror.zip"]\n'
+    manifest.write_text(f'[web.files.images]\n{urls}sha256 = "{digest}"\n')
+    options = ["--workspace", str(tmp_path), "--set", f"download.manifest={manifest}", "--set", "download.retries=0"]
+    record = SourceFile("images", f"{server.url}/data.zip", sha256=digest)
+    folder = tmp_path / "downloads" / "web"
+    with pytest.raises(DownloadError):
+        fetch(record, folder, settings=FetchSettings(retries=0))
+    before = (folder / "data.zip.part").read_bytes()
+    assert before
+    silent = server.paths["/data.zip"] = behaviour(body=body, e_tag='"v1"', silent=True)
+    process = start("download", "web", *options)
+    assert silent.held.wait(120)
+    assert press_ctrl_c(process) == (130, GOES_ON)
+    silent.go_on.set()
+    assert (folder / "data.zip.part").read_bytes() == before
+    assert not [path for path, _ in server.requests if path == "/mirror.zip"]
+
+
+def test_a_stop_ends_a_pause_for_the_rate_limit(server, behaviour, file_of, body, tmp_path) -> None:
+    server.paths["/data.zip"] = behaviour(body=body)
+    settings = FetchSettings(bytes=Throttle(1.0))
+    with pytest.raises(StoppedError):
+        fetch(file_of(), tmp_path, settings=settings, on_bytes=lambda count: count and settings.stop.set())
+    assert (tmp_path / "data.zip.part").stat().st_size

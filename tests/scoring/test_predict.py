@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
+from interrupts import press_ctrl_c, start
 from tiny_model import tiny_model
 
 from galclass.errors import ArchiveError, ModelError
@@ -17,6 +18,29 @@ from galclass.image_files import find_images
 from galclass.scoring import ROW_COLUMNS, Scorer
 from galclass.scoring.files import predict_files
 from galclass.scoring.predict import predict_to
+
+WHEN_INTERRUPTED = "Interrupted; no file was written, and the same command will start over."
+
+
+def killed_by(folder: Path, object_id: str) -> Path:
+    """Return a folder of the import path with which a scoring process is killed by an image."""
+    place = folder / "path"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(
+        f"""
+import sys
+if "galclass.scoring.process" in sys.orig_argv:
+    import os, signal
+    from galclass.scoring import Scorer
+    score = Scorer.score
+    def killed(self, images, *, object_ids, **more):
+        if {object_id!r} in object_ids:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return score(self, images, object_ids=object_ids, **more)
+    Scorer.score = killed
+"""
+    )
+    return place
 
 
 @pytest.fixture
@@ -100,6 +124,59 @@ def test_two_processes_give_the_same_in_the_same_order(folder: Path, scorer: Sco
     two = list(predict_files(find_images([folder]), scorer, processes=2))
     assert [path for path, _ in one] == [path for path, _ in two]
     assert [answer.probabilities for _, answer in one] == [answer.probabilities for _, answer in two]
+
+
+@pytest.mark.slow
+def test_a_file_that_kills_its_process_is_an_error_row_and_the_others_are_scored(
+    folder: Path, scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killer = next(path for path in find_images([folder]) if not str(path).endswith("broken.png"))
+    monkeypatch.setenv("PYTHONPATH", str(killed_by(tmp_path, killer.object_id)))
+    found = list(predict_files(find_images([folder]), scorer, processes=2))
+    whole = list(predict_files(find_images([folder]), scorer, processes=1))
+    assert [image for image, _ in found] == [image for image, _ in whole]
+    errors = {one.object_id: one.error.code for _, one in found if one.error}
+    assert errors == {"broken": "not_an_image", killer.object_id: "crashed"}
+    for (_, one), (_, expected) in zip(found, whole, strict=True):
+        assert one.probabilities == expected.probabilities or one.object_id == killer.object_id
+    output = tmp_path / "p.csv"
+    model = tmp_path / "tiny.onnx"
+    model.write_bytes(tiny_model())
+    process = start("predict", "--model", str(model), str(folder), "--processes", "2", "--output", str(output))
+    process.communicate(timeout=120)
+    assert process.returncode == 3
+    with output.open(newline="") as file:
+        rows = {row["object_id"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 71
+    assert rows[killer.object_id]["error"] == "crashed: the process that scored this file ended"
+
+
+def test_processes_that_cannot_begin_are_one_error(
+    folder: Path, scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("galclass.__file__", str(tmp_path / "galclass" / "__init__.py"))
+    with pytest.raises(ModelError, match="a scoring process ended before it began"):
+        list(predict_files(find_images([folder]), scorer, processes=2))
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_processes_that_wait_for_a_file(tmp_path: Path, galaxies: dict[str, bytes]) -> None:
+    (tmp_path / "images").mkdir()
+    for key, data in galaxies.items():
+        (tmp_path / "images" / f"{key}.jpg").write_bytes(data)
+    os.mkfifo(tmp_path / "slow.jpg")  # reading it waits for ever
+    model, output = tmp_path / "tiny.onnx", tmp_path / "out" / "p.csv"
+    output.parent.mkdir()
+    model.write_bytes(tiny_model())
+    paths = [str(tmp_path / "images"), str(tmp_path / "slow.jpg")]
+    process = start("predict", "--model", str(model), *paths, "--processes", "2", "--output", str(output))
+    with (tmp_path / "slow.jpg").open("wb"):  # opened once somebody reads it
+        status, told = press_ctrl_c(process)
+    assert (status, told.splitlines()[-1]) == (130, WHEN_INTERRUPTED)
+    assert "Traceback" not in told
+    assert os.listdir(output.parent) == []
 
 
 def test_a_name_that_is_no_utf8_is_written_with_replacement_characters(

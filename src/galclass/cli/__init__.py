@@ -7,8 +7,11 @@ what the model was trained on, 130 interrupted.
 from __future__ import annotations
 
 import difflib
+import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -24,6 +27,9 @@ from galclass.extras import missing_extra
 FINISHED_WITH_REJECTS = 3
 MOSTLY_UNLIKE = 4
 INTERRUPTED = 130
+
+_GRACE_S = 1.0
+"""How long threads may take to end after Ctrl-C."""
 
 _COMMANDS = {
     "run": "run",
@@ -131,9 +137,23 @@ def main() -> None:
         path = error.filename2 or error.filename
         _fail(f"{path}: {error.strerror}" if path and error.strerror else str(error))
     except (KeyboardInterrupt, click.Abort):
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # Ctrl-C once more: at once
         click.echo(_WHEN_INTERRUPTED.get(command, "Interrupted."), err=True)
+        _abandon_threads()
         sys.exit(INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _abandon_threads() -> None:
+    """Give other threads a moment to end; end the process if one still waits for a server that is silent."""
+    until = time.monotonic() + _GRACE_S
+    others = [thread for thread in threading.enumerate() if not (thread.daemon or thread is threading.current_thread())]
+    for thread in others:
+        thread.join(max(0.0, until - time.monotonic()))
+    if any(thread.is_alive() for thread in others):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
 
 
 def _fail(message: str) -> NoReturn:

@@ -272,8 +272,8 @@ def _fetched(
             else:
                 failures = 0
             yield item, outcome
-    finally:
-        pool.shutdown(cancel_futures=True)
+    finally:  # also on Ctrl-C: requests under way are abandoned, and nothing of theirs is written
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _dead_service(failures: int, last: Rejection) -> DownloadError:

@@ -17,6 +17,7 @@ from typing import Any
 
 from galclass.download.manifest import SourceFile
 from galclass.download.part import Part, begun_url
+from galclass.download.stopping import Answers, StoppedError, raise_if_stopped
 from galclass.download.stores import Stores, explain, is_permanent, shown
 from galclass.download.throttle import Throttle
 from galclass.errors import ChecksumError, DownloadError
@@ -43,7 +44,7 @@ class FetchSettings:
     requests, bytes : Throttle
         Rates shared by all fetches of a run.
     stop : threading.Event
-        Once set, fetches end at their next block and keep what they have.
+        Once set, fetches end within a moment, also those whose server is silent, and keep what they have.
     """
 
     retries: int = 5
@@ -101,6 +102,8 @@ def fetch(
     ------
     ChecksumError
         If every URL gave other bytes than declared; the wrong bytes are deleted.
+    StoppedError
+        If the run was stopped; the part is kept.
     DownloadError
         If no URL could be fetched; names each with what was got.
     """
@@ -108,7 +111,7 @@ def fetch(
     report = on_bytes or (lambda count: None)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / file.name
-    there = _verified(file, target, known_sha256)
+    there = _verified(file, target, known_sha256, settings.stop)
     if there is not None:
         report(there.bytes)
         return there
@@ -118,6 +121,8 @@ def fetch(
         part = Part(target, url)
         try:
             return _fetch_url(file, part, settings, report)
+        except StoppedError:
+            raise  # another URL would discard this one's part
         except DownloadError as error:
             failures.append(error)
     raise _all_failed(failures)
@@ -127,14 +132,14 @@ def _fetch_url(file: SourceFile, part: Part, settings: FetchSettings, report: On
     resumed_from = part.bytes if part.can_resume(file.sha256 is not None) else 0
     report(resumed_from)
     _complete(file, part, settings, report)
-    result = _check(file, part)
+    result = _check(file, part, settings.stop)
     if result is None and resumed_from:  # the part was of other bytes than the rest
         part.restart()
         resumed_from = 0
         _complete(file, part, settings, report)
-        result = _check(file, part)
+        result = _check(file, part, settings.stop)
     if result is None:
-        got = f"sha256 {_digest(part.path).sha256}, {part.bytes} bytes, {_looks_like(part.path)}"
+        got = f"sha256 {_digest(part.path, settings.stop).sha256}, {part.bytes} bytes, {_looks_like(part.path)}"
         part.restart()
         expected = f"sha256 {file.sha256}" if file.sha256 else f"md5 {file.md5}" if file.md5 else f"{file.bytes} bytes"
         raise ChecksumError(
@@ -176,30 +181,30 @@ def _stream(file: SourceFile, part: Part, settings: FetchSettings, report: OnByt
     offset = part.bytes if part.can_resume(file.sha256 is not None) else 0
     if offset and offset == part.facts.get("size"):
         return
-    settings.requests.wait()
-    try:
-        answer = obstore.get(location.store, location.path, options=_options(offset, part.facts) if offset else None)
-    except (exceptions.NotSupportedError, exceptions.PreconditionError):
-        part.restart()  # no ranges, or another version by now
-        report(-offset)
-        offset = 0
-        answer = obstore.get(location.store, location.path)
-    identity = _identity(answer.meta)
-    if offset and any(part.facts.get(key) != identity[key] for key in ("e_tag", "last_modified", "size")):
-        part.restart()
-        report(-offset)
-        raise _ChangedError
-    if not offset:
-        part.identify(identity)
-    with part.path.open("ab" if offset else "wb") as sink:
-        for chunk in answer.stream(min_chunk_size=_CHUNK_BYTES):
-            if settings.stop.is_set():
-                raise DownloadError("stopped", where=shown(part.url), advice="run the same command to resume")
-            sink.write(chunk)
-            report(len(chunk))
-            settings.bytes.wait(len(chunk))
-        sink.flush()
-        os.fsync(sink.fileno())
+    settings.requests.wait(stop=settings.stop)
+    with Answers(settings.stop) as answers:
+        try:
+            options = _options(offset, part.facts) if offset else None
+            answer = answers.wait(lambda: obstore.get_async(location.store, location.path, options=options))
+        except (exceptions.NotSupportedError, exceptions.PreconditionError):
+            part.restart()  # no ranges, or another version by now
+            report(-offset)
+            offset = 0
+            answer = answers.wait(lambda: obstore.get_async(location.store, location.path))
+        identity = _identity(answer.meta)
+        if offset and any(part.facts.get(key) != identity[key] for key in ("e_tag", "last_modified", "size")):
+            part.restart()
+            report(-offset)
+            raise _ChangedError
+        if not offset:
+            part.identify(identity)
+        with part.path.open("ab" if offset else "wb") as sink:
+            for chunk in answers.each(aiter(answer.stream(min_chunk_size=_CHUNK_BYTES))):
+                sink.write(chunk)
+                report(len(chunk))
+                settings.bytes.wait(len(chunk), stop=settings.stop)
+            sink.flush()
+            os.fsync(sink.fileno())
 
 
 class _ChangedError(OSError):
@@ -235,21 +240,22 @@ class _Digest:
     bytes: int
 
 
-def _digest(path: Path) -> _Digest:
+def _digest(path: Path, stop: threading.Event) -> _Digest:
     with path.open("rb") as file:
         sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         size = 0
         while block := file.read(1 << 20):
+            raise_if_stopped(stop)
             sha256.update(block)
             md5.update(block)
             size += len(block)
     return _Digest(sha256.hexdigest(), md5.hexdigest(), size)
 
 
-def _check(file: SourceFile, part: Part) -> _Digest | None:
+def _check(file: SourceFile, part: Part, stop: threading.Event) -> _Digest | None:
     if not part.path.exists():
         part.path.touch()
-    digest = _digest(part.path)
+    digest = _digest(part.path, stop)
     return digest if _agrees(file, digest) else None
 
 
@@ -261,10 +267,10 @@ def _agrees(file: SourceFile, digest: _Digest) -> bool:
     )
 
 
-def _verified(file: SourceFile, target: Path, known_sha256: str | None) -> FetchResult | None:
+def _verified(file: SourceFile, target: Path, known_sha256: str | None, stop: threading.Event) -> FetchResult | None:
     if not target.is_file():
         return None
-    digest = _digest(target)
+    digest = _digest(target, stop)
     declared = file.sha256 or file.md5
     if not _agrees(file, digest) or (not declared and digest.sha256 != known_sha256):
         return None

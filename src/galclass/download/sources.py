@@ -165,7 +165,7 @@ def _fetch_all(
             f"{error}\n  the source {source.name!r} is incomplete",
             advice=f"run the same command to resume; {elsewhere}; your own manifest can name another URL",
         ) from error
-    finally:  # also on Ctrl-C: fetches under way end at their next block
+    finally:  # also on Ctrl-C: fetches under way end within a moment, and keep their parts
         settings.stop.set()
         pool.shutdown(cancel_futures=True)
 

@@ -20,12 +20,12 @@ class Throttle:
         self._lock = threading.Lock()
         self._free_at = 0.0
 
-    def wait(self, units: float = 1.0) -> None:
-        """Take `units` and sleep until they are due."""
+    def wait(self, units: float = 1.0, *, stop: threading.Event | None = None) -> None:
+        """Take `units` and sleep until they are due, or until `stop` is set."""
         if not self._seconds_per_unit:
             return
         with self._lock:
             now = time.monotonic()
             due = max(self._free_at, now)
             self._free_at = due + units * self._seconds_per_unit
-        time.sleep(max(0.0, due - now))
+        (stop or threading.Event()).wait(max(0.0, due - now))

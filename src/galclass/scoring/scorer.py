@@ -89,7 +89,7 @@ class Scorer:
         provider: str = "cpu",
     ) -> None:
         cv2.setNumThreads(threads)  # its pool spins between calls, which doubles the CPU time for one image at a time
-        self.limits = limits
+        self.limits, self.provider = limits, provider
         self.value, where = read_model(model)
         self.where = where
         self.sha256 = hashlib.sha256(self.value).hexdigest()

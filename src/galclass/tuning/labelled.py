@@ -18,7 +18,7 @@ from galclass.errors import CatalogError
 from galclass.image_files import ImageFile, find_images, read_image, with_bytes
 from galclass.image_files.keys import lost_zeros, row_key
 from galclass.image_files.reading import READ_ERRORS
-from galclass.scoring.files import score_images
+from galclass.scoring.chunks import score_images
 from galclass.scoring.prediction import Prediction
 from galclass.scoring.scorer import CHUNK, Scorer
 
