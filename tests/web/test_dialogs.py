@@ -16,7 +16,8 @@ LONG = "long-" + "x" * 59
 CUT_OFF = """() => {
   const faults = document.documentElement.scrollWidth > innerWidth ? ["the page is wider than the window"] : [];
   const dialog = document.querySelector("dialog[open]");
-  const parts = dialog ? [dialog, ...dialog.querySelectorAll("*")] : document.querySelectorAll("#notices *, .compare *");
+  const within = "dialog[open], dialog[open] *";
+  const parts = document.querySelectorAll(dialog ? within : "#notices *, .compare *");
   for (const one of parts) {
     if (one.closest("svg, .visually-hidden") || !one.checkVisibility()) continue;
     const { left, right, width } = one.getBoundingClientRect();
