@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from web.site_of_test import VOTES
@@ -200,10 +201,53 @@ def test_a_declared_frame_is_sent_with_every_file(page: Any, site: Any) -> None:
     assert tally(page) == "1 classified"
 
 
-def test_the_results_download_as_parquet(page: Any, site: Any) -> None:
+def test_parquet_has_the_rows_of_the_csv_and_the_types_of_the_service(page: Any, site: Any, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.jpg"
+    torn.write_bytes(b"no image")
     galaxies = sorted(site.pictures.glob("*.jpg"))[:3]
-    choose(page, *galaxies)
-    with page.expect_download() as started:
-        page.get_by_role("button", name="Parquet").click()
-    table = pq.read_table(Path(started.value.path()))
-    assert table["object_id"].to_pylist() == [path.stem for path in galaxies]
+    choose(page, *galaxies, torn)
+    page.locator(".card .open").first.click()
+    page.keyboard.press("l")
+    page.keyboard.press("r")
+    page.keyboard.press("Escape")
+    files = []
+    for name in ("Parquet", "CSV"):
+        with page.expect_download() as started:
+            page.get_by_role("button", name=name, exact=True).click()
+        files.append(Path(started.value.path()))
+    table = pq.read_table(files[0])
+    rows = list(csv.DictReader(io.StringIO(files[1].read_text())))
+    assert table["object_id"].to_pylist() == [path.stem for path in (*galaxies, torn)]
+    assert table["human_label"].to_pylist() == ["A", None, None, None]
+    assert table["labelled_by"][0].as_py() == "you"
+    assert table.column_names == list(rows[0])
+    for mine, other in zip(table.to_pylist(), rows, strict=True):
+        assert {name: "" if value is None else value for name, value in mine.items()} == {
+            name: float(text) if text and isinstance(mine[name], float | int) else text for name, text in other.items()
+        }
+    body = {"images": {"name": galaxies[0].name, "mimeType": "image/jpeg", "buffer": galaxies[0].read_bytes()}}
+    address = f"{site.url}v1/services/galaxy-class/1.0/predict"
+    served = page.request.post(address, multipart=body, headers={"Accept": "application/vnd.apache.parquet"})
+    theirs = pq.read_table(pa.BufferReader(served.body()))
+    assert set(theirs.column_names) <= set(table.column_names)
+    for name in theirs.column_names:
+        assert theirs.schema.field(name).type == table.schema.field(name).type, name
+        if name != "scored_at":
+            assert theirs[name][0] == table[name][0], name
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 1000])
+def test_a_parquet_file_of_the_page_is_read_as_it_was_written(page: Any, count: int) -> None:
+    texts = ["", None, "a,b\n", "環\U0001f30c"]
+    rows = [
+        {"text": texts[n % 4], "ra": None if n % 5 == 1 else n / 7, "version": None if n % 3 else n}
+        for n in range(count)
+    ]
+    write = """async (rows) => {
+        const { asParquet } = await import('./js/parquet.js');
+        const parts = asParquet(rows, [['text', 'string'], ['ra', 'float64'], ['version', 'int32']]);
+        return [...new Uint8Array(await new Blob(parts).arrayBuffer())];
+    }"""
+    table = pq.read_table(pa.BufferReader(bytes(page.evaluate(write, rows))))
+    assert [str(field.type) for field in table.schema] == ["string", "double", "int32"]
+    assert table.to_pylist() == rows

@@ -104,7 +104,7 @@ def check_label(desk: str, label: str) -> str:
         return label
     if not label.isprintable() or label.strip() != label or not label or len(label) > MAX_LABEL or "|" in label:
         raise DatabaseValueError(
-            "it is not a class name",
+            "a class cannot have this name",
             expected=f"1 to {MAX_LABEL} printable characters, no | and no blank at either end",
             got=repr(label[:MAX_LABEL]),
         )

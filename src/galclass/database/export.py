@@ -2,8 +2,8 @@
 
 The columns are those of `galclass predict` but file and vote fractions, then ra, dec (deg, J2000) and `_healpix_29`:
 the nested HEALPix index at order 29, as catalogs in HATS layout have it; shift it right by 2 (29 - k) bits for order k.
-Then the votes that any of the exported predictions has, debiased before raw, and the classes of models that have their
-own; the others have NULL there.
+Then the votes that any of the exported predictions has, debiased before raw. Where all models have classes of their
+own, these take the place of the 13; beside a model of the 13 they come last, and the others have NULL there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, cast, select
 
-from galclass.database.classes import own_classes
+from galclass.database.classes import classes_of, own_classes
 from galclass.database.connection import Database
 from galclass.database.registry import Registry
 from galclass.database.schema import images, models, predictions
@@ -38,13 +38,37 @@ _VOTES = {"debiased": "vote_fractions", "raw": "raw_vote_fractions"}
 """Which column of the table holds which votes."""
 
 _TEXT = ("prediction_set", "flags", "error", "model_name")
-SCHEMA = pa.schema(
-    [("object_id", pa.string()), ("predicted_class", pa.string()), ("predicted_group", pa.string())]
-    + [(f"predicted_{leaf}", pa.float64()) for leaf in CLASSES]
-    + [(name, pa.string()) for name in _TEXT]
-    + [("model_version", pa.int32()), ("model_sha256", pa.string()), ("scored_at", pa.string())]
-    + [("ra", pa.float64()), ("dec", pa.float64()), ("_healpix_29", pa.int64())]
-)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of an export that depend on the models.
+
+    Attributes
+    ----------
+    classes, later : sequence of str
+        Classes in their place, and those of other models, which come last.
+    votes : mapping of str to sequence of str
+        Answers with "debiased" and with "raw" votes.
+    """
+
+    classes: Sequence[str]
+    later: Sequence[str]
+    votes: Mapping[str, Sequence[str]]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of all columns, in their order."""
+        votes = [column for kind, stems in self.votes.items() for column in vote_columns_of(stems, kind)]
+        return pa.schema(
+            [(name, pa.string()) for name in ("object_id", "predicted_class", "predicted_group")]
+            + [(f"predicted_{leaf}", pa.float64()) for leaf in self.classes]
+            + [(name, pa.string()) for name in _TEXT]
+            + [("model_version", pa.int32()), ("model_sha256", pa.string()), ("scored_at", pa.string())]
+            + [("ra", pa.float64()), ("dec", pa.float64()), ("_healpix_29", pa.int64())]
+            + [(column, pa.float64()) for column in votes]
+            + [(f"predicted_{leaf}", pa.float64()) for leaf in self.later]
+        )
 
 
 @dataclass(frozen=True)
@@ -80,10 +104,9 @@ def export_predictions(database: Database, path: Path, *, model: str | None = No
         raise DatabaseError("unknown format", where=str(path), expected=", ".join(STREAMED + WHOLE))
     only = None if model is None else Registry(database).resolve(model).model
     with database.snapshot() as connection:
-        votes = {kind: _stems(connection, kind, only) for kind in _VOTES}
-        own = own_classes(connection, _versions(connection, only))
-        with closing(_batches(connection, only, votes, own)) as batches:
-            rows = write_batches(batches, _schema(votes, own), path)
+        columns = _columns(connection, only)
+        with closing(_batches(connection, only, columns)) as batches:
+            rows = write_batches(batches, columns.schema, path)
     return ExportSummary(path, rows, time.perf_counter() - started)
 
 
@@ -98,9 +121,8 @@ def predictions_by_id(database: Database, *, model: str | None = None) -> dict[s
     only = None if model is None else Registry(database).resolve(model).model
     found: dict[str, dict[str, Any]] = {}
     with database.snapshot() as connection:
-        votes = {kind: _stems(connection, kind, only) for kind in _VOTES}
-        own = own_classes(connection, _versions(connection, only))
-        with closing(_batches(connection, only, votes, own)) as batches:
+        columns = _columns(connection, only)
+        with closing(_batches(connection, only, columns)) as batches:
             for row in (row for batch in batches for row in batch.to_pylist()):
                 other = found.setdefault(row["object_id"], row)
                 if other is not row:
@@ -109,21 +131,17 @@ def predictions_by_id(database: Database, *, model: str | None = None) -> dict[s
                         "an object has predictions from several models", where=f"object_id {row['object_id']}",
                         got=" and ".join(versions), advice="name one with --model",
                     )  # fmt: skip
-    return _without_foreign_classes(found) if own else found
+    return found
 
 
-def _without_foreign_classes(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Leave out those of the 13 classes that no prediction has, where a model has classes of its own."""
-    thirteen = [f"predicted_{leaf}" for leaf in CLASSES]
-    unused = {name for name in thirteen if all(row[name] is None for row in found.values())}
-    return {key: {name: value for name, value in row.items() if name not in unused} for key, row in found.items()}
-
-
-def _schema(votes: Mapping[str, Sequence[str]], own: Sequence[str]) -> pa.Schema:
-    """Return the columns: those of every export, then the votes and the own classes that there are."""
-    columns = [column for kind, stems in votes.items() for column in vote_columns_of(stems, kind)]
-    columns += [f"predicted_{leaf}" for leaf in own]
-    return pa.schema([*SCHEMA, *(pa.field(column, pa.float64()) for column in columns)])
+def _columns(connection: Connection, only: ModelId | None) -> _Columns:
+    """Return the columns for the models that have predictions."""
+    votes = {kind: _stems(connection, kind, only) for kind in _VOTES}
+    versions = _versions(connection, only)
+    sets = [classes_of(connection, name, version) for name, version in versions]
+    if not sets or any(set(CLASSES) <= set(leaves) for leaves in sets):
+        return _Columns(CLASSES, own_classes(connection, versions), votes)
+    return _Columns(tuple(dict.fromkeys(leaf for leaves in sets for leaf in leaves)), (), votes)
 
 
 def _versions(connection: Connection, only: ModelId | None) -> list[tuple[str, int]]:
@@ -166,13 +184,11 @@ def _of(only: ModelId | None) -> tuple[ColumnElement[bool], ...]:
     return () if only is None else (predictions.c.model_name == only.name, predictions.c.model_version == only.version)
 
 
-def _batches(
-    connection: Connection, only: ModelId | None, votes: Mapping[str, Sequence[str]], own: Sequence[str]
-) -> Generator[pa.RecordBatch, None, None]:
+def _batches(connection: Connection, only: ModelId | None, columns: _Columns) -> Generator[pa.RecordBatch, None, None]:
     query = _query().where(*_of(only)).execution_options(yield_per=ROWS)
     with connection.execute(query) as result:
         for rows in result.partitions():
-            yield _batch(rows, votes, own)
+            yield _batch(rows, columns)
 
 
 def _query() -> Select[Any]:
@@ -184,22 +200,22 @@ def _query() -> Select[Any]:
     return select(*columns, *about, images.c.ra, images.c.dec, *(p[name] for name in _VOTES.values())).select_from(join)
 
 
-def _batch(rows: Sequence[Row[Any]], votes: Mapping[str, Sequence[str]], own: Sequence[str]) -> pa.RecordBatch:
-    columns: dict[str, Any] = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
-    for leaf in (*CLASSES, *own):
-        columns[f"predicted_{leaf}"] = [None if row is None else row.get(leaf) for row in columns["probabilities"]]
+def _batch(rows: Sequence[Row[Any]], columns: _Columns) -> pa.RecordBatch:
+    values: dict[str, Any] = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
+    for leaf in (*columns.classes, *columns.later):
+        values[f"predicted_{leaf}"] = [None if row is None else row.get(leaf) for row in values["probabilities"]]
     for name in ("prediction_set", "flags"):
-        columns[name] = [SEPARATOR.join(row) for row in columns[name]]
-    columns["scored_at"] = [time_text(moment) for moment in columns["scored_at"]]
-    columns["_healpix_29"] = healpix_column(columns["ra"], columns["dec"])
-    for kind, stems in votes.items():
-        _check_stems(columns["object_id"], columns[_VOTES[kind]], stems)
+        values[name] = [SEPARATOR.join(row) for row in values[name]]
+    values["scored_at"] = [time_text(moment) for moment in values["scored_at"]]
+    values["_healpix_29"] = healpix_column(values["ra"], values["dec"])
+    for kind, stems in columns.votes.items():
+        _check_stems(values["object_id"], values[_VOTES[kind]], stems)
         for stem in stems:
-            triples = [(row or {}).get(stem) or (None,) * 3 for row in columns[_VOTES[kind]]]
-            columns |= dict(zip(vote_columns_of([stem], kind), zip(*triples, strict=True), strict=True))
-    schema = _schema(votes, own)
+            triples = [(row or {}).get(stem) or (None,) * 3 for row in values[_VOTES[kind]]]
+            values |= dict(zip(vote_columns_of([stem], kind), zip(*triples, strict=True), strict=True))
+    schema = columns.schema
     return pa.RecordBatch.from_arrays(
-        [pa.array(columns[field.name], field.type, from_pandas=False) for field in schema], schema=schema
+        [pa.array(values[field.name], field.type, from_pandas=False) for field in schema], schema=schema
     )
 
 

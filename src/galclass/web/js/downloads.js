@@ -1,17 +1,16 @@
-/** The results as files: CSV with the columns of the record, Parquet by the service, and a self-contained HTML report. */
+/** The results as files: CSV and Parquet with the columns of the record and the labels, and a self-contained HTML report. */
 
-import { ApiError, inWords, pathOf, request } from "./api.js";
+import { ApiError, inWords } from "./api.js";
 import { h } from "./dom.js";
-import { patiently } from "./loading.js";
 import { CLASSES } from "./morphology.js";
-import { currentService } from "./service.js";
+import { asParquet } from "./parquet.js";
 
 const PARQUET = "application/vnd.apache.parquet";
 
-const COLUMNS = [
-  "file", "object_id", "predicted_class", "predicted_group", ...CLASSES.map((cls) => `predicted_${cls}`),
-  "prediction_set", "flags", "error", "model_name", "model_version", "model_sha256", "scored_at",
-];
+const BEFORE = ["file", "object_id", "predicted_class", "predicted_group"];
+const AFTER = ["prediction_set", "flags", "error", "model_name", "model_version", "model_sha256", "scored_at"];
+const LABELS = ["human_label", "labelled_by", "labelled_at"];
+const TEXTS = new Set([...BEFORE, ...AFTER, ...LABELS, "all_labels"].filter((name) => name !== "model_version"));
 
 const FORMULA = /^'*(?:[\s\x00-\x1f\u0085\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])/;
 const NUMBER = /^(?:[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-][0-9]{1,3}([: ])[0-9]{1,2}(?:\1[0-9]{1,2})?(?:\.[0-9]*)?|[+-])$/;
@@ -39,7 +38,7 @@ function valuesOf(item) {
     scored_at: item.scoredAt,
   };
   Object.assign(values, labelValues(item));
-  for (const cls of CLASSES) values[`predicted_${cls}`] = record.probabilities?.[cls];
+  for (const [cls, value] of Object.entries(record.probabilities ?? {})) values[`predicted_${cls}`] = value;
   for (const [answer, { fraction, low, high }] of Object.entries(record.vote_fractions ?? {})) {
     Object.assign(values, { [`${answer}_debiased`]: fraction, [`${answer}_debiased_low`]: low, [`${answer}_debiased_high`]: high });
   }
@@ -59,13 +58,30 @@ function labelValues({ labels }) {
 
 const isRaw = (column) => /_raw(_low|_high)?$/.test(column);
 
+/** Rows of the finished items, and their columns: those of the record with the models' classes, of labels, of votes. */
+function tableOf(items, labels = false) {
+  const finished = items.filter((item) => item.record || item.status === "rejected");
+  const classes = new Set(finished.flatMap(({ record }) => Object.keys(record?.probabilities ?? {})));
+  const shares = (classes.size ? [...classes] : CLASSES).map((cls) => `predicted_${cls}`);
+  const rows = finished.map(valuesOf);
+  const given = labels || rows.some((row) => "human_label" in row) ? LABELS : [];
+  const found = [...new Set([...BEFORE, ...shares, ...AFTER, ...given, ...rows.flatMap(Object.keys)])];
+  return { rows, columns: [...found.filter((column) => !isRaw(column)), ...found.filter(isRaw)] };
+}
+
 /** The finished items as CSV text. */
 export function asCsv(items) {
-  const rows = items.filter((item) => item.record || item.status === "rejected").map(valuesOf);
-  const found = [...new Set([...COLUMNS, ...rows.flatMap(Object.keys)])];
-  const columns = [...found.filter((column) => !isRaw(column)), ...found.filter(isRaw)];
+  const { rows, columns } = tableOf(items);
   const lines = rows.map((values) => columns.map((column) => field(values[column])).join(","));
   return `${[columns.map(field).join(","), ...lines].join("\r\n")}\r\n`;
+}
+
+const kindOf = (column) => (column === "model_version" ? "int32" : TEXTS.has(column) ? "string" : "float64");
+
+/** The finished items as Parquet; the columns of labels are there even if nothing is labelled. */
+function parquetOf(items) {
+  const { rows, columns } = tableOf(items, true);
+  return new Blob(asParquet(rows, columns.map((column) => [column, kindOf(column)])));
 }
 
 /** Hand a text or blob to the browser as a file. */
@@ -73,21 +89,6 @@ export function save(content, name, type) {
   const url = URL.createObjectURL(new Blob([content], { type }));
   h("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
-}
-
-/** The classified items as Parquet: the service that classified them predicts all again, in its own types. */
-async function asParquet(items) {
-  const services = new Map(items.filter(({ service }) => service).map(({ service }) => [`${service.name} ${service.version}`, service]));
-  if (services.size > 1) throw new ApiError(422, { message: `these images were classified by ${[...services.keys()].join(" and ")}; Parquet takes one service at a time` });
-  const service = [...services.values()][0] ?? (await currentService());
-  const frames = new Set(items.map(({ framePx }) => framePx));
-  if (frames.size > 1) throw new ApiError(422, { message: "these images have frames of different sizes; Parquet takes one size at a time" });
-  const form = new FormData();
-  for (const { file, objectId } of items) form.append("images", file, `${objectId}.img`);
-  const [framePx] = frames;
-  const query = framePx ? `?frame_px=${framePx}` : "";
-  const path = pathOf("services", service.name, service.version, "predict") + query;
-  return (await patiently(() => request(path, { method: "POST", body: form, headers: { Accept: PARQUET } }))).blob();
 }
 
 /** The buttons; all use the images that are shown, in their order. */
@@ -107,6 +108,6 @@ export function downloads(store) {
   } }, text);
   return [h("div", { class: "downloads", role: "group", "aria-label": "Download" },
     button("CSV", () => asCsv(store.visible()), "galclass.csv", "text/csv"),
-    button("Parquet", () => asParquet(store.visible().filter(({ record }) => record)), "galclass.parquet", PARQUET),
+    button("Parquet", () => parquetOf(store.visible()), "galclass.parquet", PARQUET),
     button("Report", async () => (await import("./report.js")).writeReport(store.visible()), "galclass-report.html", "text/html")), said];
 }

@@ -36,7 +36,7 @@ function dialog() {
       h("p", {}, "Add images under Classify; each gets the Galaxy Zoo 2 class that the model expects volunteers to see. The fork counts the classes: a click shows one alone. A card opens the details: why, the votes, similar galaxies, facts. Images stay in this browser until you clear them; they are sent only to this server."),
       h("h3", {}, "The classes"), h("ul", { class: "class-key" }, CLASSES.map(key)),
       h("p", { class: "note" }, "Percentages are probabilities of the model. A prediction set contains the classes that the model cannot rule out. “Unlike the training data” means that the class should not be trusted."),
-      h("h3", {}, "Shortcuts"), h("dl", { class: "shortcuts" }, SHORTCUTS.map(([keys, what]) => h("div", {}, h("dt", {}, keys.split(" ").map((one) => (/^\p{L}{2,}$/u.test(one) ? ` ${one} ` : h("kbd", {}, one)))), h("dd", {}, what))))));
+      h("h3", {}, "Shortcuts"), h("dl", { class: "shortcuts" }, SHORTCUTS.map(([keys, what]) => h("div", {}, h("dt", {}, keys.split(" ").map((one) => (one === "then" ? " then " : h("kbd", {}, one)))), h("dd", {}, what))))));
   element.addEventListener("click", (event) => event.target === element && element.close());
   element.addEventListener("close", () => element.remove());
   return element;

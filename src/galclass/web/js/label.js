@@ -33,7 +33,7 @@ async function storeLabel(item, label) {
 }
 
 function uploadText(item) {
-  return Object.keys(item.labels).length ? `Labelled ${labelsInWords(item)}.` : "Not labelled yet. Labels stay in this browser; they are in the CSV and the report.";
+  return Object.keys(item.labels).length ? `Labelled ${labelsInWords(item)}.` : "Not labelled yet. Labels stay in this browser; they are in CSV, Parquet and the report.";
 }
 
 /** The section of an object or image; `done(label)` is called when a label is stored. Its buttons show keys once the element has the class "labelling". */
