@@ -44,9 +44,9 @@ def desk_site(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> 
     site.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """One headless Chromium for all tests."""
+    """One headless Chromium for each file: left running, its event loop would break asyncio.run in other tests."""
     if CHROMIUM is None:
         pytest.skip("no Chromium (make test-deps installs it)")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make test-deps)")
