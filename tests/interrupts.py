@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 
 GOES_ON = "Interrupted; run the same command again to resume."
-ENDS_WITHIN_S = 30
+ENDS_WITHIN_S = 20
 """Far below what a stalled command would wait for, and far above what a busy machine needs."""
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """Start a command as the terminal does: in a process group that gets Ctrl-C as a whole."""
-    command = [sys.executable, "-c", "from galclass.cli import main; main()", *arguments]
+def start(*arguments: str, first: str = "") -> subprocess.Popen[str]:
+    """Start a command as the terminal does, in a process group that gets Ctrl-C as a whole; `first` runs before it."""
+    command = [sys.executable, "-c", f"{first}\nfrom galclass.cli import main; main()", *arguments]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", process_group=0
     )

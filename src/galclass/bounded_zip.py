@@ -47,6 +47,8 @@ class BoundedZip(zipfile.ZipFile):
         If it is none.
     """
 
+    _writing = False  # also where Ctrl-C comes before the base class says so: its destructor asks
+
     def __init__(self, file: str | os.PathLike[str] | IO[bytes], *, max_members: int = MAX_MEMBERS) -> None:
         if isinstance(file, str | os.PathLike):
             with open(file, "rb") as opened:

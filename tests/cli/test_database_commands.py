@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import sqlite3
 import zipfile
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from interrupts import GOES_ON, press_ctrl_c, start
 from tiny_model import tiny_model
 
 from galclass.cli import cli
@@ -145,3 +148,42 @@ def test_limits_of_a_function_out_of_their_range_are_refused(galclass, limit: tu
     done = galclass("publish", "times", "--version", "1.0", "--function", "json:dumps", *limit)
     assert isinstance(done.exception, GalclassError)
     assert "a limit is out of its range (expected a deadline of up to 100 s, and from 64 MiB)" in str(done.exception)
+
+
+def test_embed_keeps_to_the_limit_of_decode_work(galclass, model: Path, archive: Path) -> None:
+    assert galclass("models", "register", str(model)).exit_code == 0
+    assert galclass("images", "add", str(archive)).exit_code in (0, 3)
+    done = galclass("db", "embed", "--model", "galaxy", "--set", "images.max_decode_s=0.001")
+    assert done.exit_code == 0, done.output
+    total, failed = re.search(r"of (\d+) stored, (\d+) without a cutout", done.output).groups()
+    assert total == failed != "0"
+
+
+SAYS_WHEN_IT_WRITES = """
+from galclass.database.connection import Database
+write = Database.write
+def told(self):
+    print("writes", flush=True)
+    return write(self)
+Database.write = told
+"""
+
+
+@pytest.mark.parametrize("words", [("score", "--pending", "--model", "galaxy"), ("images", "add", "ARCHIVE")])
+def test_ctrl_c_ends_a_command_that_waits_for_a_locked_file(
+    galclass, model: Path, archive: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    assert galclass("models", "register", str(model)).exit_code == 0
+    assert galclass("images", "add", str(archive)).exit_code in (0, 3)
+    database = tmp_path / "workspace" / "galclass.db"
+    holder = sqlite3.connect(database, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    words = tuple(str(archive) if word == "ARCHIVE" else word for word in words)
+    process = start(*words, "--workspace", str(tmp_path / "workspace"), first=SAYS_WHEN_IT_WRITES)
+    try:
+        assert process.stdout.readline() == "writes\n"
+        status, told = press_ctrl_c(process)
+    finally:
+        holder.close()
+    assert (status, told.splitlines()[-1]) == (130, GOES_ON)
+    assert "Traceback" not in told

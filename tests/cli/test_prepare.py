@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import click
 import pyarrow.parquet as pq
 import pytest
+from interrupts import GOES_ON, press_ctrl_c, start
 
 from galclass.cli import cli, main
 
@@ -110,3 +112,36 @@ def test_the_summary_says_how_many_have_a_label_and_which_columns_there_are(
 def test_a_source_that_was_not_downloaded_says_what_to_do(tmp_path: Path, monkeypatch, capsys) -> None:
     assert run(monkeypatch, "--workspace", str(tmp_path)) == 1
     assert "galclass download" in capsys.readouterr().err
+
+
+_READS_FOR_EVER = """
+import sys
+if "galclass.prepare.worker" in sys.orig_argv:
+    from galclass.prepare import chunks
+    def read(*_):
+        with open({pipe!r}, "rb") as pipe:
+            pipe.read()
+    chunks.fill_chunk = read
+"""
+
+
+def test_ctrl_c_ends_workers_that_wait_for_a_file(
+    tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "sitecustomize.py").write_text(_READS_FOR_EVER.format(pipe=str(pipe)))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    with zipfile.ZipFile(sample_folder / "images_gz2.zip") as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".jpg"))
+        (tmp_path / "images").mkdir()
+        (tmp_path / "images" / "g.jpg").write_bytes(archive.read(name))
+    (tmp_path / "c.csv").write_text("object_id,label,file\n1,Sb,g.jpg\n")
+    images = ("--images", str(tmp_path / "images"), "--catalog", str(tmp_path / "c.csv"))
+    process = start("prepare", "--workspace", str(tmp_path / "ws"), *images)
+    with pipe.open("wb"):  # opened once a worker reads it
+        status, told = press_ctrl_c(process)
+    assert (status, told.splitlines()[-1]) == (130, GOES_ON)
+    assert "Traceback" not in told
+    assert not (tmp_path / "ws" / "prepared" / "index.parquet").exists()

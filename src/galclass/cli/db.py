@@ -133,12 +133,14 @@ def embed(config: Config, model: str) -> None:
     """
     from rich.progress import Progress
 
+    from galclass.cutouts import LOCAL
     from galclass.database import Registry
     from galclass.database.embeddings import Embeddings
 
     with existing_database(config) as database:
         store = Embeddings(database)
-        scorer = Registry(database).get(model).scorer()
+        limits = LOCAL.with_seconds(config.images.max_decode_s)
+        scorer = Registry(database).get(model).scorer(limits=limits)
         before = store.progress(scorer.sha256)
         with Progress(transient=True) as bar:
             task = bar.add_task("embed", total=before.total - before.done)

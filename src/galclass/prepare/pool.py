@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
@@ -58,6 +59,8 @@ class Worker:
 
     def __init__(self, path: Path, parameters: CutoutParameters) -> None:
         self._path, self._parameters = path, parameters
+        self._lock = threading.Lock()
+        self._stopped = False
         self._process = self._start()
 
     def fill(self, chunk: Chunk, items: Items | None) -> ChunkResult:
@@ -65,8 +68,7 @@ class Worker:
         try:
             return self._ask(chunk, items)
         except _WorkerDied:
-            self.close()
-            self._process = self._start()
+            self._replace()
         if len(chunk.names) == 1:
             reject = Reject(chunk.names[0], CRASHED, CRASHED_BECAUSE)
             return ChunkResult(chunk, [None], [reject])
@@ -75,10 +77,24 @@ class Worker:
         ]
         return ChunkResult(chunk, [s.sha256s[0] for s in singles], [r for s in singles for r in s.rejects])
 
+    def stop(self) -> None:
+        """End the process for good, also in the middle of a chunk."""
+        with self._lock:
+            self._stopped = True
+            self._process.kill()
+
     def close(self) -> None:
-        """End the process."""
-        self._process.kill()
+        """Close the pipes of a process that no thread waits for."""
+        self.stop()
         self._process.communicate()
+
+    def _replace(self) -> None:
+        with self._lock:
+            if self._stopped:
+                raise _WorkerDied
+            self._process.kill()
+            self._process.communicate()
+            self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         root = str(Path(galclass.__file__).resolve().parent.parent)
@@ -88,6 +104,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **_KEEP_MEMORY, "PYTHONPATH": path},
+            process_group=0,  # Ctrl-C goes to the parent, which ends this one
         )
 
     def _ask(self, chunk: Chunk, items: Items | None) -> ChunkResult:
@@ -139,9 +156,10 @@ def fill_chunks(
     ChunkResult
         As each chunk is done, in any order.
     """
+    all_workers = [Worker(path, parameters) for _ in range(processes)]
     workers: SimpleQueue[Worker] = SimpleQueue()
-    for _ in range(processes):
-        workers.put(Worker(path, parameters))
+    for one in all_workers:
+        workers.put(one)
 
     def fill(chunk: Chunk, items: Items | None) -> ChunkResult:
         worker = workers.get()
@@ -153,10 +171,12 @@ def fill_chunks(
     with ThreadPoolExecutor(processes, "prepare") as threads:
         try:
             yield from _as_completed(threads, fill, chunks, 2 * processes)
-        finally:
+        finally:  # also on Ctrl-C, while a worker reads a file that does not come
+            for one in all_workers:
+                one.stop()
             threads.shutdown(cancel_futures=True)
-            for _ in range(processes):
-                workers.get().close()
+            for one in all_workers:
+                one.close()
 
 
 def _as_completed(threads: ThreadPoolExecutor, fill: Any, chunks: Iterable[Any], most: int) -> Iterator[ChunkResult]:

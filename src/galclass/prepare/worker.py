@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from dataclasses import astuple
 from pathlib import Path
@@ -23,7 +22,6 @@ from galclass.prepare.chunks import Chunk, fill_chunk
 
 def main() -> None:
     """Answer requests until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends this one
     cv2.setNumThreads(1)  # global in this process, which is ours alone: one worker a core
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while line := requests.readline():

@@ -37,13 +37,23 @@ class FunctionServices:
         Most processes of one function.
     max_waiting : int
         Calls of one function that may wait.
+    max_decode_s : float
+        Longest decode of an image by the models of a function.
     """
 
-    def __init__(self, workspace: Path, read_model: Callable[[ModelId], bytes], size: int, max_waiting: int) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        read_model: Callable[[ModelId], bytes],
+        size: int,
+        max_waiting: int,
+        max_decode_s: float,
+    ) -> None:
         self._workspace = workspace
         self._read_model = read_model
         self._size = size
         self._max_waiting = max_waiting
+        self._max_decode_s = max_decode_s
         self._pools: OrderedDict[str, FunctionPool] = OrderedDict()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._making = asyncio.Lock()
@@ -87,7 +97,13 @@ class FunctionServices:
             except GalclassError as error:
                 raise RequestError("function_refused", "this service is refused: its model no longer exists") from error
         return FunctionPool(
-            facts, Path(here["folder"]), models, size=self._size, max_waiting=self._max_waiting, service=service
+            facts,
+            Path(here["folder"]),
+            models,
+            size=self._size,
+            max_waiting=self._max_waiting,
+            service=service,
+            max_decode_s=self._max_decode_s,
         )
 
     def use_loop(self) -> None:

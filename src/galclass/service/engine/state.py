@@ -112,7 +112,9 @@ class ServiceState:
             Shadows(self.database), self._read_model, self.metrics, settings.max_decode_s, settings.provider
         )
         limits = JobLimits(**{field.name: getattr(settings, field.name) for field in fields(JobLimits)})
-        self.functions = FunctionServices(config.workspace_path, self._read_model, threads, settings.max_waiting)
+        self.functions = FunctionServices(
+            config.workspace_path, self._read_model, threads, settings.max_waiting, settings.max_decode_s
+        )
         self.jobs = Jobs(self.database, settings.job_days, limits)
         self._beats = Database(config.database_url)
         self.worker = JobWorker(JobQueue(self.database), Sweeper(self.database), self._scorer_of, JobQueue(self._beats))

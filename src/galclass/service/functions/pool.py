@@ -21,6 +21,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from galclass.cutouts import SERVED
 from galclass.errors import RequestError
 from galclass.scoring import ModelId
 from galclass.service.functions.facts import FunctionFacts
@@ -173,6 +174,8 @@ class FunctionPool:
         Calls that may wait for one.
     service : str
         Named in logs.
+    max_decode_s : float
+        Longest decode of an image by its models.
     """
 
     def __init__(
@@ -184,9 +187,10 @@ class FunctionPool:
         size: int = 1,
         max_waiting: int = 64,
         service: str = "",
+        max_decode_s: float = SERVED.max_decode_s,
     ) -> None:
         self.facts = facts
-        self._orders = orders_of(facts, folder)
+        self._orders = orders_of(facts, folder, max_decode_s)
         self._models = models
         self._size = size
         self._max_waiting = max_waiting
@@ -298,7 +302,7 @@ class FunctionPool:
         self._idle.clear()
 
 
-def orders_of(facts: FunctionFacts, folder: Path) -> dict[str, Any]:
+def orders_of(facts: FunctionFacts, folder: Path, max_decode_s: float) -> dict[str, Any]:
     """Return what a process has to load for a published function."""
     return {
         "function": facts.function,
@@ -308,6 +312,7 @@ def orders_of(facts: FunctionFacts, folder: Path) -> dict[str, Any]:
         "requirements": dict(facts.requirements),
         "models": {name: models_of(one) for name, one in facts.models.items()},
         "memory_mib": facts.memory_mib,
+        "max_decode_s": max_decode_s,
         "checked": True,
     }
 

@@ -23,6 +23,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
+from galclass.cutouts import SERVED
 from galclass.errors import GalclassError, RequestError, ServiceError
 from galclass.scoring import Scorer
 from galclass.service.functions.code import (
@@ -83,7 +84,13 @@ def _load(orders: dict[str, Any], models: Mapping[str, Any]) -> tuple[Callable[.
             raise ServiceError(reason)
     orders["files"], orders["requirements"] = files, requirements
     orders["scorers"] = {
-        name: Scorer(value, name=model["name"], version=model["version"]) for name, (model, value) in models.items()
+        name: Scorer(
+            value,
+            name=model["name"],
+            version=model["version"],
+            limits=SERVED.with_seconds(orders["max_decode_s"]),
+        )
+        for name, (model, value) in models.items()
     }
     limit = orders["memory_mib"] << 20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
