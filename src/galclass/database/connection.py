@@ -7,6 +7,7 @@ are short transactions.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from galclass.errors import DatabaseError, DatabaseValueError
 from galclass.extras import missing_extra
 
 BUSY_TIMEOUT_S = 30.0
+_BUSY_STEP_MS = 200
 """How long a SQLite connection waits for another's short write."""
 
 _WRITES = "galclass_writes"
@@ -225,9 +227,32 @@ def _sqlite_engine(url: URL, functions: SqlScoring | None) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if not writes:
+            connection.exec_driver_sql("BEGIN")
+            return
+        raw: Any = connection.connection.dbapi_connection
+        raw.execute(f"PRAGMA busy_timeout = {_BUSY_STEP_MS}")
+        try:
+            if not _began_to_write(raw):
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:
+            raw.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
 
     return engine
+
+
+def _began_to_write(connection: Any) -> bool:
+    """Wait for the write lock in short steps, since Ctrl-C is not noticed inside SQLite; False: it stays locked."""
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while time.monotonic() < until:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                return False  # the attempt that SQLAlchemy explains says it
+        else:
+            return True
+    return False
 
 
 def _postgresql_engine(url: URL) -> Engine:
