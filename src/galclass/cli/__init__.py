@@ -145,12 +145,15 @@ def main() -> None:
 
 
 def _abandon_threads() -> None:
-    """Give other threads a moment to end; end the process if one still waits for a server that is silent."""
+    """Give other threads a moment to end; end the process if one still waits for a server that is silent.
+
+    Also after requests of obstore: its own threads panic where they still drop one while the interpreter ends.
+    """
     until = time.monotonic() + _GRACE_S
     others = [thread for thread in threading.enumerate() if not (thread.daemon or thread is threading.current_thread())]
     for thread in others:
         thread.join(max(0.0, until - time.monotonic()))
-    if any(thread.is_alive() for thread in others):
+    if "obstore" in sys.modules or any(thread.is_alive() for thread in others):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(INTERRUPTED)
