@@ -125,6 +125,7 @@ def test_twenty_keys_give_a_ranked_list_and_a_model(desk: Any, desk_site: Site) 
         desk.keyboard.press("l")
         assert desk.locator(".desk-keys").is_visible()
     desk.keyboard.press("l")
+    desk.locator(".ranked-cell").first.wait_for()
     shares = desk.locator(".ranked-cell .line span:first-child").all_text_contents()
     assert len(shares) == 60
     with desk.expect_download() as download:
@@ -169,6 +170,7 @@ def test_class_names_are_never_markup_and_get_a_key(desk: Any, desk_site: Site) 
     open_desk(desk, desk_site, "hostile", (hostile, "环", "constructor"))
     desk.get_by_placeholder("Another class").fill("=cmd()")
     desk.keyboard.press("Enter")
+    desk.locator(".desk-key .what", has_text="=cmd()").wait_for()
     assert desk.locator(".desk-key .what").all_text_contents() == [hostile, "环", "constructor", "=cmd()"]
     for key in "1234":
         desk.keyboard.press(key)

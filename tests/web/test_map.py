@@ -53,6 +53,7 @@ def press(page: Any, *keys: str) -> None:
 
 
 def test_what_is_stored_is_drawn_with_its_pictures(map_page: Any) -> None:
+    map_page.locator(".map-class").first.wait_for()
     key = map_page.locator(".map-class").all_text_contents()
     assert sum(int(text.split()[-1].replace(",", "")) for text in key) == GALAXIES
     map_page.wait_for_function(

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
 from tiny_model import tiny_model
-from web.site_of_test import METRICS
+from web.site_of_test import METRICS, Site
 
 from galclass.config import load_config
 from galclass.database import Registry, Services, open_database, score_pending
 from galclass.database.labels import NewLabel, add_labels
+
+
+@pytest.fixture(scope="module")
+def models_site(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> Iterator[Site]:
+    """A site of its own: services published here would classify the images of other tests."""
+    site = Site(tmp_path_factory.mktemp("models"), sample_folder)
+    site.start()
+    yield site
+    site.kill()
 
 
 def better(accuracy: float) -> dict[str, Any]:
@@ -18,16 +30,17 @@ def better(accuracy: float) -> dict[str, Any]:
     return {**METRICS, "tables": {"4 groups": table}}
 
 
-def test_the_more_accurate_of_two_measured_models_classifies(browser: Any, desk_site: Any) -> None:
-    config = load_config(desk_site.config_path)
+def test_the_more_accurate_of_two_measured_models_classifies(browser: Any, models_site: Any) -> None:
+    config = load_config(models_site.config_path)
     with open_database(config.database_url) as database:
         for seed, accuracy, name in ((5, 0.9, "sharp"), (6, 0.3, "blunt")):
             Registry(database).register(tiny_model(seed), name=name, metrics=better(accuracy))
             Services(database).publish(f"{name}-service", "1.0", name, 1, "")
     page = browser.new_context().new_page()
-    page.goto(desk_site.url)
+    page.goto(models_site.url)
     select = page.locator(".in-use select")
     select.wait_for()
+    select.locator("option").nth(1).wait_for(state="attached")
     options = select.locator("option").all_text_contents()
     assert select.input_value() == "sharp-service"
     assert options[0].endswith("(90 % right, 4 groups), the most accurate")
@@ -35,16 +48,16 @@ def test_the_more_accurate_of_two_measured_models_classifies(browser: Any, desk_
     page.context.close()
 
 
-def test_two_models_are_compared_on_the_same_galaxies(browser: Any, desk_site: Any) -> None:
-    config = load_config(desk_site.config_path)
+def test_two_models_are_compared_on_the_same_galaxies(browser: Any, models_site: Any) -> None:
+    config = load_config(models_site.config_path)
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.goto(f"{desk_site.url}#/models/galaxy/1")
+    page.goto(f"{models_site.url}#/models/galaxy/1")
     choice = page.get_by_label("On the same labelled galaxies")
     choice.select_option("galaxy@2")
     page.locator(".comparison", has_text="No labelled galaxy has a stored prediction from both").wait_for()
     with open_database(config.database_url) as database:
         score_pending(database, "galaxy@2")
-        rows = page.request.get(f"{desk_site.url}v1/predictions?model=galaxy@2&page_size=60").json()["predictions"]
+        rows = page.request.get(f"{models_site.url}v1/predictions?model=galaxy@2&page_size=60").json()["predictions"]
         add_labels(database, [NewLabel(row["object_id"], row["predicted_class"], "a catalog") for row in rows])
     for _ in range(5):
         choice.select_option("")

@@ -122,6 +122,7 @@ def test_a_version_that_is_not_there_is_said(page: Any, site: Any) -> None:
 
 def test_models_are_listed_with_accuracy_and_interval(page: Any) -> None:
     open_view(page, "Models")
+    page.locator(".listing .measured").nth(1).wait_for()
     cells = page.locator(".listing .measured").all_text_contents()
     assert cells[0] == "0.600 0.500 to 0.700, 4 groups, 30 galaxies"
     assert "not evaluated" in cells
@@ -196,7 +197,9 @@ def test_a_label_by_hand_is_stored_with_a_token_alone(page: Any, site: Any) -> N
 def test_a_model_shows_its_matrix_card_and_hash(page: Any) -> None:
     open_view(page, "Models")
     page.get_by_role("heading", name="galaxy, version 1").wait_for()
+    page.locator(".confusion td.cell").nth(15).wait_for()
     assert page.locator(".confusion td.cell").count() == 16
+    page.locator(".reliability circle").nth(2).wait_for()
     assert page.locator(".reliability circle").count() == 3
     assert "It knows nothing." in page.locator(".model-card").text_content()
     page.get_by_role("link", name="galaxy 2").click()
