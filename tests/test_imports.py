@@ -13,7 +13,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "galclass"
 
 _GROUND = {"errors", "extras", "morphology", "clean_samples", "config", "image_names", "image_files", "csv_cells"}
-_GROUND |= {"atomic_files", "bounded_tar", "bounded_zip", "moved", "retries"}
+_GROUND |= {"atomic_files", "child_process", "bounded_tar", "bounded_zip", "moved", "retries"}
 ALLOWED: dict[str, set[str]] = {
     "atomic_files": set(),
     "errors": set(),
@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "label_words": {"errors", "morphology"},
     "moved": set(),
     "retries": set(),
+    "child_process": set(),
     "morphology": {"errors"},
     "clean_samples": set(),
     "image_names": set(),
@@ -34,7 +35,17 @@ ALLOWED: dict[str, set[str]] = {
     "download": _GROUND | {"catalog"},
     "prepare": _GROUND | {"cutouts", "catalog", "download"},
     "topology": {"atomic_files", "errors"},
-    "scoring": {"atomic_files", "errors", "extras", "morphology", "image_names", "image_files", "csv_cells", "cutouts"},
+    "scoring": {
+        "atomic_files",
+        "child_process",
+        "errors",
+        "extras",
+        "morphology",
+        "image_names",
+        "image_files",
+        "csv_cells",
+        "cutouts",
+    },
     "cut": {"atomic_files", "errors", "extras", "catalog", "cutouts", "image_names", "cut_folder"},
     "cut_folder": {"atomic_files", "errors", "csv_cells"},
     "joined": {"atomic_files", "errors", "morphology", "image_files", "catalog", "scoring"},

@@ -8,10 +8,6 @@ The workers are plain subprocesses that speak JSON: no fork of a process with th
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
@@ -19,7 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import galclass
+from galclass.child_process import ChildProcess, ProcessDied
 from galclass.cutouts.extract import CutoutParameters
 from galclass.errors import StoreError
 from galclass.prepare.chunks import Chunk, Reject
@@ -39,10 +35,6 @@ class ChunkResult:
     rejects: list[Reject]
 
 
-class _WorkerDied(Exception):
-    """The worker process ended in the middle of a chunk."""
-
-
 CRASHED, CRASHED_BECAUSE = "crashed", "the decoder crashed on this file"
 """Code and reason of a file that brought its process down."""
 
@@ -59,16 +51,14 @@ class Worker:
 
     def __init__(self, path: Path, parameters: CutoutParameters) -> None:
         self._path, self._parameters = path, parameters
-        self._lock = threading.Lock()
-        self._stopped = False
-        self._process = self._start()
+        self._process = ChildProcess("galclass.prepare.worker", _KEEP_MEMORY)
 
     def fill(self, chunk: Chunk, items: Items | None) -> ChunkResult:
         """Have a chunk made; where that brings the worker down, have its files made one by one."""
         try:
             return self._ask(chunk, items)
-        except _WorkerDied:
-            self._replace()
+        except ProcessDied:
+            self._process.replace()
         if len(chunk.names) == 1:
             reject = Reject(chunk.names[0], CRASHED, CRASHED_BECAUSE)
             return ChunkResult(chunk, [None], [reject])
@@ -79,33 +69,11 @@ class Worker:
 
     def stop(self) -> None:
         """End the process for good, also in the middle of a chunk."""
-        with self._lock:
-            self._stopped = True
-            self._process.kill()
+        self._process.stop()
 
     def close(self) -> None:
         """Close the pipes of a process that no thread waits for."""
-        self.stop()
-        self._process.communicate()
-
-    def _replace(self) -> None:
-        with self._lock:
-            if self._stopped:
-                raise _WorkerDied
-            self._process.kill()
-            self._process.communicate()
-            self._process = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        root = str(Path(galclass.__file__).resolve().parent.parent)
-        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        return subprocess.Popen(
-            [sys.executable, "-m", "galclass.prepare.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, **_KEEP_MEMORY, "PYTHONPATH": path},
-            process_group=0,  # Ctrl-C goes to the parent, which ends this one
-        )
+        self._process.close()
 
     def _ask(self, chunk: Chunk, items: Items | None) -> ChunkResult:
         request = {
@@ -120,18 +88,16 @@ class Worker:
         return ChunkResult(chunk, answer["sha256"], [Reject(*reject) for reject in answer["rejects"]])
 
     def _exchange(self, line: bytes, items: Items) -> dict[str, Any]:
-        requests, answers = self._process.stdin, self._process.stdout
-        if requests is None or answers is None:
-            raise StoreError("a worker process has no pipes")
+        requests, answers = self._process.pipes
         try:
             requests.write(line)
             requests.writelines(data for _, data in items)
             requests.flush()
         except BrokenPipeError as error:
-            raise _WorkerDied from error
+            raise ProcessDied from error
         reply = answers.readline()
         if not reply:
-            raise _WorkerDied
+            raise ProcessDied
         answer: dict[str, Any] = json.loads(reply)
         return answer
 

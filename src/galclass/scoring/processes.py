@@ -6,27 +6,18 @@ crashes costs that file only.
 
 from __future__ import annotations
 
-import os
 import pickle
-import subprocess
-import sys
-import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-import galclass
+from galclass.child_process import ChildProcess, ProcessDied
 from galclass.errors import ModelError
 from galclass.scoring.chunks import CRASHED, Given, Setup, without_prediction
 from galclass.scoring.prediction import Prediction
 from galclass.scoring.scorer import Scorer
-
-
-class _ProcessDied(Exception):
-    """The process ended before it answered."""
 
 
 class ScoringProcess:
@@ -39,10 +30,8 @@ class ScoringProcess:
     """
 
     def __init__(self, setup: bytes) -> None:
-        self._setup = setup
-        self._lock = threading.Lock()
-        self._stopped = False
-        self._process = self._start()
+        self._setup, self._ready = setup, False
+        self._process = ChildProcess("galclass.scoring.process")
 
     def score(self, chunk: Sequence[Given]) -> list[Prediction | None]:
         """Score a chunk, and where that brings the process down, its files one by one; None: the one that did it.
@@ -54,42 +43,20 @@ class ScoringProcess:
         """
         try:
             return list(self._ask(chunk))
-        except _ProcessDied:
-            self._replace()
+        except ProcessDied:
+            self._process.replace()
+            self._ready = False
         if len(chunk) == 1:
             return [None]
         return [answer for given in chunk for answer in self.score([given])]
 
     def stop(self) -> None:
         """End the process for good, also in the middle of a chunk."""
-        with self._lock:
-            self._stopped = True
-            self._process.kill()
+        self._process.stop()
 
     def close(self) -> None:
         """Close the pipes of a process that no thread waits for."""
-        self.stop()
-        self._process.communicate()
-
-    def _replace(self) -> None:
-        with self._lock:
-            if self._stopped:
-                raise _ProcessDied
-            self._process.kill()
-            self._process.communicate()
-            self._process = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        self._ready = False
-        root = str(Path(galclass.__file__).resolve().parent.parent)
-        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        return subprocess.Popen(
-            [sys.executable, "-m", "galclass.scoring.process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
-            process_group=0,  # Ctrl-C goes to the parent, which ends this one
-        )
+        self._process.close()
 
     def _ask(self, chunk: Sequence[Given]) -> list[Prediction]:
         if not self._ready:
@@ -100,8 +67,8 @@ class ScoringProcess:
     def _load(self) -> None:
         try:
             self._exchange(self._setup)
-        except _ProcessDied as error:
-            if self._stopped:
+        except ProcessDied as error:
+            if self._process.is_stopped:
                 raise
             status = self._process.wait()
             advice = "more memory may help, or fewer processes (--processes 1)"
@@ -111,15 +78,13 @@ class ScoringProcess:
         self._ready = True
 
     def _exchange(self, order: bytes) -> Any:
-        orders, answers = self._process.stdin, self._process.stdout
-        assert orders is not None
-        assert answers is not None
+        orders, answers = self._process.pipes
         try:
             orders.write(order)
             orders.flush()
             answer = pickle.load(answers)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
-            raise _ProcessDied from error
+            raise ProcessDied from error
         if isinstance(answer, BaseException):
             raise answer
         return answer
