@@ -38,10 +38,13 @@ def from_python(images: dict[str, bytes]) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def config(images: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """A workspace whose database holds the shipped model and the images."""
+    """A workspace whose database holds the shipped model and the images; no test adds to it."""
+    return filled(tmp_path_factory.mktemp("parity"), images)
+
+
+def filled(workspace: Path, images: dict[str, bytes]) -> Config:
     from galclass.database import Images, NewImage, Registry, Services, open_database
 
-    workspace = tmp_path_factory.mktemp("parity")
     config = load_config(None, {"workspace": str(workspace), "register.name": RegisterConfig().name})
     with open_database(config.database_url) as database:
         Registry(database).register(shipped_model(), name="galaxy", aliases=("production",))
@@ -140,7 +143,7 @@ def in_order(probabilities: dict[str, float]) -> np.ndarray:
     return np.array(list(probabilities.values()))
 
 
-def test_a_fits_file_gets_one_answer_everywhere(config: Config, images, tmp_path: Path) -> None:
+def test_a_fits_file_gets_one_answer_everywhere(images, tmp_path: Path) -> None:
     from click.testing import CliRunner
     from fastapi.testclient import TestClient
     from fits_builders import as_file, fluxes
@@ -151,6 +154,7 @@ def test_a_fits_file_gets_one_answer_everywhere(config: Config, images, tmp_path
     from galclass.prepare.store import Store
     from galclass.service.server.app import create_app
 
+    config = filled(tmp_path / "workspace", images)
     data = {f"fits-{stem}": as_file(fluxes(images[stem])) for stem in list(images)[:3]}
     scorer = Scorer()
     wanted = {one.object_id: np.array(one.probabilities) for one in scorer.score([*data.values()], object_ids=[*data])}
