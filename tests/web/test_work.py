@@ -60,6 +60,23 @@ def test_back_and_reload_keep_every_image_and_ask_for_none_again(
     assert len(asked) == 3
 
 
+def test_a_reload_waits_for_the_lock_of_the_page_before_it(page: Any, asked: list[str], three: list[Path]) -> None:
+    choose(page, *three)
+    saved(page, 3)
+    other = page.context.new_page()
+    other.goto(page.url.split("#")[0] + "healthz")
+    name = page.evaluate("async () => (await navigator.locks.query()).held.map(({ name }) => name)[0]")
+    other.evaluate(
+        """(name) => new Promise((held) => navigator.locks.request(
+            name, () => new Promise((free) => { window.free = free; held(); setTimeout(free, 700); })
+        ) && setTimeout(held, 100))""",
+        name,
+    )  # gets the lock as soon as the reload lets it go, and keeps it for a while
+    page.reload()
+    page.locator(".tally", has_text="3 classified").wait_for()
+    assert len(asked) == 3
+
+
 def test_images_that_were_waiting_go_on_after_a_reload(page: Any, three: list[Path]) -> None:
     page.route(PREDICT, lambda route: None)  # an answer that never comes
     page.locator("input[type=file]").first.set_input_files(three)

@@ -7,6 +7,7 @@ const KEY = "galclass-session";
 const KEPT = 3; // visits; older ones are dropped
 const WRITE_MS = 250; // changes are collected this long
 const BEAT_MS = 5_000;
+const RELOAD_MS = 2_000; // the page before a reload may still hold the lock
 const STALE_MS = 90_000; // a hidden window's timers run once a minute
 const FIELDS = ["number", "name", "objectId", "votes", "framePx", "status", "record", "reason", "service", "scoredAt", "converted", "preview", "labels"];
 
@@ -47,14 +48,16 @@ function lease(id) {
   }
 }
 
-/** Hold a session for this window alone; false if another window has it. */
-function hold(id) {
+/** Hold a session for this window alone, waiting for it so long; false if another window has it. */
+function hold(id, waitMs = 0) {
   if (!navigator.locks) return Promise.resolve(lease(id)); // only secure origins have locks
+  const options = waitMs ? { signal: AbortSignal.timeout(waitMs) } : { ifAvailable: true };
   return new Promise((resolve) => {
-    navigator.locks.request(`galclass ${id}`, { ifAvailable: true }, (lock) => {
+    const keep = (lock) => {
       resolve(Boolean(lock));
       return lock && new Promise(() => {}); // until the window closes
-    });
+    };
+    navigator.locks.request(`galclass ${id}`, options, keep).catch(() => resolve(false));
   });
 }
 
@@ -113,7 +116,7 @@ export class Session {
     const own = remembered();
     const candidates = own ? [own] : all.map(({ id }) => id);
     for (const id of candidates) {
-      if (await hold(id)) {
+      if (await hold(id, own ? RELOAD_MS : 0)) {
         this.#id = id;
         break;
       }
