@@ -1,4 +1,7 @@
-"""Cells of a text file as numbers, where nothing is lost: for tables that are written in a format with types."""
+"""Cells of a text file as numbers, for tables that are written in a format with types.
+
+Integers stay exact; fractions are float64, so digits beyond its 15 to 17 are rounded.
+"""
 
 from __future__ import annotations
 
