@@ -49,7 +49,7 @@ class ChildProcess:
         """Return the exit status of a process that has ended."""
         return self._process.wait()
 
-    def replace(self) -> None:
+    def restart(self) -> None:
         """Start another in its place.
 
         Raises

@@ -58,7 +58,7 @@ class Worker:
         try:
             return self._ask(chunk, items)
         except ProcessDied:
-            self._process.replace()
+            self._process.restart()
         if len(chunk.names) == 1:
             reject = Reject(chunk.names[0], CRASHED, CRASHED_BECAUSE)
             return ChunkResult(chunk, [None], [reject])

@@ -44,7 +44,7 @@ class ScoringProcess:
         try:
             return list(self._ask(chunk))
         except ProcessDied:
-            self._process.replace()
+            self._process.restart()
             self._ready = False
         if len(chunk) == 1:
             return [None]
