@@ -131,26 +131,26 @@ class _Forward:
         self.limit: int | None = None
         self._source = source
         self._most = most
-        self._place = 0
+        self._offset = 0
 
     def tell(self) -> int:
-        return self._place
+        return self._offset
 
     def seekable(self) -> bool:
         return True
 
-    def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go forward to a position, reading what is before it; the end of the data is found by the next read."""
-        if place < self._place or whence != io.SEEK_SET:
+        if offset < self._offset or whence != io.SEEK_SET:
             raise tarfile.ReadError("a position before the current one")
-        while self._place < place and self._take(min(place - self._place, _BLOCK_BYTES)):
+        while self._offset < offset and self._take(min(offset - self._offset, _BLOCK_BYTES)):
             pass
-        return self._place
+        return self._offset
 
     def read(self, size: int) -> bytes:
         if size < 0:
             raise tarfile.ReadError("a size below zero")
-        if self.limit is not None and self._place + size > self.limit:
+        if self.limit is not None and self._offset + size > self.limit:
             raise TarRefused(f"headers of one member of more than {HEADER_BYTES} bytes")
         pieces = []
         while size > 0 and (piece := self._take(min(size, _BLOCK_BYTES))):
@@ -160,8 +160,8 @@ class _Forward:
 
     def _take(self, size: int) -> bytes:
         piece = self._source.read(size)
-        self._place += len(piece)
-        if self._place > self._most:
+        self._offset += len(piece)
+        if self._offset > self._most:
             raise TarRefused(f"a decompression bomb: it unpacks to more than {self._most} bytes")
         return piece
 

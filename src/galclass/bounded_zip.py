@@ -118,11 +118,11 @@ def _table_size(file: IO[bytes]) -> int | None:
     length = file.seek(0, os.SEEK_END)
     file.seek(max(0, length - _END_BYTES - _COMMENT_BYTES))
     tail = file.read(_END_BYTES + _COMMENT_BYTES)
-    place = tail.rfind(_END)
-    if place < 0 or len(tail) - place < _END_BYTES:
+    offset = tail.rfind(_END)
+    if offset < 0 or len(tail) - offset < _END_BYTES:
         return None
-    size = int.from_bytes(tail[place + 12 : place + 16], "little")
-    end = length - len(tail) + place
+    size = int.from_bytes(tail[offset + 12 : offset + 16], "little")
+    end = length - len(tail) + offset
     if end >= _LOCATOR.size:
         file.seek(end - _LOCATOR.size)
         mark, _, where, _ = _LOCATOR.unpack(file.read(_LOCATOR.size))

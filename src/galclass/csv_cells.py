@@ -92,10 +92,10 @@ def _changed(table: Any, change: Callable[[str], str]) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    for place, field in enumerate(table.schema):
+    for index, field in enumerate(table.schema):
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
-            column = table.column(place)
+            column = table.column(index)
             if pc.any(pc.match_substring_regex(column, "^[^0-9A-Za-z]")).as_py():  # few columns have such a cell
                 values = [value if value is None else change(value) for value in column.to_pylist()]
-                table = table.set_column(place, field, pa.array(values, field.type))
+                table = table.set_column(index, field, pa.array(values, field.type))
     return table.rename_columns([change(name) for name in table.column_names])

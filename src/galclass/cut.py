@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from galclass.atomic_files import write_bytes
 from galclass.catalog import CatalogColumns, CatalogReport, read_catalog
-from galclass.cut_folder import REJECTS, Place, check_settings, keep_places, write_rejects
+from galclass.cut_folder import REJECTS, CutPosition, check_settings, keep_positions, write_rejects
 from galclass.cutouts import render_bands
 from galclass.cutouts.arrays import png_bytes
 from galclass.cutouts.fits import check_whole, find_picture, with_blanks
@@ -247,11 +247,11 @@ def _cut_all(request: CutRequest, bands: Sequence[Band], advance: Callable[[int,
     summary = CutSummary(request.output, len(table) + len(report.rejects))
     rejects = [(one.object_id or "", one.code, one.reason) for one in report.rejects]
     ids, ra, dec = (table[name].to_pylist() for name in ("object_id", "ra", "dec"))
-    places = [Place(*each) for each in zip(ids, ra, dec, scales, strict=True)]
+    positions = [CutPosition(*each) for each in zip(ids, ra, dec, scales, strict=True)]
     paths = list(_paths(request, ids))
-    wanted = {path.name: place for path, place in zip(paths, places, strict=True) if path is not None}
-    foreign = keep_places(request.output, wanted)
-    for number, (path, place) in enumerate(zip(paths, places, strict=True)):
+    wanted = {path.name: position for path, position in zip(paths, positions, strict=True) if path is not None}
+    foreign = keep_positions(request.output, wanted)
+    for number, (path, position) in enumerate(zip(paths, positions, strict=True)):
         try:
             if path is None:
                 raise Rejection("bad_name", "its id is too long for a file name")
@@ -260,10 +260,10 @@ def _cut_all(request: CutRequest, bands: Sequence[Band], advance: Callable[[int,
             if path.exists():
                 summary.already_there += 1
             else:
-                _cut_one(request, bands, place, path)
+                _cut_one(request, bands, position, path)
                 summary.made += 1
         except Rejection as error:
-            rejects.append((place.object_id, error.code, error.what))
+            rejects.append((position.object_id, error.code, error.what))
         advance(number + 1, len(ids))
     summary.rejects = Counter(code for _, code, _ in rejects)
     write_rejects(request.output, rejects)
@@ -311,8 +311,8 @@ def _paths(request: CutRequest, object_ids: Sequence[str]) -> Iterator[Path | No
         yield None if stem is None else request.output / f"{stem}.{request.format}"
 
 
-def _cut_one(request: CutRequest, bands: Sequence[Band], place: Place, path: Path) -> None:
-    _, ra, dec, scale = place
+def _cut_one(request: CutRequest, bands: Sequence[Band], position: CutPosition, path: Path) -> None:
+    _, ra, dec, scale = position
     if ra is None or dec is None:
         raise Rejection("no_position", "it has no position")
     if scale is None:

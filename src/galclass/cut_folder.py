@@ -1,6 +1,6 @@
 """What a folder of cutouts remembers: the settings it was cut with, and where on the sky each file is.
 
-Takes settings and places, writes `cut.json`, `positions.csv` and `rejects.csv`; a run that goes on is checked by them.
+Takes settings and positions, writes `cut.json`, `positions.csv` and `rejects.csv`, by which a resumed run is checked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from galclass.errors import CatalogError
 SETTINGS, POSITIONS, REJECTS = "cut.json", "positions.csv", "rejects.csv"
 
 
-class Place(NamedTuple):
+class CutPosition(NamedTuple):
     """What a file shows.
 
     Attributes
@@ -63,13 +63,13 @@ def check_settings(folder: Path, now: Mapping[str, Any]) -> None:
         )
 
 
-def keep_places(folder: Path, now: Mapping[str, Place]) -> set[str]:
+def keep_positions(folder: Path, now: Mapping[str, CutPosition]) -> set[str]:
     """Remember what each file is to show, and remove those that show something else since the catalog was changed.
 
     Parameters
     ----------
     folder : Path
-    now : mapping of str to Place
+    now : mapping of str to CutPosition
         By file name.
 
     Returns
@@ -80,16 +80,16 @@ def keep_places(folder: Path, now: Mapping[str, Place]) -> set[str]:
     Raises
     ------
     CatalogError
-        If the places of an earlier run cannot be read.
+        If the positions of an earlier run cannot be read.
     """
-    known = _places(folder / POSITIONS)
+    known = _positions(folder / POSITIONS)
     foreign = {name for name in now if name not in known and (folder / name).exists()}
-    for name, place in now.items():
-        if name in known and known[name] != place:
+    for name, position in now.items():
+        if name in known and known[name] != position:
             (folder / name).unlink(missing_ok=True)
-    kept = known | {name: place for name, place in now.items() if name not in foreign}
+    kept = known | {name: position for name, position in now.items() if name not in foreign}
     if kept != known:
-        rows = [(name, *("" if value is None else str(value) for value in place)) for name, place in kept.items()]
+        rows = [(name, *("" if value is None else str(value) for value in position)) for name, position in kept.items()]
         _write(folder / POSITIONS, ("file", "object_id", "ra", "dec", "arcsec_per_px"), rows)
     return foreign
 
@@ -99,13 +99,13 @@ def write_rejects(folder: Path, rejects: Sequence[tuple[str, str, str]]) -> None
     _write(folder / REJECTS, ("object_id", "code", "reason"), rejects)
 
 
-def _places(path: Path) -> dict[str, Place]:
+def _positions(path: Path) -> dict[str, CutPosition]:
     if not path.exists():
         return {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
             _, *rows = csv.reader(file)
-        return {unguarded(name): Place(unguarded(key), *map(_number, numbers)) for name, key, *numbers in rows}
+        return {unguarded(name): CutPosition(unguarded(key), *map(_number, numbers)) for name, key, *numbers in rows}
     except (ValueError, TypeError, csv.Error) as error:
         raise CatalogError(
             "the record of the cutouts' positions is damaged", where=str(path), advice="name another folder"

@@ -111,10 +111,10 @@ def file_stem_of(object_id: str, taken: Container[str] = ()) -> str | None:
 def _spelt(object_id: str, count: int) -> str:
     """Return the file name of an object id in which so many of its letters, the first ones, are escaped."""
     stem: list[str] = []
-    for place, char in enumerate(object_id):
+    for index, char in enumerate(object_id):
         first = count > 0 and _is_letter(char)
         count -= first
-        stem.append(f"%{ord(char):02X}" if first or char in _NEVER_IN_NAMES or (char == "." and not place) else char)
+        stem.append(f"%{ord(char):02X}" if first or char in _NEVER_IN_NAMES or (char == "." and not index) else char)
     return "".join(stem)
 
 

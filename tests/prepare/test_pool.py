@@ -50,7 +50,7 @@ def test_missing_and_damaged_files_are_rejects(tmp_path, folder, galaxy) -> None
     assert [r.code for r in rejects] == ["not_an_image", "unreadable"]
 
 
-def test_workers_write_the_same_pixels_at_their_places(tmp_path, folder, galaxy) -> None:
+def test_workers_write_the_same_pixels_in_their_slots(tmp_path, folder, galaxy) -> None:
     target = tmp_path / "pixels"
     target.touch()
     bytes_of = [("gz2_103169_423.jpg", galaxy("gz2_103169_423.jpg"))]

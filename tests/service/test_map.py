@@ -142,7 +142,7 @@ def test_embeddings_that_are_no_numbers_are_left_out() -> None:
     ids = tuple(f"{n:02}" for n in range(20))
     drawn = draw_map(KeptPool((), _pool(ids, vectors), {}), "model")
     assert set(ids) - set(drawn.object_ids) == {"05", "06"}
-    assert np.isfinite(drawn.places).all()
+    assert np.isfinite(drawn.positions).all()
     assert draw_map(KeptPool((), _pool(ids, vectors * np.nan), {}), "model").object_ids == ()
 
 

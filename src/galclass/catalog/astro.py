@@ -107,8 +107,8 @@ def _votable(path: Path, wanted: str | None) -> tuple[Any, str, tuple[str, ...]]
     number, name = _chosen(tables, str(by_id.get(wanted, wanted)) if wanted else None, path, "table")
     chosen = found[int(number) - 1]
     table = chosen.to_table(use_names_over_ids=True)
-    for place, rows in missing_texts(path, int(number) - 1, chosen).items():
-        column = table.columns[place]
+    for index, rows in missing_texts(path, int(number) - 1, chosen).items():
+        column = table.columns[index]
         for row in rows:
             column[row] = b"" if isinstance(column[row], bytes) else ""
     return table, *_named(number, name, tables)

@@ -111,8 +111,8 @@ def as_float(column: Any, name: str, where: str) -> Any:
     CatalogError
         If it holds something that is no number: the first such value with its row.
     """
-    place = f"{where}, column {name}"
-    column = plain_text_or_numbers(column, place)
+    named = f"{where}, column {name}"
+    column = plain_text_or_numbers(column, named)
     if pa.types.is_string(column.type):
         column = pc.utf8_trim_whitespace(column)
         column = pc.if_else(is_blank(column), pa.scalar(None, pa.string()), column)
@@ -125,7 +125,7 @@ def as_float(column: Any, name: str, where: str) -> Any:
         advice = None
         if re.fullmatch(r"[+-]?[\d.,' ]+", value):
             advice = "write numbers with a decimal point and without thousands separators"
-        raise CatalogError("not a number", where=f"{place}, row {row}", got=repr(value), advice=advice) from error
+        raise CatalogError("not a number", where=f"{named}, row {row}", got=repr(value), advice=advice) from error
     return pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
 
 

@@ -114,14 +114,14 @@ def _labels_by_campaign(gz2: Mapping[str, Any], decals: Mapping[str, Any], count
         in_decals[:] = True
     labels: list[str | None] = [None] * count
     for mask, votes in ((in_decals, decals), (~in_decals, gz2)):
-        places = np.flatnonzero(mask)
-        few = {name: pc.take(column, pa.array(places)) for name, column in votes.items()}
+        row_indices = np.flatnonzero(mask)
+        few = {name: pc.take(column, pa.array(row_indices)) for name, column in votes.items()}
         if votes is decals:
-            found = label_by_votes(few, kinds, len(places), report, places.tolist())
+            found = label_by_votes(few, kinds, len(row_indices), report, row_indices.tolist())
         else:
-            found = clean_labels(few, len(places), report, places.tolist())
-        for place, label in zip(places, found.to_pylist(), strict=True):
-            labels[place] = label
+            found = clean_labels(few, len(row_indices), report, row_indices.tolist())
+        for index, label in zip(row_indices, found.to_pylist(), strict=True):
+            labels[index] = label
     return pa.array(labels, pa.string())
 
 
@@ -156,12 +156,12 @@ def _of_campaign(columns: Columns, stems: Sequence[str], campaign: str, suffix: 
     """Return the votes for a question's answers, (count, answers); None if the campaign has not asked it."""
     matrix = np.zeros((count, len(stems)))
     found = False
-    for place, stem in enumerate(stems):
+    for index, stem in enumerate(stems):
         names = [_column(answer, campaign) + suffix for answer in _ANSWERS.get(stem, ())]
         there = [name for name in names if columns.has(name)]
         if there:
             parts = [as_float(columns.get(name), columns.real_name(name), columns.where) for name in there]
-            matrix[:, place] = _sum([part.to_numpy(zero_copy_only=False) for part in parts], is_count=not suffix)
+            matrix[:, index] = _sum([part.to_numpy(zero_copy_only=False) for part in parts], is_count=not suffix)
             found = True
     return matrix if found else None
 

@@ -167,8 +167,8 @@ def _whole_column(name: str, values: Any, wrong: dict[int, str], table: Any, all
 
 
 def _replaced(table: Any, name: str, wanted: str, values: Any) -> Any:
-    place = table.column_names.index(name)
-    return table.set_column(place, pa.field(wanted, pa.float64()), values)
+    index = table.column_names.index(name)
+    return table.set_column(index, pa.field(wanted, pa.float64()), values)
 
 
 def _suspicious(table: Any) -> list[str]:

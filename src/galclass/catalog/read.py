@@ -116,8 +116,8 @@ def _note_file(raw: RawTable, report: CatalogReport) -> None:
 
 def _with_composed_assets(table: Any) -> Any:
     """Return the table with asset ids in Unicode's composed form, as file names are compared; object ids stay."""
-    place = table.column_names.index("asset_id")
-    return table.set_column(place, "asset_id", pc.utf8_normalize(table["asset_id"], form="NFC"))
+    index = table.column_names.index("asset_id")
+    return table.set_column(index, "asset_id", pc.utf8_normalize(table["asset_id"], form="NFC"))
 
 
 def _read(columns: Columns, format: str, chosen: CatalogColumns, report: CatalogReport) -> Any:
@@ -143,8 +143,8 @@ def _read(columns: Columns, format: str, chosen: CatalogColumns, report: Catalog
     if chosen.labels:
         label = renamed_labels(table["label"], chosen.labels)
         table = table.set_column(table.column_names.index("label"), "label", label)
-    for place, name in enumerate(table.column_names):
-        table = table.set_column(place, name, handed_on(table[name], columns.where))
+    for index, name in enumerate(table.column_names):
+        table = table.set_column(index, name, handed_on(table[name], columns.where))
     return table
 
 
@@ -154,8 +154,8 @@ def _with_own_positions(table: Any, columns: Columns, chosen: CatalogColumns) ->
     columns.require(names)
     for name in map(columns.real_name, names):
         if name not in table.column_names:
-            places = pc.subtract(table[ROW], 1)
-            table = table.append_column(name, pc.take(columns.table[name], places))
+            indices = pc.subtract(table[ROW], 1)
+            table = table.append_column(name, pc.take(columns.table[name], indices))
     return table
 
 

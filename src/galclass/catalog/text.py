@@ -189,19 +189,19 @@ def _lines(rows: bytes, delimiter: bytes) -> Iterator[tuple[bytes, bool]]:
 
 def _ends_inside_quotes(line: bytes, delimiter: bytes, inside: bool) -> bool:
     """Return whether a cell continues after a line; only at the start of a cell does a quote open one."""
-    place, starts_cell = 0, not inside
+    offset, starts_cell = 0, not inside
     while True:
         if inside:
-            quote = line.find(b'"', place)
+            quote = line.find(b'"', offset)
             if quote < 0:
                 return True
             inside = line.startswith(b'""', quote)
-            place, starts_cell = quote + (2 if inside else 1), False
-        elif starts_cell and line.startswith(b'"', place):
-            inside, place = True, place + 1
+            offset, starts_cell = quote + (2 if inside else 1), False
+        elif starts_cell and line.startswith(b'"', offset):
+            inside, offset = True, offset + 1
         else:
-            place, starts_cell = line.find(delimiter, place) + 1, True
-            if not place:
+            offset, starts_cell = line.find(delimiter, offset) + 1, True
+            if not offset:
                 return False
 
 

@@ -23,7 +23,7 @@ def missing_texts(path: Path, number: int, table: Any) -> dict[int, list[int]]:
     ----------
     path : path
     number : int
-        The table's place among those of the file, from 0.
+        The table's index among those of the file, from 0.
     table : astropy.io.votable.tree.TableElement
         Parsed.
 
@@ -34,7 +34,7 @@ def missing_texts(path: Path, number: int, table: Any) -> dict[int, list[int]]:
         for each cell says whether it is missing.
     """
     fields = table.fields
-    texts = [place for place, field in enumerate(fields) if field.datatype in _TEXT]
+    texts = [index for index, field in enumerate(fields) if field.datatype in _TEXT]
     packed = _binary2(path, number) if texts else None
     found: dict[int, list[int]] = defaultdict(list)
     if packed is None:
@@ -43,9 +43,9 @@ def missing_texts(path: Path, number: int, table: Any) -> dict[int, list[int]]:
     size = (len(fields) + 7) // 8
     for row in range(len(table.array)):
         flags = rows.read(size)
-        for place in texts:
-            if flags[place // 8] & (0x80 >> place % 8):
-                found[place].append(row)
+        for index in texts:
+            if flags[index // 8] & (0x80 >> index % 8):
+                found[index].append(row)
         for field in fields:
             field.converter.binparse(rows.read)
     return found

@@ -52,7 +52,7 @@ def label_by_votes(
     kinds: Sequence[str],
     count: int,
     report: CatalogReport,
-    places: Sequence[int] | None = None,
+    row_indices: Sequence[int] | None = None,
 ) -> Any:
     """Return a label for each row, as deep as its votes go; null where nobody answered.
 
@@ -67,7 +67,7 @@ def label_by_votes(
         Number of rows.
     report : CatalogReport
         Gets the labels that end early, and those that are from raw votes.
-    places : sequence of int, optional
+    row_indices : sequence of int, optional
         Places of the rows in the table, from 0; left out, the rows are the whole table.
 
     Returns
@@ -77,7 +77,7 @@ def label_by_votes(
     labels: list[str | None] = [None] * count
     ends: list[str | None] = [None] * count
     from_raw: list[int] = []
-    places = range(count) if places is None else places
+    row_indices = range(count) if row_indices is None else row_indices
     for kind in kinds:
         matrix = _fractions(votes, kind, count)
         if matrix is None:
@@ -87,8 +87,8 @@ def label_by_votes(
                 voted = label_from_votes(dict(zip(STEMS, values, strict=True)))
                 labels[row], ends[row] = voted.label, voted.stopped_at
                 if voted.label is not None and kind in RAW_KINDS:
-                    from_raw.append(places[row] + 1)
-    report.end_early({place + 1: end for place, end in zip(places, ends, strict=True) if end is not None})
+                    from_raw.append(row_indices[row] + 1)
+    report.end_early({index + 1: end for index, end in zip(row_indices, ends, strict=True) if end is not None})
     report.note_rows("label_from_raw_votes", from_raw)
     return pa.array(labels, pa.string())
 
@@ -99,9 +99,9 @@ def _fractions(votes: Mapping[str, Any], kind: str, count: int) -> Any:
     if not any(name in votes for name in names[: len(QUESTIONS["t01_smooth_or_features"].answers)]):
         return None
     matrix = np.full((count, len(STEMS)), np.nan)
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         if name in votes:
-            matrix[:, place] = np.asarray(votes[name], dtype=np.float64)
+            matrix[:, index] = np.asarray(votes[name], dtype=np.float64)
     if kind in ("count", "weight"):
         start = 0
         for question in QUESTIONS.values():
@@ -127,7 +127,7 @@ def filled_labels(labels: Any, votes: Mapping[str, Any], kinds: Sequence[str], r
 
 
 def clean_labels(
-    votes: Mapping[str, Any], count: int, report: CatalogReport, places: Sequence[int] | None = None
+    votes: Mapping[str, Any], count: int, report: CatalogReport, row_indices: Sequence[int] | None = None
 ) -> Any:
     """Return the clean class (one of five) of each row by raw votes, null where they are clean for none.
 
@@ -139,17 +139,17 @@ def clean_labels(
         Number of rows.
     report : CatalogReport
         Gets the rows that have no class although somebody voted, and those on which nobody did.
-    places : sequence of int, optional
+    row_indices : sequence of int, optional
         Places of the rows in the table, from 0; left out, the rows are the whole table.
     """
     found = (_fractions(votes, kind, count) for kind in RAW_KINDS)
     matrix = next((one for one in found if one is not None), np.full((count, len(STEMS)), np.nan))
     kinds = clean_kind(dict(zip(STEMS, matrix.T, strict=True)))
-    note_unclean(kinds, matrix[:, : len(QUESTIONS[CLASS_QUESTIONS[0]].answers)], report, places)
+    note_unclean(kinds, matrix[:, : len(QUESTIONS[CLASS_QUESTIONS[0]].answers)], report, row_indices)
     return pa.array([CLEAN_LABELS[kind] if kind >= 0 else None for kind in kinds], pa.string())
 
 
-def note_unclean(kinds: Any, first: Any, report: CatalogReport, places: Sequence[int] | None = None) -> None:
+def note_unclean(kinds: Any, first: Any, report: CatalogReport, row_indices: Sequence[int] | None = None) -> None:
     """Count the rows without a clean class: those with votes, and those on which nobody voted.
 
     Parameters
@@ -160,10 +160,10 @@ def note_unclean(kinds: Any, first: Any, report: CatalogReport, places: Sequence
         Fractions or shares of the first question, NaN where unknown.
     report : CatalogReport
         Gets them.
-    places : sequence of int, optional
+    row_indices : sequence of int, optional
         As for `clean_labels`.
     """
-    rows = np.arange(1, len(kinds) + 1) if places is None else np.asarray(places, dtype=np.int64) + 1
+    rows = np.arange(1, len(kinds) + 1) if row_indices is None else np.asarray(row_indices, dtype=np.int64) + 1
     voted = np.nansum(first, axis=1) > 0
     report.note_rows("no_clean_class", rows[(kinds < 0) & voted].tolist())
     report.end_early(dict.fromkeys(rows[(kinds < 0) & ~voted].tolist(), CLASS_QUESTIONS[0]))

@@ -175,8 +175,8 @@ def show_stored_neighbours(config: Config, image: Path, scorer: Scorer, count: i
         )  # fmt: skip
     table = Table("object_id", "file", "ra", "dec", "label", "similarity")
     for one in found:
-        place = ["" if value is None else f"{value:.5f}" for value in (one.ra, one.dec)]
-        table.add_row(one.object_id, printable(one.file), *place, one.label, f"{one.similarity:.3f}")
+        position = ["" if value is None else f"{value:.5f}" for value in (one.ra, one.dec)]
+        table.add_row(one.object_id, printable(one.file), *position, one.label, f"{one.similarity:.3f}")
     show_table(table)
 
 

@@ -38,22 +38,22 @@ def with_ids(images: Iterable[Image], object_ids: Sequence[str] | None) -> Itera
     ServiceError
         If there are more or fewer ids than images, or an id is neither text nor an integer.
     """
-    place = -1
-    for place, image in enumerate(images):
-        if object_ids is not None and place >= len(object_ids):
+    index = -1
+    for index, image in enumerate(images):
+        if object_ids is not None and index >= len(object_ids):
             raise ServiceError("there are more images than object_ids", got=len(object_ids))
         data = image if isinstance(image, bytes) else Path(image).read_bytes()
-        name = str(place) if isinstance(image, bytes) else object_id_of(Path(image).name)
-        yield (_id(object_ids[place], place) if object_ids is not None else name), data
-    if object_ids is not None and place + 1 != len(object_ids):
-        raise ServiceError("there are fewer images than object_ids", expected=len(object_ids), got=place + 1)
+        name = str(index) if isinstance(image, bytes) else object_id_of(Path(image).name)
+        yield (_id(object_ids[index], index) if object_ids is not None else name), data
+    if object_ids is not None and index + 1 != len(object_ids):
+        raise ServiceError("there are fewer images than object_ids", expected=len(object_ids), got=index + 1)
 
 
-def _id(value: object, place: int) -> str:
+def _id(value: object, index: int) -> str:
     """Return an id as text; a float has lost digits of an id already, and its text would name no object."""
     if isinstance(value, str) or (isinstance(value, Integral) and not isinstance(value, bool)):
         return str(value)
-    raise ServiceError("not an object id", where=f"object_ids[{place}]", expected="text", got=type(value).__name__)
+    raise ServiceError("not an object id", where=f"object_ids[{index}]", expected="text", got=type(value).__name__)
 
 
 def in_portions(named: Iterable[Named], most_bytes: int, most_images: int) -> Iterator[list[Named]]:

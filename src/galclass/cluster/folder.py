@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://")
 
 
-def is_url(place: str) -> bool:
+def is_url(location: str) -> bool:
     """Return whether a text is a URL, not a path."""
-    return bool(_URL.match(place))
+    return bool(_URL.match(location))
 
 
 class Folder:
@@ -36,25 +36,25 @@ class Folder:
 
     Parameters
     ----------
-    place : str
+    location : str
         A path that all nodes see, or a URL such as s3://bucket/run or az://container/run.
     patience_s : float
         How long a failing store is waited for.
     """
 
-    def __init__(self, place: str, patience_s: float = 300.0) -> None:
-        self.place, self._patience_s = place.rstrip("/") or "/", patience_s
-        if is_url(place):
-            location = Stores().open(self.place)
-            self._store: ObjectStore = location.store
-            self._prefix = location.path.rstrip("/") + "/" if location.path else ""
+    def __init__(self, location: str, patience_s: float = 300.0) -> None:
+        self.location, self._patience_s = location.rstrip("/") or "/", patience_s
+        if is_url(location):
+            opened = Stores().open(self.location)
+            self._store: ObjectStore = opened.store
+            self._prefix = opened.path.rstrip("/") + "/" if opened.path else ""
         else:
-            self._store, self._prefix = LocalStore(Path(place).resolve(), mkdir=True, automatic_cleanup=True), ""
+            self._store, self._prefix = LocalStore(Path(location).resolve(), mkdir=True, automatic_cleanup=True), ""
 
     @property
     def absolute(self) -> str:
         """The location in a form that another process can use."""
-        return self.place if is_url(self.place) else str(Path(self.place).resolve())
+        return self.location if is_url(self.location) else str(Path(self.location).resolve())
 
     def write(self, name: str, data: bytes) -> None:
         """Write a whole file, replacing an existing one."""
@@ -98,7 +98,7 @@ class Folder:
 
     def _listed(self, below: str, after: str | None) -> Iterator[Any]:
         """Start a listing: stores list by name and go on after one; a disk, which does not, starts again."""
-        offset = after if is_url(self.place) else None
+        offset = after if is_url(self.location) else None
         return iter(obstore.list(self._store, (self._prefix + below).rstrip("/") or None, offset=offset))
 
     def delete(self, names: Iterable[str]) -> None:
@@ -110,7 +110,7 @@ class Folder:
                 continue
 
     def _patiently(self, name: str, call: Any) -> Any:
-        return patiently(call, where=f"{self.place}/{name}", patience_s=self._patience_s)
+        return patiently(call, where=f"{self.location}/{name}", patience_s=self._patience_s)
 
 
 class _Raw(io.RawIOBase):
@@ -133,10 +133,10 @@ class _Raw(io.RawIOBase):
         return int(self._reader.tell())
 
     def readinto(self, buffer: Any) -> int:
-        place = self.tell()
+        location = self.tell()
 
         def read() -> bytes:
-            self._reader.seek(place)
+            self._reader.seek(location)
             return bytes(self._reader.read(len(buffer)))
 
         data: bytes = self._folder._patiently(self._name, read)

@@ -32,14 +32,14 @@ def write_hats(
     folder.write("partition_info.csv", info.encode())
     folder.write("dataset/_common_metadata", _metadata(schema, []))
     folder.write("dataset/_metadata", _metadata(schema, footers))
-    folder.write("hats.properties", _text(properties(folder.place, partitions, made)).encode())
+    folder.write("hats.properties", _text(properties(folder.location, partitions, made)).encode())
 
 
-def properties(place: str, partitions: Sequence[Partition], made: datetime) -> dict[str, str]:
+def properties(location: str, partitions: Sequence[Partition], made: datetime) -> dict[str, str]:
     """Return the catalog's properties: those the note requires, then what describes this one."""
     covered = sum(1 / (_SPHERE_PIXELS * 4**one.order) for one in partitions)
     return {
-        "obs_collection": PurePosixPath(place).name or "predictions",
+        "obs_collection": PurePosixPath(location).name or "predictions",
         "dataproduct_type": "object",
         "hats_nrows": str(sum(one.rows for one in partitions)),
         "hats_col_ra": "ra",

@@ -34,7 +34,7 @@ ARCHIVES: Mapping[str, Literal["zip", "tar", "parquet"]] = {
     ".parquet": "parquet",
 }
 
-Place = tuple[str, float | None, float | None]
+SkyObject = tuple[str, float | None, float | None]
 """What a catalog says of a file: object id, right ascension and declination in deg (J2000)."""
 
 
@@ -54,7 +54,7 @@ class WorkChunk:
         Files or members; empty for "tar" and "parquet".
     row_group : int
         Of "parquet".
-    places : dict of str to (object id, ra, dec)
+    objects : dict of str to (object id, ra, dec)
         By name without folder and image suffix, where a catalog was given.
     stamp : str
         Changes when the files do.
@@ -65,7 +65,7 @@ class WorkChunk:
     label: str
     names: tuple[str, ...] = ()
     row_group: int = 0
-    places: Mapping[str, Place] | None = None
+    objects: Mapping[str, SkyObject] | None = None
     stamp: str = ""
 
     def to_json(self) -> str:
@@ -85,7 +85,7 @@ def chunk_name(number: int, chunk: WorkChunk) -> str:
 
 
 def work_chunks(
-    images: str, size: int, objects: Mapping[str, Place] | None = None, skipped: Skipped | None = None
+    images: str, size: int, objects: Mapping[str, SkyObject] | None = None, skipped: Skipped | None = None
 ) -> Iterator[WorkChunk]:
     """List images as chunks, lazily.
 
@@ -121,7 +121,7 @@ def work_chunks(
             )
         else:
             keys = (file_key(name) for name in chunk.names)
-            yield replace(chunk, places={key: objects[key] for key in keys if key in objects})
+            yield replace(chunk, objects={key: objects[key] for key in keys if key in objects})
     if not found:
         raise ClusterError(
             "there is no image", where=images, expected="images, zips, tars or Parquet files",
@@ -131,7 +131,7 @@ def work_chunks(
 
 def _listed(images: str, size: int, skipped: Skipped) -> Iterator[WorkChunk]:
     folder, name = _split(images)
-    path = folder.place if is_url(images) else str(Path(folder.place).resolve())
+    path = folder.location if is_url(images) else str(Path(folder.location).resolve())
     stamp = file_stamp(images) if name and not is_url(images) else ""
     entries = iter([(name, stamp)]) if name else _entries(folder, images, skipped)
     base, label = path.rstrip("/"), (images.rsplit("/", 1)[0] if name and "/" in images else "" if name else images)

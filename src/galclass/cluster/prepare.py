@@ -63,7 +63,7 @@ def _fill(
     job = shared(CutJob(writer.parameters, str(writer.folder.resolve()), patience_s))
     streamed = not all(_has_random_access(chunk.images) for chunk in missing)
     work = (_described(chunk, items) for chunk, items in chunks_with_bytes(missing))
-    with files_bar(writer.places, writer.places - todo, progress) as advance, writer.partial.open("r+b") as pixels:
+    with files_bar(writer.slots, writer.slots - todo, progress) as advance, writer.partial.open("r+b") as pixels:
         for result in map_work(work, cut_chunk, job=job, wave=_STREAMED_WAVE if streamed else None):
             pixels.seek(result["first"] * writer.bytes_per_cutout)
             pixels.write(result["pixels"])

@@ -75,7 +75,7 @@ def _broken(chunk: WorkChunk, reason: str) -> Item:
 
 def _item(chunk: WorkChunk, name: str, data: bytes, fault: ImageFault | None = None) -> Item:
     key = file_key(name)
-    object_id, ra, dec = (chunk.places or {}).get(key, (key, None, None))
+    object_id, ra, dec = (chunk.objects or {}).get(key, (key, None, None))
     return Item(label_of(chunk, name), object_id, data, ra, dec, fault)
 
 
@@ -161,8 +161,8 @@ def _tar(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
         for facts, images in _samples(archive):
             for name, data, fault in images:
                 own = str(facts.get("object_id", file_key(name)))
-                place = (_number(facts.get("ra")), _number(facts.get("dec")))
-                yield Item(label_of(chunk, name), own, data, *place, fault)
+                position = (_number(facts.get("ra")), _number(facts.get("dec")))
+                yield Item(label_of(chunk, name), own, data, *position, fault)
 
 
 def _samples(
@@ -211,8 +211,8 @@ def _parquet(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
                     data = values[image]
                     data = data.get("bytes") if isinstance(data, dict) else data
                     own = str(values[ids]) if ids else f"{PurePosixPath(chunk.label).stem}_{row}"
-                    place = _number(values.get("ra")), _number(values.get("dec"))
-                    yield Item(f"{shown(chunk.label)}#{row}", own, data or b"", *place)
+                    position = _number(values.get("ra")), _number(values.get("dec"))
+                    yield Item(f"{shown(chunk.label)}#{row}", own, data or b"", *position)
                     row += 1
         except (pa.ArrowInvalid, KeyError) as error:
             yield _broken(chunk, str(error).splitlines()[0][:200])

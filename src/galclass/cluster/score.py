@@ -19,7 +19,7 @@ from galclass.cluster.connect import Work, connected, map_work, nodes, shared
 from galclass.cluster.crash_isolation import ATTEMPTS
 from galclass.cluster.folder import Folder
 from galclass.cluster.hats import write_hats
-from galclass.cluster.inputs import Place, chunk_name, work_chunks
+from galclass.cluster.inputs import SkyObject, chunk_name, work_chunks
 from galclass.cluster.partitions import (
     GatherJob,
     count_parts,
@@ -112,7 +112,7 @@ def score_on_cluster(
     scorer: Scorer,
     settings: ClusterConfig,
     *,
-    objects: Mapping[str, Place] | None = None,
+    objects: Mapping[str, SkyObject] | None = None,
     frame_px: int | None = None,
     progress: bool = True,
 ) -> ClusterScoreSummary:
@@ -166,7 +166,7 @@ def score_on_cluster(
 class _Chunks:
     """The chunks without a part, listed as they are asked for; `names` has those of all chunks listed so far."""
 
-    def __init__(self, folder: Folder, images: str, size: int, objects: Mapping[str, Place] | None) -> None:
+    def __init__(self, folder: Folder, images: str, size: int, objects: Mapping[str, SkyObject] | None) -> None:
         self._there = set(folder.names(PARTS))
         self.skipped = Skipped()
         self._chunks = work_chunks(images, size, objects, self.skipped)
@@ -212,7 +212,7 @@ def _gather(
             advance(1)
     rows = sum(one["rows"] for one in facts.values())
     if rows != int(totals.counts.sum()) + totals.unplaced:
-        raise ClusterError("rows were lost between parts and partitions", where=folder.place, got=rows)
+        raise ClusterError("rows were lost between parts and partitions", where=folder.location, got=rows)
     if placed:
         ordered = [footers[number] for number in range(len(placed))]
         write_hats(folder, placed, ordered, schema=row_schema(scorer.signature), made=started)
@@ -233,7 +233,7 @@ def _plan(
     images: str,
     scorer: Scorer,
     settings: ClusterConfig,
-    objects: Mapping[str, Place] | None,
+    objects: Mapping[str, SkyObject] | None,
     frame_px: int | None,
 ) -> dict[str, Any]:
     """Return everything that determines the rows."""
@@ -261,7 +261,7 @@ def _agree(folder: Folder, plan: dict[str, Any], done: dict[str, Any] | None) ->
     if other:
         raise ClusterError(
             "the folder belongs to another run",
-            where=folder.place,
+            where=folder.location,
             expected="; ".join(f"{key} {plan[key]}" for key in other),
             got="; ".join(f"{key} {there.get(key)}" for key in other),
             advice="name a new --output, or delete the folder",
@@ -276,7 +276,7 @@ def _read_json(folder: Folder, name: str) -> dict[str, Any] | None:
     try:
         values: dict[str, Any] = json.loads(data)
     except ValueError as error:
-        raise ClusterError("the file is damaged", where=f"{folder.place}/{name}", advice="delete it") from error
+        raise ClusterError("the file is damaged", where=f"{folder.location}/{name}", advice="delete it") from error
     return values
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from galclass.cluster.inputs import Place
+from galclass.cluster.inputs import SkyObject
 from galclass.config import Config
 from galclass.cutouts import LOCAL
 from galclass.errors import ClusterError
@@ -84,7 +84,7 @@ def _images(config: Config) -> tuple[str, int | None]:
     return source.images, source.frame_px
 
 
-def _objects(config: Config) -> Mapping[str, Place] | None:
+def _objects(config: Config) -> Mapping[str, SkyObject] | None:
     catalog = config.cluster.catalog
     if catalog is None:
         return None

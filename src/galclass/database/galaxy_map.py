@@ -39,14 +39,14 @@ class DrawnMap:
     Attributes
     ----------
     version : str
-        Changes whenever an object or a place does.
+        Changes whenever an object or a position does.
     total : int
         Objects with an embedding, of which these are drawn.
     object_ids : tuple of str, (n,)
         In the order of the sheets.
     classes : tuple of str, (n,)
         As the model predicted.
-    places : float64, (n, 2)
+    positions : float64, (n, 2)
         In 0..1.
     projection : Projection or None
         None where nothing is drawn.
@@ -56,7 +56,7 @@ class DrawnMap:
     total: int
     object_ids: tuple[str, ...]
     classes: tuple[str, ...]
-    places: NDArray[np.float64]
+    positions: NDArray[np.float64]
     projection: Projection | None
 
     @property
@@ -133,23 +133,23 @@ def draw_map(kept: KeptPool, model_sha256: str) -> DrawnMap:
         return DrawnMap(version, total, (), (), np.zeros((0, 2)), None)
     vectors = pool.vectors[rows]
     projection = fit_projection(vectors, [pool.classes[row] for row in rows])
-    places = projection.place(vectors)
-    order = np.argsort(_along_a_curve(places), kind="stable")
+    positions = projection.place(vectors)
+    order = np.argsort(_along_a_curve(positions), kind="stable")
     chosen = rows[order].tolist()
     return DrawnMap(
         version,
         total,
         tuple(pool.object_ids[row] for row in chosen),
         tuple(pool.classes[row] for row in chosen),
-        places[order],
+        positions[order],
         projection,
     )
 
 
-def _along_a_curve(places: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return where places lie along a Morton curve, on which neighbours are near each other."""
-    cells = np.minimum((places * _CELLS).astype(np.int64), _CELLS - 1)
-    code = np.zeros(len(places), np.int64)
+def _along_a_curve(positions: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return where positions lie along a Morton curve, on which neighbours are near each other."""
+    cells = np.minimum((positions * _CELLS).astype(np.int64), _CELLS - 1)
+    code = np.zeros(len(positions), np.int64)
     for bit in range(_CELLS.bit_length() - 1):
         code |= ((cells[:, 0] >> bit) & 1) << (2 * bit) | ((cells[:, 1] >> bit) & 1) << (2 * bit + 1)
     return code

@@ -238,11 +238,11 @@ def _choose(
     skipped = [kept.rows[object_id] for object_id in left_out if object_id in kept.rows]
     use = head is not None and target in head.classes
     probabilities = head.probabilities(kept.pool.vectors) if head is not None and use else None
-    place = head.classes.index(target) if head is not None and use else names.index(target)
+    index = head.classes.index(target) if head is not None and use else names.index(target)
 
     def chosen(left: set[int], people: int, share: int) -> list[Choice]:
         found = choose(
-            kept.standardised, labelled, place, count * people, probabilities=probabilities, left_out=sorted(left)
+            kept.standardised, labelled, index, count * people, probabilities=probabilities, left_out=sorted(left)
         )
         return [one for n, one in enumerate(found) if n // 2 % people == share] or found  # two rankings take turns
 

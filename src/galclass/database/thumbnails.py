@@ -41,19 +41,19 @@ def sheet(database: Database, object_ids: Sequence[str]) -> bytes:
         query = select(images.c.object_id, images.c.img, images.c.frame_px).where(images.c.object_id.in_(part))
         with database.read() as connection:
             found = {row.object_id: (row.img, row.frame_px) for row in connection.execute(query)}
-        for place, object_id in enumerate(part, start):
+        for index, object_id in enumerate(part, start):
             img, frame_px = found.get(object_id, (None, None))
             if img is not None:
-                _draw(drawn, place, bytes(img), frame_px)
+                _draw(drawn, index, bytes(img), frame_px)
     return bytes(simplejpeg.encode_jpeg(drawn, quality=_QUALITY, colorspace="RGB"))
 
 
 def _draw(
-    drawn: np.ndarray[tuple[int, int, int], np.dtype[np.uint8]], place: int, img: bytes, frame_px: int | None
+    drawn: np.ndarray[tuple[int, int, int], np.dtype[np.uint8]], index: int, img: bytes, frame_px: int | None
 ) -> None:
     try:
         picture = cutout(img, _PARAMETERS, frame_px=frame_px, limits=_LIMITS)
     except CutoutError:
         return
-    y, x = (side * THUMBNAIL_PX for side in divmod(place, ACROSS))
+    y, x = (side * THUMBNAIL_PX for side in divmod(index, ACROSS))
     drawn[y : y + THUMBNAIL_PX, x : x + THUMBNAIL_PX] = picture

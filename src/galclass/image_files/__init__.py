@@ -12,7 +12,7 @@ from galclass.image_files.names import shown
 from galclass.image_files.reading import ImageFile, find_images, iter_images, read_image, with_bytes
 from galclass.image_files.skipped import FileFault, Skipped
 from galclass.image_files.unpacking import unpack
-from galclass.image_files.zipped import ZipPlace, read_member
+from galclass.image_files.zipped import ZipLocation, read_member
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -22,7 +22,7 @@ __all__ = [
     "ImageFile",
     "Listing",
     "Skipped",
-    "ZipPlace",
+    "ZipLocation",
     "find_images",
     "iter_images",
     "list_images",

@@ -24,7 +24,7 @@ from galclass.image_files.limits import DEFAULT_LIMITS, ArchiveLimits
 from galclass.image_files.names import ARCHIVE_SUFFIXES, Kind, kind_of, looks_like_image, may_be_image, shown
 from galclass.image_files.skipped import FileFault, Skipped
 from galclass.image_files.tars import tar_members
-from galclass.image_files.zipped import ZipPlace
+from galclass.image_files.zipped import ZipLocation
 from galclass.image_files.zips import is_zip, zip_contents
 from galclass.image_names import IMAGE_SUFFIXES, object_id_of, suffix_of
 
@@ -40,13 +40,13 @@ class ImageEntry(NamedTuple):
         Path inside the container, with "/" between its parts.
     stamp : str
         Changes when the bytes may have: size and time (folder), size and checksum (zip), the archive's own (tar).
-    place : ZipPlace or None
+    location : ZipLocation or None
         Where a member of a zip lies; None outside a zip.
     """
 
     name: str
     stamp: str
-    place: ZipPlace | None = None
+    location: ZipLocation | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _list_zip(listing: Listing, limits: ArchiveLimits) -> None:
     listing.faults.extend(contents.faults)
     listing.skipped.update(contents.skipped)
     listing.entries.extend(
-        ImageEntry(name, f"{info.file_size} {info.CRC:08x}", place) for name, info, place in contents.images
+        ImageEntry(name, f"{info.file_size} {info.CRC:08x}", location) for name, info, location in contents.images
     )
 
 

@@ -23,7 +23,7 @@ from galclass.image_files.listing import Listing, folder_files, is_archive, list
 from galclass.image_files.names import Kind, shown
 from galclass.image_files.skipped import FileFault, Skipped
 from galclass.image_files.tars import tar_members
-from galclass.image_files.zipped import ZipPlace, read_member
+from galclass.image_files.zipped import ZipLocation, read_member
 from galclass.image_files.zips import is_zip, zip_contents
 from galclass.image_names import object_id_of
 
@@ -44,7 +44,7 @@ class ImageFile:
         The folder or archive as it was named; "" where `name` is the path of a file that was named itself.
     name : str
         Path inside it, with "/" between the parts.
-    place : ZipPlace or None
+    location : ZipLocation or None
         Where it lies in a zip.
     in_tar : bool
         Whether `root` is a tar, whose members are read in their order (`with_bytes`).
@@ -54,7 +54,7 @@ class ImageFile:
 
     root: str
     name: str
-    place: ZipPlace | None = None
+    location: ZipLocation | None = None
     in_tar: bool = False
     fault: FileFault | None = None
 
@@ -122,7 +122,7 @@ def _images_of(path: Path, skipped: Skipped, limits: ArchiveLimits) -> Iterator[
         listing = list_images(path, limits=limits)
         skipped.update(listing.skipped)
         in_tar = not is_zip(path)
-        yield from (ImageFile(str(path), entry.name, entry.place, in_tar) for entry in listing)
+        yield from (ImageFile(str(path), entry.name, entry.location, in_tar) for entry in listing)
         yield from (ImageFile(str(path), fault.name, fault=fault) for fault in listing.faults)
     else:
         yield ImageFile("", str(path))
@@ -143,8 +143,8 @@ def read_image(image: ImageFile, most: int) -> bytes:
     OSError, EOFError, zlib.error, lzma.LZMAError, BadZipFile
         If it cannot be read (`READ_ERRORS`).
     """
-    if image.place is not None:
-        return read_member(_descriptor(image.root), image.place, most)
+    if image.location is not None:
+        return read_member(_descriptor(image.root), image.location, most)
     with open(image.path, "rb") as file:
         return file.read(most + 1)
 
@@ -228,7 +228,7 @@ def iter_images(
     names = [entry.name for entry in listing if wanted is None or wanted(entry.name)]
     if path.is_dir():
         yield from _loose(path, names, unreadable)
-    elif len(listing) and listing[0].place is not None:
+    elif len(listing) and listing[0].location is not None:
         yield from _zip_images(path, set(names), limits, unreadable)
     elif not is_archive(path):
         yield from _loose(path.parent, names, unreadable)
@@ -252,11 +252,11 @@ def _zip_images(
     path: Path, names: set[str], limits: ArchiveLimits, unreadable: Unreadable | None
 ) -> Iterator[tuple[str, bytes]]:
     with naming_the_archive(path), BoundedZip(path, max_members=limits.members) as archive, path.open("rb") as file:
-        for name, _, place in zip_contents(archive, path, limits).images:
+        for name, _, location in zip_contents(archive, path, limits).images:
             if name not in names:
                 continue
             try:
-                data = read_member(file.fileno(), place, limits.member_bytes)
+                data = read_member(file.fileno(), location, limits.member_bytes)
             except READ_ERRORS as error:
                 if unreadable is None:
                     raise

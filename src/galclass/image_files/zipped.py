@@ -1,7 +1,7 @@
 """Reading a member of a zip at its offset, without the zip's table of contents.
 
-Takes a file descriptor and a `ZipPlace`, returns bytes. A worker that is given the offsets need not read the names of
-240,000 members first, and a member costs a tenth of what `zipfile` takes for it.
+Takes a file descriptor and a `ZipLocation`, returns bytes. A worker that is given the offsets need not read the names
+of 240,000 members first, and a member costs a tenth of what `zipfile` takes for it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NAME_ROOM = 128
 """Bytes after the local header read at once, in the hope that name and extras fit."""
 
 
-class ZipPlace(NamedTuple):
+class ZipLocation(NamedTuple):
     """Where a member is in a zip whose table of contents has been checked.
 
     Attributes
@@ -42,35 +42,35 @@ class ZipPlace(NamedTuple):
     method: int
 
 
-def read_member(descriptor: int, place: ZipPlace, most: int) -> bytes:
+def read_member(descriptor: int, location: ZipLocation, most: int) -> bytes:
     """Read a member of a zip at its offset.
 
     Parameters
     ----------
     descriptor : int
         Of the zip, open for reading.
-    place : ZipPlace
+    location : ZipLocation
     most : int
         Largest member in bytes; of a larger one `most + 1` bytes are returned.
 
     Raises
     ------
     BadZipFile
-        If there is no local header at the place, or the bytes have another checksum.
+        If there is no local header at the location, or the bytes have another checksum.
     zlib.error, lzma.LZMAError, OSError, EOFError
         If they cannot be unpacked or read.
     """
-    block = os.pread(descriptor, _LOCAL_HEADER.size + _NAME_ROOM + min(place.packed, most + 1), place.offset)
+    block = os.pread(descriptor, _LOCAL_HEADER.size + _NAME_ROOM + min(location.packed, most + 1), location.offset)
     if len(block) < _LOCAL_HEADER.size or not block.startswith(b"PK\3\4"):
         raise zipfile.BadZipFile("no member at the offset in the table of contents")
     *_, name_bytes, extra_bytes = _LOCAL_HEADER.unpack_from(block)
     begin = _LOCAL_HEADER.size + name_bytes + extra_bytes
-    wanted = min(place.packed, most + 1)
+    wanted = min(location.packed, most + 1)
     data = block[begin : begin + wanted]
     if len(data) < wanted:  # a long name: the guess of its length was too short
-        data = os.pread(descriptor, wanted, place.offset + begin)
-    data = _unpacked(data, place.method, most)
-    if len(data) <= most and zlib.crc32(data) != place.crc:
+        data = os.pread(descriptor, wanted, location.offset + begin)
+    data = _unpacked(data, location.method, most)
+    if len(data) <= most and zlib.crc32(data) != location.crc:
         raise zipfile.BadZipFile("bad CRC-32: the member is damaged")
     return data
 

@@ -17,7 +17,7 @@ from galclass.errors import ArchiveError
 from galclass.image_files.limits import RATIO_FLOOR_BYTES, ArchiveLimits, MemberCheck, refusal
 from galclass.image_files.names import Kind, kind_of, looks_like_image, may_be_image
 from galclass.image_files.skipped import FileFault, Skipped
-from galclass.image_files.zipped import ZipPlace
+from galclass.image_files.zipped import ZipLocation
 
 METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
 """Ways of packing that are read."""
@@ -43,7 +43,7 @@ class ZipImage(NamedTuple):
 
     name: str
     info: zipfile.ZipInfo
-    place: ZipPlace
+    location: ZipLocation
 
 
 class ZipContents(NamedTuple):
@@ -104,8 +104,8 @@ def zip_contents(archive: zipfile.ZipFile, path: Path | str, limits: ArchiveLimi
         if fault:
             contents.faults.append(fault)
         else:
-            place = ZipPlace(info.header_offset, info.compress_size, info.CRC, info.compress_type)
-            contents.images.append(ZipImage(name, info, place))
+            location = ZipLocation(info.header_offset, info.compress_size, info.CRC, info.compress_type)
+            contents.images.append(ZipImage(name, info, location))
     return contents
 
 

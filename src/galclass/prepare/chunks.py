@@ -20,7 +20,7 @@ from galclass.cutouts.extract import CutoutParameters, flagged_stored_cutout
 from galclass.cutouts.headers import MAX_BYTES, read_header
 from galclass.cutouts.limits import LOCAL, DecodeLimits
 from galclass.errors import CutoutError
-from galclass.image_files import ImageFile, ZipPlace, list_images, read_image
+from galclass.image_files import ImageFile, ZipLocation, list_images, read_image
 from galclass.image_files.reading import READ_ERRORS
 
 
@@ -51,7 +51,7 @@ class Chunk:
         The files, named inside `images`.
     frame_px, stored_px : int or None
         Sides of the survey's frame and of the files, in px of the files.
-    places : tuple of ZipPlace, optional
+    locations : tuple of ZipLocation, optional
         Where each file lies in a zip; left out, they are found by name.
     max_decode_s : float
         Longest decode of a file by its header.
@@ -64,7 +64,7 @@ class Chunk:
     names: tuple[str, ...]
     frame_px: int | None = None
     stored_px: int | None = None
-    places: tuple[ZipPlace, ...] | None = None
+    locations: tuple[ZipLocation, ...] | None = None
     max_decode_s: float = LOCAL.max_decode_s
     hdu: str | None = None
 
@@ -75,14 +75,14 @@ class Chunk:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Chunk:
         """Build a chunk from plain values."""
-        places = values["places"]
-        found = None if places is None else tuple(ZipPlace(*place) for place in places)
-        return cls(**{**values, "names": tuple(values["names"]), "places": found})
+        locations = values["locations"]
+        found = None if locations is None else tuple(ZipLocation(*location) for location in locations)
+        return cls(**{**values, "names": tuple(values["names"]), "locations": found})
 
     def part(self, start: int, stop: int) -> Chunk:
         """Return the files from `start` up to `stop` (excluded) as a chunk of their own."""
-        places = None if self.places is None else self.places[start:stop]
-        return replace(self, first=self.first + start, names=self.names[start:stop], places=places)
+        locations = None if self.locations is None else self.locations[start:stop]
+        return replace(self, first=self.first + start, names=self.names[start:stop], locations=locations)
 
 
 def cutouts_of_chunk(
@@ -128,7 +128,7 @@ def _cut(
     side = parameters.store_side_px
     cutouts = np.zeros((len(items), side, side, 3), np.uint8)
     notes = []
-    for place, (key, data) in enumerate(items):
+    for slot, (key, data) in enumerate(items):
         try:
             if stored_px is not None:
                 _check_stored_size(data, stored_px, frame_px, limits)
@@ -136,7 +136,7 @@ def _cut(
         except CutoutError as error:
             notes.append(Reject(key, error.code, str(error)))
         else:
-            cutouts[place] = made.pixels
+            cutouts[slot] = made.pixels
             notes += [Reject(key, FLAG, flag) for flag in made.flags]
     return cutouts, notes
 
@@ -186,9 +186,9 @@ def _check_stored_size(data: bytes, stored_px: int, frame_px: int | None, limits
 
 
 def _read_files(chunk: Chunk, unreadable: dict[str, Reject]) -> Iterator[tuple[str, bytes]]:
-    for place, name in enumerate(chunk.names):
+    for index, name in enumerate(chunk.names):
         try:
-            yield name, _read_file(chunk, place)
+            yield name, _read_file(chunk, index)
         except (*READ_ERRORS, KeyError) as error:
             unreadable[name] = Reject(name, "unreadable", f"the file cannot be read ({error})")
             yield name, b""
@@ -196,14 +196,14 @@ def _read_files(chunk: Chunk, unreadable: dict[str, Reject]) -> Iterator[tuple[s
 
 def _read_file(chunk: Chunk, at: int) -> bytes:
     """Read one file; one byte more than is allowed is enough to see that it is too large."""
-    name, place = chunk.names[at], None
-    if chunk.places is not None:
-        place = chunk.places[at]
+    name, location = chunk.names[at], None
+    if chunk.locations is not None:
+        location = chunk.locations[at]
     elif Path(chunk.images).is_file():
-        place = _places(chunk.images)[name]
-    return read_image(ImageFile(chunk.images, name, place), MAX_BYTES)
+        location = _locations(chunk.images)[name]
+    return read_image(ImageFile(chunk.images, name, location), MAX_BYTES)
 
 
 @lru_cache(maxsize=2)
-def _places(path: str) -> dict[str, ZipPlace]:
-    return {entry.name: entry.place for entry in list_images(path) if entry.place is not None}
+def _locations(path: str) -> dict[str, ZipLocation]:
+    return {entry.name: entry.location for entry in list_images(path) if entry.location is not None}

@@ -55,7 +55,7 @@ def pixel_hashes(path: Path, shape: tuple[int, int], good: Sequence[bool]) -> li
         A pixel file.
     shape : (int, int)
         Places, and bytes of a cutout.
-    good : sequence of bool, (places,)
+    good : sequence of bool, (slots,)
         Whether a cutout is there.
 
     Returns
@@ -64,18 +64,18 @@ def pixel_hashes(path: Path, shape: tuple[int, int], good: Sequence[bool]) -> li
         sha256 of a cutout's pixels where another cutout has the same sum of 8-byte words, else None: equal pixels have
         equal hashes, and the hash is taken of few.
     """
-    places, size = shape
-    if not places or not any(good):
-        return [None] * places
-    pixels = np.memmap(path, np.uint8, "r", shape=(places, size))
-    sums = np.zeros(places, np.uint64)
-    for start in range(0, places, _BLOCK):
+    slots, size = shape
+    if not slots or not any(good):
+        return [None] * slots
+    pixels = np.memmap(path, np.uint8, "r", shape=(slots, size))
+    sums = np.zeros(slots, np.uint64)
+    for start in range(0, slots, _BLOCK):
         words = np.ascontiguousarray(pixels[start : start + _BLOCK, : size // 8 * 8]).view(np.uint64)
         sums[start : start + _BLOCK] = words.sum(axis=1, dtype=np.uint64)
     there = np.asarray(good, dtype=bool)
     values, counts = np.unique(sums[there], return_counts=True)
     twins = there & np.isin(sums, values[counts > 1])
-    return [hashlib.sha256(pixels[place]).hexdigest() if twins[place] else None for place in range(places)]
+    return [hashlib.sha256(pixels[slot]).hexdigest() if twins[slot] else None for slot in range(slots)]
 
 
 def sort_out(rows: pa.Table, *, keep: bool) -> SortedOut:

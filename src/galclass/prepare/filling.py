@@ -53,7 +53,7 @@ def fill(writer: StoreWriter, chunks: Sequence[Chunk], processes: int, progress:
         return 0
     check_disk(writer, todo)
     workers = min(processes or len(os.sched_getaffinity(0)), len(missing))
-    with files_bar(writer.places, writer.places - todo, progress) as advance:
+    with files_bar(writer.slots, writer.slots - todo, progress) as advance:
         results = fill_chunks(chunks_with_bytes(missing), writer.partial, writer.parameters, workers)
         with closing(results):
             for result in results:

@@ -74,7 +74,7 @@ def near_duplicates(path: Path, shape: tuple[int, int], index: pa.Table) -> Near
     shape : (int, int)
         Places, and bytes of a cutout.
     index : pyarrow.Table
-        object_id and row (place) of the objects.
+        object_id and row (slot) of the objects.
     """
     if len(index) < 2:
         return NearDuplicates(SCHEMA.empty_table(), True)
@@ -176,7 +176,7 @@ def _coarse(pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.fl
 def _differences(
     pixels: NDArray[np.uint8], pairs: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the rms difference of each pair of places, and the smaller standard deviation of the two."""
+    """Return the rms difference of each pair of slots, and the smaller standard deviation of the two."""
     rms, contrast = np.empty(len(pairs)), np.empty(len(pairs))
     for at, (one, other) in enumerate(pairs):
         ours, theirs = pixels[one].astype(np.float32), pixels[other].astype(np.float32)

@@ -1,6 +1,6 @@
-"""The inputs of the prepare stage: sources with their files and rows, the places they fill, and what decides both.
+"""The inputs of the prepare stage: sources with their files and rows, the slots they fill, and what decides both.
 
-Takes opened sources, gives the plan (which file is cut into which place), its chunks, and the hashes by which a later
+Takes opened sources, gives the plan (which file is cut into which slot), its chunks, and the hashes by which a later
 run sees what has changed.
 """
 
@@ -59,8 +59,8 @@ def fractions_of(wanted: PrepareConfig, validation: float | None = None) -> dict
 def plan_of(inputs: list[Input], rows: pa.Table) -> list[tuple[str, str]]:
     """Return (source, file) of every position: the wanted files of each source in the order of reading."""
     wanted = set(zip(rows["source"].to_pylist(), rows["file"].to_pylist(), strict=True))
-    places = ((part.config.name, file) for part in inputs for file in part.files.entries)
-    return [place for place in places if place in wanted]
+    slots = ((part.config.name, file) for part in inputs for file in part.files.entries)
+    return [slot for slot in slots if slot in wanted]
 
 
 def inputs_sha256_of(config: Config, parameters: CutoutParameters, inputs: list[Input]) -> str:
@@ -114,20 +114,20 @@ def pixels_sha256_of(
 
 
 def chunks_of(part: Input, plan: list[tuple[str, str]], images: ImagesConfig = _USUAL) -> Iterator[Chunk]:
-    """Cut a source's places into chunks."""
+    """Cut a source's slots into chunks."""
     config, entries = part.config, part.files.entries
-    own = [place for place, (source, _) in enumerate(plan) if source == config.name]
+    own = [slot for slot, (source, _) in enumerate(plan) if source == config.name]
     for start in range(0, len(own), FILES_PER_CHUNK):
-        found = [entries[plan[place][1]] for place in own[start : start + FILES_PER_CHUNK]]
+        found = [entries[plan[slot][1]] for slot in own[start : start + FILES_PER_CHUNK]]
         names = tuple(entry.name for entry in found)
-        places = tuple(entry.place for entry in found if entry.place is not None)
+        locations = tuple(entry.location for entry in found if entry.location is not None)
         yield Chunk(
             first=own[start],
             images=str(part.files.listing.path),
             names=names,
             frame_px=config.frame_px,
             stored_px=config.stored_px,
-            places=places if len(places) == len(names) else None,
+            locations=locations if len(locations) == len(names) else None,
             max_decode_s=images.max_decode_s,
             hdu=None if images.hdu is None else str(images.hdu),
         )

@@ -93,12 +93,12 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
     }
     input_rejects = rejects_table(reject for part in inputs for reject in part.rejects)
     if facts is not None and facts.get("pixels_sha256") == pixels_sha256:
-        places = with_pixel_hashes(pq.read_table(folder / PLACES), folder / PIXELS, int(facts["bytes_per_cutout"]))
+        slots = with_pixel_hashes(pq.read_table(folder / PLACES), folder / PIXELS, int(facts["bytes_per_cutout"]))
         tables, counts = _tables(
-            rows, places, input_rejects, config, inputs, (folder / PIXELS, int(facts["bytes_per_cutout"]))
+            rows, slots, input_rejects, config, inputs, (folder / PIXELS, int(facts["bytes_per_cutout"]))
         )
         write_facts(folder, facts | {"inputs_sha256": ""})  # stopped half way, the next run does this again
-        for name, table in {**tables, PLACES: places}.items():
+        for name, table in {**tables, PLACES: slots}.items():
             write_parquet(table, folder / name)
         write_facts(folder, facts | own | counts)
         return _summary(folder, facts | own | counts, 0, begin)
@@ -106,9 +106,9 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
     with closing(writer):
         chunks = [chunk for part in inputs for chunk in chunks_of(part, plan, config.images)]
         cut = fill(writer, chunks, config.prepare.processes, progress)
-        places = with_pixel_hashes(places_table(plan, writer.done), writer.partial, writer.bytes_per_cutout)
-        tables, counts = _tables(rows, places, input_rejects, config, inputs, (writer.partial, writer.bytes_per_cutout))
-        writer.finish({**tables, PLACES: places}, own | counts)
+        slots = with_pixel_hashes(places_table(plan, writer.done), writer.partial, writer.bytes_per_cutout)
+        tables, counts = _tables(rows, slots, input_rejects, config, inputs, (writer.partial, writer.bytes_per_cutout))
+        writer.finish({**tables, PLACES: slots}, own | counts)
     return _summary(folder, own | counts, cut, begin)
 
 
@@ -263,14 +263,14 @@ def _split_each_source(rows: pa.Table, sources: list[SourceConfig], config: Conf
 
 def _tables(
     rows: pa.Table,
-    places: pa.Table,
+    slots: pa.Table,
     input_rejects: pa.Table,
     config: Config,
     inputs: list[Input],
     pixels: tuple[Path, int],
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     wanted = config.prepare
-    made = tables_of(rows, places, keep_duplicates=wanted.duplicates == "keep")
+    made = tables_of(rows, slots, keep_duplicates=wanted.duplicates == "keep")
     index, rejects = made.index, pa.concat_tables([input_rejects, made.rejects])
     share = len(rejects) / max(1, len(index) + len(rejects))
     too_many = config.workspace_path / "prepared" / TOO_MANY
@@ -284,7 +284,7 @@ def _tables(
             advice="fix the input, or raise prepare.max_rejects; this file lists them all",
         )
     too_many.unlink(missing_ok=True)
-    near = near_duplicates(pixels[0], (len(places), pixels[1]), index)
+    near = near_duplicates(pixels[0], (len(slots), pixels[1]), index)
     counts = {
         "near": near.facts(),
         "objects": len(index),

@@ -1,6 +1,6 @@
 """The packed store: every cutout as uint8 in one memory-mapped file, and a table of what is in it.
 
-Takes a folder, gives cutouts by row. `store.u8` holds (places, side, side, 3) bytes and nothing else;
+Takes a folder, gives cutouts by row. `store.u8` holds (slots, side, side, 3) bytes and nothing else;
 `index.parquet` has one row an object with the index of its cutout; `prepared.json` the parameters.
 Written by `StoreWriter` in chunks: pixels first, then a line of the journal, so that a chunk is
 there whole or not at all, whenever the writer or the machine stops.
@@ -41,7 +41,7 @@ class Store:
     ----------
     folder : Path
     facts : dict
-        What `prepared.json` says: parameters, side, places, hashes of the inputs.
+        What `prepared.json` says: parameters, side, slots, hashes of the inputs.
     parameters : CutoutParameters
     side_px : int
         Side of a stored cutout: `parameters.size_px` with sky round it, at the same scale.
@@ -103,8 +103,8 @@ class Store:
 
     @cached_property
     def _places(self) -> NDArray[np.int64]:
-        places: NDArray[np.int64] = self.index.column("row").to_numpy()
-        return places
+        slots: NDArray[np.int64] = self.index.column("row").to_numpy()
+        return slots
 
 
 class StoreWriter:
@@ -115,10 +115,10 @@ class StoreWriter:
     folder : Path
         Where the store is to be; made if needed. A finished store in it stays until the new one is whole.
     parameters : CutoutParameters
-    places : int
+    slots : int
         How many files there are, rejected ones included.
     inputs_sha256 : str
-        Hash of what goes to which place: the journal of anything else is not resumed but started again.
+        Hash of what goes to which slot: the journal of anything else is not resumed but started again.
 
     Attributes
     ----------
@@ -128,13 +128,13 @@ class StoreWriter:
         The pixel file while it is being filled; cutout k starts at byte k * 3 * store_side_px**2.
     """
 
-    def __init__(self, folder: Path, parameters: CutoutParameters, places: int, inputs_sha256: str) -> None:
+    def __init__(self, folder: Path, parameters: CutoutParameters, slots: int, inputs_sha256: str) -> None:
         self.folder = folder
         self.parameters = parameters
-        self.places = places
+        self.slots = slots
         self.partial = folder / PARTIAL
         folder.mkdir(parents=True, exist_ok=True)
-        self.done = self._resume({"format": FORMAT_VERSION, "inputs_sha256": inputs_sha256, "places": places})
+        self.done = self._resume({"format": FORMAT_VERSION, "inputs_sha256": inputs_sha256, "places": slots})
         self._journal = Journal(folder / JOURNAL, self.partial)
 
     @property
@@ -160,7 +160,7 @@ class StoreWriter:
         """
         self._journal.close()
         with self.partial.open("r+b") as pixels:
-            pixels.truncate(self.places * self.bytes_per_cutout)
+            pixels.truncate(self.slots * self.bytes_per_cutout)
             os.fsync(pixels.fileno())
         (self.folder / FACTS).unlink(missing_ok=True)
         for name, table in tables.items():
@@ -180,7 +180,7 @@ class StoreWriter:
             "crop_fraction": self.parameters.crop_fraction,
             "side_px": self.parameters.store_side_px,
             "bytes_per_cutout": self.bytes_per_cutout,
-            "places": self.places,
+            "places": self.slots,
             "preprocessing_sha256": self.parameters.sha256,
         }
 

@@ -1,6 +1,6 @@
 """The tables of a prepared folder: where each cutout is, which object it shows, what was left out and why.
 
-Takes the wanted rows and the journal, gives `pyarrow.Table`s: places (one row a file), index (one row an
+Takes the wanted rows and the journal, gives `pyarrow.Table`s: slots (one row a file), index (one row an
 object) and rejects (one row an object or catalog row that is left out).
 """
 
@@ -31,7 +31,7 @@ REJECTS_SCHEMA = pa.schema(
 
 
 def places_table(files: Iterable[tuple[str, str]], journal: Mapping[int, Mapping[str, Any]]) -> pa.Table:
-    """Return one row a place of the pixel file: source, file, hashes, code and reason (null: a cutout is there), row.
+    """Return one row a slot of the pixel file: source, file, hashes, code and reason (null: a cutout is there), row.
 
     The hashes of the pixels are null: `with_pixel_hashes` fills them in.
     """
@@ -43,12 +43,12 @@ def places_table(files: Iterable[tuple[str, str]], journal: Mapping[int, Mapping
         line = journal[first]
         found = {shown(key): (code, reason) for key, code, reason in line["rejects"] if code != FLAG}
         noted = {shown(key): reason for key, code, reason in line["rejects"] if code == FLAG}
-        for place, sha256 in enumerate(line["sha256"], start=first):
+        for slot, sha256 in enumerate(line["sha256"], start=first):
             sha256s.append(sha256)
-            if names[place][1] in found:
-                rejects[place] = found[names[place][1]]
-            if names[place][1] in noted:
-                flags[place] = noted[names[place][1]]
+            if names[slot][1] in found:
+                rejects[slot] = found[names[slot][1]]
+            if names[slot][1] in noted:
+                flags[slot] = noted[names[slot][1]]
     if len(sha256s) != len(names):
         raise StoreError("the journal does not cover the store", expected=len(names), got=len(sha256s))
     columns = {
@@ -56,20 +56,20 @@ def places_table(files: Iterable[tuple[str, str]], journal: Mapping[int, Mapping
         "file": [file for _, file in names],
         "sha256": sha256s,
         "pixels_sha256": pa.nulls(len(names), pa.string()),
-        "code": [rejects[place][0] if place in rejects else None for place in range(len(names))],
-        "reason": [rejects[place][1] if place in rejects else None for place in range(len(names))],
-        "flags": [flags.get(place) for place in range(len(names))],
+        "code": [rejects[slot][0] if slot in rejects else None for slot in range(len(names))],
+        "reason": [rejects[slot][1] if slot in rejects else None for slot in range(len(names))],
+        "flags": [flags.get(slot) for slot in range(len(names))],
         "row": list(range(len(names))),
     }
     return pa.table(columns, schema=PLACES_SCHEMA)
 
 
-def with_pixel_hashes(places: pa.Table, pixels: Path, bytes_per_cutout: int) -> pa.Table:
-    """Fill in the hashes of cutouts that may be equal, and the columns that the places of an older version lack."""
-    good = pc.is_null(places["code"]).to_pylist()
-    hashes = pixel_hashes(pixels, (len(places), bytes_per_cutout), good)
-    missing = dict.fromkeys(PLACES_SCHEMA.names, pa.nulls(len(places), pa.string()))
-    columns = missing | {name: places[name] for name in places.column_names}
+def with_pixel_hashes(slots: pa.Table, pixels: Path, bytes_per_cutout: int) -> pa.Table:
+    """Fill in the hashes of cutouts that may be equal, and the columns that the slots of an older version lack."""
+    good = pc.is_null(slots["code"]).to_pylist()
+    hashes = pixel_hashes(pixels, (len(slots), bytes_per_cutout), good)
+    missing = dict.fromkeys(PLACES_SCHEMA.names, pa.nulls(len(slots), pa.string()))
+    columns = missing | {name: slots[name] for name in slots.column_names}
     return pa.table(columns | {"pixels_sha256": pa.array(hashes, pa.string())}).select(PLACES_SCHEMA.names)
 
 
@@ -96,20 +96,20 @@ class Tables:
     kept_groups: int
 
 
-def tables_of(rows: pa.Table, places: pa.Table, *, keep_duplicates: bool) -> Tables:
+def tables_of(rows: pa.Table, slots: pa.Table, *, keep_duplicates: bool) -> Tables:
     """Join the wanted rows to their places.
 
     Parameters
     ----------
     rows : pyarrow.Table
         object_id, asset_id, label, split, source, file, then votes; one row an object and file.
-    places : pyarrow.Table
+    slots : pyarrow.Table
         From `with_pixel_hashes`.
     keep_duplicates : bool
         Whether objects may share a picture; then they share its split.
     """
-    at = pc.index_in(_key(rows), value_set=_key(places)).combine_chunks()
-    here = pc.take(places, at)
+    at = pc.index_in(_key(rows), value_set=_key(slots)).combine_chunks()
+    here = pc.take(slots, at)
     for name in ("sha256", "pixels_sha256", "row", "code", "reason", "flags"):
         rows = rows.append_column(name, here[name])
     bad = pc.is_valid(rows["code"])
@@ -128,10 +128,10 @@ def tables_of(rows: pa.Table, places: pa.Table, *, keep_duplicates: bool) -> Tab
 
 
 def _duplicates(rows: pa.Table, rejects: Mapping[int, tuple[str, str]]) -> pa.Table:
-    places = sorted(rejects)
-    left_out = rows.take(pa.array(places, pa.int64()))
+    slots = sorted(rejects)
+    left_out = rows.take(pa.array(slots, pa.int64()))
     for number, name in enumerate(("code", "reason")):
-        left_out = left_out.append_column(name, pa.array([rejects[at][number] for at in places], pa.string()))
+        left_out = left_out.append_column(name, pa.array([rejects[at][number] for at in slots], pa.string()))
     return left_out.select(REJECTS_SCHEMA.names).cast(REJECTS_SCHEMA)
 
 
@@ -195,9 +195,9 @@ def _go_together(name: str, tables: list[pa.Table]) -> bool:
 
 
 def _with_text(table: pa.Table, names: list[str]) -> pa.Table:
-    for place, name in enumerate(table.column_names):
+    for index, name in enumerate(table.column_names):
         if name in names:
-            table = table.set_column(place, name, _text(table[name], name))
+            table = table.set_column(index, name, _text(table[name], name))
     return table
 
 

@@ -58,8 +58,8 @@ def fit_conformal(
     sums = np.cumsum(np.take_along_axis(probabilities, order, axis=1), axis=1)
     before = np.concatenate([np.zeros((len(true), 1)), sums[:, :-1]], axis=1)
     agrees = np.arange(probabilities.shape[1]) == true[:, None] if true.ndim == 1 else true
-    place = np.take_along_axis(agrees, order, axis=1).argmax(axis=1)
-    scores = np.sort(before[np.arange(len(true)), place])
+    index = np.take_along_axis(agrees, order, axis=1).argmax(axis=1)
+    scores = np.sort(before[np.arange(len(true)), index])
     rank = min(math.ceil((len(true) + 1) * coverage), len(true))
     return Conformal("aps", float(min(scores[rank - 1] + _ROUNDING, 1.0)), coverage)
 

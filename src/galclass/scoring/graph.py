@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from galclass.errors import ModelError
-from galclass.scoring.kernels import Kernels, Place
+from galclass.scoring.kernels import Kernels, Span
 from galclass.scoring.labels import INPUT_NAME
 from galclass.scoring.onnx_fields import (
     BYTES,
@@ -169,7 +169,7 @@ class _Walk:
                 operator = self._model[low:high].decode(errors="replace")
             elif rule in names:
                 names[rule].append(self._model[low:high])
-        numbers = dict(self._numbers(*place) for place in attributes)
+        numbers = dict(self._numbers(*span) for span in attributes)
         if len(numbers) < len(attributes):
             raise self._refused("two attributes of one name")
         node = Node(operator, tuple(names["input"]), tuple(names["output"]), numbers)
@@ -184,9 +184,9 @@ class _Walk:
         if fault is not None:
             raise self._refused(fault)
 
-    def _constant_shape(self, attributes: tuple[Place, ...]) -> tuple[int, ...] | None:
+    def _constant_shape(self, attributes: tuple[Span, ...]) -> tuple[int, ...] | None:
         """Read the shape of a Constant's tensor, already checked; None unless it is one tensor in one piece."""
-        tensors = [field for place in attributes for field in self._fields(*place) if field[0] == _ATTRIBUTE_TENSOR]
+        tensors = [field for span in attributes for field in self._fields(*span) if field[0] == _ATTRIBUTE_TENSOR]
         if len(attributes) != 1 or len(tensors) != 1:
             return None
         _, _, start, end = tensors[0]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from galclass.scoring.operators import Node
 
-Place = tuple[int, int]
+Span = tuple[int, int]
 """Start and end of an attribute in the file."""
 
 _KEEPS_THE_SHAPE = "DequantizeLinear"
@@ -25,11 +25,11 @@ class Kernels:
         Reads the shape of the tensor of a `Constant` from the offsets of its attributes; None if it is not certain.
     """
 
-    def __init__(self, constant_shape: Callable[[tuple[Place, ...]], tuple[int, ...] | None]) -> None:
+    def __init__(self, constant_shape: Callable[[tuple[Span, ...]], tuple[int, ...] | None]) -> None:
         self._constant_shape = constant_shape
         self._defined: Counter[bytes] = Counter()
         self._initializers: dict[bytes, tuple[int, ...]] = {}
-        self._constants: dict[bytes, tuple[Place, ...]] = {}
+        self._constants: dict[bytes, tuple[Span, ...]] = {}
         self._sources: dict[bytes, bytes] = {}
 
     def add_input(self, name: bytes) -> None:
@@ -41,7 +41,7 @@ class Kernels:
         self._defined[name] += 1
         self._initializers[name] = shape
 
-    def add_node(self, node: Node, attributes: tuple[Place, ...]) -> None:
+    def add_node(self, node: Node, attributes: tuple[Span, ...]) -> None:
         """Note the outputs of an operator."""
         self._defined.update(node.outputs)
         if len(node.outputs) != 1:

@@ -72,8 +72,8 @@ class Node(NamedTuple):
     @property
     def weights(self) -> bytes:
         """Name of a convolution's weights."""
-        place = _WEIGHTS_AT.get(self.operator, 1)
-        return self.inputs[place] if len(self.inputs) > place else b""
+        index = _WEIGHTS_AT.get(self.operator, 1)
+        return self.inputs[index] if len(self.inputs) > index else b""
 
     @property
     def is_convolution(self) -> bool:

@@ -34,19 +34,19 @@ class Projection:
     weights : float64, (d, 2)
     offset : float64, (2,)
         Added to the products of embeddings and weights.
-    values, places : float64, (2, k)
+    values, positions : float64, (2, k)
         For each axis, values in rising order and the position of each, in 0..1; linear in between, constant beyond.
     """
 
     weights: NDArray[np.float64]
     offset: NDArray[np.float64]
     values: NDArray[np.float64]
-    places: NDArray[np.float64]
+    positions: NDArray[np.float64]
 
     def place(self, vectors: Vectors) -> NDArray[np.float64]:
         """Return the positions of embeddings (n, d), in 0..1, (n, 2)."""
         flat = vectors.astype(np.float64) @ self.weights + self.offset
-        columns = [np.interp(flat[:, axis], self.values[axis], self.places[axis]) for axis in range(2)]
+        columns = [np.interp(flat[:, axis], self.values[axis], self.positions[axis]) for axis in range(2)]
         return np.stack(columns, axis=1)
 
 

@@ -39,18 +39,18 @@ class VotePanel:
 
     def __init__(self, questions: Sequence[Question], voters: int) -> None:
         columns = [column for question in questions for column in question.columns]
-        place = {question.name: number for number, question in enumerate(questions)}
+        numbers = {question.name: number for number, question in enumerate(questions)}
         self._voters = voters
-        self._question_of = np.array([place[question.name] for question in questions for _ in question.answers])
+        self._question_of = np.array([numbers[question.name] for question in questions for _ in question.answers])
         self._steps: list[tuple[int, list[tuple[int, int]]]] = []
         for question in in_order(questions):
             before = [
-                (place[other.name], columns.index(stem))
+                (numbers[other.name], columns.index(stem))
                 for other in questions
                 for answer, stem in zip(other.answers, other.columns, strict=True)
                 if answer.leads_to == question.name
             ]
-            self._steps.append((place[question.name], before))
+            self._steps.append((numbers[question.name], before))
 
     def reach(self, votes: FloatArray) -> FloatArray:
         """Return the predicted share of the panel that is asked each question.

@@ -70,11 +70,11 @@ def _untangle(rows: list[list[str]], links: list[tuple[str, str]]) -> None:
     for sweep in range(_SWEEPS):
         neighbours = below if sweep % 2 else above
         for row in rows[::-1] if sweep % 2 else rows:
-            place = {name: index for other in rows for index, name in enumerate(other)}
+            position = {name: index for other in rows for index, name in enumerate(other)}
 
-            def mean(name: str, place: dict[str, int] = place, near: dict[str, list[str]] = neighbours) -> float:
-                places = [place[other] for other in near.get(name, [])]
-                return sum(places) / len(places) if places else place[name]
+            def mean(name: str, position: dict[str, int] = position, near: dict[str, list[str]] = neighbours) -> float:
+                positions = [position[other] for other in near.get(name, [])]
+                return sum(positions) / len(positions) if positions else position[name]
 
             row.sort(key=mean)
 

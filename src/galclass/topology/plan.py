@@ -173,11 +173,11 @@ def unfolded_taps(bundle: ConvBundle) -> Taps:
     index = np.zeros((1,) * (2 * arity), dtype=np.int64)
     real = np.ones((1,) * (2 * arity), dtype=bool)
     for d, axis in enumerate(axes):
-        place = np.arange(axis.positions)[:, None] * axis.stride - axis.lower + np.arange(axis.kernel)
+        source_index = np.arange(axis.positions)[:, None] * axis.stride - axis.lower + np.arange(axis.kernel)
         shape = [1] * (2 * arity)
-        shape[d], shape[arity + d] = place.shape
-        index = index * axis.size + place.reshape(shape)
-        real = real & ((place >= 0) & (place < axis.size)).reshape(shape)
+        shape[d], shape[arity + d] = source_index.shape
+        index = index * axis.size + source_index.reshape(shape)
+        real = real & ((source_index >= 0) & (source_index < axis.size)).reshape(shape)
     index = np.where(real, index, prod(bundle.geometry.input_shape))
     own = [d for d in range(arity) if not bundle.sharing[d]]
     order = own + [d for d in range(arity) if bundle.sharing[d]]

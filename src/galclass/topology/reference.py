@@ -127,8 +127,8 @@ def _destinations(bundle: ConvBundle) -> Iterator[tuple[tuple[int, ...], tuple[i
 def _order(bundle: ConvBundle) -> NDArray[np.int64]:
     """Return for each destination node, row-major, its index in `_destinations`."""
     order = np.zeros(bundle.output_shape, dtype=np.int64)
-    for place, (destination, _, _) in enumerate(_destinations(bundle)):
-        order[destination] = place
+    for index, (destination, _, _) in enumerate(_destinations(bundle)):
+        order[destination] = index
     return order.ravel()
 
 

@@ -225,11 +225,11 @@ def _restore(convolution: GroupConv, norm: FieldNorm, kernel: Tensor, bias: Tens
 
 def _empty_body(weights: Weights, size_px: int, where: str) -> ResidualBody:
     """Return the body that the weights belong to: four units, with residual blocks after the second and third."""
-    places = sorted({int(name.split(".")[0]) for name in weights if name.split(".")[0].isdigit()})
-    units = [place for place in places if f"{place}.0.weight" in weights]
-    if len(units) != 4 or places != list(range(len(places))) or units[:2] != [0, 1] or units[3] != places[-1]:
+    indices = sorted({int(name.split(".")[0]) for name in weights if name.split(".")[0].isdigit()})
+    units = [index for index in indices if f"{index}.0.weight" in weights]
+    if len(units) != 4 or indices != list(range(len(indices))) or units[:2] != [0, 1] or units[3] != indices[-1]:
         raise ModelError("it is not a residual network", where=where, expected=_EXPECTED)
-    stem, middle, last, head = (len(weights[f"{place}.0.weight"]) // ORDER for place in units)
+    stem, middle, last, head = (len(weights[f"{index}.0.weight"]) // ORDER for index in units)
     blocks = (units[2] - units[1] - 1, units[3] - units[2] - 1)
     return ResidualBody(size_px, (stem, middle, last), blocks, head).eval()
 
@@ -237,11 +237,11 @@ def _empty_body(weights: Weights, size_px: int, where: str) -> ResidualBody:
 def _pairs(body: ResidualBody, weights: Weights, where: str) -> list[tuple[GroupConv, FieldNorm, Tensor, Tensor]]:
     """Return each group convolution and normalisation, in order, with the plain weight and bias it became."""
     found = []
-    for place, layer in enumerate(body.layers):
+    for index, layer in enumerate(body.layers):
         first = getattr(layer, "first", None)
-        units = [(f"{place}.0", layer)]
+        units = [(f"{index}.0", layer)]
         if isinstance(first, nn.Module):
-            units = [(f"{place}.first.0", first), (f"{place}.second", layer)]
+            units = [(f"{index}.first.0", first), (f"{index}.second", layer)]
         for name, unit in units:
             try:
                 kernel, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]

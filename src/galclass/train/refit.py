@@ -55,8 +55,8 @@ def refit_heads(trainer: Trainer, options: RefitOptions) -> dict[str, float]:
     """Fit all heads, and the transition of surveys, by the trainer's goal; return the validation metrics."""
     network, data = trainer.network.eval(), trainer.data
     rows = np.unique(trainer.goal.rows)
-    place = np.full(len(data.label), -1, dtype=np.int64)
-    place[rows] = np.arange(len(rows))
+    index = np.full(len(data.label), -1, dtype=np.int64)
+    index[rows] = np.arange(len(rows))
     views = [torch.cat(list(_embedded(trainer, rows, view))) for view in range(1 + options.drawn_views)]
     mean, spread = views[0].mean(0), views[0].std(0).clamp(min=_LEAST_SPREAD)
     shown = torch.stack([(view - mean) / spread for view in views])
@@ -64,7 +64,7 @@ def refit_heads(trainer: Trainer, options: RefitOptions) -> dict[str, float]:
         module for module in network.modules() if isinstance(module, nn.Linear) and module not in _of_body(network)
     ]
     _change_units(heads, mean, spread)
-    _fit(trainer, shown, place, options)
+    _fit(trainer, shown, index, options)
     _change_units(heads, -mean / spread, 1 / spread)
     trainer.best.load_state_dict(network.state_dict())
     outputs = all_outputs(trainer.best.eval(), data, trainer.validation, trainer)
@@ -72,7 +72,7 @@ def refit_heads(trainer: Trainer, options: RefitOptions) -> dict[str, float]:
         return trainer.goal.validate(outputs)
 
 
-def _fit(trainer: Trainer, shown: Tensor, place: NDArray[np.int64], options: RefitOptions) -> None:
+def _fit(trainer: Trainer, shown: Tensor, index: NDArray[np.int64], options: RefitOptions) -> None:
     network, goal = trainer.network, trainer.goal
     rng = np.random.default_rng(trainer.seed)
     torch.manual_seed(trainer.seed)
@@ -88,7 +88,7 @@ def _fit(trainer: Trainer, shown: Tensor, place: NDArray[np.int64], options: Ref
         for own in np.array_split(rng.permutation(goal.rows), steps):
             view = rng.integers(1, len(shown), len(own)) if len(shown) > 1 else np.zeros(len(own), dtype=np.int64)
             view[rng.random(len(own)) >= options.drawn_share] = 0
-            outputs = network.answer(shown[torch.from_numpy(view), torch.from_numpy(place[own])])
+            outputs = network.answer(shown[torch.from_numpy(view), torch.from_numpy(index[own])])
             loss = goal.loss(outputs, torch.from_numpy(own)) / len(own)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch's annotation

@@ -129,11 +129,11 @@ def ask_teacher(
     for start in range(0, len(asked), _CHUNK):
         rows = asked[start : start + _CHUNK]
         squares = data.store.cutouts(rows)
-        for place, angle in enumerate(angles_deg):
+        for index, angle in enumerate(angles_deg):
             turned = warp(squares, fixed(np.full(len(rows), angle)), data.size_px)
             planes = np.ascontiguousarray(turned.transpose(0, 3, 1, 2))
             for name, values in zip(names, session.run(names, planes), strict=True):
-                kept[name][rows, place] = values[..., 0] if values.ndim == 3 else values
+                kept[name][rows, index] = values[..., 0] if values.ndim == 3 else values
     keys = np.array(_keys(data))
     replace_file(path, lambda file: file.write_bytes(_npz(keys=keys, made_from=np.array(made_from), **kept)))
 
@@ -171,8 +171,8 @@ def load_answers(path: Path, data: TrainingData) -> TeacherAnswers:
     stored = _read(path)
     if not {"keys", "probabilities"} <= set(stored):
         raise TrainingError("this contains no teacher's predictions", where=str(path), got=", ".join(sorted(stored)))
-    place = {key: position for position, key in enumerate(stored["keys"].tolist())}
-    found = np.array([place.get(key, -1) for key in _keys(data)])
+    index = {key: position for position, key in enumerate(stored["keys"].tolist())}
+    found = np.array([index.get(key, -1) for key in _keys(data)])
     if (found < 0).all():
         raise TrainingError("the teacher predicted none of these objects", where=str(path))
     parts = {}

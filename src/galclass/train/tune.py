@@ -101,9 +101,9 @@ class TunedNetwork(nn.Module):
 
     def freeze(self, layers: Layers) -> None:
         """Let all layers be trained, or only the head and those after the last halving of the image."""
-        units = [place for place, layer in enumerate(self.body.layers) if not hasattr(layer, "first")]
-        for place, layer in enumerate(self.body.layers):
-            layer.requires_grad_(layers == "all" or place > units[2])
+        units = [index for index, layer in enumerate(self.body.layers) if not hasattr(layer, "first")]
+        for index, layer in enumerate(self.body.layers):
+            layer.requires_grad_(layers == "all" or index > units[2])
 
     @torch.no_grad()
     def embed(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:

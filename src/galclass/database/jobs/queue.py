@@ -241,8 +241,8 @@ def _last_within(sizes: Sequence[tuple[int, int]]) -> int:
 def _quick_together(items: list[JobItem]) -> list[JobItem]:
     """Cut a chunk where its images take long to decode together, so that each turn takes about as long."""
     total = 0.0
-    for place, item in enumerate(items):
+    for index, item in enumerate(items):
         total += decode_seconds(item.img)
-        if place and total > CHUNK_DECODE_S:
-            return items[:place]
+        if index and total > CHUNK_DECODE_S:
+            return items[:index]
     return items

@@ -161,14 +161,14 @@ class InTurn:
         """Return a prediction for each image, as `Scorer.score` does."""
         scored: dict[int, Prediction] = {}
 
-        def add(places: list[int]) -> None:
-            parts = [[values[place] for place in places] for values in (images, object_ids, frame_px)]
+        def add(indices: list[int]) -> None:
+            parts = [[values[index] for index in indices] for values in (images, object_ids, frame_px)]
             found = self._scorer.score(parts[0], object_ids=parts[1], frame_px=parts[2])  # type: ignore[arg-type]
-            scored.update(zip(places, found, strict=True))
+            scored.update(zip(indices, found, strict=True))
 
         quick = [image is None or is_quick(image) for image in images]
-        add([place for place, one in enumerate(quick) if one])
-        for place in (place for place, one in enumerate(quick) if not one):
+        add([index for index, one in enumerate(quick) if one])
+        for index in (index for index, one in enumerate(quick) if not one):
             with self._lane.turn():
-                add([place])
-        return [scored[place] for place in range(len(images))]
+                add([index])
+        return [scored[index] for index in range(len(images))]

@@ -103,8 +103,8 @@ def faults_of(error: ValidationError) -> dict[str, Any]:
     texts = []
     faults = error.errors(include_url=False, include_input=False, include_context=False)
     for fault in faults[:5]:
-        place = ".".join(str(part)[:40] for part in fault["loc"])
+        argument = ".".join(str(part)[:40] for part in fault["loc"])
         message = "is refused by a check of the service" if fault["type"] in _OWN_CHECKS else fault["msg"]
-        texts.append(f"{place}: {message}" if place else message)
+        texts.append(f"{argument}: {message}" if argument else message)
     field = ".".join(str(part)[:40] for part in faults[0]["loc"]) or "body"
     return {"message": "; ".join(texts), "field": field}

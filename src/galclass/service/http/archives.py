@@ -77,7 +77,7 @@ def read_zip(
             entries = [entry for entry in files if not _is_skipped(name_of(entry))]
             skipped = [name_of(entry) for entry in files if _is_skipped(name_of(entry))]
             count(_check(entries, max_images, max_image_bytes))
-            return ArchiveImages([_image(archive, entry, place) for place, entry in enumerate(entries)], skipped)
+            return ArchiveImages([_image(archive, entry, index) for index, entry in enumerate(entries)], skipped)
     except TooManyMembers as error:
         raise _too_many(min(max_images, most)) from error
     except _DAMAGED as error:
@@ -130,11 +130,11 @@ def _too_many(max_images: int) -> RequestError:
     return RequestError("too_many_images", "too many files", expected=f"at most {max_images}", field="body")
 
 
-def _image(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: int) -> ImageInput:
+def _image(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, index: int) -> ImageInput:
     filename = name_of(entry)
-    name = id_of_file(filename, place)
+    name = id_of_file(filename, index)
     shown = "".join(sign for sign in filename[-80:] if sign.isprintable())
-    where = f"file {place + 1} ({shown!r})"
+    where = f"file {index + 1} ({shown!r})"
     if fault := fault_of_id(name):
         raise RequestError("invalid", f"its name is not an object id: {fault}", where=where, field="body")
     if entry.flag_bits & _ENCRYPTED_FLAG:

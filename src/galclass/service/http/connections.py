@@ -56,7 +56,7 @@ class Connections:
     def __init__(self, most: int, most_of_address: int) -> None:
         self._most = most
         self._most_of_address = most_of_address
-        self._places: dict[Any, str] = {}
+        self._networks: dict[Any, str] = {}
         self._counts: Counter[str] = Counter()
 
     def enter(self, protocol: Any) -> None:
@@ -64,23 +64,23 @@ class Connections:
         address = protocol.client[0] if protocol.client else ""
         app = protocol.app
         trusted = isinstance(app, ProxyHeadersMiddleware) and address in app.trusted_hosts  # it speaks for many
-        place = "" if trusted else client_network(address)
-        self._places[protocol] = place
-        self._counts[place] += 1
-        of_address = self._counts[place] if place and self._most_of_address else 0
-        if len(self._places) > 2 * self._most or of_address > 2 * self._most_of_address:
+        network = "" if trusted else client_network(address)
+        self._networks[protocol] = network
+        self._counts[network] += 1
+        of_address = self._counts[network] if network and self._most_of_address else 0
+        if len(self._networks) > 2 * self._most or of_address > 2 * self._most_of_address:
             protocol.transport.abort()
-        elif len(self._places) > self._most or of_address > self._most_of_address:
-            message = _FULL if len(self._places) > self._most else _FULL_ADDRESS
+        elif len(self._networks) > self._most or of_address > self._most_of_address:
+            message = _FULL if len(self._networks) > self._most else _FULL_ADDRESS
             protocol.app_state = {**protocol.app_state, REFUSAL: ("overloaded", message)}
 
     def leave(self, protocol: Any) -> None:
         """Stop counting a connection."""
-        place = self._places.pop(protocol, None)
-        if place is not None:
-            self._counts[place] -= 1
-            if not self._counts[place]:
-                del self._counts[place]
+        network = self._networks.pop(protocol, None)
+        if network is not None:
+            self._counts[network] -= 1
+            if not self._counts[network]:
+                del self._counts[network]
 
 
 def client_network(address: str) -> str:

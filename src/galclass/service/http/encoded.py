@@ -87,13 +87,13 @@ def _from_base64(packed: bytes, field: str) -> bytes:
         raise _refused("the text is not base64", field) from error
 
 
-def _what_is(sign: bytes, place: int) -> str:
+def _what_is(sign: bytes, index: int) -> str:
     """Describe the first character outside the alphabet; its index counts from 0."""
     if sign == b"=":
-        return f"the base64 goes on after an equals sign (character {place}, without blanks); send one image per text"
+        return f"the base64 goes on after an equals sign (character {index}, without blanks); send one image per text"
     if sign == b"%":
         return "the text is percent-encoded base64"
-    return f"the text is not base64: character {place + 1}, without blanks, is not of its alphabet"
+    return f"the text is not base64: character {index + 1}, without blanks, is not of its alphabet"
 
 
 def _refused(what: str, field: str, advice: str | None = None) -> RequestError:

@@ -160,8 +160,8 @@ async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
 
 
 def _location(fault: Mapping[str, Any]) -> str:
-    place, *rest = fault["loc"]
-    return ".".join(str(part) for part in rest) or str(place)
+    source, *rest = fault["loc"]
+    return ".".join(str(part) for part in rest) or str(source)
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:

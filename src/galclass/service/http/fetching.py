@@ -108,19 +108,19 @@ class UrlFetcher:
         RequestError
             `url_refused`, `url_failed`, `too_large`; what `count` raises.
         """
-        targets = {place: self._check(image.url) for place, image in enumerate(images) if image.url is not None}
+        targets = {index: self._check(image.url) for index, image in enumerate(images) if image.url is not None}
         if not targets:
             return images
         taken = _Taken(self._max_bytes, count)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = {
-                    place: group.create_task(self._filled(images[place], target, taken))
-                    for place, target in targets.items()
+                    index: group.create_task(self._filled(images[index], target, taken))
+                    for index, target in targets.items()
                 }
         except ExceptionGroup as several:
             raise several.exceptions[0] from None
-        return tuple(tasks[place].result() if place in tasks else image for place, image in enumerate(images))
+        return tuple(tasks[index].result() if index in tasks else image for index, image in enumerate(images))
 
     async def _filled(self, image: ImageInput, target: _Target, taken: _Taken) -> ImageInput:
         async with self._slots:

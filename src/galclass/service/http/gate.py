@@ -154,14 +154,14 @@ class Gate:
 
     def _is_own(self, origin: bytes, host: bytes) -> bool:
         """Return whether an origin is this server's: its Host header, or a listed name that a proxy has replaced."""
-        scheme, _, place = origin.decode("latin-1").lower().partition("://")
+        scheme, _, authority = origin.decode("latin-1").lower().partition("://")
         here = host.decode("latin-1").lower()
-        if scheme not in ("http", "https") or not place:
+        if scheme not in ("http", "https") or not authority:
             return False
         default = {"http": ":80", "https": ":443"}[scheme]
-        if place.removesuffix(default) == here.removesuffix(default):
+        if authority.removesuffix(default) == here.removesuffix(default):
             return True
-        name = _host_of(place)
+        name = _host_of(authority)
         return name != _host_of(here) and self.hosts.names(name)
 
 
@@ -187,9 +187,9 @@ def _last(code: str, message: str) -> RequestError:
     return RequestError(code, message, headers={"Connection": "close"})
 
 
-def _host_of(place: str) -> str:
+def _host_of(authority: str) -> str:
     try:
-        return _plain(urlsplit(f"//{place}").hostname or "")
+        return _plain(urlsplit(f"//{authority}").hostname or "")
     except ValueError:
         return ""
 

@@ -76,9 +76,9 @@ def fault_of_id(text: str) -> str | None:
         return "it is empty"
     if len(text) > MAX_ID_CHARACTERS:
         return f"it has {len(text)} characters, at most {MAX_ID_CHARACTERS} are allowed"
-    for place, sign in enumerate(text, 1):
+    for index, sign in enumerate(text, 1):
         if not sign.isprintable() and unicodedata.category(sign) != "Zs":
-            return f"character {place} is U+{ord(sign):04X}, which is not printable"
+            return f"character {index} is U+{ord(sign):04X}, which is not printable"
     return None
 
 
@@ -111,16 +111,16 @@ def refusal_of_id(value: object, field: str) -> RequestError | None:
     return RequestError("invalid", f"not an object id: {fault}", expected=expected, field=field)
 
 
-def id_of_file(filename: str, place: int) -> str:
+def id_of_file(filename: str, index: int) -> str:
     """Return the object id of a file name: without folders and image suffix, or "image-N" where no name is left.
 
     Parameters
     ----------
     filename : str
         From the client or an archive.
-    place : int
+    index : int
         Index of the image, from 0.
     """
     base = base_name(filename)
     name = base.removesuffix(UPLOAD_SUFFIX) if base.endswith(UPLOAD_SUFFIX) else object_id_of(base)
-    return name or f"{UNNAMED}-{place + 1}"
+    return name or f"{UNNAMED}-{index + 1}"

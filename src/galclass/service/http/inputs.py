@@ -156,7 +156,7 @@ def _renamed(images: list[ImageInput], names: list[str]) -> list[ImageInput]:
     return [replace(image, object_id=name) for image, name in zip(images, names, strict=True)]
 
 
-def _image_of(part: Part, place: int) -> ImageInput:
+def _image_of(part: Part, index: int) -> ImageInput:
     """Return the image of a part under the id of its file name, or "image-N" where it has none.
 
     Raises
@@ -176,7 +176,7 @@ def _image_of(part: Part, place: int) -> ImageInput:
         raise part.refusal(
             "unsupported_type", "it is a zip archive", advice="send it alone to the batches, as application/zip"
         )
-    name = id_of_file(part.filename or "", place)
+    name = id_of_file(part.filename or "", index)
     fault = fault_of_id(name)
     if fault is not None:
         raise part.refusal("invalid", f"its file name is not an object id: {fault}")

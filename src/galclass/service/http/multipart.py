@@ -110,7 +110,7 @@ def split_multipart(body: bytes, boundary: bytes, max_parts: int) -> list[Part]:
         raise RequestError("bad_multipart", "no boundary", field="Content-Type")
     delimiter = b"--" + boundary
     lines = _lines(body, delimiter, max_parts + 1)
-    first = next((place for place in lines if place == 0 or body[place - 2 : place - 1] == b"\r"), None)
+    first = next((offset for offset in lines if offset == 0 or body[offset - 2 : offset - 1] == b"\r"), None)
     if first is None:
         raise RequestError(
             "bad_multipart",
@@ -193,22 +193,22 @@ def _lines(body: bytes, delimiter: bytes, most: int) -> list[int]:
         `too_many_images`, if there are more than `most`.
     """
     found = [0] if body.startswith(delimiter) else []
-    place = body.find(b"\n" + delimiter)
-    while place >= 0:
-        found.append(place + 1)
+    offset = body.find(b"\n" + delimiter)
+    while offset >= 0:
+        found.append(offset + 1)
         if len(found) > most:
             raise RequestError(
                 "too_many_images", "too many parts in one upload", expected=f"at most {most - 1}", field="body"
             )
-        place = body.find(b"\n" + delimiter, place + 1)
+        offset = body.find(b"\n" + delimiter, offset + 1)
     return found
 
 
 def _plain_lines(body: bytes, delimiter: bytes, lines: list[int]) -> bytes:
     """Take the blanks from the ends of boundary lines (RFC 2046 lets gateways add them), which the parser does not."""
     pieces, done = [], 0
-    for place in lines:
-        end = place + len(delimiter)
+    for offset in lines:
+        end = offset + len(delimiter)
         blanks = _BLANKS.match(body, end)
         if blanks is not None:
             pieces.append(body[done:end])

@@ -41,11 +41,11 @@ def choose_media_type(accept: str | None) -> str:
     if not accept or accept == "*/*":
         return JSON
     weighed: list[tuple[float, int, str]] = []
-    for place, item in enumerate(accept.split(",")):
+    for index, item in enumerate(accept.split(",")):
         kind, *parameters = (part.strip().lower() for part in item.split(";"))
         for media_type in MEDIA_TYPES:
             if kind in (media_type, "*/*", media_type.split("/")[0] + "/*"):
-                weighed.append((-_quality(parameters), place, media_type))
+                weighed.append((-_quality(parameters), index, media_type))
                 break
     acceptable = [entry for entry in weighed if entry[0] < 0]
     if not acceptable:

@@ -84,17 +84,17 @@ def calls_of(body: bytes) -> list[JobImage]:
         raise RequestError("invalid", "the list of inputs is empty", expected=expected, field="inputs")
     if len(calls) > MAX_IMAGES:
         raise RequestError("too_many_images", "too many calls in one batch", expected=f"at most {MAX_IMAGES}")
-    return [_item(one, place) for place, one in enumerate(calls)]
+    return [_item(one, index) for index, one in enumerate(calls)]
 
 
-def _item(inputs: object, place: int) -> JobImage:
+def _item(inputs: object, index: int) -> JobImage:
     if not isinstance(inputs, dict):
         raise RequestError(
-            "invalid", "the inputs of a call are not an object", got=kind_of(inputs), field=f"inputs.{place}"
+            "invalid", "the inputs of a call are not an object", got=kind_of(inputs), field=f"inputs.{index}"
         )
     name = inputs.get("id")
     if not (isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable()):
-        name = f"call-{place + 1}"
+        name = f"call-{index + 1}"
     return JobImage(name, json.dumps(inputs).encode())
 
 
@@ -140,7 +140,7 @@ def openapi_of(document: dict[str, Any], record: ServiceRecord) -> dict[str, Any
     inputs, output = _moved(facts.inputs["schema"]), _moved(facts.outputs["schema"])
     summary = f"Call {facts.function.partition(':')[2]}"
     post = {**paths[f"{base}/call"]["post"], "summary": summary, "description": record.description}
-    names = [f"example{place}" for place, _ in enumerate(facts.examples, 1)]
+    names = [f"example{index}" for index, _ in enumerate(facts.examples, 1)]
     shown = {
         key: {name: {"value": one[key]} for name, one in zip(names, facts.examples, strict=True)}
         for key in ("inputs", "output")

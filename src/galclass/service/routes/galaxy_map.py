@@ -120,7 +120,7 @@ def _model(state: ServiceState, reference: str) -> ModelInfo:
 def _record(info: ModelInfo, drawn: DrawnMap) -> dict[str, Any]:
     names = sorted(set(drawn.classes))
     positions = {name: position for position, name in enumerate(names)}
-    places = drawn.places.round(_DIGITS)
+    places = drawn.positions.round(_DIGITS)
     return {
         "model": {"name": info.name, "version": info.version, "sha256": info.sha256},
         "version": drawn.version,
@@ -141,7 +141,7 @@ def _axes(projection: Projection) -> list[dict[str, Any]]:
             "weights": projection.weights[:, axis].tolist(),
             "offset": float(projection.offset[axis]),
             "values": projection.values[axis].tolist(),
-            "places": projection.places[axis].tolist(),
+            "places": projection.positions[axis].tolist(),
         }
         for axis in range(2)
     ]

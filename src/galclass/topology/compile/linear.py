@@ -26,16 +26,16 @@ class Filtered(nn.Module):
         Knows the edges.
     """
 
-    place: Tensor
+    index: Tensor
 
     def __init__(self, bundle: FilteredBundle) -> None:
         super().__init__()
         self.matrix_shape = (bundle.nodes, bundle.source_nodes)
-        place = torch.from_numpy(bundle.edges[:, 0] * bundle.source_nodes + bundle.edges[:, 1])
-        self.register_buffer("place", place, persistent=False)
+        index = torch.from_numpy(bundle.edges[:, 0] * bundle.source_nodes + bundle.edges[:, 1])
+        self.register_buffer("index", index, persistent=False)
 
     def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Map (n, *source shape) to (n, destination nodes); `weight` has one value per edge."""
         nodes, source_nodes = self.matrix_shape
-        matrix = weight.new_zeros(nodes * source_nodes).scatter(0, self.place, weight)
+        matrix = weight.new_zeros(nodes * source_nodes).scatter(0, self.index, weight)
         return functional.linear(x.flatten(1), matrix.view(nodes, source_nodes), bias)
