@@ -29,12 +29,12 @@ from galclass.evaluate.tables import Evaluated, as_surveys_label
 from galclass.evaluate.votes import SMOOTH, classes_from_votes
 from galclass.morphology import CLASSES, leaves_of
 from galclass.scoring import Prediction, Scorer
-from galclass.train.answers import answers, softmax
 from galclass.train.calibrated import calibrated_model
 from galclass.train.checkpoint import save_checkpoint
 from galclass.train.dataset import TrainingData, open_training_data, require_trainable
 from galclass.train.device import prepared_machine
 from galclass.train.export import export_onnx
+from galclass.train.inference import network_outputs, softmax
 from galclass.train.progress import Reporter
 from galclass.train.trainer import Trainer
 
@@ -83,7 +83,7 @@ def train_fold(data: TrainingData, config: Config, folder: Path) -> None:
                 reporter.iteration(trainer.run_iteration(reporter.step))
         module, signature = calibrated_model(trainer, config)
         held_out = data.indices("test")
-        _, _, embedding = answers(trainer.best, data, held_out, trainer)
+        _, _, embedding = network_outputs(trainer.best, data, held_out, trainer)
         learned = {data.source[row] for row in data.indices("train")} & set(config.train.debiased_sources)
         head = trainer.best.debiased if learned else None
         with torch.no_grad():

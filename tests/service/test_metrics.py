@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tiny_model import tiny_model
 
 from galclass.scoring import Scorer
-from galclass.service.http.metrics import Answer, Metrics, Shadowed
+from galclass.service.http.metrics import Metrics, Predicted, Shadowed
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana.json"
 
@@ -45,7 +45,7 @@ def test_classes_confidence_and_sizes_are_counted_by_version(client: TestClient,
 def test_flagged_images_are_counted_and_versions_kept_apart() -> None:
     metrics = Metrics()
     for version, unlike in (("1.0", True), ("1.0", False), ("1.1", True)):
-        metrics.count_answer(Answer("s", version, "Er", 0.5, unlike, 10))
+        metrics.count_prediction(Predicted("s", version, "Er", 0.5, unlike, 10))
     found = samples(metrics.text().decode())
     name = "galclass_unlike_training_data_total"
     assert found[name, (("service", "s"), ("version", "1.0"))] == 1
@@ -55,7 +55,7 @@ def test_flagged_images_are_counted_and_versions_kept_apart() -> None:
 def test_the_dashboard_asks_for_what_there_is() -> None:
     dashboard = json.loads(DASHBOARD.read_text())
     metrics = Metrics()
-    metrics.count_answer(Answer("s", "1.0", "Er", 0.5, True, 10))
+    metrics.count_prediction(Predicted("s", "1.0", "Er", 0.5, True, 10))
     metrics.record("GET", "/", 200, 0.1)
     metrics.count_image("s", "ok")
     metrics.count_scoring(0.1)

@@ -18,7 +18,7 @@ from galclass.train import train
 from galclass.train.dataset import TrainingData, open_training_data
 from galclass.train.networks import Outputs
 from galclass.train.raw_votes import concentrations, mean_votes
-from galclass.train.teacher import TeacherAnswers, ask_teacher, dirichlet_divergence, load_answers, teacher_loss
+from galclass.train.teacher import TeacherPredictions, ask_teacher, dirichlet_divergence, load_predictions, teacher_loss
 from galclass.train.trainer import Trainer
 
 
@@ -35,11 +35,11 @@ def data_of(workspace: Path) -> TrainingData:
     return open_training_data(workspace / "prepared")
 
 
-def answers_of(given: Outputs) -> TeacherAnswers:
+def answers_of(given: Outputs) -> TeacherPredictions:
     """Return what a student would say itself, for one angle drawn already."""
     assert given.raw is not None
     votes = None if given.votes is None else mean_votes(given.votes)
-    return TeacherAnswers(torch.softmax(given.logits, 1), mean_votes(given.raw), concentrations(given.raw), votes)
+    return TeacherPredictions(torch.softmax(given.logits, 1), mean_votes(given.raw), concentrations(given.raw), votes)
 
 
 def test_divergence_of_dirichlet_distributions_is_the_mean_log_ratio() -> None:
@@ -59,7 +59,7 @@ def test_student_that_says_the_same_has_no_loss() -> None:
 
 def test_student_without_raw_votes_learns_the_class_probabilities() -> None:
     given, other = outputs(4)._replace(raw=None), outputs(4, seed=1)
-    answers = TeacherAnswers(torch.softmax(other.logits, 1))
+    answers = TeacherPredictions(torch.softmax(other.logits, 1))
     p, q = torch.softmax(other.logits, 1), torch.log_softmax(given.logits, 1)
     expected = (p * (p.log() - q)).sum(1)
     assert teacher_loss(given, answers).numpy() == pytest.approx(expected.numpy(), rel=1e-4)
@@ -74,7 +74,7 @@ def test_row_that_the_teacher_was_not_asked_about_trains_nothing() -> None:
     for part in parts:
         if part is not None:
             part[1] = float("nan")
-    loss = teacher_loss(given, TeacherAnswers(*parts))  # type: ignore[arg-type]
+    loss = teacher_loss(given, TeacherPredictions(*parts))  # type: ignore[arg-type]
     loss.sum().backward()
     assert loss[1] == 0
     assert loss[0] > 0
@@ -91,13 +91,13 @@ def test_answers_are_written_once_and_read_by_object(taught: Path, tmp_path: Pat
     assert path.stat().st_mtime_ns == written
     order = np.arange(len(data.label))[::-1]
     turned = replace(data, source=data.source[::-1], object_id=data.object_id[::-1])
-    answers, reversed_ = load_answers(path, data), load_answers(path, turned)
+    answers, reversed_ = load_predictions(path, data), load_predictions(path, turned)
     assert answers.probabilities.shape == (len(data.label), 2, 13)
     np.testing.assert_array_equal(answers.probabilities[order.copy()], reversed_.probabilities)
     assert answers.raw_votes is not None
     assert answers.raw_votes[answers.known, :, :3].sum(2).numpy() == pytest.approx(1, abs=2e-3)
     ask_teacher(model, data, (0.0,), path)
-    assert load_answers(path, data).probabilities.shape[1] == 1
+    assert load_predictions(path, data).probabilities.shape[1] == 1
 
 
 def test_objects_that_the_file_lacks_are_not_known(taught: Path, tmp_path: Path) -> None:
@@ -105,15 +105,15 @@ def test_objects_that_the_file_lacks_are_not_known(taught: Path, tmp_path: Path)
     ask_teacher(model, data, (0.0,), path)
     other = replace(data, object_id=("new", *data.object_id[1:]))
     asked = [split == "train" for split in data.split]
-    assert load_answers(path, data).known.tolist() == asked
+    assert load_predictions(path, data).known.tolist() == asked
     assert asked[0]
-    assert load_answers(path, other).known.tolist() == [False, *asked[1:]]
+    assert load_predictions(path, other).known.tolist() == [False, *asked[1:]]
     ask_teacher(model, data, (0.0,), path, without=frozenset(data.source[:1]))
     of_others = [known and source != data.source[0] for known, source in zip(asked, data.source, strict=True)]
-    assert load_answers(path, data).known.tolist() == of_others
+    assert load_predictions(path, data).known.tolist() == of_others
     ask_teacher(model, data, (0.0,), path)
     with pytest.raises(TrainingError, match="none of these objects"):
-        load_answers(path, replace(data, object_id=tuple(f"n{i}" for i in range(len(data.label)))))
+        load_predictions(path, replace(data, object_id=tuple(f"n{i}" for i in range(len(data.label)))))
 
 
 def test_student_learns_from_unlabelled_galaxies_and_resumes_with_the_same_answers(
@@ -142,7 +142,7 @@ def test_unlabelled_rows_are_trained_on_and_validation_is_against_labels(taught:
         votes=np.full_like(data.votes, np.nan),
     )
     config = quick(tmp_path, type="votes", teacher=str(path)).train
-    alone, helped = (Trainer(bare, config, seed=1, teacher=one) for one in (None, load_answers(path, bare)))
+    alone, helped = (Trainer(bare, config, seed=1, teacher=one) for one in (None, load_predictions(path, bare)))
     train_rows = {row for row, split in enumerate(data.split) if split == "train"}
     assert set(alone.goal.rows) == {row for row in train_rows if data.source[row] == "votes"}
     assert set(helped.goal.rows) == train_rows
@@ -167,10 +167,10 @@ def test_damaged_answers_are_an_error(taught: Path, tmp_path: Path, content: byt
     path = tmp_path / "answers.npz"
     path.write_bytes(content)
     with pytest.raises(TrainingError, match="cannot be read"):
-        load_answers(path, data_of(taught))
+        load_predictions(path, data_of(taught))
 
 
 def test_other_arrays_are_no_answers(taught: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "answers.npz", x=np.zeros(3))
     with pytest.raises(TrainingError, match="contains no teacher"):
-        load_answers(tmp_path / "answers.npz", data_of(taught))
+        load_predictions(tmp_path / "answers.npz", data_of(taught))

@@ -48,7 +48,7 @@ class Client:
     token : str, optional
         Bearer token; needed to publish, and to read where reading is not open.
     timeout_s : float
-        Longest wait for an answer.
+        Longest wait for a response.
 
     Examples
     --------
@@ -124,7 +124,7 @@ class Client:
         self.request("DELETE", f"/v1/services/{name}/{version}")
 
     def request(self, method: str, path: str, **options: Any) -> Any:
-        """Send a request and give the JSON answer; one refused as overloaded is sent again after a while.
+        """Send a request and give the JSON response; one refused as overloaded is sent again after a while.
 
         Raises
         ------
@@ -195,8 +195,8 @@ class Service:
             params["frame_px"] = frame_px
         most = _REQUEST_MAPS if saliency else _REQUEST_IMAGES
         for part in in_portions(with_ids(images, object_ids), _REQUEST_BYTES, most):
-            answer = self._client.request("POST", f"{self._path}/predict", params=params, **body_of(part))
-            records += answer["predictions"]
+            response = self._client.request("POST", f"{self._path}/predict", params=params, **body_of(part))
+            records += response["predictions"]
         return records
 
     def capabilities(self) -> dict[str, Any]:

@@ -112,13 +112,13 @@ def _without_crashing(items: list[Item], crashing: Callable[[Sequence[bytes]], s
 
 
 def _rows(items: list[Item], job: ScoreJob, scorer: Scorer) -> list[dict[str, Any]]:
-    answers = scorer.score(
+    predictions = scorer.score(
         [item.data for item in items], object_ids=[item.object_id for item in items], frame_px=job.frame_px
     )
     rows = []
-    for item, answer in zip(items, answers, strict=True):
+    for item, prediction in zip(items, predictions, strict=True):
         if item.fault is not None:
-            answer = Prediction(item.object_id, scorer.model, error=item.fault, classes=scorer.signature.classes)
-        row = replace(answer, scored_at=job.started).as_row()
+            prediction = Prediction(item.object_id, scorer.model, error=item.fault, classes=scorer.signature.classes)
+        row = replace(prediction, scored_at=job.started).as_row()
         rows.append({"file": item.file, **row, "ra": item.ra, "dec": item.dec})
     return rows

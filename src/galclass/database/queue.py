@@ -178,12 +178,12 @@ class ScoreQueue:
                     return list(cursor.fetchall())
             return [tuple(row) for row in connection.execute(_FETCH, {"ids": object_ids})]
 
-    def finish(self, object_ids: Sequence[str], answers: Sequence[Prediction]) -> None:
+    def finish(self, object_ids: Sequence[str], batch: Sequence[Prediction]) -> None:
         """Write the predictions of a chunk and take it off the queue, in one transaction."""
         with self._database.write() as connection:
             _set_for_a_chunk(connection)
-            if answers:
-                insert_predictions(connection, answers)
+            if batch:
+                insert_predictions(connection, batch)
             remove = _REMOVE_BY_PLACE if self._database.dialect == "postgresql" else _REMOVE
             connection.execute(remove, {**self._key, "ids": list(object_ids)})
 
@@ -216,39 +216,39 @@ def _set_for_a_chunk(connection: Connection) -> None:
         connection.exec_driver_sql(_FOR_A_CHUNK)
 
 
-def insert_predictions(connection: Connection, answers: Sequence[Prediction]) -> None:
+def insert_predictions(connection: Connection, batch: Sequence[Prediction]) -> None:
     """Insert predictions; those that are there already are left alone.
 
     PostgreSQL gets them as one JSON text in one statement: a statement for each row costs it more than the row.
     """
     if connection.dialect.name == "postgresql":
-        rows = [dict(zip(_PREDICTION_COLUMNS, _values(answer), strict=True)) for answer in answers]
+        rows = [dict(zip(_PREDICTION_COLUMNS, _values(prediction), strict=True)) for prediction in batch]
         connection.execute(_INSERT_AS_JSON, {"rows": json.dumps(rows, default=str)})
         return
-    connection.exec_driver_sql(_INSERT_ROW, [_as_sqlite_keeps_it(answer) for answer in answers])
+    connection.exec_driver_sql(_INSERT_ROW, [_as_sqlite_keeps_it(prediction) for prediction in batch])
 
 
-def _values(answer: Prediction) -> tuple[Any, ...]:
+def _values(prediction: Prediction) -> tuple[Any, ...]:
     """Return a row of `galaxy_predictions`, in the order of its columns."""
     return (
-        answer.object_id,
-        answer.model.name,
-        answer.model.version,
-        answer.predicted_class,
-        answer.predicted_group,
-        answer.by_class,
-        answer.prediction_set,
-        answer.flags,
-        str(answer.error) if answer.error else None,
-        answer.scored_at,
-        answer.vote_fractions or None,
-        answer.raw_vote_fractions or None,
+        prediction.object_id,
+        prediction.model.name,
+        prediction.model.version,
+        prediction.predicted_class,
+        prediction.predicted_group,
+        prediction.by_class,
+        prediction.prediction_set,
+        prediction.flags,
+        str(prediction.error) if prediction.error else None,
+        prediction.scored_at,
+        prediction.vote_fractions or None,
+        prediction.raw_vote_fractions or None,
     )
 
 
-def _as_sqlite_keeps_it(answer: Prediction) -> tuple[Any, ...]:
+def _as_sqlite_keeps_it(prediction: Prediction) -> tuple[Any, ...]:
     """Turn JSON and time into text by hand: through the column types it costs as much as the rest of the row."""
-    *plain, probabilities, prediction_set, flags, error, scored_at, votes, raw_votes = _values(answer)
+    *plain, probabilities, prediction_set, flags, error, scored_at, votes, raw_votes = _values(prediction)
     sets = (json.dumps(prediction_set), json.dumps(flags))
     return (*plain, _text_of(probabilities), *sets, error, utc_text(scored_at), _text_of(votes), _text_of(raw_votes))
 

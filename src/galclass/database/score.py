@@ -188,16 +188,18 @@ class _Worker:
             return False
         self._after = ids[-1]
         rows = self.queue.fetch(ids)
-        answers = self.scorer.score(
+        predictions = self.scorer.score(
             [img for _, img, _ in rows], object_ids=[key for key, _, _ in rows], frame_px=[px for _, _, px in rows]
         )
-        self.queue.finish(ids, answers)
-        self._scored += len(answers)
-        rejects = [(answer.object_id, str(answer.error)) for answer in answers if answer.error is not None]
+        self.queue.finish(ids, predictions)
+        self._scored += len(predictions)
+        rejects = [
+            (prediction.object_id, str(prediction.error)) for prediction in predictions if prediction.error is not None
+        ]
         self._rejected += len(rejects)
-        self._unlike += sum(UNLIKE_TRAINING_DATA in answer.flags for answer in answers)
+        self._unlike += sum(UNLIKE_TRAINING_DATA in prediction.flags for prediction in predictions)
         self._rejects += rejects[: SHOWN - len(self._rejects)]
-        self.advance(len(answers))
+        self.advance(len(predictions))
         return True
 
     def summary(self) -> ScoreSummary:

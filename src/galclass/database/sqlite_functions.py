@@ -41,7 +41,7 @@ class SqlScoring:
     path : Path
         The file, which holds the registry too.
     model : str
-        Which model answers.
+        Which model predicts.
     limits : DecodeLimits
         How long an image may take to decode.
     """
@@ -58,9 +58,9 @@ class SqlScoring:
     def install(self, connection: sqlite3.Connection) -> None:
         """Define the functions on a connection, with and without a frame size as second argument."""
         functions: dict[str, Callable[[Prediction], str | None]] = {
-            "predict_galaxy_class": lambda answer: answer.predicted_class,
-            "predict_galaxy_group": lambda answer: answer.predicted_group,
-            "predict_galaxy_json": lambda answer: json.dumps(answer.as_json()),
+            "predict_galaxy_class": lambda prediction: prediction.predicted_class,
+            "predict_galaxy_group": lambda prediction: prediction.predicted_group,
+            "predict_galaxy_json": lambda prediction: json.dumps(prediction.as_json()),
         }
         for name, spell in functions.items():
             connection.create_function(name, 1, self._function(name, spell))
@@ -76,7 +76,7 @@ class SqlScoring:
         self._failed.error = error
 
     def _function(self, name: str, spell: Callable[[Prediction], str | None]) -> Callable[..., str | None]:
-        def answer(img: object, frame_px: object = None) -> str | None:
+        def predict(img: object, frame_px: object = None) -> str | None:
             try:
                 if img is None:
                     return None
@@ -92,7 +92,7 @@ class SqlScoring:
                 self.error = error
                 raise
 
-        return answer
+        return predict
 
     def scorer(self) -> Scorer:
         """Return the loaded model that the registry names now.

@@ -17,7 +17,7 @@ from typing import Any
 
 from galclass.download.manifest import SourceFile
 from galclass.download.part import Part, begun_url
-from galclass.download.stopping import Answers, StoppedError, raise_if_stopped
+from galclass.download.stopping import Responses, StoppedError, raise_if_stopped
 from galclass.download.stores import Stores, explain, is_permanent, shown
 from galclass.download.throttle import Throttle
 from galclass.errors import ChecksumError, DownloadError
@@ -26,7 +26,7 @@ from galclass.retries import growing_waits
 _CHUNK_BYTES = 256 << 10
 _LONGEST_WAIT_S = 30.0
 _WEB_PAGE = "an HTML page"
-_NOT_MODIFIED_KNOWN = 0  # the store's answer for "no Last-Modified header"
+_NOT_MODIFIED_KNOWN = 0  # the store's response for "no Last-Modified header"
 
 
 @dataclass(frozen=True)
@@ -182,16 +182,16 @@ def _stream(file: SourceFile, part: Part, settings: FetchSettings, report: OnByt
     if offset and offset == part.facts.get("size"):
         return
     settings.requests.wait(stop=settings.stop)
-    with Answers(settings.stop) as answers:
+    with Responses(settings.stop) as responses:
         try:
             options = _options(offset, part.facts) if offset else None
-            answer = answers.wait(lambda: obstore.get_async(location.store, location.path, options=options))
+            response = responses.wait(lambda: obstore.get_async(location.store, location.path, options=options))
         except (exceptions.NotSupportedError, exceptions.PreconditionError):
             part.restart()  # no ranges, or another version by now
             report(-offset)
             offset = 0
-            answer = answers.wait(lambda: obstore.get_async(location.store, location.path))
-        identity = _identity(answer.meta)
+            response = responses.wait(lambda: obstore.get_async(location.store, location.path))
+        identity = _identity(response.meta)
         if offset and any(part.facts.get(key) != identity[key] for key in ("e_tag", "last_modified", "size")):
             part.restart()
             report(-offset)
@@ -199,7 +199,7 @@ def _stream(file: SourceFile, part: Part, settings: FetchSettings, report: OnByt
         if not offset:
             part.identify(identity)
         with part.path.open("ab" if offset else "wb") as sink:
-            for chunk in answers.each(aiter(answer.stream(min_chunk_size=_CHUNK_BYTES))):
+            for chunk in responses.each(aiter(response.stream(min_chunk_size=_CHUNK_BYTES))):
                 sink.write(chunk)
                 report(len(chunk))
                 settings.bytes.wait(len(chunk), stop=settings.stop)

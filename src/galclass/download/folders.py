@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from galclass.download.fetch import FetchResult, FetchSettings, fetch
 from galclass.download.manifest import SourceFile
-from galclass.download.stopping import Answers
+from galclass.download.stopping import Responses
 from galclass.download.stores import explain, shown
 from galclass.errors import DownloadError
 
@@ -64,8 +64,8 @@ def _listed(file: SourceFile, settings: FetchSettings) -> list[_Listed]:
     location = settings.stores.open(file.url)
     try:
         batches = obstore.list(location.store, prefix=location.path or None)
-        with Answers(settings.stop) as answers:
-            items: list[Any] = [item for batch in answers.each(aiter(batches)) for item in batch]
+        with Responses(settings.stop) as responses:
+            items: list[Any] = [item for batch in responses.each(aiter(batches)) for item in batch]
     except (BaseError, OSError) as error:
         raise DownloadError(f"cannot be listed: {explain(error)}", where=shown(file.url)) from error
     begin = len(location.path)

@@ -30,8 +30,8 @@ def raise_if_stopped(stop: threading.Event) -> None:
         raise StoppedError("stopped", advice="run the same command to resume")
 
 
-class Answers:
-    """Wait in this thread for what a store answers, until it comes or the run is stopped.
+class Responses:
+    """Wait in this thread for what a store responds, until it comes or the run is stopped.
 
     Parameters
     ----------
@@ -67,11 +67,11 @@ class Answers:
             yield item
 
     async def _wait(self, ask: Callable[[], Awaitable[Result]]) -> Result:
-        async def answer() -> Result:
+        async def respond() -> Result:
             return await ask()
 
         raise_if_stopped(self._stop)
-        task = asyncio.create_task(answer())
+        task = asyncio.create_task(respond())
         while not (await asyncio.wait({task}, timeout=STEP_S))[0]:
             if self._stop.is_set():
                 task.cancel()

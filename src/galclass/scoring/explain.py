@@ -39,11 +39,11 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
     views = eight_views(pixels)
     changed = variations(data, scorer.parameters, frame_px, scorer.limits)
     outputs = scorer.score_cutouts(np.stack([view for _, _, view in views] + [one.pixels for one in changed]))
-    answers = outputs.probabilities
+    probabilities = outputs.probabilities
     positions = scorer.classes_of(outputs)
     known = scorer.signature.classes
     classes = [known[position] for position in positions]
-    turned = answers[: len(views)]
+    turned = probabilities[: len(views)]
     (prediction,) = scorer.score([data], object_ids=[object_id], frame_px=frame_px)
     return {
         "object_id": object_id,
@@ -56,9 +56,9 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
                 "angle_deg": angle_deg,
                 "mirrored": mirrored,
                 "png": _text(cutout_png(view, 96)),
-                **_answer(answer, cls, known),
+                **_outcome(own, cls, known),
             }
-            for (angle_deg, mirrored, view), answer, cls in zip(views, turned, classes[: len(views)], strict=True)
+            for (angle_deg, mirrored, view), own, cls in zip(views, turned, classes[: len(views)], strict=True)
         ],
         "turning_changes": bool(np.abs(turned - turned[0]).max() > _SAME),
         "variations": [
@@ -66,15 +66,15 @@ def explain(scorer: Scorer, data: bytes, object_id: str, frame_px: int | None) -
                 "kind": one.kind,
                 "text": one.text,
                 "png": _text(cutout_png(one.pixels, 96)),
-                **_answer(answer, cls, known),
+                **_outcome(own, cls, known),
             }
-            for one, answer, cls in zip(changed, answers[len(views) :], classes[len(views) :], strict=True)
+            for one, own, cls in zip(changed, probabilities[len(views) :], classes[len(views) :], strict=True)
         ],
         "model": {"name": scorer.model.name, "version": scorer.model.version, "sha256": scorer.model.sha256},
     }
 
 
-def _answer(probabilities: Probabilities, cls: str, known: Sequence[str]) -> dict[str, Any]:
+def _outcome(probabilities: Probabilities, cls: str, known: Sequence[str]) -> dict[str, Any]:
     rounded = probabilities.round(_DIGITS).tolist()
     return {"predicted_class": cls, "probabilities": dict(zip(known, rounded, strict=True))}
 
@@ -88,8 +88,8 @@ def saliency_png(scorer: Scorer, data: bytes, frame_px: int | None) -> str:
         If the bytes yield no cutout.
     """
     pixels = cutout(data, scorer.parameters, frame_px=frame_px, limits=scorer.limits)
-    answer = int(scorer.classes_of(scorer.score_cutouts(pixels[np.newaxis]))[0])
-    return _text(heat_png(occlusion_map(pixels, _score_of(scorer), answer)))
+    own = int(scorer.classes_of(scorer.score_cutouts(pixels[np.newaxis]))[0])
+    return _text(heat_png(occlusion_map(pixels, _score_of(scorer), own)))
 
 
 def _score_of(scorer: Scorer) -> Callable[[Pixels], Probabilities]:

@@ -121,8 +121,8 @@ class BackEnd:
         scorer = self.scorer(reference)
         cursor = self._plpy.cursor(f"SELECT object_id, img, {self._frame_px(source)} AS frame_px FROM {source}")
         while chunk := cursor.fetch(CHUNK):
-            for answer in self._score(scorer, list(chunk)):
-                yield _row(answer)
+            for prediction in self._score(scorer, list(chunk)):
+                yield _row(prediction)
 
     def batch(self, source: str, reference: str | None, size: int, max_rows: int | None) -> int:
         """Score rows without a prediction of the model version, commit after every chunk, return the number of rows.
@@ -180,14 +180,14 @@ class BackEnd:
     def _batch_chunk(self, source: str, frame_px: str, reference: str | None, ids: Sequence[str]) -> None:
         query = f"SELECT object_id, img, {frame_px} AS frame_px FROM {source} WHERE object_id = ANY ($1)"
         rows = self._run(query, ("text[]",), [list(ids)])
-        answers = [_row(answer) for answer in self._score(self.scorer(reference), list(rows))]
+        predictions = [_row(prediction) for prediction in self._score(self.scorer(reference), list(rows))]
         names = tuple(_COLUMNS)
         columns = ", ".join(f"${number}::{_COLUMNS[name]}[]" for number, name in enumerate(names, 1))
         self._run(
             f"INSERT INTO {self._schema}.galaxy_predictions ({', '.join(names)}, scored_at) "
             f"SELECT *, now() FROM unnest({columns}) ON CONFLICT DO NOTHING",
             tuple("int[]" if name == "model_version" else "text[]" for name in names),
-            [[answer[name] for answer in answers] for name in names],
+            [[prediction[name] for prediction in predictions] for name in names],
         )
 
     def _score(self, scorer: Scorer, rows: list[Any]) -> list[Prediction]:
@@ -270,17 +270,17 @@ SELECT count(*) AS count FROM pg_catalog.pg_attribute WHERE attrelid = $1::pg_ca
 AND attname OPERATOR(pg_catalog.=) ANY ($2) AND NOT attisdropped"""
 
 
-def _row(answer: Prediction) -> dict[str, Any]:
+def _row(prediction: Prediction) -> dict[str, Any]:
     return {
-        "object_id": answer.object_id,
-        "model_name": answer.model.name,
-        "model_version": answer.model.version,
-        "predicted_class": answer.predicted_class,
-        "predicted_group": answer.predicted_group,
-        "probabilities": None if answer.by_class is None else json.dumps(answer.by_class),
-        "prediction_set": json.dumps(answer.prediction_set),
-        "flags": json.dumps(answer.flags),
-        "error": str(answer.error) if answer.error else None,
-        "vote_fractions": json.dumps(answer.vote_fractions) if answer.vote_fractions else None,
-        "raw_vote_fractions": json.dumps(answer.raw_vote_fractions) if answer.raw_vote_fractions else None,
+        "object_id": prediction.object_id,
+        "model_name": prediction.model.name,
+        "model_version": prediction.model.version,
+        "predicted_class": prediction.predicted_class,
+        "predicted_group": prediction.predicted_group,
+        "probabilities": None if prediction.by_class is None else json.dumps(prediction.by_class),
+        "prediction_set": json.dumps(prediction.prediction_set),
+        "flags": json.dumps(prediction.flags),
+        "error": str(prediction.error) if prediction.error else None,
+        "vote_fractions": json.dumps(prediction.vote_fractions) if prediction.vote_fractions else None,
+        "raw_vote_fractions": json.dumps(prediction.raw_vote_fractions) if prediction.raw_vote_fractions else None,
     }

@@ -24,7 +24,7 @@ _CHUNK = 32
 """Cutouts scored in one call."""
 
 
-def occlusion_map(cutout: Pixels, score: Score, answer: int) -> NDArray[np.float32]:
+def occlusion_map(cutout: Pixels, score: Score, column: int) -> NDArray[np.float32]:
     """Hide one patch after another and measure how much the probability of the predicted class falls.
 
     Parameters
@@ -33,7 +33,7 @@ def occlusion_map(cutout: Pixels, score: Score, answer: int) -> NDArray[np.float
         What the model sees.
     score : callable
         Cutouts, uint8 (n, y, x, 3), to probabilities, (n, 13).
-    answer : int
+    column : int
         Index into `CLASSES` of the predicted class.
 
     Returns
@@ -50,8 +50,8 @@ def occlusion_map(cutout: Pixels, score: Score, answer: int) -> NDArray[np.float
     for image, (y, x) in zip(hidden, corners, strict=True):
         image[y : y + patch, x : x + patch] = sky
     plain = score(cutout[np.newaxis])[0]
-    scores = [score(hidden[start : start + _CHUNK])[:, answer] for start in range(0, len(hidden), _CHUNK)]
-    falls = np.clip(plain[answer] - np.concatenate(scores), 0, None)
+    scores = [score(hidden[start : start + _CHUNK])[:, column] for start in range(0, len(hidden), _CHUNK)]
+    falls = np.clip(plain[column] - np.concatenate(scores), 0, None)
     return _spread(falls, corners, patch, side)
 
 

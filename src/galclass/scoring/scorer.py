@@ -275,7 +275,7 @@ class Scorer:
         keep: bool,
     ) -> list[Prediction]:
         now = datetime.now(UTC)
-        answers: list[Prediction | None] = []
+        predictions: list[Prediction | None] = []
         arrays, flags = [], []
         for image, object_id, frame in zip(images, ids, frames, strict=True):
             between()
@@ -284,23 +284,23 @@ class Scorer:
                 made = flagged_cutout(data, self.parameters, frame_px=frame, limits=self.limits)
             except OSError as error:
                 unreadable = CutoutError("unreadable", f"{image}: {error.strerror or error}")
-                answers.append(self._faulty(object_id, unreadable, now))
+                predictions.append(self._faulty(object_id, unreadable, now))
             except CutoutError as error:
-                answers.append(self._faulty(object_id, error, now))
+                predictions.append(self._faulty(object_id, error, now))
             else:
                 arrays.append(made.pixels)
                 flags.append(made.flags)
-                answers.append(None)
+                predictions.append(None)
         if not arrays:
-            return [answer for answer in answers if answer is not None]
+            return [prediction for prediction in predictions if prediction is not None]
         between()
         outputs = self._outputs_of(np.stack(arrays))
-        good_ids = [i for i, a in zip(ids, answers, strict=True) if a is None]
+        good_ids = [i for i, a in zip(ids, predictions, strict=True) if a is None]
         found = self._predictions(outputs, good_ids, now, flags)
         if keep:
             found = [replace(one, cutout=pixels) for one, pixels in zip(found, arrays, strict=True)]
         good = iter(found)
-        return [next(good) if answer is None else answer for answer in answers]
+        return [next(good) if prediction is None else prediction for prediction in predictions]
 
     def _faulty(self, object_id: str, error: CutoutError, now: datetime) -> Prediction:
         fault, classes = ImageFault(error.code, _message(error)), self.signature.classes

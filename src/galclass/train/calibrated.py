@@ -18,10 +18,10 @@ from galclass.morphology import CLASSES, QUESTIONS
 from galclass.scoring.fit_confidence import fit_conformal, fit_unlike
 from galclass.scoring.signature import Signature
 from galclass.scoring.signature_parts import Conformal, Unlike
-from galclass.train.answers import answers, softmax
 from galclass.train.calibrate import VoteAnswers, fit_observation, fit_temperature, vote_concentrations
 from galclass.train.dataset import TrainingData, vote_reach
 from galclass.train.export import ExportModule
+from galclass.train.inference import network_outputs, softmax
 from galclass.train.losses import Observation, question_columns
 from galclass.train.networks import VOTE_COLUMNS
 from galclass.train.raw_votes import leaves_by_votes
@@ -51,7 +51,7 @@ def calibrated_model(trainer: Trainer, config: Config) -> tuple[ExportModule, Si
     if config.train.type == "votes":
         return _calibrated_votes_model(trainer, config)
     data, rows = trainer.data, trainer.validation
-    logits, votes, embedding = answers(trainer.best, data, rows, trainer)
+    logits, votes, embedding = network_outputs(trainer.best, data, rows, trainer)
     temperature = fit_temperature(logits, trainer.leaves[rows])
     module = ExportModule(trainer.best, trainer.scale, temperature, _concentrations(data, rows, votes))
     signature = Signature(
@@ -77,7 +77,7 @@ def _calibrated_votes_model(trainer: Trainer, config: Config) -> tuple[ExportMod
     validation split.
     """
     data, rows = trainer.data, trainer.validation
-    logits, votes, embedding = answers(trainer.best, data, rows, trainer)
+    logits, votes, embedding = network_outputs(trainer.best, data, rows, trainer)
     concentration: tuple[float, ...] = ()
     if trainer.best.votes is not None:
         debiased = data.has_votes[rows]
@@ -163,7 +163,7 @@ def _unlike(trainer: Trainer, held_out: NDArray[np.float32]) -> Unlike | None:
     fewest = _ALARM_TRAINED if of_votes else trainer.best.embedding_size
     if galaxies.sum() * _FALSE_ALARM < 1 or len(train) <= fewest:
         return None
-    _, _, seen = answers(trainer.best, data, train, trainer)
+    _, _, seen = network_outputs(trainer.best, data, train, trainer)
     if not seen.std(axis=0).any():  # a layer whose units are all dead gives every image the same embedding
         return None
     return fit_unlike(seen, held_out[galaxies], false_alarm=_FALSE_ALARM, compact=of_votes)
@@ -228,7 +228,7 @@ def _observations(trainer: Trainer, temperature: float) -> list[dict[str, Any]]:
     single = data.leaves[rows].sum(1) == 1
     rows = rows[single & _galaxies(data, rows) & np.array([data.source[row] in sources for row in rows], dtype=bool)]
     if len(rows) >= _LEAST_ROWS:
-        logits, _, _ = answers(trainer.best, data, rows, trainer)
+        logits, _, _ = network_outputs(trainer.best, data, rows, trainer)
         matrix = fit_observation(softmax(logits / temperature), data.leaves[rows].argmax(1))
         found.append(_described(sources, list(CLASSES), matrix))
     return found

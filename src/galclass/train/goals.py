@@ -19,7 +19,7 @@ from galclass.train.losses import Observation, batch_loss, make_targets, observe
 from galclass.train.metrics import validation_metrics, vote_metrics
 from galclass.train.networks import Outputs
 from galclass.train.raw_votes import mean_votes
-from galclass.train.teacher import TeacherAnswers, teacher_loss
+from galclass.train.teacher import TeacherPredictions, teacher_loss
 
 
 class Goal(Protocol):
@@ -49,7 +49,7 @@ class Goal(Protocol):
 
 
 def make_goal(
-    data: TrainingData, config: TrainConfig, device: torch.device, teacher: TeacherAnswers | None = None
+    data: TrainingData, config: TrainConfig, device: torch.device, teacher: TeacherPredictions | None = None
 ) -> Goal:
     """Return the goal that `train.type` names, with a teacher's predictions if there are any."""
     goal: Goal = VotesGoal(data, config, device) if config.type == "votes" else LabelGoal(data, config, device)
@@ -59,7 +59,7 @@ def make_goal(
 class TaughtGoal:
     """Another goal plus a teacher's predictions; also trains on rows with nothing but a teacher's prediction."""
 
-    def __init__(self, goal: Goal, data: TrainingData, config: TrainConfig, teacher: TeacherAnswers) -> None:
+    def __init__(self, goal: Goal, data: TrainingData, config: TrainConfig, teacher: TeacherPredictions) -> None:
         self.goal, self.teacher, self.weight = goal, teacher, config.teacher_weight
         self.validation, self.leaves, self.module = goal.validation, goal.leaves, goal.module
         own = set(goal.rows.tolist())

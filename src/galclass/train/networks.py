@@ -112,9 +112,9 @@ class Network(nn.Module):
 
     def forward(self, pixels: Tensor) -> Outputs:
         """Return the outputs for scaled pixels, (n, 3, size, size) float."""
-        return self.answer(self.embed(pixels))
+        return self.outputs_of(self.embed(pixels))
 
-    def answer(self, embedding: Tensor) -> Outputs:
+    def outputs_of(self, embedding: Tensor) -> Outputs:
         """Return the outputs for embeddings, (n, d)."""
         kept = self.dropout(embedding)
         raw = self.raw(kept) if self.raw is not None else None

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from galclass.train.answers import all_outputs
 from galclass.train.augment import draw, warp
 from galclass.train.batches import scaled_central
+from galclass.train.inference import all_outputs
 from galclass.train.networks import Network
 from galclass.train.trainer import Trainer
 
@@ -88,7 +88,7 @@ def _fit(trainer: Trainer, shown: Tensor, index: NDArray[np.int64], options: Ref
         for own in np.array_split(rng.permutation(goal.rows), steps):
             view = rng.integers(1, len(shown), len(own)) if len(shown) > 1 else np.zeros(len(own), dtype=np.int64)
             view[rng.random(len(own)) >= options.drawn_share] = 0
-            outputs = network.answer(shown[torch.from_numpy(view), torch.from_numpy(index[own])])
+            outputs = network.outputs_of(shown[torch.from_numpy(view), torch.from_numpy(index[own])])
             loss = goal.loss(outputs, torch.from_numpy(own)) / len(own)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch's annotation

@@ -39,7 +39,7 @@ from galclass.train.device import Workers, advice_on_threads, prepared_machine
 from galclass.train.export import export_onnx
 from galclass.train.progress import Reporter, add_row, open_board
 from galclass.train.starting import start_sha256, with_topology_of_start
-from galclass.train.teacher import answers_of
+from galclass.train.teacher import predictions_of
 from galclass.train.trainer import Trainer
 
 _WITHOUT_EFFECT = ("threads", "checkpoint_s", "tensorboard", "mlflow", "cache", "seeds")
@@ -176,7 +176,7 @@ def inputs_sha256(data: TrainingData, config: Config, *, seeds: int = 1) -> str:
 def _train_seed(
     data: TrainingData, config: Config, folder: Path, resume: bool, reporter: Reporter, workers: Workers
 ) -> TrainSummary:
-    teacher = answers_of(config.train, data, folder)
+    teacher = predictions_of(config.train, data, folder)
     trainer = Trainer(data, config.train, seed=config.seed, workers=workers, teacher=teacher)
     fingerprint = inputs_sha256(data, config)
     checkpoint = folder / "checkpoint.pt"

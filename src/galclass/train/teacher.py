@@ -39,7 +39,7 @@ _PARTS |= {"vote_fractions": len(STEMS)}
 
 
 @dataclass(frozen=True)
-class TeacherAnswers:
+class TeacherPredictions:
     """A teacher's predictions for each index row at several angles; NaN for rows it did not predict.
 
     Attributes
@@ -63,14 +63,14 @@ class TeacherAnswers:
         known: NDArray[np.bool_] = ~torch.isnan(self.probabilities[:, 0, 0]).cpu().numpy()
         return known
 
-    def to(self, device: torch.device) -> TeacherAnswers:
+    def to(self, device: torch.device) -> TeacherPredictions:
         """Move to a device."""
-        return TeacherAnswers(*(None if part is None else part.to(device) for part in self._parts()))  # type: ignore[arg-type]
+        return TeacherPredictions(*(None if part is None else part.to(device) for part in self._parts()))  # type: ignore[arg-type]
 
-    def drawn(self, rows: Tensor) -> TeacherAnswers:
+    def drawn(self, rows: Tensor) -> TeacherPredictions:
         """Return the predictions of each row at one angle, drawn by torch's generator, without the angle axis."""
         angle = torch.randint(self.probabilities.shape[1], (len(rows),)).to(rows.device)
-        return TeacherAnswers(*(None if part is None else part[rows, angle] for part in self._parts()))  # type: ignore[arg-type]
+        return TeacherPredictions(*(None if part is None else part[rows, angle] for part in self._parts()))  # type: ignore[arg-type]
 
     def _parts(self) -> tuple[Tensor | None, ...]:
         return self.probabilities, self.raw_votes, self.raw_concentrations, self.vote_fractions
@@ -117,7 +117,7 @@ def ask_teacher(
             where=str(model),
             expected=f"{data.size_px} px",
             got=f"{signature.size_px} px",
-            advice="prepare a folder for it, write its predictions with scripts/teacher_answers.py, and name that file",
+            advice="prepare a folder for it, run scripts/teacher_predictions.py, and name the file that it writes",
         )
     facts = [hashlib.sha256(content).hexdigest(), data.sha256(), "train", *map(str, angles_deg), *sorted(without)]
     made_from = hashlib.sha256("\n".join(facts).encode()).hexdigest()
@@ -158,7 +158,7 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def load_answers(path: Path, data: TrainingData) -> TeacherAnswers:
+def load_predictions(path: Path, data: TrainingData) -> TeacherPredictions:
     """Read predictions that `ask_teacher` wrote, of this prepared folder or of another one with the same objects.
 
     Raises
@@ -181,10 +181,10 @@ def load_answers(path: Path, data: TrainingData) -> TeacherAnswers:
             values = stored[name].astype(np.float32)[found]
             values[found < 0] = np.nan
             parts[name] = torch.from_numpy(values)
-    return TeacherAnswers(**parts)
+    return TeacherPredictions(**parts)
 
 
-def answers_of(config: TrainConfig, data: TrainingData, folder: Path) -> TeacherAnswers | None:
+def predictions_of(config: TrainConfig, data: TrainingData, folder: Path) -> TeacherPredictions | None:
     """Read the predictions of `train.teacher`; those of a model are made once and kept in the folder."""
     if config.teacher is None:
         return None
@@ -192,10 +192,10 @@ def answers_of(config: TrainConfig, data: TrainingData, folder: Path) -> Teacher
     if path.suffix == ".onnx":
         model, path = path, folder / "teacher.npz"
         ask_teacher(model, data, config.teacher_angles_deg, path)
-    return load_answers(path, data)
+    return load_predictions(path, data)
 
 
-def teacher_loss(outputs: Outputs, answers: TeacherAnswers) -> Tensor:
+def teacher_loss(outputs: Outputs, answers: TeacherPredictions) -> Tensor:
     """Return how far the student is from the teacher, 0 where the teacher has no prediction, (n,).
 
     With raw votes on both sides it is the divergence KL(teacher || student) of each question's Dirichlet distribution,

@@ -20,16 +20,16 @@ from torch import Tensor, nn
 from galclass.config import TrainConfig
 from galclass.errors import TrainingError
 from galclass.train import few
-from galclass.train.answers import all_outputs
 from galclass.train.batches import Batches, scaled_central
 from galclass.train.build import build_network, pixel_scale
 from galclass.train.checkpoint import StartingWeights
 from galclass.train.dataset import TrainingData
 from galclass.train.device import Workers, pick_device
 from galclass.train.goals import make_goal
+from galclass.train.inference import all_outputs
 from galclass.train.optimizers import RunningMean, Schedule, make_optimizer, renew_statistics, take_step
 from galclass.train.starting import weights_to_start
-from galclass.train.teacher import TeacherAnswers
+from galclass.train.teacher import TeacherPredictions
 
 _BLEND = 1
 """Separates the draws of mixup from those of a step's augmentation."""
@@ -69,7 +69,7 @@ class Trainer:
         Of initial weights, orders, draws and dropout.
     workers : Workers
         This process among those that train together.
-    teacher : TeacherAnswers, optional
+    teacher : TeacherPredictions, optional
         The predictions of `config.teacher`.
 
     Attributes
@@ -88,7 +88,7 @@ class Trainer:
         *,
         seed: int,
         workers: Workers | None = None,
-        teacher: TeacherAnswers | None = None,
+        teacher: TeacherPredictions | None = None,
     ) -> None:
         self.data, self.config, self.seed, self.workers = data, config, seed, workers or Workers()
         self.device = pick_device(config.acceleration)

@@ -19,7 +19,7 @@ from galclass.service.engine.pool import ScoringPool
 from galclass.service.engine.published import PublishedService
 from galclass.service.engine.together import Together
 from galclass.service.http.inputs import ImageInput
-from galclass.service.http.metrics import Answer, Metrics
+from galclass.service.http.metrics import Metrics, Predicted
 
 QUICK_S = 0.006
 """Mean CPU time for one image up to which a model may use the quick pool or the event loop."""
@@ -126,8 +126,8 @@ class ImageScoring:
         self._metrics.count_image(name, prediction.error.code if prediction.error else "ok")
         confidence = max(prediction.probabilities or (0.0,))
         is_unlike = UNLIKE_TRAINING_DATA in prediction.flags
-        found = Answer(name, version, prediction.predicted_class, confidence, is_unlike, image_bytes)
-        self._metrics.count_answer(found)
+        found = Predicted(name, version, prediction.predicted_class, confidence, is_unlike, image_bytes)
+        self._metrics.count_prediction(found)
 
     async def _round_here(self, kind: _Kind, images: list[ImageInput]) -> list[Prediction]:
         started = thread_time()

@@ -27,7 +27,7 @@ _BYTES = (2**10, 2**12, 2**13, 2**14, 2**15, 2**16, 2**17, 2**18, 2**20, 2**22, 
 Item = TypeVar("Item")
 
 
-class Answer(NamedTuple):
+class Predicted(NamedTuple):
     """A prediction of one version of a service; a faulty image has no class.
 
     Attributes
@@ -104,7 +104,7 @@ class Metrics:
         self._ended: deque[tuple[str, str, int, float]] = deque()  # deques lose nothing to another thread's flush
         self._outcomes: deque[tuple[str, str]] = deque()
         self._scoring: deque[float] = deque()
-        self._answers: deque[Answer] = deque()
+        self._predicted: deque[Predicted] = deque()
 
     def record(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request, at the next `flush`."""
@@ -114,9 +114,9 @@ class Metrics:
         """Count one scored image, at the next `flush`; `outcome` is "ok" or the code of its fault."""
         self._outcomes.append((service, outcome))
 
-    def count_answer(self, answer: Answer) -> None:
+    def count_prediction(self, answer: Predicted) -> None:
         """Count one prediction of a version of a service, at the next `flush`."""
-        self._answers.append(answer)
+        self._predicted.append(answer)
 
     def count_shadow(self, shadowed: Shadowed, difference: float | None = None, *, count: int = 1) -> None:
         """Count images that were answered with a shadow; called by its thread alone, so at once."""
@@ -132,7 +132,7 @@ class Metrics:
         """Update the counters: together this costs a fraction of what it would in every request."""
         with self._flushing:
             ended, outcomes, scoring = _taken(self._ended), _taken(self._outcomes), _taken(self._scoring)
-            answers = _taken(self._answers)
+            predicted = _taken(self._predicted)
         for (method, route, status), count in Counts(one[:3] for one in ended).items():
             self.requests.labels(method, route, str(status)).inc(count)
         for _, route, _, seconds in ended:
@@ -140,12 +140,12 @@ class Metrics:
         for (service, outcome), count in Counts(outcomes).items():
             self.images.labels(service, outcome).inc(count)
         self.scoring.inc(sum(scoring))
-        self._count_answers(answers)
+        self._count_predicted(predicted)
 
-    def _count_answers(self, answers: list[Answer]) -> None:
-        for (service, version, name), count in Counts(one[:3] for one in answers if one.predicted_class).items():
+    def _count_predicted(self, predicted: list[Predicted]) -> None:
+        for (service, version, name), count in Counts(one[:3] for one in predicted if one.predicted_class).items():
             self.classes.labels(service, version, name).inc(count)
-        for one in answers:
+        for one in predicted:
             self.unlike.labels(one.service, one.version).inc(one.is_unlike)
             if one.predicted_class:
                 self.confidence.labels(one.service, one.version).observe(one.confidence)

@@ -1,4 +1,4 @@
-"""Write a teacher's predictions for training cutouts: `python scripts/teacher_answers.py PREPARED MODEL ANSWERS.npz`.
+"""Write a teacher's predictions for training cutouts: `teacher_predictions.py PREPARED MODEL ANSWERS.npz`.
 
 The prepared folder has the teacher's cutout size; `train.teacher` then names the predictions, and the student may be
 trained on a folder of the same objects in another size. A second run with the same inputs does nothing.

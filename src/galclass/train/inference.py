@@ -23,7 +23,7 @@ _VALIDATION_BATCH = 256
 
 
 @torch.no_grad()
-def answers(
+def network_outputs(
     network: nn.Module, data: TrainingData, rows: NDArray[np.int64], trainer: Trainer
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return class logits (n, 13), vote logits (n, 37 or 0) and embeddings (n, d) of index rows' central cutouts."""
