@@ -19,6 +19,7 @@ from tiny_model import tiny_model
 from galclass.config import Config, load_config
 from galclass.database import open_database
 from galclass.scoring import Scorer
+from galclass.service.engine import functions
 from galclass.service.functions.publish import publish_function
 from galclass.service.server.app import create_app
 
@@ -213,6 +214,24 @@ def test_a_batch_of_calls_keeps_their_order_and_their_faults(client: TestClient,
     assert table.status_code == 406
     for body in ({"inputs": []}, {"inputs": [1]}, {"images": []}, [], {"inputs": {}}):
         assert client.post(url, json=body).status_code == 422
+
+
+def test_the_processes_of_the_least_recently_called_function_end(
+    config: Config, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(functions, "MAX_POOLS", 2)
+    for name in ("one", "two", "three"):
+        publish(name, "hostile:same")
+    app = create_app(config)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        pools = app.state.service.functions._pools
+        assert call(client, "one", {"value": 2}).json() == 2
+        (first,) = next(iter(pools.values()))._all
+        assert call(client, "two", {"value": 2}).json() == 2
+        (second,) = pools[next(key for key in pools if key.startswith("two@"))]._all
+        assert call(client, "one", {"value": 2}).json() == 2
+        assert call(client, "three", {"value": 2}).json() == 2
+        assert (first.is_alive(), second.is_alive(), len(pools)) == (True, False, 2)
 
 
 def test_no_process_outlives_the_app(config: Config, publish: Publish) -> None:

@@ -13,12 +13,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 from typing import NamedTuple
 
 import onnxruntime
+from cachetools import TLRUCache
 
 from galclass import __version__
 from galclass.errors import ModelError
@@ -41,16 +42,19 @@ _Key = tuple[str, RunLimits]
 
 
 class _Outcome(NamedTuple):
-    """The outcome of a trial, a verdict or an error, and its time."""
+    """The outcome of a trial: a verdict or an error."""
 
     verdict: Verdict | None
     error: ModelError | None
-    at: float
+
+
+def _forgotten_at(_: _Key, outcome: _Outcome, now: float) -> float:
+    return inf if outcome.error is None else now + _REFUSED_S  # perhaps the machine was busy
 
 
 _one_at_a_time = threading.Lock()
 _lock = threading.Lock()
-_tried: OrderedDict[_Key, _Outcome] = OrderedDict()
+_tried: TLRUCache[_Key, _Outcome] = TLRUCache(_REMEMBERED, _forgotten_at, timer=monotonic)
 
 
 @dataclass(frozen=True)
@@ -102,17 +106,12 @@ def try_model(model: bytes, *, where: str = "model") -> TriedModel:
 
 def _known(key: _Key) -> _Outcome | None:
     with _lock:
-        outcome = _tried.get(key)
-    if outcome is not None and outcome.error is not None and monotonic() - outcome.at > _REFUSED_S:
-        return None  # perhaps the machine was busy
-    return outcome
+        return _tried.get(key)
 
 
 def _remember(key: _Key, outcome: _Outcome) -> _Outcome:
     with _lock:
         _tried[key] = outcome
-        while len(_tried) > _REMEMBERED:
-            _tried.popitem(last=False)
     return outcome
 
 
@@ -125,9 +124,9 @@ def _outcome(model: bytes, key: _Key, where: str) -> _Outcome:
         try:
             verdict = Verdict(_run(model, limits, where))
         except ModelError as error:
-            return _Outcome(None, error, monotonic())
+            return _Outcome(None, error)
         keep(facts, verdict)
-    return _Outcome(verdict, None, monotonic())
+    return _Outcome(verdict, None)
 
 
 def _run(model: bytes, limits: RunLimits, where: str) -> float | None:
