@@ -1,19 +1,29 @@
-"""A child process of this package and the pipes to it, replaced where its work brings it down.
+"""Child processes of this package: one that shares the work, and one that is isolated from this process.
 
-A plain subprocess: no fork of a process with threads, and no `if __name__ == "__main__"` in the caller.
+All are plain subprocesses: no fork of a process with threads, and no `if __name__ == "__main__"` in the caller.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import galclass
+
+_NEEDED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+"""Variables without which an interpreter may not start."""
+
+OF_THE_USER = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+"""Further variables with no token, password or address of a database among them."""
 
 
 class ProcessDied(Exception):
@@ -21,7 +31,7 @@ class ProcessDied(Exception):
 
 
 class ChildProcess:
-    """One running child process of a module.
+    """One running child process of a module and the pipes to it, replaced where its work brings it down.
 
     Parameters
     ----------
@@ -85,3 +95,72 @@ class ChildProcess:
             env={**os.environ, **self._environment, "PYTHONPATH": path},
             process_group=0,  # Ctrl-C goes to the parent, which ends this one
         )
+
+
+def start_isolated(
+    module: str,
+    arguments: Sequence[object] = (),
+    *,
+    keep: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+    pass_fds: Sequence[int] = (),
+    niceness: int = 0,
+) -> subprocess.Popen[bytes]:
+    """Start a process without what this one has: its variables, open files, terminal and current folder.
+
+    It imports from where this process does, writes no bytecode, and leads a process group and session of its own.
+
+    Parameters
+    ----------
+    module : str
+        Its `main` is called with the arguments.
+    arguments : sequence
+        As JSON.
+    keep : sequence of str
+        Variables of this process that it gets.
+    environment : mapping of str to str
+        Variables that it gets besides.
+    stdin, stdout, pass_fds
+        As for `subprocess.Popen`; what it writes to standard error is dropped.
+    niceness : int
+        How much lower its priority is than this process's.
+    """
+    lower = f"import os; os.nice({niceness:d}); " if niceness else ""
+    program = (
+        f"{lower}import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+        f"from {module} import main; main(*json.loads(sys.argv[2]))"
+    )
+    path = [one for one in sys.path if one]
+    kept = {name: os.environ[name] for name in (*_NEEDED, *keep) if name in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "-I", "-B", "-c", program, json.dumps(path), json.dumps(arguments)],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.DEVNULL,
+        env={**kept, **(environment or {})},
+        cwd="/",
+        pass_fds=pass_fds,
+        start_new_session=True,
+    )
+
+
+def start_linked(
+    module: str, *, environment: Mapping[str, str], niceness: int = 0
+) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start an isolated process with a socket to it, whose descriptor is the argument of its `main`."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        end = theirs.fileno()
+        child = start_isolated(
+            module, [end], keep=OF_THE_USER, environment=environment, pass_fds=[end], niceness=niceness
+        )
+    return ours, child
+
+
+def end_group(child: subprocess.Popen[bytes]) -> None:
+    """Kill an isolated process with everything that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()

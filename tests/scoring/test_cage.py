@@ -97,12 +97,12 @@ class _Trials:
         monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
         self.now = 1000.0
         monkeypatch.setattr(cage, "_tried", TLRUCache(8, cage._forgotten_at, timer=lambda: self.now))
-        self._run = subprocess.run
-        monkeypatch.setattr(cage.subprocess, "run", self.run)
+        self._start = cage.start_isolated
+        monkeypatch.setattr(cage, "start_isolated", self.start)
 
-    def run(self, *arguments: Any, **options: Any) -> Any:
+    def start(self, *arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
         self.count += 1
-        return self._run(*arguments, **options)
+        return self._start(*arguments, **options)
 
 
 @pytest.fixture

@@ -8,10 +8,7 @@ for some minutes which did not.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from math import inf
@@ -22,6 +19,7 @@ import onnxruntime
 from cachetools import TLRUCache
 
 from galclass import __version__
+from galclass.child_process import start_isolated
 from galclass.errors import ModelError
 from galclass.scoring.checks import read_json
 from galclass.scoring.graph import check_graph
@@ -32,12 +30,10 @@ from galclass.scoring.verdicts import Verdict, keep, recall
 
 START_S = 30.0
 """Added to the process's time limit, for its start on a busy machine."""
-_KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 _REMEMBERED = 64
 _REFUSED_S = 600.0
 _CHECKS = 1  # raised when models that passed have to be tried again by new checks
 _ADVICE = "use a model that returns probabilities for every image in time"
-_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from galclass.scoring.trial import main; main()"
 _Key = tuple[str, RunLimits]
 
 
@@ -135,26 +131,28 @@ def _run(model: bytes, limits: RunLimits, where: str) -> float | None:
         MEMORY_VARIABLE: repr(limits.memory_bytes / (1 << 20)),
         "OPENBLAS_NUM_THREADS": "1",
     }
-    environment |= {name: os.environ[name] for name in _KEPT if name in os.environ}
-    command = [sys.executable, "-I", "-B", "-c", _PROGRAM, json.dumps([path for path in sys.path if path])]
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
-            command, input=model, capture_output=True, env=environment, cwd="/", timeout=START_S + 2 * limits.seconds
-        )
+        with start_isolated("galclass.scoring.trial", environment=environment, stdin=pipe, stdout=pipe) as child:
+            try:
+                reply, _ = child.communicate(model, timeout=START_S + 2 * limits.seconds)
+            except BaseException:
+                child.kill()
+                raise
     except subprocess.TimeoutExpired as error:
         raise ModelError(
             "the trial took too long and was stopped", where=where,
             expected=f"at most {limits.seconds:g} s for a run", advice=_ADVICE,
         ) from error  # fmt: skip
-    if done.returncode:
+    if child.returncode:
         raise ModelError(
             "the trial process died: the model takes too much time or memory, or crashes onnxruntime",
             where=where,
             expected=f"at most {limits.seconds:g} s for a run and {limits.memory_bytes >> 20:,} MiB",
-            got=f"exit status {done.returncode}",
+            got=f"exit status {child.returncode}",
             advice=_ADVICE,
         )
-    said = read_json(done.stdout.decode(errors="replace"), "what the process says that tried it", where=where)
+    said = read_json(reply.decode(errors="replace"), "what the process says that tried it", where=where)
     if said.get("fault") is not None:
         raise ModelError(
             str(said["fault"])[:1000], where=where, expected=said.get("expected"), got=said.get("got"),

@@ -1,0 +1,73 @@
+"""Isolated processes: what they get of the process that starts them, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from galclass.child_process import OF_THE_USER, end_group, start_isolated, start_linked
+
+_TOLD = """
+import json, os, socket, subprocess, sys
+
+def main(*arguments):
+    facts = {
+        "arguments": arguments, "variables": sorted(os.environ), "folder": os.getcwd(), "niceness": os.nice(0),
+        "leads": os.getsid(0) == os.getpid(), "descriptors": len(os.listdir("/proc/self/fd")),
+    }
+    print(json.dumps(facts))
+"""
+
+_LINKED = """
+import socket, subprocess, sys
+
+def main(descriptor):
+    link = socket.socket(fileno=descriptor)
+    started = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    link.sendall(b"%d\\n" % started.pid)
+    link.recv(1)
+"""
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules that a process can import as it can any of the path."""
+    (tmp_path / "told_by_child.py").write_text(_TOLD)
+    (tmp_path / "linked_child.py").write_text(_LINKED)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_an_isolated_process_gets_what_it_is_given_alone(modules: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "hunter2")
+    monkeypatch.setenv("TZ", "UTC")
+    with open("/dev/null", "rb") as file:
+        os.set_inheritable(file.fileno(), True)
+        child = start_isolated(
+            "told_by_child", [3, "four"], keep=["TZ"], environment={"ONE": "1"}, stdout=subprocess.PIPE, niceness=1
+        )
+        told = json.loads(child.communicate(timeout=60)[0])
+    assert child.returncode == 0
+    assert told["arguments"] == [3, "four"]
+    assert {"ONE", "TZ"} <= set(told["variables"])
+    assert "PGPASSWORD" not in told["variables"]
+    assert set(OF_THE_USER) & set(told["variables"]) == {"TZ"}
+    assert (told["folder"], told["leads"]) == ("/", True)
+    assert told["niceness"] == min(19, os.nice(0) + 1)
+    assert told["descriptors"] == 4  # three, and the one that lists them
+
+
+def test_a_process_ends_with_what_it_started(modules: None) -> None:
+    link, child = start_linked("linked_child", environment={})
+    with link, link.makefile("rb") as lines:
+        started = int(lines.readline())
+        os.kill(started, 0)
+        end_group(child)
+        assert lines.read() == b""
+    assert child.returncode == -9
+    status = Path(f"/proc/{started}/stat")
+    assert not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    end_group(child)  # has ended
