@@ -26,6 +26,10 @@ OF_THE_USER = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 """Further variables with no token, password or address of a database among them."""
 
 
+CRASHED, CRASHED_BECAUSE = "crashed", "the process that decoded this file crashed"
+"""Code and reason of a file that brings its process down: a decoder that crashes, or more memory than there is."""
+
+
 class ProcessDied(Exception):
     """The child process ended before it answered."""
 

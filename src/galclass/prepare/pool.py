@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from galclass.child_process import ChildProcess, ProcessDied
+from galclass.child_process import CRASHED, CRASHED_BECAUSE, ChildProcess, ProcessDied
 from galclass.cutouts.extract import CutoutParameters
 from galclass.errors import StoreError
 from galclass.prepare.chunks import Chunk, Reject
@@ -33,10 +33,6 @@ class ChunkResult:
     chunk: Chunk
     sha256s: list[str | None]
     rejects: list[Reject]
-
-
-CRASHED, CRASHED_BECAUSE = "crashed", "the decoder crashed on this file"
-"""Code and reason of a file that brought its process down."""
 
 
 class Worker:

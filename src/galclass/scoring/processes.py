@@ -1,4 +1,4 @@
-"""Scoring on several cores: processes that score chunks of files, one of which may be brought down by an image.
+"""Scoring in other processes: they score chunks of files, one of which may be brought down by an image.
 
 They are plain subprocesses, as those of `prepare`: no `if __name__ == "__main__"` in the caller, and one that a file
 crashes costs that file only.
@@ -13,10 +13,10 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from galclass.child_process import ChildProcess, ProcessDied
+from galclass.child_process import CRASHED, CRASHED_BECAUSE, ChildProcess, ProcessDied
 from galclass.errors import ModelError
-from galclass.scoring.chunks import CRASHED, Given, Setup, without_prediction
-from galclass.scoring.prediction import Prediction
+from galclass.scoring.chunks import Given, Setup, without_prediction
+from galclass.scoring.prediction import ImageFault, Prediction
 from galclass.scoring.scorer import Scorer
 
 
@@ -71,7 +71,7 @@ class ScoringProcess:
             if self._process.is_stopped:
                 raise
             status = self._process.wait()
-            advice = "more memory may help, or fewer processes (--processes 1)"
+            advice = "more memory may help, or fewer processes (--processes)"
             raise ModelError(
                 "a scoring process ended before it began", got=f"status {status}", advice=advice
             ) from error
@@ -133,7 +133,8 @@ class ScoringProcesses:
             answers = process.score(chunk)
         finally:
             self._idle.put(process)
+        fault = ImageFault(CRASHED, CRASHED_BECAUSE)
         return [
-            without_prediction(self._scorer, image, CRASHED) if answer is None else answer
+            without_prediction(self._scorer, image, fault) if answer is None else answer
             for (image, _), answer in zip(chunk, answers, strict=True)
         ]
