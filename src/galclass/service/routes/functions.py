@@ -18,6 +18,7 @@ from galclass.service.engine.auth import READER
 from galclass.service.engine.state import state_of
 from galclass.service.functions.facts import FunctionFacts
 from galclass.service.functions.publish import facts_of
+from galclass.service.http.body import media_type_of
 from galclass.service.http.image_inputs import kind_of
 from galclass.service.http.json_images import read_json
 from galclass.service.http.outputs import JSON
@@ -65,8 +66,7 @@ async def call(request: Request, name: Name, version: Version) -> Response:
         raise RequestError(
             "no_function", "this service is a model, not a function", advice="send images to .../predict"
         )
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != JSON:
+    if media_type_of(request) != JSON:
         raise RequestError("unsupported_type", "this takes JSON", expected=JSON, field="Content-Type")
     async with state.bodies.hold(request) as body:
         written = await state.functions.call(service.record, body.data)
