@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,9 +29,10 @@ import socket, subprocess, sys
 
 def main(descriptor):
     link = socket.socket(fileno=descriptor)
-    started = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
-    link.sendall(b"%d\\n" % started.pid)
-    link.recv(1)
+    forever = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(300)"]
+    with subprocess.Popen(forever, stdout=subprocess.PIPE, pass_fds=[descriptor]) as started:
+        link.sendall(started.stdout.readline())
+        link.recv(1)
 """
 
 
@@ -60,14 +63,44 @@ def test_an_isolated_process_gets_what_it_is_given_alone(modules: None, monkeypa
     assert told["descriptors"] == 4  # three, and the one that lists them
 
 
+_PARENT = """
+import sys
+from galclass.child_process import start_isolated
+start_isolated("waiting_child", [int(sys.argv[1])], pass_fds=[int(sys.argv[1])])
+sys.stdin.read()
+"""
+
+_WAITING = """
+import os, time
+
+def main(descriptor):
+    os.write(descriptor, b"ready")
+    time.sleep(300)
+"""
+
+
+def test_a_process_ends_with_the_one_that_started_it(
+    modules: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "waiting_child.py").write_text(_WAITING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    reading, writing = os.pipe()
+    with open(reading, "rb") as until_it_ends:
+        parent = subprocess.Popen(
+            [sys.executable, "-c", _PARENT, str(writing)], stdin=subprocess.PIPE, pass_fds=[writing]
+        )
+        os.close(writing)
+        assert until_it_ends.read(5) == b"ready"
+        parent.kill()
+        parent.communicate()
+        assert until_it_ends.read() == b""
+
+
 def test_a_process_ends_with_what_it_started(modules: None) -> None:
     link, child = start_linked("linked_child", environment={})
     with link, link.makefile("rb") as lines:
-        started = int(lines.readline())
-        os.kill(started, 0)
+        assert lines.readline() == b"ready\n"
         end_group(child)
-        assert lines.read() == b""
-    assert child.returncode == -9
-    status = Path(f"/proc/{started}/stat")
-    assert not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+        assert lines.read() == b""  # neither holds the other end any more
+    assert child.returncode == -signal.SIGKILL
     end_group(child)  # has ended

@@ -5,6 +5,8 @@ All are plain subprocesses: no fork of a process with threads, and no `if __name
 
 from __future__ import annotations
 
+import ctypes
+import importlib
 import json
 import os
 import signal
@@ -18,6 +20,12 @@ from pathlib import Path
 from typing import IO
 
 import galclass
+
+_PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from galclass.child_process import run_isolated; run_isolated(*json.loads(sys.argv[2]))"
+)
+_PR_SET_PDEATHSIG = 1
 
 _NEEDED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 """Variables without which an interpreter may not start."""
@@ -114,7 +122,8 @@ def start_isolated(
 ) -> subprocess.Popen[bytes]:
     """Start a process without what this one has: its variables, open files, terminal and current folder.
 
-    It imports from where this process does, writes no bytecode, and leads a process group and session of its own.
+    It imports from where this process does, writes no bytecode, leads a process group and session of its own, and ends
+    with this process (on Linux).
 
     Parameters
     ----------
@@ -131,15 +140,11 @@ def start_isolated(
     niceness : int
         How much lower its priority is than this process's.
     """
-    lower = f"import os; os.nice({niceness:d}); " if niceness else ""
-    program = (
-        f"{lower}import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-        f"from {module} import main; main(*json.loads(sys.argv[2]))"
-    )
-    path = [one for one in sys.path if one]
+    path = json.dumps([one for one in sys.path if one])
+    told = json.dumps([module, arguments, niceness, os.getpid()])
     kept = {name: os.environ[name] for name in (*_NEEDED, *keep) if name in os.environ}
     return subprocess.Popen(
-        [sys.executable, "-I", "-B", "-c", program, json.dumps(path), json.dumps(arguments)],
+        [sys.executable, "-I", "-B", "-c", _PROGRAM, path, told],
         stdin=stdin,
         stdout=stdout,
         stderr=subprocess.DEVNULL,
@@ -148,6 +153,17 @@ def start_isolated(
         pass_fds=pass_fds,
         start_new_session=True,
     )
+
+
+def run_isolated(module: str, arguments: Sequence[object], niceness: int, parent: int) -> None:
+    """Run the `main` of a module in the process that `start_isolated` has started."""
+    if sys.platform == "linux":  # the kernel does it: code that loops would not see its pipe close
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+    if niceness:
+        os.nice(niceness)
+    importlib.import_module(module).main(*arguments)
 
 
 def start_linked(
