@@ -86,6 +86,7 @@ class ShadowScoring:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._processes: ClosingCache[ModelId, ShadowProcess] = ClosingCache(MAX_PROCESSES)
+        self._starting: ShadowProcess | None = None
         self._keeping = threading.Lock()  # `close` looks for processes while the thread starts one
         self._refused: dict[ModelId, float] = {}
         self._counts: dict[ShadowPair, ShadowCounts] = {}
@@ -181,7 +182,7 @@ class ShadowScoring:
             with self._keeping:
                 process = self._processes.get(job.model)
             process = process or self._started(job.model)
-        except (GalclassError, OSError, EOFError) as error:
+        except (GalclassError, OSError, EOFError, ValueError) as error:
             self._give_up(job, f"it cannot be loaded: {error}")
             return None
         if process.classes != job.visible.classes:
@@ -192,12 +193,13 @@ class ShadowScoring:
     def _started(self, model: ModelId) -> ShadowProcess:
         value = self._read_model(model)
         try_model(value, where=str(model))
-        process = ShadowProcess(model, value, *self._settings)
         with self._keeping:
-            self._processes[model] = process
-        if self._stop.is_set():  # set after `close` has looked for processes
-            raise OSError("the server stops")
+            if self._stop.is_set():  # set before `close` looks for processes
+                raise OSError("the server stops")
+            process = self._starting = ShadowProcess(model, value, *self._settings)
         process.load()
+        with self._keeping:
+            self._processes[model], self._starting = process, None
         return process
 
     def _give_up(self, job: _Job, reason: str) -> None:
@@ -205,7 +207,7 @@ class ShadowScoring:
         log.error("a shadow returns no predictions", extra={"service": _named(job.pair), "reason": reason})
         self._refused[job.model] = monotonic()
         with self._keeping:
-            process = self._processes.pop(job.model, None)
+            process, self._starting = self._starting or self._processes.pop(job.model, None), None
         if process is not None:
             process.close()
 
@@ -267,8 +269,8 @@ class ShadowScoring:
             thread = self._thread
         self._wake.set()
         with self._keeping:
-            processes = list(self._processes.values())
-        for process in processes:
+            processes = [*self._processes.values(), self._starting]
+        for process in filter(None, processes):
             process.kill()  # the thread may be waiting for its reply
         if thread is None:
             return True
