@@ -14,10 +14,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from queue import SimpleQueue
+from types import TracebackType
+from typing import IO, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 import galclass
 
@@ -36,6 +39,11 @@ OF_THE_USER = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 CRASHED, CRASHED_BECAUSE = "crashed", "the process that decoded this file crashed"
 """Code and reason of a file that brings its process down: a decoder that crashes, or more memory than there is."""
+
+
+Child = TypeVar("Child", bound="ChildProcess")
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 
 class ProcessDied(Exception):
@@ -107,6 +115,51 @@ class ChildProcess:
             env={**os.environ, **self._environment, "PYTHONPATH": path},
             process_group=0,  # Ctrl-C goes to the parent, which ends this one
         )
+
+
+class ChildPool(Generic[Child]):
+    """Child processes of one kind, each with a thread of this process that waits for it.
+
+    Parameters
+    ----------
+    children : sequence of ChildProcess
+        At least one.
+    name : str
+        Of the threads.
+    """
+
+    def __init__(self, children: Sequence[Child], name: str) -> None:
+        self._children = children
+        self._idle: SimpleQueue[Child] = SimpleQueue()
+        for child in children:
+            self._idle.put(child)
+        self._threads = ThreadPoolExecutor(len(children), name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for child in self._children:  # also on Ctrl-C, while one reads a file that does not come
+            child.stop()
+        self._threads.shutdown(cancel_futures=True)
+        for child in self._children:
+            child.close()
+
+    def submit(
+        self, work: Callable[Concatenate[Child, Given], Result], *given: Given.args, **more: Given.kwargs
+    ) -> Future[Result]:
+        """Have the next process that is idle do some work."""
+
+        def run() -> Result:
+            child = self._idle.get()
+            try:
+                return work(child, *given, **more)
+            finally:
+                self._idle.put(child)
+
+        return self._threads.submit(run)
 
 
 def start_isolated(

@@ -13,7 +13,7 @@ from galclass.cutouts.headers import MAX_BYTES
 from galclass.image_files import ImageFile, with_bytes
 from galclass.scoring.chunks import Given, score_images
 from galclass.scoring.prediction import Prediction
-from galclass.scoring.processes import ScoringProcesses
+from galclass.scoring.processes import ScoringProcess, scoring_processes
 from galclass.scoring.scorer import CHUNK, Scorer
 
 WORTH_PROCESSES = 2_000
@@ -80,9 +80,9 @@ def _in_processes(
     chunks: Iterator[list[Given]], scorer: Scorer, options: tuple[int | None, bool], count: int
 ) -> Iterator[tuple[ImageFile, Prediction]]:
     waiting: deque[tuple[list[Given], Future[list[Prediction]]]] = deque()
-    with ScoringProcesses(scorer, count, *options) as processes:
+    with scoring_processes(scorer, count, *options) as processes:
         for chunk in chunks:
-            waiting.append((chunk, processes.submit(chunk)))
+            waiting.append((chunk, processes.submit(ScoringProcess.score, chunk)))
             if len(waiting) >= count * _AHEAD:
                 done, future = waiting.popleft()
                 yield from zip(_images(done), future.result(), strict=True)
