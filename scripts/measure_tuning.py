@@ -29,8 +29,9 @@ from galclass.errors import CutoutError
 from galclass.image_files import read_image
 from galclass.scoring import Scorer
 from galclass.scoring.logistic import log_loss, softmax, stratified_folds
+from galclass.train.fine_tuning import epochs_for
 from galclass.train.from_onnx import FrozenBody, frozen_body
-from galclass.train.tune import TunedNetwork, epochs_for, started, tune
+from galclass.train.tune import TunedNetwork, started, tune
 from galclass.tuning.labelled import read_labelled
 from galclass.tuning.measure import classes_meant
 

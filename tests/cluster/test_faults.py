@@ -42,7 +42,7 @@ def test_a_poisoned_chunk_ends_as_rejects_of_its_poison_only(tmp_path, folder, g
     assert dict(summary.rejects) == {"crashed": 2, "not_an_image": 1}
     for row in rows_of(tmp_path / "out"):
         if row["object_id"] in bad:
-            assert row["error"] == "crashed: the decoder crashed on this file"
+            assert row["error"] == "crashed: the process that decoded this file crashed"
             assert row["predicted_class"] is None
         else:
             expected = alone[row["file"]]

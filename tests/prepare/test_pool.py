@@ -72,8 +72,8 @@ def test_a_worker_that_dies_is_replaced_and_costs_the_file_that_killed_it(tmp_pa
 
     def killed_by_pages(worker, chunk, items):
         if "page.jpg" in chunk.names:
-            os.kill(worker._process._process.pid, signal.SIGKILL)
-            worker._process.wait()
+            os.kill(worker._process.pid, signal.SIGKILL)
+            worker.wait()
         return ask(worker, chunk, items)
 
     monkeypatch.setattr(pool.Worker, "_ask", killed_by_pages)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from cachetools import TLRUCache
 from hostile_models import constant_of, insert_after, model, scaled, slow
 from onnx import ModelProto, helper, numpy_helper
 from tiny_model import SIZE_PX, signed, tiny_graph, tiny_model, tiny_signature
@@ -95,13 +95,14 @@ class _Trials:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.count = 0
         monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
-        monkeypatch.setattr(cage, "_tried", OrderedDict())
-        self._run = subprocess.run
-        monkeypatch.setattr(cage.subprocess, "run", self.run)
+        self.now = 1000.0
+        monkeypatch.setattr(cage, "_tried", TLRUCache(8, cage._forgotten_at, timer=lambda: self.now))
+        self._start = cage.start_isolated
+        monkeypatch.setattr(cage, "start_isolated", self.start)
 
-    def run(self, *arguments: Any, **options: Any) -> Any:
+    def start(self, *arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
         self.count += 1
-        return self._run(*arguments, **options)
+        return self._start(*arguments, **options)
 
 
 @pytest.fixture
@@ -147,14 +148,10 @@ def test_without_a_folder_for_verdicts_models_are_tried_all_the_same(
     assert trials.count == 1
 
 
-def test_a_refusal_holds_for_a_while_under_the_name_that_is_asked_for(
-    trials: _Trials, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [1000.0]
-    monkeypatch.setattr(cage, "monotonic", lambda: clock[0])
+def test_a_refusal_holds_for_a_while_under_the_name_that_is_asked_for(trials: _Trials) -> None:
     loud = model(scaled("probabilities", 900))
     for name, seconds, count in (("galaxy@1", 0, 1), ("galaxy@2", 590, 1), ("galaxy@3", 20, 2)):
-        clock[0] += seconds
+        trials.now += seconds
         with pytest.raises(ModelError, match=f"{name}: it returns values"):
             try_model(loud, where=name)
         assert trials.count == count

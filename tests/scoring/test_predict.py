@@ -15,7 +15,7 @@ from tiny_model import tiny_model
 
 from galclass.errors import ArchiveError, ModelError
 from galclass.image_files import find_images
-from galclass.scoring import ROW_COLUMNS, Scorer
+from galclass.scoring import ROW_COLUMNS, Scorer, files
 from galclass.scoring.files import predict_files
 from galclass.scoring.predict import predict_to
 
@@ -148,7 +148,19 @@ def test_a_file_that_kills_its_process_is_an_error_row_and_the_others_are_scored
     with output.open(newline="") as file:
         rows = {row["object_id"]: row for row in csv.DictReader(file)}
     assert len(rows) == 71
-    assert rows[killer.object_id]["error"] == "crashed: the process that scored this file ended"
+    assert rows[killer.object_id]["error"] == "crashed: the process that decoded this file crashed"
+
+
+@pytest.mark.slow
+def test_so_it_is_on_one_core_if_the_files_are_many(
+    folder: Path, scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killer = next(path for path in find_images([folder]) if not str(path).endswith("broken.png"))
+    monkeypatch.setenv("PYTHONPATH", str(killed_by(tmp_path, killer.object_id)))
+    monkeypatch.setattr(files, "WORTH_PROCESSES", 71)
+    found = list(predict_files(find_images([folder]), scorer, processes=1))
+    errors = {one.object_id: one.error.code for _, one in found if one.error}
+    assert (len(found), errors) == (71, {"broken": "not_an_image", killer.object_id: "crashed"})
 
 
 def test_processes_that_cannot_begin_are_one_error(

@@ -18,8 +18,12 @@ from tiny_model import tiny_model
 
 from galclass.config import Config, load_config
 from galclass.database import open_database
+from galclass.database.jobs.quotas import MAX_IMAGES
+from galclass.errors import RequestError
 from galclass.scoring import Scorer
+from galclass.service.engine import functions
 from galclass.service.functions.publish import publish_function
+from galclass.service.routes.functions import calls_of
 from galclass.service.server.app import create_app
 
 
@@ -211,8 +215,54 @@ def test_a_batch_of_calls_keeps_their_order_and_their_faults(client: TestClient,
     assert page["state"] == "done"
     table = client.get(f"/v1/jobs/{job['id']}/results", headers={"Accept": "text/csv"})
     assert table.status_code == 406
-    for body in ({"inputs": []}, {"inputs": [1]}, {"images": []}, [], {"inputs": {}}):
-        assert client.post(url, json=body).status_code == 422
+    refused = client.post(url, json={"inputs": [1]})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "inputs.0")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "what"),
+    [
+        (b'{"inputs": []}', "invalid", "the list of inputs is empty"),
+        (b'{"inputs": [{}, 1]}', "invalid", "the inputs of a call are not an object"),
+        (b'{"inputs": [1], "more": 2}', "invalid", "this is not a batch of calls"),
+        (b'{"images": []}', "invalid", "this is not a batch of calls"),
+        (b'{"inputs": {}}', "invalid", "this is not a batch of calls"),
+        (b"[]", "invalid", "this is not a batch of calls"),
+        (b'{"inputs": [{"a": 1, "a": 2}]}', "invalid", "the key a comes twice in one object"),
+        (b'{"inputs": [%s1]}' % (b"{}," * MAX_IMAGES), "too_many_images", "too many calls in one batch"),
+        (b'{"inputs"', "bad_json", "the body is not JSON"),
+        (b"\xff", "bad_json", "the body is not JSON"),
+    ],
+    ids=lambda value: value[:30] if isinstance(value, bytes) else "",
+)
+def test_what_is_no_batch_of_calls_is_refused(body: bytes, code: str, what: str) -> None:
+    with pytest.raises(RequestError, match=what) as caught:
+        calls_of(body)
+    assert caught.value.code == code
+
+
+def test_a_call_keeps_its_inputs_to_the_letter_and_has_a_name() -> None:
+    named, unnamed = calls_of(b'{"inputs": [{"id": "a", "b": 1.0}, {"\\ud800": NaN, "id": ""}]}')
+    assert (named.object_id, named.data) == ("a", b'{"id": "a", "b": 1.0}')
+    assert (unnamed.object_id, unnamed.data) == ("call-2", b'{"\\ud800": NaN, "id": ""}')
+
+
+def test_the_processes_of_the_least_recently_called_function_end(
+    config: Config, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(functions, "MAX_POOLS", 2)
+    for name in ("one", "two", "three"):
+        publish(name, "hostile:same")
+    app = create_app(config)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        pools = app.state.service.functions._pools
+        assert call(client, "one", {"value": 2}).json() == 2
+        (first,) = next(iter(pools.values()))._all
+        assert call(client, "two", {"value": 2}).json() == 2
+        (second,) = pools[next(key for key in pools if key.startswith("two@"))]._all
+        assert call(client, "one", {"value": 2}).json() == 2
+        assert call(client, "three", {"value": 2}).json() == 2
+        assert (first.is_alive(), second.is_alive(), len(pools)) == (True, False, 2)
 
 
 def test_no_process_outlives_the_app(config: Config, publish: Publish) -> None:

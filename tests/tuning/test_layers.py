@@ -16,7 +16,7 @@ from galclass.cli import cli
 from galclass.errors import ExtraError, GalclassError, ModelError
 from galclass.scoring import Scorer
 from galclass.scoring.logistic import log_loss, softmax
-from galclass.train import tune
+from galclass.train import fine_tuning, tune
 from galclass.train.from_onnx import frozen_body
 
 COUNT = 48
@@ -53,8 +53,8 @@ def finetune(folder: Path, *words: str, base: str = "base.onnx") -> Result:
 
 def test_all_layers_are_tuned_and_the_model_predicts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tune, "LEARNING_RATE", 2e-5)
-    monkeypatch.setattr(tune, "epochs_for", lambda count: 1)
-    monkeypatch.setattr(tune, "_mean_losses", lambda left_out: [1.0, 0.5])  # the epoch is better than the head
+    monkeypatch.setattr(fine_tuning, "epochs_for", lambda count: 1)
+    monkeypatch.setattr(fine_tuning, "_mean_losses", lambda left_out: [1.0, 0.5])  # the epoch is better than the head
     done = finetune(folder, "--layers", "all")
     assert done.exit_code == 0, done.output
     assert "fine-tuned all layers in 1 epochs" in done.output
@@ -84,9 +84,9 @@ def squares(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_last_layers_leave_the_first_as_they_are(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune, "epochs_for", lambda count: 1)
-    monkeypatch.setattr(tune, "_mean_losses", lambda left_out: [1.0, 0.5])
-    found = tune.fine_tuned(residual_model(), *squares(folder), 2, layers="last")
+    monkeypatch.setattr(fine_tuning, "epochs_for", lambda count: 1)
+    monkeypatch.setattr(fine_tuning, "_mean_losses", lambda left_out: [1.0, 0.5])
+    found = fine_tuning.fine_tuned(residual_model(), *squares(folder), 2, layers="last")
     assert found.epochs == 1
     after, before = frozen_body(found.model).body.layers, frozen_body(residual_model()).body.layers
     for place, (one, other) in enumerate(zip(after, before, strict=True)):
@@ -98,8 +98,8 @@ def test_the_last_layers_leave_the_first_as_they_are(folder: Path, monkeypatch: 
 
 
 def test_the_same_arguments_give_the_same_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune, "epochs_for", lambda count: 1)
-    one, other = (tune.fine_tuned(residual_model(), *squares(folder), 2, layers="all") for _ in range(2))
+    monkeypatch.setattr(fine_tuning, "epochs_for", lambda count: 1)
+    one, other = (fine_tuning.fine_tuned(residual_model(), *squares(folder), 2, layers="all") for _ in range(2))
     assert one.model == other.model
     np.testing.assert_array_equal(one.logits, other.logits)
 
@@ -108,17 +108,17 @@ def test_objects_are_predicted_by_networks_that_have_not_seen_them(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Labels drawn by lot cannot be predicted, however well the network learns them."""
-    monkeypatch.setattr(tune, "epochs_for", lambda count: 3)
+    monkeypatch.setattr(fine_tuning, "epochs_for", lambda count: 3)
     monkeypatch.setattr(tune, "LEARNING_RATE", 3e-3)
     pictures, _ = squares(folder)
     codes = np.random.default_rng(0).permutation(np.arange(len(pictures)) % 2)
-    found = tune.fine_tuned(residual_model(), pictures, codes, 2, layers="all")
+    found = fine_tuning.fine_tuned(residual_model(), pictures, codes, 2, layers="all")
     assert log_loss(softmax(found.logits), codes) > 0.6
     assert found.losses[found.epochs] == min(found.losses)
 
 
 def test_a_network_that_is_not_better_stays_as_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune, "epochs_for", lambda count: 1)
+    monkeypatch.setattr(fine_tuning, "epochs_for", lambda count: 1)
     monkeypatch.setattr(tune, "LEARNING_RATE", 0.3)
     done = finetune(folder, "--layers", "all")
     assert done.exit_code == 0, done.output

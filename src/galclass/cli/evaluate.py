@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from galclass.cli import FINISHED_WITH_REJECTS
 from galclass.cli.options import catalog_options_given, flags_of, with_catalog_options, with_config, with_hdu
 from galclass.cli.terminal import say
 from galclass.config import Config
+
+if TYPE_CHECKING:
+    from galclass.tuning.labelled import Reject
 
 
 @click.command()
@@ -60,31 +64,52 @@ def evaluate(
     Example: galclass evaluate --model rings@1 --catalog rings.csv --images my_images/
     """
     if catalog is None:
-        given = [
-            *(["--model"] if models else []),
-            *(["--images"] if images else []),
-            *(["--rejects"] if rejects else []),
-        ]
-        flags = [*given, *([flags_of(found)] if (found := catalog_options_given()) else [])]
-        if flags:
-            raise click.UsageError(f"{', '.join(flags)}: only with --catalog")
-        from galclass.evaluate import evaluate as evaluate_model
-        from galclass.evaluate import tables_as_text
-
-        summary = evaluate_model(config)
-        click.echo(tables_as_text(summary.tables), nl=bool(summary.tables))
-        say(summary)
+        _refuse_options_of_catalogs(models, images, rejects)
+        _evaluate_trained(config)
         return
     if len(models) > 2:
         raise click.UsageError("--model: at most two")
+    left_out = _evaluate_on(config, models, catalog, images or (catalog.parent,), frame_px)
+    if rejects:
+        from galclass.tuning.labelled import write_rejects
+
+        write_rejects(left_out, rejects)
+    if left_out:
+        say(
+            f"{len(left_out):,} rows were left out" + (f": {rejects}" if rejects else "; --rejects FILE.csv lists them")
+        )
+        ctx.exit(FINISHED_WITH_REJECTS)
+
+
+def _refuse_options_of_catalogs(models: tuple[str, ...], images: tuple[Path, ...], rejects: Path | None) -> None:
+    given = {"--model": models, "--images": images, "--rejects": rejects}
+    flags = [flag for flag, value in given.items() if value]
+    if found := catalog_options_given():
+        flags.append(flags_of(found))
+    if flags:
+        raise click.UsageError(f"{', '.join(flags)}: only with --catalog")
+
+
+def _evaluate_trained(config: Config) -> None:
+    from galclass.evaluate import evaluate, tables_as_text
+
+    summary = evaluate(config)
+    click.echo(tables_as_text(summary.tables), nl=bool(summary.tables))
+    say(summary)
+
+
+def _evaluate_on(
+    config: Config, models: tuple[str, ...], catalog: Path, images: tuple[Path, ...], frame_px: int | None
+) -> list[Reject]:
+    """Print the accuracy of models on the labels of a catalog; return the rows that were left out."""
     from galclass.cli.predictions import load_scorer
     from galclass.scoring import IN_PACKAGE
-    from galclass.tuning.labelled import read_labelled, write_rejects
+    from galclass.tuning.labelled import read_labelled
     from galclass.tuning.measure import difference, measure
 
     names = models or (IN_PACKAGE,)
     scorers = [load_scorer(config, name) for name in names]
-    labelled = read_labelled(catalog, images or (catalog.parent,), config.prepare)
+    labelled = read_labelled(catalog, images, config.prepare)
     results = [
         measure(scorer, name, labelled, frame_px=frame_px, catalog=catalog.name)
         for scorer, name in zip(scorers, names, strict=True)
@@ -94,11 +119,4 @@ def evaluate(
     if len(results) == 2:
         (first, _), (second, _) = results
         say(f"{second.model} less {first.model}: {difference(second.right, first.right)} (paired, 95 %)")
-    left_out = list(dict.fromkeys([*labelled.rejects, *(one for _, rejected in results for one in rejected)]))
-    if rejects:
-        write_rejects(left_out, rejects)
-    if left_out:
-        say(
-            f"{len(left_out):,} rows were left out" + (f": {rejects}" if rejects else "; --rejects FILE.csv lists them")
-        )
-        ctx.exit(FINISHED_WITH_REJECTS)
+    return list(dict.fromkeys([*labelled.rejects, *(one for _, rejected in results for one in rejected)]))

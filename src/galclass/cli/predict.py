@@ -19,7 +19,7 @@ _MODEL_HELP = "A registered model, an .onnx file, or `package`: the packaged mod
 @click.option("--output", type=click.Path(dir_okay=False), help="Write all columns to a .csv or .parquet file.")
 @click.option("--frame-px", type=click.IntRange(1), help="Side of the survey's frame, if files hold only its centre.")
 @click.option(
-    "--processes", type=click.IntRange(0), default=0, help="0 (default): all cores, if there are enough files."
+    "--processes", type=click.IntRange(0), default=0, help="0 (default): one for each core, if there are enough files."
 )
 @click.option("--embedding", is_flag=True, help="Also write the embeddings, float32 (to .parquet, or with --catalog).")
 @click.option(

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from galclass.child_process import CRASHED
 from galclass.cluster.folder import Folder
 from galclass.cutouts import CutoutParameters, DecodeLimits
 from galclass.prepare.chunks import Chunk
-from galclass.prepare.pool import CRASHED, Worker
+from galclass.prepare.pool import Worker
 
 ATTEMPTS = "attempts"
 TRUSTED = 2

@@ -12,13 +12,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from galclass.child_process import CRASHED, CRASHED_BECAUSE
 from galclass.cluster.crash_isolation import begin_attempt, crash_finder, end_attempts
 from galclass.cluster.folder import Folder
 from galclass.cluster.inputs import WorkChunk
 from galclass.cluster.parts import part_bytes, part_path
 from galclass.cluster.reading import Item, in_batches, read_items
 from galclass.cutouts import DecodeLimits
-from galclass.prepare.pool import CRASHED, CRASHED_BECAUSE
 from galclass.scoring import CHUNK, ImageFault, ModelId, Prediction, Scorer
 
 

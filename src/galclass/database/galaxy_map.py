@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from galclass.database.connection import Database
@@ -78,9 +78,9 @@ class GalaxyMaps:
         self._database = database
         self._pools = pools
         self._lock = threading.Lock()
-        self._maps: OrderedDict[str, tuple[tuple[object, ...], DrawnMap]] = OrderedDict()
+        self._maps: LRUCache[str, tuple[tuple[object, ...], DrawnMap]] = LRUCache(_MAX_MAPS)
         self._drawing = threading.Lock()
-        self._sheets: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._sheets: LRUCache[tuple[str, int], bytes] = LRUCache(_MAX_SHEETS)
 
     def get(self, model_sha256: str) -> DrawnMap:
         """Return the map of a model as its embeddings are now."""
@@ -89,9 +89,6 @@ class GalaxyMaps:
             known = self._maps.get(model_sha256)
             if known is None or known[0] != kept.state:
                 known = self._maps[model_sha256] = kept.state, draw_map(kept, model_sha256)
-            self._maps.move_to_end(model_sha256)
-            while len(self._maps) > _MAX_MAPS:
-                self._maps.popitem(last=False)
             return known[1]
 
     def sheet(self, drawn: DrawnMap, number: int) -> bytes | None:
@@ -107,16 +104,12 @@ class GalaxyMaps:
                 known = sheet(self._database, drawn.object_ids[number * A_SHEET : (number + 1) * A_SHEET])
                 with self._lock:
                     self._sheets[key] = known
-                    while len(self._sheets) > _MAX_SHEETS:
-                        self._sheets.popitem(last=False)
             return known
         finally:
             self._drawing.release()
 
     def _kept_sheet(self, key: tuple[str, int]) -> bytes | None:
         with self._lock:
-            if key in self._sheets:
-                self._sheets.move_to_end(key)
             return self._sheets.get(key)
 
 

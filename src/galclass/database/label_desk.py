@@ -7,12 +7,13 @@ takes milliseconds. Heads are kept in memory and made again when what they are m
 from __future__ import annotations
 
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
+from cachetools import LRUCache
 
 from galclass.database.connection import Database
 from galclass.database.desk_labels import DeskLabel, Votes, desk_labels, votes_of
@@ -95,7 +96,7 @@ class LabelDesk:
         self.embeddings = self._pools.embeddings
         self._penalties: dict[tuple[str, str], tuple[int, float]] = {}
         self._fitting = threading.Lock()
-        self._heads: OrderedDict[tuple[str, str], tuple[object, Head]] = OrderedDict()
+        self._heads: LRUCache[tuple[str, str], tuple[object, Head]] = LRUCache(_MAX_HEADS)
 
     def state(
         self,
@@ -190,9 +191,6 @@ class LabelDesk:
             known = self._heads.get(key)
             if known is None or known[0] != learnt:
                 known = self._heads[key] = learnt, self._fit(kept, rows, names, key)
-            self._heads.move_to_end(key)
-            while len(self._heads) > _MAX_HEADS:
-                self._heads.popitem(last=False)
         return known[1]
 
     def _fit(self, kept: KeptPool, rows: list[int], names: list[str], key: tuple[str, str]) -> Head:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from galclass.database.connection import Database
@@ -58,7 +58,7 @@ class Pools:
     def __init__(self, database: Database) -> None:
         self.embeddings = Embeddings(database)
         self._lock = threading.Lock()
-        self._pools: OrderedDict[str, KeptPool] = OrderedDict()
+        self._pools: LRUCache[str, KeptPool] = LRUCache(_MAX_POOLS)
 
     def get(self, model_sha256: str) -> KeptPool:
         """Return the pool of a model as it is in the table now."""
@@ -68,7 +68,4 @@ class Pools:
             if kept is None or kept.state != state:
                 pool = self.embeddings.pool(model_sha256)
                 kept = self._pools[model_sha256] = KeptPool(state, pool, pool.rows())
-            self._pools.move_to_end(model_sha256)
-            while len(self._pools) > _MAX_POOLS:
-                self._pools.popitem(last=False)
             return kept

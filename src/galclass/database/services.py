@@ -125,32 +125,15 @@ class Services:
             lock_table(connection, services)
             sha256 = code["sha256"] if code else _model_sha256(connection, model_name, model_version)
             there = _find(connection, name, version)
-            if there is None:
-                _check_never_another(connection, name, version, sha256)
-                row: dict[str, Any] = {
-                    "name": name,
-                    "version": version,
-                    "model_name": model_name,
-                    "model_version": model_version,
-                }
-                row |= {"description": description, "created_at": now(), "created_by": by, "code": code}
-                connection.execute(services.insert().values(**row))
-                _log(connection, name, "publish", by, version=version, model_sha256=sha256)
-            elif (there.code or code) and (there.code or {}).get("sha256") != sha256:
-                raise RegistryError(
-                    "this version is already published with different code",
-                    where=f"{name}@{version}",
-                    advice="publish under a new version, or let --confirm choose the next one; versions never change",
-                )
-            elif (there.model_name, there.model_version) != (model_name, model_version):
-                raise RegistryError(
-                    "this version is already published with another model",
-                    where=f"{name}@{version}",
-                    expected=f"{there.model_name}@{there.model_version}",
-                    got=f"{model_name}@{model_version}",
-                    advice="publish under a new version; versions never change",
-                )
-            for alias in aliases if there is None else ():
+            if there is not None:
+                _check_same(there, model_name, model_version, sha256, is_code=bool(code))
+                return there
+            _check_never_another(connection, name, version, sha256)
+            row = {"name": name, "version": version, "model_name": model_name, "model_version": model_version}
+            about = {"description": description, "created_at": now(), "created_by": by, "code": code}
+            connection.execute(services.insert().values(**row, **about))
+            _log(connection, name, "publish", by, version=version, model_sha256=sha256)
+            for alias in aliases:
                 _move(connection, name, alias, version, by, "alias")
             return _record(connection, name, version)
 
@@ -310,6 +293,26 @@ def _published(connection: Connection, name: str) -> dict[str, str | None]:
     log = service_log.c
     query = select(log.version, log.model_sha256).where(log.name == name, log.action == "publish").order_by(log.id)
     return {version: sha256 for version, sha256 in connection.execute(query)}
+
+
+def _check_same(
+    there: ServiceRecord, model_name: str | None, model_version: int | None, sha256: str, *, is_code: bool
+) -> None:
+    where = f"{there.name}@{there.version}"
+    if (there.code or is_code) and (there.code or {}).get("sha256") != sha256:
+        raise RegistryError(
+            "this version is already published with different code",
+            where=where,
+            advice="publish under a new version, or let --confirm choose the next one; versions never change",
+        )
+    if (there.model_name, there.model_version) != (model_name, model_version):
+        raise RegistryError(
+            "this version is already published with another model",
+            where=where,
+            expected=f"{there.model_name}@{there.model_version}",
+            got=f"{model_name}@{model_version}",
+            advice="publish under a new version; versions never change",
+        )
 
 
 def _check_never_another(connection: Connection, name: str, version: str, sha256: str) -> None:

@@ -8,14 +8,13 @@ The workers are plain subprocesses that speak JSON: no fork of a process with th
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
-from galclass.child_process import ChildProcess, ProcessDied
+from galclass.child_process import CRASHED, CRASHED_BECAUSE, ChildPool, ChildProcess, ProcessDied
 from galclass.cutouts.extract import CutoutParameters
 from galclass.errors import StoreError
 from galclass.prepare.chunks import Chunk, Reject
@@ -35,12 +34,8 @@ class ChunkResult:
     rejects: list[Reject]
 
 
-CRASHED, CRASHED_BECAUSE = "crashed", "the decoder crashed on this file"
-"""Code and reason of a file that brought its process down."""
-
-
-class Worker:
-    """One worker process and the pipe to it; one that a file brings down is replaced.
+class Worker(ChildProcess):
+    """One worker process; one that a file brings down is replaced.
 
     Parameters
     ----------
@@ -51,14 +46,14 @@ class Worker:
 
     def __init__(self, path: Path, parameters: CutoutParameters) -> None:
         self._path, self._parameters = path, parameters
-        self._process = ChildProcess("galclass.prepare.worker", _KEEP_MEMORY)
+        super().__init__("galclass.prepare.worker", _KEEP_MEMORY)
 
     def fill(self, chunk: Chunk, items: Items | None) -> ChunkResult:
         """Have a chunk made; where that brings the worker down, have its files made one by one."""
         try:
             return self._ask(chunk, items)
         except ProcessDied:
-            self._process.restart()
+            self.restart()
         if len(chunk.names) == 1:
             reject = Reject(chunk.names[0], CRASHED, CRASHED_BECAUSE)
             return ChunkResult(chunk, [None], [reject])
@@ -66,14 +61,6 @@ class Worker:
             self.fill(chunk.part(k, k + 1), items[k : k + 1] if items else None) for k in range(len(chunk.names))
         ]
         return ChunkResult(chunk, [s.sha256s[0] for s in singles], [r for s in singles for r in s.rejects])
-
-    def stop(self) -> None:
-        """End the process for good, also in the middle of a chunk."""
-        self._process.stop()
-
-    def close(self) -> None:
-        """Close the pipes of a process that no thread waits for."""
-        self._process.close()
 
     def _ask(self, chunk: Chunk, items: Items | None) -> ChunkResult:
         request = {
@@ -88,7 +75,7 @@ class Worker:
         return ChunkResult(chunk, answer["sha256"], [Reject(*reject) for reject in answer["rejects"]])
 
     def _exchange(self, line: bytes, items: Items) -> dict[str, Any]:
-        requests, answers = self._process.pipes
+        requests, answers = self.pipes
         try:
             requests.write(line)
             requests.writelines(data for _, data in items)
@@ -122,36 +109,13 @@ def fill_chunks(
     ChunkResult
         As each chunk is done, in any order.
     """
-    all_workers = [Worker(path, parameters) for _ in range(processes)]
-    workers: SimpleQueue[Worker] = SimpleQueue()
-    for one in all_workers:
-        workers.put(one)
-
-    def fill(chunk: Chunk, items: Items | None) -> ChunkResult:
-        worker = workers.get()
-        try:
-            return worker.fill(chunk, items)
-        finally:
-            workers.put(worker)
-
-    with ThreadPoolExecutor(processes, "prepare") as threads:
-        try:
-            yield from _as_completed(threads, fill, chunks, 2 * processes)
-        finally:  # also on Ctrl-C, while a worker reads a file that does not come
-            for one in all_workers:
-                one.stop()
-            threads.shutdown(cancel_futures=True)
-            for one in all_workers:
-                one.close()
-
-
-def _as_completed(threads: ThreadPoolExecutor, fill: Any, chunks: Iterable[Any], most: int) -> Iterator[ChunkResult]:
     running: set[Future[ChunkResult]] = set()
-    for chunk, items in chunks:
-        running.add(threads.submit(fill, chunk, items))
-        if len(running) >= most:
+    with ChildPool([Worker(path, parameters) for _ in range(processes)], "prepare") as pool:
+        for chunk, items in chunks:
+            running.add(pool.submit(Worker.fill, chunk, items))
+            if len(running) >= 2 * processes:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
-    while running:
-        done, running = wait(running, return_when=FIRST_COMPLETED)
-        yield from (future.result() for future in done)

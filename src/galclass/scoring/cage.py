@@ -8,19 +8,18 @@ for some minutes which did not.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import subprocess
-import sys
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 from typing import NamedTuple
 
 import onnxruntime
+from cachetools import TLRUCache
 
 from galclass import __version__
+from galclass.child_process import start_isolated
 from galclass.errors import ModelError
 from galclass.scoring.checks import read_json
 from galclass.scoring.graph import check_graph
@@ -31,26 +30,27 @@ from galclass.scoring.verdicts import Verdict, keep, recall
 
 START_S = 30.0
 """Added to the process's time limit, for its start on a busy machine."""
-_KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 _REMEMBERED = 64
 _REFUSED_S = 600.0
 _CHECKS = 1  # raised when models that passed have to be tried again by new checks
 _ADVICE = "use a model that returns probabilities for every image in time"
-_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from galclass.scoring.trial import main; main()"
 _Key = tuple[str, RunLimits]
 
 
 class _Outcome(NamedTuple):
-    """The outcome of a trial, a verdict or an error, and its time."""
+    """The outcome of a trial: a verdict or an error."""
 
     verdict: Verdict | None
     error: ModelError | None
-    at: float
+
+
+def _forgotten_at(_: _Key, outcome: _Outcome, now: float) -> float:
+    return inf if outcome.error is None else now + _REFUSED_S  # perhaps the machine was busy
 
 
 _one_at_a_time = threading.Lock()
 _lock = threading.Lock()
-_tried: OrderedDict[_Key, _Outcome] = OrderedDict()
+_tried: TLRUCache[_Key, _Outcome] = TLRUCache(_REMEMBERED, _forgotten_at, timer=monotonic)
 
 
 @dataclass(frozen=True)
@@ -102,17 +102,12 @@ def try_model(model: bytes, *, where: str = "model") -> TriedModel:
 
 def _known(key: _Key) -> _Outcome | None:
     with _lock:
-        outcome = _tried.get(key)
-    if outcome is not None and outcome.error is not None and monotonic() - outcome.at > _REFUSED_S:
-        return None  # perhaps the machine was busy
-    return outcome
+        return _tried.get(key)
 
 
 def _remember(key: _Key, outcome: _Outcome) -> _Outcome:
     with _lock:
         _tried[key] = outcome
-        while len(_tried) > _REMEMBERED:
-            _tried.popitem(last=False)
     return outcome
 
 
@@ -125,9 +120,9 @@ def _outcome(model: bytes, key: _Key, where: str) -> _Outcome:
         try:
             verdict = Verdict(_run(model, limits, where))
         except ModelError as error:
-            return _Outcome(None, error, monotonic())
+            return _Outcome(None, error)
         keep(facts, verdict)
-    return _Outcome(verdict, None, monotonic())
+    return _Outcome(verdict, None)
 
 
 def _run(model: bytes, limits: RunLimits, where: str) -> float | None:
@@ -136,26 +131,28 @@ def _run(model: bytes, limits: RunLimits, where: str) -> float | None:
         MEMORY_VARIABLE: repr(limits.memory_bytes / (1 << 20)),
         "OPENBLAS_NUM_THREADS": "1",
     }
-    environment |= {name: os.environ[name] for name in _KEPT if name in os.environ}
-    command = [sys.executable, "-I", "-B", "-c", _PROGRAM, json.dumps([path for path in sys.path if path])]
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
-            command, input=model, capture_output=True, env=environment, cwd="/", timeout=START_S + 2 * limits.seconds
-        )
+        with start_isolated("galclass.scoring.trial", environment=environment, stdin=pipe, stdout=pipe) as child:
+            try:
+                reply, _ = child.communicate(model, timeout=START_S + 2 * limits.seconds)
+            except BaseException:
+                child.kill()
+                raise
     except subprocess.TimeoutExpired as error:
         raise ModelError(
             "the trial took too long and was stopped", where=where,
             expected=f"at most {limits.seconds:g} s for a run", advice=_ADVICE,
         ) from error  # fmt: skip
-    if done.returncode:
+    if child.returncode:
         raise ModelError(
             "the trial process died: the model takes too much time or memory, or crashes onnxruntime",
             where=where,
             expected=f"at most {limits.seconds:g} s for a run and {limits.memory_bytes >> 20:,} MiB",
-            got=f"exit status {done.returncode}",
+            got=f"exit status {child.returncode}",
             advice=_ADVICE,
         )
-    said = read_json(done.stdout.decode(errors="replace"), "what the process says that tried it", where=where)
+    said = read_json(reply.decode(errors="replace"), "what the process says that tried it", where=where)
     if said.get("fault") is not None:
         raise ModelError(
             str(said["fault"])[:1000], where=where, expected=said.get("expected"), got=said.get("got"),

@@ -16,9 +16,6 @@ from galclass.scoring.scorer import Scorer
 Given = tuple[ImageFile, bytes | None]
 """An image and its bytes; None: they are read when it is scored."""
 
-CRASHED = ImageFault("crashed", "the process that scored this file ended")
-"""The error of a file that brings its process down: a decoder that crashes, or more memory than there is."""
-
 
 @dataclass(frozen=True)
 class Setup:

@@ -1,4 +1,4 @@
-"""Image files -> predictions, streamed in order: small jobs in this process, large ones on all cores."""
+"""Image files -> predictions, streamed in order: small jobs in this process, large ones in others, on all cores."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from galclass.cutouts.headers import MAX_BYTES
 from galclass.image_files import ImageFile, with_bytes
 from galclass.scoring.chunks import Given, score_images
 from galclass.scoring.prediction import Prediction
-from galclass.scoring.processes import ScoringProcesses
+from galclass.scoring.processes import ScoringProcess, scoring_processes
 from galclass.scoring.scorer import CHUNK, Scorer
 
 WORTH_PROCESSES = 2_000
-"""From this many images on, starting processes (about a second each) pays."""
+"""From this many images on, starting processes (a quarter of a second each) pays."""
 
 _AHEAD = 3
 """Chunks in flight per process; more would only take memory."""
@@ -43,13 +43,14 @@ def predict_files(
     ----------
     images : iterable of ImageFile or Path
         From `galclass.image_files.find_images`, or loose files; one that cannot be read gets a record with `error`, as
-        does one that brings its process down, where there are several.
+        does one that brings down its process, where that is not this one.
     scorer : Scorer
         The loaded model.
     frame_px : int, optional
         Side of the survey's full frame; None: each file is a full frame.
     processes : int
-        0: all cores, once there are enough files for that to pay; 1: this process only.
+        0: as many as there are cores. Fewer than `WORTH_PROCESSES` files are scored in this process instead, unless
+        two or more are asked for.
     embedding : bool
         Whether records keep their embedding.
 
@@ -61,9 +62,10 @@ def predict_files(
     """
     files = (one if isinstance(one, ImageFile) else ImageFile("", str(one)) for one in images)
     first = list(islice(files, WORTH_PROCESSES))
-    count = processes or (len(os.sched_getaffinity(0)) if len(first) == WORTH_PROCESSES else 1)
+    are_many = len(first) == WORTH_PROCESSES
+    count = processes or (len(os.sched_getaffinity(0)) if are_many else 1)
     chunks = _chunks(with_bytes(chain(first, files), MAX_BYTES))
-    if count <= 1:
+    if count <= 1 and not are_many:
         for chunk in chunks:
             yield from zip(_images(chunk), score_images(scorer, chunk, frame_px, embedding), strict=True)
         return
@@ -78,9 +80,9 @@ def _in_processes(
     chunks: Iterator[list[Given]], scorer: Scorer, options: tuple[int | None, bool], count: int
 ) -> Iterator[tuple[ImageFile, Prediction]]:
     waiting: deque[tuple[list[Given], Future[list[Prediction]]]] = deque()
-    with ScoringProcesses(scorer, count, *options) as processes:
+    with scoring_processes(scorer, count, *options) as processes:
         for chunk in chunks:
-            waiting.append((chunk, processes.submit(chunk)))
+            waiting.append((chunk, processes.submit(ScoringProcess.score, chunk)))
             if len(waiting) >= count * _AHEAD:
                 done, future = waiting.popleft()
                 yield from zip(_images(done), future.result(), strict=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
+
+from cachetools import LRUCache
 
 from galclass.scoring.scorer import Scorer
 
@@ -22,10 +23,9 @@ class LoadedScorers(Generic[Key]):
     """
 
     def __init__(self, max_loaded: int) -> None:
-        self._max_loaded = max_loaded
         self._lock = threading.Lock()
         self._loading: dict[Key, threading.Lock] = {}
-        self._scorers: OrderedDict[Key, Scorer] = OrderedDict()
+        self._scorers: LRUCache[Key, Scorer] = LRUCache(max_loaded)
 
     def get(self, key: Key, load: Callable[[], Scorer]) -> Scorer:
         """Return a scorer, loading it on first use; other threads wait for that load instead of starting a second.
@@ -52,14 +52,9 @@ class LoadedScorers(Generic[Key]):
 
     def _loaded(self, key: Key) -> Scorer | None:
         with self._lock:
-            scorer = self._scorers.get(key)
-            if scorer is not None:
-                self._scorers.move_to_end(key)
-            return scorer
+            return self._scorers.get(key)
 
     def _keep(self, key: Key, scorer: Scorer) -> None:
         with self._lock:
             self._scorers[key] = scorer
             self._loading.pop(key, None)
-            while len(self._scorers) > self._max_loaded:
-                self._scorers.popitem(last=False)

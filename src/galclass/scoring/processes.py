@@ -1,4 +1,4 @@
-"""Scoring on several cores: processes that score chunks of files, one of which may be brought down by an image.
+"""Scoring in other processes: they score chunks of files, one of which may be brought down by an image.
 
 They are plain subprocesses, as those of `prepare`: no `if __name__ == "__main__"` in the caller, and one that a file
 crashes costs that file only.
@@ -8,33 +8,32 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from galclass.child_process import ChildProcess, ProcessDied
+from galclass.child_process import CRASHED, CRASHED_BECAUSE, ChildPool, ChildProcess, ProcessDied
 from galclass.errors import ModelError
-from galclass.scoring.chunks import CRASHED, Given, Setup, without_prediction
-from galclass.scoring.prediction import Prediction
+from galclass.scoring.chunks import Given, Setup, without_prediction
+from galclass.scoring.prediction import ImageFault, Prediction
 from galclass.scoring.scorer import Scorer
 
 
-class ScoringProcess:
-    """One process and the pipes to it; one that a file brings down is replaced.
+class ScoringProcess(ChildProcess):
+    """One process that scores; one that a file brings down is replaced.
 
     Parameters
     ----------
+    scorer : Scorer
+        As the process loads it.
     setup : bytes
         Pickle of a `Setup`.
     """
 
-    def __init__(self, setup: bytes) -> None:
-        self._setup, self._ready = setup, False
-        self._process = ChildProcess("galclass.scoring.process")
+    def __init__(self, scorer: Scorer, setup: bytes) -> None:
+        self._scorer, self._setup, self._ready = scorer, setup, False
+        super().__init__("galclass.scoring.process")
 
-    def score(self, chunk: Sequence[Given]) -> list[Prediction | None]:
-        """Score a chunk, and where that brings the process down, its files one by one; None: the one that did it.
+    def score(self, chunk: Sequence[Given]) -> list[Prediction]:
+        """Score a chunk, and where that brings the process down, its files one by one; the one that did it is faulty.
 
         Raises
         ------
@@ -42,21 +41,13 @@ class ScoringProcess:
             If no process can load the model.
         """
         try:
-            return list(self._ask(chunk))
+            return self._ask(chunk)
         except ProcessDied:
-            self._process.restart()
+            self.restart()
             self._ready = False
         if len(chunk) == 1:
-            return [None]
+            return [without_prediction(self._scorer, chunk[0][0], ImageFault(CRASHED, CRASHED_BECAUSE))]
         return [answer for given in chunk for answer in self.score([given])]
-
-    def stop(self) -> None:
-        """End the process for good, also in the middle of a chunk."""
-        self._process.stop()
-
-    def close(self) -> None:
-        """Close the pipes of a process that no thread waits for."""
-        self._process.close()
 
     def _ask(self, chunk: Sequence[Given]) -> list[Prediction]:
         if not self._ready:
@@ -68,17 +59,17 @@ class ScoringProcess:
         try:
             self._exchange(self._setup)
         except ProcessDied as error:
-            if self._process.is_stopped:
+            if self.is_stopped:
                 raise
-            status = self._process.wait()
-            advice = "more memory may help, or fewer processes (--processes 1)"
+            status = self.wait()
+            advice = "more memory may help, or fewer processes (--processes)"
             raise ModelError(
                 "a scoring process ended before it began", got=f"status {status}", advice=advice
             ) from error
         self._ready = True
 
     def _exchange(self, order: bytes) -> Any:
-        orders, answers = self._process.pipes
+        orders, answers = self.pipes
         try:
             orders.write(order)
             orders.flush()
@@ -90,50 +81,7 @@ class ScoringProcess:
         return answer
 
 
-class ScoringProcesses:
-    """Several processes, each with a thread of this process that waits for it.
-
-    Parameters
-    ----------
-    scorer : Scorer
-        Loaded again in each.
-    count : int
-    frame_px, embedding
-        As for `score_images`.
-    """
-
-    def __init__(self, scorer: Scorer, count: int, frame_px: int | None, embedding: bool) -> None:
-        self._scorer = scorer
-        setup = pickle.dumps(Setup.of(scorer, frame_px, embedding), pickle.HIGHEST_PROTOCOL)
-        self._processes = [ScoringProcess(setup) for _ in range(count)]
-        self._idle: SimpleQueue[ScoringProcess] = SimpleQueue()
-        for process in self._processes:
-            self._idle.put(process)
-        self._threads = ThreadPoolExecutor(count, "scoring")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for process in self._processes:
-            process.stop()
-        self._threads.shutdown(cancel_futures=True)
-        for process in self._processes:
-            process.close()
-
-    def submit(self, chunk: Sequence[Given]) -> Future[list[Prediction]]:
-        """Have a chunk scored by the next process that is idle; a file that crashes it gets the error `CRASHED`."""
-        return self._threads.submit(self._score, chunk)
-
-    def _score(self, chunk: Sequence[Given]) -> list[Prediction]:
-        process = self._idle.get()
-        try:
-            answers = process.score(chunk)
-        finally:
-            self._idle.put(process)
-        return [
-            without_prediction(self._scorer, image, CRASHED) if answer is None else answer
-            for (image, _), answer in zip(chunk, answers, strict=True)
-        ]
+def scoring_processes(scorer: Scorer, count: int, frame_px: int | None, embedding: bool) -> ChildPool[ScoringProcess]:
+    """Start processes that score as a scorer does; `frame_px` and `embedding` are as for `score_images`."""
+    setup = pickle.dumps(Setup.of(scorer, frame_px, embedding), pickle.HIGHEST_PROTOCOL)
+    return ChildPool([ScoringProcess(scorer, setup) for _ in range(count)], "scoring")

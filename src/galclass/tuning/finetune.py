@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,8 @@ from galclass.cutouts import DecodeLimits
 from galclass.database import open_database
 from galclass.database.model_figures import HELD_OUT
 from galclass.database.models import ModelRecord
-from galclass.errors import MorphologyError, TrainingError
+from galclass.errors import TrainingError
 from galclass.extras import require
-from galclass.morphology import CLASSES, leaves_of
-from galclass.scoring.class_names import check_class_names
 from galclass.scoring.head_model import head_model
 from galclass.scoring.heads import FEWEST_TO_ESTIMATE, Head, Share, check_counts, fit_head
 from galclass.scoring.prediction import Prediction
@@ -31,10 +28,10 @@ from galclass.tuning.labelled import (
     LabelledImage,
     Reject,
     held_out,
-    read_labelled,
     score_labelled,
     write_rejects,
 )
+from galclass.tuning.labels_to_fit import order_of, read_labels_to_fit
 from galclass.tuning.layers import Layers, TunedHead, check_layers, tuned_head
 from galclass.tuning.promotion import Registered, hashes_of, register, unseen_by
 
@@ -139,27 +136,14 @@ def finetune(
     """
     require("finetune", what="`galclass finetune`")
     check_layers(layers)
-    labelled = _chosen(read_labelled(catalog, images, config.prepare), classes)
-    _check_blanks(catalog, labelled)
-    _check_labels(catalog, {label: labelled.counts[label] for label in classes or labelled.counts})
-    total = len(labelled.images)
-    scored, rejects = [], list(labelled.rejects)
-    for one, prediction in score_labelled(
-        scorer, labelled.images, frame_px=frame_px, advance=lambda count: advance(count, total)
-    ):
-        if prediction.error is None and prediction.embedding is not None:
-            scored.append((one, prediction.embedding))
-        elif prediction.error is not None:
-            rejects.append(Reject(one.object_id, prediction.error.code, f"{one.image}: {prediction.error.message}"))
-    fitted, kept = _split(scored)
-    order = tuple(classes) if classes else _order([one.label for one, _ in fitted])
+    labelled = read_labels_to_fit(catalog, images, config.prepare, classes)
+    embedded, faulty = _embedded(scorer, labelled, frame_px, advance)
+    rejects = (*labelled.rejects, *faulty)
+    fitted, kept = _split(embedded)
+    order = tuple(classes) if classes else order_of([one.label for one, _ in fitted])
     head, tuned = _fitted(config, scorer, fitted, order, layers, frame_px, advance_epochs)
-    trained: dict[str, Any] = {"catalog": catalog.name, "base": str(scorer.model), "seed": config.seed}
-    trained |= {"held_out": len(kept), "base_sha256": scorer.sha256}
-    if tuned is not None:
-        trained |= {"layers": tuned.layers, "epochs": tuned.epochs}
-    base = scorer.value if tuned is None else tuned.base
-    value = head_model(base, head, name=str(scorer.model), trained=trained)
+    trained = {"catalog": catalog.name, "base": str(scorer.model), "seed": config.seed, "held_out": len(kept)}
+    value = _model(scorer, head, tuned, trained)
     folder = config.workspace_path / "finetune" / name
     rejects_file = _write(folder, value, rejects)
     right = _right(head, kept) if tuned is None else _right_of(Scorer(value, limits=scorer.limits), kept, frame_px)
@@ -176,11 +160,27 @@ def finetune(
             card=_card(name, catalog, scorer, head, measured),
         )
     return FinetuneSummary(
-        head, measured, registered, folder / "model.onnx", tuple(rejects), rejects_file, labelled.unused, tuned
+        head, measured, registered, folder / "model.onnx", rejects, rejects_file, labelled.unused, tuned
     )
 
 
 _Embedded = list[tuple[LabelledImage, NDArray[np.float32]]]
+
+
+def _embedded(
+    scorer: Scorer, labelled: Labelled, frame_px: int | None, advance: Callable[[int, int], None]
+) -> tuple[_Embedded, list[Reject]]:
+    """Embed the labelled images; an image that has a fault is a reject."""
+    total = len(labelled.images)
+    embedded, rejects = [], []
+    for one, prediction in score_labelled(
+        scorer, labelled.images, frame_px=frame_px, advance=lambda count: advance(count, total)
+    ):
+        if prediction.error is None and prediction.embedding is not None:
+            embedded.append((one, prediction.embedding))
+        elif prediction.error is not None:
+            rejects.append(Reject(one.object_id, prediction.error.code, f"{one.image}: {prediction.error.message}"))
+    return embedded, rejects
 
 
 def _fitted(
@@ -208,70 +208,13 @@ def _fitted(
     return head, None if tuned is None else replace(tuned, base=scorer.value, head=head)
 
 
-def _chosen(labelled: Labelled, classes: Sequence[str] | None) -> Labelled:
-    """Leave out labels that are not wanted, and write labels of Galaxy Zoo's classes as those."""
-    images, rejects = labelled.images, list(labelled.rejects)
-    if classes is not None:
-        _check_known(classes, labelled)
-        rejects += [
-            Reject(one.object_id, "other_class", f"{one.label!r} is not among the classes to fit")
-            for one in images
-            if one.label not in classes
-        ]
-        images = [one for one in images if one.label in classes]
-    elif all(len(_leaves(label)) == 1 for label in labelled.counts):
-        images = [replace(one, label=_leaves(one.label)[0]) for one in images]
-    return replace(labelled, images=images, rejects=rejects)
-
-
-def _check_known(classes: Sequence[str], labelled: Labelled) -> None:
-    """Refuse classes that are the label of no image."""
-    for name in classes:
-        if name not in labelled.counts:
-            near = difflib.get_close_matches(name, labelled.counts, n=1)
-            raise TrainingError(
-                f"no image is labelled {name!r}",
-                where="--classes",
-                expected=", ".join(list(labelled.counts)[:12]),
-                advice=f"perhaps {near[0]!r} was meant" if near else None,
-            )
-
-
-def _check_blanks(catalog: Path, labelled: Labelled) -> None:
-    """Explain a single class where the other was written as a missing value."""
-    blank = sum(one.code == "no_label" for one in labelled.rejects)
-    if blank and len(labelled.counts) < 2:
-        raise TrainingError(
-            "the labels name fewer than two classes",
-            where=str(catalog),
-            got=f"{', '.join(map(repr, labelled.counts)) or 'no label'} and {blank:,} rows without a label",
-            advice="an empty cell, none, null, na and nan mean that there is no label; write no_ring or the like",
-        )
-
-
-def _check_labels(catalog: Path, counts: Mapping[str, int]) -> None:
-    """Refuse labels that cannot be classes, or are too few, before an image is read."""
-    try:
-        if len(counts) > 1:
-            check_class_names(sorted(counts))
-        check_counts(counts)
-    except TrainingError as error:
-        raise TrainingError(
-            error.what, where=str(catalog), expected=error.expected, got=error.got, advice=error.advice
-        ) from error
-
-
-def _leaves(label: str) -> tuple[str, ...]:
-    try:
-        return leaves_of(label)
-    except MorphologyError:
-        return ()
-
-
-def _order(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return Galaxy Zoo's classes in their order, then others sorted."""
-    known = set(labels)
-    return (*(leaf for leaf in CLASSES if leaf in known), *sorted(known - set(CLASSES)))
+def _model(scorer: Scorer, head: Head, tuned: TunedHead | None, trained: dict[str, Any]) -> bytes:
+    """Write a head and its network as a model; what it was trained on goes into its signature."""
+    trained = {**trained, "base_sha256": scorer.sha256}
+    if tuned is not None:
+        trained |= {"layers": tuned.layers, "epochs": tuned.epochs}
+    base = scorer.value if tuned is None else tuned.base
+    return head_model(base, head, name=str(scorer.model), trained=trained)
 
 
 def _split(scored: _Embedded) -> tuple[_Embedded, _Embedded]:

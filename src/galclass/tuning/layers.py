@@ -104,7 +104,7 @@ def tuned_head(
     ModelError
         If the model's network is not one that galclass trains.
     """
-    from galclass.train.tune import fine_tuned
+    from galclass.train.fine_tuning import fine_tuned
 
     codes = np.array([order.index(one.label) for one in images], dtype=np.int64)
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import Any
 from galclass.database.services import ServiceRecord
 from galclass.errors import GalclassError, RequestError
 from galclass.scoring import ModelId
+from galclass.service.engine.closing_cache import ClosingCache
 from galclass.service.functions.pool import FunctionPool
 from galclass.service.functions.publish import approved, facts_of
 
@@ -54,7 +54,7 @@ class FunctionServices:
         self._size = size
         self._max_waiting = max_waiting
         self._max_decode_s = max_decode_s
-        self._pools: OrderedDict[str, FunctionPool] = OrderedDict()
+        self._pools: ClosingCache[str, FunctionPool] = ClosingCache(MAX_POOLS)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._making = asyncio.Lock()
 
@@ -74,9 +74,6 @@ class FunctionServices:
         async with self._making:
             if key not in self._pools:
                 self._pools[key] = await asyncio.to_thread(self._made, record)
-                while len(self._pools) > MAX_POOLS:
-                    self._pools.popitem(last=False)[1].close()
-            self._pools.move_to_end(key)
             return self._pools[key]
 
     def _made(self, record: ServiceRecord) -> FunctionPool:
@@ -122,8 +119,7 @@ class FunctionServices:
 
     def close(self) -> None:
         """End all processes."""
-        while self._pools:
-            self._pools.popitem()[1].close()
+        self._pools.close()
 
 
 def _key(record: ServiceRecord) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from galclass.database.types import now
 from galclass.errors import GalclassError
 from galclass.scoring import ModelId, Prediction
 from galclass.scoring.cage import try_model
+from galclass.service.engine.closing_cache import ClosingCache
 from galclass.service.engine.published import PublishedService
 from galclass.service.engine.shadow_link import ShadowProcess
 from galclass.service.http.inputs import ImageInput
@@ -84,7 +85,9 @@ class ShadowScoring:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._processes: OrderedDict[ModelId, ShadowProcess] = OrderedDict()
+        self._processes: ClosingCache[ModelId, ShadowProcess] = ClosingCache(MAX_PROCESSES)
+        self._starting: ShadowProcess | None = None
+        self._keeping = threading.Lock()  # `close` looks for processes while the thread starts one
         self._refused: dict[ModelId, float] = {}
         self._counts: dict[ShadowPair, ShadowCounts] = {}
         self._differing: dict[ShadowPair, list[ShadowDifference]] = {}
@@ -175,35 +178,36 @@ class ShadowScoring:
         """Return the process of a model, started on first use; None for a while after it failed."""
         if monotonic() - self._refused.get(job.model, -REFUSED_FOR_S) < REFUSED_FOR_S:
             return None
-        if job.model in self._processes:
-            self._processes.move_to_end(job.model)
-        else:
-            try:
-                self._start(job.model)
-            except (GalclassError, OSError, EOFError) as error:
-                self._give_up(job, f"it cannot be loaded: {error}")
-                return None
-        process = self._processes[job.model]
+        try:
+            with self._keeping:
+                process = self._processes.get(job.model)
+            process = process or self._started(job.model)
+        except (GalclassError, OSError, EOFError, ValueError) as error:
+            self._give_up(job, f"it cannot be loaded: {error}")
+            return None
         if process.classes != job.visible.classes:
             self._give_up(job, f"it has other classes than version {job.pair.version}")
             return None
         return process
 
-    def _start(self, model: ModelId) -> None:
+    def _started(self, model: ModelId) -> ShadowProcess:
         value = self._read_model(model)
         try_model(value, where=str(model))
-        process = self._processes[model] = ShadowProcess(model, value, *self._settings)
-        if self._stop.is_set():  # set after `close` has looked for processes
-            raise OSError("the server stops")
+        with self._keeping:
+            if self._stop.is_set():  # set before `close` looks for processes
+                raise OSError("the server stops")
+            process = self._starting = ShadowProcess(model, value, *self._settings)
         process.load()
-        while len(self._processes) > MAX_PROCESSES:
-            self._processes.popitem(last=False)[1].close()
+        with self._keeping:
+            self._processes[model], self._starting = process, None
+        return process
 
     def _give_up(self, job: _Job, reason: str) -> None:
         """End the process of a shadow and log why; it is retried after `REFUSED_FOR_S`."""
         log.error("a shadow returns no predictions", extra={"service": _named(job.pair), "reason": reason})
         self._refused[job.model] = monotonic()
-        process = self._processes.pop(job.model, None)
+        with self._keeping:
+            process, self._starting = self._starting or self._processes.pop(job.model, None), None
         if process is not None:
             process.close()
 
@@ -264,15 +268,16 @@ class ShadowScoring:
             self._stop.set()
             thread = self._thread
         self._wake.set()
-        for process in list(self._processes.values()):
+        with self._keeping:
+            processes = [*self._processes.values(), self._starting]
+        for process in filter(None, processes):
             process.kill()  # the thread may be waiting for its reply
         if thread is None:
             return True
         thread.join(timeout_s)
         if thread.is_alive():
             return False
-        while self._processes:
-            self._processes.popitem()[1].close()
+        self._processes.close()
         while (job := self._next()) is not None:
             self._dropped[job.pair] = self._dropped.get(job.pair, 0) + 1
         self._write()

@@ -6,13 +6,10 @@ Takes encoded images one at a time, returns the model's predictions. The process
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
+from galclass.child_process import end_group, start_linked
 from galclass.scoring import ModelId
 
 ANSWER_S, START_S = 60.0, 120.0
@@ -21,12 +18,6 @@ ANSWER_S, START_S = 60.0, 120.0
 _MAX_REPLY_BYTES = 1 << 20
 NICE = 19
 """How much lower than the server's the priority of the processes is: they use the remaining CPU time."""
-
-_PROGRAM = (
-    "import json, os, sys; os.nice(int(sys.argv[3])); sys.path[:] = json.loads(sys.argv[1]); "
-    "from galclass.service.engine.shadow_process import main; main(int(sys.argv[2]))"
-)
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 class ShadowProcess:
@@ -44,16 +35,10 @@ class ShadowProcess:
     """
 
     def __init__(self, model: ModelId, value: bytes, max_decode_s: float, provider: str) -> None:
-        ours, theirs = socket.socketpair()
-        path = json.dumps([one for one in sys.path if one])
-        with theirs:
-            self._child = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-c", _PROGRAM, path, str(theirs.fileno()), str(NICE)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _KEPT if name in os.environ} | {"OMP_NUM_THREADS": "1"},
-                pass_fds=(theirs.fileno(),), cwd="/",
-            )  # fmt: skip
-        self._link = Connection(ours.detach())
+        link, self._child = start_linked(
+            "galclass.service.engine.shadow_process", environment={"OMP_NUM_THREADS": "1"}, niceness=NICE
+        )
+        self._link = Connection(link.detach())
         about = {"name": model.name, "version": model.version, "max_decode_s": max_decode_s, "provider": provider}
         self._orders = (json.dumps(about).encode(), value)
         self.classes: tuple[str, ...] = ()
@@ -90,10 +75,9 @@ class ShadowProcess:
 
     def kill(self) -> None:
         """End the process; a call waiting for its reply gets an error."""
-        self._child.kill()
+        end_group(self._child)
 
     def close(self) -> None:
         """End the process and the link to it."""
         self.kill()
-        self._child.wait()
         self._link.close()

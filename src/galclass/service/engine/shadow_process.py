@@ -6,11 +6,7 @@ Returns one frame for each: its prediction, as JSON.
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
-import signal
-import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,15 +16,10 @@ from galclass.cutouts import SERVED
 from galclass.errors import GalclassError
 from galclass.scoring import Prediction, Scorer
 
-_PR_SET_PDEATHSIG = 1
-
 
 def main(descriptor: int) -> None:
     """Load the model from the first frames, then predict until the pipe closes."""
-    parent = os.getppid()
     _give_way()
-    if os.getppid() != parent:
-        return
     with Connection(descriptor) as link, suppress(EOFError, OSError):
         about = json.loads(link.recv_bytes())
         value = link.recv_bytes()
@@ -51,11 +42,7 @@ def main(descriptor: int) -> None:
 
 
 def _give_way() -> None:
-    """Be killed first if memory is short, and end with the server."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    """Be killed first if memory is short."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 

@@ -9,11 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import signal
 import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +18,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from galclass.child_process import end_group, start_linked
 from galclass.cutouts import SERVED
 from galclass.errors import RequestError
 from galclass.scoring import ModelId
@@ -37,13 +35,6 @@ MAX_RESULT_BYTES = 32 * 1024 * 1024
 
 REFUSED_FOR_S = 5.0
 """Time for which a refusal to start is repeated without trying again."""
-
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from galclass.service.functions.process import main; main(int(sys.argv[2]))"
-)
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
-"""Variables that the process gets; no token, password or address of a database is among them."""
 
 
 class FunctionProcess:
@@ -73,19 +64,11 @@ class FunctionProcess:
         RequestError
             `function_refused`, with the reason.
         """
-        ours, theirs = socket.socketpair()
-        path = json.dumps([one for one in sys.path if one])
-        with theirs:
-            child = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-c", _PROGRAM, path, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _KEPT if name in os.environ} | {"OMP_NUM_THREADS": "1"},
-                pass_fds=(theirs.fileno(),), start_new_session=True, cwd="/",
-            )  # fmt: skip
-        process = cls(ours, child)
+        link, child = start_linked("galclass.service.functions.process", environment={"OMP_NUM_THREADS": "1"})
+        process = cls(link, child)
         try:
-            ours.setblocking(False)
-            process._reader, process._writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
+            link.setblocking(False)
+            process._reader, process._writer = await asyncio.open_connection(sock=link, limit=1 << 20)
             async with asyncio.timeout(start_s):
                 await process._load(orders, models)
         except BaseException as error:
@@ -147,9 +130,7 @@ class FunctionProcess:
 
     def kill(self) -> None:
         """Kill the process with everything that it started."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.wait()
+        end_group(self._child)
         writer = getattr(self, "_writer", None)
         if writer is None:
             self._link.close()

@@ -6,12 +6,9 @@ and its exceptions are passed only to the server.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
-import os
 import resource
-import signal
 import socket
 import struct
 import sys
@@ -43,13 +40,11 @@ HEAD = struct.Struct("!cQ")
 MAX_TRACE = 20_000
 MAX_SHOWN = 400
 
-_PR_SET_PDEATHSIG = 1
-
 
 def main(descriptor: int) -> None:
     """Load the function that the first frame names, then handle calls until the socket closes."""
     link = socket.socket(fileno=descriptor)
-    _end_with_parent()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     orders = json.loads(_read(link) or b"{}")
     models = {name: (about, _read(link) or b"") for name, about in orders["models"].items()}
     try:
@@ -157,13 +152,3 @@ def _exactly(link: socket.socket, count: int) -> bytes | None:
 
 def _send(link: socket.socket, kind: bytes, data: bytes) -> None:
     link.sendall(HEAD.pack(kind, len(data)) + data)
-
-
-def _end_with_parent() -> None:
-    """Let the kernel end this process with the server's: a function that loops would not see the socket close."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

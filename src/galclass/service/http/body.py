@@ -107,6 +107,11 @@ class BodyReader:
         )
 
 
+def media_type_of(request: Request) -> str:
+    """Return the media type of a body, in lower case and without parameters; empty where none is said."""
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
 async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """Await work for a request whose body is read, and cancel it when the client leaves.
 

@@ -39,6 +39,17 @@ def parse_json(body: bytes, max_images: int) -> Any:
     """
     if sum(body.count(mark) for mark in b"[{,") > _PARTS_AN_IMAGE * max_images + _MORE_PARTS:
         raise too_many(max_images)
+    return read_json(body)
+
+
+def read_json(body: bytes) -> Any:
+    """Read a JSON body of any length.
+
+    Raises
+    ------
+    RequestError
+        `bad_json`; `invalid`, if a key is repeated in one object.
+    """
     try:
         return json.loads(body, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:

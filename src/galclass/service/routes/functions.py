@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from galclass.database.jobs.quotas import MAX_IMAGES
 from galclass.database.jobs.rows import JobImage
@@ -16,8 +18,9 @@ from galclass.service.engine.auth import READER
 from galclass.service.engine.state import state_of
 from galclass.service.functions.facts import FunctionFacts
 from galclass.service.functions.publish import facts_of
+from galclass.service.http.body import media_type_of
 from galclass.service.http.image_inputs import kind_of
-from galclass.service.http.json_images import refuse_repeated_keys
+from galclass.service.http.json_images import read_json
 from galclass.service.http.outputs import JSON
 from galclass.service.routes import schemas, service_schemas
 from galclass.service.routes.openapi import one_service, responses
@@ -30,6 +33,14 @@ _ANY_OBJECT: dict[str, Any] = {
 }
 _NOT_FOR_FUNCTIONS = ("/predict", "/explain", "/cutout", "/similar")
 _PREFIX, _TEMPLATE = "function.", "#/components/schemas/"
+
+
+class CallsBody(BaseModel):
+    """Several calls of a function; its process checks the inputs of each."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    inputs: list[dict[Any, Any]] = Field(min_length=1, max_length=MAX_IMAGES)
 
 
 @router.post(
@@ -55,8 +66,7 @@ async def call(request: Request, name: Name, version: Version) -> Response:
         raise RequestError(
             "no_function", "this service is a model, not a function", advice="send images to .../predict"
         )
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != JSON:
+    if media_type_of(request) != JSON:
         raise RequestError("unsupported_type", "this takes JSON", expected=JSON, field="Content-Type")
     async with state.bodies.hold(request) as body:
         written = await state.functions.call(service.record, body.data)
@@ -71,27 +81,27 @@ def calls_of(body: bytes) -> list[JobImage]:
     RequestError
         `bad_json`, `invalid`, `too_many_images`.
     """
-    refuse_repeated_keys(body)
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise RequestError("bad_json", "the body is not JSON", field="body") from error
-    expected = '{"inputs": [{...}, ...]}'
-    if not isinstance(value, dict) or set(value) != {"inputs"} or not isinstance(value["inputs"], list):
-        raise RequestError("invalid", "this is not a batch of calls", expected=expected, field="inputs")
-    calls = value["inputs"]
-    if not calls:
-        raise RequestError("invalid", "the list of inputs is empty", expected=expected, field="inputs")
-    if len(calls) > MAX_IMAGES:
-        raise RequestError("too_many_images", "too many calls in one batch", expected=f"at most {MAX_IMAGES}")
+        calls = CallsBody.model_validate(read_json(body)).inputs
+    except ValidationError as error:
+        raise _refusal(error.errors(include_url=False)) from error
     return [_item(one, index) for index, one in enumerate(calls)]
 
 
-def _item(inputs: object, index: int) -> JobImage:
-    if not isinstance(inputs, dict):
-        raise RequestError(
-            "invalid", "the inputs of a call are not an object", got=kind_of(inputs), field=f"inputs.{index}"
-        )
+def _refusal(faults: Sequence[ErrorDetails]) -> RequestError:
+    first, expected = faults[0], '{"inputs": [{...}, ...]}'
+    match first["type"] if faults[-1]["type"] != "extra_forbidden" else "":
+        case "dict_type":
+            field, got = f"inputs.{first['loc'][1]}", kind_of(first["input"])
+            return RequestError("invalid", "the inputs of a call are not an object", got=got, field=field)
+        case "too_short":
+            return RequestError("invalid", "the list of inputs is empty", expected=expected, field="inputs")
+        case "too_long":
+            return RequestError("too_many_images", "too many calls in one batch", expected=f"at most {MAX_IMAGES}")
+    return RequestError("invalid", "this is not a batch of calls", expected=expected, field="inputs")
+
+
+def _item(inputs: Mapping[str, Any], index: int) -> JobImage:
     name = inputs.get("id")
     if not (isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable()):
         name = f"call-{index + 1}"

@@ -20,7 +20,7 @@ from galclass.service.engine.job_images import checked_images
 from galclass.service.engine.published import PublishedService
 from galclass.service.engine.state import ServiceState, state_of
 from galclass.service.http.archives import read_zip
-from galclass.service.http.body import HeldBody
+from galclass.service.http.body import HeldBody, media_type_of
 from galclass.service.http.image_inputs import ImageInput
 from galclass.service.http.outputs import JSON, choose_media_type, prediction_columns, table_response
 from galclass.service.routes import job_schemas
@@ -149,14 +149,14 @@ async def _images(
     """Return the images of a body, checked by their headers, and the names of the files that were left out."""
     if service.record.code is not None:
         return await state.pool.run(calls_of, body.data), []
-    content_type = request.headers.get("content-type", "")
-    kind = content_type.split(";")[0].strip().lower()
+    kind = media_type_of(request)
     images: Sequence[ImageInput]
     skipped: list[str] = []
     if kind in _ZIP_TYPES or (kind == "application/octet-stream" and body.data.startswith(_ZIP)):
         found = await state.pool.run(read_zip, body.data, MAX_IMAGES, state.config.serve.max_body_bytes, body.add)
         images, skipped = found.images, found.skipped
     else:
+        content_type = request.headers.get("content-type", "")
         images = (await state.inputs(body, content_type, None, max_images=MAX_IMAGES, stored=True)).images
     return await state.pool.run(checked_images, images, service.model, state.decode_limits), skipped
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from galclass.errors import RequestError
 from galclass.service.engine.state import state_of
+from galclass.service.http.body import media_type_of
 from galclass.service.http.json_images import refuse_repeated_keys
 from galclass.service.routes import catalog_schemas, desk_schemas, service_schemas
 from galclass.service.routes.access import Publisher
@@ -31,8 +32,7 @@ def json_body(model: type[Shape]) -> Callable[..., Awaitable[Shape]]:
     """
 
     async def read(request: Request, _: Publisher) -> Shape:
-        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if kind != "application/json":
+        if media_type_of(request) != "application/json":
             raise RequestError("invalid", "this takes JSON", expected="application/json", field="Content-Type")
         async with state_of(request).bodies.hold(request, max_bytes=MAX_JSON_BYTES) as body:
             return _parse(model, body.data)

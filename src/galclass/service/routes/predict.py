@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -16,7 +17,8 @@ from galclass.label_words import label_words
 from galclass.scoring.explain import explain, saliency_png
 from galclass.scoring.saliency import cutout_png
 from galclass.service.engine.auth import READER
-from galclass.service.engine.state import state_of
+from galclass.service.engine.published import PublishedService
+from galclass.service.engine.state import ServiceState, state_of
 from galclass.service.http.body import unless_gone
 from galclass.service.http.inputs import ImageInput, Inputs, too_many
 from galclass.service.http.outputs import (
@@ -119,6 +121,18 @@ async def predict(
     return Response(written, media_type=JSON, headers=headers, background=afterwards)
 
 
+@asynccontextmanager
+async def _one_image(
+    request: Request, name: str, version: str, object_id: str | None = None
+) -> AsyncIterator[tuple[ServiceState, PublishedService, ImageInput]]:
+    """Admit a reader, find the service and hold the body while its one image is used."""
+    state = state_of(request)
+    await state.admit(request, READER)
+    service = await state.resolve(name, version)
+    async with state.bodies.hold(request) as body:
+        yield state, service, _only(await state.inputs(body, request.headers.get("content-type", ""), object_id))
+
+
 @router.post(
     "/v1/services/{name}/{version}/explain",
     summary="Explain the prediction for one image",
@@ -130,11 +144,7 @@ async def explain_one(
     request: Request, name: Name, version: Version, frame_px: FramePx = None, object_id: ObjectId = None
 ) -> Response:
     """Show the cutout as the model sees it, where it looked (occlusion), and its predictions for the eight views."""
-    state = state_of(request)
-    await state.admit(request, READER)
-    service = await state.resolve(name, version)
-    async with state.bodies.hold(request) as body:
-        image = only_image(await state.inputs(body, request.headers.get("content-type", ""), object_id))
+    async with _one_image(request, name, version, object_id) as (state, service, image):
         return JSONResponse(
             await state.run_on(
                 image.data, lambda: explain(state.models.get(service.model), image.data, image.object_id, frame_px)
@@ -154,11 +164,7 @@ async def explain_one(
 )
 async def cutout_of(request: Request, name: Name, version: Version, frame_px: FramePx = None) -> Response:
     """Return the cutout of one image that the model sees as a PNG of 256 px, for files that a browser cannot draw."""
-    state = state_of(request)
-    await state.admit(request, READER)
-    service = await state.resolve(name, version)
-    async with state.bodies.hold(request) as body:
-        image = only_image(await state.inputs(body, request.headers.get("content-type", ""), None))
+    async with _one_image(request, name, version) as (state, service, image):
 
         def draw() -> bytes:
             scorer = state.models.get(service.model)
@@ -182,11 +188,7 @@ async def similar(
     count: Annotated[int, Query(ge=1, le=100, description="Number of neighbours")] = 8,
 ) -> Response:
     """Return the stored galaxies most similar by the model, nearest first."""
-    state = state_of(request)
-    await state.admit(request, READER)
-    service = await state.resolve(name, version)
-    async with state.bodies.hold(request) as body:
-        image = only_image(await state.inputs(body, request.headers.get("content-type", ""), None))
+    async with _one_image(request, name, version) as (state, service, image):
         labels = await run_in_threadpool(state.examples.labels)
         found = await state.run_on(
             image.data, lambda: state.similar.find(state.models.get(service.model), image.data, frame_px, count, labels)
@@ -211,14 +213,7 @@ def neighbours(found: Found, labels: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def only_image(inputs: Inputs) -> ImageInput:
-    """Return the one image of a request.
-
-    Raises
-    ------
-    RequestError
-        `too_many_images`, if there are several.
-    """
+def _only(inputs: Inputs) -> ImageInput:
     if len(inputs.images) != 1:
         raise RequestError(
             "too_many_images", "this takes one image", expected="1", got=len(inputs.images), field="body"
