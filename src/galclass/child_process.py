@@ -70,10 +70,10 @@ class ChildProcess:
     @property
     def pipes(self) -> tuple[IO[bytes], IO[bytes]]:
         """Its input and its output."""
-        orders, answers = self._process.stdin, self._process.stdout
-        assert orders is not None
-        assert answers is not None
-        return orders, answers
+        requests, responses = self._process.stdin, self._process.stdout
+        assert requests is not None
+        assert responses is not None
+        return requests, responses
 
     def wait(self) -> int:
         """Return the exit status of a process that has ended."""

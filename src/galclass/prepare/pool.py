@@ -69,24 +69,24 @@ class Worker(ChildProcess):
             "parameters": asdict(self._parameters),
             "lengths": [len(data) for _, data in items] if items is not None else None,
         }
-        answer = self._exchange(json.dumps(request).encode() + b"\n", items or ())
-        if "error" in answer:
-            raise StoreError(f"the cutouts cannot be written: {answer['error']}", where=str(self._path))
-        return ChunkResult(chunk, answer["sha256"], [Reject(*reject) for reject in answer["rejects"]])
+        response = self._exchange(json.dumps(request).encode() + b"\n", items or ())
+        if "error" in response:
+            raise StoreError(f"the cutouts cannot be written: {response['error']}", where=str(self._path))
+        return ChunkResult(chunk, response["sha256"], [Reject(*reject) for reject in response["rejects"]])
 
     def _exchange(self, line: bytes, items: Items) -> dict[str, Any]:
-        requests, answers = self.pipes
+        requests, responses = self.pipes
         try:
             requests.write(line)
             requests.writelines(data for _, data in items)
             requests.flush()
         except BrokenPipeError as error:
             raise ProcessDied from error
-        reply = answers.readline()
+        reply = responses.readline()
         if not reply:
             raise ProcessDied
-        answer: dict[str, Any] = json.loads(reply)
-        return answer
+        response: dict[str, Any] = json.loads(reply)
+        return response
 
 
 def fill_chunks(

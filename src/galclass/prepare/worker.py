@@ -2,7 +2,7 @@
 
 Started by `pool.py` as `python -m galclass.prepare.worker`. A request is one line of JSON, then the
 bytes of the files where the caller has them; the pixels go straight into the store's file, and the
-answer, one line of JSON, holds hashes and rejects. The end of the input ends the worker.
+response, one line of JSON, holds hashes and rejects. The end of the input ends the worker.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from galclass.prepare.chunks import Chunk, fill_chunk
 def main() -> None:
     """Answer requests until the input ends."""
     cv2.setNumThreads(1)  # global in this process, which is ours alone: one worker a core
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    requests, responses = sys.stdin.buffer, sys.stdout.buffer
     while line := requests.readline():
-        answer = json.dumps(_answer(json.loads(line), requests)).encode() + b"\n"
+        response = json.dumps(_response(json.loads(line), requests)).encode() + b"\n"
         try:
-            answers.write(answer)
-            answers.flush()
+            responses.write(response)
+            responses.flush()
         except BrokenPipeError:  # the parent is gone
             os._exit(0)  # without the flush at exit, which would fail again
 
 
-def _answer(request: dict[str, Any], requests: BinaryIO) -> dict[str, Any]:
+def _response(request: dict[str, Any], requests: BinaryIO) -> dict[str, Any]:
     chunk = Chunk.from_json(request["chunk"])
     items = None
     if request["lengths"] is not None:

@@ -16,34 +16,34 @@ from galclass.scoring.chunks import Setup, score_images
 
 def main() -> None:
     """Load the model, then score chunks until the input ends."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
+    responses = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is not a response
     try:
-        _serve(sys.stdin.buffer, answers)
+        _serve(sys.stdin.buffer, responses)
     except (EOFError, BrokenPipeError):  # the parent is gone, or done
         os._exit(0)  # without the flush at exit, which would fail again
 
 
-def _serve(orders: BinaryIO, answers: BinaryIO) -> None:
-    setup: Setup = pickle.load(orders)
+def _serve(requests: BinaryIO, responses: BinaryIO) -> None:
+    setup: Setup = pickle.load(requests)
     try:
         scorer = setup.scorer()
     except Exception as error:  # raised by the parent
-        _send(answers, error)
+        _send(responses, error)
         return
-    _send(answers, None)
+    _send(responses, None)
     while True:
-        chunk = pickle.load(orders)
+        chunk = pickle.load(requests)
         try:
-            answer: Any = score_images(scorer, chunk, setup.frame_px, setup.embedding)
+            response: Any = score_images(scorer, chunk, setup.frame_px, setup.embedding)
         except Exception as error:
-            answer = error
-        _send(answers, answer)
+            response = error
+        _send(responses, response)
 
 
-def _send(answers: BinaryIO, answer: object) -> None:
-    pickle.dump(answer, answers, protocol=pickle.HIGHEST_PROTOCOL)
-    answers.flush()
+def _send(responses: BinaryIO, response: object) -> None:
+    pickle.dump(response, responses, protocol=pickle.HIGHEST_PROTOCOL)
+    responses.flush()
 
 
 if __name__ == "__main__":

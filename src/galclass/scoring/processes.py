@@ -47,13 +47,13 @@ class ScoringProcess(ChildProcess):
             self._ready = False
         if len(chunk) == 1:
             return [without_prediction(self._scorer, chunk[0][0], ImageFault(CRASHED, CRASHED_BECAUSE))]
-        return [answer for given in chunk for answer in self.score([given])]
+        return [response for given in chunk for response in self.score([given])]
 
     def _ask(self, chunk: Sequence[Given]) -> list[Prediction]:
         if not self._ready:
             self._load()
-        answer: list[Prediction] = self._exchange(pickle.dumps(list(chunk), pickle.HIGHEST_PROTOCOL))
-        return answer
+        response: list[Prediction] = self._exchange(pickle.dumps(list(chunk), pickle.HIGHEST_PROTOCOL))
+        return response
 
     def _load(self) -> None:
         try:
@@ -68,17 +68,17 @@ class ScoringProcess(ChildProcess):
             ) from error
         self._ready = True
 
-    def _exchange(self, order: bytes) -> Any:
-        orders, answers = self.pipes
+    def _exchange(self, request: bytes) -> Any:
+        requests, responses = self.pipes
         try:
-            orders.write(order)
-            orders.flush()
-            answer = pickle.load(answers)
+            requests.write(request)
+            requests.flush()
+            response = pickle.load(responses)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
             raise ProcessDied from error
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+        if isinstance(response, BaseException):
+            raise response
+        return response
 
 
 def scoring_processes(scorer: Scorer, count: int, frame_px: int | None, embedding: bool) -> ChildPool[ScoringProcess]:
