@@ -139,7 +139,7 @@ def embed(config: Config, model: str) -> None:
 
     with existing_database(config) as database:
         store = Embeddings(database)
-        limits = LOCAL.with_seconds(config.images.max_decode_s)
+        limits = LOCAL.with_seconds(config.images.max_decode_s).with_hdu(config.images.hdu)
         scorer = Registry(database).get(model).scorer(limits=limits)
         before = store.progress(scorer.sha256)
         with Progress(transient=True) as bar:

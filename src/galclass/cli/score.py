@@ -65,7 +65,7 @@ def score(
     else:
         with open_database(config.database_url) as database:
             name = model or config.score.model or registered_model(database, config)
-            limits = LOCAL.with_seconds(config.images.max_decode_s)
+            limits = LOCAL.with_seconds(config.images.max_decode_s).with_hdu(config.images.hdu)
             summary = score_pending(database, name, watch=watch, progress=True, limits=limits)
     say(summary)
     if not summary.complete:
