@@ -13,7 +13,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
-from interrupts import GOES_ON, press_ctrl_c, start, wait_until
+from interrupts import ENDS_WITHIN_S, GOES_ON, press_ctrl_c, start, wait_until
 
 from galclass.catalog import read_catalog, read_table
 from galclass.cli import cli
@@ -318,3 +318,29 @@ def test_ctrl_c_ends_a_run_whose_service_does_not_answer_and_keeps_what_there_is
     assert len((folder / "cutouts.jsonl").read_text().splitlines()) == 1
     result = CliRunner().invoke(cli, arguments, standalone_mode=False)
     assert "2 cutouts (1 fetched, 0 rejected)" in result.output
+
+
+def test_a_failing_service_ends_the_command_also_while_it_is_silent_for_another_image(sky_service, tmp_path) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def fails_but_for_the_last(handler) -> None:
+        if "ra=20&" in handler.path:
+            asked.set()
+            go_on.wait(120)
+        asked.wait(120)
+        handler.send_error(503)
+
+    sky_service.draw = fails_but_for_the_last
+    rows = "\n".join(f"n{number},{number}.0,2.25,10" for number in range(21))
+    arguments = ["download", "cutouts", "--size-px", "64", "--service-url", sky_service.url + "/sdss"]
+    arguments += ["--workspace", str(tmp_path / "w"), "--catalog", str(catalog(tmp_path, rows))]
+    settings = ["download.parallel=21", "download.retries=0", "download.read_timeout_s=120"]
+    process = start(*arguments, "--requests-per-s", "1000", *(word for one in settings for word in ("--set", one)))
+    try:
+        _, told = process.communicate(timeout=ENDS_WITHIN_S)
+    finally:
+        process.kill()
+        go_on.set()
+    assert process.returncode == 1
+    assert "failed 20 times in a row" in told
+    assert "Traceback" not in told

@@ -29,7 +29,7 @@ MOSTLY_UNLIKE = 4
 INTERRUPTED = 130
 
 _GRACE_S = 1.0
-"""How long threads may take to end after Ctrl-C."""
+"""How long threads may take to end after an error or Ctrl-C."""
 
 _COMMANDS = {
     "run": "run",
@@ -139,12 +139,12 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # Ctrl-C once more: at once
         click.echo(_WHEN_INTERRUPTED.get(command, "Interrupted."), err=True)
-        _abandon_threads()
+        _abandon_threads(INTERRUPTED)
         sys.exit(INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _abandon_threads() -> None:
+def _abandon_threads(status: int) -> None:
     """Give other threads a moment to end; end the process if one still waits for a server that is silent.
 
     Also after requests of obstore: its own threads panic where they still drop one while the interpreter ends.
@@ -156,13 +156,14 @@ def _abandon_threads() -> None:
     if "obstore" in sys.modules or any(thread.is_alive() for thread in others):
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(INTERRUPTED)
+        os._exit(status)
 
 
 def _fail(message: str) -> NoReturn:
     from galclass.cli.terminal import printable
 
     click.secho(f"Error: {printable(message)}", fg="red", err=True)
+    _abandon_threads(1)
     sys.exit(1)
 
 
