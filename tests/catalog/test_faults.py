@@ -240,3 +240,17 @@ def test_a_row_with_a_bad_position_does_not_take_its_twin_along(tmp_path) -> Non
         {"object_id": "1", "ra": 10.0}, {"object_id": "2", "ra": 1.0}, {"object_id": "3", "ra": 1.0}
     ]  # fmt: skip
     assert [(fault.code, fault.row) for fault in report.rejects] == [("bad_position", 1)]
+
+
+def test_an_object_at_two_places_has_none(tmp_path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(
+        "object_id,ra,dec\na,10,2\na,50,20\nb,359.9999,80\nb,0.0001,80\nc,1,2\nc,,\na,10,2\nd,1,89\nd,1,89.01\n"
+    )
+    report = CatalogReport()
+    assert read_catalog(path, report=report, any_label=True)["object_id"].to_pylist() == ["b", "c"]
+    assert [(fault.code, fault.row) for fault in report.rejects] == [
+        *(("two_positions", row) for row in (1, 2, 7, 8, 9)),
+        *(("duplicate_id", row) for row in (4, 6)),
+    ]
+    assert report.rejects[0].reason == "a has different positions in row 1 and row 2"

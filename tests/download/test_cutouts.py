@@ -59,7 +59,7 @@ def test_an_unknown_service_and_an_impossible_size_are_refused(sky_service, conf
 
 
 def test_what_cannot_be_had_is_rejected_with_its_reason(sky_service, config, tmp_path) -> None:
-    rows = "a,10,-85,10\nb,11,85,10\nc,,2,10\nd,12,2,\ne,13,2,10\ne,14,2,10\nf,15,2,-1"
+    rows = "a,10,-85,10\nb,11,85,10\nc,,2,10\nd,12,2,\ne,13,2,10\ne,13,2,10\nf,15,2,-1"
     summary = download_cutouts(request(sky_service, catalog(tmp_path, rows)), config, progress=False)
     assert (summary.images, summary.rejected) == (1, 6)
     rejects = read_table(summary.folder / "rejects.parquet").to_pylist()

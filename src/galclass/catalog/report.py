@@ -30,7 +30,8 @@ class RowFault:
     Attributes
     ----------
     code : str
-        no_id, duplicate_id, two_classes, unknown_label, no_asset_id, bad_votes, bad_type, bad_position, no_spectrum.
+        no_id, duplicate_id, two_classes, two_positions, unknown_label, no_asset_id, bad_votes, bad_type,
+        bad_position, no_spectrum.
     row : int
         Row of the table, the first is 1 (the header is not counted).
     object_id : str or None
