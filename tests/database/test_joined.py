@@ -184,7 +184,7 @@ def test_what_cannot_be_joined_is_said_before_anything_is_scored(folder: Path, t
     for output, more, told in [
         ("out.xlsx", (), "not a table by its name"),
         ("out.txt", (), "tables cannot be written in this format"),
-        ("c.csv", (), "--output is the catalog itself"),
+        ("c.csv", (), "--output would replace"),
         ("out.csv", (), "no row of the catalog has an image"),
         ("out.csv", ("--id-column", "nothing"), "nothing"),
     ]:

@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import catalog_options_given, flags_of, with_catalog_options, with_config, with_hdu
+from galclass.cli.options import (
+    catalog_options_given,
+    flags_of,
+    keep_inputs,
+    with_catalog_options,
+    with_config,
+    with_hdu,
+)
 from galclass.cli.terminal import say
 from galclass.config import Config
 
@@ -82,6 +89,7 @@ def evaluate(
     from galclass.tuning.labelled import read_labelled, write_rejects
     from galclass.tuning.measure import difference, measure
 
+    keep_inputs("--rejects", rejects, catalog, *images, *models, config=config)
     names = models or (IN_PACKAGE,)
     scorers = [load_scorer(config, name) for name in names]
     labelled = read_labelled(catalog, images or (catalog.parent,), config.prepare)
