@@ -69,3 +69,11 @@ def test_a_configuration_in_the_workspace_is_not_replaced_by_the_resolved_one(tm
     own.write_text(config_to_toml(load_config(None, {"workspace": str(tmp_path), "seed": 7})))
     assert CliRunner().invoke(cli, ["run", str(own), "--until", "download"]).exit_code == 0
     assert load_config(own).seed == 7
+
+
+def test_rejects_are_also_printed_where_their_file_cannot_be_written(folder: Path) -> None:
+    (folder / "x.jpg").write_bytes(b"no image")
+    words = ["images", "add", str(folder / "x.jpg"), "--rejects", str(folder / "a.jpg" / "r.csv")]
+    done = CliRunner().invoke(cli, [*words, "--database", str(folder / "b.csv")])
+    assert isinstance(done.exception, OSError)
+    assert "not_an_image" in done.output

@@ -102,9 +102,9 @@ def add(
             keep_duplicates=duplicates == "keep", listings=listings,
             limits=LOCAL.with_seconds(config.images.max_decode_s).with_hdu(config.images.hdu),
         )  # fmt: skip
+        _show_added(added)
         if rejects_file:
             _write_rejects(added, rejects_file)
-        _show_added(added)
         complete = not catalog or _describe(database, catalog, known, report)
     if not (added.complete and complete):
         ctx.exit(FINISHED_WITH_REJECTS)

@@ -179,9 +179,15 @@ def translated(where: str) -> Iterator[None]:
         raise DatabaseValueError("a value does not fit: text with a NUL, or a number out of range") from error
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
-        raise DatabaseError(str(cause).strip().splitlines()[0], where=where) from error
+        raise DatabaseError(str(cause).strip().splitlines()[0], where=where, advice=_advice(cause)) from error
     except sqlite3.Error as error:  # where a transaction begins, SQLAlchemy passes it on as it is
         raise DatabaseError(str(error), where=where) from error
+
+
+def _advice(cause: BaseException) -> str | None:
+    if getattr(cause, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_READONLY:
+        return None
+    return "SQLite writes beside the file also to read it: copy it into a folder that you may write"
 
 
 def parse_url(text: str) -> URL:
