@@ -344,3 +344,10 @@ def test_a_failing_service_ends_the_command_also_while_it_is_silent_for_another_
     assert process.returncode == 1
     assert "failed 20 times in a row" in told
     assert "Traceback" not in told
+
+
+def test_rows_that_are_comments_are_told(sky_service, config, tmp_path) -> None:
+    warned: list[str] = []
+    path = catalog(tmp_path, GOOD + "\n#587722981741363324,182,2,10")
+    download_cutouts(request(sky_service, path), config, progress=False, warn=warned.append)
+    assert warned == ["catalog: 1 comment lines among the rows left out"]
