@@ -97,6 +97,8 @@ def evaluate(
         measure(scorer, name, labelled, frame_px=frame_px, catalog=catalog.name)
         for scorer, name in zip(scorers, names, strict=True)
     ]
+    for remark in labelled.remarks:
+        say(f"catalog: {remark}")
     for measured, _ in results:
         say(measured)
     if len(results) == 2:
