@@ -22,6 +22,15 @@ RATIO_FLOOR_BYTES = 1 << 20
 MAX_MEMBERS = 10_000_000
 """Members of a zip where nothing else is said; a table of so many takes gigabytes already."""
 
+METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
+"""The ways of packing a member that are read."""
+
+_OTHER_METHODS = {
+    **{1: "shrink", 2: "reduce", 3: "reduce", 4: "reduce", 5: "reduce", 6: "implode", 9: "deflate64", 20: "Zstandard"},
+    **{93: "Zstandard", 94: "MP3", 95: "xz", 96: "JPEG", 97: "WavPack", 98: "PPMd", 99: "AES encryption"},
+}
+"""Those that PKWARE's specification knows besides."""
+
 _ENTRY_BYTES, _NAME_BYTES = 46, 512
 """An entry of the table without names, and what its names, extras and comment may have on average."""
 
@@ -29,6 +38,14 @@ _END = b"PK\x05\x06"
 _END_BYTES, _COMMENT_BYTES = 22, 65_535
 _LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
+
+
+def fault_of_packing(info: zipfile.ZipInfo) -> str | None:
+    """Return why a member is packed in a way that is not read, and what to do; None for the usual ways."""
+    if info.compress_type in METHODS:
+        return None
+    method = _OTHER_METHODS.get(info.compress_type, f"method {info.compress_type}")
+    return f"the member is packed with {method}, which is not read: unpack the archive and zip it with deflate"
 
 
 class BoundedZip(zipfile.ZipFile):

@@ -73,7 +73,7 @@ class CutRequest:
 
 @dataclass
 class CutSummary:
-    """What was cut: objects of the catalog, those cut now, those there before, and the others by reason."""
+    """What was cut: objects of the catalog, those cut now, those there before, the others by reason, and remarks."""
 
     output: Path
     objects: int = 0
@@ -81,12 +81,14 @@ class CutSummary:
     already_there: int = 0
     seconds: float = 0.0
     rejects: Counter[str] = field(default_factory=Counter)
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         why = "".join(f" + {count:,} {code}" for code, count in self.rejects.most_common())
         told = f", reasons in {self.output / REJECTS}" if self.rejects else ""
         counts = f"{self.objects:,} objects = {self.made:,} cut + {self.already_there:,} already there{why}"
-        return f"cut: {counts}, {self.seconds:.1f} s, in {self.output}{told}"
+        remarks = "".join(f"catalog: {remark}\n" for remark in self.remarks)
+        return f"{remarks}cut: {counts}, {self.seconds:.1f} s, in {self.output}{told}"
 
 
 class Band:
@@ -244,7 +246,7 @@ def _cut_all(request: CutRequest, bands: Sequence[Band], advance: Callable[[int,
     scales = list(_scales(request, table))
     request.output.mkdir(parents=True, exist_ok=True)
     check_settings(request.output, _settings(request))
-    summary = CutSummary(request.output, len(table) + len(report.rejects))
+    summary = CutSummary(request.output, len(table) + len(report.rejects), remarks=report.remarks)
     rejects = [(one.object_id or "", one.code, one.reason) for one in report.rejects]
     ids, ra, dec = (table[name].to_pylist() for name in ("object_id", "ra", "dec"))
     positions = [CutPosition(*each) for each in zip(ids, ra, dec, scales, strict=True)]

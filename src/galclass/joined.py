@@ -61,6 +61,8 @@ class JoinSummary:
         Images that no row is about.
     columns : list of str
         Names of the columns that were added.
+    comments : int
+        Comment lines of the table, which the new one lacks.
     """
 
     path: Path
@@ -73,6 +75,7 @@ class JoinSummary:
     errors: Counter[str] = field(default_factory=Counter)
     unused: list[str] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
+    comments: int = 0
 
     @property
     def complete(self) -> bool:
@@ -92,6 +95,8 @@ class JoinSummary:
         if self.unused:
             more = ", ..." if len(self.unused) > 3 else ""
             lines.append(f"{len(self.unused):,} images match no row: {', '.join(self.unused[:3])}{more}")
+        if self.comments:
+            lines.append(f"{self.comments:,} comment lines (with # in front) of the table were left out")
         renamed = [name for name in self.columns if name.startswith("galclass_")]
         if renamed:
             lines.append(f"the table already has columns of these names; the new ones are {', '.join(renamed[:4])}")
@@ -206,7 +211,7 @@ def _written(
     own: OwnTable, rows: Sequence[Row], names: Sequence[str], output: Path, facts: Mapping[str, str]
 ) -> JoinSummary:
     new = [NewColumn(name, [row.get(name) for row in rows], _kind(name), _about(name)) for name in names]
-    summary = JoinSummary(output, len(rows))
+    summary = JoinSummary(output, len(rows), comments=own.comments)
     summary.columns = own.write_with(new, output, facts)
     summary.errors = Counter(str(row["error"]).partition(":")[0] for row in rows if row.get("error"))
     summary.predicted = len(rows) - summary.errors.total()

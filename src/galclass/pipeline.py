@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from galclass.atomic_files import write_text
 from galclass.config import Config, config_to_toml
 from galclass.errors import ConfigError
 from galclass.extras import require
@@ -118,7 +119,7 @@ def run(
     require(*extras, *(["cluster"] if config.cluster.address is not None else []), what="this run")
     folder = config.workspace_path
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.toml").write_text(config_to_toml(config), encoding="utf-8")
+    write_text(folder / "config.toml", config_to_toml(config))
     for name in names:
         yield StageResult(name, STAGES[name](config, progress))
 

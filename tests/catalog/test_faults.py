@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from galclass.catalog import CatalogColumns, CatalogReport, read_catalog, read_table, write_table
+from galclass.config import load_config
 from galclass.errors import CatalogError
+from galclass.prepare.stage import prepare
 
 ID = "587722981741363294"
 OTHER = "587722981741363323"
@@ -240,3 +243,33 @@ def test_a_row_with_a_bad_position_does_not_take_its_twin_along(tmp_path) -> Non
         {"object_id": "1", "ra": 10.0}, {"object_id": "2", "ra": 1.0}, {"object_id": "3", "ra": 1.0}
     ]  # fmt: skip
     assert [(fault.code, fault.row) for fault in report.rejects] == [("bad_position", 1)]
+
+
+def test_an_object_at_two_places_has_none(tmp_path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(
+        "object_id,ra,dec\na,10,2\na,50,20\nb,359.9999,80\nb,0.0001,80\nc,1,2\nc,,\na,10,2\nd,1,89\nd,1,89.01\n"
+    )
+    report = CatalogReport()
+    assert read_catalog(path, report=report, any_label=True)["object_id"].to_pylist() == ["b", "c"]
+    assert [(fault.code, fault.row) for fault in report.rejects] == [
+        *(("two_positions", row) for row in (1, 2, 7, 8, 9)),
+        *(("duplicate_id", row) for row in (4, 6)),
+    ]
+    assert report.rejects[0].reason == "a has different positions in row 1 and row 2"
+
+
+def test_a_table_that_is_no_file_is_refused_and_never_waited_for(tmp_path) -> None:
+    os.mkfifo(tmp_path / "c.csv")
+    (tmp_path / "f.csv").mkdir()
+    said = {"c.csv": "is a pipe, socket or device: save the table as a file", "f.csv": "is a folder"}
+    for name, words in said.items():
+        with pytest.raises(CatalogError, match=words):
+            read_catalog(tmp_path / name)
+        config = {
+            "workspace": str(tmp_path / "w"),
+            "prepare.images": str(tmp_path),
+            "prepare.catalog": str(tmp_path / name),
+        }
+        with pytest.raises(CatalogError, match=words):
+            prepare(load_config(None, config), progress=False)

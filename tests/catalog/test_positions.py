@@ -89,3 +89,23 @@ def test_a_column_of_other_text_is_an_error_with_the_bad_value(tmp_path) -> None
     (tmp_path / "c.csv").write_text('id,label,ra,dec\n1,Er,180.5,1\n2,Er,"180,5",1\n3,Er,"181,5",1\n')
     with pytest.raises(CatalogError, match=r"ra is text such as '180,5'; .* \(row 2\)"):
         read_catalog(tmp_path / "c.csv")
+
+
+def test_right_ascensions_that_may_be_hours_are_remarked(tmp_path) -> None:
+    path, report = tmp_path / "c.csv", CatalogReport()
+    path.write_text("object_id,ra,dec\n" + "".join(f"a{n},{n},{n}\n" for n in range(24)))
+    assert len(read_catalog(path, report=report, any_label=True)) == 24
+    assert report.remarks == ("every ra of 24 rows is below 24: hours must be multiplied by 15 first",)
+    path.write_text("object_id,ra,dec\n" + "".join(f"a{n},{n + 1},{n}\n" for n in range(24)))
+    other = CatalogReport()
+    read_catalog(path, report=other, any_label=True)
+    assert other.remarks == ()
+
+
+def test_decimal_commas_are_named(tmp_path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text("object_id;ra;dec\na;180,5;2,25\n")
+    with pytest.raises(
+        CatalogError, match="ra is text such as '180,5'; expected degrees or sexagesimal with a decimal"
+    ):
+        read_catalog(path, any_label=True)

@@ -183,3 +183,18 @@ def test_the_bad_value_is_named_not_the_first_good_one(tmp_path) -> None:
 def test_marks_round_a_columns_name_are_no_part_of_it(tmp_path) -> None:
     text = "\ufeff\ufeffobjid,\u00a0label\u00a0\n1,Er\n"
     assert read_catalog(write(tmp_path, text))["label"].to_pylist() == ["Er"]
+
+
+def test_comments_between_spaces_are_counted(tmp_path) -> None:
+    report = CatalogReport()
+    path = tmp_path / "c.txt"
+    path.write_text("objid label\n1a Er\n#2a Sb\n # note\n3a Sc\n")
+    assert read_catalog(path, report=report)["object_id"].to_pylist() == ["1a", "3a"]
+    assert report.notes == {"comment_lines": 2}
+
+
+@pytest.mark.parametrize("end", ["3a,Sc,x\n", '3a,"Sc\n'])
+def test_a_faulty_line_has_the_number_that_an_editor_shows(tmp_path, end: str) -> None:
+    path = write(tmp_path, "# notes\nobjid,label\n1a,Er\n# a\nobjid,label\n  \n2a,Sb\n" + end)
+    with pytest.raises(CatalogError, match=f"{path}, line 8: "):
+        read_catalog(path)

@@ -187,3 +187,47 @@ def test_ctrl_c_ends_a_command_that_waits_for_a_locked_file(
         holder.close()
     assert (status, told.splitlines()[-1]) == (130, GOES_ON)
     assert "Traceback" not in told
+
+
+SAYS_WHEN_IT_OPENS = """
+from sqlite3 import dbapi2
+connect = dbapi2.connect
+def told(*arguments, **named):
+    print("opens", flush=True)
+    return connect(*arguments, **named)
+dbapi2.connect = told
+"""
+
+
+@pytest.mark.parametrize(
+    "words", [("serve", "--port", "1"), ("images", "list"), ("sql", "select 1"), ("db", "vacuum"), ("score",)]
+)
+def test_ctrl_c_ends_a_command_that_cannot_even_read_the_file(galclass, tmp_path: Path, words: tuple[str, ...]) -> None:
+    assert galclass("db", "migrate").exit_code == 0
+    holder = sqlite3.connect(tmp_path / "workspace" / "galclass.db", isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    holder.execute("CREATE TABLE mine (a)")
+    process = start(*words, "--workspace", str(tmp_path / "workspace"), first=SAYS_WHEN_IT_OPENS)
+    try:
+        assert process.stdout.readline() == "opens\n"
+        status, told = press_ctrl_c(process)
+    finally:
+        holder.close()
+    assert status == 130
+    assert "Traceback" not in told
+    assert told.splitlines()[-1].startswith(("Interrupted", "Stopped."))
+
+
+def test_ctrl_c_ends_a_vacuum_that_waits_for_a_writer(galclass, tmp_path: Path) -> None:
+    assert galclass("db", "migrate").exit_code == 0
+    holder = sqlite3.connect(tmp_path / "workspace" / "galclass.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    says = "from galclass.database import space\nalone = space._run_alone\n"
+    says += "def told(*given):\n    print('vacuums', flush=True)\n    alone(*given)\nspace._run_alone = told\n"
+    process = start("db", "vacuum", "--workspace", str(tmp_path / "workspace"), first=says)
+    try:
+        assert process.stdout.readline() == "vacuums\n"
+        assert press_ctrl_c(process) == (130, "Interrupted.")
+    finally:
+        holder.close()

@@ -14,6 +14,7 @@ from tiny_model import tiny_model
 
 from galclass.cli import cli
 from galclass.database import Images, open_database
+from galclass.database.images import NewImage
 from galclass.prepare.store import Store
 
 
@@ -104,3 +105,32 @@ def test_finetune_and_evaluate_take_the_hdu_for_every_model_that_they_compare(la
     assert "on 280 objects: accuracy 0.500" in run(labelled, *measured).output
     absent = run(labelled, *measured, "--hdu", "NONE")
     assert "no image has a prediction" in str(absent.exception)
+
+
+def test_the_workflow_scores_the_hdu_that_it_prepared(folder: Path) -> None:
+    (folder / "images" / "G2.fits").unlink()
+    wanted = predicted(folder, "--hdu", "ALT")[1]
+    hdu = ("--set", "images.hdu=ALT", "--set", "score.images=all", "--set", "prepare.duplicates=keep")
+    words = ("--images", folder / "images", "--catalog", folder / "rows.csv", "--no-progress")
+    assert run(folder, "prepare", *words, "--set", "prepare.max_rejects=0.5", *hdu).exit_code == 0
+    assert run(folder, "models", "register", folder / "tiny.onnx").exit_code == 0
+    source = ("--set", f"prepare.images={folder / 'images'}", "--set", f"prepare.catalog={folder / 'rows.csv'}")
+    done = run(folder, "score", *hdu, *source)
+    assert "2 images with galaxy@1, 0 rejected" in done.output
+    assert run(folder, "db", "export", folder / "all.csv").exit_code == 0
+    rows = {row["object_id"]: row for row in csv.DictReader((folder / "all.csv").read_text().splitlines())}
+    assert {key: row["predicted_Er"] for key, row in rows.items()} == {k: v["predicted_Er"] for k, v in wanted.items()}
+    with open_database(f"sqlite:///{folder}/ws/galclass.db") as database:  # without the setting: SQL, the page
+        assert Images(database).get("G0").startswith(b"\x89PNG")
+
+
+def test_fits_images_of_other_programs_are_scored_by_the_hdu(folder: Path) -> None:
+    wanted = predicted(folder, "--hdu", "ALT")[1]
+    assert run(folder, "models", "register", folder / "tiny.onnx").exit_code == 0
+    data = (folder / "images" / "G0.fits").read_bytes()
+    with open_database(f"sqlite:///{folder}/ws/galclass.db") as database:
+        Images(database).add([NewImage("G0", data)])
+    assert run(folder, "score", "--pending", "--set", "images.hdu=ALT").exit_code == 0
+    assert run(folder, "db", "export", folder / "all.csv").exit_code == 0
+    (row,) = csv.DictReader((folder / "all.csv").read_text().splitlines())
+    assert row["predicted_Er"] == wanted["G0"]["predicted_Er"]

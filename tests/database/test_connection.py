@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from galclass.database import Database, open_database
+from galclass.database.connection import translated
 from galclass.database.migrate import known_migrations, split_statements
 from galclass.database.schema import metadata
 from galclass.errors import DatabaseError
@@ -107,3 +108,10 @@ def test_sqlite_is_in_wal_mode_and_foreign_keys_hold(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "galclass.db") as plain:
         assert plain.execute("SELECT count(*) FROM schema_migrations").fetchone()[0] == len(known_migrations("sqlite"))
     plain.close()
+
+
+def test_a_database_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+    with open_database(tmp_path / "d.db") as database, database.read() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+        with pytest.raises(DatabaseError, match="copy it into a folder"), translated("d.db"):
+            connection.exec_driver_sql("CREATE TABLE mine (a)")

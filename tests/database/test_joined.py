@@ -135,7 +135,9 @@ def test_cells_of_csv_stay_as_they_were_written(folder: Path, tmp_path: Path) ->
 )
 def test_cells_are_found_whatever_separates_them(folder: Path, tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
-    assert join(folder, tmp_path / name, tmp_path / "out.csv").exit_code == 0
+    done = join(folder, tmp_path / name, tmp_path / "out.csv")
+    assert done.exit_code == 0
+    assert ("2 comment lines (with # in front) of the table were left out" in done.output) == ("#" in text)
     after = pd.read_csv(tmp_path / "out.csv", dtype=str)
     expected = [["587722981742084144", "1,5", "a"], ["3", "2,5", "b"]]
     assert after[["objid", "flux", "note"]].to_numpy().tolist() == expected
@@ -182,7 +184,7 @@ def test_what_cannot_be_joined_is_said_before_anything_is_scored(folder: Path, t
     for output, more, told in [
         ("out.xlsx", (), "not a table by its name"),
         ("out.txt", (), "tables cannot be written in this format"),
-        ("c.csv", (), "--output is the catalog itself"),
+        ("c.csv", (), "--output would replace"),
         ("out.csv", (), "no row of the catalog has an image"),
         ("out.csv", ("--id-column", "nothing"), "nothing"),
     ]:

@@ -140,7 +140,7 @@ def test_rows_have_defaults_for_source_and_model_and_both_can_be_named(session) 
     assert few == everything[:3]
 
 
-def test_the_procedure_writes_what_the_worker_writes(server: Database, session) -> None:
+def test_the_procedure_and_the_row_function_give_what_the_worker_writes(server: Database, session) -> None:
     session.execute("CALL predict_galaxy_class_batch()")
     columns = (
         "object_id, model_name, model_version, predicted_class, predicted_group, probabilities, prediction_set, flags"
@@ -149,6 +149,7 @@ def test_the_procedure_writes_what_the_worker_writes(server: Database, session) 
     session.execute("TRUNCATE galaxy_predictions")
     score_pending(server)
     assert session.execute(f"SELECT {columns}, error FROM galaxy_predictions ORDER BY object_id").fetchall() == written
+    assert session.execute(f"SELECT {columns}, error FROM predict_galaxies() ORDER BY object_id").fetchall() == written
     assert len(written) == 70
 
 

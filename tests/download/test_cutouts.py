@@ -13,7 +13,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
-from interrupts import GOES_ON, press_ctrl_c, start, wait_until
+from interrupts import ENDS_WITHIN_S, GOES_ON, press_ctrl_c, start, wait_until
 
 from galclass.catalog import read_catalog, read_table
 from galclass.cli import cli
@@ -59,7 +59,7 @@ def test_an_unknown_service_and_an_impossible_size_are_refused(sky_service, conf
 
 
 def test_what_cannot_be_had_is_rejected_with_its_reason(sky_service, config, tmp_path) -> None:
-    rows = "a,10,-85,10\nb,11,85,10\nc,,2,10\nd,12,2,\ne,13,2,10\ne,14,2,10\nf,15,2,-1"
+    rows = "a,10,-85,10\nb,11,85,10\nc,,2,10\nd,12,2,\ne,13,2,10\ne,13,2,10\nf,15,2,-1"
     summary = download_cutouts(request(sky_service, catalog(tmp_path, rows)), config, progress=False)
     assert (summary.images, summary.rejected) == (1, 6)
     rejects = read_table(summary.folder / "rejects.parquet").to_pylist()
@@ -318,3 +318,36 @@ def test_ctrl_c_ends_a_run_whose_service_does_not_answer_and_keeps_what_there_is
     assert len((folder / "cutouts.jsonl").read_text().splitlines()) == 1
     result = CliRunner().invoke(cli, arguments, standalone_mode=False)
     assert "2 cutouts (1 fetched, 0 rejected)" in result.output
+
+
+def test_a_failing_service_ends_the_command_also_while_it_is_silent_for_another_image(sky_service, tmp_path) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def fails_but_for_the_last(handler) -> None:
+        if "ra=20&" in handler.path:
+            asked.set()
+            go_on.wait(120)
+        asked.wait(120)
+        handler.send_error(503)
+
+    sky_service.draw = fails_but_for_the_last
+    rows = "\n".join(f"n{number},{number}.0,2.25,10" for number in range(21))
+    arguments = ["download", "cutouts", "--size-px", "64", "--service-url", sky_service.url + "/sdss"]
+    arguments += ["--workspace", str(tmp_path / "w"), "--catalog", str(catalog(tmp_path, rows))]
+    settings = ["download.parallel=21", "download.retries=0", "download.read_timeout_s=120"]
+    process = start(*arguments, "--requests-per-s", "1000", *(word for one in settings for word in ("--set", one)))
+    try:
+        _, told = process.communicate(timeout=ENDS_WITHIN_S)
+    finally:
+        process.kill()
+        go_on.set()
+    assert process.returncode == 1
+    assert "failed 20 times in a row" in told
+    assert "Traceback" not in told
+
+
+def test_rows_that_are_comments_are_told(sky_service, config, tmp_path) -> None:
+    warned: list[str] = []
+    path = catalog(tmp_path, GOOD + "\n#587722981741363324,182,2,10")
+    download_cutouts(request(sky_service, path), config, progress=False, warn=warned.append)
+    assert warned == ["catalog: 1 comment lines among the rows left out"]

@@ -270,3 +270,19 @@ def test_a_tar_whose_header_claims_much_is_refused_in_little_memory(pack, tmp_pa
         list(iter_images(path))
     assert tracemalloc.get_traced_memory()[1] < 8 << 20
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("a.7z", b"7z\xbc\xaf\x27\x1c" + bytes(40), "a 7z archive"),
+        ("a.zip", b"Rar!\x1a\x07\x01\0" + bytes(40), "a RAR archive"),
+        ("a.jpg.gz", gzip.compress(b"\xff\xd8\xff" + bytes(2000)), "a single packed file"),
+        ("a.tar.gz", gzip.compress(b"no tar" * 400)[:-9], None),
+    ],
+)
+def test_another_kind_of_archive_is_named(tmp_path, name: str, content: bytes, what: str | None) -> None:
+    (tmp_path / name).write_bytes(content)
+    said = rf"this is {what} \(expected a zip or tar\)\. Unpack it" if what else "damaged or not an archive"
+    with pytest.raises(ArchiveError, match=said):
+        list(iter_images(tmp_path / name))

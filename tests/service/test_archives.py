@@ -38,7 +38,7 @@ def test_a_name_that_is_no_id_is_refused_by_name(name: str, says: str) -> None:
     assert says in str(caught.value)
 
 
-def test_a_damaged_or_encrypted_file_is_named() -> None:
+def test_a_damaged_or_encrypted_file_or_one_packed_otherwise_is_named() -> None:
     whole = zipped([("first.jpg", b"x" * 50), ("second.jpg", b"y" * 50)])
     with pytest.raises(RequestError, match=r"file 2 \('second.jpg'\): it is damaged"):
         read_zip(whole.replace(b"y" * 50, b"z" * 50), 10, 1000)
@@ -47,6 +47,10 @@ def test_a_damaged_or_encrypted_file_is_named() -> None:
     flagged[place] |= 1
     with pytest.raises(RequestError, match=r"file 2 \('second.jpg'\): it is encrypted"):
         read_zip(bytes(flagged), 10, 1000)
+    packed = bytearray(whole)
+    packed[packed.rindex(b"PK\x01\x02") + 10] = 9
+    with pytest.raises(RequestError, match=r"file 2 \('second.jpg'\): the member is packed with deflate64, .* zip it"):
+        read_zip(bytes(packed), 10, 1000)
 
 
 def test_what_systems_add_is_left_out_by_name_and_all_else_is_there() -> None:

@@ -106,6 +106,16 @@ def test_what_cannot_be_fitted_ends_with_one_sentence_and_nothing_written(
     assert not (folder / "ws" / "finetune").exists()
 
 
+def test_rows_that_are_comments_are_told(folder: Path) -> None:
+    table = (folder / "rings.csv").read_text()
+    (folder / "rings.csv").write_text(table.replace("\nJ5,", "\n#J5,"))
+    done = finetune(folder)
+    assert "39 labelled images" in done.output
+    assert "catalog: 1 comment lines among the rows left out" in done.output
+    words = ("--model", "own", "--catalog", folder / "rings.csv", "--images", folder / "images")
+    assert "catalog: 1 comment lines among the rows left out" in run(folder, "evaluate", *words).output
+
+
 def test_too_few_labels_are_told_before_an_image_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from galclass.scoring import Scorer
 

@@ -23,6 +23,8 @@ ENOUGH = 20
 _FRACTION = re.compile(r"^t\d\d_.*_(fraction|weighted_fraction|debiased)$")
 _COUNT = re.compile(r"^t\d\d_.*_(count|weight)$")
 _TOLERANCE = 1e-4
+_ONE_PLACE_DEG = 10 / 3600
+"""Positions of one object in two releases of a survey differ by less."""
 _ROUNDING = 0.02
 """So much may the fractions of a question be above 1 in all: published ones have three digits."""
 
@@ -62,8 +64,8 @@ def _nearest(label: str) -> str:
 def check_ids(table: Any, report: CatalogReport) -> Any:
     """Leave out rows without an id, and repeated rows of an object; ids are compared in NFC.
 
-    Of several rows the first with a label stays; where two have different labels none does: which one is right cannot
-    be known.
+    Of several rows the first with a label stays; where two have different labels, or lie far apart on the sky, none
+    does: which one is right cannot be known.
     """
     missing = table["object_id"].is_null().to_numpy()
     table = leave_out(table, missing, "no_id", lambda row: "no object id", report)
@@ -80,15 +82,37 @@ def check_ids(table: Any, report: CatalogReport) -> Any:
         if label is not None:
             different[object_id].setdefault(label, rows[index])
     two = np.array([len(different[object_id]) > 1 for object_id in ids], dtype=bool)
-    one = np.array([first[object_id] != index for index, object_id in enumerate(ids)], dtype=bool) & ~two
+    elsewhere = _elsewhere(table, ids)
+    apart = np.array([object_id in elsewhere for object_id in ids], dtype=bool) & ~two
+    one = np.array([first[object_id] != index for index, object_id in enumerate(ids)], dtype=bool) & ~two & ~apart
 
     def classes(row: int) -> str:
         words = " and ".join(f"{label!r} in row {number}" for label, number in list(different[ids[row]].items())[:3])
         return f"{ids[row]} is {words}"
 
+    def positions(row: int) -> str:
+        there, other = elsewhere[ids[row]]
+        return f"{ids[row]} has different positions in row {rows[there]} and row {rows[other]}"
+
     leave_out(table, two, "two_classes", classes, report)
+    leave_out(table, apart, "two_positions", positions, report)
     leave_out(table, one, "duplicate_id", lambda row: f"{ids[row]} occurs twice", report)
-    return table.filter(pa.array(~(one | two)))
+    return table.filter(pa.array(~(one | two | apart)))
+
+
+def _elsewhere(table: Any, ids: list[str]) -> dict[str, tuple[int, int]]:
+    """Return the ids that have two positions more than `_ONE_PLACE_DEG` apart, with the indices of two such rows."""
+    if not {"ra", "dec"} <= set(table.column_names):
+        return {}
+    ra, dec = (table[name].to_numpy() for name in ("ra", "dec"))
+    first: dict[str, int] = {}
+    found: dict[str, tuple[int, int]] = {}
+    for index in np.flatnonzero(np.isfinite(ra) & np.isfinite(dec)):
+        there = first.setdefault(ids[index], int(index))
+        east = abs((ra[index] - ra[there] + 180) % 360 - 180) * np.cos(np.radians(dec[index]))
+        if max(east, abs(dec[index] - dec[there])) > _ONE_PLACE_DEG:
+            found.setdefault(ids[index], (there, int(index)))
+    return found
 
 
 def check_votes(table: Any, where: str, report: CatalogReport) -> Any:

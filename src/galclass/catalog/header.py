@@ -38,6 +38,8 @@ class Layout:
         The line of names as it stands in the file.
     unnamed : tuple of int
         Columns without a name.
+    comments : int
+        Comment lines above the names.
     """
 
     names: tuple[str, ...]
@@ -46,6 +48,7 @@ class Layout:
     lines: int
     header: str
     unnamed: tuple[int, ...] = ()
+    comments: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,11 @@ def find_layout(data: bytes, path: Path, known: frozenset[str]) -> Layout:
     delimiter = head.announced or _delimiter(head, path)
     first, *rest = (_cells(line, delimiter) for line in (head.first, *head.rows))
     names, header, start, lines = first, head.first, head.before + len(head.first.encode()), head.lines + 1
+    comments = len(head.comments)
     commented = _cells(head.comments[-1].lstrip("#").strip(), delimiter) if head.comments else []
     if len(commented) == len(first) and len(first) > 1 and _is_header(commented, first, known):
         names, header, start, lines = commented, head.comments[-1], head.before, head.lines
+        comments -= 1
     elif rest and all(len(cells) == len(first) + 1 and not cells[-1] for cells in rest):
         names = [*first, ""]  # a separator at the end of every row but the header
     names = [name.strip(_AROUND_NAMES) for name in names]
@@ -94,7 +99,7 @@ def find_layout(data: bytes, path: Path, known: frozenset[str]) -> Layout:
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise CatalogError(f"duplicate columns: {', '.join(twice)}", where=str(path))
-    return Layout(tuple(names), delimiter, start, lines, header.rstrip("\r\n"), unnamed)
+    return Layout(tuple(names), delimiter, start, lines, header.rstrip("\r\n"), unnamed, comments)
 
 
 def _head(data: bytes, path: Path) -> _Head:

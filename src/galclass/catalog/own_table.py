@@ -75,6 +75,8 @@ class OwnTable:
         In a FITS file, the extension that was read; in a VOTable, the number of the table, 0 the first.
     texts : frozenset of str
         Columns that are text whatever they hold: ids and files.
+    comments : int
+        Lines of a table of text that start with "#": no table that is written has them.
     """
 
     path: Path
@@ -84,6 +86,7 @@ class OwnTable:
     keys: list[str | None] = field(default_factory=list)
     hdu: int = 0
     texts: frozenset[str] = frozenset()
+    comments: int = 0
 
     def __len__(self) -> int:
         return len(self.table)
@@ -221,7 +224,7 @@ def read_own_table(path: Path, chosen: CatalogColumns | None = None) -> OwnTable
     chosen = chosen or CatalogColumns()
     kind = writable_kind(path)
     raw = read_raw(path, text_columns=chosen.names, table=chosen.table)
-    own = OwnTable(path, kind, *_whole(path, kind, raw.chosen, chosen.names))
+    own = _whole(path, kind, raw.chosen, chosen.names)
     rows = len(own)
     if raw.table.num_rows != rows:
         raise CatalogError(
@@ -237,24 +240,22 @@ def read_own_table(path: Path, chosen: CatalogColumns | None = None) -> OwnTable
     return own
 
 
-def _whole(
-    path: Path, kind: str, chosen: str, text_columns: frozenset[str]
-) -> tuple[Any, list[str | None], list[str | None], int]:
+def _whole(path: Path, kind: str, chosen: str, text_columns: frozenset[str]) -> OwnTable:
     number = int(chosen.split(" ")[0]) if chosen else 0
     if kind == "parquet":
-        return pyarrow.parquet.read_table(path, partitioning=None), [], [], 0
+        return OwnTable(path, kind, pyarrow.parquet.read_table(path, partitioning=None))
     if kind == "text":
-        return _text_of(path, text_columns), [], [], 0
+        return _text_of(path, text_columns)
     from astropy.table import Table
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those that matter were told when the file was read for its ids
         if kind == "fits":
             number = number or _first_table(path)
-            return Table.read(path, format="fits", hdu=number, mask_invalid=False), [], [], number
+            return OwnTable(path, kind, Table.read(path, format="fits", hdu=number, mask_invalid=False), hdu=number)
         if kind == "votable":
-            return read_votable(path, number), [], [], number
-        return Table.read(path, format="ascii.ecsv"), [], [], 0
+            return OwnTable(path, kind, read_votable(path, number), hdu=number)
+        return OwnTable(path, kind, Table.read(path, format="ascii.ecsv"))
 
 
 def _first_table(path: Path) -> int:
@@ -268,11 +269,12 @@ def _first_table(path: Path) -> int:
         )
 
 
-def _text_of(path: Path, text_columns: frozenset[str]) -> pa.Table:
+def _text_of(path: Path, text_columns: frozenset[str]) -> OwnTable:
     """Read every cell of a table of text as the text it is."""
-    names, rows = read_cells(path, text_columns)
+    names, rows, comments = read_cells(path, text_columns)
     cells = zip(*rows, strict=True) if rows else ([] for _ in names)
-    return pa.Table.from_arrays([pa.array(list(column), pa.string()) for column in cells], names=names)
+    table = pa.Table.from_arrays([pa.array(list(column), pa.string()) for column in cells], names=names)
+    return OwnTable(path, "text", table, comments=comments)
 
 
 def _free_names(taken: Sequence[str], wanted: Sequence[str]) -> list[str]:

@@ -24,6 +24,7 @@ RA_NAMES = ("ra", "raj2000", "_raj2000", "ra_j2000", "ra_icrs", "alpha_j2000", "
 DEC_NAMES = ("dec", "dej2000", "_dej2000", "decj2000", "dec_j2000", "de_icrs", "dec_icrs", "delta_j2000", "dedeg")
 _SIZE_NAMES = ("petror90_r",)
 _RANGES = {"ra": ("deg", 0.0, 360.0), "dec": ("deg", -90.0, 90.0), "petroR90_r": ("arcsec", -inf, 3600.0)}
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _SIGNS = str.maketrans({"\u2212": "-", "\u2013": "-", "\u2032": "'", "\u2033": '"', "\u02b9": "'"})
 _SEXAGESIMAL = re.compile(
     r"""([+-]?)\s*(\d{1,3})(?:(\s*[hd\u00b0:]\s*|\s+)(\d{1,2}(?:\.\d*)?)(?:(?:\s*[m':]\s*|\s+)
@@ -112,6 +113,7 @@ def with_positions(
     if faults:
         raise CatalogError("wrong positions or units\n  " + "\n  ".join(faults) + "\n ", where=where)
     mask = np.isin(np.arange(len(table)), list(bad))
+    report.note("ra_below_24", len(table) if _perhaps_hours(table) else 0)
     return leave_out(table, mask, "bad_position", lambda row: bad[row], report)
 
 
@@ -145,7 +147,9 @@ def _numbers(column: Any, name: str, wanted: str, where: str) -> tuple[Any, dict
             try:
                 value = float(text) if wanted == "petroR90_r" else degrees_of(text, hours=wanted == "ra")
             except ValueError:
-                wrong[row] = f"{text!r}; expected {'arcsec' if wanted == 'petroR90_r' else 'degrees or sexagesimal'}"
+                expected = "arcsec" if wanted == "petroR90_r" else "degrees or sexagesimal"
+                point = " with a decimal point" if _DECIMAL_COMMA.fullmatch(text.strip()) else ""
+                wrong[row] = f"{text!r}; expected {expected}{point}"
         values.append(value)
     return pa.array(values, pa.float64()), wrong
 
@@ -169,6 +173,14 @@ def _whole_column(name: str, values: Any, wrong: dict[int, str], table: Any, all
 def _replaced(table: Any, name: str, wanted: str, values: Any) -> Any:
     index = table.column_names.index(name)
     return table.set_column(index, pa.field(wanted, pa.float64()), values)
+
+
+def _perhaps_hours(table: Any) -> bool:
+    """Return whether right ascensions go round the sky as hours do; a survey may have these degrees."""
+    if "ra" not in table.column_names or table.num_rows < ENOUGH:
+        return False
+    ra = pc.min_max(table["ra"]).as_py()
+    return ra["max"] is not None and ra["max"] < 24 and ra["max"] - ra["min"] > 12
 
 
 def _suspicious(table: Any) -> list[str]:

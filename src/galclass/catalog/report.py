@@ -16,6 +16,7 @@ _NOTES = {
     "no_clean_class": "{:,} rows have no label and votes that are not clean for any class",
     "comment_lines": "{:,} comment lines among the rows left out",
     "repeated_headers": "{:,} repeated header lines left out",
+    "ra_below_24": "every ra of {:,} rows is below 24: hours must be multiplied by 15 first",
     "repaired_ids": '{:,} ids lost their ".0" or spreadsheet\'s quotes',
     "unused_mapping_rows": "{:,} rows of the mapping match no object in the catalog",
     "mapping_conflicts": "{:,} objects have several files in the mapping; the first is used",
@@ -30,7 +31,8 @@ class RowFault:
     Attributes
     ----------
     code : str
-        no_id, duplicate_id, two_classes, unknown_label, no_asset_id, bad_votes, bad_type, bad_position, no_spectrum.
+        no_id, duplicate_id, two_classes, two_positions, unknown_label, no_asset_id, bad_votes, bad_type,
+        bad_position, no_spectrum.
     row : int
         Row of the table, the first is 1 (the header is not counted).
     object_id : str or None

@@ -144,9 +144,24 @@ def read_raw(path: Path, *, text_columns: frozenset[str] = frozenset(), table: s
 
 def _checked_kind(path: Path) -> str:
     kind = table_kind(path)
-    if not path.is_file():
-        raise CatalogError("table not found", where=str(path))
+    check_is_file(path)
     return kind
+
+
+def check_is_file(path: Path) -> None:
+    """Check that a table is a file: it is read more than once, and a pipe may keep its reader waiting for ever.
+
+    Raises
+    ------
+    CatalogError
+        If there is none, or it is a folder, pipe, socket or device.
+    """
+    if path.is_file():
+        return
+    if path.exists():
+        kind = "a folder" if path.is_dir() else "a pipe, socket or device: save the table as a file"
+        raise CatalogError(f"the table is {kind}", where=str(path))
+    raise CatalogError("table not found", where=str(path))
 
 
 def _flat_columns(path: Path, kind: str, text_columns: frozenset[str]) -> RawTable:

@@ -71,8 +71,8 @@ def read_text(path: Path, text_columns: frozenset[str]) -> TextTable:
     return TextTable(table, comments, headers)
 
 
-def read_cells(path: Path, text_columns: frozenset[str]) -> tuple[list[str], list[list[str]]]:
-    """Read the names and the rows of the same table, every cell as the text it is.
+def read_cells(path: Path, text_columns: frozenset[str]) -> tuple[list[str], list[list[str]], int]:
+    """Read the names and the rows of the same table, every cell as the text it is, and count its comment lines.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def read_cells(path: Path, text_columns: frozenset[str]) -> tuple[list[str], lis
     CatalogError
         As for `read_text`.
     """
-    data, layout, _, _ = _rows_and_layout(path, text_columns)
+    data, layout, comments, _ = _rows_and_layout(path, text_columns)
     names = list(layout.names)
     stream = io.StringIO(data.decode(), newline="")
     try:
@@ -97,7 +97,7 @@ def read_cells(path: Path, text_columns: frozenset[str]) -> tuple[list[str], lis
         if not any(row[number] for row in rows):
             del names[number]
             rows = [row[:number] + row[number + 1 :] for row in rows]
-    return names, rows
+    return names, rows, layout.comments + comments
 
 
 def _rows_and_layout(path: Path, text_columns: frozenset[str]) -> tuple[bytes, Layout, int, int]:
@@ -114,7 +114,8 @@ def _rows_and_layout(path: Path, text_columns: frozenset[str]) -> tuple[bytes, L
     if not data.isascii():
         decoded(data, path)
     if layout.delimiter == " ":
-        return _between_spaces(data, layout, path), layout, 0, 0
+        rows, comments = _between_spaces(data, layout, path)
+        return rows, layout, comments, 0
     if _has_more_than_rows(data, layout):
         rows, comments, headers = _rows_alone(data, layout)
         return rows, layout, comments, headers
@@ -163,7 +164,7 @@ def _has_more_than_rows(data: bytes, layout: Layout) -> bool:
 
 
 def _rows_alone(data: bytes, layout: Layout) -> tuple[bytes, int, int]:
-    """Return the rows; lines that start with "#" and repetitions of the header are left out and counted."""
+    """Return the rows; lines that start with "#" and repetitions of the header become empty ones and are counted."""
     header, delimiter = layout.header.encode(), layout.delimiter.encode()
     several = len(layout.names) > 1
     kept: list[bytes] = []
@@ -175,6 +176,8 @@ def _rows_alone(data: bytes, layout: Layout) -> tuple[bytes, int, int]:
             comments += 1
         elif not (starts_row and several and delimiter not in line and not line.strip()):
             kept.append(line)
+            continue
+        kept.append(b"\n")  # so that messages have the file's own line numbers
     return b"".join(kept), comments, headers
 
 
@@ -205,18 +208,20 @@ def _ends_inside_quotes(line: bytes, delimiter: bytes, inside: bool) -> bool:
                 return False
 
 
-def _between_spaces(data: bytes, layout: Layout, path: Path) -> bytes:
-    """Return the rows of a table between spaces as CSV (EFIGI, TOPCAT's ASCII)."""
+def _between_spaces(data: bytes, layout: Layout, path: Path) -> tuple[bytes, int]:
+    """Return the rows of a table between spaces as CSV (EFIGI, TOPCAT's ASCII), and count the comments among them."""
     out = io.StringIO()
+    comments = 0
     writer = csv.writer(out, lineterminator="\n")
     for number, line in enumerate(data[layout.start :].decode().split("\n"), start=layout.lines + 1):
         if not line.strip() or line.lstrip().startswith("#"):
+            comments += line.lstrip().startswith("#")
             continue
         cells = split_at_spaces(line)
         if len(cells) != len(layout.names):
             raise _ragged(path, number, layout, len(cells))
         writer.writerow(cells)
-    return out.getvalue().encode()
+    return out.getvalue().encode(), comments
 
 
 def _parsed(data: bytes, layout: Layout, path: Path, text_columns: frozenset[str]) -> Any:

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -29,7 +30,10 @@ MOSTLY_UNLIKE = 4
 INTERRUPTED = 130
 
 _GRACE_S = 1.0
-"""How long threads may take to end after Ctrl-C."""
+"""How long threads may take to end after an error or Ctrl-C."""
+
+_THREADS_BEFORE: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+"""Threads of whoever called `main`: they are not waited for."""
 
 _COMMANDS = {
     "run": "run",
@@ -120,6 +124,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and turn errors into messages and exit statuses."""
     command = next((word for word in sys.argv[1:] if word in _COMMANDS), "")
+    _THREADS_BEFORE.update(threading.enumerate())
     try:
         with _terminated_as_interrupted(command):
             status = cli.main(standalone_mode=False)
@@ -139,30 +144,34 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # Ctrl-C once more: at once
         click.echo(_WHEN_INTERRUPTED.get(command, "Interrupted."), err=True)
-        _abandon_threads()
+        _abandon_threads(INTERRUPTED)
+        if "obstore" in sys.modules:  # its own threads panic where they drop a request while the interpreter ends
+            _end(INTERRUPTED)
         sys.exit(INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _abandon_threads() -> None:
-    """Give other threads a moment to end; end the process if one still waits for a server that is silent.
-
-    Also after requests of obstore: its own threads panic where they still drop one while the interpreter ends.
-    """
+def _abandon_threads(status: int) -> None:
+    """Give the command's threads a moment to end; end the process if one still waits for a server that is silent."""
     until = time.monotonic() + _GRACE_S
-    others = [thread for thread in threading.enumerate() if not (thread.daemon or thread is threading.current_thread())]
+    others = [thread for thread in threading.enumerate() if not (thread.daemon or thread in _THREADS_BEFORE)]
     for thread in others:
         thread.join(max(0.0, until - time.monotonic()))
-    if "obstore" in sys.modules or any(thread.is_alive() for thread in others):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)
+    if any(thread.is_alive() for thread in others):
+        _end(status)
+
+
+def _end(status: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _fail(message: str) -> NoReturn:
     from galclass.cli.terminal import printable
 
     click.secho(f"Error: {printable(message)}", fg="red", err=True)
+    _abandon_threads(1)
     sys.exit(1)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import PRODUCTION_MODEL, existing_database, require_database, with_config
+from galclass.cli.options import PRODUCTION_MODEL, existing_database, keep_inputs, require_database, with_config
 from galclass.config import Config
 
 if TYPE_CHECKING:
@@ -106,12 +106,11 @@ def export(ctx: click.Context, config: Config, file: Path, model: str | None, ca
     """
     from galclass.database.export import export_predictions, predictions_by_id
 
+    keep_inputs("FILE", file, catalog, config=config)
     if catalog is None:
         with existing_database(config) as database:
             click.echo(str(export_predictions(database, file, model=model)))
         return
-    if file.exists() and file.samefile(catalog):
-        raise click.UsageError("FILE is the catalog itself: name another file")
     from galclass.catalog import CatalogColumns
     from galclass.joined import join_rows
 
@@ -139,7 +138,7 @@ def embed(config: Config, model: str) -> None:
 
     with existing_database(config) as database:
         store = Embeddings(database)
-        limits = LOCAL.with_seconds(config.images.max_decode_s)
+        limits = LOCAL.with_seconds(config.images.max_decode_s).with_hdu(config.images.hdu)
         scorer = Registry(database).get(model).scorer(limits=limits)
         before = store.progress(scorer.sha256)
         with Progress(transient=True) as bar:

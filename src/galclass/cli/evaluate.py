@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from galclass.cli import FINISHED_WITH_REJECTS
-from galclass.cli.options import catalog_options_given, flags_of, with_catalog_options, with_config, with_hdu
+from galclass.cli.options import (
+    catalog_options_given,
+    flags_of,
+    keep_inputs,
+    with_catalog_options,
+    with_config,
+    with_hdu,
+)
 from galclass.cli.terminal import say
 from galclass.config import Config
 
@@ -69,6 +76,7 @@ def evaluate(
         return
     if len(models) > 2:
         raise click.UsageError("--model: at most two")
+    keep_inputs("--rejects", rejects, catalog, *images, *models, config=config)
     left_out = _evaluate_on(config, models, catalog, images or (catalog.parent,), frame_px)
     if rejects:
         from galclass.tuning.labelled import write_rejects
@@ -114,6 +122,8 @@ def _evaluate_on(
         measure(scorer, name, labelled, frame_px=frame_px, catalog=catalog.name)
         for scorer, name in zip(scorers, names, strict=True)
     ]
+    for remark in labelled.remarks:
+        say(f"catalog: {remark}")
     for measured, _ in results:
         say(measured)
     if len(results) == 2:

@@ -13,6 +13,7 @@ from galclass.cli.options import (
     catalog_options_given,
     existing_database,
     flags_of,
+    keep_inputs,
     with_catalog_options,
     with_config,
     with_hdu,
@@ -91,6 +92,7 @@ def add(
 
     if not catalog and (given := catalog_options_given()):
         raise click.UsageError(f"{flags_of(given)}: only with --catalog")
+    keep_inputs("--rejects", rejects_file, catalog, mapping, *paths, config=config)
     report = CatalogReport()
     known = _read(catalog, mapping, config, report) if catalog else {}
     listings = check_images(paths, known)
@@ -100,9 +102,9 @@ def add(
             keep_duplicates=duplicates == "keep", listings=listings,
             limits=LOCAL.with_seconds(config.images.max_decode_s).with_hdu(config.images.hdu),
         )  # fmt: skip
+        _show_added(added)
         if rejects_file:
             _write_rejects(added, rejects_file)
-        _show_added(added)
         complete = not catalog or _describe(database, catalog, known, report)
     if not (added.complete and complete):
         ctx.exit(FINISHED_WITH_REJECTS)
@@ -126,9 +128,10 @@ def _show_added(added: AddSummary) -> None:
 
 
 def _write_rejects(added: AddSummary, path: Path) -> None:
+    from galclass.atomic_files import replacing
     from galclass.csv_cells import CsvRows
 
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = CsvRows(file, ("file", "code", "reason"))
         for reject in added.rejects:
             rows.write((reject.file, reject.code, reject.reason))

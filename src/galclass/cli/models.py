@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from galclass.cli.options import existing_database, with_config
+from galclass.cli.options import existing_database, keep_inputs, with_config
 from galclass.cli.terminal import say
 from galclass.config import Config
 
@@ -166,6 +166,7 @@ def export(config: Config, reference: str, file: Path) -> None:
 
     Example: galclass models export galaxy@production galaxy.onnx
     """
+    keep_inputs("FILE", file, config=config)
     record = _registry(config).export(reference, file)
     click.echo(f"{file}: {record.model}, {len(record.value):,} bytes, sha256 {record.sha256}")
 

@@ -158,6 +158,38 @@ def require_database(config: Config) -> None:
     )
 
 
+def keep_inputs(name: str, output: Path | None, *inputs: Path | str | None, config: Config | None = None) -> None:
+    """Refuse to write over what a command reads.
+
+    Parameters
+    ----------
+    name : str
+        The option or argument, for the message.
+    output : Path, optional
+        The file to write.
+    inputs : paths
+        Files that the command reads, under whatever name; None and what is no file are passed over.
+    config : Config, optional
+        Its SQLite database is an input, too.
+
+    Raises
+    ------
+    click.UsageError
+        If the output is one of them.
+    """
+    if output is None or not output.exists():
+        return
+    read = [Path(one) for one in inputs if one is not None]
+    if config is not None:
+        from galclass.database.connection import parse_url
+
+        url = parse_url(config.database_url)
+        read += [Path(url.database)] if url.get_backend_name() == "sqlite" and url.database else []
+    for one in read:
+        if one.is_file() and output.samefile(one):
+            raise click.UsageError(f"{name} would replace {one}, which this command reads: name another file")
+
+
 def resolve_config(
     config_file: str | None, workspace: str | None, database: str | None, settings: tuple[str, ...]
 ) -> Config:

@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from galclass.cli import FINISHED_WITH_REJECTS, MOSTLY_UNLIKE
-from galclass.cli.options import catalog_options_given, flags_of, with_catalog_options, with_config, with_hdu
+from galclass.cli.options import (
+    catalog_options_given,
+    flags_of,
+    keep_inputs,
+    with_catalog_options,
+    with_config,
+    with_hdu,
+)
 from galclass.config import Config
 
 _MODEL_HELP = "A registered model, an .onnx file, or `package`: the packaged model (default)."
@@ -61,6 +68,7 @@ def predict(
         raise click.UsageError("--catalog needs --output: the table is never overwritten")
     if embedding and not output:
         raise click.UsageError("--embedding needs --output")
+    keep_inputs("--output", Path(output) if output else None, catalog, model, *paths, config=config)
     if catalog and output:
         _join(ctx, config, paths, model, catalog, Path(output), (frame_px, processes, embedding))
         return
@@ -87,8 +95,6 @@ def _join(
     from galclass.cli.terminal import say
 
     frame_px, processes, embedding = options
-    if output.exists() and output.samefile(catalog):
-        raise click.UsageError("--output is the catalog itself: name another file")
     settings = {"frame_px": frame_px, "processes": processes, "embedding": embedding}
     summary = join_with_progress(paths, load_scorer(config, model), catalog, output, config, **settings)
     say(str(summary))

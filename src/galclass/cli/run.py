@@ -6,6 +6,7 @@ import click
 
 from galclass.cli.options import cluster_option, on_cluster, resolve_config
 from galclass.cli.terminal import say
+from galclass.config import config_to_toml, load_config
 
 
 @click.command()
@@ -34,5 +35,10 @@ def run(
     from galclass.pipeline import run as run_stages
 
     config = on_cluster(resolve_config(config_file, workspace, database, settings), cluster)
+    written = config.workspace_path / "config.toml"
+    if written.exists() and written.samefile(config_file):
+        own = written.read_text(encoding="utf-8")
+        if own != config_to_toml(load_config(config_file)):
+            raise click.UsageError(f"{config_file} would be replaced by the resolved configuration: move it elsewhere")
     for result in run_stages(config, first=first, last=last):
         say(result.summary)

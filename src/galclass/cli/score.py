@@ -11,6 +11,7 @@ from galclass.cli.options import (
     catalog_options_given,
     cluster_option,
     flags_of,
+    keep_inputs,
     on_cluster,
     require_database,
     with_catalog_options,
@@ -65,7 +66,7 @@ def score(
     else:
         with open_database(config.database_url) as database:
             name = model or config.score.model or registered_model(database, config)
-            limits = LOCAL.with_seconds(config.images.max_decode_s)
+            limits = LOCAL.with_seconds(config.images.max_decode_s).with_hdu(config.images.hdu)
             summary = score_pending(database, name, watch=watch, progress=True, limits=limits)
     say(summary)
     if not summary.complete:
@@ -104,6 +105,7 @@ def sql(config: Config, statement: str, write: bool, limit: int, output: Path | 
 
     if output:
         check_suffix(output)
+    keep_inputs("--output", output, config=config)
     if not write:
         require_database(config)
     with open_database(config.database_url, model=model or config.score.model or config.register.reference) as database:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from galclass.atomic_files import write_text
+from galclass.cli.options import keep_inputs
 
 
 @click.group()
@@ -63,6 +64,7 @@ def show(file_or_name: str, svg: Path | None, **sizes: Any) -> None:
     from galclass.topology.check import load_topology
     from galclass.topology.draw import topology_svg, topology_table
 
+    keep_inputs("--svg", svg, file_or_name)
     network = load_topology(file_or_name, **sizes)
     if svg is not None:
         write_text(svg, topology_svg(network, file_or_name))
@@ -83,6 +85,7 @@ def export(checkpoint: Path, output: Path, file_or_name: str | None) -> None:
     from galclass.extras import require
 
     require("train", what="`galclass topology export`")
+    keep_inputs("--output", output, checkpoint, file_or_name)
     from galclass.train.netsharp import export_netsharp
 
     count = export_netsharp(checkpoint, output, file_or_name)

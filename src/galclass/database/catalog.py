@@ -13,7 +13,7 @@ from galclass.database import Database
 from galclass.database.classes import classes_of, groups_of
 from galclass.database.cones import Cone, read_cone
 from galclass.database.labels import HUMAN
-from galclass.database.schema import images, labels, predictions
+from galclass.database.schema import images, labels, models, predictions
 from galclass.database.sky import haversine, inside, separation_arcsec
 from galclass.errors import RequestError
 from galclass.morphology import CLASSES
@@ -132,7 +132,9 @@ def selected(database: Database, query: CatalogQuery) -> Select[Any]:
     )
     own = [column for column in predictions.c if query.votes or column.name not in VOTES]
     label = [labels.c.label, labels.c.labelled_by, labels.c.labelled_at]
-    columns = [*own, images.c.ra, images.c.dec, *label, _of_class(query.classes).label("probability")]
+    of_model = and_(models.c.name == query.model_name, models.c.version == query.model_version)
+    sha256 = select(models.c.sha256).where(of_model).scalar_subquery().label("model_sha256")
+    columns = [*own, sha256, images.c.ra, images.c.dec, *label, _of_class(query.classes).label("probability")]
     return select(*columns).select_from(joined).where(and_(*_conditions(database, query)))
 
 
@@ -207,6 +209,9 @@ def ordered_by(query: CatalogQuery) -> list[ColumnElement[Any]]:
     return [ordered.nulls_last(), predictions.c.object_id]
 
 
+_PLAIN = ("error", "model_name", "model_version", "model_sha256", "scored_at", "ra", "dec")
+
+
 def _row(row: Any, cone: Cone | None) -> dict[str, Any]:
     separation = None
     if cone is not None:
@@ -217,7 +222,7 @@ def _row(row: Any, cone: Cone | None) -> dict[str, Any]:
         "probabilities": row["probabilities"],
         "prediction_set": row["prediction_set"] or [],
         "flags": row["flags"] or [],
-        **{name: row[name] for name in ("error", "model_name", "model_version", "scored_at", "ra", "dec")},
+        **{name: row[name] for name in _PLAIN},
         "image": f"v1/images/{row['object_id']}",
         "human_label": label_text(row["label"]),
         "labelled_by": row["labelled_by"],

@@ -37,7 +37,13 @@ def _schema(classes: Sequence[str]) -> pa.Schema:
         + [("probability", pa.float64())]
         + [(f"predicted_{leaf}", pa.float64()) for leaf in classes]
         + [(name, pa.string()) for name in ("prediction_set", "flags", "error", "model_name")]
-        + [("model_version", pa.int32()), ("scored_at", pa.string()), ("ra", pa.float64()), ("dec", pa.float64())]
+        + [
+            ("model_version", pa.int32()),
+            ("model_sha256", pa.string()),
+            ("scored_at", pa.string()),
+            ("ra", pa.float64()),
+            ("dec", pa.float64()),
+        ]
         + [(name, pa.string()) for name in ("human_label", "labelled_by", "labelled_at")]
     )
 

@@ -7,7 +7,6 @@ are short transactions.
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +19,9 @@ from sqlalchemy.exc import ArgumentError, DataError, SQLAlchemyError
 
 from galclass.database.migrate import apply_migrations, check_version
 from galclass.database.sqlite_functions import SqlScoring
+from galclass.database.sqlite_locks import BUSY_TIMEOUT_S, run_when_unlocked
 from galclass.errors import DatabaseError, DatabaseValueError
 from galclass.extras import missing_extra
-
-BUSY_TIMEOUT_S = 30.0
-_BUSY_STEP_MS = 200
-"""How long a SQLite connection waits for another's short write."""
 
 _WRITES = "galclass_writes"
 _PRAGMAS = (
@@ -183,7 +179,15 @@ def translated(where: str) -> Iterator[None]:
         raise DatabaseValueError("a value does not fit: text with a NUL, or a number out of range") from error
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
-        raise DatabaseError(str(cause).strip().splitlines()[0], where=where) from error
+        raise DatabaseError(str(cause).strip().splitlines()[0], where=where, advice=_advice(cause)) from error
+    except sqlite3.Error as error:  # where a transaction begins, SQLAlchemy passes it on as it is
+        raise DatabaseError(str(error), where=where) from error
+
+
+def _advice(cause: BaseException) -> str | None:
+    if getattr(cause, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_READONLY:
+        return None
+    return "SQLite writes beside the file also to read it: copy it into a folder that you may write"
 
 
 def parse_url(text: str) -> URL:
@@ -210,10 +214,10 @@ def _sqlite_engine(url: URL, functions: SqlScoring | None) -> Engine:
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, below
-        if connection.execute("PRAGMA page_count").fetchone() == (0,):  # a new file: later it would take a VACUUM
+        if run_when_unlocked(connection, "PRAGMA page_count") == [(0,)]:  # a new file: later it would take a VACUUM
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
+            run_when_unlocked(connection, f"PRAGMA {pragma}")
         if functions is not None:
             functions.install(connection)
 
@@ -227,32 +231,14 @@ def _sqlite_engine(url: URL, functions: SqlScoring | None) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get(_WRITES, False)
-        if not writes:
-            connection.exec_driver_sql("BEGIN")
-            return
         raw: Any = connection.connection.dbapi_connection
-        raw.execute(f"PRAGMA busy_timeout = {_BUSY_STEP_MS}")
-        try:
-            if not _began_to_write(raw):
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-        finally:
-            raw.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+        if writes:
+            run_when_unlocked(raw, "BEGIN IMMEDIATE")
+        else:
+            raw.execute("BEGIN")
+            run_when_unlocked(raw, "SELECT 1 FROM sqlite_schema LIMIT 1")  # takes the lock of a reader here
 
     return engine
-
-
-def _began_to_write(connection: Any) -> bool:
-    """Wait for the write lock in short steps, since Ctrl-C is not noticed inside SQLite; False: it stays locked."""
-    until = time.monotonic() + BUSY_TIMEOUT_S
-    while time.monotonic() < until:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                return False  # the attempt that SQLAlchemy explains says it
-        else:
-            return True
-    return False
 
 
 def _postgresql_engine(url: URL) -> Engine:

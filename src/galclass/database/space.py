@@ -9,10 +9,12 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from galclass.database.connection import Database
+from galclass.database.sqlite_locks import when_unlocked
 from galclass.errors import DatabaseError
 
 INCREMENTAL = 2
@@ -96,7 +98,8 @@ def vacuum(database: Database) -> tuple[Space, Space]:
 def _run_alone(database: Database, script: str) -> None:
     """Run statements outside of any transaction and to their end; `execute` would free a single page and stop."""
     with closing(database.engine.raw_connection()) as connection:
+        driver: Any = connection.driver_connection
         try:
-            connection.driver_connection.executescript(script)  # type: ignore[union-attr]  # sqlite3's own
+            when_unlocked(driver, lambda: driver.executescript(script))
         except sqlite3.Error as error:
             raise DatabaseError(str(error), where=database.url) from error

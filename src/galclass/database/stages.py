@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sqlalchemy import select
 
 from galclass.config import Config, SourceConfig
-from galclass.cutouts import LOCAL
+from galclass.cutouts import LOCAL, DecodeLimits, drawn_once
 from galclass.database.connection import Database, open_database
 from galclass.database.images import AddSummary, ImageReject, Images, NewImage
 from galclass.database.registry import Registry
 from galclass.database.schema import images
 from galclass.database.score import ScoreSummary, score_pending
 from galclass.download.configured import configured_sources
-from galclass.errors import DatabaseError
+from galclass.errors import CutoutError, DatabaseError
 from galclass.image_files import FileFault, iter_images, shown
 from galclass.image_files.keys import file_key, row_key
 
@@ -33,7 +33,7 @@ def score_stage(config: Config, progress: bool = False) -> ScoreSummary:
     database = open_database(config.database_url, migrate=True)
     added = add_prepared_images(database, config) if config.score.images != "none" else None
     model = config.score.model or registered_model(database, config)
-    limits = LOCAL.with_seconds(config.images.max_decode_s)
+    limits = LOCAL.with_seconds(config.images.max_decode_s).with_hdu(config.images.hdu)
     summary = score_pending(database, model, progress=progress, limits=limits)
     database.close()
     return replace(summary, images=added)
@@ -49,7 +49,7 @@ def registered_model(database: Database, config: Config) -> str:
 
 
 def add_prepared_images(database: Database, config: Config) -> AddSummary:
-    """Add the prepared objects' images from the source, as they are there.
+    """Add the prepared objects' images from the source, as they are there; a FITS image is drawn once, as PNG.
 
     Returns
     -------
@@ -61,7 +61,8 @@ def add_prepared_images(database: Database, config: Config) -> AddSummary:
         there = set(connection.scalars(select(images.c.object_id)))
     missing = {key: [one for one in ids if one not in there] for key, ids in wanted.items()}
     missing = {key: ids for key, ids in missing.items() if ids}
-    parts = [_add_from(database, source, missing) for source in configured_sources(config)] if missing else []
+    limits = LOCAL.with_seconds(config.images.max_decode_s).with_hdu(config.images.hdu)
+    parts = [_add_from(database, source, missing, limits) for source in configured_sources(config)] if missing else []
     gone = [
         ImageReject(object_id, "no_image", f"the source {source} has no image {key} any more")
         for (source, key), ids in missing.items() for object_id in ids
@@ -73,18 +74,31 @@ def add_prepared_images(database: Database, config: Config) -> AddSummary:
     )
 
 
-def _add_from(database: Database, source: SourceConfig, missing: dict[tuple[str, str], list[str]]) -> AddSummary:
+def _add_from(
+    database: Database, source: SourceConfig, missing: dict[tuple[str, str], list[str]], limits: DecodeLimits
+) -> AddSummary:
     """Add the missing images of one source, and take them out of `missing`."""
     rejects: list[ImageReject] = []
 
+    def taken(name: str) -> list[str]:
+        return missing.pop((source.name, file_key(name)), [])
+
+    def reject(name: str, ids: Sequence[str], code: str, reason: str) -> None:
+        rejects.extend(ImageReject(f"{shown(name)} ({object_id})", code, reason) for object_id in ids)
+
     def unreadable(fault: FileFault) -> None:
-        for object_id in missing.pop((source.name, file_key(fault.name)), ()):
-            rejects.append(ImageReject(f"{shown(fault.name)} ({object_id})", fault.code, fault.reason))
+        reject(fault.name, taken(fault.name), fault.code, fault.reason)
 
     def new() -> Iterator[NewImage]:
         for name, data in iter_images(source.images, unreadable=unreadable):
-            for object_id in missing.pop((source.name, file_key(name)), ()):
-                yield NewImage(object_id, data, shown(name), source.frame_px, source.stored_px)
+            ids = taken(name)
+            try:
+                stored = drawn_once(data, limits) if ids else data
+            except CutoutError as error:
+                reject(name, ids, error.code, str(error))
+                continue
+            for object_id in ids:
+                yield NewImage(object_id, stored, shown(name), source.frame_px, source.stored_px)
 
     if not any(key[0] == source.name for key in missing):
         return AddSummary(0, 0)

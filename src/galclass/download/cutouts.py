@@ -113,7 +113,8 @@ def download_cutouts(
     progress : bool
         Show a bar.
     warn : callable
-        Told before the first image is asked for if the frames will not be what the model in the package knows.
+        Told before the first image is asked for what is odd about the catalog, and if the frames will not be what the
+        model in the package knows.
     tell : callable
         Told what is asked for before the first image, and now and then that the service is asked again.
 
@@ -129,7 +130,7 @@ def download_cutouts(
     _check(request, service)
     folder = source_folder(config, f"cutouts_{service.name}")
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    table, rejects = _read(request, config)
+    table, rejects = _read(request, config, warn)
     if request.arcsec_per_px is None and "petroR90_r" not in table.column_names:
         warn(
             f"no petroR90_r column: every frame has the same scale of {SDSS_ARCSEC_PER_PX} arcsec per px; "
@@ -197,7 +198,7 @@ def _check(request: CutoutRequest, service: CutoutService) -> None:
         raise DownloadError(f"{service.name} has no layers", expected=f"a layer for {named} only", got=request.layer)
 
 
-def _read(request: CutoutRequest, config: Config) -> tuple[Any, list[dict[str, Any]]]:
+def _read(request: CutoutRequest, config: Config, warn: Callable[[str], None]) -> tuple[Any, list[dict[str, Any]]]:
     report = CatalogReport()
     settings = config.prepare
     columns = CatalogColumns.of(settings)
@@ -211,6 +212,8 @@ def _read(request: CutoutRequest, config: Config) -> tuple[Any, list[dict[str, A
             got=", ".join(report.columns[:12]),
             advice="name them with --ra-column and --dec-column",
         )
+    for remark in report.remarks:
+        warn(f"catalog: {remark}")
     wanted = [name for name in table.column_names if name not in ("asset_id", "file")]
     rejects = [_reject(fault.object_id, fault.code, fault.reason, fault.row) for fault in report.rejects]
     return table.select(wanted), rejects

@@ -212,9 +212,24 @@ def naming_the_archive(path: Path) -> Iterator[None]:
         OSError,
         NotImplementedError,
     ) as error:
+        other = _other_kind(path)
         raise ArchiveError(
-            f"damaged or not an archive: {error}", where=shown(path), expected="a zip or tar", advice="fetch it again"
-        ) from error
+            f"this is {other}" if other else f"damaged or not an archive: {error}", where=shown(path),
+            expected="a zip or tar", advice="unpack it" if other else "fetch it again",
+        ) from error  # fmt: skip
+
+
+_OTHER_KINDS = {b"7z\xbc\xaf\x27\x1c": "a 7z archive", b"Rar!\x1a\x07": "a RAR archive"}
+_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+_OF_TARS = (".tgz", ".tbz", ".tbz2", ".txz", ".tzst")
+
+
+def _other_kind(path: Path) -> str | None:
+    """Return what a file is that is neither zip nor tar; None if it may be a damaged one of these."""
+    start, name = _start(path), path.name.lower()
+    if start.startswith(_PACKED) and ".tar" not in name and not name.endswith(_OF_TARS):
+        return "a single packed file"
+    return next((kind for magic, kind in _OTHER_KINDS.items() if start.startswith(magic)), None)
 
 
 def file_stamp(path: os.PathLike[str] | str) -> str:

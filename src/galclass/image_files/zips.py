@@ -12,15 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from galclass.bounded_tar import is_tar
-from galclass.bounded_zip import fault_of_sizes
+from galclass.bounded_zip import METHODS, fault_of_packing, fault_of_sizes
 from galclass.errors import ArchiveError
 from galclass.image_files.limits import RATIO_FLOOR_BYTES, ArchiveLimits, MemberCheck, refusal
 from galclass.image_files.names import Kind, kind_of, looks_like_image, may_be_image
 from galclass.image_files.skipped import FileFault, Skipped
 from galclass.image_files.zipped import ZipLocation
-
-METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
-"""Ways of packing that are read."""
 
 _UTF8_NAME = 0x800
 _ENCRYPTED = 0x1
@@ -117,10 +114,8 @@ def fault_of(name: str, info: zipfile.ZipInfo, times: int) -> FileFault | None:
         return FileFault(name, "encrypted", "the member is encrypted")
     if (info.external_attr >> 16) & 0o170000 == 0o120000:
         return FileFault(name, "link", "the member is a symbolic link")
-    if info.compress_type not in METHODS:
-        method = zipfile.compressor_names.get(info.compress_type, f"method {info.compress_type}")  # type: ignore[attr-defined]
-        return FileFault(name, "unsupported_packing", f"the member is compressed with {method}, which is not supported")
-    return None
+    packing = fault_of_packing(info)
+    return FileFault(name, "unsupported_packing", packing) if packing else None
 
 
 def name_of(info: zipfile.ZipInfo) -> str:

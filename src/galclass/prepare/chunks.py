@@ -1,7 +1,7 @@
 """The work on one chunk of files: a pure function of their bytes and the parameters, and the file access round it.
 
 Takes keys and bytes, gives stored cutouts and rejects; `fill_chunk` reads the files and writes the
-cutouts at their place in a pixel file. Needs neither tables nor a catalog, so that a worker is small.
+cutouts in their slots of a pixel file. Needs neither tables nor a catalog, so that a worker is small.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from galclass.catalog.tables import check_is_file
 from galclass.config import Config, PrepareConfig, SourceConfig
 from galclass.config.data import ImagesConfig
 from galclass.config.paths import filled_in
@@ -88,6 +89,7 @@ def inputs_sha256_of(config: Config, parameters: CutoutParameters, inputs: list[
 
 
 def _file_sha256(path: str) -> str:
+    check_is_file(Path(path))
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -97,7 +97,7 @@ class Tables:
 
 
 def tables_of(rows: pa.Table, slots: pa.Table, *, keep_duplicates: bool) -> Tables:
-    """Join the wanted rows to their places.
+    """Join the wanted rows to their slots.
 
     Parameters
     ----------

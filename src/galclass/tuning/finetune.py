@@ -57,6 +57,8 @@ class FinetuneSummary:
         Image files without a label.
     tuned : TunedHead or None
         Present if layers of the network were fine-tuned, too.
+    remarks : tuple of str
+        On the catalog.
     """
 
     head: Head
@@ -67,6 +69,7 @@ class FinetuneSummary:
     rejects_file: Path | None = None
     unused: int = 0
     tuned: TunedHead | None = None
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {name}" for name, count in self.head.counts.items())
@@ -78,6 +81,7 @@ class FinetuneSummary:
         if self.measured is not None:
             lines.append(f"  accuracy {self.measured} (95 %, on held-out objects)")
         lines += [f"  {limit}" for limit in self.head.limits()]
+        lines += [f"  catalog: {remark}" for remark in self.remarks]
         if self.unused:
             lines.append(f"  {self.unused:,} images have no label and were not used")
         if self.rejects:
@@ -160,7 +164,15 @@ def finetune(
             card=_card(name, catalog, scorer, head, measured),
         )
     return FinetuneSummary(
-        head, measured, registered, folder / "model.onnx", rejects, rejects_file, labelled.unused, tuned
+        head,
+        measured,
+        registered,
+        folder / "model.onnx",
+        rejects,
+        rejects_file,
+        labelled.unused,
+        tuned,
+        labelled.remarks,
     )
 
 

@@ -56,11 +56,14 @@ class Labelled:
         Rows that are left out.
     unused : int
         Image files without a row.
+    remarks : tuple of str
+        What the reader of the catalog remarked.
     """
 
     images: list[LabelledImage]
     rejects: list[Reject] = field(default_factory=list)
     unused: int = 0
+    remarks: tuple[str, ...] = ()
 
     @property
     def counts(self) -> Counter[str]:
@@ -106,7 +109,7 @@ def read_labelled(catalog: Path, images: Sequence[Path | str], settings: Prepare
     found = _joined(rows, files, rejects)
     if not found.images:
         raise _no_match(catalog, rows, files)
-    return found
+    return replace(found, remarks=report.remarks)
 
 
 def _joined(

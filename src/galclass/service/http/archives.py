@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from galclass.bounded_zip import BoundedZip, TooManyMembers, fault_of_sizes
+from galclass.bounded_zip import BoundedZip, TooManyMembers, fault_of_packing, fault_of_sizes
 from galclass.errors import RequestError
 from galclass.image_names import READ_SUFFIXES, base_name, is_junk, suffix_of
 from galclass.service.http.image_inputs import ImageInput, fault_of_id, id_of_file
@@ -139,6 +139,8 @@ def _image(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, index: int) -> Imag
         raise RequestError("invalid", f"its name is not an object id: {fault}", where=where, field="body")
     if entry.flag_bits & _ENCRYPTED_FLAG:
         raise RequestError("bad_archive", "it is encrypted", where=where, field="body")
+    if packing := fault_of_packing(entry):
+        raise RequestError("bad_archive", packing, where=where, field="body")
     try:
         with archive.open(entry) as file:  # reads no more than the size that was checked
             return ImageInput(name, file.read(entry.file_size))

@@ -28,7 +28,7 @@ router = APIRouter(tags=["catalog"])
 _MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n": "image/png", b"BM": "image/bmp"}
 _COLUMNS = (
     *("object_id", "predicted_class", "predicted_group", "probability"),
-    *("prediction_set", "flags", "error", "model_name", "model_version", "scored_at", "ra", "dec"),
+    *("prediction_set", "flags", "error", "model_name", "model_version", "model_sha256", "scored_at", "ra", "dec"),
     *("human_label", "labelled_by", "labelled_at", "separation_arcsec"),
 )
 """Columns of the catalog as a table, before those of the model's classes and votes."""

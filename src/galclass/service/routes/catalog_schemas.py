@@ -42,6 +42,7 @@ class CatalogRow(BaseModel):
     error: str | None
     model_name: str
     model_version: int
+    model_sha256: str | None
     scored_at: datetime
     ra: float | None
     dec: float | None
