@@ -11,7 +11,7 @@ import { MapCanvas } from "./map-canvas.js";
 import { Points } from "./map-points.js";
 import { Selection } from "./map-selection.js";
 import { Sheets } from "./map-sheets.js";
-import { CLASSES, CLASS_NAMES, percent } from "./morphology.js";
+import { CLASSES, inFull, nameOf, percent } from "./morphology.js";
 import { notify } from "./notices.js";
 import { coloursOf } from "./palette.js";
 import { pictureUrl } from "./pictures.js";
@@ -137,7 +137,7 @@ class MapView {
     const counts = new Map();
     for (const name of this.points.classes) counts.set(name, (counts.get(name) ?? 0) + 1);
     const shownAll = h("button", { type: "button", class: "quiet", hidden: !this.#shown.size, onclick: () => (this.#shown.clear(), this.#filter(), all[0].focus()) }, "Show all");
-    const all = names.map((name) => h("button", { type: "button", class: "quiet map-class", "aria-pressed": String(this.#shown.has(name)), title: CLASS_NAMES[name] ?? name, "aria-label": `${name}${CLASS_NAMES[name] ? `, ${CLASS_NAMES[name]}` : ""}: ${counts.get(name) ?? 0}`, onclick: (event) => {
+    const all = names.map((name) => h("button", { type: "button", class: "quiet map-class", "aria-pressed": String(this.#shown.has(name)), title: nameOf(name) || name, "aria-label": `${inFull(name)}: ${counts.get(name) ?? 0}`, onclick: (event) => {
       if (!this.#shown.delete(name)) this.#shown.add(name);
       event.currentTarget.setAttribute("aria-pressed", String(this.#shown.has(name)));
       this.#filter();
@@ -177,7 +177,7 @@ class MapView {
     const item = this.points.items.get(index);
     const cls = this.points.classes[index];
     const certainty = item ? ` ${percent(item.record.probabilities[cls])}` : "";
-    this.current.replaceChildren(h("b", {}, cls), ` ${CLASS_NAMES[cls] ?? ""}${certainty}, ${item ? item.name : this.points.ids[index]}${this.canvas.selected.has(index) ? ", selected" : ""} `,
+    this.current.replaceChildren(h("b", {}, cls), ` ${nameOf(cls)}${certainty}, ${item ? item.name : this.points.ids[index]}${this.canvas.selected.has(index) ? ", selected" : ""} `,
       h("button", { type: "button", class: "as-link", onclick: () => this.#open(index) }, "Open"));
   }
 
