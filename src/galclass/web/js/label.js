@@ -4,8 +4,10 @@ import { ApiError, change, inWords } from "./api.js";
 import { author, authorTyped, setAuthor } from "./author.js";
 import { keysOf } from "./desk-keys.js";
 import { announce, h, labelled } from "./dom.js";
+import { patiently } from "./loading.js";
 import { areOwn, CLASSES, groupOf, inFull, nameOf } from "./morphology.js";
 import { notify } from "./notices.js";
+import { guarded } from "./unsent.js";
 import { store } from "./visit.js";
 
 const isUpload = (item) => item.file !== null && item.file !== undefined;
@@ -34,7 +36,7 @@ export function labelsInWords(item) {
 }
 
 async function storeLabel(item, label) {
-  const stored = await change("POST", "v1/labels", { object_id: item.objectId, label });
+  const stored = await guarded(() => patiently(() => change("POST", "v1/labels", { object_id: item.objectId, label })));
   item.label = label;
   item.labelledBy = stored.labelled_by;
   return `Labelled ${label} by ${stored.labelled_by}.`;

@@ -3,8 +3,10 @@
 import { ApiError, change, inWords } from "./api.js";
 import { field as csvField, save } from "./downloads.js";
 import { h } from "./dom.js";
+import { patiently } from "./loading.js";
 import { CLASSES } from "./morphology.js";
 import { notify } from "./notices.js";
+import { guarded } from "./unsent.js";
 
 /** Formats and version that the page writes into a report and a file of labels; others are refused. */
 export const REPORT = { format: "galclass-report", labels: "galclass-labels", version: 1, element: "galclass-report" };
@@ -117,7 +119,7 @@ async function storeAll({ author, labels: all }, told) {
   const sum = { stored: 0, same: 0, older: 0, unknown: [] };
   for (let start = 0; start < labels.length; start += A_REQUEST) {
     const part = labels.slice(start, start + A_REQUEST).map(({ objectId, label, at }) => ({ object_id: objectId, label, labelled_at: at }));
-    const found = await change("POST", "v1/labels/report", { author, labels: part });
+    const found = await guarded(() => patiently(() => change("POST", "v1/labels/report", { author, labels: part })));
     for (const name of ["stored", "same", "older"]) sum[name] += found[name];
     sum.unknown.push(...found.unknown);
     told(`${sum.stored} stored, ${sum.same} stored before, ${sum.older} older than what is stored, ${sum.unknown.length} of objects not in the catalog.${left}`);
