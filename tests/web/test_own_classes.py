@@ -128,3 +128,31 @@ def test_stored_galaxies_of_own_classes_open_in_the_catalog_and_side_by_side(own
     own.keyboard.press("3")
     own.locator(".detail[open] .turned .as-link").first.click()
     own.locator(".side-by-side[open] .spread").nth(1).wait_for()
+
+
+def test_another_version_becomes_the_latest_while_results_are_on_screen(own: Any, own_site: Site) -> None:
+    paths = pictures(own_site, 6)
+    choose(own, *paths[:3])
+    own.get_by_role("link", name="Services").click()
+    own.get_by_role("button", name="Make 1.0 the latest").click()
+    own.locator("dialog input[type=password]").fill(own_site.token)
+    own.get_by_role("button", name="Use token").click()
+    own.locator("#in-use", has_text="galaxy-class 1.0, model galaxy 1").wait_for()
+    own.get_by_role("link", name="Classify").click()
+    choose(own, *paths[3:])
+    for _ in range(3):
+        own.get_by_role("button", name="Clear", exact=True).click()
+        own.locator(".notice", has_text="6 images cleared").get_by_role("button", name="Undo").click()
+        own.locator(".tally", has_text="6 classified").wait_for()
+    assert [own.locator(".card").nth(n).locator(".own-lines").count() for n in range(6)] == [1, 1, 1, 0, 0, 0]
+    rows = rows_of(own)
+    assert [row["model_name"] for row in rows] == ["rings"] * 3 + ["galaxy"] * 3
+    assert [bool(row["predicted_ring"]) for row in rows] == [True] * 3 + [False] * 3
+    assert [bool(row["predicted_Sb"]) for row in rows] == [False] * 3 + [True] * 3
+    own.get_by_label("Order").select_option("class")
+    own.locator(".card .open").first.click()
+    for _ in range(7):
+        own.keyboard.press("ArrowRight")
+    assert own.locator(".detail .position").text_content() == "6 of 6"
+    with own_site.database() as database:
+        Services(database).alias("galaxy-class", "latest", "1.1")

@@ -46,9 +46,18 @@ async function send(path, options, token) {
   }
 }
 
+/** The body of a response as "json" or "blob"; a broken connection, or an answer that is not the server's, is a lost server. */
+export async function bodyOf(response, kind) {
+  try {
+    return await response[kind]();
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new ServerLost();
+  }
+}
+
 /** Fetch JSON. */
 export async function getJson(path, options) {
-  return (await request(path, options)).json();
+  return bodyOf(await request(path, options), "json");
 }
 
 const DENIED = { 401: "This needs an access token. An administrator makes one with galclass tokens create.", 403: "The token's role does not allow this. Use another token." };
@@ -78,12 +87,12 @@ export function pathOf(...parts) {
 
 /** Send one file to an endpoint of a service ("predict", "explain", "similar"); returns its JSON. */
 export async function askService(service, end, item) {
-  return (await sendTo(service, end, item)).json();
+  return bodyOf(await sendTo(service, end, item), "json");
 }
 
 /** The cutout of a file that the model sees, as a PNG. */
 export async function cutoutOf(service, item) {
-  return (await sendTo(service, "cutout", item)).blob();
+  return bodyOf(await sendTo(service, "cutout", item), "blob");
 }
 
 function sendTo(service, end, { file, objectId, framePx = null, signal = null }) {
@@ -96,13 +105,13 @@ function sendTo(service, end, { file, objectId, framePx = null, signal = null })
 
 /** The stored image of an object as a blob. */
 export async function storedImage(objectId) {
-  return (await request(pathOf("images", objectId))).blob();
+  return bodyOf(await request(pathOf("images", objectId)), "blob");
 }
 
 /** Whether the server responds. */
 export async function isAlive() {
   try {
-    await request("healthz", { cache: "no-store" });
+    await getJson("healthz", { cache: "no-store" });
     return true;
   } catch (error) {
     if (error instanceof ServerLost || error instanceof ApiError) return false;
