@@ -85,6 +85,15 @@ export function pathOf(...parts) {
   return ["v1", ...parts].map(encodeURIComponent).join("/");
 }
 
+/** A part of an address as text; one that is not valid percent-encoding stays as it is. */
+export function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 /** Send one file to an endpoint of a service ("predict", "explain", "similar"); returns its JSON. */
 export async function askService(service, end, item) {
   return bodyOf(await sendTo(service, end, item), "json");

@@ -41,6 +41,6 @@ export function catalogTable(page, open) {
 export function pager(page, turn) {
   const pages = Math.max(1, Math.ceil(page.total / page.page_size));
   const button = (text, to) => h("button", { type: "button", class: "quiet", disabled: to < 1 || to > pages, onclick: () => turn(to) }, text);
-  return h("nav", { class: "pager", "aria-label": "Pages" }, button("Previous", page.page - 1),
+  return h("nav", { class: "pager", "aria-label": "Pages" }, button("Previous", Math.min(page.page - 1, pages)),
     h("p", {}, `Page ${page.page} of ${pages}, ${page.total.toLocaleString("en")} galax${page.total === 1 ? "y" : "ies"}`), button("Next", page.page + 1));
 }

@@ -5,6 +5,7 @@ import { field as csvField, save } from "./downloads.js";
 import { h, labelled } from "./dom.js";
 import { fill, patiently } from "./loading.js";
 import { percent } from "./morphology.js";
+import { notify } from "./notices.js";
 import { storedPicture } from "./pictures.js";
 
 const SHOWN = 200;
@@ -40,7 +41,12 @@ export class RankedList {
 
   async #save() {
     await this.work.settled();
-    const { objects } = await patiently(() => getJson(`${this.work.path}/ranking?${this.work.parameters()}&limit=2000`));
+    const { objects } = await patiently(() => getJson(`${this.work.path}/ranking?${this.work.parameters()}&limit=2000`)).catch((error) => {
+      if (!(error instanceof ApiError)) throw error;
+      notify(inWords(error), { key: "desk" });
+      return { objects: [] };
+    });
+    if (!objects.length) return;
     const lines = [["object_id", "probability", "label"], ...objects.map((one) => [one.object_id, one.probability, one.label ?? ""])];
     save(lines.map((line) => `${line.map(csvField).join(",")}\r\n`).join(""), `${this.work.wanted.desk}.csv`, "text/csv");
   }

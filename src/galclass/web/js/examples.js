@@ -29,6 +29,7 @@ export function exampleButton(take) {
       notify(inWords(error), { key: "examples" });
     } finally {
       button.disabled = false;
+      if (document.activeElement === document.body) button.focus({ preventScroll: true }); // a disabled button loses the focus
     }
   });
   return button;

@@ -53,6 +53,12 @@ async function show() {
   main.replaceChildren(...[await view(signal)].flat().filter(Boolean));
 }
 
+/** A button that removed or hid itself takes the focus along: continue at the view. */
+function keepFocus() {
+  const focused = document.activeElement;
+  if (focused === document.body || !focused.checkVisibility()) document.getElementById("view").focus({ preventScroll: true });
+}
+
 document.body.append(glyphSheet(), stretchSheet(), h("div", { class: "drop-here", "aria-hidden": "true" }, h("p", {}, "Drop to classify")));
 prepareSmallFork();
 startTheme(document.getElementById("theme"));
@@ -62,6 +68,7 @@ window.addEventListener("hashchange", async () => {
   document.getElementById("view").focus({ preventScroll: true });
   window.scrollTo(0, 0);
 });
+document.addEventListener("click", ({ detail }) => detail || requestAnimationFrame(keepFocus)); // pressed with a key
 await show();
 await showService(document.getElementById("in-use"));
 for (const { load } of Object.values(VIEWS)) load().catch(() => {}); // prefetched, so that tabs switch while the server is away; a failure appears when the view is opened

@@ -55,6 +55,7 @@ class MapView {
       const names = models.map(({ name, version }) => `${name}@${version}`);
       const wanted = [ofAddress().model, kept.model, service && `${service.model.name}@${service.model.version}`];
       this.reference = wanted.find((one) => names.includes(one)) ?? names.at(-1);
+      if (wanted[0] && wanted[0] !== this.reference) notify(`${wanted[0]} is not registered: this is the map of ${this.reference}.`, { key: "map" });
       this.model.replaceChildren(...models.map(({ name, version }) => h("option", { value: `${name}@${version}`, selected: `${name}@${version}` === this.reference }, `Seen by ${name} ${version}`)));
       return this.#load();
     }, this.signal);
@@ -249,6 +250,7 @@ class MapView {
 
   async #compute() {
     const query = new URLSearchParams({ model: this.reference });
+    this.title.focus({ preventScroll: true }); // the button goes
     try {
       let progress = await patiently(() => change("POST", `v1/embeddings?${query}`));
       while (progress.running && progress.done < progress.total && !this.signal.aborted) {

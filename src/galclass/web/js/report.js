@@ -73,7 +73,7 @@ async function entry(page, item, index) {
     if (error.name !== "EncodingError") throw error; // the browser cannot draw this file: no picture
   }
   if (!item.record) {
-    node.append(element(page, "h2", "Rejected"), element(page, "p", item.reason), element(page, "p", item.name));
+    node.append(element(page, "h2", item.status === "failed" ? "Not classified" : "Rejected"), element(page, "p", item.reason), element(page, "p", item.name));
     return node;
   }
   const { predicted_class: cls, predicted_group: group, probabilities, flags = [], prediction_set: set = [] } = item.record;
@@ -118,7 +118,7 @@ export async function writeReport(items) {
   const page = document.implementation.createHTMLDocument("galclass report");
   page.documentElement.lang = "en";
   page.head.prepend(element(page, "meta", null, { charset: "utf-8" }), element(page, "meta", null, { "http-equiv": "Content-Security-Policy", content: POLICY }), element(page, "meta", null, { name: "viewport", content: "width=device-width" }));
-  const finished = items.filter((item) => item.record || item.status === "rejected");
+  const finished = items.filter((item) => item.record || ["rejected", "failed"].includes(item.status));
   const model = finished.find((item) => item.record)?.record.model;
   const list = element(page, "ul");
   for (const [index, item] of finished.entries()) list.append(await entry(page, item, index));
