@@ -18,13 +18,18 @@ from galclass.database import Registry, Services, score_pending
 KEYS = {"1": "it's 100 % unclear", "2": "no ring", "3": "ring"}
 """The classes in the order of their names."""
 
+FINETUNED = {
+    "tables": {"own classes, cross-validated": {"count": 60, "names": [*OWN_CLASSES], "accuracy": [0.7, 0.6, 0.8]}}
+}
+"""What galclass finetune registers of a model with fewer than 200 images."""
+
 
 @pytest.fixture(scope="module")
 def own_site(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> Iterator[Site]:
     """A workspace whose service `galaxy-class` answers with own classes from version 1.1 on."""
     site = Site(tmp_path_factory.mktemp("own"), sample_folder)
     with site.database() as database:
-        Registry(database).register(tiny_own_model(), name="rings", aliases=())
+        Registry(database).register(tiny_own_model(), name="rings", metrics=FINETUNED, aliases=())
         Services(database).publish("galaxy-class", "1.1", "rings", 1, "Rings")
         score_pending(database, "rings@1")
     site.start()
@@ -156,3 +161,26 @@ def test_another_version_becomes_the_latest_while_results_are_on_screen(own: Any
     assert own.locator(".detail .position").text_content() == "6 of 6"
     with own_site.database() as database:
         Services(database).alias("galaxy-class", "latest", "1.1")
+
+
+def test_a_finetuned_model_has_a_page_with_what_was_measured(own: Any, own_site: Site) -> None:
+    own.goto(f"{own_site.url}#/models/rings/1")
+    own.locator(".figures tbody", has_text="own classes, cross-validated").wait_for()
+    figures = own.locator(".figures tbody td").all_inner_texts()
+    assert figures == ["60", "0.700 0.600 to 0.800", "", "", ""]
+
+
+def test_a_card_that_fails_takes_no_other_with_it(browser: Any, own_site: Site) -> None:
+    page = browser.new_page()
+    page.goto(own_site.url)
+    choose(page, *pictures(own_site, 3))
+    page.evaluate(
+        """async () => {
+            const { store } = await import("./js/visit.js");
+            const [first] = store.items;
+            store.update(first, { record: { ...first.record, probabilities: null } });
+        }"""
+    )
+    page.locator(".gallery .fault", has_text="The page cannot show").wait_for()
+    assert page.locator(".card .code").count() == 2
+    page.close()

@@ -253,3 +253,21 @@ def test_a_page_beyond_the_last_leads_back_and_a_missing_model_is_told(page: Any
     page.get_by_text("Page 2 of 2").first.wait_for()
     page.goto(f"{site.url}#/map?model=gone@7")
     page.locator(".notice", has_text="gone@7 is not registered: this is the map of galaxy@1").wait_for()
+
+
+def test_a_stored_class_without_probabilities_has_none_on_the_page(page: Any, site: Any) -> None:
+    first = page.request.get(f"{site.url}v1/predictions?page_size=3").json()
+    empty = {"predicted_class": "Sb", "predicted_group": None, "probability": None}
+    for row, probabilities in zip(first["predictions"], (None, {}, None), strict=True):
+        row |= {**empty, "probabilities": probabilities, "ra": 10.0, "dec": None}
+    first["predictions"][2]["predicted_class"] = None
+    page.route("**/v1/predictions?*", lambda route: route.fulfill(json=first))
+    page.goto(f"{site.url}#/catalog")
+    page.locator(".listing .as-link").first.wait_for()
+    assert "%" not in page.locator(".listing tbody").inner_text()
+    page.locator(".listing .as-link").first.click()
+    assert page.locator(".detail h2").inner_text().split("\n") == ["Sb", "spiral with obvious bulge"]
+    for key in ("ArrowRight", "ArrowLeft", "4", "1"):
+        page.keyboard.press(key)
+        text = page.locator(".detail").inner_text()
+        assert [word for word in ("NaN", "undefined", "null", "under 1 %") if word in text] == []

@@ -41,7 +41,7 @@ const SHOWN = 0.01; // least probability of a class that is listed above the fol
 function rows(probabilities, predicted, set = []) {
   const classes = classesOf(probabilities);
   const likely = classes.filter((cls) => probabilities[cls] >= SHOWN || set.includes(cls) || cls === predicted);
-  const others = classes.filter((cls) => !likely.includes(cls));
+  const others = classes.filter((cls) => cls in probabilities && !likely.includes(cls));
   const line = (cls) =>
     h(
       "tr",

@@ -20,7 +20,7 @@ function rowOf(row, open, inCone) {
     h("td", { class: "thumb" }, storedPicture(row.object_id, 56)),
     h("th", { scope: "row" }, cls ? h("button", { type: "button", class: "as-link", onclick: () => open(row) }, row.object_id) : row.object_id),
     cell("class-cell", cls ? [h("span", { class: "code" }, cls), h("span", { class: "name" }, nameOf(cls))] : h("span", { class: "fault" }, row.error ?? "no prediction")),
-    cell("meter-cell", cls && [h("span", { class: "meter" }, h("span", { class: "bar", style: { width: `${100 * row.probability}%` } })), percent(row.probability)]),
+    cell("meter-cell", cls && row.probability !== null && [h("span", { class: "meter" }, h("span", { class: "bar", style: { width: `${100 * row.probability}%` } })), percent(row.probability)]),
     cell("flags", row.flags.map(flagText).join(", ")),
     inCone && cell("separation", separationText(row.separation_arcsec), "Distance"),
     cell("place", positionText(row), row.ra === null ? null : "RA, Dec"),

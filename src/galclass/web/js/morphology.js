@@ -70,8 +70,9 @@ export function flagText(flag) {
   return FLAGS[flag] ?? flag.replaceAll("_", " ");
 }
 
-/** A probability in [0, 1] as text, e.g. "62 %" or "<1 %". */
+/** A probability in [0, 1] as text, e.g. "62 %" or "<1 %"; empty if there is none. */
 export function percent(value) {
+  if (!Number.isFinite(value)) return "";
   if (value > 0 && value < 0.01) return "<1 %";
   if (value < 1 && value > 0.99) return ">99 %";
   return `${Math.round(value * 100)} %`;
