@@ -104,3 +104,21 @@ def test_a_broken_response_loses_no_later_label(desk: Any, desk_site: Site, brok
         desk.keyboard.press(key)
     labelled(desk, 8)
     assert len(stored(desk_site, name)) == 8
+
+
+def test_keys_faster_than_the_server_are_not_told_that_all_is_labelled(desk: Any, desk_site: Site) -> None:
+    open_desk(desk, desk_site, "fast")
+    held: list[Any] = []
+    is_slow = [True]
+    state = re.compile(r"/v1/desks/fast\?")
+    desk.route(state, lambda route: held.append(route) if is_slow[0] else route.continue_())
+    while (name := shown(desk)) and "galaxies" not in name:
+        desk.keyboard.press("1")
+    assert name == "The next galaxies are on their way."
+    is_slow[0] = False
+    for route in held:
+        route.continue_()
+    desk.locator(".desk:not(.empty)").wait_for()
+    while shown(desk) != "Every galaxy is labelled.":
+        desk.keyboard.press("2")
+    assert len(stored(desk_site, "fast")) == 60

@@ -25,6 +25,7 @@ export class DeskWork {
   #sent = new Set(); // labelled, not yet known to the server
   #skipped = [];
   #history = []; // labels of this visit: {objectId, replaced}, the latter as the server said
+  #pending = 0; // requests of keys that were pressed
   #last = Promise.resolve(); // labels are sent one after the other, in order
 
   /** `wanted` is {desk, target, classes, model}. */
@@ -112,7 +113,6 @@ export class DeskWork {
     this.#sent.add(shown.object_id);
     this.#history.push(entry);
     this.#tell(shown, label);
-    this.#next();
     this.#then(async () => {
       entry.replaced = (await this.#store(shown.object_id, label, note)).replaced;
       this.#sent.delete(shown.object_id);
@@ -125,6 +125,7 @@ export class DeskWork {
       this.note.value = note ?? "";
       this.before.textContent = "";
     });
+    this.#next();
   }
 
   /** Resolved once the labels given so far are stored. */
@@ -134,7 +135,11 @@ export class DeskWork {
 
   /** Run after everything before it, whether that succeeded or not. */
   #then(run, failed) {
-    this.#last = this.#last.then(() => guarded(() => this.#try(run, failed))).catch(reportError);
+    this.#pending += 1;
+    this.#last = this.#last.then(() => guarded(() => this.#try(run, failed))).catch(reportError).then(() => {
+      this.#pending -= 1;
+      if (!this.#current) this.name.textContent = this.#nothing();
+    });
   }
 
   #store(objectId, label, note) {
@@ -146,8 +151,8 @@ export class DeskWork {
     if (!this.#current) return;
     this.#skipped.push(this.#current.object_id);
     this.before.textContent = "Skipped; it returns when nothing else is left.";
+    if (this.#queue.length <= SHORT) this.#then(() => this.refresh());
     this.#next();
-    if (this.#queue.length < SHORT) this.#then(() => this.refresh());
   }
 
   /** Undo the newest label and show its galaxy again: at once if it is of this visit, so that the next key means this galaxy. */
@@ -219,6 +224,7 @@ export class DeskWork {
   }
 
   #nothing() {
+    if (this.#pending) return "The next galaxies are on their way.";
     const { total, done } = this.#state.embeddings;
     if (!total) return "No image is stored. Add some with galclass images add.";
     return done < total ? "No image has been read yet." : "Every galaxy is labelled.";
