@@ -25,10 +25,12 @@ const COME_BACK = new Set([429, 502, 503, 504]);
 export async function request(path, options = {}) {
   const token = currentToken();
   let response = await send(path, options, token);
-  if (response.status === 401 && token) {
-    forgetToken(token);
-    notify("The access token was not accepted and has been forgotten.", { key: "token" });
-    response = await send(path, options, currentToken());
+  if (response.status === 401) {
+    if (token && token === currentToken()) {
+      forgetToken(token);
+      notify("The access token was not accepted and has been forgotten.", { key: "token" });
+    }
+    if (token !== currentToken()) response = await send(path, options, currentToken()); // the reader may have entered one since
   }
   if (response.ok) return response;
   if (COME_BACK.has(response.status)) throw new ServerLost(Number(response.headers.get("Retry-After")) || null);
