@@ -321,3 +321,15 @@ def test_one_model_is_filled_at_a_time(database: Database) -> None:
 def test_a_query_of_the_desk_is_checked(client: TestClient) -> None:
     for query in ({}, {"target": "a|b"}, {"target": "ring", "model": "galaxy@99"}, {"target": "ring", "count": 1000}):
         assert client.get(DESK, params=query).status_code in (404, 422)
+
+
+def test_a_label_says_what_it_replaced_and_keeps_the_note(
+    client: TestClient, tokens: Headers, galaxies: dict[str, bytes]
+) -> None:
+    key, header = next(iter(galaxies)), tokens["publisher"]
+    body = {"object_id": key, "label": "ring", "note": "faint"}
+    assert client.post(f"{DESK}/labels", json=body, headers=header).json()["replaced"] is None
+    changed = give(client, header, key, "no ring").json()
+    assert changed["note"] == "faint"
+    assert (changed["replaced"]["label"], changed["replaced"]["note"]) == ("ring", "faint")
+    assert client.post(f"{DESK}/labels", json=body | {"note": ""}, headers=header).json()["note"] == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -76,3 +78,30 @@ def test_files_of_a_folder_that_are_left_out_are_named(page: Any, site: Any, tmp
     assert "notes.txt" in page.get_by_text("1 file left out").text_content()
     files = page.locator(".card.done .file").all_text_contents()
     assert sorted(files) == ["night/J1.5.jfif", "night/old.tif"]  # JPEGs, whatever their names say
+
+
+def test_a_file_tells_what_is_not_in_it_and_names_images_that_failed(page: Any, site: Any) -> None:
+    paths = sorted(site.pictures.glob("*.jpg"))[:6]
+    choose(page, *paths[:3])
+    page.route("**/predict?*", lambda route: route.fulfill(status=408, json={}))
+    choose(page, paths[3])
+    page.locator(".tally", has_text="1 not classified").wait_for()
+    page.unroute("**/predict?*")
+    page.route("**/predict?*", lambda _: None)  # an answer that never comes
+    page.locator("input[type=file]").first.set_input_files(paths[4:])
+    page.locator(".tally", has_text="4 of 6 finished").wait_for()
+    for _ in range(3):
+        with page.expect_download() as started:
+            page.get_by_role("button", name="CSV", exact=True).press("Enter")
+        page.locator(".notice", has_text="4 images written to galclass.csv. Not in it: 2 not finished.").wait_for()
+        assert page.evaluate("() => document.activeElement.textContent") == "CSV"
+    rows = list(csv.DictReader(io.StringIO(started.value.path().read_text())))
+    assert [row["file"] for row in rows] == [path.name for path in paths[:4]]
+    assert rows[3]["error"]
+    assert not rows[3]["predicted_class"]
+    page.get_by_label("Name contains").fill(paths[0].stem)
+    page.locator(".tally", has_text="1 shown").wait_for()
+    with page.expect_download():
+        page.get_by_role("button", name="Report", exact=True).click()
+    told = "1 image written to galclass-report.html. Not in it: 5 hidden by filters."
+    page.locator(".notice", has_text=told).wait_for()

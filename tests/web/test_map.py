@@ -159,6 +159,26 @@ def test_images_of_the_visit_land_among_the_stored_ones(map_page: Any, mapped: A
     map_page.get_by_text("Yours: 3").wait_for()
 
 
+def test_a_selection_labelled_twice_keeps_the_labels_of_images_of_the_visit(map_page: Any, mapped: Any) -> None:
+    map_page.get_by_role("link", name="Classify").click()
+    choose(map_page, *sorted(mapped.pictures.glob("*.jpg"))[:3])
+    map_page.get_by_role("link", name="Map").click()
+    map_page.get_by_text("Yours: 3").wait_for()
+    press(map_page, "v")
+    map_page.evaluate("() => void import('./js/token.js').then(({ askForToken }) => askForToken('x'))")
+    map_page.locator("dialog input[type=password]").fill(mapped.token)
+    map_page.get_by_role("button", name="Use token").click()
+    for _ in range(2):
+        map_page.get_by_role("button", name="Sb", exact=True).click()
+        map_page.get_by_text("3 images of this visit labelled Sb in this browser").wait_for()
+        map_page.get_by_role("button", name="Take back").click()
+        map_page.get_by_text(f"{GALAXIES} labels taken back.").wait_for()
+    labels = map_page.evaluate(
+        "async () => (await import('./js/visit.js')).store.items.map(({ labels }) => labels.you?.label)"
+    )
+    assert labels == ["Sb"] * 3
+
+
 def test_the_map_follows_back_and_a_window_that_grows(map_page: Any) -> None:
     for width in (500, 1500, 900):
         map_page.set_viewport_size({"width": width, "height": 800})

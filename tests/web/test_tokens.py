@@ -72,3 +72,26 @@ def test_a_token_taken_away_is_asked_for_again(browser: Any, closed: Any, three:
     page.get_by_role("button", name="Use token").click()
     page.locator(".tally", has_text="3 classified").wait_for()
     context.close()
+
+
+def test_pictures_fetched_with_a_token_are_freed_when_they_are_drawn(page: Any, site: Any) -> None:
+    page.add_init_script(
+        """window.kept = new Set();
+        const [create, revoke] = [URL.createObjectURL, URL.revokeObjectURL];
+        URL.createObjectURL = (blob) => { const url = create.call(URL, blob); window.kept.add(url); return url; };
+        URL.revokeObjectURL = (url) => { window.kept.delete(url); revoke.call(URL, url); };"""
+    )
+    page.evaluate("(token) => sessionStorage.setItem('galclass-token', token)", site.token)
+    page.goto(f"{site.url}#/catalog?page=2")
+    page.reload()
+    drawn = """() => {
+        const images = [...document.querySelectorAll(".thumb img")];
+        return images.length && images.every((one) => one.complete && one.naturalWidth);
+    }"""
+    for number, name in ((2, "Previous"), (1, "Next"), (2, "Previous"), (1, "Next")):
+        page.get_by_text(f"Page {number} of 2").first.wait_for()
+        page.wait_for_function(drawn)
+        page.get_by_role("button", name=name, exact=True).first.click()
+    page.get_by_text("Page 2 of 2").first.wait_for()
+    page.wait_for_function(drawn)
+    page.wait_for_function("() => window.kept.size === 0")

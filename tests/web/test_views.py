@@ -234,3 +234,40 @@ def test_no_view_is_wider_than_a_phone(browser: Any, site: Any, view: str) -> No
         overflow = page.locator(".scroller").evaluate("one => one.scrollWidth - one.clientWidth")
         assert overflow <= 0
     page.close()
+
+
+@pytest.mark.parametrize("address", ["models/%", "models/%E0%A4", "label/%", "models/galaxy/%25", "galaxy/unknown"])
+def test_odd_addresses_are_told_and_do_not_hang(page: Any, site: Any, address: str) -> None:
+    for other in ("catalog", address, "services", address):
+        page.goto(f"{site.url}#/{other}")
+    page.locator("main:not([aria-busy]) h1").wait_for()
+    page.locator("main p", has_text="Loading…").wait_for(state="detached")
+    if address.startswith("models/"):
+        page.locator(".fault", has_text="is registered. Choose one of those above").wait_for()
+
+
+def test_a_page_beyond_the_last_leads_back_and_a_missing_model_is_told(page: Any, site: Any) -> None:
+    page.goto(f"{site.url}#/catalog?page=99")
+    page.get_by_text("Page 99 of 2").first.wait_for()
+    page.get_by_role("button", name="Previous").first.click()
+    page.get_by_text("Page 2 of 2").first.wait_for()
+    page.goto(f"{site.url}#/map?model=gone@7")
+    page.locator(".notice", has_text="gone@7 is not registered: this is the map of galaxy@1").wait_for()
+
+
+def test_a_stored_class_without_probabilities_has_none_on_the_page(page: Any, site: Any) -> None:
+    first = page.request.get(f"{site.url}v1/predictions?page_size=3").json()
+    empty = {"predicted_class": "Sb", "predicted_group": None, "probability": None}
+    for row, probabilities in zip(first["predictions"], (None, {}, None), strict=True):
+        row |= {**empty, "probabilities": probabilities, "ra": 10.0, "dec": None}
+    first["predictions"][2]["predicted_class"] = None
+    page.route("**/v1/predictions?*", lambda route: route.fulfill(json=first))
+    page.goto(f"{site.url}#/catalog")
+    page.locator(".listing .as-link").first.wait_for()
+    assert "%" not in page.locator(".listing tbody").inner_text()
+    page.locator(".listing .as-link").first.click()
+    assert page.locator(".detail h2").inner_text().split("\n") == ["Sb", "spiral with obvious bulge"]
+    for key in ("ArrowRight", "ArrowLeft", "4", "1"):
+        page.keyboard.press(key)
+        text = page.locator(".detail").inner_text()
+        assert [word for word in ("NaN", "undefined", "null", "under 1 %") if word in text] == []

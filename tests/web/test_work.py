@@ -145,6 +145,23 @@ def test_a_closed_window_is_gone_on_with_in_the_next(page: Any, site: Any, three
     other.locator(".tally", has_text="3 classified").wait_for()
 
 
+def test_an_empty_window_closed_last_does_not_hide_the_images_of_another(
+    page: Any, site: Any, three: list[Path]
+) -> None:
+    choose(page, *three)
+    saved(page, 3)
+    others = [page.context.new_page() for _ in range(3)]
+    for other in others:
+        other.goto(site.url)
+        other.get_by_role("button", name="Choose images").wait_for()
+    last = page.context.new_page()
+    for one in (page, *others):
+        with one.expect_event("close"):
+            one.close(run_before_unload=True)
+    last.goto(site.url)
+    last.locator(".tally", has_text="3 classified").wait_for()
+
+
 def test_cards_fill_a_window_that_grows_and_shrinks(page: Any, site: Any) -> None:
     choose(page, *sorted(site.pictures.glob("*.jpg"))[:50])
     edge = "(side) => Math.max(...[...document.querySelectorAll('.gallery > li')].map((one) => one.getBoundingClientRect()[side]))"  # noqa: E501

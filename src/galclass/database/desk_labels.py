@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from galclass.database.connection import Database
 from galclass.database.labels import HUMAN
@@ -50,6 +50,13 @@ class DeskLabel:
     labelled_by: str
     labelled_at: datetime
     note: str = ""
+
+
+@dataclass(frozen=True)
+class GivenLabel(DeskLabel):
+    """A label as it was stored, with the earlier one of the same person that it replaced."""
+
+    replaced: DeskLabel | None = None
 
 
 @dataclass(frozen=True)
@@ -112,9 +119,11 @@ def check_label(desk: str, label: str) -> str:
 
 
 def give_label(
-    database: Database, desk: str, object_id: str, label: str | None, by: str, note: str = ""
-) -> DeskLabel | None:
+    database: Database, desk: str, object_id: str, label: str | None, by: str, note: str | None = ""
+) -> GivenLabel | None:
     """Store a person's label for an object, replacing their previous one; None if the image is not stored.
+
+    A note of None keeps the previous one's note.
 
     Raises
     ------
@@ -123,12 +132,9 @@ def give_label(
     """
     if label is not None:
         label = check_label(desk, label)
-    if len(note) > MAX_NOTE or not note.replace("\n", "").isprintable():
+    if note and (len(note) > MAX_NOTE or not note.replace("\n", "").isprintable()):
         raise DatabaseValueError("it is not a note", expected=f"at most {MAX_NOTE} printable characters")
-    given = DeskLabel(object_id, label, by, now(), note)
-    value = {"class": label, **({"note": note} if note else {})}
     source = _source_for(desk, label)
-    row = {"object_id": object_id, "source": source, "labelled_by": by, "label": value}
     with database.write() as connection:
         if connection.scalar(select(images.c.object_id).where(images.c.object_id == object_id)) is None:
             return None
@@ -139,6 +145,12 @@ def give_label(
         twins = sorted(name for name in used - {None, label} if label and name.casefold() == label.casefold())
         if twins:
             raise DatabaseValueError("the desk has this class under another spelling", expected=twins[0], got=label)
+        before = next(_found(connection, *_mine(desk, object_id, by)), None)
+        if note is None:
+            note = before.note if before else ""
+        given = GivenLabel(object_id, label, by, now(), note, before)
+        value = {"class": label, **({"note": note} if note else {})}
+        row = {"object_id": object_id, "source": source, "labelled_by": by, "label": value}
         connection.execute(labels.delete().where(*_mine(desk, object_id, by)))
         connection.execute(upsert(connection, labels, {**row, "labelled_at": given.labelled_at}))
     return given
@@ -152,14 +164,16 @@ def take_back(database: Database, desk: str, object_id: str, by: str) -> bool:
 
 def desk_labels(database: Database, desk: str) -> list[DeskLabel]:
     """Return all labels of a desk, newest first."""
-    columns = (labels.c.object_id, labels.c.label, labels.c.labelled_by, labels.c.labelled_at)
-    query = select(*columns).where(labels.c.source.in_(_sources(desk)))
-    query = query.order_by(labels.c.labelled_at.desc(), labels.c.object_id)
     with database.read() as connection:
-        return [
-            DeskLabel(row[0], row[1].get("class"), row[2], row[3], row[1].get("note", ""))
-            for row in connection.execute(query)
-        ]
+        return list(_found(connection, labels.c.source.in_(_sources(desk))))
+
+
+def _found(connection: Connection, *where: ColumnElement[bool]) -> Iterator[DeskLabel]:
+    """Yield labels, newest first."""
+    columns = (labels.c.object_id, labels.c.label, labels.c.labelled_by, labels.c.labelled_at)
+    query = select(*columns).where(*where).order_by(labels.c.labelled_at.desc(), labels.c.object_id)
+    for row in connection.execute(query):
+        yield DeskLabel(row[0], row[1].get("class"), row[2], row[3], row[1].get("note", ""))
 
 
 def votes_of(found: Sequence[DeskLabel]) -> Votes:

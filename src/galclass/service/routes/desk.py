@@ -91,14 +91,15 @@ def desk_state(
     openapi_extra=described(shapes.DeskLabelBody),
     responses=responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 503, 507),
 )
-def label_object(request: Request, actor: Publisher, desk: Desk, body: DeskLabelBody) -> shapes.DeskLabelRecord:
+def label_object(request: Request, actor: Publisher, desk: Desk, body: DeskLabelBody) -> shapes.DeskGivenRecord:
     """Store a person's label of an object, replacing their earlier one."""
     state = state_of(request)
     state.jobs.quotas.check_disk()
     given = give_label(state.database, desk, body.object_id, body.label, actor.name, body.note)
     if given is None:
         raise RequestError("unknown_object", "no image is stored for this object", field="object_id")
-    return shapes.DeskLabelRecord(**vars(given))
+    before = given.replaced and shapes.DeskLabelRecord(**vars(given.replaced))
+    return shapes.DeskGivenRecord(**{**vars(given), "replaced": before})
 
 
 @router.delete(

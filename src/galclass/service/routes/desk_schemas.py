@@ -22,7 +22,7 @@ class DeskLabelBody(BaseModel):
 
     object_id: ObjectId
     label: ClassName | None
-    note: str = Field("", max_length=MAX_NOTE)
+    note: str | None = Field(None, max_length=MAX_NOTE, description="Default: as before")
 
 
 class DeskLabelRecord(BaseModel):
@@ -33,6 +33,12 @@ class DeskLabelRecord(BaseModel):
     note: str
     labelled_by: str
     labelled_at: datetime
+
+
+class DeskGivenRecord(DeskLabelRecord):
+    """A label as it was stored, with the earlier one of the same person that it replaced."""
+
+    replaced: DeskLabelRecord | None
 
 
 class DeskRecord(BaseModel):

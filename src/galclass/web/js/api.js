@@ -25,10 +25,12 @@ const COME_BACK = new Set([429, 502, 503, 504]);
 export async function request(path, options = {}) {
   const token = currentToken();
   let response = await send(path, options, token);
-  if (response.status === 401 && token) {
-    forgetToken(token);
-    notify("The access token was not accepted and has been forgotten.", { key: "token" });
-    response = await send(path, options, currentToken());
+  if (response.status === 401) {
+    if (token && token === currentToken()) {
+      forgetToken(token);
+      notify("The access token was not accepted and has been forgotten.", { key: "token" });
+    }
+    if (token !== currentToken()) response = await send(path, options, currentToken()); // the reader may have entered one since
   }
   if (response.ok) return response;
   if (COME_BACK.has(response.status)) throw new ServerLost(Number(response.headers.get("Retry-After")) || null);
@@ -46,9 +48,18 @@ async function send(path, options, token) {
   }
 }
 
+/** The body of a response as "json" or "blob"; a broken connection, or an answer that is not the server's, is a lost server. */
+export async function bodyOf(response, kind) {
+  try {
+    return await response[kind]();
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new ServerLost();
+  }
+}
+
 /** Fetch JSON. */
 export async function getJson(path, options) {
-  return (await request(path, options)).json();
+  return bodyOf(await request(path, options), "json");
 }
 
 const DENIED = { 401: "This needs an access token. An administrator makes one with galclass tokens create.", 403: "The token's role does not allow this. Use another token." };
@@ -76,14 +87,23 @@ export function pathOf(...parts) {
   return ["v1", ...parts].map(encodeURIComponent).join("/");
 }
 
+/** A part of an address as text; one that is not valid percent-encoding stays as it is. */
+export function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 /** Send one file to an endpoint of a service ("predict", "explain", "similar"); returns its JSON. */
 export async function askService(service, end, item) {
-  return (await sendTo(service, end, item)).json();
+  return bodyOf(await sendTo(service, end, item), "json");
 }
 
 /** The cutout of a file that the model sees, as a PNG. */
 export async function cutoutOf(service, item) {
-  return (await sendTo(service, "cutout", item)).blob();
+  return bodyOf(await sendTo(service, "cutout", item), "blob");
 }
 
 function sendTo(service, end, { file, objectId, framePx = null, signal = null }) {
@@ -96,13 +116,13 @@ function sendTo(service, end, { file, objectId, framePx = null, signal = null })
 
 /** The stored image of an object as a blob. */
 export async function storedImage(objectId) {
-  return (await request(pathOf("images", objectId))).blob();
+  return bodyOf(await request(pathOf("images", objectId)), "blob");
 }
 
 /** Whether the server responds. */
 export async function isAlive() {
   try {
-    await request("healthz", { cache: "no-store" });
+    await getJson("healthz", { cache: "no-store" });
     return true;
   } catch (error) {
     if (error instanceof ServerLost || error instanceof ApiError) return false;

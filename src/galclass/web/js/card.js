@@ -1,10 +1,9 @@
 /** One image as a card: picture, class, group, the fork and the columns. The same height in every state. */
 
-import { columns } from "./bars.js";
+import { distribution } from "./bars.js";
 import { h } from "./dom.js";
 import { agreement } from "./filters.js";
-import { smallFork } from "./fork.js";
-import { CLASS_NAMES, flagText, groupOf, GROUP_NAMES, percent } from "./morphology.js";
+import { flagText, groupOf, GROUP_NAMES, inFull, nameOf, percent } from "./morphology.js";
 
 const NAMED = 5; // classes of a prediction set that a card names
 
@@ -44,7 +43,7 @@ function verdict(item, retry) {
     "div",
     { class: `verdict group-${groupOf(cls)}` },
     h("h3", { class: "class" }, h("span", { class: "code" }, cls), " ", h("span", { class: "percent" }, percent(probabilities[cls]))),
-    h("p", { class: "name" }, CLASS_NAMES[cls] ?? cls),
+    h("p", { class: "name" }, nameOf(cls)),
     h("p", { class: "group" }, GROUP_NAMES[group] ?? group),
     volunteers(item),
   );
@@ -60,7 +59,7 @@ export function card(item, { open, retry }) {
     { class: `card ${item.status}${out ? " out" : ""}`, "data-key": item.key },
     h("div", { class: "top" }, picture(item, 128), verdict(item, retry)),
     out ? null : (item.record && remarks(item.record)) ?? h("p", { class: "remarks" }),
-    out ? null : [smallFork(spread, chosen), columns(spread, chosen)],
+    out ? null : distribution(spread, chosen),
     h("p", { class: "file", title: item.name }, item.name, item.converted && ` (converted from ${item.converted})`),
     item.record && h("button", { type: "button", class: "open", "aria-label": `Details of ${item.name}`, onclick: () => open(item) }),
   );
@@ -71,7 +70,7 @@ export function cell(item, { open, retry }) {
   const cls = item.record?.predicted_class;
   const agrees = agreement(item);
   const flagged = (item.record?.flags ?? []).map(flagText).join(", ");
-  const words = cls ? `${cls}, ${CLASS_NAMES[cls]}, ${percent(item.record.probabilities[cls])}${flagged && `, ${flagged}`}` : `${STATES[item.status]}. ${item.reason}`;
+  const words = cls ? `${inFull(cls)}, ${percent(item.record.probabilities[cls])}${flagged && `, ${flagged}`}` : `${STATES[item.status]}. ${item.reason}`;
   const mark = agrees === null ? flagged && "!" : agrees ? "✓" : "✗";
   return h("article", { class: `cell-card ${item.status}${cls ? ` group-${groupOf(cls)}` : ""}`, "data-key": item.key, title: `${item.name}: ${words}` },
     picture(item, 102),

@@ -1,7 +1,7 @@
 /** Stored predictions as a table that becomes a list of blocks on a phone. */
 
 import { h } from "./dom.js";
-import { CLASS_NAMES, flagText, groupOf, percent } from "./morphology.js";
+import { flagText, groupOf, nameOf, percent } from "./morphology.js";
 import { storedPicture } from "./pictures.js";
 
 function positionText({ ra, dec }) {
@@ -19,8 +19,8 @@ function rowOf(row, open, inCone) {
   return h("tr", { class: cls ? `group-${groupOf(cls)}` : "" },
     h("td", { class: "thumb" }, storedPicture(row.object_id, 56)),
     h("th", { scope: "row" }, cls ? h("button", { type: "button", class: "as-link", onclick: () => open(row) }, row.object_id) : row.object_id),
-    cell("class-cell", cls ? [h("span", { class: "code" }, cls), h("span", { class: "name" }, CLASS_NAMES[cls])] : h("span", { class: "fault" }, row.error ?? "no prediction")),
-    cell("meter-cell", cls && [h("span", { class: "meter" }, h("span", { class: "bar", style: { width: `${100 * row.probability}%` } })), percent(row.probability)]),
+    cell("class-cell", cls ? [h("span", { class: "code" }, cls), h("span", { class: "name" }, nameOf(cls))] : h("span", { class: "fault" }, row.error ?? "no prediction")),
+    cell("meter-cell", cls && row.probability !== null && [h("span", { class: "meter" }, h("span", { class: "bar", style: { width: `${100 * row.probability}%` } })), percent(row.probability)]),
     cell("flags", row.flags.map(flagText).join(", ")),
     inCone && cell("separation", separationText(row.separation_arcsec), "Distance"),
     cell("place", positionText(row), row.ra === null ? null : "RA, Dec"),
@@ -41,6 +41,6 @@ export function catalogTable(page, open) {
 export function pager(page, turn) {
   const pages = Math.max(1, Math.ceil(page.total / page.page_size));
   const button = (text, to) => h("button", { type: "button", class: "quiet", disabled: to < 1 || to > pages, onclick: () => turn(to) }, text);
-  return h("nav", { class: "pager", "aria-label": "Pages" }, button("Previous", page.page - 1),
+  return h("nav", { class: "pager", "aria-label": "Pages" }, button("Previous", Math.min(page.page - 1, pages)),
     h("p", {}, `Page ${page.page} of ${pages}, ${page.total.toLocaleString("en")} galax${page.total === 1 ? "y" : "ies"}`), button("Next", page.page + 1));
 }

@@ -75,7 +75,7 @@ export function catalogView(signal) {
   }, { signal });
   const afterLabel = (item) => {
     const rest = items.filter((other) => other.record && !other.label);
-    if (query.unlabelled && rest.length) detail.open(rest[0]);
+    if (query.unlabelled && rest.length && detail.item === item) detail.open(rest[0]); // else the reader went on with a key
     else detail.refresh(item);
     load();
   };

@@ -5,6 +5,7 @@ import { field as csvField, save } from "./downloads.js";
 import { h, labelled } from "./dom.js";
 import { fill, patiently } from "./loading.js";
 import { percent } from "./morphology.js";
+import { notify } from "./notices.js";
 import { storedPicture } from "./pictures.js";
 
 const SHOWN = 200;
@@ -25,6 +26,7 @@ export class RankedList {
   }
 
   async #load() {
+    await this.work.settled();
     const { objects, total, target } = await getJson(`${this.work.path}/ranking?${this.work.parameters()}&limit=${SHOWN}`, { signal: this.work.signal });
     return [h("p", { class: "note" }, `The ${objects.length.toLocaleString("en")} most probable of ${total.toLocaleString("en")}. Click one to label it.`),
       h("ol", { class: "ranked" }, objects.map((one) => this.#cell(one, target)))];
@@ -38,7 +40,13 @@ export class RankedList {
   }
 
   async #save() {
-    const { objects } = await patiently(() => getJson(`${this.work.path}/ranking?${this.work.parameters()}&limit=2000`));
+    await this.work.settled();
+    const { objects } = await patiently(() => getJson(`${this.work.path}/ranking?${this.work.parameters()}&limit=2000`)).catch((error) => {
+      if (!(error instanceof ApiError)) throw error;
+      notify(inWords(error), { key: "desk" });
+      return { objects: [] };
+    });
+    if (!objects.length) return;
     const lines = [["object_id", "probability", "label"], ...objects.map((one) => [one.object_id, one.probability, one.label ?? ""])];
     save(lines.map((line) => `${line.map(csvField).join(",")}\r\n`).join(""), `${this.work.wanted.desk}.csv`, "text/csv");
   }
@@ -54,6 +62,7 @@ export class RankedList {
       said.textContent = "Saving…";
       const body = { model: this.work.wanted.model || "galaxy@production", name: name.value, ...(service.value && { service: service.value }) };
       try {
+        await this.work.settled();
         const made = await patiently(() => getJson(`${this.work.path}/model`, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }));
         said.replaceChildren("Registered as ", h("a", { href: `#/models/${encodeURIComponent(made.name)}/${made.version}`, onclick: () => dialog.close() }, `${made.name} ${made.version}`),
           made.service ? `, published as ${made.service} ${made.service_version}.` : ".", made.limits.length ? ` ${made.limits.join("; ").replace(/^./, (one) => one.toUpperCase())}.` : "");

@@ -10,6 +10,7 @@ import { patiently } from "./loading.js";
 import { CLASSES, CLASS_NAMES, groupOf, percent } from "./morphology.js";
 import { notify } from "./notices.js";
 import { pictureUrl } from "./pictures.js";
+import { guarded } from "./unsent.js";
 import { Viewer } from "./viewer.js";
 
 const LOOK_MS = 700; // between two checks of the embeddings while they are computed
@@ -23,7 +24,8 @@ export class DeskWork {
   #current = null; // {object_id, probabilities}
   #sent = new Set(); // labelled, not yet known to the server
   #skipped = [];
-  #history = []; // labels of this visit: {objectId, before}
+  #history = []; // labels of this visit: {objectId, replaced}, the latter as the server said
+  #pending = 0; // requests of keys that were pressed
   #last = Promise.resolve(); // labels are sent one after the other, in order
 
   /** `wanted` is {desk, target, classes, model}. */
@@ -106,24 +108,38 @@ export class DeskWork {
   answer(label) {
     const shown = this.#current;
     if (!shown || !this.working.checkVisibility()) return;
-    const mine = this.#state.mine.find(({ object_id: id }) => id === shown.object_id);
-    const entry = { objectId: shown.object_id, before: mine ?? null };
-    const note = this.note.value.trim() || (mine?.note ?? "");
-    this.note.value = "";
+    const entry = { objectId: shown.object_id, replaced: null };
+    const note = this.note.value.trim() || null; // the server keeps an earlier note
     this.#sent.add(shown.object_id);
     this.#history.push(entry);
     this.#tell(shown, label);
-    this.#next();
-    this.#last = this.#last.then(() => this.#try(async () => {
-      await this.#store(shown.object_id, label, note);
+    this.#then(async () => {
+      entry.replaced = (await this.#store(shown.object_id, label, note)).replaced;
       this.#sent.delete(shown.object_id);
       if (!this.#sent.size || this.#queue.length < SHORT) await this.refresh(); // else the last request in flight does it
     }, () => {
+      entry.refused = true;
       this.#sent.delete(shown.object_id);
       this.#history = this.#history.filter((one) => one !== entry);
       this.#show(shown);
+      this.note.value = note ?? "";
       this.before.textContent = "";
-    }));
+    });
+    this.#next();
+  }
+
+  /** Resolved once the labels given so far are stored. */
+  settled() {
+    return this.#last;
+  }
+
+  /** Run after everything before it, whether that succeeded or not. */
+  #then(run, failed) {
+    this.#pending += 1;
+    this.#last = this.#last.then(() => guarded(() => this.#try(run, failed))).catch(reportError).then(() => {
+      this.#pending -= 1;
+      if (!this.#current) this.name.textContent = this.#nothing();
+    });
   }
 
   #store(objectId, label, note) {
@@ -135,26 +151,36 @@ export class DeskWork {
     if (!this.#current) return;
     this.#skipped.push(this.#current.object_id);
     this.before.textContent = "Skipped; it returns when nothing else is left.";
+    if (this.#queue.length <= SHORT) this.#then(() => this.refresh());
     this.#next();
-    if (this.#queue.length < SHORT) this.#last = this.#last.then(() => this.#try(() => this.refresh()));
   }
 
-  /** Undo the newest label, of this visit or an earlier one, and show its galaxy again. */
+  /** Undo the newest label and show its galaxy again: at once if it is of this visit, so that the next key means this galaxy. */
   undo() {
-    this.#last = this.#last.then(() => this.#try(async () => {
-      const mine = this.#state?.mine[0];
-      const { objectId, before } = this.#history.pop() ?? { objectId: mine?.object_id, before: null };
-      if (!objectId) {
-        this.before.textContent = "There is nothing to undo.";
-        return;
-      }
-      if (before) await this.#store(objectId, before.label, before.note);
-      else await patiently(() => getJson(`${this.path}/labels/${encodeURIComponent(objectId)}`, { method: "DELETE" }));
-      this.#sent.delete(objectId);
-      this.#show({ object_id: objectId, probabilities: null });
-      this.before.textContent = "Undone. What is it?";
-      await this.refresh();
-    }));
+    const newest = this.#history.pop();
+    if (newest) {
+      this.#showUndone(newest.objectId);
+      this.#then(() => this.#takeBack(newest), () => this.#history.push(newest));
+    } else this.#then(() => this.#undoEarlier());
+  }
+
+  async #undoEarlier() {
+    const objectId = this.#state?.mine[0]?.object_id;
+    if (!objectId) return void (this.before.textContent = "There is nothing to undo.");
+    await this.#takeBack({ objectId, replaced: null });
+    this.#showUndone(objectId);
+  }
+
+  async #takeBack({ objectId, replaced, refused = false }) {
+    if (refused) return; // it was never stored
+    if (replaced) await this.#store(objectId, replaced.label, replaced.note);
+    else await patiently(() => getJson(`${this.path}/labels/${encodeURIComponent(objectId)}`, { method: "DELETE" }));
+    await this.refresh();
+  }
+
+  #showUndone(objectId) {
+    this.#show({ object_id: objectId, probabilities: null });
+    this.before.textContent = "Undone. What is it?";
   }
 
   /** Run; a refusal is shown, and `failed` restores the former state. */
@@ -188,6 +214,7 @@ export class DeskWork {
 
   #show(next) {
     this.#current = next;
+    this.note.value = ""; // a note is about one galaxy
     const id = next?.object_id;
     this.element.classList.toggle("empty", !next);
     this.name.textContent = next ? id : this.#state ? this.#nothing() : "";
@@ -197,6 +224,7 @@ export class DeskWork {
   }
 
   #nothing() {
+    if (this.#pending) return "The next galaxies are on their way.";
     const { total, done } = this.#state.embeddings;
     if (!total) return "No image is stored. Add some with galclass images add.";
     return done < total ? "No image has been read yet." : "Every galaxy is labelled.";

@@ -1,13 +1,12 @@
 /** Everything about one image in a dialog with tabs; arrow keys walk through the images shown, from anywhere in it. */
 
-import { rows } from "./bars.js";
+import { fullDistribution } from "./bars.js";
 import { remarks, volunteers } from "./card.js";
 import { announce, h } from "./dom.js";
 import { ask, lazily, similarSections, whySections } from "./explain.js";
 import { factsPanel } from "./facts.js";
-import { smallFork } from "./fork.js";
-import { LABEL_KEYS } from "./label.js";
-import { CLASS_NAMES, groupOf, GROUP_NAMES, percent } from "./morphology.js";
+import { labelKeys } from "./label.js";
+import { groupOf, GROUP_NAMES, nameOf, percent } from "./morphology.js";
 import { Viewer } from "./viewer.js";
 import { votesPanel } from "./votes.js";
 
@@ -58,9 +57,10 @@ export class Detail {
     if (event.target.matches("input:not([type=checkbox]), textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     const { key } = event;
     if (event.target.matches("select") && key.startsWith("Arrow")) return;
-    if (labelling && LABEL_KEYS.has(key.toLowerCase())) {
+    const named = labelling && labelKeys(this.#item).find(([one]) => one === key.toLowerCase());
+    if (named) {
       event.preventDefault();
-      return this.#label(LABEL_KEYS.get(key.toLowerCase()));
+      return event.repeat ? null : this.#label(named[1]); // a key held down would label one image after the other
     }
     const run = {
       ArrowLeft: () => this.#step(-1), ArrowRight: () => this.#step(1), "+": () => this.viewer.zoom(1), "-": () => this.viewer.zoom(-1),
@@ -78,10 +78,11 @@ export class Detail {
     announce(labelling ? "Class keys now label; L stops." : "Keys choose tabs again.");
   }
 
-  /** Press the button of a class, then show the next image. */
+  /** Press the button of a class, then show the next image; an image of this visit that has the label keeps it. */
   #label(cls) {
     const item = this.#item;
-    this.left.querySelector(`.label-choice[data-label="${cls}"]`)?.click();
+    const button = [...this.left.querySelectorAll(".label-choice")].find(({ dataset }) => dataset.label === cls);
+    if (!item.file || button?.getAttribute("aria-pressed") === "false") button?.click();
     if (this.#item === item) this.#step(1);
   }
 
@@ -107,14 +108,14 @@ export class Detail {
     const { record } = item;
     const cls = record.predicted_class;
     this.title.className = `class group-${groupOf(cls)}`;
-    this.title.replaceChildren(h("span", { class: "code" }, cls), " ", h("span", { class: "name" }, `${CLASS_NAMES[cls] ?? cls}, ${percent(record.probabilities[cls])}`));
+    this.title.replaceChildren(h("span", { class: "code" }, cls), " ", h("span", { class: "name" }, [nameOf(cls), percent(record.probabilities[cls])].filter(Boolean).join(", ")));
     const items = this.neighbours().filter((one) => one.record);
     const index = items.findIndex(({ key }) => key === item.key);
     this.position.textContent = index < 0 ? "" : `${index + 1} of ${items.length}`;
     for (const [button, there] of [[this.back, index > 0], [this.on, index >= 0 && index < items.length - 1]]) button.setAttribute("aria-disabled", String(!there)); // disabled buttons would lose the focus
     this.viewer.show(null, "");
     Promise.resolve(this.options.pictureOf?.(item) ?? item.url).then((url) => this.#item === item && this.viewer.show(url, `Picture of ${item.name}`));
-    this.left.replaceChildren(...[h("p", { class: "group-line" }, `Group: ${GROUP_NAMES[record.predicted_group] ?? record.predicted_group}`), volunteers(item), remarks(record), ...(this.options.sections?.(item) ?? [])].filter(Boolean));
+    this.left.replaceChildren(...[record.predicted_group && h("p", { class: "group-line" }, `Group: ${GROUP_NAMES[record.predicted_group] ?? record.predicted_group}`), volunteers(item), remarks(record), ...(this.options.sections?.(item) ?? [])].filter(Boolean));
     this.#fillPanel();
   }
 
@@ -133,6 +134,6 @@ export class Detail {
     if (tab === "Votes") return item.file ? votesPanel(record, item.votes?.fractions) : [lazily("stored-votes", async () => votesPanel(Object.keys(record.vote_fractions ?? {}).length ? record : (await ask(item, "explain")).prediction, item.votes?.fractions))];
     if (tab === "Similar") return similarSections(item, this.options.openId, (other) => this.#show(other));
     if (tab === "Facts") return [factsPanel(item)];
-    return [h("div", { class: "spread-block" }, smallFork(record.probabilities, record.predicted_class), rows(record.probabilities, record.predicted_class, record.prediction_set ?? [])), ...whySections(item, this.options.openId)];
+    return [h("div", { class: "spread-block" }, fullDistribution(record)), ...whySections(item, this.options.openId)];
   }
 }

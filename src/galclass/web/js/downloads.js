@@ -3,6 +3,7 @@
 import { ApiError, inWords } from "./api.js";
 import { h } from "./dom.js";
 import { CLASSES } from "./morphology.js";
+import { notify } from "./notices.js";
 import { asParquet } from "./parquet.js";
 
 const PARQUET = "application/vnd.apache.parquet";
@@ -58,9 +59,11 @@ function labelValues({ labels }) {
 
 const isRaw = (column) => /_raw(_low|_high)?$/.test(column);
 
+const isFinished = ({ record, status }) => Boolean(record) || ["rejected", "failed"].includes(status);
+
 /** Rows of the finished items, and their columns: those of the record with the models' classes, of labels, of votes. */
 function tableOf(items, labels = false) {
-  const finished = items.filter((item) => item.record || item.status === "rejected");
+  const finished = items.filter(isFinished);
   const classes = new Set(finished.flatMap(({ record }) => Object.keys(record?.probabilities ?? {})));
   const shares = (classes.size ? [...classes] : CLASSES).map((cls) => `predicted_${cls}`);
   const rows = finished.map(valuesOf);
@@ -84,6 +87,14 @@ function parquetOf(items) {
   return new Blob(asParquet(rows, columns.map((column) => [column, kindOf(column)])));
 }
 
+/** What a file of the items shown contains, and what it leaves out, in words. */
+function writtenText(name, shown, all) {
+  const written = shown.filter(isFinished).length;
+  const left = [[shown.length - written, "not finished"], [all.length - shown.length, "hidden by filters"]].filter(([count]) => count);
+  const rest = left.length ? ` Not in it: ${left.map(([count, why]) => `${count} ${why}`).join(", ")}.` : "";
+  return `${written} image${written === 1 ? "" : "s"} written to ${name}.${rest}`;
+}
+
 /** Hand a text or blob to the browser as a file. */
 export function save(content, name, type) {
   const url = URL.createObjectURL(new Blob([content], { type }));
@@ -95,19 +106,24 @@ export function save(content, name, type) {
 export function downloads(store) {
   const said = h("span", { class: "fault", role: "status" });
   const button = (text, make, name, type) => h("button", { type: "button", class: "quiet", onclick: async (event) => {
-    event.target.disabled = true;
+    const { target } = event;
+    target.disabled = true;
     said.textContent = "";
     try {
-      save(await make(), name, type);
+      const shown = store.visible();
+      const told = writtenText(name, shown, store.items);
+      save(await make(shown), name, type);
+      notify(told, { key: "download" });
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       said.textContent = inWords(error);
     } finally {
-      event.target.disabled = false;
+      target.disabled = false;
+      if (document.activeElement === document.body) target.focus({ preventScroll: true }); // a disabled button loses the focus
     }
   } }, text);
   return [h("div", { class: "downloads", role: "group", "aria-label": "Download" },
-    button("CSV", () => asCsv(store.visible()), "galclass.csv", "text/csv"),
-    button("Parquet", () => parquetOf(store.visible()), "galclass.parquet", PARQUET),
-    button("Report", async () => (await import("./report.js")).writeReport(store.visible()), "galclass-report.html", "text/html")), said];
+    button("CSV", asCsv, "galclass.csv", "text/csv"),
+    button("Parquet", parquetOf, "galclass.parquet", PARQUET),
+    button("Report", async (shown) => (await import("./report.js")).writeReport(shown), "galclass-report.html", "text/html")), said];
 }

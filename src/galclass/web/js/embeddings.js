@@ -1,6 +1,6 @@
 /** Embeddings of the images of this visit, from the service that classified them, a few at a time. */
 
-import { ApiError, pathOf, request } from "./api.js";
+import { ApiError, getJson, pathOf } from "./api.js";
 import { patiently } from "./loading.js";
 
 const TOGETHER = 16; // images in a request
@@ -29,7 +29,7 @@ async function ask(group, signal) {
   group.forEach(({ file }, index) => form.append("images", file, `${index}.img`)); // unique names: two files may have one name
   const query = new URLSearchParams({ embedding: "true", ...(framePx && { frame_px: framePx }) });
   const path = `${pathOf("services", service.name, service.version, "predict")}?${query}`;
-  const body = await (await patiently(() => request(path, { method: "POST", body: form, headers: { Accept: "application/json" }, signal }))).json();
+  const body = await patiently(() => getJson(path, { method: "POST", body: form, headers: { Accept: "application/json" }, signal }));
   const records = body.predictions ?? [body];
   records.forEach((record, index) => {
     if (record.embedding && record.model.sha256 === group[index].record.model.sha256) group[index].embedding = Float32Array.from(record.embedding); // else the service has another model now

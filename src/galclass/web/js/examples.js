@@ -1,6 +1,6 @@
 /** Test galaxies that the model was not trained on: one click classifies a dozen, with the volunteers' votes beside. */
 
-import { ApiError, getJson, inWords, request } from "./api.js";
+import { ApiError, bodyOf, getJson, inWords, request } from "./api.js";
 import { h } from "./dom.js";
 import { patiently } from "./loading.js";
 import { notify } from "./notices.js";
@@ -10,7 +10,7 @@ const SHOWN = 12; // examples of one click
 let draw = 0; // each click draws others
 
 async function load({ object_id: name, image, frame_px: framePx, ...votes }) {
-  const file = await (await request(image.replace(/^\//, ""))).blob();
+  const file = await bodyOf(await request(image.replace(/^\//, "")), "blob");
   return { file, name, framePx, votes: { text: votes.text, classes: votes.classes, fractions: votes.votes } };
 }
 
@@ -29,6 +29,7 @@ export function exampleButton(take) {
       notify(inWords(error), { key: "examples" });
     } finally {
       button.disabled = false;
+      if (document.activeElement === document.body) button.focus({ preventScroll: true }); // a disabled button loses the focus
     }
   });
   return button;

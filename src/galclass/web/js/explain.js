@@ -3,7 +3,7 @@
 import { ApiError, askService, getJson, inWords, pathOf } from "./api.js";
 import { h } from "./dom.js";
 import { fill, patiently } from "./loading.js";
-import { CLASS_NAMES, groupOf, percent } from "./morphology.js";
+import { groupOf, inFull, nameOf, percent } from "./morphology.js";
 import { notify } from "./notices.js";
 import { storedPicture } from "./pictures.js";
 import { currentService } from "./service.js";
@@ -54,7 +54,7 @@ const turn = ({ angle_deg: angle, mirrored }) => `${mirrored ? "mirrored, " : ""
 
 function changesText({ predicted_class: first, variations }) {
   const changing = variations.filter(({ predicted_class: cls }) => cls !== first);
-  if (!changing.length) return `Still ${first}, ${CLASS_NAMES[first]}, under each of ${variations.length} small changes to the picture.`;
+  if (!changing.length) return `Still ${inFull(first)}, under each of ${variations.length} small changes to the picture.`;
   return `${changing.length} of ${variations.length} small changes to the picture change the class: ${changing.map(({ text, predicted_class: cls }) => `${text} ${cls}`).join(", ")}.`;
 }
 
@@ -131,7 +131,7 @@ async function contrast(item, open) {
   if (!sides.length) return null;
   return [h("h3", {}, "Nearest stored galaxies of the two most probable classes"),
     h("div", { class: "sides" }, sides.map(({ predicted_class: cls, nearest }) => h("div", { class: `side group-${groupOf(cls)}` },
-      h("h4", {}, h("b", {}, cls), ` ${CLASS_NAMES[cls]}, ${percent(item.record.probabilities[cls])}`),
+      h("h4", {}, h("b", {}, cls), ` ${[nameOf(cls), percent(item.record.probabilities[cls])].filter(Boolean).join(", ")}`),
       h("div", { class: "views" }, nearest.slice(0, 4).map((one) => neighbourFigure(item, one, open))))))];
 }
 

@@ -1,6 +1,6 @@
 /** Every filtered row of the catalog as a file: CSV, Parquet, FITS or VOTable, written by the server. */
 
-import { ApiError, inWords, request } from "./api.js";
+import { ApiError, bodyOf, inWords, request } from "./api.js";
 import { toParameters } from "./catalog-filters.js";
 import { h } from "./dom.js";
 import { save } from "./downloads.js";
@@ -11,7 +11,10 @@ const FILES = { csv: ["CSV", "catalog.csv"], parquet: ["Parquet", "catalog.parqu
 
 async function fetchAll(query, format) {
   const parameters = toParameters({ ...query, page: "", format });
-  return patiently(() => request(`v1/predictions/export?${parameters}`));
+  return patiently(async () => {
+    const response = await request(`v1/predictions/export?${parameters}`);
+    return { blob: await bodyOf(response, "blob"), rows: Number(response.headers.get("X-Total-Count")), type: response.headers.get("Content-Type") };
+  });
 }
 
 /** The buttons; `queryOf()` returns the filters that are set. */
@@ -22,9 +25,8 @@ export function exportButtons(queryOf) {
       const { target } = event;
       target.disabled = true;
       try {
-        const response = await fetchAll(queryOf(), format);
-        const rows = Number(response.headers.get("X-Total-Count"));
-        save(await response.blob(), name, response.headers.get("Content-Type"));
+        const { blob, rows, type } = await fetchAll(queryOf(), format);
+        save(blob, name, type);
         notify(`${rows.toLocaleString("en")} row${rows === 1 ? "" : "s"} written to ${name}.`, { key: "export" });
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;

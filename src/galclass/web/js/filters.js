@@ -7,15 +7,19 @@ function certainty(item, missing = -1) {
 }
 
 function rank(item) {
-  return item.record ? CLASSES.indexOf(item.record.predicted_class) : CLASSES.length;
+  if (!item.record) return CLASSES.length + 1;
+  const index = CLASSES.indexOf(item.record.predicted_class);
+  return index < 0 ? CLASSES.length : index; // a model's own classes come after the 13
 }
+
+const byClass = (a, b) => rank(a) - rank(b) || (a.record?.predicted_class ?? "").localeCompare(b.record?.predicted_class ?? "");
 
 /** Ways to put the images in order, by name. */
 export const ORDERS = {
   added: { label: "Order added", compare: (a, b) => a.number - b.number },
   certain: { label: "Most certain first", compare: (a, b) => certainty(b) - certainty(a) },
   uncertain: { label: "Least certain first", compare: (a, b) => certainty(a, 2) - certainty(b, 2) },
-  class: { label: "Class", compare: (a, b) => rank(a) - rank(b) },
+  class: { label: "Class", compare: byClass },
   name: { label: "File name", compare: (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }) },
 };
 

@@ -2,7 +2,7 @@
 
 import { h, svg } from "./dom.js";
 import { drawing, glyph } from "./glyphs.js";
-import { CLASSES, CLASS_NAMES, groupOf, percent } from "./morphology.js";
+import { CLASSES, CLASS_NAMES, classesOf, groupOf, percent } from "./morphology.js";
 
 const WIDTH = 320;
 const HEIGHT = 132;
@@ -50,7 +50,7 @@ export function prepareSmallFork() {
 
 /** A distribution in words for people who do not see the drawing. */
 export function spreadInWords(probabilities) {
-  const ranked = CLASSES.filter((cls) => probabilities[cls] >= 0.005).sort((a, b) => probabilities[b] - probabilities[a]);
+  const ranked = classesOf(probabilities).filter((cls) => probabilities[cls] >= 0.005).sort((a, b) => probabilities[b] - probabilities[a]);
   return ranked.map((cls) => `${cls} ${percent(probabilities[cls])}`).join(", ");
 }
 

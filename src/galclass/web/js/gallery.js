@@ -102,9 +102,19 @@ export class Gallery {
     drawn.node.setAttribute("aria-posinset", index + 1);
   }
 
+  /** The card of an item; one that fails is reported and does not take the others with it. */
+  #cardOf(item) {
+    try {
+      return this.draw(item, this.mode);
+    } catch (error) {
+      reportError(error);
+      return h("p", { class: "fault" }, `The page cannot show ${item.name}.`);
+    }
+  }
+
   #redraw(drawn, item) {
     const hadFocus = drawn.node.contains(document.activeElement);
-    drawn.node.replaceChildren(this.draw(item, this.mode));
+    drawn.node.replaceChildren(this.#cardOf(item));
     drawn.version = item.version;
     if (hadFocus) drawn.node.querySelector("button")?.focus({ preventScroll: true });
   }

@@ -1,22 +1,32 @@
-/** A class given by hand: thirteen buttons. Stored with author and time; for images of this visit in this browser. */
+/** A class given by hand: a button for each class, the 13 or those of the model. Stored with author and time; for images of this visit in this browser. */
 
 import { ApiError, change, inWords } from "./api.js";
 import { author, authorTyped, setAuthor } from "./author.js";
 import { keysOf } from "./desk-keys.js";
 import { announce, h, labelled } from "./dom.js";
-import { CLASSES, CLASS_NAMES, groupOf } from "./morphology.js";
+import { patiently } from "./loading.js";
+import { areOwn, CLASSES, groupOf, inFull, nameOf } from "./morphology.js";
 import { notify } from "./notices.js";
+import { guarded } from "./unsent.js";
 import { store } from "./visit.js";
 
-/** Key -> class of the thirteen. */
-export const LABEL_KEYS = new Map(keysOf(CLASSES));
+const isUpload = (item) => item.file !== null && item.file !== undefined;
 
-/** Label an image of this visit; the same label again removes it. Returns the label that it has then. */
+/** [key, class] of what an item may be labelled: the 13, or for an image of this visit the classes of its model. */
+export function labelKeys(item) {
+  const { probabilities } = item.record;
+  return keysOf(isUpload(item) && areOwn(probabilities) ? Object.keys(probabilities).sort() : CLASSES);
+}
+
+/** Label an image of this visit; a label that it has stays as it is. */
 export function labelUpload(item, label) {
-  const mine = item.labels[author()];
-  const given = mine?.label === label ? null : { label, at: new Date().toISOString() };
-  store.setLabel(item, author(), given);
-  return given?.label ?? null;
+  if (item.labels[author()]?.label !== label) store.setLabel(item, author(), { label, at: new Date().toISOString() });
+}
+
+/** Label an image of this visit; the same label again removes it. */
+function toggleUpload(item, label) {
+  if (item.labels[author()]?.label === label) store.setLabel(item, author(), null);
+  else labelUpload(item, label);
 }
 
 /** The labels of an image of this visit in words, newest first. */
@@ -26,7 +36,7 @@ export function labelsInWords(item) {
 }
 
 async function storeLabel(item, label) {
-  const stored = await change("POST", "v1/labels", { object_id: item.objectId, label });
+  const stored = await guarded(() => patiently(() => change("POST", "v1/labels", { object_id: item.objectId, label })));
   item.label = label;
   item.labelledBy = stored.labelled_by;
   return `Labelled ${label} by ${stored.labelled_by}.`;
@@ -38,15 +48,15 @@ function uploadText(item) {
 
 /** The section of an object or image; `done(label)` is called when a label is stored. Its buttons show keys once the element has the class "labelling". */
 export function labelSection(item, done = () => {}) {
-  const mine = item.file !== null && item.file !== undefined;
+  const mine = isUpload(item);
   const chosen = () => (mine ? item.labels[author()]?.label : item.label);
   const said = h("p", { class: "note", role: "status" }, mine ? uploadText(item) : item.label ? `Labelled ${item.label} by ${item.labelledBy ?? "hand"}.` : "Not labelled by hand yet.");
   const give = async (label) => {
     try {
-      if (mine) labelUpload(item, label);
+      if (mine) toggleUpload(item, label);
       said.textContent = mine ? uploadText(item) : await storeLabel(item, label);
       for (const button of choices.children) button.setAttribute("aria-pressed", String(button.dataset.label === chosen()));
-      announce(chosen() ? `Stored ${label} for ${item.objectId}.` : `Removed ${label} from ${item.objectId}.`);
+      announce(chosen() === label ? `Stored ${label} for ${item.objectId}.` : `Removed ${label} from ${item.objectId}.`);
       done(label);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -55,8 +65,8 @@ export function labelSection(item, done = () => {}) {
     }
   };
   const button = ([key, cls]) =>
-    h("button", { type: "button", class: `label-choice group-${groupOf(cls)}`, "data-label": cls, "aria-pressed": String(chosen() === cls), "aria-label": `${cls}, ${CLASS_NAMES[cls]}`, title: CLASS_NAMES[cls], onclick: () => give(cls) }, cls, h("kbd", {}, key.toUpperCase()));
-  const choices = h("div", { class: "choices" }, [...LABEL_KEYS].map(button));
+    h("button", { type: "button", class: `label-choice group-${groupOf(cls)}`, "data-label": cls, "aria-pressed": String(chosen() === cls), "aria-label": inFull(cls), title: nameOf(cls) || cls, onclick: () => give(cls) }, cls, h("kbd", {}, key.toUpperCase()));
+  const choices = h("div", { class: "choices" }, labelKeys(item).map(button));
   const by = mine && labelled("Your name", h("input", { type: "text", maxlength: 60, autocomplete: "name", placeholder: "you", value: authorTyped(), onchange: (event) => {
     setAuthor(event.target.value);
     for (const one of choices.children) one.setAttribute("aria-pressed", String(one.dataset.label === chosen()));

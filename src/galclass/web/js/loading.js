@@ -18,8 +18,9 @@ export async function fill(place, load, signal = null) {
     if (mayFill()) place.replaceChildren(...[nodes].flat(Infinity).filter(Boolean));
   } catch (error) {
     if (error.name === "AbortError") return; // the view was left
-    if (!(error instanceof ApiError)) throw error;
-    if (mayFill()) place.replaceChildren(faultLine(error, () => fill(place, load, signal)));
+    const isOurs = !(error instanceof ApiError); // a fault of the page, which is reported, not only shown
+    if (mayFill()) place.replaceChildren(isOurs ? h("p", { class: "fault", role: "alert" }, `The page cannot show this: ${inWords(error)}`) : faultLine(error, () => fill(place, load, signal)));
+    if (isOurs) throw error;
   } finally {
     if (mayFill()) place.removeAttribute("aria-busy");
   }

@@ -1,6 +1,5 @@
 /** Start of the page: glyphs, colours, and the view that the address names. */
 
-import { ApiError, inWords } from "./api.js";
 import { classifyView } from "./classify.js";
 import { untilBack } from "./connection.js";
 import { h } from "./dom.js";
@@ -54,13 +53,10 @@ async function show() {
   main.replaceChildren(...[await view(signal)].flat().filter(Boolean));
 }
 
-async function sayService(place) {
-  try {
-    await showService(place);
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    place.textContent = inWords(error);
-  }
+/** A button that removed or hid itself takes the focus along: continue at the view. */
+function keepFocus() {
+  const focused = document.activeElement;
+  if (focused === document.body || !focused.checkVisibility()) document.getElementById("view").focus({ preventScroll: true });
 }
 
 document.body.append(glyphSheet(), stretchSheet(), h("div", { class: "drop-here", "aria-hidden": "true" }, h("p", {}, "Drop to classify")));
@@ -72,6 +68,7 @@ window.addEventListener("hashchange", async () => {
   document.getElementById("view").focus({ preventScroll: true });
   window.scrollTo(0, 0);
 });
+document.addEventListener("click", ({ detail }) => detail || requestAnimationFrame(keepFocus)); // pressed with a key
 await show();
-await sayService(document.getElementById("in-use"));
+await showService(document.getElementById("in-use"));
 for (const { load } of Object.values(VIEWS)) load().catch(() => {}); // prefetched, so that tabs switch while the server is away; a failure appears when the view is opened

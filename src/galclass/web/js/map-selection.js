@@ -8,6 +8,7 @@ import { h, labelled } from "./dom.js";
 import { patiently } from "./loading.js";
 import { CLASSES } from "./morphology.js";
 import { storedPicture } from "./pictures.js";
+import { guarded } from "./unsent.js";
 
 const SHOWN = 48; // pictures
 const MOST = 500; // labels at a time
@@ -90,7 +91,7 @@ export class Selection {
     if (indexes.length > MOST) return void (this.said.textContent = `At most ${MOST} are labelled at a time; ${indexes.length.toLocaleString("en")} are selected.`);
     this.#stop?.abort();
     const { signal } = (this.#stop = new AbortController());
-    let stored = 0;
+    const given = []; // as the server said, with what each label replaced
     let uploads = 0;
     try {
       for (const index of indexes) {
@@ -100,33 +101,38 @@ export class Selection {
           this.on.label(index, label);
           uploads += 1;
         } else {
-          await patiently(() => change("POST", `${pathOf("desks", desk)}/labels`, { object_id: this.points.ids[index], label }));
-          stored += 1;
+          const objectId = this.points.ids[index];
+          given.push(await this.#store(desk, objectId, { label }));
         }
-        if (stored % 10 === 1) this.said.textContent = `Labelling: ${stored + uploads} of ${indexes.length}…`;
+        if (given.length % 10 === 1) this.said.textContent = `Labelling: ${given.length + uploads} of ${indexes.length}…`;
       }
-      this.#say(label, desk, stored, uploads, indexes);
+      this.#say(label, desk, given, uploads, indexes.length);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.said.textContent = `${inWords(error)} ${stored} of ${indexes.length} were labelled before.`;
+      this.said.textContent = `${inWords(error)} ${given.length} of ${indexes.length} were labelled before.`;
     }
-    if (this.desk.value === OWN && stored) (this.#desks.push({ name: desk, counts: { [label]: stored } }), this.#drawDesks(desk));
+    if (this.desk.value === OWN && given.length) (this.#desks.push({ name: desk, counts: { [label]: given.length } }), this.#drawDesks(desk));
   }
 
-  #say(label, desk, stored, uploads, indexes) {
-    const left = indexes.length - stored - uploads;
-    const parts = [stored && `${stored} labelled ${label}`, uploads && `${plural(uploads, "image")} of this visit labelled ${label} in this browser`,
+  #store(desk, objectId, { label, note }) {
+    return guarded(() => patiently(() => change("POST", `${pathOf("desks", desk)}/labels`, { object_id: objectId, label, note })));
+  }
+
+  #say(label, desk, given, uploads, count) {
+    const left = count - given.length - uploads;
+    const parts = [given.length && `${given.length} labelled ${label}`, uploads && `${plural(uploads, "image")} of this visit labelled ${label} in this browser`,
       left && `${plural(left, "image")} of this visit left out: they take the Galaxy Zoo classes alone`];
     const text = `${parts.filter(Boolean).join("; ")}.`;
-    const kept = indexes.filter((index) => !this.points.items.has(index));
-    this.said.replaceChildren(text, " ", stored ? h("button", { type: "button", class: "as-link", onclick: () => this.#takeBack(desk, kept) }, "Take back") : "");
+    this.said.replaceChildren(text, " ", given.length ? h("button", { type: "button", class: "as-link", onclick: () => this.#takeBack(desk, given) }, "Take back") : "");
   }
 
-  async #takeBack(desk, indexes) {
+  /** Delete labels, or bring back those that they replaced. */
+  async #takeBack(desk, given) {
     let taken = 0;
     try {
-      for (const index of indexes) {
-        await patiently(() => change("DELETE", `${pathOf("desks", desk)}/labels/${encodeURIComponent(this.points.ids[index])}`));
+      for (const { object_id: objectId, replaced } of given) {
+        if (replaced) await this.#store(desk, objectId, replaced);
+        else await patiently(() => change("DELETE", `${pathOf("desks", desk)}/labels/${encodeURIComponent(objectId)}`));
         taken += 1;
       }
       this.said.textContent = `${plural(taken, "label")} taken back.`;

@@ -11,7 +11,7 @@ import { MapCanvas } from "./map-canvas.js";
 import { Points } from "./map-points.js";
 import { Selection } from "./map-selection.js";
 import { Sheets } from "./map-sheets.js";
-import { CLASSES, CLASS_NAMES, percent } from "./morphology.js";
+import { CLASSES, inFull, nameOf, percent } from "./morphology.js";
 import { notify } from "./notices.js";
 import { coloursOf } from "./palette.js";
 import { pictureUrl } from "./pictures.js";
@@ -55,6 +55,7 @@ class MapView {
       const names = models.map(({ name, version }) => `${name}@${version}`);
       const wanted = [ofAddress().model, kept.model, service && `${service.model.name}@${service.model.version}`];
       this.reference = wanted.find((one) => names.includes(one)) ?? names.at(-1);
+      if (wanted[0] && wanted[0] !== this.reference) notify(`${wanted[0]} is not registered: this is the map of ${this.reference}.`, { key: "map" });
       this.model.replaceChildren(...models.map(({ name, version }) => h("option", { value: `${name}@${version}`, selected: `${name}@${version}` === this.reference }, `Seen by ${name} ${version}`)));
       return this.#load();
     }, this.signal);
@@ -137,7 +138,7 @@ class MapView {
     const counts = new Map();
     for (const name of this.points.classes) counts.set(name, (counts.get(name) ?? 0) + 1);
     const shownAll = h("button", { type: "button", class: "quiet", hidden: !this.#shown.size, onclick: () => (this.#shown.clear(), this.#filter(), all[0].focus()) }, "Show all");
-    const all = names.map((name) => h("button", { type: "button", class: "quiet map-class", "aria-pressed": String(this.#shown.has(name)), title: CLASS_NAMES[name] ?? name, "aria-label": `${name}${CLASS_NAMES[name] ? `, ${CLASS_NAMES[name]}` : ""}: ${counts.get(name) ?? 0}`, onclick: (event) => {
+    const all = names.map((name) => h("button", { type: "button", class: "quiet map-class", "aria-pressed": String(this.#shown.has(name)), title: nameOf(name) || name, "aria-label": `${inFull(name)}: ${counts.get(name) ?? 0}`, onclick: (event) => {
       if (!this.#shown.delete(name)) this.#shown.add(name);
       event.currentTarget.setAttribute("aria-pressed", String(this.#shown.has(name)));
       this.#filter();
@@ -177,7 +178,7 @@ class MapView {
     const item = this.points.items.get(index);
     const cls = this.points.classes[index];
     const certainty = item ? ` ${percent(item.record.probabilities[cls])}` : "";
-    this.current.replaceChildren(h("b", {}, cls), ` ${CLASS_NAMES[cls] ?? ""}${certainty}, ${item ? item.name : this.points.ids[index]}${this.canvas.selected.has(index) ? ", selected" : ""} `,
+    this.current.replaceChildren(h("b", {}, cls), ` ${nameOf(cls)}${certainty}, ${item ? item.name : this.points.ids[index]}${this.canvas.selected.has(index) ? ", selected" : ""} `,
       h("button", { type: "button", class: "as-link", onclick: () => this.#open(index) }, "Open"));
   }
 
@@ -249,6 +250,7 @@ class MapView {
 
   async #compute() {
     const query = new URLSearchParams({ model: this.reference });
+    this.title.focus({ preventScroll: true }); // the button goes
     try {
       let progress = await patiently(() => change("POST", `v1/embeddings?${query}`));
       while (progress.running && progress.done < progress.total && !this.signal.aborted) {

@@ -4,7 +4,9 @@ import { h, svg } from "./dom.js";
 import { showCell } from "./confused.js";
 import { percent } from "./morphology.js";
 
-function interval([value, low, high]) {
+function interval(measured) {
+  if (!measured) return ""; // galclass finetune measures the accuracy alone
+  const [value, low, high] = measured;
   return [h("b", {}, value.toFixed(3)), h("span", { class: "interval" }, ` ${low.toFixed(3)} to ${high.toFixed(3)}`)];
 }
 
@@ -13,7 +15,7 @@ export function figures(tables) {
   if (!tables.length) return h("p", { class: "note" }, "This version was registered without an evaluation.");
   const heads = ["Classes", "Galaxies", "Accuracy (95 %)", "Balanced accuracy", "Macro F1", "Majority class"];
   const line = ([title, table]) => h("tr", {}, h("th", { scope: "row" }, title), h("td", {}, table.count),
-    ["accuracy", "balanced_accuracy", "macro_f1"].map((key) => h("td", {}, interval(table[key]))), h("td", {}, table.majority_rate.toFixed(3)));
+    ["accuracy", "balanced_accuracy", "macro_f1"].map((key) => h("td", {}, interval(table[key]))), h("td", {}, table.majority_rate?.toFixed(3)));
   return h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Figures of the evaluation" }, h("table", { class: "listing figures" },
     h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, tables.map(line))));
 }

@@ -1,6 +1,6 @@
 /** The view "Models": versions, aliases, and one model's figures, matrices, card and history. */
 
-import { getJson, pathOf } from "./api.js";
+import { decoded, getJson, pathOf } from "./api.js";
 import { compareSection } from "./compare.js";
 import { h } from "./dom.js";
 import { fill } from "./loading.js";
@@ -72,13 +72,13 @@ function description(model, models, signal) {
 
 /** The version that the address names, which may not exist; without one, production. */
 function chosenOf(models) {
-  const [, name, version] = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
+  const [, name, version] = location.hash.replace(/^#\//, "").split("/").map(decoded);
   if (name) return models.find((model) => model.name === name && (!version || String(model.version) === version || model.aliases.includes(version)));
   return models.find((model) => model.aliases.includes("production")) ?? models.at(-1);
 }
 
 function notThere() {
-  const [, name, version] = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
+  const [, name, version] = location.hash.replace(/^#\//, "").split("/").map(decoded);
   return h("p", { class: "fault", role: "alert" }, version ? `No version ${version} of a model ${name} is registered. Choose one of those above.` : `No model ${name} is registered. Choose one of those above.`);
 }
 

@@ -12,5 +12,5 @@ const OWN = ["#f5a35c", "#6aa8f7", "#41cdae", "#f08bb4", "#e6d667", "#b79bff", "
 /** The colour of each of some classes, by name. */
 export function coloursOf(classes) {
   const own = classes.filter((name) => !Object.hasOwn(KNOWN, name));
-  return Object.fromEntries(classes.map((name) => [name, KNOWN[name] ?? OWN[own.indexOf(name) % OWN.length]]));
+  return Object.fromEntries(classes.map((name) => [name, Object.hasOwn(KNOWN, name) ? KNOWN[name] : OWN[own.indexOf(name) % OWN.length]]));
 }

@@ -20,6 +20,11 @@ export function storedPicture(objectId, size) {
   const image = h("img", { alt: "", width: size, height: size, loading: "lazy", decoding: "async" });
   const empty = () => image.replaceWith(h("span", { class: "no-picture" }));
   image.addEventListener("error", empty);
-  pictureUrl(objectId).then((url) => (url ? (image.src = url) : empty()));
+  image.addEventListener("load", () => URL.revokeObjectURL(image.src)); // drawn: the copy fetched with the token is freed
+  pictureUrl(objectId).then((url) => {
+    if (url?.startsWith("blob:")) image.loading = "eager"; // it is here already
+    if (url) image.src = url;
+    else empty();
+  });
   return h("div", { class: "plate" }, image);
 }

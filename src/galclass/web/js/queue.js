@@ -11,9 +11,11 @@ const RETRY_AFTER_S = [1, 3]; // after a server error (500); then the image wait
 /** Largest file that is sent, in bytes; a survey cutout has 0.02 MB. */
 export const LARGEST_FILE_BYTES = 32 * 1024 * 1024;
 
-/** Whether sending the image again may help: a server error, or a missing token. */
+const isDenied = (error) => error instanceof ApiError && [401, 403].includes(error.status);
+
+/** Whether sending the image again may help: a server error, a missing token, or no service. */
 function isPassing(error) {
-  return error instanceof ApiError && (error.status >= 500 || [401, 403, 408].includes(error.status));
+  return error instanceof ApiError && (error.status >= 500 || error.status === 408 || isDenied(error) || error.code === "unknown_service");
 }
 
 const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
@@ -54,6 +56,11 @@ export class Queue {
     this.store.update(item, { status: "rejected", reason });
   }
 
+  #fail(items, error) {
+    const reason = error.status >= 500 ? "The server failed on this image." : inWords(error);
+    for (const item of items) this.store.update(item, { status: "failed", reason });
+  }
+
   async #work() {
     this.#running += 1;
     while (this.#waiting.length) await this.#classify(this.#waiting.shift(), this.#abort.signal);
@@ -72,7 +79,7 @@ export class Queue {
       if (await isFits(item.file)) await this.#drawFits(item, service, signal);
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (isPassing(error)) this.store.update(item, { status: "failed", reason: error.status >= 500 ? "The server failed on this image." : inWords(error) });
+      if (isPassing(error)) this.#fail([item, ...(isDenied(error) ? this.#waiting.splice(0) : [])], error); // the others would ask for the token again
       else this.#reject(item, error instanceof ApiError || error instanceof UnreadableFile ? inWords(error) : `The file cannot be read: ${error.message}.`);
     }
   }
@@ -99,7 +106,9 @@ export class Queue {
     for (let failures = 0; ; ) {
       try {
         const service = await this.findService();
-        return { service, record: await withToken(() => askService(service, "predict", { ...item, signal })) };
+        const record = await withToken(() => askService(service, "predict", { ...item, signal }));
+        if (record.model && record.model.sha256 !== service.model.sha256) forgetService(); // another server answers under this name
+        return { service, record };
       } catch (error) {
         if (error instanceof ServerLost) await untilBack(error.afterS);
         else if (error instanceof ApiError && error.code === "unknown_service" && failures === 0) (forgetService(), (failures += 1)); // it was deleted while this page was open

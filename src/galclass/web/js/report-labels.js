@@ -3,8 +3,10 @@
 import { ApiError, change, inWords } from "./api.js";
 import { field as csvField, save } from "./downloads.js";
 import { h } from "./dom.js";
+import { patiently } from "./loading.js";
 import { CLASSES } from "./morphology.js";
 import { notify } from "./notices.js";
+import { guarded } from "./unsent.js";
 
 /** Formats and version that the page writes into a report and a file of labels; others are refused. */
 export const REPORT = { format: "galclass-report", labels: "galclass-labels", version: 1, element: "galclass-report" };
@@ -51,8 +53,8 @@ async function dataOf(file) {
   }
 }
 
-/** Check the data of a file; returns {author, labels, refused}, where `refused` are sentences. */
-export function checked(data) {
+/** Check the data of a file against the known classes; returns {author, labels, refused}, where `refused` are sentences. */
+export function checked(data, classes = CLASSES) {
   if (data === null || typeof data !== "object" || ![REPORT.format, REPORT.labels].includes(data.format)) throw new UnreadableReport("it is not a galclass report");
   if (data.version !== REPORT.version) throw new UnreadableReport(`it is of version ${JSON.stringify(data.version)?.slice(0, 20)}; this page reads version ${REPORT.version}`);
   if (!Array.isArray(data.labels)) throw new UnreadableReport("it contains no list of labels");
@@ -62,16 +64,16 @@ export function checked(data) {
   const labels = [];
   const refused = [];
   for (const one of data.labels) {
-    const fault = faultOf(one);
+    const fault = faultOf(one, classes);
     if (fault) refused.push(fault);
     else labels.push({ objectId: one.object_id, size: Number.isInteger(one.size_bytes) ? one.size_bytes : null, label: one.label, at: timeOf(one.labelled_at) });
   }
   return { author: data.author, labels, refused };
 }
 
-function faultOf(one) {
+function faultOf(one, classes) {
   if (one === null || typeof one !== "object" || !isText(one.object_id, 200)) return "a label of no object";
-  if (!CLASSES.includes(one.label)) return `${one.object_id.slice(0, 40)}: ${isText(one.label, 40) ? one.label : "its label"} is not a class`;
+  if (!classes.includes(one.label)) return `${one.object_id.slice(0, 40)}: ${isText(one.label, 40) ? one.label : "its label"} is not a class`;
   return Number.isNaN(Date.parse(one.labelled_at)) ? `${one.object_id.slice(0, 40)}: it does not say when` : null;
 }
 
@@ -94,6 +96,9 @@ export function merge({ author, labels }, store) {
   return outcome;
 }
 
+/** The 13 classes, and those of the models that classified images of this visit. */
+const classesIn = (store) => [...new Set([...CLASSES, ...store.items.flatMap(({ record }) => Object.keys(record?.probabilities ?? {}))])];
+
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 
 /** Counts that add up to the labels in the file, as sentences. */
@@ -107,14 +112,17 @@ export function outcomeText({ added, changed, same, older, elsewhere }, refused)
 }
 
 /** Send labels to the catalog, under their author; returns counts over all requests. */
-async function storeAll({ author, labels }, told) {
+async function storeAll({ author, labels: all }, told) {
+  const labels = all.filter(({ label }) => CLASSES.includes(label));
+  const left = all.length - labels.length ? ` ${all.length - labels.length} left out: the catalog takes the Galaxy Zoo classes alone.` : "";
+  told(`Nothing stored.${left}`);
   const sum = { stored: 0, same: 0, older: 0, unknown: [] };
   for (let start = 0; start < labels.length; start += A_REQUEST) {
     const part = labels.slice(start, start + A_REQUEST).map(({ objectId, label, at }) => ({ object_id: objectId, label, labelled_at: at }));
-    const found = await change("POST", "v1/labels/report", { author, labels: part });
+    const found = await guarded(() => patiently(() => change("POST", "v1/labels/report", { author, labels: part })));
     for (const name of ["stored", "same", "older"]) sum[name] += found[name];
     sum.unknown.push(...found.unknown);
-    told(`${sum.stored} stored, ${sum.same} stored before, ${sum.older} older than what is stored, ${sum.unknown.length} of objects not in the catalog.`);
+    told(`${sum.stored} stored, ${sum.same} stored before, ${sum.older} older than what is stored, ${sum.unknown.length} of objects not in the catalog.${left}`);
   }
 }
 
@@ -149,7 +157,7 @@ function dialog(name, report, outcome) {
 export async function takeReports(files, store) {
   for (const file of files) {
     try {
-      const report = checked(await dataOf(file));
+      const report = checked(await dataOf(file), classesIn(store));
       if (!report.labels.length && !report.refused.length) notify(`${file.name} contains no labels.`, { key: `report ${file.name}` });
       else dialog(file.name, report, merge(report, store));
     } catch (error) {

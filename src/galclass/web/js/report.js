@@ -1,7 +1,7 @@
 /** A self-contained HTML report: pictures as data, nothing from outside; classes can be chosen in it and saved. */
 
 import { labelsInWords } from "./label.js";
-import { CLASSES, CLASS_NAMES, flagText, GROUP_NAMES, percent } from "./morphology.js";
+import { classesOf, flagText, GROUP_NAMES, nameOf, percent } from "./morphology.js";
 import { REPORT } from "./report-labels.js";
 import { labelling } from "./report-script.js";
 
@@ -44,7 +44,7 @@ async function pictureData(url) {
 
 function spread(page, probabilities) {
   const table = element(page, "table");
-  for (const cls of CLASSES.filter((name) => probabilities[name] >= 0.01).sort((a, b) => probabilities[b] - probabilities[a])) {
+  for (const cls of classesOf(probabilities).filter((name) => probabilities[name] >= 0.01).sort((a, b) => probabilities[b] - probabilities[a])) {
     const line = element(page, "tr");
     const meter = element(page, "td");
     meter.append(element(page, "meter", null, { value: probabilities[cls].toFixed(4), "aria-label": cls }));
@@ -54,10 +54,12 @@ function spread(page, probabilities) {
   return table;
 }
 
+const worded = (cls) => [cls, nameOf(cls)].filter(Boolean).join(": ");
+
 /** The reader's choice of a class. */
 function choice(page, item, index) {
   const select = element(page, "select", null, { "data-image": index, id: `class-${index}` });
-  for (const cls of ["", ...CLASSES]) select.append(element(page, "option", cls ? `${cls}: ${CLASS_NAMES[cls]}` : "", { value: cls }));
+  for (const cls of ["", ...classesOf(item.record.probabilities)]) select.append(element(page, "option", worded(cls), { value: cls }));
   const line = element(page, "p", null, { class: "mine" });
   line.append(element(page, "label", "Your class", { for: `class-${index}` }), select);
   return line;
@@ -71,11 +73,11 @@ async function entry(page, item, index) {
     if (error.name !== "EncodingError") throw error; // the browser cannot draw this file: no picture
   }
   if (!item.record) {
-    node.append(element(page, "h2", "Rejected"), element(page, "p", item.reason), element(page, "p", item.name));
+    node.append(element(page, "h2", item.status === "failed" ? "Not classified" : "Rejected"), element(page, "p", item.reason), element(page, "p", item.name));
     return node;
   }
   const { predicted_class: cls, predicted_group: group, probabilities, flags = [], prediction_set: set = [] } = item.record;
-  node.append(element(page, "h2", `${cls}: ${CLASS_NAMES[cls] ?? cls}`), element(page, "p", GROUP_NAMES[group] ?? group));
+  node.append(element(page, "h2", worded(cls)), element(page, "p", GROUP_NAMES[group] ?? group ?? ""));
   if (set.length > 1) node.append(element(page, "p", `Cannot be ruled out: ${set.join(", ")}`));
   if (flags.length) node.append(element(page, "p", flags.map(flagText).join(", ")));
   if (Object.keys(item.labels).length) node.append(element(page, "p", `Labelled ${labelsInWords(item)}`));
@@ -90,7 +92,7 @@ function summary(page, items) {
   const list = element(page, "dl");
   for (const [cls, count] of [...counts].sort((a, b) => b[1] - a[1])) {
     const line = element(page, "div");
-    line.append(element(page, "dt", cls), element(page, "dd", `${CLASS_NAMES[cls] ?? ""}: ${count}`));
+    line.append(element(page, "dt", cls), element(page, "dd", [nameOf(cls), count].filter(Boolean).join(": ")));
     list.append(line);
   }
   return list;
@@ -116,7 +118,7 @@ export async function writeReport(items) {
   const page = document.implementation.createHTMLDocument("galclass report");
   page.documentElement.lang = "en";
   page.head.prepend(element(page, "meta", null, { charset: "utf-8" }), element(page, "meta", null, { "http-equiv": "Content-Security-Policy", content: POLICY }), element(page, "meta", null, { name: "viewport", content: "width=device-width" }));
-  const finished = items.filter((item) => item.record || item.status === "rejected");
+  const finished = items.filter((item) => item.record || ["rejected", "failed"].includes(item.status));
   const model = finished.find((item) => item.record)?.record.model;
   const list = element(page, "ul");
   for (const [index, item] of finished.entries()) list.append(await entry(page, item, index));

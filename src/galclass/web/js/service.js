@@ -1,6 +1,6 @@
 /** Which service classifies: the reader's choice, or the one with the most accurate model. */
 
-import { ApiError, getJson } from "./api.js";
+import { ApiError, getJson, inWords } from "./api.js";
 import { h } from "./dom.js";
 import { patiently } from "./loading.js";
 import { percent } from "./morphology.js";
@@ -9,6 +9,8 @@ const KEY = "galclass-service";
 
 let asked = null; // the promise of the list, so that all ask once
 let wanted = remembered();
+let told = null; // the element that names the service
+let unnamed = false; // it says why none is named
 
 function remembered() {
   try {
@@ -52,7 +54,10 @@ async function latestServices() {
 }
 
 function known() {
-  asked ??= latestServices().catch((error) => {
+  asked ??= latestServices().then((services) => {
+    if (unnamed) queueMicrotask(() => showService(told));
+    return services;
+  }, (error) => {
     asked = null;
     throw error;
   });
@@ -65,9 +70,10 @@ export async function currentService() {
   return services.find(({ name }) => name === wanted) ?? services[0];
 }
 
-/** Forget the services, so that the next image requests the current one. */
+/** Forget the services, so that the next image requests the current one, and name that one. */
 export function forgetService() {
   asked = null;
+  if (told) showService(told);
 }
 
 /** The accuracy of a model, in words; empty if it was not measured. */
@@ -80,11 +86,24 @@ function serviceLine({ name, version, model }) {
   return `${name} ${version}, model ${model.name} ${model.version}`;
 }
 
-/** Show which service classifies; if there are several, the reader may choose. */
+/** Show which service classifies, or why none does; if there are several, the reader may choose. */
 export async function showService(place) {
-  const [services, current] = [await known(), await currentService()];
-  const told = h("span", { title: accuracyText(current.model.accuracy) }, serviceLine(current));
-  if (services.length < 2) return place.replaceChildren(told);
+  told = place;
+  unnamed = false;
+  try {
+    const content = choice(place, await known(), await currentService());
+    const hadFocus = place.contains(document.activeElement);
+    place.replaceChildren(content);
+    if (hadFocus) content.focus({ preventScroll: true });
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    unnamed = true;
+    place.textContent = inWords(error);
+  }
+}
+
+function choice(place, services, current) {
+  if (services.length < 2) return h("span", { title: accuracyText(current.model.accuracy) }, serviceLine(current));
   const [first, ...others] = services;
   const compared = rankOf(first) < TABLES.length && others.some((other) => rankOf(other) === rankOf(first));
   const measure = ({ model: { accuracy } }) => (accuracy ? ` (${percent(accuracy.accuracy)} right, ${accuracy.table})` : "");
@@ -94,5 +113,5 @@ export async function showService(place) {
     remember(select.value);
     showService(place);
   } }, options);
-  place.replaceChildren(select);
+  return select;
 }

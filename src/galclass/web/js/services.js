@@ -1,6 +1,6 @@
 /** The view "Services": published versions; publish, move an alias, roll back and delete with a token. */
 
-import { ApiError, change, getJson, inWords, pathOf } from "./api.js";
+import { ApiError, change, getJson, inWords, pathOf, ServerLost } from "./api.js";
 import { announce, h, labelled } from "./dom.js";
 import { fill } from "./loading.js";
 import { aliasChips, timeText } from "./models.js";
@@ -74,8 +74,8 @@ export function servicesView(signal) {
       announce(done);
       await load();
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      said.textContent = inWords(error);
+      if (!(error instanceof ApiError || error instanceof ServerLost)) throw error;
+      said.textContent = error instanceof ServerLost ? "The server did not respond: look below whether this was done, and try again." : inWords(error);
     }
   };
   load();

@@ -174,7 +174,9 @@ export class Session {
     const session = this.#id;
     try {
       const transaction = this.#database.transaction(["sessions", "items", "files"], "readwrite", { durability: "relaxed" });
-      transaction.objectStore("sessions").put({ id: session, savedAt: Date.now(), cleared: [...this.#clearedNumbers] });
+      const sessions = transaction.objectStore("sessions");
+      if (this.store.items.length || this.store.cleared.length) sessions.put({ id: session, savedAt: Date.now(), cleared: [...this.#clearedNumbers] });
+      else sessions.delete(session); // an empty window closed last would hide the images of the one before
       for (const [number, file] of this.#files) transaction.objectStore("files").put({ session, number, file });
       for (const item of this.#dirty.values()) transaction.objectStore("items").put({ session, ...Object.fromEntries(FIELDS.map((name) => [name, item[name]])) });
       for (const number of this.#gone) for (const name of ["items", "files"]) transaction.objectStore(name).delete([session, number]);

@@ -1,18 +1,17 @@
 /** Two images side by side: pictures and the model's prediction for each. */
 
-import { rows } from "./bars.js";
+import { fullDistribution } from "./bars.js";
 import { h } from "./dom.js";
-import { smallFork } from "./fork.js";
-import { CLASS_NAMES, groupOf, percent } from "./morphology.js";
+import { groupOf, nameOf, percent } from "./morphology.js";
 import { pictureUrl } from "./pictures.js";
 import { Viewer } from "./viewer.js";
 
 function side(item, viewer) {
-  const { predicted_class: cls, probabilities, prediction_set: set = [] } = item.record;
+  const { predicted_class: cls, probabilities } = item.record;
   Promise.resolve(item.file ? item.url : pictureUrl(item.objectId)).then((url) => viewer.show(url, `Picture of ${item.name}`));
   return h("section", { class: `one-side group-${groupOf(cls)}`, "aria-label": item.name }, viewer.element,
-    h("h3", { class: "class" }, h("span", { class: "code" }, cls), ` ${CLASS_NAMES[cls] ?? ""}, ${percent(probabilities[cls])}`), h("p", { class: "note" }, item.name),
-    smallFork(probabilities, cls), rows(probabilities, cls, set));
+    h("h3", { class: "class" }, h("span", { class: "code" }, cls), ` ${[nameOf(cls), percent(probabilities[cls])].filter(Boolean).join(", ")}`), h("p", { class: "note" }, item.name),
+    fullDistribution(item.record));
 }
 
 /** Show two items; `similarity` is the cosine of their embeddings. */

@@ -146,7 +146,7 @@ export class Store extends EventTarget {
   /** How many images are in each state, and in each class. */
   counts() {
     const states = { waiting: 0, sending: 0, done: 0, rejected: 0, failed: 0 };
-    const classes = {};
+    const classes = Object.create(null); // a class may be called "constructor"
     for (const item of this.items) {
       states[item.status] += 1;
       if (item.record) classes[item.record.predicted_class] = (classes[item.record.predicted_class] ?? 0) + 1;

@@ -6,7 +6,7 @@ import { patiently } from "./loading.js";
 /** The item of a row of stored predictions. */
 export function itemOfRow(row) {
   const { object_id: objectId, model_name: name, model_version: version, ra, dec } = row;
-  const record = { ...row, model: { name, version }, vote_fractions: row.vote_fractions ?? {} };
+  const record = { ...row, probabilities: row.probabilities ?? {}, model: { name, version }, vote_fractions: row.vote_fractions ?? {} };
   return { key: objectId, name: objectId, objectId, url: pathOf("images", objectId), record: row.predicted_class && record, label: row.human_label, labelledBy: row.labelled_by, position: { ra, dec }, file: null };
 }
 

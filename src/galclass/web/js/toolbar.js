@@ -3,7 +3,7 @@
 import { h, labelled } from "./dom.js";
 import { downloads } from "./downloads.js";
 import { agreement, CERTAINTIES, EVERYTHING, flagsOf, ORDERS } from "./filters.js";
-import { flagText, GROUPS, GROUP_NAMES } from "./morphology.js";
+import { flagText, groupOf, GROUPS, GROUP_NAMES } from "./morphology.js";
 
 const IDLE = "Nothing classified yet.";
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
@@ -34,6 +34,7 @@ const labels = (table) => Object.fromEntries(Object.entries(table).map(([key, { 
 
 export class Toolbar {
   #flags = "";
+  #own = "";
 
   /** `actions` are {clear, retry, setMode}; `intake` the controls that add images. */
   constructor(store, mode, actions, intake) {
@@ -44,6 +45,7 @@ export class Toolbar {
     this.all = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => store.show(EVERYTHING) }, "Show all");
     this.retry = h("button", { type: "button", hidden: true, onclick: actions.retry }, "Retry");
     this.group = menu("Group", { "": "All groups", ...Object.fromEntries(Object.keys(GROUPS).map((group) => [group, GROUP_NAMES[group]])) }, store.filter.group, (group) => store.show({ group }));
+    this.own = menu("Class", {}, "", (cls) => store.show({ cls: cls || null }));
     this.certainty = menu("Certainty", labels(CERTAINTIES), store.filter.certainty, (certainty) => store.show({ certainty }));
     this.flag = menu("Flags", {}, "", (flag) => store.show({ flag }));
     this.name = h("input", { type: "search", "aria-label": "Name contains", placeholder: "Name contains", value: store.filter.name, oninput: (event) => store.show({ name: event.target.value.trim() }) });
@@ -51,7 +53,7 @@ export class Toolbar {
     this.clear = h("button", { type: "button", class: "quiet", onclick: actions.clear }, "Clear");
     this.panel = h("div", { class: "panel" },
       labelled("Order", menu("Order", labels(ORDERS), store.order, (order) => store.sort(order))),
-      this.group, this.certainty, this.flag, this.name, downloads(store), this.clear);
+      this.own, this.group, this.certainty, this.flag, this.name, downloads(store), this.clear);
     const unfold = h("button", { type: "button", class: "quiet unfold", "aria-expanded": "false", onclick: () => {
       const open = this.element.classList.toggle("unfolded");
       unfold.setAttribute("aria-expanded", String(open));
@@ -83,8 +85,20 @@ export class Toolbar {
     this.group.value = store.filter.group;
     this.certainty.value = store.filter.certainty;
     if (document.activeElement !== this.name) this.name.value = store.filter.name;
+    this.#offerOwn(counts.classes);
     this.#offerFlags();
     return busy;
+  }
+
+  /** The classes that the fork does not show, of models with classes of their own. */
+  #offerOwn(classes) {
+    const own = Object.keys(classes).filter((cls) => groupOf(cls) === "Own").sort();
+    if (own.join("\n") !== this.#own) {
+      this.#own = own.join("\n");
+      this.own.replaceChildren(h("option", { value: "" }, "All classes"), ...own.map((cls) => h("option", { value: cls }, cls)));
+    }
+    this.own.hidden = !own.length;
+    this.own.value = own.includes(this.store.filter.cls) ? this.store.filter.cls : "";
   }
 
   #offerFlags() {
