@@ -41,8 +41,13 @@ def test_slow_images_are_told_by_header_and_markers(galaxy: bytes) -> None:
 
 
 def test_lone_images_are_scored_in_the_quick_threads_and_slow_ones_in_the_lane(
-    client: TestClient, galaxy: bytes, monkeypatch: pytest.MonkeyPatch
+    config: Config, galaxy: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with TestClient(create_app(replace(config, serve=replace(config.serve, threads=2)))) as client:  # also on one core
+        lone_images_and_slow_ones(client, galaxy, monkeypatch)
+
+
+def lone_images_and_slow_ones(client: TestClient, galaxy: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[str] = []
     score = Scorer.score
 
