@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from tiny_model import OWN_CLASSES, tiny_own_model
@@ -133,6 +134,29 @@ def test_stored_galaxies_of_own_classes_open_in_the_catalog_and_side_by_side(own
     own.keyboard.press("3")
     own.locator(".detail[open] .turned .as-link").first.click()
     own.locator(".side-by-side[open] .spread").nth(1).wait_for()
+
+
+def test_the_catalog_filters_by_own_classes_and_keeps_a_class_that_the_next_model_has(own: Any, own_site: Site) -> None:
+    own.goto(f"{own_site.url}#/catalog")
+    menu, model = own.get_by_label("Class", exact=True), own.get_by_label("Model", exact=True)
+    menu.select_option("Sb")
+    model.select_option("galaxy@2")
+    own.wait_for_url("**model=galaxy%402**")
+    own.locator("select[name=class] option[value=Sb]:checked").wait_for(state="attached")
+    model.select_option("rings@1")
+    own.locator("select[name=class] option[value=ring]").wait_for(state="attached")
+    assert menu.locator("option").all_text_contents() == ["All", *OWN_CLASSES]
+    assert own.get_by_label("Group", exact=True).locator("option").all_text_contents() == ["All"]
+    cls = own.locator(".class-cell .code").first.text_content()
+    menu.select_option(cls)
+    own.wait_for_url(f"**class={quote_plus(cls)}**")
+    own.locator(".results:not([aria-busy])").wait_for()
+    assert set(own.locator(".class-cell .code").all_text_contents()) == {cls}
+    own.go_back()
+    own.locator("select[name=class] option[value='']:checked").wait_for(state="attached")
+    own.goto(f"{own_site.url}#/catalog?class=gone")
+    own.locator("select[name=class] option[value=gone]:checked").wait_for(state="attached")
+    own.locator(".fault", has_text="gone").wait_for()
 
 
 def test_another_version_becomes_the_latest_while_results_are_on_screen(own: Any, own_site: Site) -> None:
