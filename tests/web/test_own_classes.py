@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,11 @@ def test_another_version_becomes_the_latest_while_results_are_on_screen(own: Any
     assert [row["model_name"] for row in rows] == ["rings"] * 3 + ["galaxy"] * 3
     assert [bool(row["predicted_ring"]) for row in rows] == [True] * 3 + [False] * 3
     assert [bool(row["predicted_Sb"]) for row in rows] == [False] * 3 + [True] * 3
+    with own.expect_download() as started:
+        own.get_by_role("button", name="Report", exact=True).click()
+    report = started.value.path().read_text()
+    lines = re.findall(r"<p>Model (\w+), version 1, sha256 \w+: (\d+ images)</p>", report)
+    assert lines == [("rings", "3 images"), ("galaxy", "3 images")]
     own.get_by_label("Order").select_option("class")
     own.locator(".card .open").first.click()
     for _ in range(7):
@@ -207,4 +213,17 @@ def test_a_card_that_fails_takes_no_other_with_it(browser: Any, own_site: Site) 
     )
     page.locator(".gallery .fault", has_text="The page cannot show").wait_for()
     assert page.locator(".card .code").count() == 2
+    page.close()
+
+
+def test_a_workspace_with_functions_alone_says_that_none_classifies(browser: Any, own_site: Site) -> None:
+    page = browser.new_page()
+    services = page.request.get(f"{own_site.url}v1/services").json()
+    for service in services["services"]:
+        service |= {"model": None, "function": {"path": "rings:ring"}}
+    page.route("**/v1/services", lambda route: route.fulfill(json=services))
+    page.goto(own_site.url)
+    page.locator("#in-use", has_text="No published service classifies images, only functions are").wait_for()
+    page.locator("input[type=file]").first.set_input_files(pictures(own_site, 1))
+    page.locator(".card .reason", has_text="No published service classifies images").wait_for()
     page.close()
