@@ -35,7 +35,9 @@ def test_older_windows_with_labels_are_kept_and_the_images_of_others_counted(pag
         if path == paths[0]:
             label(window, "Sb")
     last = page.context.new_page()
+    last.goto(site.url + "healthz")
     close(*windows)
+    last.wait_for_function("async () => !(await navigator.locks.query()).held.length")  # the windows are gone
     last.goto(site.url)
     last.locator(".notice", has_text="1 image without labels, of windows closed before the last 3").wait_for()
     last.locator(".notice", has_text="1 older window with labels kept: open this page in further windows").wait_for()
