@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from galclass.database import Database, Images, NewImage, Registry
+from galclass.database import Database, Images, NewImage, Registry, embeddings
 from galclass.database.embeddings import Embeddings
 from galclass.database.galaxy_map import MAX_POINTS, draw_map
 from galclass.database.labels import human_labels
@@ -45,6 +45,14 @@ def test_an_empty_map_says_how_much_is_lacking(client: TestClient) -> None:
     assert (found["stored"], found["embedded"], found["total"], found["object_id"]) == (10, 0, 0, [])
     assert found["axes"] == []
     assert client.get("/v1/map/sheets/0", params={"version": found["version"]}).status_code == 404
+
+
+def test_objects_beyond_those_that_a_map_is_drawn_from_are_counted(
+    client: TestClient, filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings, "MAX_POOL", 6)
+    found = client.get("/v1/map").json()
+    assert (len(found["object_id"]), found["total"], found["stored"]) == (6, 10, 10)
 
 
 def test_every_object_has_a_place_that_its_embedding_gives_again(

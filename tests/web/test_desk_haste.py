@@ -6,9 +6,12 @@ import re
 from typing import Any
 
 import pytest
+from tiny_model import tiny_model
 from web.site_of_test import Site
+from web.steps import TIMEOUT_MS
 from web.test_desk import desk, labelled, open_desk, shown
 
+from galclass.database import Registry, Services, Tokens
 from galclass.database.desk_labels import desk_labels, give_label
 
 __all__ = ["desk"]  # the fixture of the desk's tests
@@ -122,3 +125,44 @@ def test_keys_faster_than_the_server_are_not_told_that_all_is_labelled(desk: Any
     while shown(desk) != "Every galaxy is labelled.":
         desk.keyboard.press("2")
     assert len(stored(desk_site, "fast")) == 60
+
+
+def test_labels_of_two_people_survive_a_lost_network_and_a_server_with_a_newer_model(
+    browser: Any, desk: Any, desk_site: Site
+) -> None:
+    with desk_site.database() as database:
+        token = Tokens(database).create("publisher", "second-of-test")
+    context = browser.new_context()
+    context.add_init_script(f"sessionStorage.setItem('galclass-token', {token!r})")
+    second = context.new_page()
+    given: list[dict[str, str]] = [{}, {}]
+    for page in (desk, second):
+        open_desk(page, desk_site, "lost")
+
+    def press(keys: str) -> None:
+        for key in keys:
+            for page, labels in zip((desk, second), given, strict=True):
+                labels[shown(page)] = {"1": "ring", "2": "no ring"}[key]
+                page.keyboard.press(key)
+
+    press("12")
+    desk.context.set_offline(True)
+    press("211")
+    desk_site.kill()
+    press("12")
+    with desk_site.database() as database:
+        newer = Registry(database).register(tiny_model(7), aliases=())
+        Services(database).publish("galaxy-class", "7.0", "galaxy", newer.version, "A newer model")
+    desk_site.start()
+    desk.context.set_offline(False)
+    people = ("admin-of-test", "second-of-test")
+    found: list[Any] = []
+    while sum(map(len, given)) > len(found):  # the test's time limit ends it
+        second.wait_for_timeout(50)
+        with desk_site.database() as database:
+            found = desk_labels(database, "lost")
+    stored_by = [{one.object_id: one.label for one in found if one.labelled_by == name} for name in people]
+    assert stored_by == given
+    for page in (desk, second):
+        page.locator("#banner").wait_for(state="hidden", timeout=TIMEOUT_MS)
+    context.close()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from tiny_model import OWN_CLASSES, tiny_own_model
@@ -135,6 +137,29 @@ def test_stored_galaxies_of_own_classes_open_in_the_catalog_and_side_by_side(own
     own.locator(".side-by-side[open] .spread").nth(1).wait_for()
 
 
+def test_the_catalog_filters_by_own_classes_and_keeps_a_class_that_the_next_model_has(own: Any, own_site: Site) -> None:
+    own.goto(f"{own_site.url}#/catalog")
+    menu, model = own.get_by_label("Class", exact=True), own.get_by_label("Model", exact=True)
+    menu.select_option("Sb")
+    model.select_option("galaxy@2")
+    own.wait_for_url("**model=galaxy%402**")
+    own.locator("select[name=class] option[value=Sb]:checked").wait_for(state="attached")
+    model.select_option("rings@1")
+    own.locator("select[name=class] option[value=ring]").wait_for(state="attached")
+    assert menu.locator("option").all_text_contents() == ["All", *OWN_CLASSES]
+    assert own.get_by_label("Group", exact=True).locator("option").all_text_contents() == ["All"]
+    cls = own.locator(".class-cell .code").first.text_content()
+    menu.select_option(cls)
+    own.wait_for_url(f"**class={quote_plus(cls)}**")
+    own.locator(".results:not([aria-busy])").wait_for()
+    assert set(own.locator(".class-cell .code").all_text_contents()) == {cls}
+    own.go_back()
+    own.locator("select[name=class] option[value='']:checked").wait_for(state="attached")
+    own.goto(f"{own_site.url}#/catalog?class=gone")
+    own.locator("select[name=class] option[value=gone]:checked").wait_for(state="attached")
+    own.locator(".fault", has_text="gone").wait_for()
+
+
 def test_another_version_becomes_the_latest_while_results_are_on_screen(own: Any, own_site: Site) -> None:
     paths = pictures(own_site, 6)
     choose(own, *paths[:3])
@@ -154,6 +179,11 @@ def test_another_version_becomes_the_latest_while_results_are_on_screen(own: Any
     assert [row["model_name"] for row in rows] == ["rings"] * 3 + ["galaxy"] * 3
     assert [bool(row["predicted_ring"]) for row in rows] == [True] * 3 + [False] * 3
     assert [bool(row["predicted_Sb"]) for row in rows] == [False] * 3 + [True] * 3
+    with own.expect_download() as started:
+        own.get_by_role("button", name="Report", exact=True).click()
+    report = started.value.path().read_text()
+    lines = re.findall(r"<p>Model (\w+), version 1, sha256 \w+: (\d+ images)</p>", report)
+    assert lines == [("rings", "3 images"), ("galaxy", "3 images")]
     own.get_by_label("Order").select_option("class")
     own.locator(".card .open").first.click()
     for _ in range(7):
@@ -183,4 +213,17 @@ def test_a_card_that_fails_takes_no_other_with_it(browser: Any, own_site: Site) 
     )
     page.locator(".gallery .fault", has_text="The page cannot show").wait_for()
     assert page.locator(".card .code").count() == 2
+    page.close()
+
+
+def test_a_workspace_with_functions_alone_says_that_none_classifies(browser: Any, own_site: Site) -> None:
+    page = browser.new_page()
+    services = page.request.get(f"{own_site.url}v1/services").json()
+    for service in services["services"]:
+        service |= {"model": None, "function": {"path": "rings:ring"}}
+    page.route("**/v1/services", lambda route: route.fulfill(json=services))
+    page.goto(own_site.url)
+    page.locator("#in-use", has_text="No published service classifies images, only functions are").wait_for()
+    page.locator("input[type=file]").first.set_input_files(pictures(own_site, 1))
+    page.locator(".card .reason", has_text="No published service classifies images").wait_for()
     page.close()

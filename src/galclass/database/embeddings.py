@@ -141,15 +141,15 @@ class Embeddings:
             advance(len(rows))
         return computed
 
-    def pool(self, model_sha256: str, limit: int = MAX_POOL) -> Pool:
-        """Read the embeddings of a model, those of objects without a cutout left out."""
+    def pool(self, model_sha256: str) -> Pool:
+        """Read the first `MAX_POOL` embeddings of a model, those of objects without a cutout left out."""
         columns = ("object_id", "embedding", "predicted_class", "img_sha256")
         query = (
             select(*(embeddings.c[name] for name in columns))
             .select_from(_joined(model_sha256))
             .where(func.length(embeddings.c.embedding) > 0)
             .order_by(images.c.object_id)
-            .limit(limit)
+            .limit(MAX_POOL)
         )
         with self._database.read() as connection:
             found = connection.execute(query).all()

@@ -79,7 +79,8 @@ def galaxy_map(request: Request, _: Reader, model: Model = DEFAULT_MODEL) -> Any
     headers = {"ETag": f'"{drawn.version}-{progress.done}-{progress.total}"', "Cache-Control": REVALIDATE}
     if matches(request.headers.get("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    body = _record(info, drawn) | {"stored": progress.total, "embedded": progress.done}
+    total = max(drawn.total, progress.done - progress.failed)  # the map is drawn from 50,000 at most
+    body = _record(info, drawn) | {"stored": progress.total, "embedded": progress.done, "total": total}
     return Response(json_bytes(body), media_type=JSON, headers=headers)
 
 
@@ -124,7 +125,6 @@ def _record(info: ModelInfo, drawn: DrawnMap) -> dict[str, Any]:
     return {
         "model": {"name": info.name, "version": info.version, "sha256": info.sha256},
         "version": drawn.version,
-        "total": drawn.total,
         "object_id": drawn.object_ids,
         "x": places[:, 0].tolist(),
         "y": places[:, 1].tolist(),

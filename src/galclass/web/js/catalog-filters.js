@@ -1,7 +1,10 @@
 /** The filters over stored predictions: a form, and the parameters of the API. */
 
+import { ApiError, getJson, pathOf } from "./api.js";
 import { h, labelled } from "./dom.js";
-import { CLASSES, CLASS_NAMES, GROUPS, GROUP_NAMES } from "./morphology.js";
+import { CLASSES, GROUPS, GROUP_NAMES, nameOf } from "./morphology.js";
+
+const PRODUCTION = "galaxy@production"; // the model of the API where none is named
 
 const SORTS = {
   "": "Usual",
@@ -32,10 +35,28 @@ function text(label, name, hint, query, change, type = "text") {
   return labelled(label, h("input", { type, name, value: query[name], placeholder: hint, onchange, spellcheck: "false", autocomplete: "off" }));
 }
 
-/** The form; `change(changes)` is called with the filters that the reader sets. */
-export function filterForm(query, models, change) {
-  const classes = { "": "All", ...Object.fromEntries(CLASSES.map((cls) => [cls, `${cls}: ${CLASS_NAMES[cls]}`])) };
-  const groups = { "": "All", ...Object.fromEntries(Object.keys(GROUPS).map((group) => [group, GROUP_NAMES[group]])) };
+/** The classes and groups of a model, "name@version"; those of Galaxy Zoo if it is not registered. */
+export async function kindsOf(model, signal) {
+  const [, name, version] = (model || PRODUCTION).match(/^(.*)@(.*)$/) ?? [null, model, "production"];
+  try {
+    const { signature } = await getJson(pathOf("models", name, version), { signal });
+    const groups = Array.isArray(signature.groups) ? signature.groups.map((group) => group.name) : Object.keys(signature.groups ?? {});
+    if (signature.classes?.length) return { classes: signature.classes, groups };
+  } catch (error) {
+    if (!(error instanceof ApiError && [404, 422].includes(error.status))) throw error;
+  }
+  return { classes: CLASSES, groups: Object.keys(GROUPS) };
+}
+
+/** The choices of a menu, with the one that the address names even if the model lacks it. */
+function choices(known, current, textOf) {
+  return { "": "All", ...Object.fromEntries([...known, current].filter(Boolean).map((name) => [name, textOf(name)])) };
+}
+
+/** The form for a model with these `kinds`; `change(changes)` is called with the filters that the reader sets. */
+export function filterForm(query, models, kinds, change) {
+  const classes = choices(kinds.classes, query.class, (cls) => [cls, nameOf(cls)].filter(Boolean).join(": "));
+  const groups = choices(kinds.groups, query.group, (group) => (Object.hasOwn(GROUP_NAMES, group) ? GROUP_NAMES[group] : group));
   const least = { "": "Any", 0.5: "50 % and more", 0.8: "80 % and more", 0.95: "95 % and more" };
   const references = { "": "production", ...Object.fromEntries(models.map(({ name, version }) => [`${name}@${version}`, `${name}, version ${version}`])) };
   const byHand = { "": "All", true: "Not labelled by hand" };

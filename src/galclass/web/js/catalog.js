@@ -1,13 +1,13 @@
 /** The view "Catalog": stored predictions, filtered, sorted, paged, on a map of the sky; labels by hand; files of all rows. */
 
-import { getJson } from "./api.js";
-import { filterForm, toParameters } from "./catalog-filters.js";
+import { ApiError, getJson } from "./api.js";
+import { filterForm, kindsOf, toParameters } from "./catalog-filters.js";
 import { catalogTable, pager } from "./catalog-table.js";
 import { Detail } from "./detail.js";
 import { h } from "./dom.js";
 import { exportButtons } from "./exports.js";
 import { labelSection } from "./label.js";
-import { fill } from "./loading.js";
+import { fill, patiently } from "./loading.js";
 import { notify } from "./notices.js";
 import { pictureUrl } from "./pictures.js";
 import { skyMap } from "./sky.js";
@@ -67,7 +67,17 @@ export function catalogView(signal) {
     load();
     for (const button of modes) button.setAttribute("aria-pressed", String(button.dataset.view === query.view));
   };
-  const draw = () => fill(filters, async () => filterForm(query, (await getJson("v1/models", { signal })).models, change), signal);
+  const draw = () => fill(filters, async () => {
+    const [{ models }, kinds] = await Promise.all([getJson("v1/models", { signal }), kindsOf(query.model, signal)]);
+    return filterForm(query, models, kinds, (changes) => ("model" in changes ? chooseModel(changes.model) : change(changes)));
+  }, signal);
+  /** Another model keeps the class and group that are set if it has them. */
+  const chooseModel = async (model) => {
+    const kinds = await patiently(() => kindsOf(model, signal)).catch((error) => (error instanceof ApiError ? { classes: [], groups: [] } : Promise.reject(error)));
+    if (signal.aborted) return;
+    change({ model, class: kinds.classes.includes(query.class) ? query.class : "", group: kinds.groups.includes(query.group) ? query.group : "" });
+    draw();
+  };
   window.addEventListener("popstate", () => {
     if (!location.hash.startsWith("#/catalog")) return;
     change(readAddress(), { turnBack: true });

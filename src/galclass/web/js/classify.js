@@ -39,7 +39,8 @@ function clear() {
   queue.clear();
   store.clear();
   const count = store.cleared.length;
-  notify(`${count} image${count === 1 ? "" : "s"} cleared.`, { key: "cleared", action: { label: "Undo", run: undoClear } });
+  const labelled = store.cleared.filter(({ labels }) => Object.keys(labels).length).length;
+  notify(`${count} image${count === 1 ? "" : "s"} cleared${labelled ? `, ${labelled} with labels` : ""}.`, { key: "cleared", action: { label: "Undo", run: undoClear } });
 }
 
 /** Build the view; `signal` ends its listeners. */

@@ -116,7 +116,7 @@ function neighbourFigure(item, { object_id: objectId, predicted_class: cls, labe
       h("button", { type: "button", class: "as-link", "aria-label": `Compare with ${objectId}`, onclick: () => compareWith(item, objectId, similarity) }, "compare")));
 }
 
-/** A load that returns nothing if this model has no stored images to compare with. */
+/** A load that returns nothing where the tab "Similar" names the refusal. */
 async function ifKnown(load) {
   try {
     return await load();
@@ -158,5 +158,5 @@ export function whySections(item, open = null) {
 
 /** The sections of the tab "Similar"; `openItem(item)` shows an image of this visit. */
 export function similarSections(item, open = null, openItem = null) {
-  return [item.file && lazily("own-similar", async () => (await import("./own-similar.js")).ownSimilar(item, openItem)), lazily("similar", () => ifKnown(() => similar(item, open)).then((nodes) => nodes ?? h("p", { class: "note" }, "This model cannot compare images.")))];
+  return [item.file && lazily("own-similar", async () => (await import("./own-similar.js")).ownSimilar(item, openItem)), lazily("similar", () => similar(item, open))];
 }

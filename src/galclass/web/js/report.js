@@ -85,6 +85,18 @@ async function entry(page, item, index) {
   return node;
 }
 
+/** The models that classified the images: one line each, with how many it classified if there are several. */
+function modelLines(page, items) {
+  const counts = new Map();
+  for (const { record } of items) {
+    if (!record?.model) continue;
+    const { name, version, sha256 } = record.model;
+    const text = `Model ${name}, version ${version}, sha256 ${sha256}`;
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  return [...counts].map(([text, count]) => element(page, "p", counts.size > 1 ? `${text}: ${count} image${count === 1 ? "" : "s"}` : text));
+}
+
 /** The number of images of each class. */
 function summary(page, items) {
   const counts = new Map();
@@ -107,7 +119,9 @@ function labelBar(page) {
 }
 
 /** The report's data; text from files cannot end the element that contains it. */
-function dataElement(page, items, model) {
+function dataElement(page, items) {
+  const models = items.map(({ record }) => record?.model).filter(Boolean);
+  const model = models.every(({ sha256 }) => sha256 === models[0].sha256) ? models[0] : null; // of all images or of none
   const images = items.map(({ objectId, name, file }) => ({ object_id: objectId, name, size_bytes: file?.size ?? null }));
   const data = { format: REPORT.format, version: REPORT.version, model: model ?? null, images, author: "", labels: [] };
   return element(page, "script", JSON.stringify(data).replaceAll("<", "\\u003c"), { type: "application/json", id: REPORT.element });
@@ -119,13 +133,12 @@ export async function writeReport(items) {
   page.documentElement.lang = "en";
   page.head.prepend(element(page, "meta", null, { charset: "utf-8" }), element(page, "meta", null, { "http-equiv": "Content-Security-Policy", content: POLICY }), element(page, "meta", null, { name: "viewport", content: "width=device-width" }));
   const finished = items.filter((item) => item.record || ["rejected", "failed"].includes(item.status));
-  const model = finished.find((item) => item.record)?.record.model;
   const list = element(page, "ul");
   for (const [index, item] of finished.entries()) list.append(await entry(page, item, index));
   page.body.append(element(page, "h1", "Galaxy morphology"));
   page.body.append(element(page, "p", `${finished.length} image${finished.length === 1 ? "" : "s"}, ${new Date().toISOString().slice(0, 16).replace("T", " ")} UTC`));
-  if (model) page.body.append(element(page, "p", `Model ${model.name}, version ${model.version}, sha256 ${model.sha256}`));
-  page.body.append(summary(page, finished), labelBar(page), list, element(page, "p", "To import the labels, drop the saved labels or report on the page that made it."), dataElement(page, finished, model), element(page, "script", `(${labelling})();`));
+  page.body.append(...modelLines(page, finished));
+  page.body.append(summary(page, finished), labelBar(page), list, element(page, "p", "To import the labels, drop the saved labels or report on the page that made it."), dataElement(page, finished), element(page, "script", `(${labelling})();`));
   const text = page.documentElement.outerHTML.replace("</head>", `<style>${STYLE}\n</style></head>`); // this page's policy forbids a style element
   return `<!doctype html>\n${text}\n`;
 }

@@ -44,7 +44,7 @@ function rankOf({ model }) {
 async function latestServices() {
   const [{ services: published }, { models }] = await patiently(() => Promise.all([getJson("v1/services"), getJson("v1/models")]));
   const services = published.filter(({ model }) => model !== null); // functions have other inputs
-  if (!services.length) throw new ApiError(404, { code: "unknown_service", message: "no service is published yet; run galclass publish" });
+  if (!services.length) throw new ApiError(404, { code: "unknown_service", message: published.length ? "no published service classifies images, only functions are; run galclass publish with a model" : "no service is published yet; run galclass publish" });
   const latest = services.filter(({ aliases }) => aliases.includes("latest"));
   const measured = (latest.length ? latest : services).map((service) => {
     const known = models.find(({ name, version }) => name === service.model.name && version === service.model.version);

@@ -4,7 +4,7 @@ import { notify } from "./notices.js";
 
 const NAME = "galclass";
 const KEY = "galclass-session";
-const KEPT = 3; // visits; older ones are dropped
+const KEPT = 3; // visits; older ones are dropped unless somebody labelled their images
 const WRITE_MS = 250; // changes are collected this long
 const BEAT_MS = 5_000;
 const RELOAD_MS = 2_000; // the page before a reload may still hold the lock
@@ -30,13 +30,14 @@ function open() {
   return done(request);
 }
 
+const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 const rangeOf = (id) => IDBKeyRange.bound([id, 0], [id, Infinity]);
 
 /** Hold a session by a heartbeat in localStorage; a session abandoned by its window is free after a while. */
 function lease(id) {
   const key = `${KEY} ${id}`;
   try {
-    if (Date.now() - Number(localStorage.getItem(key)) < STALE_MS) return false;
+    if (isLeased(id)) return false;
     const beat = () => localStorage.setItem(key, Date.now());
     beat();
     setInterval(beat, BEAT_MS);
@@ -46,6 +47,14 @@ function lease(id) {
   } catch {
     return false; // storage is not available: a separate session
   }
+}
+
+const isLeased = (id) => Date.now() - Number(localStorage.getItem(`${KEY} ${id}`)) < STALE_MS;
+
+/** Whether a window has a session. */
+async function isHeld(id) {
+  if (!navigator.locks) return isLeased(id);
+  return (await navigator.locks.query()).held.some(({ name }) => name === `galclass ${id}`);
 }
 
 /** Hold a session for this window alone, waiting for it so long; false if another window has it. */
@@ -126,7 +135,31 @@ export class Session {
       await hold(this.#id);
     }
     remember(this.#id);
-    for (const { id } of all.filter(({ id }) => id !== this.#id).slice(KEPT - 1)) if (await hold(id)) await this.#drop(id);
+    await this.#tidy(all.map(({ id }) => id).filter((id) => id !== this.#id));
+  }
+
+  /** Drop the older visits, except those with labels; both are told. */
+  async #tidy(others) {
+    let labelled = 0;
+    let dropped = 0;
+    for (const id of others.slice(KEPT - 1)) {
+      const items = await this.#uncleared(id);
+      if (items.some(({ labels }) => Object.keys(labels ?? {}).length)) labelled += await isHeld(id) ? 0 : 1;
+      else if (await hold(id)) {
+        await this.#drop(id);
+        dropped += items.length;
+      }
+    }
+    const told = [dropped && `${plural(dropped, "image")} without labels, of windows closed before the last ${KEPT}, removed from this browser.`,
+      labelled && `${plural(labelled, "older window")} with labels kept: open this page in further windows to see the images, and clear those you no longer need.`];
+    if (dropped || labelled) notify(told.filter(Boolean).join(" "), { key: "older" });
+  }
+
+  /** The images of a visit that were not cleared. */
+  async #uncleared(id) {
+    const transaction = this.#database.transaction(["sessions", "items"]);
+    const [about, rows] = await Promise.all([done(transaction.objectStore("sessions").get(id)), done(transaction.objectStore("items").getAll(rangeOf(id)))]);
+    return rows.filter(({ number }) => !about?.cleared?.includes(number));
   }
 
   async #drop(id) {

@@ -80,7 +80,7 @@ export async function skyMap(parameters, open, search) {
   parameters.delete("page");
   const sky = await getJson(`v1/predictions/sky?${parameters}`);
   const count = sky.object_id.length;
-  if (!count) return h("p", { class: "nothing" }, "None of these galaxies has a position. galclass images add takes a catalog with right ascension and declination.");
+  if (!count) return h("p", { class: "nothing" }, "No galaxy with a position matches these filters. galclass images add takes a catalog with right ascension and declination.");
   const counted = sky.total > count ? `the first ${count.toLocaleString("en")} of ${sky.total.toLocaleString("en")} galaxies with a position` : `${count.toLocaleString("en")} galaxies`;
   const frame = wholeSky();
   const spots = sky.ra.map((ra, index) => frame.project(ra, sky.dec[index]));
