@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from astropy.io import fits
@@ -16,6 +17,10 @@ from click.testing import CliRunner, Result
 from tiny_model import tiny_model
 
 from galclass.cli import cli
+from galclass.database import Images, NewImage, Registry, open_database, score_pending
+from galclass.database.export import predictions_by_id
+from galclass.database.sky import healpix_column
+from galclass.joined import join_rows
 
 IDS = [587722981742084144, 587722981746540704, 3, 3, 9007199254740993]
 
@@ -221,6 +226,29 @@ def test_the_database_joins_the_same_way(folder: Path, tmp_path: Path) -> None:
     assert done.exit_code == 3, done.output
     assert "5 rows = 4 with a prediction + 1 without (1 no_prediction)" in done.output
     assert list(Table.read(tmp_path / "o.fits", hdu=1)["objid"]) == IDS
+
+
+@pytest.mark.parametrize("name", ["o.fits", "o.vot", "o.ecsv", "o.parquet", "o.csv"])
+def test_the_database_joins_healpix_indices_with_all_their_digits(folder: Path, tmp_path: Path, name: str) -> None:
+    output, database = tmp_path / name, open_database(f"sqlite:///{tmp_path}/g.db", migrate=True)
+    Registry(database).register(tiny_model(), name="tiny")
+    Images(database).add([NewImage(path.stem, path.read_bytes()) for path in folder.iterdir() if path.stem == "3"])
+    placed = folder / f"{IDS[0]}.jpg"
+    Images(database).add([NewImage(placed.stem, placed.read_bytes(), ra=150.0, dec=2.0)])
+    score_pending(database, model="tiny@1")
+    table = pa.table({"objid": [str(IDS[0]), "3", "absent"]})
+    pyarrow.parquet.write_table(table, tmp_path / "c.parquet")
+    join_rows(tmp_path / "c.parquet", predictions_by_id(database), output)
+    if name.endswith((".parquet", ".csv")):
+        read = pyarrow.parquet.read_table if name == "o.parquet" else pyarrow.csv.read_csv
+        found = read(output)["_healpix_29"].to_pylist()
+    else:
+        kinds = {"o.fits": "fits", "o.vot": "votable", "o.ecsv": "ascii.ecsv"}
+        found = Table.read(output, format=kinds[name])["_healpix_29"].tolist()
+    (index,) = healpix_column([150.0], [2.0])
+    assert index is not None
+    assert index > 2**53
+    assert found == [index, None, None]
 
 
 SURVEY = """<?xml version="1.0" encoding="UTF-8"?>

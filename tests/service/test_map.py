@@ -238,6 +238,8 @@ def test_a_clock_that_is_ahead_cannot_lock_a_label(
         {"labels": [{"object_id": "a", "label": "ring", "labelled_at": "2026-01-01T00:00:00Z"}]},
         {"labels": [{"object_id": "a", "label": "Sb", "labelled_at": "yesterday"}]},
         {"labels": [{"object_id": "a", "label": "Sb", "labelled_at": "2026-01-01T00:00:00"}]},
+        {"labels": [{"object_id": "a", "label": "Sb", "labelled_at": "9999-12-31T23:59:59-23:59"}]},
+        {"labels": [{"object_id": "a", "label": "Sb", "labelled_at": "0001-01-01T00:00:00+23:59"}]},
         {"labels": [{"object_id": "", "label": "Sb", "labelled_at": "2026-01-01T00:00:00Z"}]},
         {"labels": [{"object_id": "a", "label": "Sb", "labelled_at": "2026-01-01T00:00:00Z"}] * 301},
         {"more": 1},

@@ -135,6 +135,27 @@ def test_every_filtered_row_is_exported_with_label_author_and_time(
     assert read_export(client, kind, tmp_path, search="nothing has this").num_rows == 0
 
 
+def test_an_object_id_may_have_a_slash(client: TestClient, tokens, database: Database, galaxy: bytes) -> None:
+    Images(database).add([NewImage("M 51/NGC 5194", galaxy)])
+    url = "/v1/images/M%2051%2FNGC%205194"
+    assert client.get(url).content == galaxy
+    assert client.get(f"{url}/explain").json()["object_id"] == "M 51/NGC 5194"
+    assert client.get(f"{url}/similar").json()["similar"]
+    label = {"object_id": "M 51/NGC 5194", "label": "pair"}
+    assert client.post("/v1/desks/pairs/labels", json=label, headers=tokens["publisher"]).status_code == 201
+    undone = client.delete("/v1/desks/pairs/labels/M%2051%2FNGC%205194", headers=tokens["publisher"])
+    assert undone.json() == {"object_id": "M 51/NGC 5194"}
+    assert client.get("/v1/images/M%2051%2Fother").status_code == 404
+
+
+@pytest.mark.parametrize("asked", ["bytes=10-", "bytes=999999999-", "bytes=a-b", "bytes=0-1,3-4"])
+def test_an_export_is_sent_whole_as_parts_of_two_need_not_fit(client: TestClient, asked: str) -> None:
+    answer = client.get(EXPORT, headers={"Range": asked})
+    assert answer.status_code == 200
+    assert answer.headers["accept-ranges"] == "none"
+    assert answer.content == client.get(EXPORT).content
+
+
 def test_an_export_of_more_rows_than_a_page_is_whole(client: TestClient, database: Database, galaxy: bytes) -> None:
     Images(database).add(NewImage(f"many-{n:03}", galaxy) for n in range(560))
     score_pending(database, "galaxy@1")

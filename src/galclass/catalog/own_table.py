@@ -49,7 +49,7 @@ class NewColumn:
     values : sequence
         One for each row; None is missing.
     kind : str
-        "string", "float64", "int32" or "list" (float32 vectors of one length).
+        "string", "float64", "int32", "int64" or "list" (float32 vectors of one length).
     description : str
     """
 
@@ -328,7 +328,7 @@ def _astro_column(column: NewColumn, *, ascii_only: bool = False) -> Any:
     missing = np.array([value is None for value in values], bool)
     if column.kind == "float64":
         return Column(np.array([np.nan if value is None else value for value in values], np.float64))
-    numbers = np.array([0 if value is None else value for value in values], np.int32)
+    numbers = np.array([0 if value is None else value for value in values], column.kind)
     return MaskedColumn(numbers, mask=missing) if missing.any() else Column(numbers)
 
 

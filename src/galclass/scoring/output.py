@@ -155,9 +155,11 @@ class _ParquetWriter:
 
 
 def kind_of(column: str) -> str:
-    """Return the type of a column: "string", "int32" or "float64"."""
+    """Return the type of a column: "string", "int32", "int64" or "float64"."""
     if column == "model_version":
         return "int32"
+    if column.startswith("_healpix_"):
+        return "int64"  # indices have up to 62 bits
     names = (
         "file",
         "object_id",

@@ -52,7 +52,7 @@ def list_examples(
 
 
 @router.get(
-    "/v1/images/{object_id}",
+    "/v1/images/{object_id:path}",
     summary="One stored image",
     response_class=Response,
     responses={

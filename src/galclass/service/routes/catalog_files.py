@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
+from starlette.types import Receive, Scope, Send
 
 from galclass.database.catalog_export import FORMATS, positions, write_catalog
 from galclass.errors import RequestError
@@ -27,6 +28,14 @@ MAX_POSITIONS = 20_000
 """Objects on a sky map."""
 
 _exporting = threading.Semaphore(1)  # one is written at a time in a process; others are refused at once
+
+
+class _NewFile(FileResponse):
+    """A file written anew for each request: parts of two need not fit together, so it is always sent whole."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
 
 
 @router.get(
@@ -56,8 +65,8 @@ def export_predictions(
         except BaseException:
             folder.cleanup()
             raise
-    headers = {"X-Total-Count": str(rows), "Cache-Control": "no-store"}
-    return FileResponse(
+    headers = {"X-Total-Count": str(rows), "Cache-Control": "no-store", "Accept-Ranges": "none"}
+    return _NewFile(
         path, media_type=media_type, filename=path.name, headers=headers, background=BackgroundTask(folder.cleanup)
     )
 

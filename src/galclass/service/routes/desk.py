@@ -103,7 +103,7 @@ def label_object(request: Request, actor: Publisher, desk: Desk, body: DeskLabel
 
 
 @router.delete(
-    "/v1/desks/{desk}/labels/{object_id}",
+    "/v1/desks/{desk}/labels/{object_id:path}",
     summary="Undo a label",
     responses=responses(401, 403, 404, 422, 429, 503),
 )

@@ -30,6 +30,13 @@ def _printable(name: str) -> str:
     return name
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("expected a time in the years 1 to 9999 in UTC") from None
+
+
 class OneReportLabel(BaseModel):
     """A class given to an object in a report."""
 
@@ -37,7 +44,9 @@ class OneReportLabel(BaseModel):
 
     object_id: str = Field(min_length=1, max_length=200)
     label: GalaxyClass
-    labelled_at: AwareDatetime = Field(description="By the author's clock; a future time counts as now")
+    labelled_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] = Field(
+        description="By the author's clock; a future time counts as now"
+    )
 
 
 class ReportLabelsBody(BaseModel):
@@ -72,7 +81,7 @@ def add_report_labels(request: Request, actor: Publisher, body: Body) -> ReportL
     """Store classes given in a downloaded report, marked as such beside the author's name."""
     state = state_of(request)
     state.jobs.quotas.check_disk()
-    given = [ReportLabel(one.object_id, one.label, _in_utc(one.labelled_at)) for one in body.labels]
+    given = [ReportLabel(one.object_id, one.label, one.labelled_at) for one in body.labels]
     found = store_report_labels(state.database, body.author, given)
     log.info("labels of a report", extra={"actor": actor.name, "subject": f"{found.stored} by {body.author}"})
     return ReportLabelsRecord(
@@ -82,7 +91,3 @@ def add_report_labels(request: Request, actor: Publisher, body: Body) -> ReportL
         older=found.older,
         unknown=list(found.unknown),
     )
-
-
-def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)

@@ -25,7 +25,7 @@ router = APIRouter(tags=["catalog"])
 
 
 @router.get(
-    "/v1/images/{object_id}/explain",
+    "/v1/images/{object_id:path}/explain",
     summary="Explain the prediction for a stored image",
     response_model=schemas.Explanation,
     responses=responses(401, 404, 422, 429, 503),
@@ -40,7 +40,7 @@ async def explain_stored(
 
 
 @router.get(
-    "/v1/images/{object_id}/similar",
+    "/v1/images/{object_id:path}/similar",
     summary="Find galaxies similar to a stored image",
     response_model=schemas.NeighbourList,
     responses=responses(401, 404, 422, 429, 503),

@@ -52,7 +52,7 @@ _LEAVE_S = 1.0
 """Seconds from the end of a shutdown with threads still at work to the end of the process."""
 
 _PARTS = (
-    *(predict, functions, jobs, services, catalog, catalog_files, compare, stored),
+    *(predict, functions, jobs, services, stored, catalog, catalog_files, compare),  # .../similar before any object id
     *(desk, galaxy_map, report_labels, health),
 )
 _ROUTERS = tuple(part.router for part in _PARTS)
