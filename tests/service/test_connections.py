@@ -135,6 +135,16 @@ def test_one_address_too_many_times_is_told_so_and_beyond_twice_as_many_closed(s
         assert time.monotonic() < until
 
 
+def test_clients_that_end_their_side_first_make_room_at_once(server: LiveServer) -> None:
+    statuses = []
+    for _ in range(90):  # three times as many as may be open, in less than they would linger
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+            connection.sendall(b"GET /v1/nothing HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+            connection.shutdown(socket.SHUT_WR)
+            statuses.append(b"".join(iter(lambda: connection.recv(65536), b""))[9:12])  # noqa: B023
+    assert set(statuses) == {b"404"}
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/v1/services", "/v1/services/galaxy-class/1.0", "/metrics", "/", LARGE])
 def test_head_is_get_without_a_body(server: LiveServer, path: str) -> None:
     with httpx2.Client(base_url=server.url, timeout=30) as client:  # one connection: nothing of a body may stay in it

@@ -33,6 +33,9 @@ MAX_HEADER_BYTES = 32 * 1024
 LINGER_S = 2.0
 """Time in which a client whose connection ends may continue sending, so that it can read the reason."""
 
+_SOON_S = 0.05
+"""Time to the next look whether a client that sends nothing more has read everything."""
+
 SYSTEM_BYTES = 128 * 1024
 """What the system may hold of a response for one client (Linux takes twice as much); by itself it would take 4 MB."""
 
@@ -149,6 +152,11 @@ class PoliteTransport:
     loop : event loop
     patience_s : float
         Longest time for the client to read the rest.
+
+    Attributes
+    ----------
+    client_has_ended : bool
+        Set once the client has closed its side: it sends nothing that would have to be waited for.
     """
 
     def __init__(self, transport: Any, loop: AbstractEventLoop, patience_s: float) -> None:
@@ -156,6 +164,7 @@ class PoliteTransport:
         self._loop = loop
         self._patience_s = patience_s
         self._ending = False
+        self.client_has_ended = False
         self._socket = transport.get_extra_info("socket")
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SYSTEM_BYTES)
 
@@ -177,22 +186,28 @@ class PoliteTransport:
         """Return whether nothing more will be sent."""
         return self._ending or bool(self._transport.is_closing())
 
-    def close(self, *, linger: bool = True) -> None:
-        """Send the rest, then disconnect; immediately, or after `LINGER_S` in which the client may continue sending."""
+    def close(self) -> None:
+        """Send the rest, then disconnect, after `LINGER_S` if the client may still send."""
+        latest = self._loop.time() + self._patience_s
+        if self.client_has_ended:
+            self._end_writing()
+            self._end(latest, _SOON_S)
+        elif not self.is_closing():
+            self._end_writing()
+            self._loop.call_later(LINGER_S, self._end, latest, LINGER_S)
+
+    def _end_writing(self) -> None:
         if not self.is_closing():
             self._ending = True
             self._transport.write_eof()
-            self._loop.call_later(LINGER_S, self._end, self._loop.time() + self._patience_s)
-        if not linger and not self._waits():
-            self._transport.close()
 
-    def _end(self, latest: float) -> None:
+    def _end(self, latest: float, step_s: float) -> None:
         if self._transport.is_closing():
             return
         if not self._waits():
             self._transport.close()
         elif self._loop.time() < latest:
-            self._loop.call_later(LINGER_S, self._end, latest)
+            self._loop.call_later(step_s, self._end, latest, step_s)
         else:
             self.abort()
 

@@ -115,8 +115,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # what asyncio asks for; uvicorn always closes
         """Stay open for the responses to a client that has closed its side."""
+        self.transport.client_has_ended = True
         if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
-            self.transport.close(linger=False)
+            self.transport.close()
         else:
             self.cycle.keep_alive = False
             self._asking.start()
