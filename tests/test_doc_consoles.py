@@ -58,6 +58,7 @@ class Reader:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self._server: subprocess.Popen[bytes] | None = None
+        self.pages_read: list[Path] = []
         for name in ("data", "configs", "examples", "clients"):
             (folder / name).symlink_to(ROOT / name)
         with zipfile.ZipFile(sample / "images_gz2.zip") as archive:
@@ -154,15 +155,25 @@ def test_every_block_that_is_not_run_says_a_good_reason() -> None:
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("page", to_run())
 def test_the_console_blocks_of_a_page_run_as_they_stand(page: Path, reader: Reader) -> None:
+    """A page builds on those before it, which are read first in whatever order the tests run."""
+    for one in pages()[: pages().index(page) + 1]:
+        if one not in reader.pages_read:
+            reader.pages_read.append(one)
+            read_page(one, reader)
+
+
+def read_page(page: Path, reader: Reader) -> None:
+    wanted = [block for reason, block in blocks(page) if reason is None]
+    if not wanted:
+        return
     if page.name == "README.md":  # what `make demo` ends with
         reader.run("galclass serve --config configs/demo.toml")
     if page.name == "publish.md":  # it speaks of a second version
         reader.run("galclass models register rings.onnx")
-    for reason, block in blocks(page):
-        if reason is None:
-            for line in block.strip().splitlines():
-                said = reader.run(line).strip()
-                assert said or line.startswith(_SILENT), f"{line} prints nothing"
+    for block in wanted:
+        for line in block.strip().splitlines():
+            said = reader.run(line).strip()
+            assert said or line.startswith(_SILENT), f"{line} prints nothing"
     if page.name == "from-r-server.md":
         for language, text in _SCRIPT.findall(page.read_text(encoding="utf-8")):
             if shutil.which(_SCRIPTS[language][0]):

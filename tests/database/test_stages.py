@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from galclass.tuning.register import register_stage
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Config:
+def workspace_prepared(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """A workspace with sixty prepared galaxies and a tiny model in the place of a trained one."""
     workspace = tmp_path_factory.mktemp("stages")
     settings = {"workspace": str(workspace), "prepare.limit": 60, "prepare.processes": 1, "prepare.size_px": SIZE_PX}
@@ -32,6 +33,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Config:
     (workspace / "evaluation").mkdir()
     (workspace / "evaluation" / "metrics.json").write_text(json.dumps({"accuracy": 0.5}))
     return config
+
+
+@pytest.fixture
+def prepared(workspace_prepared: Config, tmp_path: Path) -> Config:
+    """The same with a database of the test's own."""
+    return replace(workspace_prepared, database=f"sqlite:///{tmp_path / 'galclass.db'}")
 
 
 def test_without_a_trained_model_the_next_step_is_told(tmp_path: Path) -> None:
@@ -62,8 +69,6 @@ def test_register_and_score_do_their_work_once(prepared: Config) -> None:
 
 
 def test_a_model_without_aliases_is_scored_and_published(prepared: Config, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "model.onnx").write_bytes(tiny_model())
     config = load_config(None, {"workspace": str(tmp_path), "register.aliases": (), "score.images": "none"})
@@ -77,8 +82,6 @@ def test_a_model_without_aliases_is_scored_and_published(prepared: Config, tmp_p
 
 
 def test_all_prepared_images_can_be_scored(prepared: Config) -> None:
-    from dataclasses import replace
-
     register_stage(prepared)
     score_stage(replace(prepared, score=replace(prepared.score, images="all")))
     with open_database(prepared.database_url) as database:
@@ -86,8 +89,6 @@ def test_all_prepared_images_can_be_scored(prepared: Config) -> None:
 
 
 def test_a_later_training_does_not_replace_production_unless_it_is_better_or_told_to(prepared: Config) -> None:
-    from dataclasses import replace
-
     config = replace(prepared, register=replace(prepared.register, name="later"))
     path = config.workspace_path / "training" / "model.onnx"
     try:
@@ -102,8 +103,6 @@ def test_a_later_training_does_not_replace_production_unless_it_is_better_or_tol
 
 
 def test_the_demo_has_the_model_of_the_package_beside_its_own(prepared: Config, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     from galclass.scoring.shipped import shipped_card
 
     demo = load_config("configs/demo.toml")
