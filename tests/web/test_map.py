@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from web.site_of_test import GALAXIES
+from web.site_of_test import GALAXIES, Site
 from web.steps import axe_faults, choose
 
 from galclass.database import Images, NewImage, Registry
@@ -15,10 +16,13 @@ from galclass.database.schema import images
 
 
 @pytest.fixture(scope="module")
-def mapped(desk_site: Any) -> Any:
-    """The site with all embeddings of galaxy@1."""
-    fill(desk_site)
-    return desk_site
+def mapped(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> Iterator[Site]:
+    """A site of its own with all embeddings of galaxy@1, which its one service answers with."""
+    site = Site(tmp_path_factory.mktemp("map"), sample_folder)
+    site.start()
+    fill(site)
+    yield site
+    site.kill()
 
 
 def fill(site: Any) -> None:
