@@ -268,8 +268,7 @@ def test_beyond_its_queue_it_answers_503_with_retry_after_and_nothing_else(serve
             answers += pool.map(ask, range(120))
             if {answer.status_code for answer in answers} >= {200, 503}:
                 break
-    late = {408}  # bodies that this process, itself too busy, did not send in time
-    assert {answer.status_code for answer in answers} - late == {200, 503}
+    assert {answer.status_code for answer in answers} == {200, 503}
     assert all(answer.headers["retry-after"] == "1" for answer in answers if answer.status_code == 503)
 
 

@@ -195,24 +195,24 @@ def predictions_of(config: TrainConfig, data: TrainingData, folder: Path) -> Tea
     return load_predictions(path, data)
 
 
-def teacher_loss(outputs: Outputs, answers: TeacherPredictions) -> Tensor:
+def teacher_loss(outputs: Outputs, taught: TeacherPredictions) -> Tensor:
     """Return how far the student is from the teacher, 0 where the teacher has no prediction, (n,).
 
     With raw votes on both sides it is the divergence KL(teacher || student) of each question's Dirichlet distribution,
     weighted by the share of voters who reach the question; else that of the class probabilities. Debiased fractions
     add their divergence in the same way.
     """
-    known = ~torch.isnan(answers.probabilities[:, 0])
+    known = ~torch.isnan(taught.probabilities[:, 0])
     total = torch.zeros(len(outputs.logits), device=outputs.logits.device)
-    raw = answers.raw_votes
-    if outputs.raw is not None and raw is not None and answers.raw_concentrations is not None:
-        total = total + _dirichlet_divergences(outputs.raw, raw, answers.raw_concentrations)
+    raw = taught.raw_votes
+    if outputs.raw is not None and raw is not None and taught.raw_concentrations is not None:
+        total = total + _dirichlet_divergences(outputs.raw, raw, taught.raw_concentrations)
     else:
-        total = total + _divergence(answers.probabilities, functional.log_softmax(outputs.logits.float(), 1))
-    if outputs.votes is not None and answers.vote_fractions is not None:
-        reach = _reach(answers.vote_fractions)
+        total = total + _divergence(taught.probabilities, functional.log_softmax(outputs.logits.float(), 1))
+    if outputs.votes is not None and taught.vote_fractions is not None:
+        reach = _reach(taught.vote_fractions)
         parts = zip(
-            torch.split(outputs.votes.float(), _WIDTHS, 1), torch.split(answers.vote_fractions, _WIDTHS, 1), strict=True
+            torch.split(outputs.votes.float(), _WIDTHS, 1), torch.split(taught.vote_fractions, _WIDTHS, 1), strict=True
         )
         for question, (logits, fractions) in enumerate(parts):
             divergence = _divergence(fractions, functional.log_softmax(logits, 1))
