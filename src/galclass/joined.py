@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from galclass.catalog import CatalogColumns
-from galclass.catalog.own_table import NewColumn, OwnTable, read_own_table, writable_kind
+from galclass.catalog.new_column import NewColumn
+from galclass.catalog.own_table import OwnTable, read_own_table, writable_kind
 from galclass.errors import CatalogError
 from galclass.image_files import ImageFile
 from galclass.image_files.keys import file_key, row_key

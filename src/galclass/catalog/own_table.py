@@ -22,6 +22,7 @@ import pyarrow.parquet
 from galclass.atomic_files import replacing
 from galclass.catalog.columns import ROW, Columns
 from galclass.catalog.generic import CatalogColumns, id_and_file_names, ids_and_assets
+from galclass.catalog.new_column import NewColumn, arrow_column, astro_column
 from galclass.catalog.own_votable import read_votable, write_votable
 from galclass.catalog.report import CatalogReport
 from galclass.catalog.tables import flat_lists, read_raw, table_kind
@@ -37,26 +38,6 @@ KINDS = ("fits", "votable", "ecsv", "parquet", "text")
 """Kinds of files that are read and written; of text, .csv and .tsv."""
 
 _ASTRO = {"fits": "fits", "votable": "votable", "ecsv": "ascii.ecsv"}
-
-
-@dataclass(frozen=True)
-class NewColumn:
-    """A column to add.
-
-    Attributes
-    ----------
-    name : str
-    values : sequence
-        One for each row; None is missing.
-    kind : str
-        "string", "float64", "int32", "int64" or "list" (float32 vectors of one length).
-    description : str
-    """
-
-    name: str
-    values: Sequence[Any]
-    kind: str = "string"
-    description: str = ""
 
 
 @dataclass
@@ -139,7 +120,7 @@ class OwnTable:
         """Return which column a format cannot hold, after a comma; empty where each goes by itself."""
         own = self.table.copy() if self.kind in _ASTRO else _astro_of(self.table)
         for column, name in zip(columns, names, strict=True):
-            own[name] = _astro_column(column)
+            own[name] = astro_column(column)
         for name in own.colnames:
             try:
                 with warnings.catch_warnings(), TemporaryDirectory() as folder:
@@ -159,7 +140,7 @@ class OwnTable:
     ) -> None:
         table = self.table.copy() if self.kind in _ASTRO else _astro_of(self._typed())
         for column, name in zip(columns, names, strict=True):
-            table[name] = _astro_column(column, ascii_only=kind == "fits")
+            table[name] = astro_column(column, ascii_only=kind == "fits")
             table[name].description = column.description
         table.meta.update(facts)
         with warnings.catch_warnings():
@@ -180,7 +161,7 @@ class OwnTable:
         self, columns: Sequence[NewColumn], names: list[str], path: Path, kind: str, facts: Mapping[str, str]
     ) -> None:
         table = _arrow_of(self.table) if self.kind in _ASTRO else self.table if kind == "text" else self._typed()
-        ours = {name: _arrow_column(column) for column, name in zip(columns, names, strict=True)}
+        ours = {name: arrow_column(column) for column, name in zip(columns, names, strict=True)}
         if kind == "text":
             _write_csv(flat_lists(table), flat_lists(pa.table(ours)), path)
             return
@@ -289,11 +270,6 @@ def _free_names(taken: Sequence[str], wanted: Sequence[str]) -> list[str]:
     return found
 
 
-def _arrow_column(column: NewColumn) -> Any:
-    kind = pa.list_(pa.float32()) if column.kind == "list" else pa.type_for_alias(column.kind)
-    return pa.array([None if value is None else value for value in column.values], kind)
-
-
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
 
@@ -312,24 +288,6 @@ def _of_texts(column: Any) -> Any:
 
     about = {"unit": column.unit, "description": column.description}
     return Column(np.array([value or "" for value in column.tolist()], dtype=str), name=column.name, **about)
-
-
-def _astro_column(column: NewColumn, *, ascii_only: bool = False) -> Any:
-    from astropy.table import Column, MaskedColumn
-
-    values = list(column.values)
-    if column.kind == "list":
-        width = next((len(value) for value in values if value is not None), 1)
-        return Column(np.array([[np.nan] * width if v is None else v for v in values], np.float32).reshape(-1, width))
-    if column.kind == "string":
-        texts = [value or "" for value in values]
-        texts = [text.encode("ascii", "backslashreplace").decode() for text in texts] if ascii_only else texts
-        return Column(np.array(texts, dtype=str) if texts else np.array([], "U1"))
-    missing = np.array([value is None for value in values], bool)
-    if column.kind == "float64":
-        return Column(np.array([np.nan if value is None else value for value in values], np.float64))
-    numbers = np.array([0 if value is None else value for value in values], column.kind)
-    return MaskedColumn(numbers, mask=missing) if missing.any() else Column(numbers)
 
 
 def _astro_of(table: pa.Table) -> Any:
