@@ -13,6 +13,7 @@ from train.drawn_votes import OPTIONS, outputs, write_votes
 from galclass.catalog.votes import STEMS
 from galclass.config import TrainConfig
 from galclass.morphology import QUESTIONS
+from galclass.train import train
 from galclass.train.dataset import open_training_data
 from galclass.train.likelihood import vote_targets, votes_log_likelihood
 from galclass.train.networks import Network, log_classes
@@ -51,6 +52,21 @@ def test_the_difference_of_other_votes_teaches_the_raw_head_nothing_but_shared_q
     shared = [name in SHARED_QUESTIONS for name in QUESTIONS]
     answers = [one for one, question in zip(shared, QUESTIONS.values(), strict=True) for _ in question.answers]
     assert (raw.grad != 0).all(0).tolist() == [*answers, *shared]
+
+
+def test_mixed_precision_leaves_heads_and_likelihood_in_float32(tmp_path: Path) -> None:
+    write_votes(tmp_path)
+    config = quick(tmp_path, **OTHER, validation_views=1, mixed_precision=True)
+    trainer = Trainer(open_training_data(tmp_path / "prepared"), config.train, seed=1)
+    pixels = torch.randn(4, 3, 16, 16)
+    plain = trainer.network.eval()(pixels)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = trainer.network(pixels)
+    found = [one for one in mixed if one is not None]
+    assert {one.dtype for one in found} == {torch.float32}
+    assert not torch.equal(mixed.embedding, plain.embedding)  # the body was in bfloat16
+    torch.testing.assert_close(mixed.raw, plain.raw, rtol=0.1, atol=0.05)
+    train(replace(config, train=replace(config.train, num_epochs=1)), progress=False)
 
 
 def spoiled(workspace: Path, **options: object) -> Trainer:

@@ -124,7 +124,7 @@ class TrainConfig:
     accumulate : int
         A step's gradient is gathered from so many parts of the mini-batch (less memory, same result).
     mixed_precision : bool
-        bfloat16 autocast.
+        bfloat16 autocast of the body; heads and losses stay float32. On a CPU it is faster only with AMX.
     acceleration : str
         "auto" (a GPU when there is one), "cpu" or "gpu".
     threads : int

@@ -111,8 +111,13 @@ class Network(nn.Module):
         return many.view(self.views, -1, self.embedding_size).mean(0)
 
     def forward(self, pixels: Tensor) -> Outputs:
-        """Return the outputs for scaled pixels, (n, 3, size, size) float."""
-        return self.outputs_of(self.embed(pixels))
+        """Return the outputs for scaled pixels, (n, 3, size, size) float.
+
+        Autocast changes the precision of the body alone: logarithms of votes need that of float32.
+        """
+        embedding = self.embed(pixels)
+        with torch.autocast(pixels.device.type, enabled=False):
+            return self.outputs_of(embedding.float())
 
     def outputs_of(self, embedding: Tensor) -> Outputs:
         """Return the outputs for embeddings, (n, d)."""
