@@ -67,3 +67,35 @@ def test_two_models_are_compared_on_the_same_galaxies(browser: Any, models_site:
     page.locator(".differing a").first.click()
     page.locator(".catalog-list tbody tr").first.wait_for()
     page.context.close()
+
+
+def test_a_version_published_while_the_page_is_open_classifies_when_the_reader_comes_back(
+    browser: Any, models_site: Site
+) -> None:
+    page = browser.new_context().new_page()
+    page.clock.install()
+    page.goto(models_site.url)
+    page.wait_for_function("document.getElementById('in-use').textContent.includes('model ')")
+    service = page.evaluate("import('./js/service.js').then(({currentService}) => currentService())")
+    config = load_config(models_site.config_path)
+    with open_database(config.database_url) as database:
+        model = service["model"]
+        Services(database).publish(service["name"], "9.0", model["name"], model["version"], "A later version")
+    page.route("**/v1/services", lambda route: route.abort())
+    page.clock.run_for(61_000)
+    with page.expect_event("requestfailed"):
+        come_back(page)
+    page.unroute("**/v1/services")
+    come_back(page)  # too early to ask again
+    assert not page.locator("#in-use", has_text="9.0").count()
+    assert not page.locator("#banner").is_visible()
+    page.clock.run_for(61_000)
+    come_back(page)
+    page.locator("#in-use", has_text=f"{service['name']} 9.0").wait_for()
+    text = f"earlier results are those of {service['name']} {service['version']}"
+    page.locator("#notices .notice", has_text=text).wait_for()
+    page.context.close()
+
+
+def come_back(page: Any) -> None:
+    page.evaluate("window.dispatchEvent(new Event('focus'))")

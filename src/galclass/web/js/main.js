@@ -6,7 +6,7 @@ import { h } from "./dom.js";
 import { prepareSmallFork } from "./fork.js";
 import { glyphSheet } from "./glyphs.js";
 import { startHelp } from "./help.js";
-import { showService } from "./service.js";
+import { showService, watchServices } from "./service.js";
 import { startTheme } from "./theme.js";
 import { stretchSheet } from "./viewer.js";
 
@@ -71,4 +71,5 @@ window.addEventListener("hashchange", async () => {
 document.addEventListener("click", ({ detail }) => detail || requestAnimationFrame(keepFocus)); // pressed with a key
 await show();
 await showService(document.getElementById("in-use"));
+watchServices();
 for (const { load } of Object.values(VIEWS)) load().catch(() => {}); // prefetched, so that tabs switch while the server is away; a failure appears when the view is opened

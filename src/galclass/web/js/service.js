@@ -1,13 +1,16 @@
 /** Which service classifies: the reader's choice, or the one with the most accurate model. */
 
-import { ApiError, getJson, inWords } from "./api.js";
+import { ApiError, getJson, inWords, ServerLost } from "./api.js";
 import { h } from "./dom.js";
 import { patiently } from "./loading.js";
 import { percent } from "./morphology.js";
+import { notify } from "./notices.js";
 
 const KEY = "galclass-service";
+const FRESH_MS = 60_000; // a page that is looked at again after this asks for the services anew
 
 let asked = null; // the promise of the list, so that all ask once
+let askedAt = 0;
 let wanted = remembered();
 let told = null; // the element that names the service
 let unnamed = false; // it says why none is named
@@ -41,8 +44,8 @@ function rankOf({ model }) {
 }
 
 /** The services that an alias "latest" points to, the most accurate first. */
-async function latestServices() {
-  const [{ services: published }, { models }] = await patiently(() => Promise.all([getJson("v1/services"), getJson("v1/models")]));
+async function latestServices(once = patiently) {
+  const [{ services: published }, { models }] = await once(() => Promise.all([getJson("v1/services"), getJson("v1/models")]));
   const services = published.filter(({ model }) => model !== null); // functions have other inputs
   if (!services.length) throw new ApiError(404, { code: "unknown_service", message: published.length ? "no published service classifies images, only functions are; run galclass publish with a model" : "no service is published yet; run galclass publish" });
   const latest = services.filter(({ aliases }) => aliases.includes("latest"));
@@ -54,6 +57,7 @@ async function latestServices() {
 }
 
 function known() {
+  if (!asked) askedAt = Date.now();
   asked ??= latestServices().then((services) => {
     if (unnamed) queueMicrotask(() => showService(told));
     return services;
@@ -74,6 +78,30 @@ export async function currentService() {
 export function forgetService() {
   asked = null;
   if (told) showService(told);
+}
+
+/** Ask for the services again after a while; a lost server, or one that refuses, changes nothing. */
+async function renew() {
+  if (document.hidden || !asked || Date.now() - askedAt < FRESH_MS) return;
+  askedAt = Date.now();
+  try {
+    const before = await currentService();
+    const services = await latestServices((ask) => ask());
+    asked = Promise.resolve(services);
+    const now = await currentService();
+    if (now.name === before.name && now.version === before.version) return;
+    notify(`${now.name} ${now.version} classifies new images from now on; earlier results are those of ${before.name} ${before.version}.`, { key: "service" });
+    await showService(told);
+  } catch (error) {
+    if (!(error instanceof ApiError || error instanceof ServerLost)) throw error;
+  }
+}
+
+/** Notice versions that are published while the page is open: whenever the reader comes back to it. */
+export function watchServices() {
+  window.addEventListener("focus", renew);
+  window.addEventListener("hashchange", renew);
+  document.addEventListener("visibilitychange", renew);
 }
 
 /** The accuracy of a model, in words; empty if it was not measured. */
