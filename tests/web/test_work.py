@@ -191,6 +191,18 @@ def test_results_are_in_the_first_screen_and_the_strip_stays(browser: Any, site:
     page.close()
 
 
+def test_a_phone_has_one_line_of_views_and_nothing_in_another_place(page: Any, site: Any) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    choose(page, *sorted(site.pictures.glob("*.jpg"))[:3])
+    views = [link.bounding_box() for link in page.locator(".masthead nav a").all()]
+    assert len({round(box["y"]) for box in views}) == 1
+    card = page.locator(".card").first.bounding_box()
+    buttons = [one.bounding_box() for one in page.locator(".intake button:visible").all()]
+    assert max(box["x"] + box["width"] for box in buttons) <= card["x"] + card["width"] + 0.5
+    code = page.locator(".station.group-Artifact .code").bounding_box()
+    assert code["y"] + code["height"] <= page.locator(".headline").bounding_box()["y"]
+
+
 def test_a_filter_set_while_results_arrive_stays(page: Any, site: Any) -> None:
     held: list[Any] = []
     page.route(PREDICT, lambda route: held.append(route))  # noqa: PLW0108  # playwright sets an attribute on it
