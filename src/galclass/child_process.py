@@ -94,6 +94,33 @@ class ChildProcess:
             self._process.communicate()
             self._process = self._start()
 
+    def isolate_crashes(
+        self, ask: Callable[[int, int], Result], crashed: Callable[[int], Result], start: int, stop: int
+    ) -> list[Result]:
+        """Have the process work on some items, and where that brings it down, on one item after another.
+
+        Parameters
+        ----------
+        ask : callable
+            Sends the items from `start` up to `stop` (excluded) and returns the response; raises `ProcessDied`.
+        crashed : callable
+            Returns the result of an item that brings the process down on its own.
+        start, stop : int
+            At least one item.
+
+        Returns
+        -------
+        list
+            The one response for all items, or one result for each.
+        """
+        try:
+            return [ask(start, stop)]
+        except ProcessDied:
+            self.restart()
+        if stop - start == 1:
+            return [crashed(start)]
+        return [result for k in range(start, stop) for result in self.isolate_crashes(ask, crashed, k, k + 1)]
+
     def stop(self) -> None:
         """End the process for good, also in the middle of its work."""
         with self._lock:
