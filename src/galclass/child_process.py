@@ -47,7 +47,7 @@ Result = TypeVar("Result")
 
 
 class ProcessDied(Exception):
-    """The child process ended before it answered."""
+    """The child process ended before it responded."""
 
 
 class ChildProcess:

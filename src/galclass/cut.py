@@ -26,7 +26,7 @@ from galclass.catalog import CatalogColumns, CatalogReport, read_catalog
 from galclass.cut_folder import REJECTS, CutPosition, check_settings, keep_positions, write_rejects
 from galclass.cutouts import render_bands
 from galclass.cutouts.arrays import png_bytes
-from galclass.cutouts.fits import check_whole, find_picture, with_blanks
+from galclass.cutouts.fits import check_whole, find_image, with_blanks
 from galclass.cutouts.fits_layout import Hdu, read_layout
 from galclass.errors import CatalogError, CutoutError, Rejection
 from galclass.extras import require
@@ -205,10 +205,10 @@ def open_bands(paths: Sequence[Path], files: ExitStack, hdu: str | None = None) 
             raise CutoutError("empty", "the file is empty", where=str(path))
         try:
             with _Mapped(path) as content:
-                picture = find_picture(read_layout(content), hdu)  # type: ignore[arg-type]  # as much of bytes as it needs
-                check_whole(picture, len(content))
+                image = find_image(read_layout(content), hdu)  # type: ignore[arg-type]  # as much of bytes as it needs
+                check_whole(image, len(content))
             hdus = files.enter_context(fits.open(path, memmap=True))
-            found = [Band(path, hdus, part, plane) for part, plane in picture.parts if plane != -1]
+            found = [Band(path, hdus, part, plane) for part, plane in image.parts if plane != -1]
         except CutoutError as error:
             raise CutoutError(error.code, f"{path}: {error.what}") from error
         if len(paths) > 1 and len(found) != 1:

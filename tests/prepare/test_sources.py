@@ -59,7 +59,7 @@ def test_columns_of_two_catalogs_that_cannot_be_one_become_text(make, tmp_path) 
 
 @pytest.mark.parametrize("values", [pa.array([[0.5, 1.0]]), pa.array([{"a": 1}])])
 def test_columns_that_cannot_be_text_are_refused(values) -> None:
-    with pytest.raises(StoreError, match=r"prepare.sources: the catalogs have columns 'profile' of kinds"):
+    with pytest.raises(StoreError, match=r"prepare.sources: the catalogs have columns 'profile' of incompatible types"):
         join_sources([pa.table({"profile": values}), pa.table({"profile": ["n/k"]})])
 
 

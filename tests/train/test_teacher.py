@@ -156,7 +156,9 @@ def test_teacher_of_other_cutouts_is_refused(taught: Path, tmp_path: Path) -> No
         train(config, progress=False)
 
 
-@pytest.mark.parametrize(("name", "message"), [("none.onnx", "no such teacher"), ("none.npz", "no such file")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("none.onnx", "teacher's file does not exist"), ("none.npz", "predictions do not exist")]
+)
 def test_teacher_that_is_not_there_is_an_error(workspace: Path, name: str, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         train(quick(workspace, teacher=str(workspace / name)), progress=False)

@@ -210,7 +210,7 @@ def read_own_table(path: Path, chosen: CatalogColumns | None = None) -> OwnTable
     if raw.table.num_rows != rows:
         raise CatalogError(
             "its rows cannot be counted", where=str(path), expected=rows, got=raw.table.num_rows,
-            advice="take out comment lines and repeated headers",
+            advice="remove comment lines and repeated headers",
         )  # fmt: skip
     numbered = raw.table.append_column(ROW, pa.array(range(1, rows + 1), pa.int64()))
     columns = Columns(numbered, str(path), raw.aside)

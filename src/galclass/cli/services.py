@@ -25,7 +25,7 @@ _LIMITS = {"deadline": DEADLINE_S, "memory": MEMORY_MIB}
 
 def _line(record: ServiceRecord) -> str:
     aliases = f" ({', '.join(record.aliases)})" if record.aliases else ""
-    return f"{record.name} {record.version}{aliases} answered by {record.answered_by}"
+    return f"{record.name} {record.version}{aliases} served by {record.answered_by}"
 
 
 def _services(config: Config) -> Services:
@@ -148,7 +148,7 @@ def list_(config: Config, name: str | None) -> None:
     """
     from galclass.cli.tables import Table, show_table
 
-    table = Table("service", "version", "aliases", "answered by", "published", "by")
+    table = Table("service", "version", "aliases", "served by", "published", "by")
     for one in _services(config).list(name):
         published = one.created_at.strftime("%Y-%m-%d %H:%M")
         table.add_row(one.name, one.version, " ".join(one.aliases), one.answered_by, published, one.created_by)

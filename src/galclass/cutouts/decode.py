@@ -136,7 +136,7 @@ def _jpeg_fault(message: str) -> CutoutError:
     if "Premature end of JPEG file" in text:
         return CutoutError("truncated", "the JPEG ends before its last pixel", got=text)
     if "nsupported" in text or "not supported" in text or "Unknown" in text:
-        return CutoutError("unsupported", "a kind of JPEG that is not supported", got=text)
+        return CutoutError("unsupported", "a type of JPEG that is not supported", got=text)
     return CutoutError("corrupt", "the JPEG is damaged", got=text)
 
 

@@ -1,7 +1,7 @@
 """FITS images -> 8-bit pixels: which HDU and bands make up the image, which way is up, and the stretch.
 
 Takes the bytes of a .fits, .fits.gz or .fits.fz file; astropy (extra `astro`) reads the pixels of the one HDU that is
-the picture, with BSCALE, BZERO, BLANK and tile compression. North is up and east is left where the file has a WCS.
+the image, with BSCALE, BZERO, BLANK and tile compression. North is up and east is left where the file has a WCS.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Way(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Picture:
+class FitsImage:
     """The image in a file: the HDUs and planes that become red, green and blue, or the grey one.
 
     Attributes
@@ -94,10 +94,10 @@ def read_fits(data: bytes, limits: DecodeLimits) -> Header:
     """
     _require_astropy()
     content = unpacked(data, limits)
-    picture = find_picture(read_layout(content), limits.hdu)
-    _check_picture(picture, len(content))
-    values = sum(prod(hdu.shape) * (TILED_VALUE_S if hdu.compressed else VALUE_S) for hdu in picture.hdus)
-    width, height = picture.size
+    image = find_image(read_layout(content), limits.hdu)
+    _check_image(image, len(content))
+    values = sum(prod(hdu.shape) * (TILED_VALUE_S if hdu.compressed else VALUE_S) for hdu in image.hdus)
+    width, height = image.size
     return Header("fits", width, height, decode_s=OPEN_S + values)
 
 
@@ -115,29 +115,29 @@ def decode_fits(data: bytes, limits: DecodeLimits) -> NDArray[np.uint8]:
         As `read_fits`, and no_content.
     """
     content = unpacked(data, limits)
-    picture = find_picture(read_layout(content), limits.hdu)
-    _check_picture(picture, len(content))
-    arrays = {hdu.number: _pixels(content, hdu, limits.trusted) for hdu in picture.hdus}
-    bands = _bands(picture, arrays)
-    if all(hdu.bitpix == 8 and not {"BSCALE", "BZERO"} & set(hdu.cards) for hdu in picture.hdus):
+    image = find_image(read_layout(content), limits.hdu)
+    _check_image(image, len(content))
+    arrays = {hdu.number: _pixels(content, hdu, limits.trusted) for hdu in image.hdus}
+    bands = _bands(image, arrays)
+    if all(hdu.bitpix == 8 and not {"BSCALE", "BZERO"} & set(hdu.cards) for hdu in image.hdus):
         drawn = np.stack([np.asarray(band, np.uint8) for band in (bands * 3)[:3]], axis=-1)
     else:
         try:
             drawn = render_bands(bands)
         except CutoutError as error:
-            raise CutoutError(error.code, f"{picture.where}: {error.what}") from error
-    return upright(drawn, picture.way)
+            raise CutoutError(error.code, f"{image.where}: {error.what}") from error
+    return upright(drawn, image.way)
 
 
 def upright(pixels: NDArray[Any], way: Way) -> NDArray[Any]:
-    """Return an array whose row 0 is the bottom as a picture whose row 0 is the top, turned as the WCS says."""
+    """Return an array whose row 0 is the bottom as an image whose row 0 is the top, turned as the WCS says."""
     shown = pixels[::-1]
     if way.mirrored:
         shown = shown[:, ::-1]
     return np.ascontiguousarray(np.rot90(shown, way.quarters))
 
 
-def find_picture(hdus: Sequence[Hdu], wanted: str | None = None) -> Picture:
+def find_image(hdus: Sequence[Hdu], wanted: str | None = None) -> FitsImage:
     """Choose the HDUs and planes that make up the image.
 
     Parameters
@@ -154,13 +154,13 @@ def find_picture(hdus: Sequence[Hdu], wanted: str | None = None) -> Picture:
 
     Notes
     -----
-    Three HDUs of one shape that are named by bands (EXTNAME, FILTER or BAND: i, r, g; g, r, z; ...) are one picture.
+    Three HDUs of one shape that are named by bands (EXTNAME, FILTER or BAND: i, r, g; g, r, z; ...) are one image.
     Else it is the HDU named SCI, or the first with an image. Planes are named by BANDS ("grz") or BAND0, BAND1, ...;
     three planes without names are red, green, blue in their order.
     """
     if wanted is not None:
         return _one_hdu(_wanted(hdus, wanted))
-    images = [hdu for hdu in hdus if hdu.is_picture]
+    images = [hdu for hdu in hdus if hdu.is_image]
     if not images:
         tables = any(hdu.cards.get("XTENSION") in ("BINTABLE", "TABLE") for hdu in hdus)
         got = "a table" if tables else f"{len(hdus)} HDUs without an image"
@@ -170,7 +170,7 @@ def find_picture(hdus: Sequence[Hdu], wanted: str | None = None) -> Picture:
     first = next((hdu for hdu in images if hdu.name == "SCI"), images[0])
     if colours and len({_long(named[band]) for band in colours}) == 1 and first in named.values():
         height, width = _long(first)
-        return Picture(tuple((named[band], None) for band in colours), height, width, way_of(first.cards))
+        return FitsImage(tuple((named[band], None) for band in colours), height, width, way_of(first.cards))
     return _one_hdu(first)
 
 
@@ -186,17 +186,17 @@ def _wanted(hdus: Sequence[Hdu], wanted: str) -> Hdu:
     if not found:
         more = ", ..." if len(hdus) > _NAMED else ""
         raise CutoutError("not_an_image", f"the FITS file has no HDU {wanted!r}", expected=f"one of {known}{more}")
-    if not found[0].is_picture:
+    if not found[0].is_image:
         raise CutoutError("not_an_image", f"{found[0].label} holds no image of two axes")
     return found[0]
 
 
-def _one_hdu(hdu: Hdu) -> Picture:
+def _one_hdu(hdu: Hdu) -> FitsImage:
     shape = _long(hdu)
     if len(shape) == 2:
-        return Picture(((hdu, None),), *shape, way_of(hdu.cards))
+        return FitsImage(((hdu, None),), *shape, way_of(hdu.cards))
     if len(shape) == 3 and shape[2] == 3 and shape[0] > 3:
-        return Picture(((hdu, -1),), *shape[:2], Way(False, 0))
+        return FitsImage(((hdu, -1),), *shape[:2], Way(False, 0))
     names = _plane_names(hdu, shape[0]) if len(shape) == 3 and shape[0] <= _MAX_PLANES else {}
     colours = _three(names)
     if len(shape) == 3 and colours:
@@ -208,7 +208,7 @@ def _one_hdu(hdu: Hdu) -> Picture:
             "unsupported",
             f"{hdu.label} is a cube of {' x '.join(map(str, reversed(shape)))}: one plane or three are supported",
         )
-    return Picture(parts, *shape[1:], way_of(hdu.cards))
+    return FitsImage(parts, *shape[1:], way_of(hdu.cards))
 
 
 def _long(hdu: Hdu) -> tuple[int, ...]:
@@ -291,15 +291,15 @@ def _linear(cards: Mapping[str, Value]) -> tuple[tuple[float, float], tuple[floa
     return (x * cos(turn), -y * sin(turn)), (x * sin(turn), y * cos(turn))
 
 
-def _check_picture(picture: Picture, length: int) -> None:
-    check_size(picture.width, picture.height)
-    for hdu in picture.hdus:
+def _check_image(image: FitsImage, length: int) -> None:
+    check_size(image.width, image.height)
+    for hdu in image.hdus:
         if prod(hdu.shape) > 4 * MAX_PIXELS:
             raise CutoutError("too_large", f"{hdu.label} is too large", expected=f"<= {4 * MAX_PIXELS} values")
-    check_whole(picture, length)
+    check_whole(image, length)
 
 
-def check_whole(picture: Picture, length: int) -> None:
+def check_whole(image: FitsImage, length: int) -> None:
     """Check that a file is long enough for all data of its image.
 
     Raises
@@ -307,7 +307,7 @@ def check_whole(picture: Picture, length: int) -> None:
     CutoutError
         truncated.
     """
-    for hdu in picture.hdus:
+    for hdu in image.hdus:
         if hdu.start + hdu.size > length:
             missing = hdu.start + hdu.size - length
             raise CutoutError("truncated", f"the FITS file ends {missing:,} bytes before the end of {hdu.label}")
@@ -351,9 +351,9 @@ def with_blanks(pixels: NDArray[Any], hdu: Hdu) -> NDArray[Any]:
     return np.where(hidden, np.nan, pixels) if hidden.any() else pixels
 
 
-def _bands(picture: Picture, arrays: Mapping[int, NDArray[Any]]) -> list[NDArray[Any]]:
+def _bands(image: FitsImage, arrays: Mapping[int, NDArray[Any]]) -> list[NDArray[Any]]:
     bands: list[NDArray[Any]] = []
-    for hdu, plane in picture.parts:
+    for hdu, plane in image.parts:
         values = arrays[hdu.number].reshape(_long(hdu))
         bands += [values[..., at] for at in range(3)] if plane == -1 else [values if plane is None else values[plane]]
     return bands

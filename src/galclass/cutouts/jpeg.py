@@ -1,7 +1,7 @@
 """The markers of a JPEG: frame, components, orientation, scans, and what decoding them costs.
 
 Takes bytes, returns a `Header`. An ordinary file (one scan of all components) is read up to its first scan only; of the
-others every marker is looked at, since each scan is a pass over the picture.
+others every marker is looked at, since each scan is a pass over the image.
 """
 
 from __future__ import annotations

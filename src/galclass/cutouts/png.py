@@ -307,7 +307,7 @@ def _from_16_bits(png: Png) -> NDArray[np.uint8]:
 
 
 def _colour_from_16_bits(png: Png) -> NDArray[np.uint8]:
-    """Decode the high bytes, and the low ones where a transparent colour or a dark picture asks for them."""
+    """Decode the high bytes, and the low ones where a transparent colour or a dark image asks for them."""
     mode = "RGB" if png.colour == _RGB else "RGBA"
     both = _unpacked(png, mode, mode + ";16B")
     high, alpha = (_without_alpha(both), both[..., 3]) if mode == "RGBA" else (both, None)

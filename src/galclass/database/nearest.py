@@ -76,7 +76,7 @@ def nearest_stored(
     Raises
     ------
     ModelError
-        If the image gives no cutout.
+        If the image yields no cutout.
     DatabaseError
         If no image is stored.
     """

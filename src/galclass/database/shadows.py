@@ -1,4 +1,4 @@
-"""What the shadow of a service answered beside the visible version: counts, and the objects that differ.
+"""What the shadow of a service predicted beside the visible version: counts, and the objects that differ.
 
 Takes what a server compared since it last wrote, adds it to the rows; returns a report by pair of versions.
 """
@@ -44,7 +44,7 @@ class ShadowCounts:
     Attributes
     ----------
     compared : int
-        Images that both answered.
+        Images that both predicted.
     same_class, same_group : int
         Those of them with the same class, and with the same group.
     largest_difference : float
@@ -52,7 +52,7 @@ class ShadowCounts:
     dropped : int
         Images that the shadow was not asked for, as too many waited.
     failed : int
-        Images that the shadow gave no prediction for.
+        Images that the shadow yielded no prediction for.
     """
 
     compared: int = 0
@@ -133,13 +133,13 @@ def check_shadow(connection: Connection, visible: ServiceRecord | None, shadow: 
     """
     where = f"{shadow.name}@{shadow.version} as shadow"
     if visible is None:
-        raise RegistryError("there is no latest version that it could answer beside", where=where)
+        raise RegistryError("there is no latest version for it to shadow", where=where)
     for one in (visible, shadow):
         if one.code is not None:
             raise RegistryError(
-                "a function can neither be a shadow nor have one: it may do more than answer",
+                "a function can neither be a shadow nor have one: it may have side effects",
                 where=where,
-                got=f"{one.name}@{one.version} answered by {one.function}",
+                got=f"{one.name}@{one.version} served by {one.function}",
                 advice="publish the model that it uses as a service",
             )
     if visible.version == shadow.version:

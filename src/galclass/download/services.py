@@ -1,6 +1,6 @@
 """Sky cutout services: how each wants to be asked for a square colour image round a position.
 
-Gives URLs; fetches nothing. Parameters as the services document them:
+Returns URLs; fetches nothing. Parameters as the services document them:
 SDSS ImgCutout (skyserver.sdss.org/dr18/en/help/docs/api.aspx#imgcutout), the Legacy Survey viewer
 (legacysurvey.org/viewer/urls) and CDS hips2fits (alasky.cds.unistra.fr/hips-image-services/hips2fits).
 """

@@ -1,6 +1,6 @@
 """Worker processes that fill a pixel file chunk by chunk.
 
-Takes chunks (with their bytes or without), gives hashes and rejects as each is done, in any order.
+Takes chunks (with their bytes or without), returns hashes and rejects as each is done, in any order.
 The workers are plain subprocesses that speak JSON: no fork of a process with threads, no pickle, no
 `if __name__ == "__main__"` in the caller; and one that a hostile image crashes costs that image only.
 """
@@ -22,7 +22,7 @@ from galclass.prepare.chunks import Chunk, Reject
 Items = Sequence[tuple[str, bytes]]
 
 _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "67108864", "MALLOC_MMAP_THRESHOLD_": "67108864"}
-"""For glibc: else pictures over 128 KiB may come from the system page by page, anew for each file."""
+"""For glibc: else images over 128 KiB may come from the system page by page, anew for each file."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from galclass.errors import GalclassError
 from galclass.service.engine.models import MAX_LOADED
 from galclass.service.engine.state import ServiceState, state_of
-from galclass.service.http.errors import RETRY_AFTER_S, told
+from galclass.service.http.errors import RETRY_AFTER_S, public_message
 from galclass.service.routes.schemas import Health, Readiness
 
 log = logging.getLogger("galclass.service")
@@ -60,7 +60,7 @@ def check_parts(state: ServiceState) -> tuple[list[str], dict[str, str]]:
 
 def _told(error: GalclassError) -> str:
     log.warning("not ready", extra={"code": error.code, "reason": str(error)})
-    return told(error)
+    return public_message(error)
 
 
 @router.get("/metrics", summary="Prometheus metrics", include_in_schema=False)
