@@ -76,7 +76,7 @@ class TeacherPredictions:
         return self.probabilities, self.raw_votes, self.raw_concentrations, self.vote_fractions
 
 
-def ask_teacher(
+def write_teacher_predictions(
     model: Path,
     data: TrainingData,
     angles_deg: tuple[float, ...],
@@ -159,7 +159,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def load_predictions(path: Path, data: TrainingData) -> TeacherPredictions:
-    """Read predictions that `ask_teacher` wrote, of this prepared folder or of another one with the same objects.
+    """Read predictions that `write_teacher_predictions` wrote, of this prepared folder or of another one with the same objects.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def predictions_of(config: TrainConfig, data: TrainingData, folder: Path) -> Tea
     path = weights_path(config.teacher)
     if path.suffix == ".onnx":
         model, path = path, folder / "teacher.npz"
-        ask_teacher(model, data, config.teacher_angles_deg, path)
+        write_teacher_predictions(model, data, config.teacher_angles_deg, path)
     return load_predictions(path, data)
 
 
