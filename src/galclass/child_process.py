@@ -221,10 +221,10 @@ def start_isolated(
         How much lower its priority is than this process's.
     """
     path = json.dumps([one for one in sys.path if one])
-    told = json.dumps([module, arguments, niceness, os.getpid()])
+    program_arguments = json.dumps([module, arguments, niceness, os.getpid()])
     kept = {name: os.environ[name] for name in (*_NEEDED, *keep) if name in os.environ}
     return subprocess.Popen(
-        [sys.executable, "-I", "-B", "-c", _PROGRAM, path, told],
+        [sys.executable, "-I", "-B", "-c", _PROGRAM, path, program_arguments],
         stdin=stdin,
         stdout=stdout,
         stderr=subprocess.DEVNULL,

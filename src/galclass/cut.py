@@ -85,10 +85,10 @@ class CutSummary:
 
     def __str__(self) -> str:
         why = "".join(f" + {count:,} {code}" for code, count in self.rejects.most_common())
-        told = f", reasons in {self.output / REJECTS}" if self.rejects else ""
+        reasons = f", reasons in {self.output / REJECTS}" if self.rejects else ""
         counts = f"{self.objects:,} objects = {self.made:,} cut + {self.already_there:,} already there{why}"
         remarks = "".join(f"catalog: {remark}\n" for remark in self.remarks)
-        return f"{remarks}cut: {counts}, {self.seconds:.1f} s, in {self.output}{told}"
+        return f"{remarks}cut: {counts}, {self.seconds:.1f} s, in {self.output}{reasons}"
 
 
 class Band:
@@ -112,8 +112,8 @@ class Band:
                 warnings.simplefilter("ignore")  # of obsolete keywords
                 self.wcs = WCS(self._hdu.header, hdus).celestial
         except Exception as error:  # wcslib has an error for each of its checks; the header is all that it was given
-            told = " ".join(str(error).split())[-120:]
-            raise CutoutError("unsupported", f"{hdu.label}: its WCS cannot be used: {told}") from error
+            reason = " ".join(str(error).split())[-120:]
+            raise CutoutError("unsupported", f"{hdu.label}: its WCS cannot be used: {reason}") from error
         if not self.wcs.has_celestial:
             raise CutoutError("unsupported", "no celestial WCS", where=f"{path}, {hdu.label}")
 
@@ -226,7 +226,7 @@ def cut(request: CutRequest, advance: Callable[[int, int], None] = lambda done, 
     ----------
     request : CutRequest
     advance : callable
-        Told of the objects done and their number.
+        Called with the number of objects done and the total.
 
     Raises
     ------

@@ -230,7 +230,7 @@ def _whole(path: Path, kind: str, chosen: str, text_columns: frozenset[str]) -> 
     from astropy.table import Table
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # those that matter were told when the file was read for its ids
+        warnings.simplefilter("ignore")  # those that matter were reported when the file was read for its ids
         if kind == "fits":
             number = number or _first_table(path)
             return OwnTable(path, kind, Table.read(path, format="fits", hdu=number, mask_invalid=False), hdu=number)

@@ -124,7 +124,7 @@ class Client:
         self.request("DELETE", f"/v1/services/{name}/{version}")
 
     def request(self, method: str, path: str, **options: Any) -> Any:
-        """Send a request and give the JSON response; one refused as overloaded is sent again after a while.
+        """Send a request and return the JSON response; one refused as overloaded is retried after a while.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Client:
         return self.send(method, path, **options).json()
 
     def send(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        """Send a request and give the response, or raise as `request` does."""
+        """Send a request and return the response, or raise as `request` does."""
         for attempt in range(_RETRIES + 1):
             try:
                 response = self._http.request(method, path, **options)

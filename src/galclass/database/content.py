@@ -1,6 +1,6 @@
 """The identity of a stored image: its bytes, and the pixels of its cutout.
 
-Takes images and a connection, returns hashes and the stored images of the same image.
+Takes images and a connection, returns hashes and the stored images with the same pixels.
 """
 
 from __future__ import annotations

@@ -118,9 +118,9 @@ class Embeddings:
         ----------
         scorer : Scorer
         stopped : callable
-            Asked before each chunk.
+            Called before each chunk; ends the work by returning true.
         advance : callable
-            Told how many images each chunk had.
+            Called with the number of images of each chunk.
 
         Returns
         -------

@@ -58,7 +58,7 @@ class NewImage:
 class ImageReject:
     """A file that is left out, and why.
 
-    It cannot be read, is no image, its object_id has another image, or its image is that of another object.
+    It cannot be read, is no image, its object_id has another image, or shows the image of another object.
     """
 
     file: str
@@ -254,7 +254,7 @@ def _known(connection: Connection, object_ids: Iterable[str]) -> set[str]:
 
 
 def _twins(connection: Connection, chunk: Sequence[NewImage], contents: Sequence[Content]) -> dict[int, ImageReject]:
-    """Return a reject for each image whose image is stored, or comes earlier in the chunk, under another id."""
+    """Return a reject for each image whose pixels are stored, or comes earlier in the chunk, under another id."""
     ids, names = [image.object_id for image in chunk], [image.file or image.uri for image in chunk]
     rejects = {}
     for number, (object_id, uri) in twins(connection, ids, names, contents).items():

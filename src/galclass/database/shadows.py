@@ -30,7 +30,7 @@ _COUNTS = ("compared", "same_class", "same_group", "dropped", "failed")
 
 @dataclass(frozen=True)
 class ShadowPair:
-    """A visible version of a service and the version that answers beside it, unseen."""
+    """A visible version of a service and the version that predicts beside it, out of sight."""
 
     name: str
     version: str
@@ -39,7 +39,7 @@ class ShadowPair:
 
 @dataclass
 class ShadowCounts:
-    """What came of the images that a pair of versions could both answer.
+    """Outcomes of the images sent to both versions of a pair.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class ShadowCounts:
     largest_difference : float
         The largest difference of a class probability, in [0, 1].
     dropped : int
-        Images that the shadow was not asked for, as too many waited.
+        Images that the shadow did not get because too many were waiting.
     failed : int
         Images that the shadow yielded no prediction for.
     """
@@ -65,7 +65,7 @@ class ShadowCounts:
 
 @dataclass(frozen=True)
 class ShadowDifference:
-    """An object to which the two versions give different classes."""
+    """An object for which the two versions predict different classes."""
 
     object_id: str
     img_sha256: str
@@ -124,7 +124,7 @@ def forget_shadow(connection: Connection, name: str, version: str) -> None:
 
 
 def check_shadow(connection: Connection, visible: ServiceRecord | None, shadow: ServiceRecord) -> None:
-    """Refuse a shadow that cannot answer what the latest version answers, or that is this version.
+    """Refuse a shadow that cannot predict what the latest version predicts, or that is this version.
 
     Raises
     ------

@@ -44,7 +44,7 @@ class Chunk:
     Attributes
     ----------
     first : int
-        Place of the first file.
+        Slot of the first file.
     images : str
         The folder or zip that holds the files.
     names : tuple of str

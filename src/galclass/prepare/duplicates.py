@@ -54,7 +54,7 @@ def pixel_hashes(path: Path, shape: tuple[int, int], good: Sequence[bool]) -> li
     path : Path
         A pixel file.
     shape : (int, int)
-        Places, and bytes of a cutout.
+        Slots, and bytes of a cutout.
     good : sequence of bool, (slots,)
         Whether a cutout is there.
 

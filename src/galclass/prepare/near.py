@@ -72,7 +72,7 @@ def near_duplicates(path: Path, shape: tuple[int, int], index: pa.Table) -> Near
     path : Path
         The pixel file.
     shape : (int, int)
-        Places, and bytes of a cutout.
+        Slots, and bytes of a cutout.
     index : pyarrow.Table
         object_id and row (slot) of the objects.
     """

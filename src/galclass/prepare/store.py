@@ -123,7 +123,7 @@ class StoreWriter:
     Attributes
     ----------
     done : dict of int to dict
-        The journal: first place of a chunk -> its line.
+        The journal: first slot of a chunk -> its line.
     partial : Path
         The pixel file while it is being filled; cutout k starts at byte k * 3 * store_side_px**2.
     """

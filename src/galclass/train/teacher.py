@@ -104,7 +104,7 @@ def write_teacher_predictions(
     Raises
     ------
     TrainingError
-        If there is no such model, or it takes cutouts of another kind.
+        If there is no such model, or it expects other cutouts.
     """
     if not model.is_file():
         raise TrainingError("the teacher's file does not exist", where=str(model), advice="see train.teacher")
@@ -159,7 +159,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def load_predictions(path: Path, data: TrainingData) -> TeacherPredictions:
-    """Read predictions that `write_teacher_predictions` wrote, of this prepared folder or of another one with the same objects.
+    """Read predictions from `write_teacher_predictions`, of this prepared folder or of another with the same objects.
 
     Raises
     ------

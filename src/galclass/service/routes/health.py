@@ -47,18 +47,18 @@ def check_parts(state: ServiceState) -> tuple[list[str], dict[str, str]]:
         records = [record for record in state.services.list() if record.aliases][:MAX_LOADED]
         ok.append("database")
     except GalclassError as error:
-        return ok, {"database": _told(error)}
+        return ok, {"database": _shown(error)}
     for record in records:
         part = f"service {record.name}@{record.version}"
         try:
             state.models.get(state.published.look_up(record.name, record.version).model)
             ok.append(part)
         except GalclassError as error:
-            failing[part] = _told(error)
+            failing[part] = _shown(error)
     return ok, failing
 
 
-def _told(error: GalclassError) -> str:
+def _shown(error: GalclassError) -> str:
     log.warning("not ready", extra={"code": error.code, "reason": str(error)})
     return public_message(error)
 
