@@ -68,7 +68,7 @@ class CsvRows:
 
 
 class LineFeeds:
-    """Ends lines in LF: with that as its own setting, Python's writer would leave a cell with a carriage return without quotes."""
+    """Ends lines in LF; a `csv.writer` set to LF itself would not quote a cell with a carriage return."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink

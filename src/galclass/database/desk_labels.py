@@ -68,7 +68,7 @@ class Votes:
     agreed : mapping of str to str
         The class of each object that most people give.
     disputed, untold : set of str
-        Objects with as many labels of one class as of another, and those only labelled "cannot tell"; heads ignore both.
+        Objects with as many labels of one class as of another, and those only labelled "cannot tell"; unused by heads.
     """
 
     agreed: dict[str, str]
