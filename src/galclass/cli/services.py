@@ -14,7 +14,7 @@ from galclass.config import Config
 
 if TYPE_CHECKING:
     from galclass.database import Services
-    from galclass.database.services import ServiceRecord
+    from galclass.database.service_rows import ServiceRecord
 
 
 DEADLINE_S, MEMORY_MIB = 10.0, 4096
@@ -233,7 +233,7 @@ def shadow(config: Config, name: str, most: int, off: bool) -> None:
     Example: galclass services shadow galaxy-class
     """
     from galclass.cli.shadow import show_shadow
-    from galclass.database.services import SHADOW
+    from galclass.database.service_rows import SHADOW
     from galclass.database.shadows import Shadows
 
     found = _services(config)

@@ -19,7 +19,7 @@ from galclass.cutouts.bmp import decode_bmp
 from galclass.cutouts.facts import Header
 from galclass.cutouts.headers import read_header
 from galclass.cutouts.limits import LOCAL, DecodeLimits
-from galclass.cutouts.png import block_means, decode_png
+from galclass.cutouts.png_pixels import block_means, decode_png
 from galclass.errors import CutoutError
 
 MAX_JPEG_REDUCTION = 8

@@ -20,7 +20,7 @@ from galclass.errors import RegistryError
 from galclass.scoring import Signature
 
 if TYPE_CHECKING:
-    from galclass.database.services import ServiceRecord
+    from galclass.database.service_rows import ServiceRecord
 
 MAX_DIFFERENCES = 1000
 """Objects that are listed for a pair of versions; the newest stay."""
