@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from galclass.train.dataset import open_training_data
-from galclass.train.teacher import ask_teacher
+from galclass.train.teacher import write_teacher_predictions
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     data, angles = open_training_data(options.prepared), tuple(options.angles)
-    ask_teacher(options.model, data, angles, options.answers, without=frozenset(options.without))
+    write_teacher_predictions(options.model, data, angles, options.answers, without=frozenset(options.without))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Isolated processes: what they get of the process that starts them, and how they end."""
+"""Child processes: replaced where their work brings them down; isolated ones, what they get and how they end."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from galclass.child_process import OF_THE_USER, end_group, start_isolated, start_linked
+from galclass.child_process import OF_THE_USER, ChildProcess, ProcessDied, end_group, start_isolated, start_linked
 
 _TOLD = """
 import json, os, socket, subprocess, sys
@@ -42,6 +44,54 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "told_by_child.py").write_text(_TOLD)
     (tmp_path / "linked_child.py").write_text(_LINKED)
     monkeypatch.syspath_prepend(tmp_path)
+
+
+_DOUBLING = """
+import os, sys
+
+for line in sys.stdin:
+    numbers = [int(number) for number in line.split()]
+    if any(number < 0 for number in numbers):
+        os.abort()
+    print(*[2 * number for number in numbers], flush=True)
+"""
+
+
+@pytest.fixture
+def doubling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChildProcess]:
+    """A process that doubles the numbers of a line; a negative one brings it down."""
+    (tmp_path / "doubling_child.py").write_text(_DOUBLING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with closing(ChildProcess("doubling_child")) as child:
+        yield child
+
+
+def doubled(child: ChildProcess, numbers: list[int]) -> list[list[int | None]]:
+    def ask(start: int, stop: int) -> list[int | None]:
+        requests, responses = child.pipes
+        requests.write(" ".join(map(str, numbers[start:stop])).encode() + b"\n")
+        requests.flush()
+        if not (response := responses.readline()):
+            raise ProcessDied
+        return [int(number) for number in response.split()]
+
+    return child.isolate_crashes(ask, lambda k: [None], 0, len(numbers))
+
+
+def test_items_that_crash_a_process_cost_themselves_alone(doubling: ChildProcess) -> None:
+    assert doubled(doubling, [1, -2, 3, -4]) == [[2], [None], [6], [None]]
+    assert doubled(doubling, [-5]) == [[None]]
+    assert doubled(doubling, [6, 7]) == [[12, 14]]  # one response where nothing crashes
+
+
+def test_a_process_that_was_stopped_is_not_replaced(doubling: ChildProcess) -> None:
+    doubling.stop()
+    with pytest.raises(ProcessDied):
+        doubling.isolate_crashes(lambda start, stop: _died(), lambda k: None, 0, 2)
+
+
+def _died() -> None:
+    raise ProcessDied
 
 
 def test_an_isolated_process_gets_what_it_is_given_alone(modules: None, monkeypatch: pytest.MonkeyPatch) -> None:

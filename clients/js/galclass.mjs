@@ -171,7 +171,7 @@ async function refusal(response) {
   try {
     return new ClientError(response.status, (await response.json()).error);
   } catch {
-    return new ClientError(response.status, { code: "error", message: `the server answered ${response.status}` });
+    return new ClientError(response.status, { code: "error", message: `the server responded with status ${response.status}` });
   }
 }
 

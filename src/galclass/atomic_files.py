@@ -73,7 +73,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def _naming(path: Path, temporary: Path, error: OSError) -> OSError:
-    """Return an error of the target; what libraries say of the temporary file is said of it, too."""
+    """Return an error about the target, in which library messages about the temporary file name the target."""
     said = (error.strerror or str(error)).replace(str(temporary), str(path)).replace(temporary.name, path.name)
     return OSError(error.errno, said, str(path))
 

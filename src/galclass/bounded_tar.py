@@ -33,7 +33,7 @@ _XZ_MEMORY_BYTES = 128 << 20
 """Memory of one xz stream: `xz -9` takes 65 MiB."""
 
 _DAMAGE = (ValueError, OverflowError, RecursionError, IndexError, KeyError, TypeError, zlib.error, lzma.LZMAError)
-"""What headers that make no sense raise in `tarfile`, besides its own errors, and what a damaged stream does."""
+"""What invalid headers raise in `tarfile`, besides its own errors, and what a damaged stream does."""
 
 
 class TarRefused(tarfile.ReadError):
@@ -64,13 +64,13 @@ class BoundedTar(tarfile.TarFile):
         try:
             member = super().next()
         except _DAMAGE as error:
-            raise tarfile.ReadError(f"headers that make no sense ({type(error).__name__})") from error
+            raise tarfile.ReadError(f"invalid headers ({type(error).__name__})") from error
         finally:
             source.limit = None
         if sum(len(key) + len(value) + 64 for key, value in self.pax_headers.items()) > GLOBAL_BYTES:
             raise TarRefused(f"global headers of more than {GLOBAL_BYTES} bytes")
         if member is not None and (member.issparse() or member.type == tarfile.GNUTYPE_SPARSE):
-            raise TarRefused("a sparse file, which is no image")
+            raise TarRefused("a sparse file, which is not an image")
         return member
 
 

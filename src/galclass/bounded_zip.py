@@ -45,7 +45,7 @@ def fault_of_packing(info: zipfile.ZipInfo) -> str | None:
     if info.compress_type in METHODS:
         return None
     method = _OTHER_METHODS.get(info.compress_type, f"method {info.compress_type}")
-    return f"the member is packed with {method}, which is not read: unpack the archive and zip it with deflate"
+    return f"the member is packed with {method}, which is not supported: unpack the archive and zip it with deflate"
 
 
 class BoundedZip(zipfile.ZipFile):

@@ -47,7 +47,7 @@ Result = TypeVar("Result")
 
 
 class ProcessDied(Exception):
-    """The child process ended before it answered."""
+    """The child process ended before it responded."""
 
 
 class ChildProcess:
@@ -93,6 +93,33 @@ class ChildProcess:
             self._process.kill()
             self._process.communicate()
             self._process = self._start()
+
+    def isolate_crashes(
+        self, ask: Callable[[int, int], Result], crashed: Callable[[int], Result], start: int, stop: int
+    ) -> list[Result]:
+        """Have the process work on some items, and where that brings it down, on one item after another.
+
+        Parameters
+        ----------
+        ask : callable
+            Sends the items from `start` up to `stop` (excluded) and returns the response; raises `ProcessDied`.
+        crashed : callable
+            Returns the result of an item that brings the process down on its own.
+        start, stop : int
+            At least one item.
+
+        Returns
+        -------
+        list
+            The one response for all items, or one result for each.
+        """
+        try:
+            return [ask(start, stop)]
+        except ProcessDied:
+            self.restart()
+        if stop - start == 1:
+            return [crashed(start)]
+        return [result for k in range(start, stop) for result in self.isolate_crashes(ask, crashed, k, k + 1)]
 
     def stop(self) -> None:
         """End the process for good, also in the middle of its work."""
@@ -194,10 +221,10 @@ def start_isolated(
         How much lower its priority is than this process's.
     """
     path = json.dumps([one for one in sys.path if one])
-    told = json.dumps([module, arguments, niceness, os.getpid()])
+    program_arguments = json.dumps([module, arguments, niceness, os.getpid()])
     kept = {name: os.environ[name] for name in (*_NEEDED, *keep) if name in os.environ}
     return subprocess.Popen(
-        [sys.executable, "-I", "-B", "-c", _PROGRAM, path, told],
+        [sys.executable, "-I", "-B", "-c", _PROGRAM, path, program_arguments],
         stdin=stdin,
         stdout=stdout,
         stderr=subprocess.DEVNULL,

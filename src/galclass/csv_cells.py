@@ -35,7 +35,7 @@ def guarded(value: Any) -> Any:
 
 
 def unguarded(text: str) -> str:
-    """Return the text that `guarded` was given."""
+    """Return the text as it was before `guarded`."""
     return text[1:] if text.startswith("'") and _is_formula(text) else text
 
 
@@ -68,7 +68,7 @@ class CsvRows:
 
 
 class LineFeeds:
-    """Ends lines in LF: told so itself, Python's writer would leave a cell with a carriage return without quotes."""
+    """Ends lines in LF; a `csv.writer` set to LF itself would not quote a cell with a carriage return."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink

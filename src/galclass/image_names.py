@@ -18,7 +18,7 @@ READ_SUFFIXES = frozenset(
 """Suffixes of files that are read as images, in lower case."""
 
 OTHER_IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".webp", ".gif", ".heic", ".heif", ".avif", ".svg", ".jp2", ".jxl"})
-"""Suffixes of pictures in unsupported formats; such files are counted and named, never passed over."""
+"""Suffixes of images in unsupported formats; such files are counted and named, never passed over."""
 
 IMAGE_SUFFIXES = READ_SUFFIXES | OTHER_IMAGE_SUFFIXES
 """Every suffix that is dropped from a file name to get its object id."""

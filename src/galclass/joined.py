@@ -133,7 +133,7 @@ def predict_catalog(
     embedding : bool
         Whether to add the embedding as a column of float32 vectors.
     advance : callable
-        Told of every image that was scored.
+        Called after each scored image.
 
     Raises
     ------

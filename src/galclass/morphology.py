@@ -1,7 +1,7 @@
 """Galaxy Zoo 2 morphology: the question tree, the gz2_class grammar, the 13 classes and 4 groups.
 
 The single source of truth for class names and their order. Takes label text or vote fractions,
-gives classes; writes nothing.
+returns classes; writes nothing.
 
 Sources: Willett et al. 2013 (MNRAS 435, 2835) for the questions and the gz2_class string,
 Hart et al. 2016 (MNRAS 461, 3663) for the column names.

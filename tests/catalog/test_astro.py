@@ -115,7 +115,7 @@ def test_pictures_in_a_table_are_not_read_and_the_id_beside_them_is_found(tmp_pa
         report = CatalogReport()
         found = read_catalog(tmp_path / name, report=report)
         assert found.to_pylist()[0] == {"object_id": "1", "asset_id": "1", "label": "Er"}
-        assert report.columns == ("id_str", "label", "image (not read: struct)", "z (not read: several values a row)")
+        assert report.columns == ("id_str", "label", "image (not read: struct)", "z (not read: several values per row)")
 
 
 def test_without_an_id_the_error_lists_the_columns_and_the_option(tmp_path) -> None:

@@ -86,7 +86,7 @@ def test_the_model_in_the_package_is_registered_by_name(galclass) -> None:
     assert "galclass models register package" in str(missing.exception)
     assert "galclass models register package" in str(galclass("models", "show", "galaxy").exception)
     assert "galaxy@1 (production)" in galclass("models", "register", "package").output
-    assert "sound, probe answered" in galclass("models", "verify", "galaxy").output
+    assert "sound, probe reproduced" in galclass("models", "verify", "galaxy").output
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from tiny_model import tiny_model
+from train.drawn_galaxies import write_prepared
 
 from galclass.cli import cli
 from galclass.database import Images, Registry, open_database
 from galclass.database.images import NewImage
+from galclass.database.shadows import ShadowCounts, ShadowDifference, ShadowPair, Shadows
+from galclass.database.types import now
 
 
 @pytest.fixture
@@ -91,3 +94,39 @@ def test_a_task_sizes_the_output_of_an_auto_topology(galclass, tmp_path: Path, c
 def test_a_run_that_was_never_begun_cannot_be_resumed(galclass) -> None:
     done = galclass("train", "--resume")
     assert done.exit_code == 1
+
+
+def test_weights_to_start_from_are_named_on_the_command_line(galclass, tmp_path: Path) -> None:
+    write_prepared(tmp_path / "workspace" / "prepared", ["Er", "Sen"] * 12)
+    done = galclass("train", "--quiet", "--set", "train.num_epochs=1", "--initial-weights", str(tmp_path / "none.pt"))
+    assert done.exit_code == 1
+    assert str(done.exception).startswith(f"{tmp_path / 'none.pt'}: there is no such checkpoint")
+
+
+def test_a_shadow_lists_at_most_so_many_objects_that_differ(galclass, tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(tiny_model())
+    galclass("models", "register", str(tmp_path / "m.onnx"))
+    galclass("publish", "g", "--version", "1.0", "--model", "galaxy")
+    with open_database(f"sqlite:///{tmp_path / 'workspace' / 'galclass.db'}") as database:
+        differing = [ShadowDifference(f"object{n}", f"{n:064x}", "Er", "Sb", 0.5, now()) for n in range(3)]
+        Shadows(database).add(ShadowPair("g", "1.0", "1.1"), ShadowCounts(compared=5, same_class=2), differing)
+    for most, count in (((), 3), (("--most", "1"), 1)):
+        printed = galclass("services", "shadow", "g", *most).output
+        assert sum(one.object_id in printed for one in differing) == count, printed
+
+
+def test_the_progress_bar_of_prepare_can_be_left_out(tmp_path: Path, pictures) -> None:
+    (tmp_path / "images").mkdir()
+    for number, data in enumerate(pictures):
+        (tmp_path / "images" / f"g{number}.jpg").write_bytes(data)
+    (tmp_path / "labels.csv").write_text("object_id,label\n" + "".join(f"g{n},Er\n" for n in range(3)))
+
+    def errors_of(bar: str) -> str:
+        words = ["prepare", "--images", str(tmp_path / "images"), "--catalog", str(tmp_path / "labels.csv"), bar]
+        runner = CliRunner(env={"FORCE_COLOR": "1", "COLUMNS": "200"})
+        done = runner.invoke(cli, [*words, "--workspace", str(tmp_path / bar), "--set", "prepare.processes=1"])
+        assert done.exit_code == 0, done.output
+        return done.stderr
+
+    assert "prepare" in errors_of("--progress")
+    assert errors_of("--no-progress") == ""

@@ -113,8 +113,8 @@ def test_the_demo_has_the_model_of_the_package_beside_its_own(prepared: Config, 
     assert "demo@1 registered" in said
     assert "galaxy" not in str(register_stage(config)).replace("register: demo", "")
     published = str(publish_stage(config))
-    assert "galaxy-class 1.0 published, answered by galaxy@1" in published
-    assert "demo 1.0 published, answered by demo@1" in published
+    assert "galaxy-class 1.0 published, served by galaxy@1" in published
+    assert "demo 1.0 published, served by demo@1" in published
     with open_database(url) as database:
         record = Registry(database).get("galaxy")
     assert record.card == shipped_card() != ""

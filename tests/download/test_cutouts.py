@@ -98,12 +98,12 @@ def test_a_busy_service_is_waited_for(server, sky_service, config, tmp_path) -> 
 
     server.draw = busy_first
     told: list[str] = []
-    summary = download_cutouts(request(server, catalog(tmp_path, GOOD)), config, progress=False, tell=told.append)
+    summary = download_cutouts(request(server, catalog(tmp_path, GOOD)), config, progress=False, notify=told.append)
     assert (summary.images, summary.rejected, len(refused)) == (2, 0, 1)
     assert len(told) == 2
-    assert "for 2 images, each up to" in told[0]
-    assert "did not answer (status 429): asking again" in told[1]
-    download_cutouts(request(server, catalog(tmp_path, GOOD)), config, progress=False, tell=told.append)
+    assert "requesting 2 images from" in told[0]
+    assert "did not respond (status 429): retrying" in told[1]
+    download_cutouts(request(server, catalog(tmp_path, GOOD)), config, progress=False, notify=told.append)
     assert len(told) == 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from galclass.catalog import read_catalog
 from galclass.cli import cli
 from galclass.cluster.stages import score_stage
 from galclass.config import load_config
-from galclass.download import download, iter_images, open_source
+from galclass.download import download, iter_images, open_source, sources
 from galclass.download.configured import configured_sources
+from galclass.download.throttle import Throttle
 from galclass.errors import ChecksumError, ClusterError, ConfigError, DownloadError
 
 
@@ -142,3 +144,23 @@ def test_the_sources_of_a_configuration_have_their_paths_filled_in(tmp_path, mon
         configured_sources(load_config(None, {"prepare.sources": [one, one]}))
     with pytest.raises(ClusterError, match="several sources; a cluster scores one"):
         score_stage(config)
+
+
+def test_bytes_per_s_limits_what_a_download_takes(server, behaviour, tmp_path, monkeypatch) -> None:
+    taken: dict[float | None, float] = {}
+
+    class Counted(Throttle):
+        def __init__(self, per_s: float | None) -> None:
+            super().__init__(None)  # nothing waits here
+            self.per_s = per_s
+
+        def wait(self, units: float = 1.0, *, stop: threading.Event | None = None) -> None:
+            taken[self.per_s] = taken.get(self.per_s, 0) + units
+
+    monkeypatch.setattr(sources, "Throttle", Counted)
+    body = b"object_id,label\n1,Er\n"
+    server.paths |= {f"/{role}.zip": behaviour(body=body) for role in ("images", "catalog")}
+    given = {"workspace": str(tmp_path), "download.source": "web", "download.requests_per_s": 3.0}
+    given |= {"download.manifest": str(manifest_for(tmp_path, server.url)), "download.bytes_per_s": 1000.0}
+    download(load_config(None, given), progress=False)
+    assert taken == {3.0: 2, 1000.0: 2 * len(body)}

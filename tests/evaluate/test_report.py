@@ -64,14 +64,14 @@ def test_nothing_in_the_report_becomes_markup(tmp_path: Path) -> None:
         model_sha256=HOSTILE,
         tables={HOSTILE: table_of("<b>$\\frac$")},
         calibration=None,
-        honesty=None,
+        human_baseline=None,
         natural={HOSTILE: Interval(0.5, 0.4, 0.6)},
         trust=Trust(calibration={}, coverage=None, artifacts=None),
         votes=None,
         raw_votes={},
         labels=[CLASSES[0], CLASSES[1]],
         predictions=[prediction(HOSTILE), prediction("2")],
-        pictures=lambda chosen: np.zeros((len(chosen), 8, 8, 3), np.uint8),
+        images=lambda chosen: np.zeros((len(chosen), 8, 8, 3), np.uint8),
         gallery=2,
     )
     write_report(content, tmp_path / "report.html")
@@ -105,10 +105,10 @@ def test_pictures_are_right_or_wrong_by_the_predicted_class_and_show_its_probabi
     probabilities = tuple({**leaves, "Er": 0.45, "Sb": 0.31}.values())  # the walk ends at Sb all the same
     walked = Prediction("walked", model, probabilities=probabilities, predicted_class="Sb")
     content = ReportContent(
-        split="test", model_sha256="0", tables={"t": table_of("E")}, calibration=None, honesty=None, natural={},
+        split="test", model_sha256="0", tables={"t": table_of("E")}, calibration=None, human_baseline=None, natural={},
         trust=Trust(calibration={}, coverage=None, artifacts=None), votes=None, raw_votes={},
         labels=["Sb"], predictions=[walked], gallery=2,
-        pictures=lambda chosen: np.zeros((len(chosen), 8, 8, 3), np.uint8),
+        images=lambda chosen: np.zeros((len(chosen), 8, 8, 3), np.uint8),
     )  # fmt: skip
     write_report(content, tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")

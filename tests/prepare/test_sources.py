@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from prepare.made_sources import configured
 
 from galclass.catalog import read_table
 from galclass.config import load_config
@@ -59,7 +60,7 @@ def test_columns_of_two_catalogs_that_cannot_be_one_become_text(make, tmp_path) 
 
 @pytest.mark.parametrize("values", [pa.array([[0.5, 1.0]]), pa.array([{"a": 1}])])
 def test_columns_that_cannot_be_text_are_refused(values) -> None:
-    with pytest.raises(StoreError, match=r"prepare.sources: the catalogs have columns 'profile' of kinds"):
+    with pytest.raises(StoreError, match=r"prepare.sources: the catalogs have columns 'profile' of incompatible types"):
         join_sources([pa.table({"profile": values}), pa.table({"profile": ["n/k"]})])
 
 
@@ -116,3 +117,13 @@ def test_two_sources_of_one_name_are_refused(make, tmp_path) -> None:
     source = {"name": "a", "images": str(folder / "images"), "catalog": str(folder / "labels.csv")}
     with pytest.raises(ConfigError, match="same name"):
         prepare(load_config(None, {"workspace": str(tmp_path), "prepare.sources": [source, source]}), progress=False)
+
+
+def test_images_are_found_by_the_column_of_files_that_is_named(make, tmp_path) -> None:
+    folder = make("named", 4)
+    lines = (folder / "labels.csv").read_text().replace("object_id,label,file", "object_id,label,drawing")
+    (folder / "labels.csv").write_text(lines)
+    with pytest.raises(StoreError, match="no image matches a catalog row"):
+        prepare(configured(folder, tmp_path / "without"), progress=False)
+    prepare(configured(folder, tmp_path / "with", prepare__file_column="drawing"), progress=False)
+    assert sorted(Store.open(tmp_path / "with/prepared").index["asset_id"].to_pylist()) == ["g0", "g1", "g2", "g3"]

@@ -34,7 +34,7 @@ def test_an_unknown_model_or_service_is_an_error_that_says_what_is_there(config:
 
 
 def test_publish_update_roll_back_alias_and_delete(config: Config, database: Database) -> None:
-    assert "galaxy-class 2.0 published, answered by galaxy@2" in run(
+    assert "galaxy-class 2.0 published, served by galaxy@2" in run(
         config, "publish", "galaxy-class", "--model", "galaxy@2", "--version", "2.0"
     )
     assert "2.0 is already published" in run(
@@ -42,7 +42,7 @@ def test_publish_update_roll_back_alias_and_delete(config: Config, database: Dat
     )
     assert "galaxy-class 1.0 (latest)" in run(config, "services", "rollback", "galaxy-class")
     assert "galaxy-class 2.0 (latest)" in run(config, "services", "alias", "galaxy-class", "latest", "2.0")
-    assert "galaxy-class 2.1 published, answered by galaxy@1" in run(
+    assert "galaxy-class 2.1 published, served by galaxy@1" in run(
         config, "services", "update", "galaxy-class", "--model", "galaxy@1", "--version", "2.1"
     )
     assert "galaxy-class 1.0 deleted" in run(config, "services", "delete", "galaxy-class", "1.0")
@@ -66,10 +66,10 @@ def test_tokens_are_shown_once_and_can_be_revoked(config: Config, database: Data
 def test_the_stage_publishes_once_and_takes_the_next_version_for_a_new_model(
     config: Config, database: Database
 ) -> None:
-    assert str(publish_stage(config)) == "publish: galaxy-class 1.0 is already published, answered by galaxy@1"
+    assert str(publish_stage(config)) == "publish: galaxy-class 1.0 is already published, served by galaxy@1"
     Registry(database).alias("galaxy", "production", 2)
-    assert str(publish_stage(config)) == "publish: galaxy-class 1.1 published, answered by galaxy@2"
-    assert str(publish_stage(config)) == "publish: galaxy-class 1.1 is already published, answered by galaxy@2"
+    assert str(publish_stage(config)) == "publish: galaxy-class 1.1 published, served by galaxy@2"
+    assert str(publish_stage(config)) == "publish: galaxy-class 1.1 is already published, served by galaxy@2"
     assert len(Services(database).list()) == 2
 
 

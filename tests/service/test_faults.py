@@ -121,7 +121,7 @@ def test_a_model_that_cannot_be_read_tells_nothing_of_the_database(config: Confi
         assert answer.status_code == 503
         assert answer.json()["ok"] == ["database"]
         assert "secret-host" not in answer.text
-        assert "does not answer" in next(iter(answer.json()["failing"].values()))
+        assert "does not respond" in next(iter(answer.json()["failing"].values()))
         assert "secret-host" in [record.reason for record in caplog.records if record.message == "not ready"][0]
 
 

@@ -172,11 +172,11 @@ def test_the_command_publishes_a_function(config: Config, code: Path, tmp_path: 
     common = ["publish", "times", "--version", "1.0", "--workspace", str(config.workspace_path)]
     function = ["--function", "tidy:times", "--code", str(code), "--example", str(example), "--requires", "pydantic"]
     done = CliRunner().invoke(cli, [*common, *function])
-    assert done.output == "publish: times 1.0 published, answered by tidy:times\n"
+    assert done.output == "publish: times 1.0 published, served by tidy:times\n"
     (code / "tidy" / "more.py").write_text("FACTOR = 5\n")
     assert CliRunner().invoke(cli, [*common, *function]).exit_code == 1
     done = CliRunner().invoke(cli, [*common, *function, "--confirm"])
-    assert done.output == "publish: times 1.1 published, answered by tidy:times\n"
+    assert done.output == "publish: times 1.1 published, served by tidy:times\n"
     for wrong in (
         ["--confirm", "--model", "galaxy"],
         [],

@@ -61,7 +61,7 @@ def test_additions_count_as_well(either: Database) -> None:
     jobs = Jobs(either, 7, JobLimits(client_images=10))
     job_id = jobs.submit("galaxy-class", "1.0", "a", (), start=False).id
     jobs.add(job_id, [JobImage("a", b"x")] * 10)
-    with pytest.raises(RequestError, match="images that wait") as caught:
+    with pytest.raises(RequestError, match="waiting images") as caught:
         jobs.add(job_id, [JobImage("a", b"x")])
     assert caught.value.code == "client_quota"
     assert jobs.get(job_id).total == 10

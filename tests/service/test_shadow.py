@@ -124,7 +124,7 @@ def test_the_shadow_answers_unseen_and_what_differs_is_counted_and_listed(
 
     printed = CliRunner().invoke(cli, ["services", "shadow", NAME, "--workspace", config.workspace])
     assert printed.exit_code == 0, printed.output
-    assert f"{NAME} 1.1 is the shadow, answered by galaxy@2" in printed.output
+    assert f"{NAME} 1.1 is the shadow, served by galaxy@2" in printed.output
     assert f"images compared   {len(galaxies)}" in printed.output
     assert all(name in printed.output for name in differ)
 

@@ -94,6 +94,6 @@ def test_a_weight_without_a_number_is_named_and_nothing_is_written(tmp_path: Pat
     name = next(key for key in state["best"] if "first" in key)
     state["best"][name][(0,) * state["best"][name].ndim] = value
     save_checkpoint(tmp_path / "checkpoint.pt", state)
-    with pytest.raises(TopologyError, match="first/.*: Net# has no word for infinity and NaN"):
+    with pytest.raises(TopologyError, match="first/.*: Net# cannot express infinity or NaN"):
         export_netsharp(tmp_path / "checkpoint.pt", tmp_path / "out.ns")
     assert not (tmp_path / "out.ns").exists()

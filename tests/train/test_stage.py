@@ -73,7 +73,7 @@ def test_loss_that_is_not_finite_stops_and_says_where_and_what_to_try(workspace:
 
 
 def test_observing_every_source_leaves_nothing_to_hold_on_to(workspace: Path) -> None:
-    with pytest.raises(TrainingError, match="no label of the validation split is taken as true"):
+    with pytest.raises(TrainingError, match="no label of the validation split counts as true"):
         train(quick(workspace, observation_sources=("drawn",)), progress=False)
 
 

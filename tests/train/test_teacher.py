@@ -18,7 +18,13 @@ from galclass.train import train
 from galclass.train.dataset import TrainingData, open_training_data
 from galclass.train.networks import Outputs
 from galclass.train.raw_votes import concentrations, mean_votes
-from galclass.train.teacher import TeacherPredictions, ask_teacher, dirichlet_divergence, load_predictions, teacher_loss
+from galclass.train.teacher import (
+    TeacherPredictions,
+    dirichlet_divergence,
+    load_predictions,
+    teacher_loss,
+    write_teacher_predictions,
+)
 from galclass.train.trainer import Trainer
 
 
@@ -85,9 +91,9 @@ def test_row_that_the_teacher_was_not_asked_about_trains_nothing() -> None:
 
 def test_answers_are_written_once_and_read_by_object(taught: Path, tmp_path: Path) -> None:
     model, path, data = taught / "training" / "model.onnx", tmp_path / "answers.npz", data_of(taught)
-    ask_teacher(model, data, (0.0, 45.0), path)
+    write_teacher_predictions(model, data, (0.0, 45.0), path)
     written = path.stat().st_mtime_ns
-    ask_teacher(model, data, (0.0, 45.0), path)
+    write_teacher_predictions(model, data, (0.0, 45.0), path)
     assert path.stat().st_mtime_ns == written
     order = np.arange(len(data.label))[::-1]
     turned = replace(data, source=data.source[::-1], object_id=data.object_id[::-1])
@@ -96,22 +102,22 @@ def test_answers_are_written_once_and_read_by_object(taught: Path, tmp_path: Pat
     np.testing.assert_array_equal(answers.probabilities[order.copy()], reversed_.probabilities)
     assert answers.raw_votes is not None
     assert answers.raw_votes[answers.known, :, :3].sum(2).numpy() == pytest.approx(1, abs=2e-3)
-    ask_teacher(model, data, (0.0,), path)
+    write_teacher_predictions(model, data, (0.0,), path)
     assert load_predictions(path, data).probabilities.shape[1] == 1
 
 
 def test_objects_that_the_file_lacks_are_not_known(taught: Path, tmp_path: Path) -> None:
     model, path, data = taught / "training" / "model.onnx", tmp_path / "answers.npz", data_of(taught)
-    ask_teacher(model, data, (0.0,), path)
+    write_teacher_predictions(model, data, (0.0,), path)
     other = replace(data, object_id=("new", *data.object_id[1:]))
     asked = [split == "train" for split in data.split]
     assert load_predictions(path, data).known.tolist() == asked
     assert asked[0]
     assert load_predictions(path, other).known.tolist() == [False, *asked[1:]]
-    ask_teacher(model, data, (0.0,), path, without=frozenset(data.source[:1]))
+    write_teacher_predictions(model, data, (0.0,), path, without=frozenset(data.source[:1]))
     of_others = [known and source != data.source[0] for known, source in zip(asked, data.source, strict=True)]
     assert load_predictions(path, data).known.tolist() == of_others
-    ask_teacher(model, data, (0.0,), path)
+    write_teacher_predictions(model, data, (0.0,), path)
     with pytest.raises(TrainingError, match="none of these objects"):
         load_predictions(path, replace(data, object_id=tuple(f"n{i}" for i in range(len(data.label)))))
 
@@ -133,7 +139,7 @@ def test_student_learns_from_unlabelled_galaxies_and_resumes_with_the_same_answe
 
 def test_unlabelled_rows_are_trained_on_and_validation_is_against_labels(taught: Path, tmp_path: Path) -> None:
     data, path = data_of(taught), tmp_path / "answers.npz"
-    ask_teacher(taught / "training" / "model.onnx", data, (0.0,), path)
+    write_teacher_predictions(taught / "training" / "model.onnx", data, (0.0,), path)
     bare = replace(
         data,
         label=("",) * len(data.label),
@@ -156,7 +162,9 @@ def test_teacher_of_other_cutouts_is_refused(taught: Path, tmp_path: Path) -> No
         train(config, progress=False)
 
 
-@pytest.mark.parametrize(("name", "message"), [("none.onnx", "no such teacher"), ("none.npz", "no such file")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("none.onnx", "teacher's file does not exist"), ("none.npz", "predictions do not exist")]
+)
 def test_teacher_that_is_not_there_is_an_error(workspace: Path, name: str, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         train(quick(workspace, teacher=str(workspace / name)), progress=False)

@@ -43,7 +43,7 @@ def test_labels_may_be_true_and_false(images: Path, tmp_path: Path, suffix: str)
 
 def test_a_column_of_several_values_a_row_is_named(images: Path, tmp_path: Path) -> None:
     Table({"id": IDS, "label": np.array([["a", "b"]] * 6)}).write(tmp_path / "t.fits")
-    with pytest.raises(CatalogError, match=r"no row has a label.*label \(not read: several values a row\)"):
+    with pytest.raises(CatalogError, match=r"no row has a label.*label \(not read: several values per row\)"):
         labels_of(tmp_path / "t.fits", images)
 
 

@@ -1,6 +1,6 @@
 """FITS, VOTable and ECSV tables through astropy (extra `astro`): the formats of astronomers' own tools.
 
-Takes and gives `pyarrow.Table`; units are kept in the schema's field metadata under "unit".
+Takes and returns `pyarrow.Table`; units are kept in the schema's field metadata under "unit".
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _fits(path: Path, wanted: str | None) -> tuple[Any, str, tuple[str, ...]]:
     from astropy.table import Table
 
     with fits.open(path) as hdus:
-        pictures = [type(hdu).__name__ for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0)]
+        images = [type(hdu).__name__ for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0)]
         tables = [
             (str(number), hdu.name)
             for number, hdu in enumerate(hdus)
@@ -88,7 +88,7 @@ def _fits(path: Path, wanted: str | None) -> tuple[Any, str, tuple[str, ...]]:
             "a FITS file without a table",
             where=str(path),
             expected="a table",
-            got="an image" if pictures else "nothing",
+            got="an image" if images else "nothing",
         )
     number, name = _chosen(tables, wanted, path, "extension")
     return Table.read(path, format="fits", hdu=int(number)), *_named(number, name, tables)
@@ -214,7 +214,7 @@ def _check_texts(table: Any, path: Path, kind: str) -> None:
         if unfit >= 0:
             where = f"{path}, column {name}, row {unfit + 1}"
             raise CatalogError(
-                f"a text that {kind} cannot hold",
+                f"text that {kind} cannot hold",
                 where=where,
                 expected=expected,
                 got=ascii(table[name][unfit].as_py()[:80]),

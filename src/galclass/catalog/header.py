@@ -73,7 +73,7 @@ def find_layout(data: bytes, path: Path, known: frozenset[str]) -> Layout:
     path : path
         Its suffix says which separator is tried first.
     known : frozenset of str
-        Lower-case names that tell a header from a row.
+        Lower-case names that distinguish a header from a row.
 
     Raises
     ------

@@ -6,16 +6,13 @@ descriptions and metadata stay; a FITS file keeps its other HDUs.
 
 from __future__ import annotations
 
-import csv
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
@@ -23,12 +20,18 @@ from galclass.atomic_files import replacing
 from galclass.catalog.columns import ROW, Columns
 from galclass.catalog.generic import CatalogColumns, id_and_file_names, ids_and_assets
 from galclass.catalog.new_column import NewColumn, arrow_column, astro_column
+from galclass.catalog.own_formats import (
+    arrow_of,
+    astro_of,
+    replace_hdu,
+    with_fixed_texts,
+    write_csv,
+)
 from galclass.catalog.own_votable import read_votable, write_votable
 from galclass.catalog.report import CatalogReport
 from galclass.catalog.tables import flat_lists, read_raw, table_kind
 from galclass.catalog.text import read_cells
 from galclass.catalog.text_numbers import with_numbers
-from galclass.csv_cells import LineFeeds, guarded
 from galclass.errors import CatalogError
 
 PREFIX = "galclass_"
@@ -118,7 +121,7 @@ class OwnTable:
 
     def _culprit(self, kind: str, columns: list[NewColumn], names: list[str]) -> str:
         """Return which column a format cannot hold, after a comma; empty where each goes by itself."""
-        own = self.table.copy() if self.kind in _ASTRO else _astro_of(self.table)
+        own = self.table.copy() if self.kind in _ASTRO else astro_of(self.table)
         for column, name in zip(columns, names, strict=True):
             own[name] = astro_column(column)
         for name in own.colnames:
@@ -127,10 +130,10 @@ class OwnTable:
                     warnings.simplefilter("ignore")
                     one = own[[name]]
                     if kind in _ASTRO:
-                        one = _with_fixed_texts(one) if kind == "fits" else one
+                        one = with_fixed_texts(one) if kind == "fits" else one
                         one.write(Path(folder) / "one", format=_ASTRO[kind])
                     else:
-                        _arrow_of(one)
+                        arrow_of(one)
             except Exception:
                 return f", column {name}"
         return ""
@@ -138,7 +141,7 @@ class OwnTable:
     def _write_astro(
         self, columns: Sequence[NewColumn], names: list[str], path: Path, kind: str, facts: Mapping[str, str]
     ) -> None:
-        table = self.table.copy() if self.kind in _ASTRO else _astro_of(self._typed())
+        table = self.table.copy() if self.kind in _ASTRO else astro_of(self._typed())
         for column, name in zip(columns, names, strict=True):
             table[name] = astro_column(column, ascii_only=kind == "fits")
             table[name].description = column.description
@@ -146,11 +149,11 @@ class OwnTable:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # long keywords become HIERARCH cards, units of no standard stay texts
             if kind == "fits" and self.kind == "fits":
-                _replace_hdu(self.path, self.hdu, table, path)
+                replace_hdu(self.path, self.hdu, table, path)
             elif kind == "votable":
                 write_votable(table, path, facts, (self.path, self.hdu) if self.kind == "votable" else None)
             else:
-                table = _with_fixed_texts(table) if kind == "fits" else table
+                table = with_fixed_texts(table) if kind == "fits" else table
                 table.write(path, format=_ASTRO[kind], overwrite=True)
 
     def _typed(self) -> pa.Table:
@@ -160,10 +163,10 @@ class OwnTable:
     def _write_arrow(
         self, columns: Sequence[NewColumn], names: list[str], path: Path, kind: str, facts: Mapping[str, str]
     ) -> None:
-        table = _arrow_of(self.table) if self.kind in _ASTRO else self.table if kind == "text" else self._typed()
+        table = arrow_of(self.table) if self.kind in _ASTRO else self.table if kind == "text" else self._typed()
         ours = {name: arrow_column(column) for column, name in zip(columns, names, strict=True)}
         if kind == "text":
-            _write_csv(flat_lists(table), flat_lists(pa.table(ours)), path)
+            write_csv(flat_lists(table), flat_lists(pa.table(ours)), path)
             return
         metadata = dict(table.schema.metadata or {}) | {name.encode(): text.encode() for name, text in facts.items()}
         for column, name in zip(columns, names, strict=True):
@@ -210,7 +213,7 @@ def read_own_table(path: Path, chosen: CatalogColumns | None = None) -> OwnTable
     if raw.table.num_rows != rows:
         raise CatalogError(
             "its rows cannot be counted", where=str(path), expected=rows, got=raw.table.num_rows,
-            advice="take out comment lines and repeated headers",
+            advice="remove comment lines and repeated headers",
         )  # fmt: skip
     numbered = raw.table.append_column(ROW, pa.array(range(1, rows + 1), pa.int64()))
     columns = Columns(numbered, str(path), raw.aside)
@@ -230,7 +233,7 @@ def _whole(path: Path, kind: str, chosen: str, text_columns: frozenset[str]) -> 
     from astropy.table import Table
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # those that matter were told when the file was read for its ids
+        warnings.simplefilter("ignore")  # those that matter were reported when the file was read for its ids
         if kind == "fits":
             number = number or _first_table(path)
             return OwnTable(path, kind, Table.read(path, format="fits", hdu=number, mask_invalid=False), hdu=number)
@@ -272,88 +275,3 @@ def _free_names(taken: Sequence[str], wanted: Sequence[str]) -> list[str]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-
-
-def _with_fixed_texts(table: Any) -> Any:
-    """Return a table whose texts of any length, as VOTable has them, have one of their column, which FITS takes."""
-    for name in table.colnames:
-        column = table[name]
-        if column.dtype.kind == "O" and all(isinstance(value, str | None) for value in column.tolist()):
-            table.replace_column(name, _of_texts(column))
-    return table
-
-
-def _of_texts(column: Any) -> Any:
-    from astropy.table import Column
-
-    about = {"unit": column.unit, "description": column.description}
-    return Column(np.array([value or "" for value in column.tolist()], dtype=str), name=column.name, **about)
-
-
-def _astro_of(table: pa.Table) -> Any:
-    """Return an Arrow table as astropy's, its metadata as text."""
-    from astropy.table import Table
-
-    from galclass.catalog.astro import from_arrow
-
-    out = Table()
-    for about in table.schema:
-        column = flat_lists(table.select([about.name]))[about.name]
-        out[about.name] = from_arrow(column)
-        facts = {key.decode(): text.decode("utf-8", "replace") for key, text in (about.metadata or {}).items()}
-        out[about.name].unit = facts.get("unit")
-        out[about.name].description = facts.get("description")
-    return out
-
-
-def _arrow_of(table: Any) -> pa.Table:
-    """Return an astropy table as Arrow's: units and descriptions in the metadata of fields, arrays as lists."""
-    from galclass.catalog.astro import to_arrow
-
-    fields, arrays = [], []
-    for name in table.colnames:
-        column = table[name]
-        array = to_arrow(column) if column.ndim == 1 else pa.array([np.asarray(v).ravel().tolist() for v in column])
-        facts = {"unit": str(column.unit or ""), "description": column.info.description or ""}
-        fields.append(pa.field(name, array.type, metadata={key: text for key, text in facts.items() if text}))
-        arrays.append(array)
-    meta = {str(key): str(value) for key, value in table.meta.items() if not str(key).startswith("__")}
-    return pa.table(arrays, schema=pa.schema(fields, metadata=meta))
-
-
-_ABOUT_COLUMNS = ("TCOMM", "TUCD", "TDISP")
-"""What a FITS header says of a column and astropy drops: comments, UCDs, formats."""
-
-
-def _replace_hdu(source: Path, number: int, table: Any, path: Path) -> None:
-    """Write a FITS file in which one table is another."""
-    from astropy.io import fits
-
-    with fits.open(source) as hdus:
-        there, sink = hdus[number].header, BytesIO()
-        table.write(sink, format="fits")  # unlike table_to_hdu it keeps descriptions
-        with fits.open(BytesIO(sink.getvalue())) as written:
-            made = written[1].copy()
-        for column, name in enumerate(table.colnames, start=1):
-            if f"TUNIT{column}" in there:
-                made.columns.change_unit(name, there[f"TUNIT{column}"])
-            if table[name].description:
-                made.header[f"TCOMM{column}"] = table[name].description
-        kept = [f"{key}{column}" for column in range(1, there["TFIELDS"] + 1) for key in _ABOUT_COLUMNS]
-        for key in ("EXTNAME", "EXTVER", *kept):
-            if key in there:
-                made.header[key] = there[key]
-        parts = [made if at == number else hdu.copy() for at, hdu in enumerate(hdus)]
-        fits.HDUList(parts).writeto(path, overwrite=True)  # .gz is packed by its name
-
-
-def _write_csv(table: pa.Table, ours: pa.Table, path: Path) -> None:
-    """Write the user's cells unchanged, and ours guarded against spreadsheet formulas."""
-    names = [*table.column_names, *ours.column_names]
-    theirs = [["" if v is None else v for v in table.column(at).to_pylist()] for at in range(table.num_columns)]
-    mine = [["" if value is None else guarded(value) for value in column.to_pylist()] for column in ours.columns]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        sign = "\t" if path.name.lower().endswith(".tsv") else ","
-        writer = csv.writer(LineFeeds(file), delimiter=sign, lineterminator="\r\n")
-        writer.writerow(names)
-        writer.writerows(zip(*theirs, *mine, strict=True))

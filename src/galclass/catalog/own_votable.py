@@ -55,7 +55,7 @@ def write_votable(table: Any, path: Path, facts: Mapping[str, str], source: tupl
 
 
 def _take_over(old: Any, made: Any) -> None:
-    """Give a table what another says of itself and its fields."""
+    """Copy the metadata of a table and its fields to another."""
     for ours, theirs in zip(made.fields, old.fields, strict=False):
         for name in _OF_FIELDS:
             setattr(ours, name, getattr(theirs, name))

@@ -105,7 +105,7 @@ def read_catalog(
 
 
 def _note_file(raw: RawTable, report: CatalogReport) -> None:
-    kinds = {"list": "several values a row"}
+    kinds = {"list": "several values per row"}
     unread = (f"{name} (not read: {kinds.get(kind, kind)})" for name, kind in raw.left_out.items())
     report.columns = (*raw.table.column_names, *unread)
     if len(raw.others) > 1:

@@ -40,7 +40,7 @@ class RawTable:
     table : pyarrow.Table
         Text and numbers.
     left_out : dict of str to str
-        Columns of another kind (pictures, lists, structs, complex numbers): name and type.
+        Columns of another kind (images, lists, structs, complex numbers): name and type.
     chosen, others : str, tuple of str
         In a file of several tables the one that was read, and the names of all of them; else empty.
     comments, repeated_headers : int

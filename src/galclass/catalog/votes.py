@@ -68,7 +68,7 @@ def label_by_votes(
     report : CatalogReport
         Gets the labels that end early, and those that are from raw votes.
     row_indices : sequence of int, optional
-        Places of the rows in the table, from 0; left out, the rows are the whole table.
+        Indices of the rows in the table, from 0; left out, the rows are the whole table.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def clean_labels(
     report : CatalogReport
         Gets the rows that have no class although somebody voted, and those on which nobody did.
     row_indices : sequence of int, optional
-        Places of the rows in the table, from 0; left out, the rows are the whole table.
+        Indices of the rows in the table, from 0; left out, the rows are the whole table.
     """
     found = (_fractions(votes, kind, count) for kind in RAW_KINDS)
     matrix = next((one for one in found if one is not None), np.full((count, len(STEMS)), np.nan))
@@ -155,7 +155,7 @@ def note_unclean(kinds: Any, first: Any, report: CatalogReport, row_indices: Seq
     Parameters
     ----------
     kinds : array (count,)
-        Place in `CLEAN_LABELS`, or -1.
+        Index into `CLEAN_LABELS`, or -1.
     first : array (count, 3)
         Fractions or shares of the first question, NaN where unknown.
     report : CatalogReport

@@ -152,7 +152,7 @@ def main() -> None:
 
 
 def _abandon_threads(status: int) -> None:
-    """Give the command's threads a moment to end; end the process if one still waits for a server that is silent."""
+    """Wait a moment for the command's threads; end the process if one still waits for a silent server."""
     until = time.monotonic() + _GRACE_S
     others = [thread for thread in threading.enumerate() if not (thread.daemon or thread in _THREADS_BEFORE)]
     for thread in others:

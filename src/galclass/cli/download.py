@@ -74,6 +74,6 @@ def cutouts(config: Config, **wanted: object) -> int:
     from galclass.download import CutoutRequest, download_cutouts
 
     request = CutoutRequest(**wanted)  # type: ignore[arg-type]  # click checked the types
-    summary = download_cutouts(request, config, warn=_warn, tell=lambda text: say(text, err=True))
+    summary = download_cutouts(request, config, warn=_warn, notify=lambda text: say(text, err=True))
     say(summary)
     return 3 if summary.rejected else 0

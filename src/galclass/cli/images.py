@@ -138,7 +138,7 @@ def _write_rejects(added: AddSummary, path: Path) -> None:
 
 
 def _describe(database: Database, catalog: Path, known: Mapping[str, CatalogRow], report: CatalogReport) -> bool:
-    """Add what the catalog says; tells whether every row of it has an image."""
+    """Store what the catalog says; return whether each of its rows has an image."""
     from galclass.database.bulk import add_catalog
 
     summary = add_catalog(database, (row for first in known.values() for row in first.all), catalog.name)

@@ -183,7 +183,7 @@ def verify(config: Config, reference: str) -> None:
     Example: galclass models verify galaxy@production
     """
     difference = _registry(config).verify(reference)
-    probe = "no probe" if difference is None else f"probe answered within {difference:.1e}"
+    probe = "no probe" if difference is None else f"probe reproduced within {difference:.1e}"
     click.echo(f"{reference}: sound, {probe}")
 
 

@@ -52,7 +52,7 @@ def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
 def with_hdu(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--hdu`, which overrides `images.hdu` in a command's `config`."""
 
-    @click.option("--hdu", metavar="NAME|N", help="HDU of FITS files that is the picture (default: bands, SCI, first).")
+    @click.option("--hdu", metavar="NAME|N", help="HDU with the image in FITS files (default: bands, SCI, first).")
     @wraps(command)
     def wrapped(config: Config, hdu: str | None, **arguments: Any) -> Any:
         if hdu is not None:

@@ -14,7 +14,7 @@ from galclass.config import Config
 
 if TYPE_CHECKING:
     from galclass.database import Services
-    from galclass.database.services import ServiceRecord
+    from galclass.database.service_rows import ServiceRecord
 
 
 DEADLINE_S, MEMORY_MIB = 10.0, 4096
@@ -25,7 +25,7 @@ _LIMITS = {"deadline": DEADLINE_S, "memory": MEMORY_MIB}
 
 def _line(record: ServiceRecord) -> str:
     aliases = f" ({', '.join(record.aliases)})" if record.aliases else ""
-    return f"{record.name} {record.version}{aliases} answered by {record.answered_by}"
+    return f"{record.name} {record.version}{aliases} served by {record.answered_by}"
 
 
 def _services(config: Config) -> Services:
@@ -148,7 +148,7 @@ def list_(config: Config, name: str | None) -> None:
     """
     from galclass.cli.tables import Table, show_table
 
-    table = Table("service", "version", "aliases", "answered by", "published", "by")
+    table = Table("service", "version", "aliases", "served by", "published", "by")
     for one in _services(config).list(name):
         published = one.created_at.strftime("%Y-%m-%d %H:%M")
         table.add_row(one.name, one.version, " ".join(one.aliases), one.answered_by, published, one.created_by)
@@ -233,7 +233,7 @@ def shadow(config: Config, name: str, most: int, off: bool) -> None:
     Example: galclass services shadow galaxy-class
     """
     from galclass.cli.shadow import show_shadow
-    from galclass.database.services import SHADOW
+    from galclass.database.service_rows import SHADOW
     from galclass.database.shadows import Shadows
 
     found = _services(config)

@@ -20,7 +20,7 @@ def show_shadow(shadow: ServiceRecord | None, reports: Sequence[ShadowReport]) -
     if shadow is None:
         click.echo("no version is a shadow")
     else:
-        click.echo(f"{shadow.name} {shadow.version} is the shadow, answered by {shadow.answered_by}")
+        click.echo(f"{shadow.name} {shadow.version} is the shadow, served by {shadow.answered_by}")
     if shadow is not None and not any(one.pair.shadow_version == shadow.version for one in reports):
         click.echo("no image was compared yet: servers write what they counted every five seconds")
     for report in reports:

@@ -25,7 +25,7 @@ _REQUEST_BYTES = 16 * 1024 * 1024
 _REQUEST_IMAGES = 64
 _REQUEST_MAPS = 8
 _BATCH_IMAGES = 10_000
-"""Most images of one request: one that is answered at once, one with maps, and one that fills a batch."""
+"""Most images of one request: one with an immediate response, one with maps, and one that fills a batch."""
 
 
 class ClientError(ServiceError):
@@ -124,7 +124,7 @@ class Client:
         self.request("DELETE", f"/v1/services/{name}/{version}")
 
     def request(self, method: str, path: str, **options: Any) -> Any:
-        """Send a request and give the JSON response; one refused as overloaded is sent again after a while.
+        """Send a request and return the JSON response; one refused as overloaded is retried after a while.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Client:
         return self.send(method, path, **options).json()
 
     def send(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        """Send a request and give the response, or raise as `request` does."""
+        """Send a request and return the response, or raise as `request` does."""
         for attempt in range(_RETRIES + 1):
             try:
                 response = self._http.request(method, path, **options)
@@ -293,4 +293,6 @@ def _refusal(response: httpx2.Response) -> ClientError:
         error = response.json()["error"]
         return ClientError(response.status_code, error["code"], error["message"], error["field"])
     except (ValueError, KeyError, TypeError):
-        return ClientError(response.status_code, "error", f"the server answered {response.status_code}", None)
+        return ClientError(
+            response.status_code, "error", f"the server responded with status {response.status_code}", None
+        )

@@ -1,6 +1,6 @@
 """The connection to Ray: start it here for one run, or join a cluster that runs; and mapping work over it.
 
-Takes an address, gives results as they come. Ray Data does the rest: which node, how many at a time, again after a
+Takes an address, returns results as they come. Ray Data does the rest: which node, how many at a time, again after a
 node is lost.
 """
 

@@ -41,7 +41,7 @@ def end_attempts(folder: Folder, name: str) -> None:
 def crash_finder(
     parameters: CutoutParameters, frame_px: int | None, limits: DecodeLimits
 ) -> Iterator[Callable[[Sequence[bytes]], set[int]]]:
-    """Give a function that returns the positions of the images that crash the decoder.
+    """Yield a function that returns the positions of the images that crash the decoder.
 
     It tries them in a worker process of the prepare stage, which is replaced when one brings it down.
     """

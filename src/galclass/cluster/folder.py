@@ -114,7 +114,7 @@ class Folder:
 
 
 class _Raw(io.RawIOBase):
-    """obstore's reader as a file of the standard library; a range that fails is asked again."""
+    """obstore's reader as a file of the standard library; a range that fails is retried."""
 
     def __init__(self, folder: Folder, name: str, reader: Any) -> None:
         self._folder, self._name, self._reader = folder, name, reader

@@ -1,6 +1,6 @@
 """What makes a folder of partitions a HATS catalog, as the IVOA note of 2025 describes it, and readable by LSDB.
 
-Takes the partitions and their Parquet footers, gives `hats.properties`, `partition_info.csv`, `dataset/_metadata` and
+Takes the partitions and their Parquet footers, returns `hats.properties`, `partition_info.csv`, `dataset/_metadata` and
 `dataset/_common_metadata`.
 """
 

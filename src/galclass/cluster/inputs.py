@@ -1,6 +1,6 @@
 """What there is to score, listed lazily and cut into chunks: the unit of work, of retry and of exactly-once.
 
-Takes a folder or URL, an archive or a table; gives `WorkChunk`s. A folder of millions of objects is never held whole.
+Takes a folder or URL, an archive or a table; returns `WorkChunk`s. A folder of millions of objects is never held whole.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From parts in the order of the input to partitions in the order of the sky, one file each.
 
-Takes the footers of all parts, gives the partitions and for each the parts to read; then writes each partition from
+Takes the footers of all parts, returns the partitions and for each the parts to read; then writes each partition from
 its parts. Both steps run on the nodes; the driver holds pixel counts and names only.
 """
 

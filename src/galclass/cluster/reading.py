@@ -1,6 +1,6 @@
 """From a chunk to its images, a few at a time: files read ahead while others are scored, shards and tables streamed.
 
-Takes a `WorkChunk`, gives `Item`s. A file that is not there or not whole becomes an item with a fault; a store that
+Takes a `WorkChunk`, returns `Item`s. A file that is not there or not whole becomes an item with a fault; a store that
 fails for a while is waited for, so that its images never end as rejects.
 """
 

@@ -97,7 +97,7 @@ def _objects(config: Config) -> Mapping[str, SkyObject] | None:
     if shared is not None:
         key, row = shared
         raise ClusterError(
-            "one image belongs to several objects", where=catalog, expected="one object an image",
+            "one image belongs to several objects", where=catalog, expected="one object per image",
             got=f"{', '.join(one.object_id for one in row.all)} for {key}",
         )  # fmt: skip
     return {key: (row.object_id, row.ra, row.dec) for key, row in rows.items()}

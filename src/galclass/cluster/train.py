@@ -1,8 +1,8 @@
 """Training on a cluster: Ray Train starts the processes, `galclass.train` is what each of them runs.
 
-Takes the prepared folder of a workspace that all nodes see; gives the same `training/` as one machine. The loop shares
-each batch among the processes and adds up their gradients; the leader writes the checkpoints, and a run whose node is
-lost goes on from the last.
+Takes the prepared folder of a workspace that all nodes see; writes the same `training/` as one machine. The loop
+shares each batch among the processes and adds up their gradients; the leader writes the checkpoints, and a run whose
+node is lost resumes from the last.
 """
 
 from __future__ import annotations

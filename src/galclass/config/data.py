@@ -98,7 +98,7 @@ class ImagesConfig:
     max_decode_s : float
         Longest decode of a file by its header, in processor seconds; a file of up to 64 KiB may take a quarter of it.
     hdu : str, int or None
-        The HDU of FITS files that is the picture: its name ("SCI", or "SCI,2" with EXTVER) or number from 0; None takes
+        The HDU with the image in FITS files: its name ("SCI", or "SCI,2" with EXTVER) or number from 0; None takes
         three that are named by bands, else SCI, else the first with an image.
     """
 
@@ -140,7 +140,7 @@ class PrepareConfig:
     processes : int
         Worker processes; 0 takes one per core.
     duplicates : str
-        What becomes of objects that share a picture, by its bytes or its pixels: "reject" leaves them all out; "keep"
+        What becomes of objects that share an image, by its bytes or its pixels: "reject" leaves them all out; "keep"
         keeps them, with the split of the smallest object id (as text) for all.
     """
 

@@ -21,7 +21,7 @@ class EvaluateConfig:
     bootstrap : int
         Resamples behind each 95 % interval.
     gallery : int
-        Pictures of right and of wrong predictions in the report.
+        Images of right and of wrong predictions in the report.
     frequencies : dict of str to dict of str to float
         Source -> label -> how often it occurs in nature, in any unit: that source is also measured at these shares.
     """

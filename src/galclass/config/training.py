@@ -90,7 +90,7 @@ class TrainConfig:
     dropout : float
         Share of the embedding dropped while training.
     mixup : float
-        Each batch is blended with itself in another order, pictures and losses alike, by a share drawn from
+        Each batch is blended with itself in another order, images and losses alike, by a share drawn from
         Beta(mixup, mixup); 0: never. Against overfitting (Zhang et al. 2018, https://arxiv.org/abs/1710.09412).
     augment : str
         "free": any angle, mirror, zoom and shift; "fixed": every row at each of `angles_deg`; "none".

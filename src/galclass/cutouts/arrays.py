@@ -1,6 +1,6 @@
 """From what a notebook holds to the bytes of a file: arrays, PIL images, FITS HDUs and paths.
 
-Takes any of them, returns bytes that `galclass.cutouts.decode` reads to the same pixels: every picture goes one way.
+Takes any of them, returns bytes that `galclass.cutouts.decode` reads to the same pixels: every image goes one way.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ def image_bytes(image: Image) -> bytes:
     Parameters
     ----------
     image : bytes, path, array, PIL image, HDU, HDU list or CCDData
-        An array of uint8 is a picture: (y, x) grey, (y, x, 3) red, green, blue, or (y, x, 4) with alpha, row 0 at the
+        An array of uint8 is an image: (y, x) grey, (y, x, 3) red, green, blue, or (y, x, 4) with alpha, row 0 at the
         top, masked pixels black. Other numbers are fluxes as in FITS: (y, x), or three bands as (3, y, x) or (y, x, 3)
-        in the order i, r, g (red, green, blue), row 0 at the bottom; NaN is no measurement. Pictures that became other
+        in the order i, r, g (red, green, blue), row 0 at the bottom; NaN is no measurement. Images that became other
         numbers (k / 255, levels of 0 to 255 with the colours last, 257 k) are refused: they have been stretched.
 
     Raises
     ------
     CutoutError
-        With a code, where it is no picture.
+        With a code, where it is no image.
     OSError
         If a path cannot be read.
     TypeError
@@ -78,7 +78,7 @@ def image_bytes(image: Image) -> bytes:
 def _of_array(array: NDArray[Any]) -> bytes:
     values = _without_mask(array) if isinstance(array, np.ma.MaskedArray) else array
     if values.dtype == np.uint8:
-        return _picture_bytes(_colours(values))
+        return _file_bytes(_colours(values))
     if values.dtype.kind not in "iuf":
         raise CutoutError(
             "unsupported", f"an array of {values.dtype} is not an image: pass uint8 (y, x, 3), or fluxes as float"
@@ -86,11 +86,11 @@ def _of_array(array: NDArray[Any]) -> bytes:
     bands = _flux_bands(values)
     check_size(bands[0].shape[1], bands[0].shape[0])
     _check_not_drawn(values)
-    return _picture_bytes(render_bands(bands)[::-1])
+    return _file_bytes(render_bands(bands)[::-1])
 
 
 def _without_mask(array: Any) -> NDArray[Any]:
-    """Return a masked array with what is no measurement: NaN, or black in a picture."""
+    """Return a masked array with what is no measurement: NaN, or black in an image."""
     filled: NDArray[Any] = (
         np.ma.filled(array, 0) if array.dtype == np.uint8 else np.ma.filled(array.astype(np.float64), np.nan)
     )
@@ -98,7 +98,7 @@ def _without_mask(array: Any) -> NDArray[Any]:
 
 
 def _check_not_drawn(values: NDArray[Any]) -> None:
-    """Refuse an 8-bit picture in other numbers, which would be stretched once more.
+    """Refuse an 8-bit image in other numbers, which would be stretched once more.
 
     Raises
     ------
@@ -111,12 +111,12 @@ def _check_not_drawn(values: NDArray[Any]) -> None:
         if advice is None:
             return
     raise CutoutError(
-        "unsupported", f"an array of {values.dtype} with the levels of an 8-bit picture is not one of fluxes: {advice}"
+        "unsupported", f"an array of {values.dtype} with the levels of an 8-bit image does not hold fluxes: {advice}"
     )
 
 
 def _drawn_as(values: NDArray[Any], *, colours_last: bool) -> str | None:
-    """Return how to turn values into the 8-bit picture that they are; None where they are none."""
+    """Return how to turn values into the 8-bit image that they are; None where they are none."""
     low, high = float(values.min()), float(values.max())
     if not (0 <= low < high):
         return None
@@ -134,7 +134,7 @@ def _drawn_as(values: NDArray[Any], *, colours_last: bool) -> str | None:
 
 
 def _colours(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a picture as (y, x, 3)."""
+    """Return an image as (y, x, 3)."""
     if values.ndim == 2:
         values = values[..., np.newaxis]
     if values.ndim != 3 or values.shape[2] not in (1, 3, 4):
@@ -164,15 +164,15 @@ def _wrong_shape(values: NDArray[Any], expected: str) -> CutoutError:
     )
 
 
-def _picture_bytes(rgb: NDArray[np.uint8]) -> bytes:
-    """Return a picture as a BMP, which costs a copy; as a PNG where that would be larger than a file may be."""
+def _file_bytes(rgb: NDArray[np.uint8]) -> bytes:
+    """Return an image as a BMP, which costs a copy; as a PNG where that would be larger than a file may be."""
     if rgb.nbytes + rgb.shape[0] * 3 + _BMP_HEADER > MAX_BYTES:
         return _encoded(".png", rgb, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return _encoded(".bmp", rgb, [])
 
 
 def png_bytes(rgb: NDArray[np.uint8]) -> bytes:
-    """Return a picture, uint8 (y, x, 3), as a PNG."""
+    """Return an image, uint8 (y, x, 3), as a PNG."""
     return _encoded(".png", rgb, [cv2.IMWRITE_PNG_COMPRESSION, 6])
 
 

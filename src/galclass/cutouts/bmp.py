@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from galclass.cutouts.facts import Header
 from galclass.cutouts.limits import check_size
-from galclass.cutouts.png import over_black
+from galclass.cutouts.png_pixels import over_black
 from galclass.errors import CutoutError
 
 PIXEL_S, MASKED_PIXEL_S = 20e-9, 50e-9

@@ -19,7 +19,7 @@ from galclass.cutouts.bmp import decode_bmp
 from galclass.cutouts.facts import Header
 from galclass.cutouts.headers import read_header
 from galclass.cutouts.limits import LOCAL, DecodeLimits
-from galclass.cutouts.png import block_means, decode_png
+from galclass.cutouts.png_pixels import block_means, decode_png
 from galclass.errors import CutoutError
 
 MAX_JPEG_REDUCTION = 8
@@ -136,7 +136,7 @@ def _jpeg_fault(message: str) -> CutoutError:
     if "Premature end of JPEG file" in text:
         return CutoutError("truncated", "the JPEG ends before its last pixel", got=text)
     if "nsupported" in text or "not supported" in text or "Unknown" in text:
-        return CutoutError("unsupported", "a kind of JPEG that is not supported", got=text)
+        return CutoutError("unsupported", "a type of JPEG that is not supported", got=text)
     return CutoutError("corrupt", "the JPEG is damaged", got=text)
 
 

@@ -28,14 +28,14 @@ from galclass.errors import ConfigError, CutoutError
 
 Pixels: TypeAlias = NDArray[np.uint8]
 _Placing: TypeAlias = tuple[int, bool, int, int]
-"""First row of the drawn picture, whether it is transposed, and then the step (1 or -1) along rows and columns."""
+"""First row of the drawn image, whether it is transposed, and then the step (1 or -1) along rows and columns."""
 
 ALGORITHM_VERSION = 1
 """Raised whenever the same bytes and parameters would give other pixels."""
 TRUNCATED = "truncated"
-"""The flag of a picture made of the whole scans of a progressive JPEG that was cut off."""
+"""The flag of an image made of the whole scans of a progressive JPEG that was cut off."""
 NO_CONTENT_SPAN = 2
-"""Levels that every channel of a picture spans at most where it shows nothing."""
+"""Levels that every channel of an image spans at most where it shows nothing."""
 ORIGINAL_CROP_FRACTION = 204 / 424
 """The original's crop: 26 % off each side of 424 px, rounded."""
 
@@ -124,14 +124,14 @@ def cutout(
         Side of the survey's frame in the file's px, where the file holds its centre only (424 for a
         296 px file cut from 424). Left out: the file is a full frame, and its shorter side counts.
     angle_deg : float
-        Turns the picture counter-clockwise.
+        Turns the image counter-clockwise.
     limits : DecodeLimits
         `SERVED` for images that others send.
 
     Returns
     -------
     uint8, (size_px, size_px, 3), 0..255
-        Red, green, blue; row 0 is the top of the picture.
+        Red, green, blue; row 0 is the top of the image.
 
     Raises
     ------
@@ -139,16 +139,16 @@ def cutout(
         Its `code` is empty, not_an_image, truncated, corrupt, unsupported, too_large, too_small, too_costly,
         frame_too_small or no_content.
     """
-    picture: Pixels = _render(data, parameters, parameters.size_px, (angle_deg,), frame_px, limits)[0][0]
-    return picture
+    image: Pixels = _render(data, parameters, parameters.size_px, (angle_deg,), frame_px, limits)[0][0]
+    return image
 
 
 def flagged_cutout(
     data: bytes, parameters: CutoutParameters, *, frame_px: int | None = None, limits: DecodeLimits = LOCAL
 ) -> Cutout:
     """Cut the centre out of an image file, as `cutout` does, and say what is to be known of it."""
-    pictures, header = _render(data, parameters, parameters.size_px, (0,), frame_px, limits)
-    return Cutout(pictures[0], _flags(header))
+    images, header = _render(data, parameters, parameters.size_px, (0,), frame_px, limits)
+    return Cutout(images[0], _flags(header))
 
 
 def views(
@@ -161,7 +161,7 @@ def views(
 ) -> Pixels:
     """Cut several rotated views out of an image file that is decoded once.
 
-    Each view equals, bit for bit, what `cutout` gives for its angle alone.
+    Each view equals, bit for bit, what `cutout` returns for its angle alone.
 
     Returns
     -------
@@ -175,7 +175,7 @@ def stored_cutout(
 ) -> Pixels:
     """Cut the unrotated centre with enough sky round it for any rotation, as the packed store keeps it.
 
-    Its central `size_px` px equal, bit for bit, what `cutout` gives.
+    Its central `size_px` px equal, bit for bit, what `cutout` returns.
 
     Returns
     -------
@@ -188,8 +188,8 @@ def flagged_stored_cutout(
     data: bytes, parameters: CutoutParameters, *, frame_px: int | None = None, limits: DecodeLimits = LOCAL
 ) -> Cutout:
     """Cut the centre as `stored_cutout` does, and say what is to be known of it."""
-    pictures, header = _render(data, parameters, parameters.store_side_px, (0,), frame_px, limits)
-    return Cutout(pictures[0], _flags(header))
+    images, header = _render(data, parameters, parameters.store_side_px, (0,), frame_px, limits)
+    return Cutout(images[0], _flags(header))
 
 
 def has_content(pixels: Pixels) -> bool:
@@ -201,7 +201,7 @@ def has_content(pixels: Pixels) -> bool:
     """
     middle, corner = pixels[len(pixels) // 2, len(pixels) // 2].tolist(), pixels[0, 0].tolist()
     if any(abs(a - b) > NO_CONTENT_SPAN for a, b in zip(middle, corner, strict=True)):
-        return True  # a galaxy in the middle and sky in the corner: nearly every picture
+        return True  # a galaxy in the middle and sky in the corner: nearly every image
     span = pixels.max(axis=(0, 1)).astype(np.int16) - pixels.min(axis=(0, 1))
     return bool((span > NO_CONTENT_SPAN).any())
 
@@ -221,13 +221,13 @@ def _render(
     header = read_header(data, limits)
     size = header.width, header.height
     plan, placings = _recipe(size, header.orientation, parameters, side, angles_deg, frame_px)
-    pictures = _warp(decode(data, plan.reduction, header, limits).pixels, plan)
+    images = _warp(decode(data, plan.reduction, header, limits).pixels, plan)
     if placings is not None:
-        drawn, pictures = pictures, np.empty((len(placings) * side, side), np.uint32)
+        drawn, images = images, np.empty((len(placings) * side, side), np.uint32)
         for row, (start, transposed, down, right) in enumerate(placings):
-            picture = drawn[start : start + side]
-            pictures[row * side : (row + 1) * side] = (picture.T if transposed else picture)[::down, ::right]
-    rgb = cv2.cvtColor(pictures.view(np.uint8).reshape(-1, side, 4), cv2.COLOR_RGBA2RGB)
+            image = drawn[start : start + side]
+            images[row * side : (row + 1) * side] = (image.T if transposed else image)[::down, ::right]
+    rgb = cv2.cvtColor(images.view(np.uint8).reshape(-1, side, 4), cv2.COLOR_RGBA2RGB)
     shown = cast(Pixels, rgb).reshape(-1, side, side, 3)
     margin = (side - parameters.size_px) // 2
     if not has_content(shown[0, margin : side - margin, margin : side - margin]):
@@ -251,7 +251,7 @@ def _recipe(
     angles_deg: tuple[float, ...],
     frame_px: int | None,
 ) -> tuple[SamplingPlan, tuple[_Placing, ...] | None]:
-    """Return the pictures to draw, and how each view is made of them; None where the views are the pictures.
+    """Return the images to draw, and how each view is made of them; None where the views are the images.
 
     Angles are split into quarter turns, which move whole pixels, and a rest in [0, 90), which is drawn.
     Kept for the next file, since a survey has one frame size.
@@ -292,7 +292,7 @@ def _crop_px(size: tuple[int, int], parameters: CutoutParameters, frame_px: int 
 
 
 def _warp(pixels: Pixels, plan: SamplingPlan) -> NDArray[np.uint32]:
-    """Draw the pictures of a plan: uint32, (pictures * side, side), four bytes a pixel.
+    """Draw the images of a plan: uint32, (images * side, side), four bytes a pixel.
 
     The sums are exact and rounded half up.
     """

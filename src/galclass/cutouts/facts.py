@@ -26,7 +26,7 @@ class Header(NamedTuple):
     samplings : tuple of (int, int)
         Across and down for each component of a JPEG.
     ends : tuple of int
-        For a progressive JPEG that was cut off after its first scans: the places where it may be ended, best first.
+        For a progressive JPEG that was cut off after its first scans: the offsets where it may be ended, best first.
     """
 
     format: ImageFormat

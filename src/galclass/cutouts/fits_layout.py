@@ -76,7 +76,7 @@ class Hdu:
         return self.cards.get("ZIMAGE") is True and self.cards.get("XTENSION") == "BINTABLE"
 
     @property
-    def is_picture(self) -> bool:
+    def is_image(self) -> bool:
         """Whether it holds an image of two axes or more that are longer than one pixel."""
         plain = "XTENSION" not in self.cards or self.cards["XTENSION"] == "IMAGE"
         return (plain or self.compressed) and len([side for side in self.shape if side > 1]) >= 2

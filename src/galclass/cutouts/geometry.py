@@ -25,20 +25,20 @@ the cutout pixel's area (least squares over all phases; below it, the warp alone
 
 @dataclass(frozen=True, slots=True)
 class SamplingPlan:
-    """How to draw square pictures from a decoded file.
+    """How to draw square images from a decoded file.
 
     Attributes
     ----------
     reduction : int
         Decode at 1 / reduction.
     rows, columns : slice
-        The part of the decoded pixels that the pictures need.
-    x, y : float32, (pictures * side, side)
+        The part of the decoded pixels that the images need.
+    x, y : float32, (images * side, side)
         Positions in that part; 0 is the centre of its first pixel.
     smooth : bool
         Whether to smooth by [1 6 1]/8 along both sides first.
     side : int
-        Side of a picture in px.
+        Side of an image in px.
     """
 
     reduction: int
@@ -61,18 +61,18 @@ def reduction_for(crop_px: float, size_px: int) -> int:
 def sampling_plan(
     width: int, height: int, crop_px: float, size_px: int, side: int, angles_deg: tuple[float, ...]
 ) -> SamplingPlan:
-    """Plan the pictures of one geometry.
+    """Plan the images of one geometry.
 
     Parameters
     ----------
     width, height : int
-        The file's sides in px; the pictures are centred on the file's centre.
+        The file's sides in px; the images are centred on the file's centre.
     crop_px : float
         What the model sees, in px of the file, along each side; it becomes `size_px` px.
     size_px, side : int
-        The model's input, and the picture's side at the same scale (`side` > `size_px` keeps sky round it).
+        The model's input, and the image's side at the same scale (`side` > `size_px` keeps sky round it).
     angles_deg : tuple of float
-        One picture each; a positive angle turns the picture counter-clockwise.
+        One image each; a positive angle turns the image counter-clockwise.
     """
     reduction = reduction_for(crop_px, size_px)
     step = crop_px / size_px / reduction

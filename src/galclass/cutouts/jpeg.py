@@ -1,7 +1,7 @@
 """The markers of a JPEG: frame, components, orientation, scans, and what decoding them costs.
 
 Takes bytes, returns a `Header`. An ordinary file (one scan of all components) is read up to its first scan only; of the
-others every marker is looked at, since each scan is a pass over the picture.
+others every marker is looked at, since each scan is a pass over the image.
 """
 
 from __future__ import annotations
@@ -238,14 +238,14 @@ def _ends(scans: list[Scan], cut_at: int, everything: tuple[int, ...]) -> tuple[
 
 def _scans(data: bytes, position: int, frame: Frame, restart: int) -> tuple[list[Scan], int | None, int]:
     """List the scans, where the file was cut off (None: it has its end marker), and the shortest restart interval."""
-    places = _marker_places(data, position)
+    offsets = _marker_offsets(data, position)
     end = len(data)
     scans: list[Scan] = []
     for _ in range(MAX_SEGMENTS + end // 4096):
-        number = int(places.searchsorted(position))
-        if number >= len(places):
+        number = int(offsets.searchsorted(position))
+        if number >= len(offsets):
             return scans, end, restart
-        at = int(places[number])
+        at = int(offsets[number])
         if scans and scans[-1].stop == 0:
             scans[-1] = scans[-1]._replace(stop=at)
         marker = data[at + 1]
@@ -279,7 +279,7 @@ def _scan(body: bytes, frame: Frame) -> Scan:
 _PIECE = 1 << 20
 
 
-def _marker_places(data: bytes, start: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _marker_offsets(data: bytes, start: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Find every FF that a marker code follows: neither a stuffed zero, a fill byte nor a restart marker."""
     view = np.frombuffer(data, np.uint8)
     found = []

@@ -1,4 +1,4 @@
-"""How much work one image file may ask of its decoder, and which HDU of a FITS file is the picture.
+"""How much work one image file may ask of its decoder, and which HDU of a FITS file is the image.
 
 Work is processor time in seconds, estimated from header and markers alone (the constants are in `jpeg`, `png` and
 `bmp`, each an upper bound that was measured): it is the same for the same bytes on every machine.
@@ -36,7 +36,7 @@ class DecodeLimits:
     trusted : bool
         Whether the files are one's own: some decompressors of FITS are safe for these alone.
     hdu : str or None
-        The HDU of a FITS file that is the picture, by name (EXTNAME, or EXTNAME,EXTVER) or by number from 0; None: the
+        The HDU of a FITS file that is the image, by name (EXTNAME, or EXTNAME,EXTVER) or by number from 0; None: the
         usual one. Files of other kinds have none.
     """
 
@@ -50,7 +50,7 @@ class DecodeLimits:
         return replace(self, max_decode_s=max_decode_s)
 
     def with_hdu(self, hdu: str | int | None) -> DecodeLimits:
-        """Return the same limits for files whose picture is this HDU, as the configuration says."""
+        """Return the same limits for files whose image is this HDU, as the configuration says."""
         return replace(self, hdu=None if hdu is None else str(hdu))
 
     def seconds_for(self, size_bytes: int) -> float:

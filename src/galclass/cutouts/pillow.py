@@ -41,7 +41,7 @@ def decode_jpeg(data: bytes, header: Header, reduction: int) -> NDArray[np.uint8
 
 
 def _without_metadata(data: bytes) -> bytes:
-    """Return a JPEG without what Pillow would read besides pixels: EXIF, several pictures, profiles, comments.
+    """Return a JPEG without what Pillow would read besides pixels: EXIF, several images, profiles, comments.
 
     One directory of EXIF that names the same bytes again and again takes a gigabyte. What says the colours stays.
     """

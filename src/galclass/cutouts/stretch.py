@@ -1,7 +1,7 @@
 """From measured fluxes to an 8-bit colour image: the asinh stretch of Lupton et al. (2004) as SDSS uses it.
 
 Takes one band or three, returns uint8 (y, x, channel). The colours are those of SDSS: i, r, g as red, green, blue with
-weights 1, 1.5, 2.5. The scale comes from the picture itself, so that units and exposure do not matter.
+weights 1, 1.5, 2.5. The scale comes from the image itself, so that units and exposure do not matter.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ in Galaxy Zoo 2 has a noise of 4 levels of 255, which is I = 0.0035."""
 WHITE_SIGMAS = 620.0
 """Where these images are white, in units of the same noise: asinh(20 I) / sqrt(20) = 1."""
 WHITE_PERCENTILE = 99.9
-"""Deeper pictures are white where this percentage of their pixels is darker."""
+"""Deeper images are white where this percentage of their pixels is darker."""
 
 _SAMPLE = 1 << 14
 _ROUNDS, _CLIP, _SIGMAS_PER_MAD = 5, 3.0, 1.4826
@@ -74,11 +74,11 @@ def render_bands(bands: Sequence[NDArray[Any]], weights: Sequence[float] | None 
     scale = _common_scale(bands)
     planes = [_above_sky(band, factor, scale) for band, factor in zip(bands, factors, strict=True)]
     stretch = measure(planes)
-    picture = np.empty((*planes[0].shape, 3), np.uint8)
+    image = np.empty((*planes[0].shape, 3), np.uint8)
     step = max(1, _BAND_PIXELS // max(1, planes[0].shape[1]))
-    for row in range(0, len(picture), step):
-        _draw([plane[row : row + step] for plane in planes], stretch, picture[row : row + step])
-    return picture
+    for row in range(0, len(image), step):
+        _draw([plane[row : row + step] for plane in planes], stretch, image[row : row + step])
+    return image
 
 
 def measure(planes: Sequence[NDArray[np.float32]]) -> Stretch:
@@ -92,7 +92,7 @@ def measure(planes: Sequence[NDArray[np.float32]]) -> Stretch:
     brightness = np.asarray(np.mean([_sample(plane) for plane in planes], axis=0, dtype=np.float64))
     brightness = brightness[np.isfinite(brightness)]
     if not brightness.size:
-        raise CutoutError("no_content", "no pixel of the picture was measured in all bands")
+        raise CutoutError("no_content", "no pixel of the image was measured in all bands")
     _, sigma = _sky(brightness)
     top = float(np.percentile(brightness, WHITE_PERCENTILE))
     top = top if top > 0 else float(brightness.max(initial=0))

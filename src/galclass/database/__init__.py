@@ -10,7 +10,8 @@ from galclass.database.images import Images, NewImage
 from galclass.database.models import ModelInfo, ModelRecord
 from galclass.database.registry import Registry
 from galclass.database.score import ScoreSummary, score_pending
-from galclass.database.services import ServiceRecord, Services
+from galclass.database.service_rows import ServiceRecord
+from galclass.database.services import Services
 from galclass.database.sql import SqlResult, run_sql
 from galclass.database.tokens import TokenInfo, Tokens
 from galclass.moved import names_elsewhere

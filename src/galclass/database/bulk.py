@@ -21,7 +21,7 @@ CHUNK = 1000
 """Catalog rows a transaction."""
 
 OTHERS_NAMED = 5
-"""Other files of the same picture that a reject names."""
+"""Other files of the same image that a reject names."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _duplicates(
     pixels: dict[str, str | None],
     limits: DecodeLimits,
 ) -> dict[str, str]:
-    """Return why a file is left out, for the files whose picture is another object's; `pixels` gets all hashes.
+    """Return why a file is left out, for the files whose image is another object's; `pixels` gets all hashes.
 
     Files of equal bytes have equal pixels, so bytes count only where there is no cutout.
     """

@@ -192,7 +192,7 @@ def ordered_by(query: CatalogQuery) -> list[ColumnElement[Any]]:
     if name not in SORTS:
         raise RequestError("invalid", f"unknown order {sort[:40]!r}", expected=", ".join(SORTS), field="sort")
     if name == "separation" and query.cone is None:
-        raise RequestError("invalid", "separation from what", advice="give a cone", field="sort")
+        raise RequestError("invalid", "separation from what", advice="pass a cone", field="sort")
     columns: dict[str, ColumnElement[Any]] = {
         "object_id": predictions.c.object_id,
         "class": predictions.c.predicted_class,

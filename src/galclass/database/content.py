@@ -1,6 +1,6 @@
 """The identity of a stored image: its bytes, and the pixels of its cutout.
 
-Takes images and a connection, returns hashes and the stored images of the same picture.
+Takes images and a connection, returns hashes and the stored images with the same pixels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _C = images.c
 _PARAMETERS = CutoutParameters()
 
 NO_CUTOUT = ""
-"""Stands for the hash of the pixels where an image was tried and gives no cutout, so that it is not tried again."""
+"""Stands for the hash of the pixels where an image was tried and yields no cutout, so that it is not tried again."""
 
 
 class Content(NamedTuple):
@@ -70,7 +70,7 @@ def pixels_sha256_of(img: bytes, frame_px: int | None, limits: DecodeLimits = LO
 def fill_in_missing(database: Database, rows: int, limits: DecodeLimits = LOCAL) -> None:
     """Fill in hashes that stored images lack: rows inserted by hand, by an older version, or kept as duplicates.
 
-    An image that gives no cutout gets `NO_CUTOUT`; one that the limits forbid to decode keeps NULL.
+    An image that yields no cutout gets `NO_CUTOUT`; one that the limits forbid to decode keeps NULL.
 
     Parameters
     ----------

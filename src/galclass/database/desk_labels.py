@@ -1,4 +1,4 @@
-"""The labels of desks: classes of one's own ("ring", "no ring"), given by people object by object.
+"""The labels of desks: classes of one's own ("ring", "no ring"), assigned by people object by object.
 
 A desk is a name; its labels are rows of `galaxy_labels` with the source `desk:<name>`. The desk `galaxy-zoo` gives the
 13 classes as the page does elsewhere, with the source `human`. Training on Galaxy Zoo's classes reads no other desk.
@@ -40,7 +40,7 @@ class DeskLabel:
     Attributes
     ----------
     label : str or None
-        None: it cannot be told.
+        None: undecidable ("cannot tell").
     labelled_at : datetime
         UTC.
     """
@@ -68,7 +68,7 @@ class Votes:
     agreed : mapping of str to str
         The class of each object that most people give.
     disputed, untold : set of str
-        Objects with as many labels of one class as of another, and those that nobody could tell; no head learns them.
+        Objects with as many labels of one class as of another, and those only labelled "cannot tell"; unused by heads.
     """
 
     agreed: dict[str, str]

@@ -132,6 +132,6 @@ def _place(database: Database) -> list[Finding]:
     ]
     if not count:
         return [*findings, Finding("functions in the server", True, "not installed (the worker needs none)")]
-    told = f"{count} of 5" + (", of an older version: predict_galaxies returns no votes" if older else "")
-    found = Finding("functions in the server", count == 5 and not older, told, "install again")
+    found_there = f"{count} of 5" + (", of an older version: predict_galaxies returns no votes" if older else "")
+    found = Finding("functions in the server", count == 5 and not older, found_there, "install again")
     return [*findings, *check_server(database), found]

@@ -1,7 +1,7 @@
 """What a model saw in the stored images: embeddings as rows, filled once, read as one matrix.
 
 A row holds d float32 numbers in little-endian order, 4 d bytes (768 for the model in the package), and the class that
-the model predicted; no numbers and no class where the image gives no cutout. It stands for the bytes of `img_sha256`;
+the model predicted; no numbers and no class where the image yields no cutout. It stands for the bytes of `img_sha256`;
 with other bytes it is computed again.
 """
 
@@ -40,7 +40,7 @@ class Embeds(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """How many stored images have an embedding of a model; `failed` of those done gave no cutout."""
+    """How many stored images have an embedding of a model; `failed` of those done yielded no cutout."""
 
     total: int
     done: int
@@ -118,9 +118,9 @@ class Embeddings:
         ----------
         scorer : Scorer
         stopped : callable
-            Asked before each chunk.
+            Called before each chunk; ends the work by returning true.
         advance : callable
-            Told how many images each chunk had.
+            Called with the number of images of each chunk.
 
         Returns
         -------
@@ -133,8 +133,8 @@ class Embeddings:
             if not rows:
                 break
             ids = [row.object_id for row in rows]
-            pictures: list[bytes | None] = [row.img for row in rows]
-            found = scorer.score(pictures, object_ids=ids, frame_px=[row.frame_px for row in rows])
+            images: list[bytes | None] = [row.img for row in rows]
+            found = scorer.score(images, object_ids=ids, frame_px=[row.frame_px for row in rows])
             self._write(scorer.sha256, [row.sha256 for row in rows], found)
             after = ids[-1]
             computed += len(rows)

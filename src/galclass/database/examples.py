@@ -138,9 +138,9 @@ def _votes(row: Row) -> dict[str, float]:
     """Return the fractions of the questions that somebody answered; a question of zeros was put to nobody."""
     votes: dict[str, float] = {}
     for question in QUESTIONS.values():
-        told = {answer: _fraction(row, answer) for answer in question.columns}
-        if any(told.values()):
-            votes |= {answer: round(value, _DIGITS) for answer, value in told.items() if value is not None}
+        known = {answer: _fraction(row, answer) for answer in question.columns}
+        if any(known.values()):
+            votes |= {answer: round(value, _DIGITS) for answer, value in known.items() if value is not None}
     return votes
 
 

@@ -1,4 +1,4 @@
-"""The map of what is stored: the embeddings of a model on a plane, and pictures of the objects in sheets.
+"""The map of what is stored: the embeddings of a model on a plane, and thumbnails of the objects in sheets.
 
 A map is worked out once for a state of the tables and kept; objects near each other share a sheet, so that a part of
 the map needs few of them.
@@ -61,7 +61,7 @@ class DrawnMap:
 
     @property
     def sheets(self) -> int:
-        """How many sheets of pictures there are."""
+        """How many sheets of thumbnails there are."""
         return -(-len(self.object_ids) // A_SHEET)
 
 

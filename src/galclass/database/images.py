@@ -58,7 +58,7 @@ class NewImage:
 class ImageReject:
     """A file that is left out, and why.
 
-    It cannot be read, is no image, its object_id has another image, or its picture is that of another object.
+    It cannot be read, is no image, its object_id has another image, or shows the image of another object.
     """
 
     file: str
@@ -96,7 +96,7 @@ class AddSummary:
     skipped : Skipped
         Files that are not images, or are in unsupported formats.
     lost : tuple of str
-        Skipped pictures without an image of the same name in a format that is read.
+        Skipped images without an image of the same name in a format that is read.
     shared : int
         Images beyond the first of files that several objects share, where these are kept.
     """
@@ -110,7 +110,7 @@ class AddSummary:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing was rejected and no picture was skipped for its format."""
+        """Whether nothing was rejected and no image was skipped for its format."""
         return not (self.rejects or self.lost)
 
     def __str__(self) -> str:
@@ -147,7 +147,7 @@ class Images:
         ----------
         new : iterable of NewImage
         keep_duplicates : bool
-            False: a picture (bytes, or a cutout's pixels) that is there under another object_id is a reject that names
+            False: an image (bytes, or a cutout's pixels) that is there under another object_id is a reject that names
             it. The stream is read once, so the first of two in it is added; `bulk.add_images` leaves both out.
         limits : DecodeLimits
             How long an image may take to decode, where pixels are compared.
@@ -254,7 +254,7 @@ def _known(connection: Connection, object_ids: Iterable[str]) -> set[str]:
 
 
 def _twins(connection: Connection, chunk: Sequence[NewImage], contents: Sequence[Content]) -> dict[int, ImageReject]:
-    """Return a reject for each image whose picture is stored, or comes earlier in the chunk, under another id."""
+    """Return a reject for each image whose pixels are stored, or comes earlier in the chunk, under another id."""
     ids, names = [image.object_id for image in chunk], [image.file or image.uri for image in chunk]
     rejects = {}
     for number, (object_id, uri) in twins(connection, ids, names, contents).items():

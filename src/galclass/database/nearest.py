@@ -71,12 +71,12 @@ def nearest_stored(
     frame_px : int, optional
         Side of the survey's frame, where the file holds its centre.
     advance : callable
-        Told how many more embeddings are computed, and of how many.
+        Called with the number of further embeddings computed, and the total.
 
     Raises
     ------
     ModelError
-        If the image gives no cutout.
+        If the image yields no cutout.
     DatabaseError
         If no image is stored.
     """

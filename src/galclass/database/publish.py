@@ -17,12 +17,12 @@ class PublishSummary:
     service: ServiceRecord
     new: bool
     own: PublishSummary | None = None
-    """Of the trained model, where the service is answered by another one."""
+    """Of the trained model, where the service runs another one."""
 
     def __str__(self) -> str:
         done = "published" if self.new else "is already published"
         service = self.service
-        line = f"publish: {service.name} {service.version} {done}, answered by {service.answered_by}"
+        line = f"publish: {service.name} {service.version} {done}, served by {service.answered_by}"
         return f"{line}\n{self.own}" if self.own else line
 
 

@@ -15,7 +15,7 @@ from galclass.database.statements import upsert
 from galclass.database.types import now
 
 MARK = " (report)"
-"""Follows the author's name, so that nobody gives a label in the name of a token's holder."""
+"""Follows the author's name, so that nobody can label in the name of a token's holder."""
 
 
 @dataclass(frozen=True)

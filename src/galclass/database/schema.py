@@ -1,6 +1,6 @@
 """The tables as SQLAlchemy Core sees them; migrations/*.sql is what makes them.
 
-docs/database.md tells what they hold. A test compares this page with a freshly migrated database.
+docs/database.md says what they hold. A test compares this page with a freshly migrated database.
 """
 
 from __future__ import annotations

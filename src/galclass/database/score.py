@@ -112,7 +112,7 @@ def score_pending(
     progress : bool
         Whether to draw a progress bar.
     stopped : callable
-        Asked before every chunk.
+        Called before each chunk; ends the work by returning true.
     limits : DecodeLimits
         How long an image may take to decode.
 

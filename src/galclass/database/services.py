@@ -2,88 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import Connection, select
 
-from galclass.database.aliases import Aliases
 from galclass.database.connection import Database
 from galclass.database.references import Reference, check_name, current_user
 from galclass.database.registry import Registry, resolve
-from galclass.database.schema import models, service_aliases, service_log, services
+from galclass.database.schema import service_aliases, service_log, services
+from galclass.database.service_rows import (
+    ALIASES,
+    LATEST,
+    SHADOW,
+    VERSION,
+    ServiceEvent,
+    ServiceRecord,
+    find_service,
+    log_event,
+    published_versions,
+    resolve_service,
+    service_record,
+    service_records,
+)
 from galclass.database.shadows import check_shadow, forget_shadow
 from galclass.database.statements import lock_table
 from galclass.database.types import now
 from galclass.errors import RegistryError
-
-LATEST = "latest"
-"""The alias that is meant where no version is said; publishing moves it."""
-
-SHADOW = "shadow"
-"""The alias of the version that answers the requests of the others unseen, to be compared."""
-
-_VERSION = re.compile(r"[0-9][A-Za-z0-9_.+-]{0,31}")
-
-_ABOUT = (
-    *(services.c.name, services.c.version, services.c.model_name, services.c.model_version),
-    *(services.c.description, services.c.created_at, services.c.created_by, models.c.sha256, services.c.code),
-)
-_JOINED = services.outerjoin(
-    models, and_(models.c.name == services.c.model_name, models.c.version == services.c.model_version)
-).outerjoin(
-    service_aliases,
-    and_(service_aliases.c.name == services.c.name, service_aliases.c.version == services.c.version),
-)
-_ALIASES: Aliases[str] = Aliases(services, service_aliases, service_log, "version")
-
-
-@dataclass(frozen=True)
-class ServiceRecord:
-    """A published version of a service."""
-
-    name: str
-    version: str
-    model_name: str | None
-    model_version: int | None
-    description: str
-    created_at: datetime
-    created_by: str
-    model_sha256: str | None = None
-    code: Mapping[str, Any] | None = None
-    aliases: tuple[str, ...] = ()
-
-    @property
-    def model(self) -> Reference | None:
-        """The model version served, or that a function uses first; None for a function without one."""
-        return None if self.model_name is None else Reference(self.model_name, version=self.model_version)
-
-    @property
-    def function(self) -> str | None:
-        """Import path of the published function; None for a model."""
-        return str(self.code["function"]) if self.code else None
-
-    @property
-    def answered_by(self) -> str:
-        """What answers, for people."""
-        return self.function or str(self.model)
-
-
-@dataclass(frozen=True)
-class ServiceEvent:
-    """One line of the log: publish, alias, unalias, rollback or delete."""
-
-    name: str
-    action: str
-    version: str | None
-    alias: str | None
-    old_version: str | None
-    at: datetime
-    by: str
 
 
 class Services:
@@ -118,13 +63,13 @@ class Services:
         check_name(name, "service name")
         for alias in aliases:
             _check_alias(alias)
-        if not _VERSION.fullmatch(version):
+        if not VERSION.fullmatch(version):
             raise RegistryError(f"{version!r} is not a valid service version", expected="such as 1.0")
         by = by or current_user()
         with self._database.write() as connection:
             lock_table(connection, services)
             sha256 = code["sha256"] if code else _model_sha256(connection, model_name, model_version)
-            there = _find(connection, name, version)
+            there = find_service(connection, name, version)
             if there is not None:
                 _check_same(there, model_name, model_version, sha256, is_code=bool(code))
                 return there
@@ -132,10 +77,10 @@ class Services:
             row = {"name": name, "version": version, "model_name": model_name, "model_version": model_version}
             about = {"description": description, "created_at": now(), "created_by": by, "code": code}
             connection.execute(services.insert().values(**row, **about))
-            _log(connection, name, "publish", by, version=version, model_sha256=sha256)
+            log_event(connection, name, "publish", by, version=version, model_sha256=sha256)
             for alias in aliases:
                 _move(connection, name, alias, version, by, "alias")
-            return _record(connection, name, version)
+            return service_record(connection, name, version)
 
     def published(self, name: str) -> dict[str, str | None]:
         """Return every version that was ever published, deleted ones too, with the sha256 of its model.
@@ -143,12 +88,12 @@ class Services:
         None where it was deleted by a galclass that did not keep the sha256.
         """
         with self._database.read() as connection:
-            return _published(connection, name)
+            return published_versions(connection, name)
 
     def list(self, name: str | None = None) -> list[ServiceRecord]:
         """Return all versions of all services, or of one, by name and age."""
         with self._database.read() as connection:
-            return _records(connection) if name is None else _records(connection, services.c.name == name)
+            return service_records(connection) if name is None else service_records(connection, services.c.name == name)
 
     def get(self, name: str, version: str = LATEST) -> ServiceRecord:
         """Find a version by its text or an alias.
@@ -159,7 +104,7 @@ class Services:
             If there is no such service or version.
         """
         with self._database.read() as connection:
-            return _resolve(connection, name, version)
+            return resolve_service(connection, name, version)
 
     def alias(self, name: str, alias: str, version: str, *, by: str | None = None) -> ServiceRecord:
         """Point an alias at a version whose model `Registry.verify` finds sound.
@@ -176,9 +121,9 @@ class Services:
         self._check_sound(self.get(name, version))
         with self._database.write() as connection:
             lock_table(connection, services)
-            found = _resolve(connection, name, version)
+            found = resolve_service(connection, name, version)
             _move(connection, name, alias, found.version, by or current_user(), "alias")
-            return _record(connection, name, found.version)
+            return service_record(connection, name, found.version)
 
     def unalias(self, name: str, alias: str, *, by: str | None = None) -> ServiceRecord:
         """Take an alias other than `LATEST` away and return the version that it stood for.
@@ -192,19 +137,19 @@ class Services:
             raise RegistryError("every service has this alias", where=f"{name}@{alias}", advice="move it instead")
         with self._database.write() as connection:
             lock_table(connection, services)
-            version = _ALIASES.target(connection, name, alias)
+            version = ALIASES.target(connection, name, alias)
             if version is None:
                 raise RegistryError("there is no such alias of this service", where=f"{name}@{alias}")
             table = service_aliases
             connection.execute(table.delete().where(table.c.name == name, table.c.alias == alias))
-            _log(connection, name, "unalias", by or current_user(), alias=alias, old_version=version)
-            return _record(connection, name, version)
+            log_event(connection, name, "unalias", by or current_user(), alias=alias, old_version=version)
+            return service_record(connection, name, version)
 
     def shadow(self, name: str) -> ServiceRecord | None:
         """Return the version that answers unseen beside the others, or None."""
         with self._database.read() as connection:
-            version = _ALIASES.target(connection, name, SHADOW)
-            return None if version is None else _find(connection, name, version)
+            version = ALIASES.target(connection, name, SHADOW)
+            return None if version is None else find_service(connection, name, version)
 
     def rollback(self, name: str, alias: str = LATEST, *, by: str | None = None) -> ServiceRecord:
         """Point an alias at the version it had before, if `Registry.verify` finds the model of that sound.
@@ -227,7 +172,7 @@ class Services:
                     "the alias has been moved in the meantime", where=f"{name}@{alias}", advice="try again"
                 )
             _move(connection, name, alias, version, by or current_user(), "rollback")
-            return _record(connection, name, version)
+            return service_record(connection, name, version)
 
     def _check_sound(self, record: ServiceRecord) -> None:
         if record.model is not None:  # a function without models was loaded when it was published
@@ -243,7 +188,7 @@ class Services:
         """
         with self._database.write() as connection:
             lock_table(connection, services)
-            record = _resolve(connection, name, version)
+            record = resolve_service(connection, name, version)
             others = connection.scalars(
                 select(services.c.version).where(services.c.name == name, services.c.version != record.version)
             ).all()
@@ -258,7 +203,7 @@ class Services:
             connection.execute(service_aliases.delete().where(aliases.name == name, aliases.version == record.version))
             connection.execute(services.delete().where(services.c.name == name, services.c.version == record.version))
             forget_shadow(connection, name, record.version)
-            _log(connection, name, "delete", by or current_user(), version=record.version)
+            log_event(connection, name, "delete", by or current_user(), version=record.version)
             return record
 
     def log(self, name: str | None = None) -> Sequence[ServiceEvent]:
@@ -271,8 +216,8 @@ class Services:
 
 
 def _before(connection: Connection, name: str, alias: str) -> str:
-    _resolve(connection, name, alias)
-    return _ALIASES.previous(connection, name, alias)
+    resolve_service(connection, name, alias)
+    return ALIASES.previous(connection, name, alias)
 
 
 def _model_sha256(connection: Connection, name: str | None, version: int | None) -> str:
@@ -283,16 +228,10 @@ def _model_sha256(connection: Connection, name: str | None, version: int | None)
 
 def _check_alias(alias: str) -> None:
     check_name(alias, "alias")
-    if _VERSION.fullmatch(alias):
+    if VERSION.fullmatch(alias):
         raise RegistryError(
             f"{alias!r} could be a version", expected="an alias that begins with a letter", advice="such as stable"
         )
-
-
-def _published(connection: Connection, name: str) -> dict[str, str | None]:
-    log = service_log.c
-    query = select(log.version, log.model_sha256).where(log.name == name, log.action == "publish").order_by(log.id)
-    return {version: sha256 for version, sha256 in connection.execute(query)}
 
 
 def _check_same(
@@ -316,7 +255,7 @@ def _check_same(
 
 
 def _check_never_another(connection: Connection, name: str, version: str, sha256: str) -> None:
-    before = _published(connection, name)
+    before = published_versions(connection, name)
     was = before.get(version)
     if version in before and was != sha256:
         raise RegistryError(
@@ -327,64 +266,20 @@ def _check_never_another(connection: Connection, name: str, version: str, sha256
         )
 
 
-def _find(connection: Connection, name: str, version: str) -> ServiceRecord | None:
-    found = _records(connection, services.c.name == name, services.c.version == version)
-    return found[0] if found else None
-
-
-def _resolve(connection: Connection, name: str, version: str) -> ServiceRecord:
-    found = _find(connection, name, version)
-    if found is not None:
-        return found
-    target = _ALIASES.target(connection, name, version)
-    if target is not None:
-        return _record(connection, name, target)
-    known = connection.scalars(select(services.c.version).where(services.c.name == name)).all()
-    raise RegistryError(
-        "unknown version of this service" if known else "unknown service",
-        where=f"{name}@{version}",
-        expected=f"one of {', '.join(known)}" if known else None,
-        advice="see `galclass services list`",
-    )
-
-
-def _record(connection: Connection, name: str, version: str) -> ServiceRecord:
-    (record,) = _records(connection, services.c.name == name, services.c.version == version)
-    return record
-
-
-def _records(connection: Connection, *where: ColumnElement[bool]) -> list[ServiceRecord]:
-    """Read versions, the sha256 of their models and their aliases with one statement."""
-    order = (services.c.name, services.c.created_at, services.c.version, service_aliases.c.alias)
-    query = select(*_ABOUT, service_aliases.c.alias).select_from(_JOINED).where(*where).order_by(*order)
-    return [
-        replace(ServiceRecord(*about), aliases=tuple(row.alias for row in group if row.alias is not None))
-        for about, group in groupby(connection.execute(query), _without_alias)
-    ]
-
-
-def _without_alias(row: Any) -> Any:
-    return tuple(row[:-1])
-
-
 def _move(connection: Connection, name: str, alias: str, version: str, by: str, action: str) -> None:
-    if alias == SHADOW and _ALIASES.target(connection, name, SHADOW) != version:
-        latest = _ALIASES.target(connection, name, LATEST)
+    if alias == SHADOW and ALIASES.target(connection, name, SHADOW) != version:
+        latest = ALIASES.target(connection, name, LATEST)
         check_shadow(
             connection,
-            None if latest is None else _record(connection, name, latest),
-            _record(connection, name, version),
+            None if latest is None else service_record(connection, name, latest),
+            service_record(connection, name, version),
         )
         forget_shadow(connection, name, version)  # its counts begin anew
-    _ALIASES.move(
+    ALIASES.move(
         connection,
         name,
         alias,
         version,
         by,
-        lambda old: _log(connection, name, action, by, version=version, alias=alias, old_version=old),
+        lambda old: log_event(connection, name, action, by, version=version, alias=alias, old_version=old),
     )
-
-
-def _log(connection: Connection, name: str, action: str, by: str, **facts: str | None) -> None:
-    connection.execute(service_log.insert().values(name=name, action=action, by=by, at=now(), **facts))

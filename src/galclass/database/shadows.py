@@ -1,4 +1,4 @@
-"""What the shadow of a service answered beside the visible version: counts, and the objects that differ.
+"""What the shadow of a service predicted beside the visible version: counts, and the objects that differ.
 
 Takes what a server compared since it last wrote, adds it to the rows; returns a report by pair of versions.
 """
@@ -20,7 +20,7 @@ from galclass.errors import RegistryError
 from galclass.scoring import Signature
 
 if TYPE_CHECKING:
-    from galclass.database.services import ServiceRecord
+    from galclass.database.service_rows import ServiceRecord
 
 MAX_DIFFERENCES = 1000
 """Objects that are listed for a pair of versions; the newest stay."""
@@ -30,7 +30,7 @@ _COUNTS = ("compared", "same_class", "same_group", "dropped", "failed")
 
 @dataclass(frozen=True)
 class ShadowPair:
-    """A visible version of a service and the version that answers beside it, unseen."""
+    """A visible version of a service and the version that predicts beside it, out of sight."""
 
     name: str
     version: str
@@ -39,20 +39,20 @@ class ShadowPair:
 
 @dataclass
 class ShadowCounts:
-    """What came of the images that a pair of versions could both answer.
+    """Outcomes of the images sent to both versions of a pair.
 
     Attributes
     ----------
     compared : int
-        Images that both answered.
+        Images that both predicted.
     same_class, same_group : int
         Those of them with the same class, and with the same group.
     largest_difference : float
         The largest difference of a class probability, in [0, 1].
     dropped : int
-        Images that the shadow was not asked for, as too many waited.
+        Images that the shadow did not get because too many were waiting.
     failed : int
-        Images that the shadow gave no prediction for.
+        Images that the shadow yielded no prediction for.
     """
 
     compared: int = 0
@@ -65,7 +65,7 @@ class ShadowCounts:
 
 @dataclass(frozen=True)
 class ShadowDifference:
-    """An object to which the two versions give different classes."""
+    """An object for which the two versions predict different classes."""
 
     object_id: str
     img_sha256: str
@@ -124,7 +124,7 @@ def forget_shadow(connection: Connection, name: str, version: str) -> None:
 
 
 def check_shadow(connection: Connection, visible: ServiceRecord | None, shadow: ServiceRecord) -> None:
-    """Refuse a shadow that cannot answer what the latest version answers, or that is this version.
+    """Refuse a shadow that cannot predict what the latest version predicts, or that is this version.
 
     Raises
     ------
@@ -133,13 +133,13 @@ def check_shadow(connection: Connection, visible: ServiceRecord | None, shadow: 
     """
     where = f"{shadow.name}@{shadow.version} as shadow"
     if visible is None:
-        raise RegistryError("there is no latest version that it could answer beside", where=where)
+        raise RegistryError("there is no latest version for it to shadow", where=where)
     for one in (visible, shadow):
         if one.code is not None:
             raise RegistryError(
-                "a function can neither be a shadow nor have one: it may do more than answer",
+                "a function can neither be a shadow nor have one: it may have side effects",
                 where=where,
-                got=f"{one.name}@{one.version} answered by {one.function}",
+                got=f"{one.name}@{one.version} served by {one.function}",
                 advice="publish the model that it uses as a service",
             )
     if visible.version == shadow.version:

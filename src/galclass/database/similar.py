@@ -1,6 +1,6 @@
 """The most similar galaxies of the database by the model's embedding.
 
-Takes the table of embeddings and a scorer, gives neighbours; the embeddings of a model are kept in memory.
+Takes the table of embeddings and a scorer, returns neighbours; the embeddings of a model are kept in memory.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class SimilarGalaxies:
         Raises
         ------
         CutoutError
-            If the bytes give no cutout.
+            If the bytes yield no cutout.
         """
         (prediction,) = scorer.score([data], frame_px=frame_px)
         if prediction.error is not None:

@@ -1,4 +1,4 @@
-"""Small pictures of stored objects, many in one JPEG: a page draws thousands without thousands of requests."""
+"""Thumbnails of stored objects, many in one JPEG: a page draws thousands without thousands of requests."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from galclass.errors import CutoutError
 THUMBNAIL_PX = 48
 ACROSS = 16
 A_SHEET = ACROSS * ACROSS
-"""Pictures of a sheet, row by row."""
+"""Thumbnails of a sheet, row by row."""
 
 _PARAMETERS = CutoutParameters(size_px=THUMBNAIL_PX)
 _LIMITS = SERVED.with_seconds(0.3)
-"""A picture whose decode takes longer stays black: a sheet has 256 of them."""
+"""A thumbnail whose decode takes longer stays black: a sheet has 256 of them."""
 _READ_ROWS = 32
 _QUALITY = 85
 
@@ -52,8 +52,8 @@ def _draw(
     drawn: np.ndarray[tuple[int, int, int], np.dtype[np.uint8]], index: int, img: bytes, frame_px: int | None
 ) -> None:
     try:
-        picture = cutout(img, _PARAMETERS, frame_px=frame_px, limits=_LIMITS)
+        pixels = cutout(img, _PARAMETERS, frame_px=frame_px, limits=_LIMITS)
     except CutoutError:
         return
     y, x = (side * THUMBNAIL_PX for side in divmod(index, ACROSS))
-    drawn[y : y + THUMBNAIL_PX, x : x + THUMBNAIL_PX] = picture
+    drawn[y : y + THUMBNAIL_PX, x : x + THUMBNAIL_PX] = pixels

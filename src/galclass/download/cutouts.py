@@ -37,7 +37,7 @@ from galclass.errors import CatalogError, DownloadError, Rejection
 from galclass.image_names import file_stem_of
 
 _MOST_FAILURES_IN_A_ROW = 20
-_TOLD_EVERY_S = 10.0
+_NOTICE_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ def download_cutouts(
     *,
     progress: bool = True,
     warn: Callable[[str], None] = lambda text: None,
-    tell: Callable[[str], None] = lambda text: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> CutoutsSummary:
-    """Fetch a cutout for every object of a catalog; go on where an earlier run stopped.
+    """Fetch a cutout for every object of a catalog, resuming where an earlier run stopped.
 
     Parameters
     ----------
@@ -113,17 +113,17 @@ def download_cutouts(
     progress : bool
         Show a bar.
     warn : callable
-        Told before the first image is asked for what is odd about the catalog, and if the frames will not be what the
-        model in the package knows.
-    tell : callable
-        Told what is asked for before the first image, and now and then that the service is asked again.
+        Called before the first request with each remark on the catalog, and if the frames will not be what the packaged
+        model expects.
+    notify : callable
+        Called with what is requested before the first image, and from time to time while the service is being retried.
 
     Raises
     ------
     CatalogError
         If the catalog has no positions or wrong units.
     DownloadError
-        If what is asked for is impossible, or the service does not answer any more; what was fetched stays.
+        If the request is impossible, or the service no longer responds; fetched images are kept.
     """
     begin = time.monotonic()
     service = _service(request.service)
@@ -140,11 +140,13 @@ def download_cutouts(
     cache = _read_journal(folder)
     missing = [item for item in items if not _is_cached(item, cache, folder)]
     settings = config.download
-    again = _AskingAgain(service.title, tell)
-    reader = ImageReader(settings.retries, settings.read_timeout_s, settings.parallel, asks_again=again)
+    on_retry = _RetryNotices(service.title, notify)
+    reader = ImageReader(settings.retries, settings.read_timeout_s, settings.parallel, on_retry=on_retry)
     if missing:
-        there = f", {len(items) - len(missing):,} are here already" if len(missing) < len(items) else ""
-        tell(f"asking {service.title} for {len(missing):,} images, each up to {settings.retries + 1} times{there}")
+        there = f", {len(items) - len(missing):,} are already here" if len(missing) < len(items) else ""
+        notify(
+            f"requesting {len(missing):,} images from {service.title}, each up to {settings.retries + 1} times{there}"
+        )
     throttle = Throttle(request.requests_per_s or service.requests_per_s)
     with (
         (folder / "cutouts.jsonl").open("a", encoding="utf-8") as journal,
@@ -165,11 +167,11 @@ def download_cutouts(
     return CutoutsSummary(folder, len(images), fetched, len(rejects), time.monotonic() - begin)
 
 
-class _AskingAgain:
-    """Says that a service is asked again, at most once in a while."""
+class _RetryNotices:
+    """Reports that a service is being retried, at most once every few seconds."""
 
-    def __init__(self, title: str, tell: Callable[[str], None]) -> None:
-        self._title, self._tell = title, tell
+    def __init__(self, title: str, notify: Callable[[str], None]) -> None:
+        self._title, self._notify = title, notify
         self._lock = threading.Lock()
         self._count, self._next = 0, 0.0
 
@@ -178,8 +180,8 @@ class _AskingAgain:
             self._count += 1
             if time.monotonic() < self._next:
                 return
-            self._next = time.monotonic() + _TOLD_EVERY_S
-            self._tell(f"{self._title} did not answer ({reason}): asking again, {self._count:,} times so far")
+            self._next = time.monotonic() + _NOTICE_EVERY_S
+            self._notify(f"{self._title} did not respond ({reason}): retrying, {self._count:,} times so far")
 
 
 def _service(name: str) -> CutoutService:

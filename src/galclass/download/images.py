@@ -13,7 +13,7 @@ from galclass import __version__
 from galclass.errors import Rejection
 
 MOST_BYTES = 32 << 20
-_PASSING = (408, 425, 429, 500, 502, 503, 504)  # worth asking again
+_PASSING = (408, 425, 429, 500, 502, 503, 504)  # worth a retry
 
 
 class ImageReader:
@@ -22,15 +22,15 @@ class ImageReader:
     Parameters
     ----------
     retries : int
-        Tries after the first.
+        Attempts after the first.
     read_timeout_s : float
         Longest silence of the server.
     parallel : int
         Connections kept to a host.
     backoff_s : float
         Waited before the second retry, twice that before the third, and so on.
-    asks_again : callable
-        Told why, before each retry; from several threads.
+    on_retry : callable
+        Called with the reason before each retry, from several threads.
     """
 
     def __init__(
@@ -40,28 +40,28 @@ class ImageReader:
         parallel: int,
         *,
         backoff_s: float = 0.5,
-        asks_again: Callable[[str], object] = lambda reason: None,
+        on_retry: Callable[[str], object] = lambda reason: None,
     ) -> None:
         import urllib3
 
-        class Told(urllib3.Retry):
-            """Retries that are told."""
+        class ReportedRetry(urllib3.Retry):
+            """Retries that are reported."""
 
             def increment(  # type: ignore[override]  # the rest is handed on
                 self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, **more: Any
             ) -> urllib3.Retry:
                 again = super().increment(method, url, response, error, **more)
                 if response is None:
-                    asks_again(type(error).__name__)
+                    on_retry(type(error).__name__)
                 elif not response.get_redirect_location():
-                    asks_again(f"status {response.status}")
+                    on_retry(f"status {response.status}")
                 return again
 
         self._pool = urllib3.PoolManager(
             maxsize=parallel,
             headers={"User-Agent": f"galclass/{__version__}"},
             timeout=urllib3.Timeout(connect=10.0, read=read_timeout_s),
-            retries=Told(
+            retries=ReportedRetry(
                 total=retries,
                 backoff_factor=backoff_s,
                 backoff_max=30.0,

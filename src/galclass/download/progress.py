@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Progress(Protocol):
-    """What a stage tells of its progress."""
+    """A counter of finished units."""
 
     def add(self, count: int) -> None:
         """Count more units done."""

@@ -1,6 +1,6 @@
-"""Sky cutout services: how each wants to be asked for a square colour image round a position.
+"""Sky cutout services: how each is queried for a square colour image round a position.
 
-Gives URLs; fetches nothing. Parameters as the services document them:
+Returns URLs; fetches nothing. Parameters as the services document them:
 SDSS ImgCutout (skyserver.sdss.org/dr18/en/help/docs/api.aspx#imgcutout), the Legacy Survey viewer
 (legacysurvey.org/viewer/urls) and CDS hips2fits (alasky.cds.unistra.fr/hips-image-services/hips2fits).
 """
@@ -21,7 +21,7 @@ SDSS_ARCSEC_PER_PX = 0.396127
 
 @dataclass(frozen=True)
 class Cutout:
-    """What to ask for: the centre in degrees (ICRS), the side in px and the scale in arcsec per px."""
+    """What to request: the centre in degrees (ICRS), the side in px and the scale in arcsec per px."""
 
     ra_deg: float
     dec_deg: float

@@ -37,7 +37,7 @@ _CHALLENGE_LIMITS = """\
 _LIMITS = """\
 - Surveys, depths and colours other than those of the sources are extrapolation. The flag `unlike_training_data` catches
   only some of it.
-- The prediction is for the galaxy at the centre of the frame; neighbours and mergers are not told apart.
+- The prediction is for the galaxy at the centre of the frame; neighbours and mergers are not distinguished.
 - Volunteers disagree: where a second panel would choose another class, no model can always be right.
 - The accuracy on classes with a handful of examples (dominant or no bulge, stars) is hardly constrained.
 """

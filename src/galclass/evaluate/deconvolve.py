@@ -1,4 +1,4 @@
-"""What all volunteers together would say, from what a few dozen said: observed fractions without their sampling noise.
+"""True vote fractions from those of a few dozen volunteers: observed fractions without their sampling noise.
 
 Takes counts of a question over many galaxies, fits the Dirichlet distribution of true fractions by maximum likelihood,
 and draws true fractions of each galaxy given its counts. Observed fractions, if treated as true ones, scatter too

@@ -26,7 +26,7 @@ class MarginBin:
 
 
 @dataclass(frozen=True)
-class Honesty:
+class HumanBaseline:
     """The model compared with the volunteers.
 
     Attributes
@@ -60,7 +60,7 @@ def compare_with_volunteers(
     probabilities: NDArray[np.float64],
     *,
     seed: int,
-) -> Honesty | None:
+) -> HumanBaseline | None:
     """Compare predictions with a second panel of volunteers.
 
     Parameters
@@ -74,7 +74,7 @@ def compare_with_volunteers(
 
     Returns
     -------
-    Honesty or None
+    HumanBaseline or None
         None if no object has votes.
     """
     true = THIRTEEN.true_index(labels)
@@ -83,7 +83,7 @@ def compare_with_volunteers(
         return None
     panel = second_panel([votes[i] for i in keep], seed=seed)
     right = probabilities[keep].argmax(axis=1) == true[keep]
-    return Honesty(
+    return HumanBaseline(
         count=len(keep),
         leaf_ceiling=float(panel.leaf_agreement.mean()),
         group_ceiling=float(panel.group_agreement.mean()),

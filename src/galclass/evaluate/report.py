@@ -1,4 +1,4 @@
-"""The self-contained HTML report: tables, plots and pictures in one file."""
+"""The self-contained HTML report: tables, plots and images in one file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader
 from numpy.typing import NDArray
 
 from galclass import __version__
-from galclass.evaluate.human_baseline import Honesty
+from galclass.evaluate.human_baseline import HumanBaseline
 from galclass.evaluate.metrics import Classification, Interval, Reliability
 from galclass.evaluate.plots import confusion_svg, reliability_svg
 from galclass.evaluate.raw_votes import RawVotes
@@ -29,29 +29,29 @@ class ReportContent:
 
     Attributes
     ----------
-    pictures : callable
+    images : callable
         Positions in `predictions` -> uint8 (n, side, side, 3) cutouts.
     gallery : int
-        Pictures of right and of wrong predictions, for each.
+        Images of right and of wrong predictions, for each.
     """
 
     split: str
     model_sha256: str
     tables: dict[str, Classification]
     calibration: Reliability | None
-    honesty: Honesty | None
+    human_baseline: HumanBaseline | None
     natural: dict[str, Interval]
     trust: Trust
     votes: VoteErrors | None
     raw_votes: dict[str, RawVotes]
     labels: Sequence[str | None]
     predictions: Sequence[Prediction]
-    pictures: Callable[[NDArray[np.int64]], NDArray[np.uint8]]
+    images: Callable[[NDArray[np.int64]], NDArray[np.uint8]]
     gallery: int
 
 
 @dataclass(frozen=True)
-class Picture:
+class GalleryImage:
     """One gallery entry."""
 
     object_id: str
@@ -72,8 +72,8 @@ def write_report(content: ReportContent, path: Path) -> None:
         reliability=reliability_svg(content.calibration) if content.calibration else None,
         class_names=CLASS_NAMES,
         galleries={
-            "Right, most certain first": _pictures(content, right),
-            "Wrong, most certain first": _pictures(content, wrong),
+            "Right, most certain first": _gallery_images(content, right),
+            "Wrong, most certain first": _gallery_images(content, wrong),
         },
     )
     path.write_text(page, encoding="utf-8")
@@ -101,15 +101,15 @@ def _is_right(predicted: str, label: str | None) -> bool:
     return bool(label) and predicted in leaves_of(str(label))
 
 
-def _pictures(content: ReportContent, chosen: NDArray[np.int64]) -> list[Picture]:
+def _gallery_images(content: ReportContent, chosen: NDArray[np.int64]) -> list[GalleryImage]:
     if len(chosen) == 0:
         return []
     entries = []
-    for position, pixels in zip(chosen, content.pictures(chosen), strict=True):
+    for position, pixels in zip(chosen, content.images(chosen), strict=True):
         prediction = content.predictions[position]
         jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=92, colorspace="RGB")
         entries.append(
-            Picture(
+            GalleryImage(
                 object_id=prediction.object_id,
                 jpeg=base64.b64encode(jpeg).decode("ascii"),
                 label=str(content.labels[position]),

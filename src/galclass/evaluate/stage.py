@@ -18,7 +18,7 @@ from galclass.config import Config
 from galclass.errors import EvaluationError
 from galclass.evaluate.card import model_card
 from galclass.evaluate.ceiling import VOTE_COLUMNS
-from galclass.evaluate.human_baseline import Honesty, compare_with_volunteers
+from galclass.evaluate.human_baseline import HumanBaseline, compare_with_volunteers
 from galclass.evaluate.labellings import THIRTEEN
 from galclass.evaluate.metrics import Classification, Interval, Reliability, reliability
 from galclass.evaluate.raw_votes import RawVotes, measure_raw_votes
@@ -69,7 +69,7 @@ class Results:
     trust: Trust
     votes: VoteErrors | None
     raw_votes: dict[str, RawVotes]
-    honesty: Honesty | None
+    human_baseline: HumanBaseline | None
     seeds: SeedSpread | None
 
 
@@ -103,7 +103,7 @@ def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
         trust=measure_trust(evaluated, scorer.signature, config.seed),
         votes=_vote_errors(store, evaluated),
         raw_votes=measure_raw_votes(store, scorer, evaluated, sampling),
-        honesty=_honesty(store, evaluated, config.seed),
+        human_baseline=_human_baseline(store, evaluated, config.seed),
         seeds=spread_over_seeds(
             of_seeds,
             lambda one: evaluated if one.sha256 == scorer.sha256 else _score_split(store, one, split, progress),
@@ -157,7 +157,7 @@ def _vote_errors(store: Store, evaluated: Evaluated) -> VoteErrors | None:
     return vote_errors(evaluated.predictions, published.to_numpy())
 
 
-def _honesty(store: Store, evaluated: Evaluated, seed: int) -> Honesty | None:
+def _human_baseline(store: Store, evaluated: Evaluated, seed: int) -> HumanBaseline | None:
     """Compare with a second panel of volunteers where the index has the votes."""
     needed = [*VOTE_COLUMNS, "total_classifications"]
     if not set(needed) <= set(store.index.column_names):
@@ -214,14 +214,14 @@ def _write(
         model_sha256=scorer.sha256,
         tables=results.tables,
         calibration=results.calibration,
-        honesty=results.honesty,
+        human_baseline=results.human_baseline,
         natural=results.natural,
         trust=results.trust,
         votes=results.votes,
         raw_votes=results.raw_votes,
         labels=evaluated.labels,
         predictions=evaluated.predictions,
-        pictures=lambda chosen: store.cutouts(evaluated.rows[chosen]),
+        images=lambda chosen: store.cutouts(evaluated.rows[chosen]),
         gallery=config.evaluate.gallery,
     )
     _move_into_place(folder / "report.html", lambda path: write_report(content, path))
@@ -237,7 +237,7 @@ def _write(
         "raw_votes": {source: figures.as_dict() for source, figures in results.raw_votes.items()},
         "expected_calibration_error": results.calibration.expected_calibration_error if results.calibration else None,
         "reliability": results.calibration.as_dict() if results.calibration else None,
-        "volunteers": results.honesty.as_dict() if results.honesty else None,
+        "volunteers": results.human_baseline.as_dict() if results.human_baseline else None,
         "seeds": results.seeds.as_dict() if results.seeds else None,
     }
     card = model_card(scorer.signature, scorer.sha256, metrics, config.evaluate.split)

@@ -177,7 +177,7 @@ def natural_figures(
                 continue
             if set(shares) != set(table.names):
                 raise EvaluationError(
-                    "the frequencies are of other labels", where=f"evaluate.frequencies.{source}", expected=table.names
+                    "the frequencies are for other labels", where=f"evaluate.frequencies.{source}", expected=table.names
                 )
             weights = np.array([shares[name] for name in table.names])
             figures[title] = natural_accuracy(

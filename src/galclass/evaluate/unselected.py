@@ -92,7 +92,7 @@ def shares_of(means: Mapping[str, FloatArray]) -> FloatArray:
 def clean_stratum(shares: FloatArray) -> NDArray[np.int64]:
     """Return each galaxy's stratum by its observed shares: an index into `CLEAN_LABELS`, or that of "spiral" otherwise.
 
-    Spirals cannot be told from the rest by the 17 columns.
+    The 17 columns do not distinguish spirals from the rest.
     """
     share = dict(zip(COLUMNS, shares.T, strict=True))
     rounded = [share[stem] >= CLEAN_SHARES["shape"] for stem in QUESTIONS["t07_rounded"].columns]

@@ -28,10 +28,10 @@ def walk(folder: str, unlisted: Unlisted, repeated: Repeated) -> Iterator[FoundF
     ----------
     folder : str
     unlisted : callable
-        Told the path inside of each folder that cannot be listed, and the error; it may raise.
+        Called with the path inside of each folder that cannot be listed, and the error; it may raise.
     repeated : callable
-        Told the path inside of each linked file that was found under its own path too, with the same object id, and of
-        each linked folder that was walked already or holds the folder itself.
+        Called with the path inside of each linked file that was also found under its own path, with the same object id,
+        and of each linked folder that was walked already or holds the folder itself.
 
     Yields
     ------

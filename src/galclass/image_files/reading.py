@@ -195,12 +195,12 @@ def iter_images(
     path : path
         A folder (searched to the bottom), an image file, a zip, or a tar (plain, gz, bz2, xz, zst).
     wanted : callable, optional
-        Says of a name whether its bytes are to be read; others are passed over (cheap in a folder or zip).
+        Returns whether the bytes of a name are to be read; others are passed over (cheap in a folder or zip).
     limits : ArchiveLimits
         What is refused.
     unreadable : callable, optional
-        Told of each image that cannot be read (a dangling link, no permission, an encrypted member), which is then left
-        out; without it such an image is an error.
+        Called with each image that cannot be read (a dangling link, no permission, an encrypted member), which is then
+        left out; without it such an image is an error.
     listing : Listing, optional
         What `list_images` returned for the path, so that it is not listed again.
 

@@ -48,13 +48,13 @@ class Skipped:
         By `Kind`.
     names : dict of str to list of str
         The first few of each kind.
-    pictures : dict of str to str
-        Object id -> file, of pictures that are not read for their format or their missing suffix.
+    images : dict of str to str
+        Object id -> file, of images that are not read for their format or their missing suffix.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     names: dict[str, list[str]] = field(default_factory=dict)
-    pictures: dict[str, str] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
 
     def add(self, kind: Kind, name: str) -> None:
         """Count a file."""
@@ -63,7 +63,7 @@ class Skipped:
         if len(names) < NAMED:
             names.append(shown(name))
         if kind in (Kind.OTHER_FORMAT, Kind.NO_SUFFIX):
-            self.pictures.setdefault(object_id_of(name), shown(name))
+            self.images.setdefault(object_id_of(name), shown(name))
 
     def update(self, other: Skipped) -> None:
         """Add what another listing skipped."""
@@ -71,8 +71,8 @@ class Skipped:
         for kind, names in other.names.items():
             own = self.names.setdefault(kind, [])
             own += names[: NAMED - len(own)]
-        for object_id, name in other.pictures.items():
-            self.pictures.setdefault(object_id, name)
+        for object_id, name in other.images.items():
+            self.images.setdefault(object_id, name)
 
     @property
     def total(self) -> int:
@@ -80,17 +80,17 @@ class Skipped:
         return self.counts.total()
 
     def lost(self, taken: Iterable[str]) -> list[str]:
-        """Return the pictures that were skipped where no image of the same object id was taken.
+        """Return the images that were skipped where no image of the same object id was taken.
 
         Parameters
         ----------
         taken : iterable of str
             Object ids of the images that were taken.
         """
-        if not self.pictures:
+        if not self.images:
             return []
         there = set(taken)
-        return [name for object_id, name in self.pictures.items() if object_id not in there]
+        return [name for object_id, name in self.images.items() if object_id not in there]
 
     def __str__(self) -> str:
         return "; ".join(self._of_kind(kind) for kind in Kind if self.counts[kind])
@@ -107,5 +107,5 @@ class Skipped:
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Skipped:
-        """Build from plain values; `pictures` stay empty."""
+        """Build from plain values; `images` stay empty."""
         return cls(Counter(facts.get("counts", {})), dict(facts.get("names", {})))

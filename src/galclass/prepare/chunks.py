@@ -1,6 +1,6 @@
 """The work on one chunk of files: a pure function of their bytes and the parameters, and the file access round it.
 
-Takes keys and bytes, gives stored cutouts and rejects; `fill_chunk` reads the files and writes the
+Takes keys and bytes, returns stored cutouts and rejects; `fill_chunk` reads the files and writes the
 cutouts in their slots of a pixel file. Needs neither tables nor a catalog, so that a worker is small.
 """
 
@@ -44,7 +44,7 @@ class Chunk:
     Attributes
     ----------
     first : int
-        Place of the first file.
+        Slot of the first file.
     images : str
         The folder or zip that holds the files.
     names : tuple of str
@@ -111,7 +111,7 @@ def cutouts_of_chunk(
     cutouts : uint8, (len(items), store_side_px, store_side_px, 3)
         Zeros where the file is rejected.
     rejects : list of Reject
-        One for each file that gave no cutout, in the order of `items`.
+        One for each file that yielded no cutout, in the order of `items`.
     """
     cutouts, notes = _cut(items, parameters, frame_px, stored_px, limits)
     return cutouts, [note for note in notes if note.code != FLAG]

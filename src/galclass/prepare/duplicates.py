@@ -1,6 +1,6 @@
 """One image, one object, one split: objects that share an image are found by its bytes and by its cutout's pixels.
 
-Takes the rows of objects with the hashes of their files, gives the rows that stay and those that are rejected, each
+Takes the rows of objects with the hashes of their files, returns the rows that stay and those that are rejected, each
 with the names of the others. Nothing is decoded again: the pixels are those of the store.
 """
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 OTHERS_NAMED = 5
-"""Other objects of the same picture that a reason names."""
+"""Other objects of the same image that a reason names."""
 
 _BLOCK = 4096  # cutouts at a time: 100 MB at 64 px
 _IDENTITY = ("object_id", "asset_id", "source", "file", "sha256", "pixels_sha256", "row", "split")
@@ -33,9 +33,9 @@ class SortedOut:
     rejects : dict of int to (code, reason)
         By the row's number in the table.
     repeated : set of int
-        Rows that bring nothing new: the same picture of the same object, again.
+        Rows that bring nothing new: the same image of the same object, again.
     kept_groups : int
-        Pictures that several objects share and keep.
+        Images that several objects share and keep.
     split_of : dict of str to str
         Object id -> split, for the objects of kept groups.
     """
@@ -54,7 +54,7 @@ def pixel_hashes(path: Path, shape: tuple[int, int], good: Sequence[bool]) -> li
     path : Path
         A pixel file.
     shape : (int, int)
-        Places, and bytes of a cutout.
+        Slots, and bytes of a cutout.
     good : sequence of bool, (slots,)
         Whether a cutout is there.
 
@@ -86,7 +86,7 @@ def sort_out(rows: pa.Table, *, keep: bool) -> SortedOut:
     rows : pyarrow.Table
         One row an object and file: object_id, source, file, sha256, pixels_sha256, split, and what else is known.
     keep : bool
-        Whether objects may share a picture. Then the objects of a group, and those tied to them by another picture, all
+        Whether objects may share an image. Then the objects of a group, and those tied to them by another image, all
         take the split of the smallest id (as text).
     """
     columns = {name: rows[name].to_pylist() for name in _IDENTITY if name in rows.column_names}

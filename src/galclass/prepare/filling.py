@@ -1,6 +1,6 @@
 """The work of the prepare stage: every chunk that the journal lacks, over all cores, with a bar.
 
-Takes the chunks of a store and its writer, gives the number of files decoded.
+Takes the chunks of a store and its writer, returns the number of files decoded.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The journal of a store that is being filled: one line of JSON a chunk, written once its pixels are on the disk.
 
-Takes lines, gives them back up to the first that is not whole. Pixels are brought to the disk in the background, twice
-a second, so that the disk works beside the decoder and a power cut costs a second.
+Takes lines, returns them up to the first incomplete one. Pixels are flushed to the disk in the background, twice a
+second, so that the disk works beside the decoder and a power cut costs a second.
 """
 
 from __future__ import annotations

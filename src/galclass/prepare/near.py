@@ -1,6 +1,6 @@
-"""Pictures that were compressed again: pairs of cutouts that differ by less than two galaxies do.
+"""Images that were compressed again: pairs of cutouts that differ by less than two galaxies do.
 
-Takes the pixel file and the index, gives a table of pairs. Nothing is decoded again.
+Takes the pixel file and the index, returns a table of pairs. Nothing is decoded again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SCHEMA = pa.schema([("object_id", pa.string()), ("other_object_id", pa.string())
 MAX_RMS = 2.5
 """Levels: re-encodings at quality 60 to 95 differ by at most 1.7, two galaxies by 4.8 or more (decision 11)."""
 MAX_OF_CONTRAST = 0.25
-"""Of the fainter cutout's own standard deviation: two empty pictures are alike without being copies."""
+"""Of the fainter cutout's own standard deviation: two empty images are alike without being copies."""
 
 _COARSE = 8  # blocks along a side
 _MAX_COARSE = 6.0  # levels: how far two copies' luminances of the blocks are apart as a vector; 4.2 at most measured
@@ -72,7 +72,7 @@ def near_duplicates(path: Path, shape: tuple[int, int], index: pa.Table) -> Near
     path : Path
         The pixel file.
     shape : (int, int)
-        Places, and bytes of a cutout.
+        Slots, and bytes of a cutout.
     index : pyarrow.Table
         object_id and row (slot) of the objects.
     """

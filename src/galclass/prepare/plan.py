@@ -1,6 +1,6 @@
 """The inputs of the prepare stage: sources with their files and rows, the slots they fill, and what decides both.
 
-Takes opened sources, gives the plan (which file is cut into which slot), its chunks, and the hashes by which a later
+Takes opened sources, returns the plan (which file is cut into which slot), its chunks, and the hashes by which a later
 run sees what has changed.
 """
 

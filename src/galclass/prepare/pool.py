@@ -1,6 +1,6 @@
 """Worker processes that fill a pixel file chunk by chunk.
 
-Takes chunks (with their bytes or without), gives hashes and rejects as each is done, in any order.
+Takes chunks (with their bytes or without), returns hashes and rejects as each is done, in any order.
 The workers are plain subprocesses that speak JSON: no fork of a process with threads, no pickle, no
 `if __name__ == "__main__"` in the caller; and one that a hostile image crashes costs that image only.
 """
@@ -22,7 +22,7 @@ from galclass.prepare.chunks import Chunk, Reject
 Items = Sequence[tuple[str, bytes]]
 
 _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "67108864", "MALLOC_MMAP_THRESHOLD_": "67108864"}
-"""For glibc: else pictures over 128 KiB may come from the system page by page, anew for each file."""
+"""For glibc: else images over 128 KiB may come from the system page by page, anew for each file."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,16 @@ class Worker(ChildProcess):
 
     def fill(self, chunk: Chunk, items: Items | None) -> ChunkResult:
         """Have a chunk made; where that brings the worker down, have its files made one by one."""
-        try:
-            return self._ask(chunk, items)
-        except ProcessDied:
-            self.restart()
-        if len(chunk.names) == 1:
-            reject = Reject(chunk.names[0], CRASHED, CRASHED_BECAUSE)
-            return ChunkResult(chunk, [None], [reject])
-        singles = [
-            self.fill(chunk.part(k, k + 1), items[k : k + 1] if items else None) for k in range(len(chunk.names))
-        ]
-        return ChunkResult(chunk, [s.sha256s[0] for s in singles], [r for s in singles for r in s.rejects])
+
+        def ask(start: int, stop: int) -> ChunkResult:
+            return self._ask(chunk.part(start, stop), items[start:stop] if items is not None else None)
+
+        def crashed(k: int) -> ChunkResult:
+            return ChunkResult(chunk.part(k, k + 1), [None], [Reject(chunk.names[k], CRASHED, CRASHED_BECAUSE)])
+
+        results = self.isolate_crashes(ask, crashed, 0, len(chunk.names))
+        sha256s = [sha256 for result in results for sha256 in result.sha256s]
+        return ChunkResult(chunk, sha256s, [reject for result in results for reject in result.rejects])
 
     def _ask(self, chunk: Chunk, items: Items | None) -> ChunkResult:
         request = {

@@ -1,6 +1,6 @@
 """The prepare stage: images and catalogs of one or several sources -> one store of cutouts with its index.
 
-Takes the configuration (and what the download stage brought), gives the folder `prepared/` of the workspace:
+Takes the configuration (and what the download stage brought), returns the folder `prepared/` of the workspace:
 `store.u8`, `index.parquet`, `places.parquet`, `rejects.parquet`, `prepared.json`. A second run does nothing; other
 labels or splits rewrite the tables alone; other pixels or parameters make the cutouts again.
 """

@@ -1,6 +1,6 @@
 """The packed store: every cutout as uint8 in one memory-mapped file, and a table of what is in it.
 
-Takes a folder, gives cutouts by row. `store.u8` holds (slots, side, side, 3) bytes and nothing else;
+Takes a folder, returns cutouts by row. `store.u8` holds (slots, side, side, 3) bytes and nothing else;
 `index.parquet` has one row an object with the index of its cutout; `prepared.json` the parameters.
 Written by `StoreWriter` in chunks: pixels first, then a line of the journal, so that a chunk is
 there whole or not at all, whenever the writer or the machine stops.
@@ -123,7 +123,7 @@ class StoreWriter:
     Attributes
     ----------
     done : dict of int to dict
-        The journal: first place of a chunk -> its line.
+        The journal: first slot of a chunk -> its line.
     partial : Path
         The pixel file while it is being filled; cutout k starts at byte k * 3 * store_side_px**2.
     """

@@ -20,7 +20,7 @@ class FileCounts:
     rejected : int
         In `rejects.parquet`.
     repeated : int
-        The same picture of the same object as another file.
+        The same image of the same object as another file.
     unused : int
         Images that belong to no chosen catalog row.
     skipped : int
@@ -28,7 +28,7 @@ class FileCounts:
     skipped_files : str
         Kinds, counts and names of the skipped files.
     lost : tuple of str
-        Skipped pictures without an image of the same name in a format that is read.
+        Skipped images without an image of the same name in a format that is read.
     """
 
     seen: int
@@ -75,9 +75,9 @@ class PrepareSummary:
     truncated : int
         Objects whose file was cut off after its first scans and is shown at the quality that was left.
     repeated : int
-        Rows left out because they repeat the same picture of the same object.
+        Rows left out because they repeat the same image of the same object.
     kept_groups : int
-        Pictures that several objects share, kept by `prepare.duplicates`.
+        Images that several objects share, kept by `prepare.duplicates`.
     files : FileCounts or None
         None where an older version prepared them.
     remarks : tuple of str
@@ -100,7 +100,7 @@ class PrepareSummary:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing was rejected and no picture was skipped for its format."""
+        """Whether nothing was rejected and no image was skipped for its format."""
         return not (self.rejects or (self.files is not None and self.files.lost))
 
     @property

@@ -1,6 +1,6 @@
 """The tables of a prepared folder: where each cutout is, which object it shows, what was left out and why.
 
-Takes the wanted rows and the journal, gives `pyarrow.Table`s: slots (one row a file), index (one row an
+Takes the wanted rows and the journal, returns `pyarrow.Table`s: slots (one row a file), index (one row an
 object) and rejects (one row an object or catalog row that is left out).
 """
 
@@ -86,7 +86,7 @@ class Tables:
     files : set of (source, file)
         The files with an object in the index.
     repeated, kept_groups : int
-        Rows left out because they repeat what is there; pictures that several objects share and keep.
+        Rows left out because they repeat what is there; images that several objects share and keep.
     """
 
     index: pa.Table
@@ -106,7 +106,7 @@ def tables_of(rows: pa.Table, slots: pa.Table, *, keep_duplicates: bool) -> Tabl
     slots : pyarrow.Table
         From `with_pixel_hashes`.
     keep_duplicates : bool
-        Whether objects may share a picture; then they share its split.
+        Whether objects may share an image; then they share its split.
     """
     at = pc.index_in(_key(rows), value_set=_key(slots)).combine_chunks()
     here = pc.take(slots, at)
@@ -206,7 +206,7 @@ def _text(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
         return pc.cast(column, pa.string())
     except pa.ArrowException as error:
         raise StoreError(
-            f"the catalogs have columns '{name}' of kinds that do not go together",
+            f"the catalogs have columns '{name}' of incompatible types",
             where="prepare.sources",
             expected="numbers or text",
             got=column.type,

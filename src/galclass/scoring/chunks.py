@@ -55,10 +55,10 @@ def score_images(
         except READ_ERRORS as error:
             data.append(b"")
             faults[number] = ImageFault("unreadable", getattr(error, "strerror", None) or str(error))
-    answers = scorer.score(data, object_ids=[image.object_id for image, _ in chunk], frame_px=frame_px)
+    predictions = scorer.score(data, object_ids=[image.object_id for image, _ in chunk], frame_px=frame_px)
     for number, fault in faults.items():
-        answers[number] = without_prediction(scorer, chunk[number][0], fault)
-    return [replace(one, cutout=None, embedding=one.embedding if embedding else None) for one in answers]
+        predictions[number] = without_prediction(scorer, chunk[number][0], fault)
+    return [replace(one, cutout=None, embedding=one.embedding if embedding else None) for one in predictions]
 
 
 def without_prediction(scorer: Scorer, image: ImageFile, fault: ImageFault) -> Prediction:

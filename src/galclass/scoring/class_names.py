@@ -42,7 +42,7 @@ def _fault(names: Sequence[str]) -> dict[str, str]:
             return {"expected": f"at most {MAX_LABEL} characters", "got": repr(name)}
         twin = folded.setdefault(name.casefold(), name)
         if twin is not name:
-            advice = "spell them alike if they mean the same, else differently in more than case"
+            advice = "use one spelling if they mean the same, else names that differ in more than case"
             return {
                 "expected": "names that differ in lower case too",
                 "got": f"{twin!r} and {name!r}",

@@ -109,7 +109,7 @@ class GalaxyClassifier:
         head, embeddings = self._fitted(), self._embeddings(X)
         if embeddings.shape[1] != len(head.weights):
             raise TrainingError(
-                "these are not embeddings as those that were fitted",
+                "these embeddings do not match those that were fitted",
                 expected=f"(n, {len(head.weights)})",
                 got=embeddings.shape,
             )

@@ -45,7 +45,7 @@ def embedding_of(scorer: Scorer, data: bytes, *, where: str, frame_px: int | Non
     Raises
     ------
     ModelError
-        If it gives no cutout.
+        If it yields no cutout.
     """
     (prediction,) = scorer.score([data], frame_px=frame_px)
     if prediction.embedding is None:

@@ -1,4 +1,4 @@
-"""The bytes of a model: given, from a file, or the one in the package."""
+"""The bytes of a model: as passed, from a file, or of the packaged one."""
 
 from __future__ import annotations
 

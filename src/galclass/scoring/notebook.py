@@ -97,19 +97,19 @@ def _empty(kind: Any) -> str | float | int:
 
 def card(prediction: Prediction) -> str:
     """Return a prediction as HTML: thumbnail if the image is available, class, flags, and bars."""
-    picture = ""
+    thumbnail = ""
     if prediction.cutout is not None:
         data = b64encode(png_bytes(prediction.cutout)).decode()
-        picture = f'<img alt="" width="128" style="image-rendering:pixelated" src="data:image/png;base64,{data}"><br>'
+        thumbnail = f'<img alt="" width="128" style="image-rendering:pixelated" src="data:image/png;base64,{data}"><br>'
     title = f"<b>{escape(prediction.object_id)}</b><br>"
     if prediction.error is not None:
-        return f'<div style="{_CARD}">{picture}{title}<i>{escape(str(prediction.error))}</i></div>'
+        return f'<div style="{_CARD}">{thumbnail}{title}<i>{escape(str(prediction.error))}</i></div>'
     name = str(prediction.predicted_class)
     words = f"{escape(name)} {escape(CLASS_NAMES.get(name, ''))}<br>"
     could_be = f"could be {escape(', '.join(prediction.prediction_set))}<br>" if prediction.prediction_set else ""
     flags = f"<i>{escape(', '.join(prediction.flags))}</i><br>" if prediction.flags else ""
     model = f"<small>{escape(str(prediction.model))}</small>"
-    return f'<div style="{_CARD}">{picture}{title}{words}{could_be}{flags}{_bars(prediction)}{model}</div>'
+    return f'<div style="{_CARD}">{thumbnail}{title}{words}{could_be}{flags}{_bars(prediction)}{model}</div>'
 
 
 def _bars(prediction: Prediction) -> str:

@@ -58,7 +58,7 @@ class PredictSummary:
     skipped : Skipped
         Files that were found and not scored.
     lost : list of str
-        Those of them that are pictures in unsupported formats or without a suffix, of objects with no scored image.
+        Those of them that are images in unsupported formats or without a suffix, of objects with no scored image.
     """
 
     model: str = ""

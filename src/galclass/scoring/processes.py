@@ -40,14 +40,17 @@ class ScoringProcess(ChildProcess):
         ModelError
             If no process can load the model.
         """
-        try:
-            return self._ask(chunk)
-        except ProcessDied:
-            self.restart()
-            self._ready = False
-        if len(chunk) == 1:
-            return [without_prediction(self._scorer, chunk[0][0], ImageFault(CRASHED, CRASHED_BECAUSE))]
-        return [response for given in chunk for response in self.score([given])]
+
+        def crashed(k: int) -> list[Prediction]:
+            return [without_prediction(self._scorer, chunk[k][0], ImageFault(CRASHED, CRASHED_BECAUSE))]
+
+        results = self.isolate_crashes(lambda start, stop: self._ask(chunk[start:stop]), crashed, 0, len(chunk))
+        return [prediction for result in results for prediction in result]
+
+    def restart(self) -> None:
+        """Start another in its place, which loads the model anew."""
+        super().restart()
+        self._ready = False
 
     def _ask(self, chunk: Sequence[Given]) -> list[Prediction]:
         if not self._ready:

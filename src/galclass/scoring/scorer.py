@@ -247,8 +247,8 @@ class Scorer:
         """
         now = datetime.now(UTC)
         predictions = self._predictions(self._outputs_of(cutouts), object_ids, now)
-        for row, picture in enumerate(cutouts):
-            if not has_content(picture):
+        for row, pixels in enumerate(cutouts):
+            if not has_content(pixels):
                 predictions[row] = self._faulty(object_ids[row], no_content(), now)
         return predictions
 

@@ -16,7 +16,7 @@ from galclass.cutouts import CutoutParameters, DecodeLimits, stored_cutout
 Pixels = NDArray[np.uint8]
 
 _SHIFT = 0.08
-"""Shift of the picture as a share of the cutout's side."""
+"""Shift of the image as a share of the cutout's side."""
 
 _ZOOM = 1.15
 _BLUR = 0.02

@@ -267,12 +267,12 @@ class _Checker:
             nodes = {"binary": 2, "regression": 1, "multi_class": self.n_classes}[self.task]
             if nodes is None:
                 raise self.faults.at(
-                    layer, "the size of an auto output is not known", advice="give the number of classes"
+                    layer, "the size of an auto output is not known", advice="pass the number of classes"
                 )
             return nodes
         inputs = [other for other in self.layers.values() if other.kind == "input" and other is not layer]
         if self.input_nodes is None or any(other.shape is None for other in inputs):
-            advice = "give the number of features, and leave only one input auto"
+            advice = "pass the number of features, and leave only one input auto"
             raise self.faults.at(layer, "the size of an auto input is not known", advice=advice)
         rest = self.input_nodes - sum(prod(self._shape(other, evaluator)) for other in inputs)
         if rest < 1:

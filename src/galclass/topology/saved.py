@@ -82,7 +82,7 @@ def _checked(arrays: Mapping[str, ArrayLike], key: str, shape: tuple[int, ...]) 
     if array.shape != shape:
         raise TopologyError("weights have a wrong shape", where=key, expected=shape, got=array.shape)
     if not np.isfinite(array).all():
-        raise TopologyError("Net# has no word for infinity and NaN", where=key, expected="finite weights")
+        raise TopologyError("Net# cannot express infinity or NaN", where=key, expected="finite weights")
     return array
 
 

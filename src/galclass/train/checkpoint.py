@@ -158,7 +158,7 @@ def _read(path: Path) -> Any:
     with path.open("rb") as file:
         if not file.read(len(_SAVED_BY_TORCH[1])).startswith(_SAVED_BY_TORCH):
             raise TrainingError(
-                "it is no checkpoint of a training",
+                "it is not a training checkpoint",
                 where=str(path),
                 expected="a checkpoint.pt that `galclass train` wrote",
                 advice="name another file; if it was a checkpoint once, restore it from a copy",

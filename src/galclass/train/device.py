@@ -107,7 +107,7 @@ def prepared_machine(config: TrainConfig) -> Iterator[Workers]:
 
 
 def _keep_freed_memory() -> None:
-    """Tell glibc to reuse large freed blocks instead of handing them back to the system.
+    """Make glibc reuse large freed blocks instead of handing them back to the system.
 
     A training step allocates and frees the same tensors over and over; by default each is mapped anew and the system
     zeroes its pages again, which takes a third to a half of the step for a small network on a virtual machine.

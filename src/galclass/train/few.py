@@ -29,7 +29,7 @@ def remark(count: int, epochs: int, planned: int) -> str:
     if count >= FEW_LABELS:
         return ""
     ended = f"training ended after {epochs} of {planned} epochs; " if epochs < planned else ""
-    return f"{count} labelled training objects are few to train a network on; {ended}{ADVICE}"
+    return f"{count} labelled training objects are few for training a network; {ended}{ADVICE}"
 
 
 def require_labels(data: TrainingData, where: str) -> None:

@@ -88,7 +88,7 @@ def weights_to_start(config: TrainConfig, data: TrainingData) -> tuple[StartingW
     body, scale = restored_body(model, cutouts, where=where)
     if str(scale) != str(pixel_scale(config)):  # the signature has 8 digits
         raise TrainingError(
-            "the model takes pixels of another scale", where="train.normalize", expected=str(scale),
+            "the model expects pixels at another scale", where="train.normalize", expected=str(scale),
             got=str(pixel_scale(config)),
         )  # fmt: skip
     weights = {f"body.{name}": value for name, value in body.state_dict().items()}

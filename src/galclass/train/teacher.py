@@ -76,7 +76,7 @@ class TeacherPredictions:
         return self.probabilities, self.raw_votes, self.raw_concentrations, self.vote_fractions
 
 
-def ask_teacher(
+def write_teacher_predictions(
     model: Path,
     data: TrainingData,
     angles_deg: tuple[float, ...],
@@ -104,16 +104,16 @@ def ask_teacher(
     Raises
     ------
     TrainingError
-        If there is no such model, or it takes cutouts of another kind.
+        If there is no such model, or it expects other cutouts.
     """
     if not model.is_file():
-        raise TrainingError("there is no such teacher", where=str(model), advice="see train.teacher")
+        raise TrainingError("the teacher's file does not exist", where=str(model), advice="see train.teacher")
     content = model.read_bytes()
     session = open_session(content, threads=torch.get_num_threads(), where=str(model))
     signature = read_signature(session, where=str(model))
     if signature.preprocessing_sha256 != data.store.parameters.sha256:
         raise TrainingError(
-            "the teacher takes other cutouts than the prepared ones",
+            "the teacher expects other cutouts than the prepared ones",
             where=str(model),
             expected=f"{data.size_px} px",
             got=f"{signature.size_px} px",
@@ -159,7 +159,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def load_predictions(path: Path, data: TrainingData) -> TeacherPredictions:
-    """Read predictions that `ask_teacher` wrote, of this prepared folder or of another one with the same objects.
+    """Read predictions from `write_teacher_predictions`, of this prepared folder or of another with the same objects.
 
     Raises
     ------
@@ -167,10 +167,10 @@ def load_predictions(path: Path, data: TrainingData) -> TeacherPredictions:
         If it is not such a file, or has none of these objects.
     """
     if not path.is_file():
-        raise TrainingError("there is no such file of predictions", where=str(path), advice="see train.teacher")
+        raise TrainingError("the teacher's predictions do not exist", where=str(path), advice="see train.teacher")
     stored = _read(path)
     if not {"keys", "probabilities"} <= set(stored):
-        raise TrainingError("this contains no teacher's predictions", where=str(path), got=", ".join(sorted(stored)))
+        raise TrainingError("the file contains no teacher predictions", where=str(path), got=", ".join(sorted(stored)))
     index = {key: position for position, key in enumerate(stored["keys"].tolist())}
     found = np.array([index.get(key, -1) for key in _keys(data)])
     if (found < 0).all():
@@ -191,7 +191,7 @@ def predictions_of(config: TrainConfig, data: TrainingData, folder: Path) -> Tea
     path = weights_path(config.teacher)
     if path.suffix == ".onnx":
         model, path = path, folder / "teacher.npz"
-        ask_teacher(model, data, config.teacher_angles_deg, path)
+        write_teacher_predictions(model, data, config.teacher_angles_deg, path)
     return load_predictions(path, data)
 
 

@@ -104,7 +104,7 @@ class Trainer:
         self.batches = Batches(data, self.goal.rows, config, self.scale, seed=seed, device=self.device)
         if not (config.type == "votes" or self.leaves[self.validation].any()):
             raise TrainingError(
-                "no label of the validation split is taken as true",
+                "no label of the validation split counts as true",
                 where="train.observation_sources",
                 got=config.observation_sources,
                 advice="leave a source with reliable labels out of it",

@@ -1,6 +1,6 @@
 """Batch jobs as workers see them: a chunk of one job at a time, the clients in turn.
 
-A worker claims a job for one chunk, gives signs of life while it scores, and saves, which gives the job back. A claim
+A worker claims a job for one chunk, shows signs of life while it scores, and saves, which gives the job back. A claim
 without a sign of life for `LOST_S` is taken over; the worker that had it can save nothing any more.
 """
 

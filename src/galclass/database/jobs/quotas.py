@@ -153,7 +153,7 @@ class Quotas:
             select(func.coalesce(func.sum(jobs.c.total - jobs.c.done), 0)).where(mine, ARE_UNFINISHED)
         )
         if int(waiting or 0) + images > self.limits.client_images:
-            raise _over("images that wait", f"{self.limits.client_images} (serve.client_images)")
+            raise _over("waiting images", f"{self.limits.client_images} (serve.client_images)")
         rows = case((jobs.c.state.in_((CANCELLED, FAILED)), jobs.c.done), else_=jobs.c.total)
         stored = func.coalesce(func.sum(jobs.c.img_bytes + ITEM_BYTES * rows), 0)
         if int(connection.scalar(select(stored).where(mine)) or 0) + more > self.limits.client_bytes:

@@ -132,7 +132,7 @@ def set_values(connection: Connection, job_id: str, **values: object) -> None:
 
 
 def insert_images(connection: Connection, row: Mapping[str, Any] | RowMapping, new: Sequence[JobImage]) -> None:
-    """Append images to a locked job and count them, those that were refused as answered."""
+    """Append images to a locked job and count them; refused ones count as done."""
     start = row["total"]
     for part in chunked(enumerate(new, start), 500):
         values = [

@@ -1,5 +1,5 @@
 {{not_run}}
--- It was parsed by a T-SQL grammar, and its request body was answered by a real service.
+-- It was parsed by a T-SQL grammar, and a real service accepted its request body.
 -- galclass over HTTPS from SQL Server 2025, Azure SQL Database or Azure SQL Managed Instance, without Python in the
 -- instance: galclass {{version}}.
 -- Needs, all of it:
@@ -61,14 +61,14 @@ BEGIN
         IF @status <> 0
         BEGIN
             SET @problem = CONCAT(
-                N'galclass: the service answered ', @status, N': ',
+                N'galclass: the service responded with status ', @status, N': ',
                 COALESCE(JSON_VALUE(@response, N'$.result.error.message'), N'no reason'));
             THROW 50002, @problem, 1;
         END;
         INSERT INTO #answers (position, record)
         SELECT @first + CAST([key] AS INT), [value] FROM OPENJSON(@response, N'$.result.predictions');
         IF @@ROWCOUNT <> @count
-            THROW 50003, N'galclass: the service answered for another number of images', 1;
+            THROW 50003, N'galclass: the service responded for another number of images', 1;
         SET @first = @last + 1;
     END;
 

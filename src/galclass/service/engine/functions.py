@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from galclass.database.services import ServiceRecord
+from galclass.database.service_rows import ServiceRecord
 from galclass.errors import GalclassError, RequestError
 from galclass.scoring import ModelId
 from galclass.service.engine.closing_cache import ClosingCache

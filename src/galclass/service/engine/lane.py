@@ -128,7 +128,7 @@ class SlowLane:
                     sleep(_LOOK_S)
                     continue
                 if not self._is_stuck:
-                    log.warning("another process does not leave the slow lane", extra={"lock": str(self._lock)})
+                    log.warning("another process is not leaving the slow lane", extra={"lock": str(self._lock)})
                 self._is_stuck = True
             else:
                 self._is_stuck = False

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from galclass.database import Database, Services
-from galclass.database.services import ServiceRecord
+from galclass.database.service_rows import ServiceRecord
 from galclass.errors import DatabaseError, RegistryError, RequestError
 from galclass.scoring import ModelId
 

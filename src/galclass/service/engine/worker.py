@@ -11,7 +11,7 @@ from galclass.database.jobs.queue import LOST_S, MAX_TRIES, Claim, JobItem, JobQ
 from galclass.database.jobs.sweep import Sweeper
 from galclass.errors import DatabaseError, GalclassError
 from galclass.scoring import ImageFault, Prediction, Scorer
-from galclass.service.http.errors import told
+from galclass.service.http.errors import public_message
 
 log = logging.getLogger("galclass.service")
 
@@ -170,7 +170,7 @@ class JobWorker:
             if error.code == DatabaseError.code:
                 self._owed.append(claim)
                 raise
-            self._end(claim, told(error))
+            self._end(claim, public_message(error))
         except Exception:  # the traceback goes to the log; the job's error refers to it
             service = f"{claim.job.service}@{claim.job.version}"
             log.exception("job failed", extra={"job": claim.job.id, "service": service})

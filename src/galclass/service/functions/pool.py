@@ -229,7 +229,7 @@ class FunctionPool:
             if self._count < self._size:
                 return await self._start()
             if len(self._waiting) >= self._max_waiting and not patient:
-                raise RequestError("overloaded", "too many calls of this service wait", advice="try again shortly")
+                raise RequestError("overloaded", "too many calls are waiting", advice="try again shortly")
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             try:

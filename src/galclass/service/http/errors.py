@@ -21,7 +21,7 @@ from galclass.service.http.logs import Seldom
 
 log = logging.getLogger("galclass.service")
 
-_DATABASE_AWAY = "the database does not answer; try again shortly"
+_DATABASE_AWAY = "the database does not respond; try again shortly"
 
 STATUS: Mapping[str, int] = {
     "invalid": 422,
@@ -96,7 +96,7 @@ def status_of(error: GalclassError) -> int:
     return STATUS.get(error.code, STATUS["internal"])
 
 
-def told(error: GalclassError) -> str:
+def public_message(error: GalclassError) -> str:
     """Return the public message of an error: a database's own text names hosts and paths."""
     return _DATABASE_AWAY if error.code == DatabaseError.code else error.what
 
@@ -136,7 +136,7 @@ def refusal_of(error: GalclassError, path: str) -> JSONResponse:
     status = status_of(error)
     if status >= 500:
         _log_failure(error, path)
-    message = told(error) if error.code == DatabaseError.code else str(error)
+    message = public_message(error) if error.code == DatabaseError.code else str(error)
     field = "img" if isinstance(error, CutoutError) else getattr(error, "field", None)
     response = error_response(error.code, message, field, status=status)
     response.headers.update(getattr(error, "headers", {}))

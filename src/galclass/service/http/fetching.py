@@ -128,7 +128,7 @@ class UrlFetcher:
                 async with asyncio.timeout(self._timeout_s):
                     return replace(image, data=await self._fetch(target, taken))
             except TimeoutError as error:
-                raise _failed("the host did not answer in time") from error
+                raise _failed("the host did not respond in time") from error
 
     def _check(self, url: str) -> _Target:
         """Check a URL as text, and extract what is sent: nothing else parses it again."""
@@ -163,8 +163,8 @@ class UrlFetcher:
                 except httpx2.ConnectError:
                     continue  # the next address
                 except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-                    raise _failed("the host did not answer") from error
-        raise _failed("the host did not answer")
+                    raise _failed("the host did not respond") from error
+        raise _failed("the host did not respond")
 
     async def _get(self, client: httpx2.AsyncClient, target: _Target, address: Address, taken: _Taken) -> bytes:
         shown = f"[{address}]" if address.version == 6 else str(address)

@@ -124,15 +124,15 @@ def _image(item: ImageBody | ImageUrlBody, prefix: str) -> ImageInput:
 
 
 def _checked(shape: type[Shape], value: dict[str, Any]) -> Shape:
-    """Check a body against a shape; what is wrong first is told in words of its own."""
+    """Check a body against a shape; the first fault is reported in our own words."""
     try:
         return shape.model_validate(value)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False)
-    raise _refusal(min(faults, key=_told_first), shape)
+    raise _refusal(min(faults, key=_in_order), shape)
 
 
-def _told_first(fault: ErrorDetails) -> tuple[int, int]:
+def _in_order(fault: ErrorDetails) -> tuple[int, int]:
     """Return the rank of a fault: those of the body before its images', an unknown key before what is wrong in one."""
     location, kind = fault["loc"], fault["type"]
     index = location[1] if len(location) > 1 and isinstance(location[1], int) else -1

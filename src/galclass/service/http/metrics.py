@@ -49,12 +49,12 @@ class Predicted(NamedTuple):
 
 
 class Shadowed(NamedTuple):
-    """What came of one image that a version of a service answered, and its shadow after it.
+    """Outcome of one image predicted by a version of a service and then by its shadow.
 
     Attributes
     ----------
     outcome : str
-        "same"; "class" or "group", where these differ; "dropped" or "failed", where the shadow gave no prediction.
+        "same"; "class" or "group", where these differ; "dropped" or "failed", where the shadow yielded no prediction.
     """
 
     service: str
@@ -119,7 +119,7 @@ class Metrics:
         self._predicted.append(answer)
 
     def count_shadow(self, shadowed: Shadowed, difference: float | None = None, *, count: int = 1) -> None:
-        """Count images that were answered with a shadow; called by its thread alone, so at once."""
+        """Count images that the shadow predicted too; called only by its thread, so directly."""
         self.shadow.labels(*shadowed).inc(count)
         if difference is not None:
             self.shadow_difference.labels(*shadowed[:3]).observe(difference)

@@ -51,7 +51,7 @@ def export_predictions(
     request: Request,
     _: Reader,
     filters: Filters,
-    format: Annotated[Literal["csv", "parquet", "fits", "votable"], Query(description="Kind of the file")] = "csv",
+    format: Annotated[Literal["csv", "parquet", "fits", "votable"], Query(description="File format")] = "csv",
 ) -> FileResponse:
     """Return all predictions that match the filters as one file, with the newest hand label, its author and time."""
     suffix, media_type = FORMATS[format]

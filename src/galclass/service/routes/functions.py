@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from galclass.database.jobs.quotas import MAX_IMAGES
 from galclass.database.jobs.rows import JobImage
-from galclass.database.services import ServiceRecord
+from galclass.database.service_rows import ServiceRecord
 from galclass.errors import GalclassError, RequestError
 from galclass.service.engine.auth import READER
 from galclass.service.engine.state import state_of

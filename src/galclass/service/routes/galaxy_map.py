@@ -1,4 +1,4 @@
-"""Routes of the map: positions of the stored objects by a model's embeddings, and sheets of their pictures."""
+"""Routes of the map: positions of the stored objects by a model's embeddings, and sheets of their thumbnails."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def galaxy_map(request: Request, _: Reader, model: Model = DEFAULT_MODEL) -> Any
 
 @router.get(
     "/v1/map/sheets/{number}",
-    summary="Pictures of objects on the map",
+    summary="Thumbnails of objects on the map",
     response_class=Response,
     responses={
         200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
@@ -100,7 +100,7 @@ def map_sheet(
     version: Annotated[str, Query(max_length=64, description="Of the map")],
     model: Model = DEFAULT_MODEL,
 ) -> Response:
-    """Return the pictures of one part of a map; 409 if the map has changed."""
+    """Return the thumbnails of one part of a map; 409 if the map has changed."""
     state = state_of(request)
     drawn = state.maps.get(_model(state, model).sha256)
     if version != drawn.version:
@@ -109,7 +109,7 @@ def map_sheet(
         raise RequestError("not_found", "the map has no such sheet", field="number")
     sheet = state.maps.sheet(drawn, number)
     if sheet is None:
-        raise RequestError("overloaded", "other pictures are being drawn", advice="try again shortly")
+        raise RequestError("overloaded", "other thumbnails are being drawn", advice="try again shortly")
     return Response(sheet, media_type="image/jpeg", headers={"Cache-Control": _A_DAY})
 
 

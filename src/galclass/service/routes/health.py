@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from galclass.errors import GalclassError
 from galclass.service.engine.models import MAX_LOADED
 from galclass.service.engine.state import ServiceState, state_of
-from galclass.service.http.errors import RETRY_AFTER_S, told
+from galclass.service.http.errors import RETRY_AFTER_S, public_message
 from galclass.service.routes.schemas import Health, Readiness
 
 log = logging.getLogger("galclass.service")
@@ -47,20 +47,20 @@ def check_parts(state: ServiceState) -> tuple[list[str], dict[str, str]]:
         records = [record for record in state.services.list() if record.aliases][:MAX_LOADED]
         ok.append("database")
     except GalclassError as error:
-        return ok, {"database": _told(error)}
+        return ok, {"database": _shown(error)}
     for record in records:
         part = f"service {record.name}@{record.version}"
         try:
             state.models.get(state.published.look_up(record.name, record.version).model)
             ok.append(part)
         except GalclassError as error:
-            failing[part] = _told(error)
+            failing[part] = _shown(error)
     return ok, failing
 
 
-def _told(error: GalclassError) -> str:
+def _shown(error: GalclassError) -> str:
     log.warning("not ready", extra={"code": error.code, "reason": str(error)})
-    return told(error)
+    return public_message(error)
 
 
 @router.get("/metrics", summary="Prometheus metrics", include_in_schema=False)

@@ -85,7 +85,7 @@ class Variation(BaseModel):
 
 
 class Explanation(BaseModel):
-    """Explanation of a prediction; pictures are PNGs in base64."""
+    """Explanation of a prediction; images are PNGs in base64."""
 
     object_id: str
     predicted_class: str

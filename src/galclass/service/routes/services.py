@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from galclass.database.model_figures import Accuracy, accuracies, accuracy_of, shown_metrics
 from galclass.database.models import ModelInfo
 from galclass.database.references import Reference
-from galclass.database.services import LATEST, ServiceRecord
+from galclass.database.service_rows import LATEST, ServiceRecord
 from galclass.errors import ModelError, RequestError
 from galclass.morphology import CLASS_NAMES
 from galclass.service.engine.auth import Actor

@@ -1,0 +1,100 @@
+"""A user's own table in its format: Arrow to astropy and back, one HDU of a FITS file replaced, CSV cells unchanged."""
+
+from __future__ import annotations
+
+import csv
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from galclass.catalog.tables import flat_lists
+from galclass.csv_cells import LineFeeds, guarded
+
+
+def with_fixed_texts(table: Any) -> Any:
+    """Return a table whose texts of any length, as VOTable has them, have one of their column, which FITS takes."""
+    for name in table.colnames:
+        column = table[name]
+        if column.dtype.kind == "O" and all(isinstance(value, str | None) for value in column.tolist()):
+            table.replace_column(name, _of_texts(column))
+    return table
+
+
+def _of_texts(column: Any) -> Any:
+    from astropy.table import Column
+
+    about = {"unit": column.unit, "description": column.description}
+    return Column(np.array([value or "" for value in column.tolist()], dtype=str), name=column.name, **about)
+
+
+def astro_of(table: pa.Table) -> Any:
+    """Return an Arrow table as astropy's, its metadata as text."""
+    from astropy.table import Table
+
+    from galclass.catalog.astro import from_arrow
+
+    out = Table()
+    for about in table.schema:
+        column = flat_lists(table.select([about.name]))[about.name]
+        out[about.name] = from_arrow(column)
+        facts = {key.decode(): text.decode("utf-8", "replace") for key, text in (about.metadata or {}).items()}
+        out[about.name].unit = facts.get("unit")
+        out[about.name].description = facts.get("description")
+    return out
+
+
+def arrow_of(table: Any) -> pa.Table:
+    """Return an astropy table as Arrow's: units and descriptions in the metadata of fields, arrays as lists."""
+    from galclass.catalog.astro import to_arrow
+
+    fields, arrays = [], []
+    for name in table.colnames:
+        column = table[name]
+        array = to_arrow(column) if column.ndim == 1 else pa.array([np.asarray(v).ravel().tolist() for v in column])
+        facts = {"unit": str(column.unit or ""), "description": column.info.description or ""}
+        fields.append(pa.field(name, array.type, metadata={key: text for key, text in facts.items() if text}))
+        arrays.append(array)
+    meta = {str(key): str(value) for key, value in table.meta.items() if not str(key).startswith("__")}
+    return pa.table(arrays, schema=pa.schema(fields, metadata=meta))
+
+
+_ABOUT_COLUMNS = ("TCOMM", "TUCD", "TDISP")
+"""What a FITS header says of a column and astropy drops: comments, UCDs, formats."""
+
+
+def replace_hdu(source: Path, number: int, table: Any, path: Path) -> None:
+    """Write a FITS file in which one table is another."""
+    from astropy.io import fits
+
+    with fits.open(source) as hdus:
+        there, sink = hdus[number].header, BytesIO()
+        table.write(sink, format="fits")  # unlike table_to_hdu it keeps descriptions
+        with fits.open(BytesIO(sink.getvalue())) as written:
+            made = written[1].copy()
+        for column, name in enumerate(table.colnames, start=1):
+            if f"TUNIT{column}" in there:
+                made.columns.change_unit(name, there[f"TUNIT{column}"])
+            if table[name].description:
+                made.header[f"TCOMM{column}"] = table[name].description
+        kept = [f"{key}{column}" for column in range(1, there["TFIELDS"] + 1) for key in _ABOUT_COLUMNS]
+        for key in ("EXTNAME", "EXTVER", *kept):
+            if key in there:
+                made.header[key] = there[key]
+        parts = [made if at == number else hdu.copy() for at, hdu in enumerate(hdus)]
+        fits.HDUList(parts).writeto(path, overwrite=True)  # .gz is packed by its name
+
+
+def write_csv(table: pa.Table, ours: pa.Table, path: Path) -> None:
+    """Write the user's cells unchanged, and ours guarded against spreadsheet formulas."""
+    names = [*table.column_names, *ours.column_names]
+    theirs = [["" if v is None else v for v in table.column(at).to_pylist()] for at in range(table.num_columns)]
+    mine = [["" if value is None else guarded(value) for value in column.to_pylist()] for column in ours.columns]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        sign = "\t" if path.name.lower().endswith(".tsv") else ","
+        writer = csv.writer(LineFeeds(file), delimiter=sign, lineterminator="\r\n")
+        writer.writerow(names)
+        writer.writerows(zip(*theirs, *mine, strict=True))
