@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from galclass.database.connection import Database
+from galclass.database.model_rows import resolve
 from galclass.database.references import Reference, check_name, current_user
-from galclass.database.registry import Registry, resolve
+from galclass.database.registry import Registry
 from galclass.database.schema import service_aliases, service_log, services
 from galclass.database.service_rows import (
     ALIASES,
