@@ -58,7 +58,7 @@ class Registry:
         Raises
         ------
         ModelError
-            If the bytes are no model of ours, or `try_model` finds that it does not give predictions.
+            If the bytes are not a galclass model, or `try_model` finds that it returns no valid predictions.
         RegistryError
             If a name is not valid.
         """
@@ -182,7 +182,7 @@ class Registry:
         Returns
         -------
         float or None
-            The largest difference from the recorded answer; None where the model carries no probe.
+            The largest difference from the recorded prediction; None where the model carries no probe.
 
         Raises
         ------
@@ -232,7 +232,7 @@ class Registry:
 
 
 def _services_of(connection: Connection, info: ModelInfo) -> list[str]:
-    """Return the services that a model answers, also as any of the models of a function."""
+    """Return the services that use a model, also as one of several models of a function."""
     rows = connection.execute(select(services).order_by(services.c.name, services.c.version))
     mine = (info.name, info.version)
 

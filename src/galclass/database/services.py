@@ -147,7 +147,7 @@ class Services:
             return service_record(connection, name, version)
 
     def shadow(self, name: str) -> ServiceRecord | None:
-        """Return the version that answers unseen beside the others, or None."""
+        """Return the version that is the shadow, or None."""
         with self._database.read() as connection:
             version = ALIASES.target(connection, name, SHADOW)
             return None if version is None else find_service(connection, name, version)

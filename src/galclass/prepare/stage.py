@@ -168,7 +168,7 @@ def _tables(
 
 
 def _file_counts(rows: pa.Table, rejects: pa.Table, made: Tables, inputs: list[Input]) -> FileCounts:
-    """Count what became of every file that was seen, each count by itself: a test adds them up."""
+    """Count the outcomes of all files seen, each count by itself: a test adds them up."""
     listings = [part.files.listing for part in inputs]
     wanted = set(zip(rows["source"].to_pylist(), rows["file"].to_pylist(), strict=True))
     rejected = zip(rejects["source"].to_pylist(), rejects["file"].to_pylist(), rejects["code"].to_pylist(), strict=True)
