@@ -18,7 +18,7 @@ from prepare.made_sources import configured
 from galclass.config import load_config
 from galclass.cutouts import CutoutParameters, cutout
 from galclass.errors import StoreError
-from galclass.prepare import filling, stage
+from galclass.prepare import filling, rows
 from galclass.prepare.stage import prepare
 from galclass.prepare.store import Store
 
@@ -41,7 +41,7 @@ def test_a_second_run_does_nothing(make, tmp_path, monkeypatch) -> None:
     config = configured(make("source", 6), tmp_path / "ws")
     prepare(config, progress=False)
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "ws/prepared").iterdir()}
-    monkeypatch.setattr(stage, "read_catalog", lambda *a, **k: pytest.fail("the catalog was read again"))
+    monkeypatch.setattr(rows, "read_catalog", lambda *a, **k: pytest.fail("the catalog was read again"))
     assert prepare(config, progress=False).cut == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "ws/prepared").iterdir()} == stamps
 

@@ -396,6 +396,6 @@ def test_arrow_keys_walk_as_often_as_they_are_pressed(page: Any, site: Any) -> N
         page.keyboard.press("ArrowRight")
         assert position.text_content() == f"{step} of 8"
     assert page.evaluate("() => document.querySelector('.detail').contains(document.activeElement)")
-    name = page.locator(".detail .viewer img").get_attribute("alt").removeprefix("Picture of ")
+    name = page.locator(".detail .viewer img").get_attribute("alt").removeprefix("Image of ")
     page.keyboard.press("Escape")
     assert page.evaluate("() => document.activeElement.getAttribute('aria-label')") == f"Details of {name}"

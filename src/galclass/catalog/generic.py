@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,41 +21,8 @@ from galclass.catalog.text import LABEL_COLUMNS
 from galclass.catalog.votes import RAW_KINDS, filled_labels, gz2_votes, label_by_votes, vote_columns
 from galclass.errors import CatalogError
 
-
-class ColumnSettings(Protocol):
-    """The settings of a catalog's columns, as two sections of the configuration have them."""
-
-    @property
-    def id_column(self) -> str | None:
-        """Object ids."""
-
-    @property
-    def label_column(self) -> str | None:
-        """Labels."""
-
-    @property
-    def file_column(self) -> str | None:
-        """Image files."""
-
-    @property
-    def ra_column(self) -> str | None:
-        """Right ascension."""
-
-    @property
-    def dec_column(self) -> str | None:
-        """Declination."""
-
-    @property
-    def table(self) -> str | None:
-        """Which table of a file."""
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Labels renamed."""
-
-    @property
-    def votes(self) -> Mapping[str, str]:
-        """Vote columns renamed."""
+if TYPE_CHECKING:
+    from galclass.config import PrepareConfig, SourceConfig
 
 
 @dataclass(frozen=True)
@@ -86,8 +53,8 @@ class CatalogColumns:
     table: str | None = None
 
     @classmethod
-    def of(cls, settings: ColumnSettings) -> CatalogColumns:
-        """Return what a section of the configuration says (`SourceConfig`, `PrepareConfig`)."""
+    def of(cls, settings: PrepareConfig | SourceConfig) -> CatalogColumns:
+        """Return what a section of the configuration says."""
         return cls(
             id=settings.id_column,
             label=settings.label_column,

@@ -115,7 +115,7 @@ def _no_such_command(name: str) -> str:
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="galclass")
 def cli() -> None:
-    """Galaxy morphology from survey images: train, register, score in SQL, serve and look.
+    """Galaxy morphology from survey images: train, register, score in SQL, serve and explore.
 
     Example: galclass predict my_images/ --output predictions.csv
     """

@@ -1,4 +1,4 @@
-"""`galclass predict` and `galclass similar`: answers for image files, straight after install."""
+"""`galclass predict` and `galclass similar`: predictions for image files, straight after install."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def _each(read: Callable[[str], Item], names: list[str]) -> list[Item]:
 
 
 def read_local(root: str, name: str, patience_s: float) -> bytes:
-    """Read a file of a shared disk; where the whole disk is away, wait for it."""
+    """Read a file of a shared disk; where the whole disk is not mounted, wait for it."""
     path = os.path.join(root, name)
 
     def read() -> bytes:
@@ -117,7 +117,7 @@ def read_local(root: str, name: str, patience_s: float) -> bytes:
         except FileNotFoundError as error:
             if os.path.isdir(root):
                 raise
-            raise TimeoutError(f"{root} is not mounted") from error  # the whole disk is away: that passes
+            raise TimeoutError(f"{root} is not mounted") from error  # the whole disk is missing: transient
 
     return patiently(read, where=path, patience_s=patience_s)
 
@@ -136,7 +136,7 @@ def _opened_here(path: Path) -> IO[bytes]:
     except FileNotFoundError as error:
         if path.parent.is_dir():
             raise
-        raise TimeoutError(f"{path.parent} is not mounted") from error  # the whole disk is away: that passes
+        raise TimeoutError(f"{path.parent} is not mounted") from error  # the whole disk is missing: transient
 
 
 def _zip(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:

@@ -140,7 +140,7 @@ class PrepareConfig:
     processes : int
         Worker processes; 0 takes one per core.
     duplicates : str
-        What becomes of objects that share an image, by its bytes or its pixels: "reject" leaves them all out; "keep"
+        How objects that share an image are treated, by its bytes or its pixels: "reject" leaves them all out; "keep"
         keeps them, with the split of the smallest object id (as text) for all.
     """
 

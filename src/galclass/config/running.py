@@ -118,11 +118,11 @@ class ServeConfig:
         Connections of a process from one address (of IPv6: one network of 64 bits) before further ones are refused with
         503; trusted proxies are exempt; 0 sets no limit.
     allowed_hosts : tuple of str
-        Names in Host headers that the server answers to, such as "galaxies.example.org" or "*.example.org"; empty: the
+        Names in Host headers that the server accepts, such as "galaxies.example.org" or "*.example.org"; empty: the
         loopback names and the bind address, or any where `host` is all addresses.
     refusals_per_s : int
-        Refused bodies (400, 413, 415, 422) of one address a second that a process answers at once; further ones wait up
-        to 1 s, good requests never; 0 sets no limit.
+        Refused bodies (400, 413, 415, 422) of one address per second that a process refuses without delay; further
+        ones wait up to 1 s, valid requests never; 0 sets no limit.
     requests_per_minute : int
         Largest rate of one token or address, over all processes; 0 sets no limit.
     url_hosts : tuple of str

@@ -77,10 +77,10 @@ class TrainConfig:
         "votes": source -> label -> how many objects have it before some were chosen by it; the likelihood of the labels
         of clean sources, and of "largest", then is that of the label given that the object was chosen.
     teacher : str or None
-        A model (.onnx, for cutouts of the same size) whose answers are learned too, or a file of such answers (.npz);
+        A model (.onnx, for cutouts of the same size) whose predictions are learned too, or a file of them (.npz);
         rows without labels are then trained on as well. `~` and `${NAME}` are filled in.
     teacher_weight : float
-        Weight of the teacher's answers, in [0, 1]; what is left is that of the labels.
+        Weight of the teacher's predictions, in [0, 1]; the rest is that of the labels.
     teacher_angles_deg : tuple of float
         Angles at which a teacher is asked about every cutout, once; each step takes one of them.
     label_smoothing : float
@@ -113,7 +113,7 @@ class TrainConfig:
     reduced_share : float
         In [0, 1].
     views : int
-        8: the model answers for the eight turns and mirror images of a cutout alike; 1: for the cutout as it is.
+        8: the model predicts the same for the eight turns and mirror images of a cutout; 1: for the cutout as it is.
     validation_views : int
         1: validate after each epoch on the cutout as it is, eight times faster than on `views`.
     ema : float

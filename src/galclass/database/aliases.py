@@ -5,7 +5,8 @@ Models and services keep them in tables of the same form; only their logs differ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Table, select
@@ -103,3 +104,9 @@ def previous_version(moves: Iterable[Version | None], existing: set[Version]) ->
         else:
             stack.append(version)
     return stack[-2] if len(stack) > 1 else None
+
+
+def with_aliases(rows: Iterable[Any]) -> Iterator[tuple[tuple[Any, ...], tuple[str, ...]]]:
+    """Yield each version once, with its aliases, from rows in order whose last column is one of these or NULL."""
+    for about, group in groupby(rows, lambda row: tuple(row[:-1])):
+        yield about, tuple(row[-1] for row in group if row[-1] is not None)

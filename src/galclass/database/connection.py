@@ -41,14 +41,14 @@ class Database:
     url : str
         SQLAlchemy URL or the path of a SQLite file.
     model : str
-        Which model answers in the SQL functions of SQLite connections.
+        Which model the SQL functions of SQLite connections use.
 
     Attributes
     ----------
     engine : sqlalchemy.Engine
     dialect : "sqlite" or "postgresql"
     functions : SqlScoring or None
-        What answers in the SQL functions; None on PostgreSQL, where they live in the server.
+        The scorer behind the SQL functions; None on PostgreSQL, where they live in the server.
     """
 
     def __init__(self, url: str, *, model: str = "galaxy") -> None:
@@ -141,7 +141,7 @@ def open_database(url: str | Path, *, migrate: bool | None = None, model: str = 
         Whether to bring an old or empty schema up to date. By default SQLite files are, PostgreSQL is not:
         there a `DatabaseError` asks for `galclass db migrate`.
     model : str
-        Which model answers in `predict_galaxy_class(img)` and friends on SQLite connections.
+        Which model is behind `predict_galaxy_class(img)` and friends on SQLite connections.
 
     Raises
     ------

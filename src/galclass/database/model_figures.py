@@ -63,5 +63,5 @@ def accuracy_of(metrics: Mapping[str, Any]) -> Accuracy | None:
             value, low, high = (float(part) for part in table["accuracy"])
             return Accuracy(name, int(table["count"]), value, low, high)
         except (TypeError, KeyError, ValueError):
-            continue  # metrics are free: what is none of ours states no accuracy
+            continue  # metrics are free-form: others state no accuracy
     return None

@@ -29,7 +29,7 @@ class PublishSummary:
 def publish_stage(config: Config) -> PublishSummary:
     """Publish the registered model under the configured service name.
 
-    Where the model in the package is registered as well and answers, the trained model has a service of its own name.
+    Where the packaged model is registered as well and serves it, the trained model has a service of its own name.
 
     The configured version is the first one tried; where it stands for another model already, the last number
     of the version is raised, as versions never change.
@@ -70,7 +70,7 @@ def publish(
     name : str
         Service name.
     model : str
-        NAME, NAME@VERSION or NAME@ALIAS; resolved now, so that a published version never changes its answers.
+        NAME, NAME@VERSION or NAME@ALIAS; resolved now, so that a published version never changes its predictions.
     version : str
         Such as "1.0".
     description : str

@@ -34,7 +34,7 @@ _OPCODES_BETWEEN_LOOKS = 100_000  # a millisecond or so
 
 
 def _reads_only(action: int, first: str | None, second: str | None, *_: str | None) -> int:
-    """Answer SQLite's question whether a statement may do something."""
+    """Return whether a read-only statement may perform an action, as SQLite's authorizer."""
     allowed = action in _ACTIONS
     if action == sqlite3.SQLITE_UPDATE:  # SQLite asks so for json_each and its like; a real one it refuses by itself
         allowed = first == "sqlite_master"
@@ -47,7 +47,7 @@ def _reads_only(action: int, first: str | None, second: str | None, *_: str | No
 
 
 def _stays_in_the_file(action: int, _: str | None, second: str | None, *__: str | None) -> int:
-    """Answer the same for a statement that may write: no other files, no code of others."""
+    """Return the same for a statement that may write: no other files, no loaded code."""
     other_files = action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH)
     code = action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _FUNCTIONS
     return sqlite3.SQLITE_DENY if other_files or code else sqlite3.SQLITE_OK

@@ -5,40 +5,30 @@ Takes ONNX bytes, returns `ModelRecord` rows; refuses files that are foreign, da
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, select, text, union_all
+from sqlalchemy import Connection, func, select, union_all
 
 from galclass.atomic_files import write_bytes
-from galclass.database.aliases import Aliases
 from galclass.database.connection import Database
+from galclass.database.model_rows import (
+    ALIASES,
+    POINTS_AT,
+    load_model,
+    log_move,
+    model_info,
+    model_infos,
+    resolve,
+)
 from galclass.database.models import AliasMove, ModelInfo, ModelRecord
-from galclass.database.references import PRODUCTION, Reference, check_name, current_user, parse_reference
-from galclass.database.schema import model_alias_log, model_aliases, models, score_queue, services
+from galclass.database.references import PRODUCTION, Reference, check_name, current_user
+from galclass.database.schema import model_alias_log, models, score_queue, services
 from galclass.database.statements import lock_table
 from galclass.database.types import now
 from galclass.errors import ModelError, RegistryError
-from galclass.scoring import Signature
 from galclass.scoring.cage import try_model
-from galclass.scoring.checks import read_json
-from galclass.scoring.graph import MAX_MODEL_BYTES, too_large
-
-_POINTS_AT = text("SELECT version FROM galaxy_model_aliases WHERE name = :name AND alias = :alias")
-_CONTENT = (
-    models.c.sha256, models.c.card, func.length(models.c.value).label("length"),
-    cast(models.c.signature, Text).label("signature"), cast(models.c.metrics, Text).label("metrics"),
-)  # fmt: skip
-"""JSON as text: what stands there may be nested too deeply for the driver."""
-_ABOUT = (models.c.name, models.c.version, models.c.sha256, models.c.created_at, models.c.created_by)
-_POINTED_AT = models.outerjoin(
-    model_aliases, and_(model_aliases.c.name == models.c.name, model_aliases.c.version == models.c.version)
-)
-_ALIASES: Aliases[int] = Aliases(models, model_aliases, model_alias_log, "new_version")
 
 
 class Registry:
@@ -68,7 +58,7 @@ class Registry:
         Raises
         ------
         ModelError
-            If the bytes are no model of ours, or `try_model` finds that it does not give predictions.
+            If the bytes are not a galclass model, or `try_model` finds that it returns no valid predictions.
         RegistryError
             If a name is not valid.
         """
@@ -89,7 +79,7 @@ class Registry:
                 connection.execute(models.insert().values(**row, created_at=now(), created_by=by))
             for alias in aliases:
                 _move(connection, name, alias, version, by)
-            return _info(connection, name, version)
+            return model_info(connection, name, version)
 
     def resolve(self, reference: str | Reference) -> ModelInfo:
         """Find which version a reference means, without loading its bytes.
@@ -105,7 +95,7 @@ class Registry:
     def points_at(self, name: str, alias: str) -> int | None:
         """Return the version an alias points at, or None if there is no such alias; a single cheap query."""
         with self._database.read() as connection:
-            version: int | None = connection.scalar(_POINTS_AT, {"name": name, "alias": alias})
+            version: int | None = connection.scalar(POINTS_AT, {"name": name, "alias": alias})
             return version
 
     def get(self, reference: str | Reference) -> ModelRecord:
@@ -124,7 +114,7 @@ class Registry:
     def list(self, name: str | None = None) -> list[ModelInfo]:
         """Return all versions, or those of one model, by name and version."""
         with self._database.read() as connection:
-            return _infos(connection) if name is None else _infos(connection, models.c.name == name)
+            return model_infos(connection) if name is None else model_infos(connection, models.c.name == name)
 
     def log(self, name: str) -> Sequence[AliasMove]:
         """Return every move of every alias of a model, oldest first."""
@@ -151,7 +141,7 @@ class Registry:
         with self._database.write() as connection:
             found = resolve(connection, Reference(name, version=version))
             _move(connection, name, alias, found.version, by or current_user())
-            return _info(connection, name, found.version)
+            return model_info(connection, name, found.version)
 
     def rollback(self, name: str, alias: str = PRODUCTION, *, by: str | None = None) -> ModelInfo:
         """Point an alias at the version it had before, if `verify` finds that sound; twice goes back two steps.
@@ -173,12 +163,12 @@ class Registry:
                     "the alias has been moved in the meantime", where=f"{name}@{alias}", advice="try again"
                 )
             _move(connection, name, alias, version, by or current_user())
-            return _info(connection, name, version)
+            return model_info(connection, name, version)
 
     @staticmethod
     def _before(connection: Connection, name: str, alias: str) -> int:
         resolve(connection, Reference(name, alias=alias))
-        return _ALIASES.previous(connection, name, alias)
+        return ALIASES.previous(connection, name, alias)
 
     def export(self, reference: str, path: Path) -> ModelRecord:
         """Write the ONNX file (with its signature inside); a half-written file is never left behind."""
@@ -192,7 +182,7 @@ class Registry:
         Returns
         -------
         float or None
-            The largest difference from the recorded answer; None where the model carries no probe.
+            The largest difference from the recorded prediction; None where the model carries no probe.
 
         Raises
         ------
@@ -228,7 +218,7 @@ class Registry:
             connection.execute(
                 score_queue.delete().where(queue.model_name == info.name, queue.model_version == info.version)
             )
-            _log(connection, info.name, "", info.version, None, by or current_user())
+            log_move(connection, info.name, "", info.version, None, by or current_user())
             return info
 
     @staticmethod
@@ -242,7 +232,7 @@ class Registry:
 
 
 def _services_of(connection: Connection, info: ModelInfo) -> list[str]:
-    """Return the services that a model answers, also as any of the models of a function."""
+    """Return the services that use a model, also as one of several models of a function."""
     rows = connection.execute(select(services).order_by(services.c.name, services.c.version))
     mine = (info.name, info.version)
 
@@ -253,83 +243,5 @@ def _services_of(connection: Connection, info: ModelInfo) -> list[str]:
     return [f"{row.name}@{row.version}" for row in rows if uses(row)]
 
 
-def resolve(connection: Connection, reference: str | Reference) -> ModelInfo:
-    """Find the version a reference means, on an open connection."""
-    wanted = parse_reference(reference) if isinstance(reference, str) else reference
-    version = wanted.version
-    if version is None:
-        version = _ALIASES.target(connection, wanted.name, wanted.alias or PRODUCTION)
-    found = _infos(connection, models.c.name == wanted.name, models.c.version == version)
-    if not found:
-        raise _unknown(connection, wanted)
-    return found[0]
-
-
-def load_model(connection: Connection, info: ModelInfo) -> ModelRecord:
-    """Read the row of a version and check its bytes against its sha256."""
-    where = (models.c.name == info.name, models.c.version == info.version)
-    row = connection.execute(select(*_CONTENT).where(*where)).one()
-    if row.length > MAX_MODEL_BYTES:
-        raise too_large(row.length, str(info.model))
-    value = bytes(connection.execute(select(models.c.value).where(*where)).scalar_one())
-    if hashlib.sha256(value).hexdigest() != row.sha256:
-        raise ModelError(
-            "its bytes differ from those that were registered",
-            where=str(info.model),
-            expected=f"sha256 {row.sha256[:12]}...",
-            got=f"{hashlib.sha256(value).hexdigest()[:12]}...",
-            advice="restore the database, or register the model again under a new version",
-        )
-    signature = Signature.from_json(row.signature, where=str(info.model))
-    metrics = read_json(row.metrics, "its metrics", where=str(info.model))
-    return ModelRecord(**vars(info), value=value, signature=signature, metrics=metrics, card=row.card)
-
-
-def _info(connection: Connection, name: str, version: int) -> ModelInfo:
-    (info,) = _infos(connection, models.c.name == name, models.c.version == version)
-    return info
-
-
-def _infos(connection: Connection, *where: ColumnElement[bool]) -> list[ModelInfo]:
-    """Read versions and their aliases with one statement."""
-    order = (models.c.name, models.c.version, model_aliases.c.alias)
-    rows = connection.execute(
-        select(*_ABOUT, model_aliases.c.alias).select_from(_POINTED_AT).where(*where).order_by(*order)
-    )
-    return [
-        replace(ModelInfo(*about), aliases=tuple(row.alias for row in group if row.alias is not None))
-        for about, group in groupby(rows, _without_alias)
-    ]
-
-
-def _without_alias(row: Any) -> Any:
-    return tuple(row[:-1])
-
-
-def _unknown(connection: Connection, wanted: Reference) -> RegistryError:
-    versions = connection.scalars(select(models.c.version).where(models.c.name == wanted.name)).all()
-    if not versions:
-        names = connection.scalars(select(models.c.name).distinct().order_by(models.c.name)).all()
-        return RegistryError(
-            "unknown model",
-            where=str(wanted),
-            expected=f"one of {', '.join(names)}" if names else None,
-            advice=None
-            if names
-            else "the registry is empty: register a model first, such as `galclass models register package`",
-        )
-    return RegistryError(
-        "this model has no such version or alias",
-        where=str(wanted),
-        expected=f"a version of {', '.join(map(str, sorted(versions)))} or an alias",
-        advice=f"see `galclass models show {wanted.name}`",
-    )
-
-
 def _move(connection: Connection, name: str, alias: str, version: int, by: str) -> None:
-    _ALIASES.move(connection, name, alias, version, by, lambda old: _log(connection, name, alias, old, version, by))
-
-
-def _log(connection: Connection, name: str, alias: str, old: int | None, new: int | None, by: str) -> None:
-    row = {"name": name, "alias": alias, "old_version": old, "new_version": new, "set_at": now(), "set_by": by}
-    connection.execute(model_alias_log.insert().values(**row))
+    ALIASES.move(connection, name, alias, version, by, lambda old: log_move(connection, name, alias, old, version, by))

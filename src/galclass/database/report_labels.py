@@ -29,7 +29,7 @@ class ReportLabel:
 
 @dataclass(frozen=True)
 class Stored:
-    """What became of labels: stored, there already, older than the author's stored one, or of no stored object."""
+    """Outcome of labels: stored, there already, older than the author's stored one, or of no stored object."""
 
     stored: int
     same: int

@@ -42,7 +42,7 @@ class ScoreSummary:
     rejects : tuple of (object_id, reason)
         The first images without a prediction.
     images : AddSummary or None
-        What became of the prepared images, where the stage added them first.
+        Outcome for the prepared images, where the stage added them first.
     unlike : int
         Images with the flag unlike_training_data.
     """

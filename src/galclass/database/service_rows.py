@@ -6,12 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, select
 
-from galclass.database.aliases import Aliases
+from galclass.database.aliases import Aliases, with_aliases
 from galclass.database.references import Reference
 from galclass.database.schema import models, service_aliases, service_log, services
 from galclass.database.types import now
@@ -130,14 +129,8 @@ def service_records(connection: Connection, *where: ColumnElement[bool]) -> list
     """Read versions, the sha256 of their models and their aliases with one statement."""
     order = (services.c.name, services.c.created_at, services.c.version, service_aliases.c.alias)
     query = select(*_ABOUT, service_aliases.c.alias).select_from(_JOINED).where(*where).order_by(*order)
-    return [
-        replace(ServiceRecord(*about), aliases=tuple(row.alias for row in group if row.alias is not None))
-        for about, group in groupby(connection.execute(query), _without_alias)
-    ]
-
-
-def _without_alias(row: Any) -> Any:
-    return tuple(row[:-1])
+    rows = connection.execute(query)
+    return [replace(ServiceRecord(*about), aliases=aliases) for about, aliases in with_aliases(rows)]
 
 
 def log_event(connection: Connection, name: str, action: str, by: str, **facts: str | None) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from galclass.database.connection import Database
+from galclass.database.model_rows import resolve
 from galclass.database.references import Reference, check_name, current_user
-from galclass.database.registry import Registry, resolve
+from galclass.database.registry import Registry
 from galclass.database.schema import service_aliases, service_log, services
 from galclass.database.service_rows import (
     ALIASES,
@@ -146,7 +147,7 @@ class Services:
             return service_record(connection, name, version)
 
     def shadow(self, name: str) -> ServiceRecord | None:
-        """Return the version that answers unseen beside the others, or None."""
+        """Return the version that is the shadow, or None."""
         with self._database.read() as connection:
             version = ALIASES.target(connection, name, SHADOW)
             return None if version is None else find_service(connection, name, version)

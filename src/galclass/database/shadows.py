@@ -129,7 +129,7 @@ def check_shadow(connection: Connection, visible: ServiceRecord | None, shadow: 
     Raises
     ------
     RegistryError
-        If there is no latest version or it is the shadow; if a function answers for one; if their classes differ.
+        If there is no latest version or it is the shadow; if one is a function; if their classes differ.
     """
     where = f"{shadow.name}@{shadow.version} as shadow"
     if visible is None:

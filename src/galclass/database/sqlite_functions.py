@@ -102,7 +102,7 @@ class SqlScoring:
         RegistryError
             If there is no such model.
         ModelError
-            If its bytes differ from those that were registered, or no model of ours.
+            If its bytes differ from those that were registered, or it is not a galclass model.
         """
         name, version, alias = self._reference.name, self._reference.version, self._reference.alias
         with self._lock:

@@ -4,7 +4,8 @@ Takes the name of a source (or a catalog with positions), returns files and imag
 writes `downloads/<source>/` in the workspace with a `download.json` beside the files.
 """
 
-from galclass.download.cutouts import CutoutRequest, CutoutsSummary, download_cutouts
+from galclass.download.cutout_files import CutoutRequest
+from galclass.download.cutouts import CutoutsSummary, download_cutouts
 from galclass.download.fetch import FetchResult, fetch
 from galclass.download.manifest import Source, SourceFile, known_sources, read_manifest
 from galclass.download.sources import DownloadSummary, SourceFiles, download, open_source

@@ -7,68 +7,34 @@ which file: the cache) and `download.json`.
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from galclass.atomic_files import write_bytes, write_text
-from galclass.catalog import CatalogColumns, CatalogReport, read_catalog, write_table
+from galclass.catalog import CatalogColumns, CatalogReport, read_catalog
 from galclass.config import Config
+from galclass.download.cutout_files import CutoutItem, CutoutRequest, is_cached, keep_image, read_journal, write_source
 from galclass.download.images import ImageReader, check_image
 from galclass.download.progress import item_progress
 from galclass.download.services import (
     GZ2_SCALE_PER_PETROR90,
-    GZ2_SIZE_PX,
     SDSS_ARCSEC_PER_PX,
     SERVICES,
     Cutout,
     CutoutService,
 )
-from galclass.download.sources import RECORD, source_folder
+from galclass.download.sources import source_folder
 from galclass.download.throttle import Throttle
 from galclass.errors import CatalogError, DownloadError, Rejection
 from galclass.image_names import file_stem_of
 
 _MOST_FAILURES_IN_A_ROW = 20
 _NOTICE_EVERY_S = 10.0
-
-
-@dataclass(frozen=True)
-class CutoutRequest:
-    """What to fetch and how it shall look.
-
-    Attributes
-    ----------
-    catalog : path
-        Any table `read_catalog` reads, with ra and dec.
-    service : str
-        sdss, legacy or hips2fits.
-    size_px : int
-        Side of each image.
-    arcsec_per_px : float or None
-        Scale; None takes 0.02 petroR90_r where the catalog has it (as Galaxy Zoo 2 did), else SDSS's own 0.396.
-    layer : str or None
-        Survey layer (legacy) or HiPS id (hips2fits); None takes the service's default.
-    base_url : str or None
-        Another address of the service, e.g. a mirror.
-    requests_per_s : float or None
-        None takes the service's polite rate.
-    """
-
-    catalog: Path
-    service: str = "sdss"
-    size_px: int = GZ2_SIZE_PX
-    arcsec_per_px: float | None = None
-    layer: str | None = None
-    base_url: str | None = None
-    requests_per_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,13 +53,6 @@ class CutoutsSummary:
             f"{self.images} cutouts ({self.fetched} fetched, {self.rejected} rejected) "
             f"in {self.seconds:.1f} s, {rate:.1f} images/s, {self.folder}"
         )
-
-
-@dataclass(frozen=True)
-class _Item:
-    object_id: str
-    stem: str
-    url: str
 
 
 def download_cutouts(
@@ -137,8 +96,8 @@ def download_cutouts(
             "the packaged model expects frames scaled to the galaxy's size"
         )
     items = list(_items(table, request, service, rejects))
-    cache = _read_journal(folder)
-    missing = [item for item in items if not _is_cached(item, cache, folder)]
+    cache = read_journal(folder)
+    missing = [item for item in items if not is_cached(item, cache, folder)]
     settings = config.download
     on_retry = _RetryNotices(service.title, notify)
     reader = ImageReader(settings.retries, settings.read_timeout_s, settings.parallel, on_retry=on_retry)
@@ -159,10 +118,10 @@ def download_cutouts(
                 refused.add(item.object_id)
                 rejects.append(_reject(item.object_id, outcome.code, str(outcome)))
             else:
-                _keep(item, outcome, folder, journal)
+                keep_image(item, outcome, folder, journal)
             bar.add(1)
     images = [item for item in items if item.object_id not in refused]
-    _write_source(folder, service, request, table, images, rejects)
+    write_source(folder, service, request, table, images, rejects)
     fetched = len(missing) - len(refused)
     return CutoutsSummary(folder, len(images), fetched, len(rejects), time.monotonic() - begin)
 
@@ -223,7 +182,7 @@ def _read(request: CutoutRequest, config: Config, warn: Callable[[str], None]) -
 
 def _items(
     table: Any, request: CutoutRequest, service: CutoutService, rejects: list[dict[str, Any]]
-) -> Iterator[_Item]:
+) -> Iterator[CutoutItem]:
     taken: set[str] = set()
     for row in table.to_pylist():
         try:
@@ -233,7 +192,7 @@ def _items(
             continue
         taken.add(stem.casefold())
         cutout = Cutout(row["ra"], row["dec"], request.size_px, scale)
-        yield _Item(row["object_id"], stem, service.url(cutout, base_url=request.base_url, layer=request.layer))
+        yield CutoutItem(row["object_id"], stem, service.url(cutout, base_url=request.base_url, layer=request.layer))
 
 
 def _stem(object_id: str, taken: set[str]) -> str:
@@ -255,9 +214,9 @@ def _scale(row: dict[str, Any], request: CutoutRequest) -> float:
 
 
 def _fetched(
-    items: list[_Item], reader: ImageReader, throttle: Throttle, size_px: int, parallel: int
-) -> Iterator[tuple[_Item, bytes | Rejection]]:
-    def one(item: _Item) -> bytes | Rejection:
+    items: list[CutoutItem], reader: ImageReader, throttle: Throttle, size_px: int, parallel: int
+) -> Iterator[tuple[CutoutItem, bytes | Rejection]]:
+    def one(item: CutoutItem) -> bytes | Rejection:
         throttle.wait()
         try:
             data = reader.read(item.url)
@@ -290,61 +249,3 @@ def _dead_service(failures: int, last: Rejection) -> DownloadError:
 
 def _reject(object_id: str | None, code: str, reason: str, row: int | None = None) -> dict[str, Any]:
     return {"object_id": object_id, "code": code, "reason": reason, "row": row}
-
-
-def _keep(item: _Item, data: bytes, folder: Path, journal: IO[str]) -> None:
-    write_bytes(_path(item, folder), data)
-    record = {"asset_id": item.stem, "url": item.url, "bytes": len(data), "sha256": sha256(data).hexdigest()}
-    journal.write(json.dumps(record) + "\n")
-    journal.flush()
-
-
-def _path(item: _Item, folder: Path) -> Path:
-    return folder / "images" / f"{item.stem}.jpg"
-
-
-def _read_journal(folder: Path) -> dict[str, dict[str, Any]]:
-    path = folder / "cutouts.jsonl"
-    if not path.exists():
-        return {}
-    *lines, last = path.read_text(encoding="utf-8").split("\n")
-    if last:  # a line that a killed run did not finish: cut it off, its image is fetched again
-        write_text(path, "".join(line + "\n" for line in lines))
-    return {record["asset_id"]: record for record in map(json.loads, lines)}
-
-
-def _is_cached(item: _Item, cache: dict[str, dict[str, Any]], folder: Path) -> bool:
-    record, path = cache.get(item.stem), _path(item, folder)
-    return bool(record and record["url"] == item.url and path.is_file() and path.stat().st_size == record["bytes"])
-
-
-def _write_source(
-    folder: Path,
-    service: CutoutService,
-    request: CutoutRequest,
-    table: Any,
-    images: list[_Item],
-    rejects: list[dict[str, Any]],
-) -> None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    files = {item.object_id: f"{item.stem}.jpg" for item in images}
-    table = table.filter(pc.is_in(table["object_id"], value_set=pa.array(list(files), pa.string())))
-    column = pa.array([files[object_id] for object_id in table["object_id"].to_pylist()], pa.string())
-    write_table(table.add_column(1, "file", column), folder / "catalog.parquet")
-    schema = pa.schema([(name, pa.string()) for name in ("object_id", "code", "reason")] + [("row", pa.int64())])
-    write_table(pa.Table.from_pylist(rejects, schema), folder / "rejects.parquet")
-    record = {
-        "name": f"cutouts_{service.name}",
-        "title": service.title,
-        "licence": "see the survey",
-        "citation": service.citation,
-        "homepage": service.base_url,
-        "catalog_format": "generic",
-        "our_columns": True,
-        "frame_px": request.size_px,
-        "stored_px": request.size_px,
-        "files": {"images": {"name": "images", "count": len(images)}, "catalog": {"name": "catalog.parquet"}},
-    }
-    write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")

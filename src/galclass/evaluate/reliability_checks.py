@@ -131,7 +131,7 @@ def _coverage(evaluated: Evaluated, keep: NDArray[np.bool_], signature: Signatur
         return None
     chosen = [(evaluated.predictions[i].prediction_set, evaluated.labels[i] or "") for i in np.flatnonzero(keep)]
     covered = np.array([leaves_of(label)[0] in answer for answer, label in chosen])
-    sizes = np.array([len(answer) for answer, _ in chosen], dtype=np.int64)
+    sizes = np.array([len(classes) for classes, _ in chosen], dtype=np.int64)
     return coverage(covered, sizes, sets.coverage, int(objects))
 
 

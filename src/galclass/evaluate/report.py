@@ -83,8 +83,8 @@ def _choose(content: ReportContent) -> tuple[NDArray[np.int64], NDArray[np.int64
     """Return the positions of the most certain right and wrong predictions."""
     certainty = np.array([_certainty(prediction) for prediction in content.predictions])
     known = np.array([bool(label and leaves_of(label)) for label in content.labels])
-    answers = [str(prediction.predicted_class) for prediction in content.predictions]
-    right = np.array([_is_right(name, label) for name, label in zip(answers, content.labels, strict=True)])
+    predicted = [str(prediction.predicted_class) for prediction in content.predictions]
+    right = np.array([_is_right(name, label) for name, label in zip(predicted, content.labels, strict=True)])
     order = np.argsort(-certainty, kind="stable")
     return (
         order[(known & right)[order]][: content.gallery],

@@ -26,7 +26,7 @@ _IDENTITY = ("object_id", "asset_id", "source", "file", "sha256", "pixels_sha256
 
 @dataclass
 class SortedOut:
-    """What becomes of the rows.
+    """Outcome for the rows.
 
     Attributes
     ----------

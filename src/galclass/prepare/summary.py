@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class FileCounts:
-    """What became of the files of the sources: `seen` is the sum of the other five.
+    """Outcome for the files of the sources: `seen` is the sum of the other five.
 
     Attributes
     ----------

@@ -21,7 +21,7 @@ from galclass.prepare.chunks import Chunk, fill_chunk
 
 
 def main() -> None:
-    """Answer requests until the input ends."""
+    """Handle requests until the input ends."""
     cv2.setNumThreads(1)  # global in this process, which is ours alone: one worker a core
     requests, responses = sys.stdin.buffer, sys.stdout.buffer
     while line := requests.readline():

@@ -6,7 +6,7 @@ Takes plain JSON values, returns checked dataclasses; and back. Lists keep the o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from galclass.morphology import CLASSES, GROUPS, Answer, Question
 from galclass.scoring.checks import Checker
@@ -66,38 +66,6 @@ def plain_questions(questions: Sequence[Question]) -> list[dict[str, Any]]:
         }
         for question in questions
     ]
-
-
-class _Labels(Protocol):
-    """What `plain_vote_labels` needs from a signature."""
-
-    @property
-    def questions(self) -> tuple[Question, ...]: ...
-
-    @property
-    def voters(self) -> int: ...
-
-    @property
-    def raw(self) -> bool: ...
-
-    @property
-    def vote_columns(self) -> tuple[str, ...]: ...
-
-    @property
-    def debiased_concentrations(self) -> tuple[float, ...]: ...
-
-
-def plain_vote_labels(labels: _Labels) -> dict[str, Any] | None:
-    """Return a signature's entry about votes as JSON; None: it has none."""
-    if not labels.questions:
-        return None
-    return {
-        "questions": plain_questions(labels.questions),
-        "voters": labels.voters,
-        "raw": labels.raw,
-        "debiased": bool(labels.vote_columns),
-        "debiased_concentrations": list(labels.debiased_concentrations) or None,
-    }
 
 
 def read_labels(values: Mapping[str, Any], outputs: Mapping[str, Any], check: Checker) -> dict[str, Any]:

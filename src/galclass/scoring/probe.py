@@ -43,8 +43,8 @@ def check_probe(scorer: Scorer) -> float | None:
     image = probe_image()
     if probe is None or probe.image_sha256 != hashlib.sha256(image).hexdigest():
         return None
-    answer = scorer.score_cutouts(cutout(image, scorer.parameters)[np.newaxis]).probabilities[0]
-    difference = float(np.abs(answer - np.array(probe.probabilities)).max())
+    found = scorer.score_cutouts(cutout(image, scorer.parameters)[np.newaxis]).probabilities[0]
+    difference = float(np.abs(found - np.array(probe.probabilities)).max())
     if difference > TOLERANCE:
         raise ModelError(
             "it does not predict the probe image as recorded",

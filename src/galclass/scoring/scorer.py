@@ -21,7 +21,6 @@ from galclass.cutouts import LOCAL, CutoutParameters, DecodeLimits, flagged_cuto
 from galclass.cutouts.arrays import Image, image_bytes
 from galclass.cutouts.extract import no_content
 from galclass.errors import CutoutError, ModelError
-from galclass.scoring.confidence import Distance, prediction_set
 from galclass.scoring.images import check_images, frame_sizes, listed, own_id
 from galclass.scoring.labels import (
     EMBEDDING,
@@ -29,15 +28,13 @@ from galclass.scoring.labels import (
     RAW_CONCENTRATIONS,
     RAW_VOTES,
     VOTE_FRACTIONS,
-    our_classes_and_groups,
 )
 from galclass.scoring.model_bytes import read_model
 from galclass.scoring.notebook import Predictions
 from galclass.scoring.outputs import ModelOutputs
-from galclass.scoring.prediction import UNLIKE_TRAINING_DATA, ImageFault, ModelId, Prediction
-from galclass.scoring.raw_votes import VotePanel
+from galclass.scoring.prediction import ModelId, Prediction
+from galclass.scoring.records import RecordBuilder
 from galclass.scoring.session import open_session, read_signature
-from galclass.scoring.walk import DECIMALS, VoteWalk, walk
 
 KEPT_CUTOUTS = 500
 """Largest number of images in a call whose predictions keep what the model saw: 12 kB each."""
@@ -46,8 +43,6 @@ IN_PACKAGE = "package"
 CHUNK = 64
 """Images per run of the graph; more is no faster and takes more memory."""
 
-MODEL_FAULT = ImageFault("model_fault", "the model returns values that are not finite or not probabilities")
-"""The error of a valid image for which the model has no valid output."""
 _NOT_SERVED = "use another model; `galclass models verify` checks one"
 
 
@@ -98,13 +93,7 @@ class Scorer:
         self.model = ModelId(name, version, self.sha256)
         self.parameters = CutoutParameters(size_px=self.signature.size_px, crop_fraction=self.signature.crop_fraction)
         self._shapes = self.signature.output_shapes
-        raw = self.signature.raw_columns
-        self._panel = VotePanel(self.signature.questions, self.signature.voters) if raw else None
-        self._walks = our_classes_and_groups(self.signature.classes, self.signature.groups)
-        self._vote_walk = VoteWalk(raw) if self._walks and VoteWalk.possible(raw) else None
-        groups = self.signature.groups or {}
-        self._group_of = {leaf: name for name, leaves in groups.items() for leaf in leaves}
-        self._distance = Distance(self.signature.unlike) if self.signature.unlike else None
+        self._records = RecordBuilder(self.signature, self.model)
 
     def __deepcopy__(self, memo: object) -> Scorer:
         """Return itself: a scorer is immutable, and a session cannot be copied."""
@@ -230,12 +219,7 @@ class Scorer:
         int64, (n,)
             Indices into `signature.classes`.
         """
-        if self._vote_walk is not None and outputs.raw_votes is not None:
-            return self._vote_walk.classes(outputs.raw_votes)
-        if self._walks:
-            return walk(outputs.probabilities)
-        found: NDArray[np.int64] = np.round(outputs.probabilities.astype(np.float64), DECIMALS).argmax(axis=1)
-        return found
+        return self._records.classes_of(outputs)
 
     def predict_cutouts(self, cutouts: NDArray[np.uint8], *, object_ids: Sequence[str]) -> list[Prediction]:
         """Predict existing cutouts, such as those of a prepared store; see `score` for faults.
@@ -246,10 +230,10 @@ class Scorer:
         object_ids : sequence of str, (n,)
         """
         now = datetime.now(UTC)
-        predictions = self._predictions(self._outputs_of(cutouts), object_ids, now)
+        predictions = self._records.predictions(self._outputs_of(cutouts), object_ids, now)
         for row, pixels in enumerate(cutouts):
             if not has_content(pixels):
-                predictions[row] = self._faulty(object_ids[row], no_content(), now)
+                predictions[row] = self._records.faulty(object_ids[row], no_content(), now)
         return predictions
 
     def _run(self, cutouts: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
@@ -284,9 +268,9 @@ class Scorer:
                 made = flagged_cutout(data, self.parameters, frame_px=frame, limits=self.limits)
             except OSError as error:
                 unreadable = CutoutError("unreadable", f"{image}: {error.strerror or error}")
-                predictions.append(self._faulty(object_id, unreadable, now))
+                predictions.append(self._records.faulty(object_id, unreadable, now))
             except CutoutError as error:
-                predictions.append(self._faulty(object_id, error, now))
+                predictions.append(self._records.faulty(object_id, error, now))
             else:
                 arrays.append(made.pixels)
                 flags.append(made.flags)
@@ -296,88 +280,8 @@ class Scorer:
         between()
         outputs = self._outputs_of(np.stack(arrays))
         good_ids = [i for i, a in zip(ids, predictions, strict=True) if a is None]
-        found = self._predictions(outputs, good_ids, now, flags)
+        found = self._records.predictions(outputs, good_ids, now, flags)
         if keep:
             found = [replace(one, cutout=pixels) for one, pixels in zip(found, arrays, strict=True)]
         good = iter(found)
         return [next(good) if prediction is None else prediction for prediction in predictions]
-
-    def _faulty(self, object_id: str, error: CutoutError, now: datetime) -> Prediction:
-        fault, classes = ImageFault(error.code, _message(error)), self.signature.classes
-        return Prediction(object_id, self.model, now, error=fault, embedding=None, classes=classes)
-
-    def _predictions(
-        self,
-        outputs: ModelOutputs,
-        ids: Sequence[str],
-        now: datetime,
-        flags: Sequence[tuple[str, ...]] | None = None,
-    ) -> list[Prediction]:
-        flags = [()] * len(ids) if flags is None else flags
-        faulty = outputs.faulty_rows()
-        if faulty is not None:
-            return self._around(faulty, outputs, ids, now, flags)
-        values = outputs.probabilities
-        known = self.signature.classes
-        classes = [known[position] for position in self.classes_of(outputs)]
-        raw = self._raw_votes(outputs)
-        unlike = self._distance.above(outputs.embedding) if self._distance else np.zeros(len(ids), dtype=bool)
-        rounded = np.round(values.astype(np.float64), DECIMALS).tolist()
-        return [
-            Prediction(
-                object_id,
-                self.model,
-                now,
-                tuple(rounded[row]),
-                classes[row],
-                self._group_of.get(classes[row]),
-                prediction_set(values[row], self.signature.conformal, classes[row], known),
-                (*((UNLIKE_TRAINING_DATA,) if unlike[row] else ()), *flags[row]),
-                _by_answer(self.signature.vote_columns, outputs.vote_fractions, row),
-                outputs.embedding[row],
-                raw_vote_fractions=_by_answer(self.signature.raw_columns, raw, row),
-                classes=known,
-            )
-            for row, object_id in enumerate(ids)
-        ]
-
-    def _around(
-        self,
-        faulty: NDArray[np.bool_],
-        outputs: ModelOutputs,
-        ids: Sequence[str],
-        now: datetime,
-        flags: Sequence[tuple[str, ...]],
-    ) -> list[Prediction]:
-        """Return predictions for the valid rows, and for the others the error that the model failed on them."""
-        sound = outputs.rows(~faulty)
-        rows = np.flatnonzero(~faulty).tolist()
-        good = iter(self._predictions(sound, [ids[row] for row in rows], now, [flags[row] for row in rows]))
-        return [
-            Prediction(key, self.model, now, error=MODEL_FAULT, embedding=None, classes=self.signature.classes)
-            if bad
-            else next(good)
-            for key, bad in zip(ids, faulty, strict=True)
-        ]
-
-    def _raw_votes(self, outputs: ModelOutputs) -> NDArray[np.float64] | None:
-        """Return raw fractions with their bounds, (n, k, 3); None if the model has none."""
-        if self._panel is None or outputs.raw_votes is None or outputs.raw_concentrations is None:
-            return None
-        votes = outputs.raw_votes.astype(np.float64).clip(0, 1)
-        low, high = self._panel.bounds(votes, outputs.raw_concentrations.astype(np.float64))
-        return np.stack([votes, low, high], axis=2)
-
-
-def _by_answer(
-    stems: Sequence[str], fractions: NDArray[np.floating] | None, row: int
-) -> dict[str, tuple[float, float, float]]:
-    if fractions is None:
-        return {}
-    rounded = np.round(fractions[row].astype(np.float64), DECIMALS).tolist()
-    return {stem: (v[0], v[1], v[2]) for stem, v in zip(stems, rounded, strict=True)}
-
-
-def _message(error: CutoutError) -> str:
-    """Return the fault; for a limit also which one and how to raise it."""
-    return str(error).rstrip(".") if error.code == "too_costly" else error.what

@@ -27,7 +27,7 @@ from galclass.scoring.labels import (
     VOTERS,
     Groups,
     plain_groups,
-    plain_vote_labels,
+    plain_questions,
     question_columns,
     read_labels,
 )
@@ -161,7 +161,18 @@ class Signature:
             if shared["unlike"] is not None:
                 del shared["unlike"]["rest"]
             return shared | {"groups": {group: list(leaves) for group, leaves in (self.groups or {}).items()}}
-        return shared | {"groups": plain_groups(self.groups), "votes": plain_vote_labels(self)}
+        return shared | {"groups": plain_groups(self.groups), "votes": self._plain_votes()}
+
+    def _plain_votes(self) -> dict[str, Any] | None:
+        if not self.questions:
+            return None
+        return {
+            "questions": plain_questions(self.questions),
+            "voters": self.voters,
+            "raw": self.raw,
+            "debiased": bool(self.vote_columns),
+            "debiased_concentrations": list(self.debiased_concentrations) or None,
+        }
 
     def _plain_outputs(self) -> dict[str, Any]:
         if self.format == 1:

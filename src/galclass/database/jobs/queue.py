@@ -1,7 +1,7 @@
 """Batch jobs as workers see them: a chunk of one job at a time, the clients in turn.
 
-A worker claims a job for one chunk, shows signs of life while it scores, and saves, which gives the job back. A claim
-without a sign of life for `LOST_S` is taken over; the worker that had it can save nothing any more.
+A worker claims a job for one chunk, sends heartbeats while it scores, and saves, which releases the job. A claim
+without a heartbeat for `LOST_S` is taken over; the worker that had it can save nothing any more.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from galclass.errors import RequestError
 from galclass.scoring import Prediction
 
 LOST_S = 15.0
-"""Age of a claim's last sign of life at which another worker takes its job over."""
+"""Age of a claim's last heartbeat at which another worker takes its job over."""
 
 MAX_TRIES = 3
 """Workers that may be lost on one image before it is given up."""

@@ -1,4 +1,4 @@
-"""What a job keeps of an answer: the service's JSON record and when it was made; and back to the row of a table."""
+"""What a job keeps of a prediction: the service's JSON record and when it was made; and back to the row of a table."""
 
 from __future__ import annotations
 
@@ -38,4 +38,4 @@ def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
         error=ImageFault(error["code"], error["message"]) if error else None,
         classes=classes,
     )
-    return {**prediction.as_row(), "scored_at": record.get("scored_at")}  # answers of older versions have none
+    return {**prediction.as_row(), "scored_at": record.get("scored_at")}  # records of older versions have none

@@ -65,7 +65,7 @@ class Sweeper:
         Raises
         ------
         DatabaseError
-            If the database is away.
+            If the database is unreachable.
         """
         return self._free() or self._expire() or give_back_pages(self._database, kept_bytes)
 

@@ -1,7 +1,7 @@
 """Published services as a server sees them: read from the database, remembered for less than a second.
 
 Takes a database, returns `PublishedService`s. A switch or deletion is seen within `TTL_S`; while the
-database is away, the last known state is served for `STALE_S`.
+database is unreachable, the last known state is served for `STALE_S`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ShadowService:
 
 @contextmanager
 def refused_as(code: str, field: str | None = None) -> Iterator[None]:
-    """Turn the registry's refusals into this code; a database that is away remains such."""
+    """Turn the registry's refusals into this code; an unreachable database remains one."""
     try:
         yield
     except RegistryError as error:
@@ -97,7 +97,7 @@ class PublishedServices:
         RequestError
             `unknown_service`.
         DatabaseError
-            If the database is away and the service was not seen lately.
+            If the database is unreachable and the service was not seen lately.
         """
         key = (name, version)
         try:

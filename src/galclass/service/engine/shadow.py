@@ -246,7 +246,7 @@ class ShadowScoring:
             self._write()
 
     def _write(self) -> None:
-        """Write the counts; if the database is away, later."""
+        """Write the counts; if the database is unreachable, later."""
         self._take_dropped()
         self._written_at = monotonic()
         for pair in list(self._counts):

@@ -122,7 +122,7 @@ class ServiceState:
     def _scorer_of(self, name: str, version: str) -> Scorer:
         service = self.published.look_up(name, version)
         if service.record.code is not None:
-            return cast(Scorer, self.functions.job_caller(service.record))  # answers items as a scorer does
+            return cast(Scorer, self.functions.job_caller(service.record))  # handles items as a scorer does
         scorer = self.models.get(service.model)
         return cast(Scorer, InTurn(scorer, self.lane))  # scores as it does
 

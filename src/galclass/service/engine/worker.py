@@ -84,7 +84,7 @@ class JobWorker:
         if claim is None:
             return not self._threads[0].is_alive()
         log.warning("a chunk did not end in time: its job is given back", extra={"job": claim.job.id})
-        # In a thread: if the database is away as well, the server stops all the same, and the claim ends by its age.
+        # In a thread: if the database is unreachable too, the server stops all the same, and the claim expires.
         release = threading.Thread(target=self._give_back, args=(claim,), daemon=True)
         release.start()
         release.join(RELEASE_S)
@@ -105,7 +105,7 @@ class JobWorker:
         while not self._stop.is_set():
             try:
                 worked = self.work_once()
-            except GalclassError as error:  # the database is away: the job waits in it
+            except GalclassError as error:  # the database is unreachable: the job waits in it
                 log.warning("jobs wait", extra={"reason": str(error)})
                 worked = False
             except Exception:  # whatever the error, the next job must not wait for a restart of the server
@@ -127,7 +127,7 @@ class JobWorker:
         Raises
         ------
         DatabaseError
-            If the database is away.
+            If the database is unreachable.
         """
         with self._lock:
             claim, age = self._held, monotonic() - self._held_since
@@ -150,7 +150,7 @@ class JobWorker:
         Raises
         ------
         DatabaseError
-            If the database is away; the job is unchanged.
+            If the database is unreachable; the job is unchanged.
         """
         while self._owed:
             self._queue.release(self._owed[-1])

@@ -114,9 +114,9 @@ class Metrics:
         """Count one scored image, at the next `flush`; `outcome` is "ok" or the code of its fault."""
         self._outcomes.append((service, outcome))
 
-    def count_prediction(self, answer: Predicted) -> None:
+    def count_prediction(self, predicted: Predicted) -> None:
         """Count one prediction of a version of a service, at the next `flush`."""
-        self._predicted.append(answer)
+        self._predicted.append(predicted)
 
     def count_shadow(self, shadowed: Shadowed, difference: float | None = None, *, count: int = 1) -> None:
         """Count images that the shadow predicted too; called only by its thread, so directly."""

@@ -10,7 +10,7 @@ const NAMED = 5; // classes of a prediction set that a card names
 /** The picture of an item; a file that the browser cannot draw leaves an empty plate. */
 export function picture(item, size) {
   const image = h("img", { src: item.url, alt: "", width: size, height: size, decoding: "async", draggable: "false" });
-  image.addEventListener("error", () => image.replaceWith(h("span", { class: "no-picture" }, "No picture")));
+  image.addEventListener("error", () => image.replaceWith(h("span", { class: "no-picture" }, "No image")));
   return h("div", { class: "plate" }, image);
 }
 

@@ -219,7 +219,7 @@ export class DeskWork {
     this.element.classList.toggle("empty", !next);
     this.name.textContent = next ? id : this.#state ? this.#nothing() : "";
     this.viewer.show(null, "");
-    if (next) pictureUrl(id).then((url) => this.#current === next && this.viewer.show(url, `Picture of ${id}`));
+    if (next) pictureUrl(id).then((url) => this.#current === next && this.viewer.show(url, `Image of ${id}`));
     for (const { object_id: ahead } of this.#queue.slice(0, 2)) new Image().src = pathOf("images", ahead); // so that the next appears immediately
   }
 

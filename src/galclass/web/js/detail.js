@@ -114,7 +114,7 @@ export class Detail {
     this.position.textContent = index < 0 ? "" : `${index + 1} of ${items.length}`;
     for (const [button, there] of [[this.back, index > 0], [this.on, index >= 0 && index < items.length - 1]]) button.setAttribute("aria-disabled", String(!there)); // disabled buttons would lose the focus
     this.viewer.show(null, "");
-    Promise.resolve(this.options.pictureOf?.(item) ?? item.url).then((url) => this.#item === item && this.viewer.show(url, `Picture of ${item.name}`));
+    Promise.resolve(this.options.pictureOf?.(item) ?? item.url).then((url) => this.#item === item && this.viewer.show(url, `Image of ${item.name}`));
     this.left.replaceChildren(...[record.predicted_group && h("p", { class: "group-line" }, `Group: ${GROUP_NAMES[record.predicted_group] ?? record.predicted_group}`), volunteers(item), remarks(record), ...(this.options.sections?.(item) ?? [])].filter(Boolean));
     this.#fillPanel();
   }

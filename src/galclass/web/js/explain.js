@@ -54,8 +54,8 @@ const turn = ({ angle_deg: angle, mirrored }) => `${mirrored ? "mirrored, " : ""
 
 function changesText({ predicted_class: first, variations }) {
   const changing = variations.filter(({ predicted_class: cls }) => cls !== first);
-  if (!changing.length) return `Still ${inFull(first)}, under each of ${variations.length} small changes to the picture.`;
-  return `${changing.length} of ${variations.length} small changes to the picture change the class: ${changing.map(({ text, predicted_class: cls }) => `${text} ${cls}`).join(", ")}.`;
+  if (!changing.length) return `Still ${inFull(first)}, under each of ${variations.length} small changes to the image.`;
+  return `${changing.length} of ${variations.length} small changes to the image change the class: ${changing.map(({ text, predicted_class: cls }) => `${text} ${cls}`).join(", ")}.`;
 }
 
 function turnsText({ views, turning_changes: changes }) {

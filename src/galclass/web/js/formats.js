@@ -61,7 +61,7 @@ export async function sendable(file) {
   const packedFits = kind === "gzip" && PACKED_FITS.test(file.name);
   if (kind === null || packedFits || SENT_AS_THEY_ARE.has(kind)) return { file, converted: null };
   const advice = ADVICE[kind] ?? "Save it as JPEG or PNG";
-  if (NEVER_PICTURES.has(kind)) throw new UnreadableFile(`This is a ${kind} file, not a picture. ${advice}.`);
+  if (NEVER_PICTURES.has(kind)) throw new UnreadableFile(`This is a ${kind} file, not an image. ${advice}.`);
   try {
     return { file: await asPng(file, kind), converted: kind };
   } catch {
@@ -79,7 +79,7 @@ async function asPng(file, kind) {
   context.drawImage(drawn, 0, 0, canvas.width, canvas.height);
   drawn.close?.();
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-  if (!blob) throw new UnreadableFile("The picture is too large to be drawn.");
+  if (!blob) throw new UnreadableFile("The image is too large to be drawn.");
   return new File([blob], file.name, { type: "image/png" });
 }
 

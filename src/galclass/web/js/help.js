@@ -10,7 +10,7 @@ const SHORTCUTS = [
   ["/", "search: by name in Classify, by object id in the Catalog"],
   ["← →", "in the details: previous and next image"],
   ["1 2 3 4", "in the details: Why, Votes, Similar, Facts"],
-  ["+ −", "in the details: zoom the picture; drag moves it"],
+  ["+ −", "in the details: zoom the image; drag moves it"],
   ["I S", "in the details: invert, change the stretch"],
   ["1 2 3 4", "at the label desk: the classes, as the keys beside them say"],
   ["L", "in the details: the keys of the classes label the image, then comes the next; L again ends it"],

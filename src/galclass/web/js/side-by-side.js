@@ -8,7 +8,7 @@ import { Viewer } from "./viewer.js";
 
 function side(item, viewer) {
   const { predicted_class: cls, probabilities } = item.record;
-  Promise.resolve(item.file ? item.url : pictureUrl(item.objectId)).then((url) => viewer.show(url, `Picture of ${item.name}`));
+  Promise.resolve(item.file ? item.url : pictureUrl(item.objectId)).then((url) => viewer.show(url, `Image of ${item.name}`));
   return h("section", { class: `one-side group-${groupOf(cls)}`, "aria-label": item.name }, viewer.element,
     h("h3", { class: "class" }, h("span", { class: "code" }, cls), ` ${[nameOf(cls), percent(probabilities[cls])].filter(Boolean).join(", ")}`), h("p", { class: "note" }, item.name),
     fullDistribution(item.record));

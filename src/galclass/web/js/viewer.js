@@ -27,7 +27,7 @@ export class Viewer {
 
   constructor() {
     this.image = h("img", { alt: "", draggable: "false", decoding: "async" });
-    this.fault = h("span", { class: "no-picture", hidden: true }, "No picture");
+    this.fault = h("span", { class: "no-picture", hidden: true }, "No image");
     this.rule = h("span", { class: "rule" });
     this.plate = h("div", { class: "plate viewer", onpointerdown: (event) => this.#drag(event), onwheel: (event) => this.#wheel(event), ondblclick: () => this.zoom(this.#zoom ? -ZOOMS.length : 2) }, this.image, this.fault, this.rule);
     const button = (text, label, run) => h("button", { type: "button", class: "quiet", "aria-label": label, title: label, onclick: run }, text);
