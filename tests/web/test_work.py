@@ -22,7 +22,7 @@ def three(site: Any) -> list[Path]:
 
 @pytest.fixture
 def asked(page: Any) -> list[str]:
-    """The addresses of all images sent to be classified."""
+    """The addresses of images sent to be classified; a busy server may want an image again until it is finished."""
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if PREDICT.search(request.url) else None)
     return sent
@@ -50,6 +50,7 @@ def test_back_and_reload_keep_every_image_and_ask_for_none_again(
 ) -> None:
     choose(page, *three)
     saved(page, 3)
+    asked.clear()
     for _ in range(TIMES):
         page.reload()
         page.locator(".tally", has_text="3 classified").wait_for()
@@ -57,12 +58,13 @@ def test_back_and_reload_keep_every_image_and_ask_for_none_again(
     page.go_back()
     page.locator(".tally", has_text="3 classified").wait_for()
     assert page.locator(".card img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-    assert len(asked) == 3
+    assert asked == []
 
 
 def test_a_reload_waits_for_the_lock_of_the_page_before_it(page: Any, asked: list[str], three: list[Path]) -> None:
     choose(page, *three)
     saved(page, 3)
+    asked.clear()
     other = page.context.new_page()
     other.goto(page.url.split("#")[0] + "healthz")
     name = page.evaluate("async () => (await navigator.locks.query()).held.map(({ name }) => name)[0]")
@@ -74,7 +76,7 @@ def test_a_reload_waits_for_the_lock_of_the_page_before_it(page: Any, asked: lis
     )  # gets the lock as soon as the reload lets it go, and keeps it for a while
     page.reload()
     page.locator(".tally", has_text="3 classified").wait_for()
-    assert len(asked) == 3
+    assert asked == []
 
 
 def test_images_that_were_waiting_go_on_after_a_reload(page: Any, three: list[Path]) -> None:
@@ -89,6 +91,7 @@ def test_images_that_were_waiting_go_on_after_a_reload(page: Any, three: list[Pa
 
 def test_clear_can_be_undone_again_and_again_and_after_a_reload(page: Any, asked: list[str], three: list[Path]) -> None:
     choose(page, *three)
+    asked.clear()
     for _ in range(TIMES):
         page.get_by_role("button", name="Clear", exact=True).click()
         assert page.locator(".card").count() == 0
@@ -99,7 +102,7 @@ def test_clear_can_be_undone_again_and_again_and_after_a_reload(page: Any, asked
     page.reload()
     page.get_by_role("button", name="Bring back 3 cleared").click()
     page.locator(".tally", has_text="3 classified").wait_for()
-    assert len(asked) == 3
+    assert asked == []
 
 
 def test_images_cleared_on_their_way_are_classified_after_undo(page: Any, three: list[Path]) -> None:
@@ -123,6 +126,7 @@ def test_two_windows_keep_their_own_images(page: Any, site: Any, three: list[Pat
         page.reload()
     choose(page, *three)
     saved(page, 3)
+    asked.clear()
     other = page.context.new_page()
     other.goto(site.url)
     other.get_by_role("button", name="Choose images").wait_for()
@@ -139,6 +143,7 @@ def test_a_closed_window_is_gone_on_with_in_the_next(page: Any, site: Any, three
         page.reload()
     choose(page, *three)
     saved(page, 3)
+    asked.clear()
     other = page.context.new_page()
     page.close()
     other.goto(site.url)
