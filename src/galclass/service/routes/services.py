@@ -15,6 +15,7 @@ from galclass.database.references import Reference
 from galclass.database.services import LATEST, ServiceRecord
 from galclass.errors import ModelError, RequestError
 from galclass.morphology import CLASS_NAMES
+from galclass.scoring.fitted_ids import without_hashes
 from galclass.service.engine.auth import Actor
 from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import ServiceState, state_of
@@ -158,7 +159,7 @@ def capabilities(
         groups={group: list(leaves) for group, leaves in (signature.groups or {}).items()},
         max_body_bytes=settings.max_body_bytes,
         max_images=settings.max_images,
-        signature=signature.to_dict(),
+        signature=without_hashes(signature.to_dict()),
     )
 
 
@@ -205,7 +206,7 @@ def show_model(request: Request, _: Reader, name: Name, version: Version) -> Res
         **_summary(record, accuracy_of(record.metrics)),
         metrics=shown_metrics(record.metrics),
         card=record.card,
-        signature=record.signature.to_dict() if record.signature else {},
+        signature=without_hashes(record.signature.to_dict()) if record.signature else {},
         alias_log=[
             service_schemas.AliasMoveRecord(**{key: move[key] for key in move if key != "name"}) for move in moves
         ],
