@@ -6,7 +6,6 @@ descriptions and metadata stay; a FITS file keeps its other HDUs.
 
 from __future__ import annotations
 
-import csv
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import pyarrow.parquet
 
 from galclass.atomic_files import replacing
 from galclass.catalog.columns import ROW, Columns
+from galclass.catalog.dialect import COMMAS, Dialect, write_cells
 from galclass.catalog.generic import CatalogColumns, id_and_file_names, ids_and_assets
 from galclass.catalog.new_column import NewColumn, arrow_column, astro_column
 from galclass.catalog.own_votable import read_votable, write_votable
@@ -28,7 +28,6 @@ from galclass.catalog.report import CatalogReport
 from galclass.catalog.tables import flat_lists, read_raw, table_kind
 from galclass.catalog.text import read_cells
 from galclass.catalog.text_numbers import with_numbers
-from galclass.csv_cells import LineFeeds, guarded
 from galclass.errors import CatalogError
 
 PREFIX = "galclass_"
@@ -58,6 +57,8 @@ class OwnTable:
         Columns that are text whatever they hold: ids and files.
     comments : int
         Lines of a table of text that start with "#": no table that is written has them.
+    dialect : Dialect
+        Of a table of text.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class OwnTable:
     hdu: int = 0
     texts: frozenset[str] = frozenset()
     comments: int = 0
+    dialect: Dialect = COMMAS
 
     def __len__(self) -> int:
         return len(self.table)
@@ -163,7 +165,7 @@ class OwnTable:
         table = _arrow_of(self.table) if self.kind in _ASTRO else self.table if kind == "text" else self._typed()
         ours = {name: arrow_column(column) for column, name in zip(columns, names, strict=True)}
         if kind == "text":
-            _write_csv(flat_lists(table), flat_lists(pa.table(ours)), path)
+            write_cells(flat_lists(table), flat_lists(pa.table(ours)), path, self.dialect.written_to(path, self.path))
             return
         metadata = dict(table.schema.metadata or {}) | {name.encode(): text.encode() for name, text in facts.items()}
         for column, name in zip(columns, names, strict=True):
@@ -252,10 +254,10 @@ def _first_table(path: Path) -> int:
 
 def _text_of(path: Path, text_columns: frozenset[str]) -> OwnTable:
     """Read every cell of a table of text as the text it is."""
-    names, rows, comments = read_cells(path, text_columns)
-    cells = zip(*rows, strict=True) if rows else ([] for _ in names)
-    table = pa.Table.from_arrays([pa.array(list(column), pa.string()) for column in cells], names=names)
-    return OwnTable(path, "text", table, comments=comments)
+    found = read_cells(path, text_columns)
+    cells = zip(*found.rows, strict=True) if found.rows else ([] for _ in found.names)
+    table = pa.Table.from_arrays([pa.array(list(column), pa.string()) for column in cells], names=found.names)
+    return OwnTable(path, "text", table, comments=found.comments, dialect=Dialect.of(found.delimiter, found.rows))
 
 
 def _free_names(taken: Sequence[str], wanted: Sequence[str]) -> list[str]:
@@ -345,15 +347,3 @@ def _replace_hdu(source: Path, number: int, table: Any, path: Path) -> None:
                 made.header[key] = there[key]
         parts = [made if at == number else hdu.copy() for at, hdu in enumerate(hdus)]
         fits.HDUList(parts).writeto(path, overwrite=True)  # .gz is packed by its name
-
-
-def _write_csv(table: pa.Table, ours: pa.Table, path: Path) -> None:
-    """Write the user's cells unchanged, and ours guarded against spreadsheet formulas."""
-    names = [*table.column_names, *ours.column_names]
-    theirs = [["" if v is None else v for v in table.column(at).to_pylist()] for at in range(table.num_columns)]
-    mine = [["" if value is None else guarded(value) for value in column.to_pylist()] for column in ours.columns]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        sign = "\t" if path.name.lower().endswith(".tsv") else ","
-        writer = csv.writer(LineFeeds(file), delimiter=sign, lineterminator="\r\n")
-        writer.writerow(names)
-        writer.writerows(zip(*theirs, *mine, strict=True))

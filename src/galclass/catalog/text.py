@@ -71,8 +71,18 @@ def read_text(path: Path, text_columns: frozenset[str]) -> TextTable:
     return TextTable(table, comments, headers)
 
 
-def read_cells(path: Path, text_columns: frozenset[str]) -> tuple[list[str], list[list[str]], int]:
-    """Read the names and the rows of the same table, every cell as the text it is, and count its comment lines.
+@dataclass(frozen=True)
+class Cells:
+    """Names and rows of a table, every cell as the text it is; its comment lines and its separator."""
+
+    names: list[str]
+    rows: list[list[str]]
+    comments: int
+    delimiter: str
+
+
+def read_cells(path: Path, text_columns: frozenset[str]) -> Cells:
+    """Read the names and the rows of the same table, every cell as the text it is.
 
     Parameters
     ----------
@@ -97,7 +107,7 @@ def read_cells(path: Path, text_columns: frozenset[str]) -> tuple[list[str], lis
         if not any(row[number] for row in rows):
             del names[number]
             rows = [row[:number] + row[number + 1 :] for row in rows]
-    return names, rows, layout.comments + comments
+    return Cells(names, rows, layout.comments + comments, layout.delimiter)
 
 
 def _rows_and_layout(path: Path, text_columns: frozenset[str]) -> tuple[bytes, Layout, int, int]:
