@@ -355,6 +355,7 @@ def test_paths_beyond_ascii_are_escaped_in_fits(folder: Path, tmp_path: Path) ->
         ("c.tsv", "out.tsv", "\t", False, ""),
         ("c.csv", "out.csv", "|", False, "vertical bars between the columns, as the table is"),
         ("c.tsv", "out.csv", "\t", False, ""),
+        ("c.dat", "out.csv", " ", False, "commas between the columns (the table: spaces)"),
         ("c.csv", "out.parquet", ";", True, "fractions with decimal commas stay text"),
         ("c.csv", "out.csv", ",", False, ""),
     ],
@@ -371,7 +372,7 @@ def test_the_new_table_has_the_separator_and_decimal_sign_of_the_users(
     assert ("between the columns" in done.output) == ("between" in said)
     if output.endswith(".parquet"):
         return
-    written = "\t" if output.endswith(".tsv") else "," if name.endswith(".tsv") else sign
+    written = "\t" if output.endswith(".tsv") else sign if name.endswith(".csv") else ","
     with (tmp_path / output).open(newline="") as file:
         header, first, _ = csv.reader(file, delimiter=written)
     assert first[:3] == rows[1]

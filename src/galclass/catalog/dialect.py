@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from galclass.csv_cells import LineFeeds, guarded
 
-_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"}
 _WITH_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?").fullmatch
 _WITH_POINT = re.compile(r"[+-]?\d+\.\d+(?:[eE][+-]?\d+)?").fullmatch
 
@@ -34,7 +34,7 @@ class Dialect:
         return cls(delimiter, any(map(_WITH_COMMA, cells)) and not any(map(_WITH_POINT, cells)))
 
     def written_to(self, path: Path, source: Path) -> Dialect:
-        """Return the dialect of the new table: tabs in .tsv; in .csv those of the table, unless it is .tsv."""
+        """Return the dialect of the new table: tabs in .tsv; in .csv that of the table, but for spaces and .tsv."""
         if path.suffix.lower() == ".tsv":
             return Dialect("\t", self.decimal_comma)
         kept = self.delimiter in ",;|" or (self.delimiter == "\t" and source.suffix.lower() == path.suffix.lower())
@@ -46,7 +46,7 @@ class Dialect:
             return "fractions with decimal commas stay text" if self.decimal_comma else ""
         new = self.written_to(path, source)
         usual = "\t" if path.suffix.lower() == ".tsv" else ","
-        if new == Dialect(usual) and not self.decimal_comma:
+        if new == Dialect(usual) and not self.decimal_comma and self.delimiter != " ":
             return ""
         commas = ", with decimal commas" if new.decimal_comma else ""
         as_before = ", as the table is" if new == self else f" (the table: {_NAMES[self.delimiter]})"

@@ -205,7 +205,10 @@ def read_own_table(path: Path, chosen: CatalogColumns | None = None) -> OwnTable
         If it cannot be read, has no column of ids or files, or its rows cannot be distinguished from comments.
     """
     chosen = chosen or CatalogColumns()
-    kind = writable_kind(path)
+    kind = table_kind(path)
+    if kind not in KINDS:
+        expected = "text, FITS, VOTable, ECSV or Parquet"
+        raise CatalogError("columns cannot be added to a table of this format", where=str(path), expected=expected)
     raw = read_raw(path, text_columns=chosen.names, table=chosen.table)
     own = _whole(path, kind, raw.chosen, chosen.names)
     rows = len(own)
