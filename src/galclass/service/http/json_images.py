@@ -43,16 +43,17 @@ def parse_json(body: bytes, max_images: int) -> Any:
     return read_json(body)
 
 
-def read_json(body: bytes) -> Any:
+def read_json(body: bytes, *, finite: bool = False) -> Any:
     """Read a JSON body of any length.
 
     Raises
     ------
     RequestError
-        `bad_json`; `invalid`, if a key is repeated in one object or a number is not finite (NaN, Infinity, 1e400).
+        `bad_json`; `invalid`, if a key is repeated in one object, or where they have to be finite, a number is not
+        (NaN, Infinity, 1e400).
     """
     try:
-        return _loads(body)
+        return json.loads(body, object_pairs_hook=_finite_object if finite else _object)
     except (ValueError, RecursionError) as error:
         raise RequestError("bad_json", "the body is not JSON", field="body") from error
 
@@ -66,13 +67,13 @@ def refuse_ambiguous(body: bytes) -> None:
         `invalid`.
     """
     with suppress(ValueError, RecursionError):
-        _loads(body)
+        json.loads(body, object_pairs_hook=_finite_object)
 
 
-def _loads(body: bytes) -> Any:
-    value = json.loads(body, object_pairs_hook=_object)
-    _refuse_not_finite(value, "body")
-    return value
+def _finite_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    for key, value in pairs:
+        _refuse_not_finite(value, key)
+    return _object(pairs)
 
 
 def _refuse_not_finite(value: Any, key: str) -> None:
@@ -89,8 +90,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise RequestError("invalid", f"the key {_shown(twice)} comes twice in one object", field=_shown(twice, 40))
-    for key, value in pairs:
-        _refuse_not_finite(value, key)
     return found
 
 

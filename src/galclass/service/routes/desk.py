@@ -33,12 +33,13 @@ from galclass.service.routes import desk_schemas as shapes
 from galclass.service.routes import schemas, service_schemas
 from galclass.service.routes.access import Publisher, Reader
 from galclass.service.routes.json_body import DeskLabelBody, DeskModelBody, described
+from galclass.service.routes.known_query import KNOWN_QUERY
 from galclass.service.routes.openapi import responses
 from galclass.service.routes.parameters import ObjectId
 
 log = logging.getLogger("galclass.audit")
 
-router = APIRouter(tags=["label desk"])
+router = APIRouter(tags=["label desk"], dependencies=[KNOWN_QUERY])
 
 MAX_SKIPPED = 200
 MINE = 100

@@ -24,11 +24,12 @@ from galclass.service.routes import schemas, service_schemas
 from galclass.service.routes.access import Admin, Publisher, Reader
 from galclass.service.routes.functions import capabilities_of, openapi_of
 from galclass.service.routes.json_body import AliasBody, ServiceBody, described
+from galclass.service.routes.known_query import KNOWN_QUERY
 from galclass.service.routes.openapi import one_service, responses
 
 log = logging.getLogger("galclass.audit")
 
-router = APIRouter(tags=["services and models"])
+router = APIRouter(tags=["services and models"], dependencies=[KNOWN_QUERY])
 
 Name = Annotated[str, Path(max_length=64)]
 Version = Annotated[str, Path(description='Version such as "1.0", or an alias such as "latest"', max_length=64)]
