@@ -22,7 +22,7 @@ HEAD = """# Command line
 Made from the help texts by `scripts/write_cli_docs.py`; a test compares the two.
 
 Exit status: 0 done, 1 error, 2 usage, 3 finished but some items were rejected, 4 finished but most images are unlike
-what the model was trained on, 130 interrupted.
+what the model was trained on, 130 interrupted. Servers (`serve`, `label`) that Ctrl-C or SIGTERM stops are done: 0.
 """
 
 

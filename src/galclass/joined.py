@@ -64,6 +64,8 @@ class JoinSummary:
         Names of the columns that were added.
     comments : int
         Comment lines of the table, which the new one lacks.
+    remark : str
+        On separators and decimal signs, where the table's are not the usual ones.
     """
 
     path: Path
@@ -77,6 +79,7 @@ class JoinSummary:
     unused: list[str] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
     comments: int = 0
+    remark: str = ""
 
     @property
     def complete(self) -> bool:
@@ -98,6 +101,7 @@ class JoinSummary:
             lines.append(f"{len(self.unused):,} images match no row: {', '.join(self.unused[:3])}{more}")
         if self.comments:
             lines.append(f"{self.comments:,} comment lines (with # in front) of the table were left out")
+        lines += [self.remark] if self.remark else []
         renamed = [name for name in self.columns if name.startswith("galclass_")]
         if renamed:
             lines.append(f"the table already has columns of these names; the new ones are {', '.join(renamed[:4])}")
@@ -212,7 +216,7 @@ def _written(
     own: OwnTable, rows: Sequence[Row], names: Sequence[str], output: Path, facts: Mapping[str, str]
 ) -> JoinSummary:
     new = [NewColumn(name, [row.get(name) for row in rows], _kind(name), _about(name)) for name in names]
-    summary = JoinSummary(output, len(rows), comments=own.comments)
+    summary = JoinSummary(output, len(rows), comments=own.comments, remark=own.dialect.remark(output, own.path))
     summary.columns = own.write_with(new, output, facts)
     summary.errors = Counter(str(row["error"]).partition(":")[0] for row in rows if row.get("error"))
     summary.predicted = len(rows) - summary.errors.total()

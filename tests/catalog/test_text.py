@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from galclass.catalog import CatalogReport, read_catalog, read_table
@@ -98,7 +102,10 @@ def test_a_byte_order_mark_says_the_encoding(encoding, tmp_path) -> None:
         (b"SIMPLE  =                    T / FITS", "a FITS file"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
         (b"SQLite format 3\0", "an SQLite database"),
-        (b"BZh91AY&SY", "a packed file"),
+        (b"7z\xbc\xaf\x27\x1c", "a packed file"),
+        (b"BZh91AY&SY", "cannot be unpacked"),
+        (b"\xfd7zXZ\0" + bytes(9), "cannot be unpacked"),
+        (b"\x28\xb5\x2f\xfd" + bytes(9), "cannot be unpacked"),
         (b"%PDF-1.7\n", "a PDF file"),
         (b"\xd0\xcf\x11\xe0", "a spreadsheet"),
         (b"\xef\xbb\xbf<html>", "a web page"),
@@ -198,3 +205,32 @@ def test_a_faulty_line_has_the_number_that_an_editor_shows(tmp_path, end: str) -
     path = write(tmp_path, "# notes\nobjid,label\n1a,Er\n# a\nobjid,label\n  \n2a,Sb\n" + end)
     with pytest.raises(CatalogError, match=f"{path}, line 8: "):
         read_catalog(path)
+
+
+def zstandard(data: bytes) -> bytes:
+    return bytes(pa.Codec("zstd").compress(data, asbytes=True))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"),
+    [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress), (".zst", zstandard)],
+)
+@pytest.mark.parametrize(("name", "sign"), [("c.csv", ","), ("c.tsv", "\t"), ("c.dat", " "), ("c.txt", ";")])
+def test_packed_tables_are_read(
+    tmp_path: Path, name: str, sign: str, suffix: str, pack: Callable[[bytes], bytes]
+) -> None:
+    text = "object_id,label\n587722981742084144,ring\n3,none\n".replace(",", sign).encode()
+    path = tmp_path / (name.upper() + suffix)
+    for data in (pack(text), pack(text[:20]) + pack(text[20:])):  # as `cat a.bz2 b.bz2` and parallel packers write it
+        path.write_bytes(data)
+        assert read_table(path)["object_id"].to_pylist() == ["587722981742084144", "3"]
+    path.write_bytes(pack(text)[:-5])
+    with pytest.raises(CatalogError, match="cannot be unpacked"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("name", ["c.fits.bz2", "c.parquet.zst", "c.ecsv.gz", "c.csv.zip", "c.csv.7z", "c.tar.gz"])
+def test_other_packed_tables_are_to_be_unpacked(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(CatalogError, match="Unpack it"):
+        read_table(tmp_path / name)

@@ -81,6 +81,7 @@ def test_rows_go_to_a_file(sql, tmp_path: Path) -> None:
     [
         ("select 1", "rows.xlsx", "unknown format"),
         ("select 1 as a union all select 'text'", "rows.parquet", "column a: values of several types"),
+        ("select 1 as a, 2 as b, 3 as a", "rows.parquet", "several columns have one name (got a). Give each a name"),
     ],
 )
 def test_what_cannot_be_written_leaves_nothing(sql, tmp_path: Path, query: str, name: str, message: str) -> None:

@@ -143,7 +143,8 @@ def test_cells_are_found_whatever_separates_them(folder: Path, tmp_path: Path, n
     done = join(folder, tmp_path / name, tmp_path / "out.csv")
     assert done.exit_code == 0
     assert ("2 comment lines (with # in front) of the table were left out" in done.output) == ("#" in text)
-    after = pd.read_csv(tmp_path / "out.csv", dtype=str)
+    sign = next(sign for sign in (";", "\t", ",") if sign in text.splitlines()[1])
+    after = pd.read_csv(tmp_path / "out.csv", dtype=str, sep="," if name == "c.tsv" else sign)
     expected = [["587722981742084144", "1,5", "a"], ["3", "2,5", "b"]]
     assert after[["objid", "flux", "note"]].to_numpy().tolist() == expected
     assert after["object_id"].tolist() == ["587722981742084144", "3"]
@@ -342,3 +343,39 @@ def test_paths_beyond_ascii_are_escaped_in_fits(folder: Path, tmp_path: Path) ->
     (tmp_path / "c.csv").write_text("objid\n3\n")
     assert join(folder, tmp_path / "c.csv", tmp_path / "out.fits").exit_code == 0
     assert Table.read(tmp_path / "out.fits")["file"][0].endswith("/gal\\xe9/3.jpg")
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "sign", "comma", "said"),
+    [
+        ("c.csv", "out.csv", ";", True, "semicolons between the columns, with decimal commas, as the table is"),
+        ("c.csv", "out.csv", ";", False, "semicolons between the columns, as the table is"),
+        ("c.csv", "out.csv", "\t", False, "tabs between the columns, as the table is"),
+        ("c.csv", "out.tsv", ";", True, "tabs between the columns, with decimal commas (the table: semicolons)"),
+        ("c.tsv", "out.tsv", "\t", False, ""),
+        ("c.csv", "out.csv", "|", False, "vertical bars between the columns, as the table is"),
+        ("c.tsv", "out.csv", "\t", False, ""),
+        ("c.dat", "out.csv", " ", False, "commas between the columns (the table: spaces)"),
+        ("c.csv", "out.parquet", ";", True, "fractions with decimal commas stay text"),
+        ("c.csv", "out.csv", ",", False, ""),
+    ],
+)
+def test_the_new_table_has_the_separator_and_decimal_sign_of_the_users(
+    folder: Path, tmp_path: Path, name: str, output: str, sign: str, comma: bool, said: str
+) -> None:
+    flux = "1,5" if comma else "1.5"
+    rows = [["objid", "flux", "name"], [str(IDS[0]), flux, "a"], [str(IDS[1]), flux, "b"]]
+    (tmp_path / name).write_text("".join(sign.join(row) + "\n" for row in rows))
+    done = join(folder, tmp_path / name, tmp_path / output)
+    assert done.exit_code == 0, done.output
+    assert said in done.output
+    assert ("between the columns" in done.output) == ("between" in said)
+    if output.endswith(".parquet"):
+        return
+    written = "\t" if output.endswith(".tsv") else sign if name.endswith(".csv") else ","
+    with (tmp_path / output).open(newline="") as file:
+        header, first, _ = csv.reader(file, delimiter=written)
+    assert first[:3] == rows[1]
+    share = first[header.index("predicted_Er")]
+    assert ("," in share, "." in share) == (comma, not comma)
+    assert 0 <= float(share.replace(",", ".")) <= 1

@@ -61,6 +61,9 @@ def huge(value: int) -> str:
 def not_finite(value: float) -> float:
     return float("inf")
 
+def table(missing: str) -> dict[str, Any]:
+    return {"rows": [{"flux": 1.5}, {"flux": None if missing == "None" else float(missing)}], "text": "NaN null"}
+
 class Checked(BaseModel):
     name: str
     count: Annotated[int, Field(ge=0, le=10)]

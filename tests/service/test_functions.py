@@ -156,9 +156,30 @@ def test_a_function_that_leaks_is_refused_memory_and_starts_anew(client: TestCli
     assert "memory" in found[codes.index(500)].json()["error"]["message"]
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity", "-Infinity"])
+def test_numbers_that_json_cannot_hold_are_refused(client: TestClient, publish: Publish, number: str) -> None:
+    publish("inf", "hostile:not_finite")
+    for path, body in (("call", '{"value": %s}'), ("batches", '{"inputs": [{"value": 1.0}, {"value": [%s]}]}')):
+        url, headers = f"/v1/services/inf/latest/{path}", {"Content-Type": "application/json"}
+        response = client.post(url, content=body % number, headers=headers)
+        assert response.status_code == 422, response.text
+        error = response.json()["error"]
+        assert error["field"] == "value"
+        assert error["message"].startswith("a number of value is not finite, or is too large")
+
+
 def test_values_that_are_not_finite_and_checks_of_the_authors_own(client: TestClient, publish: Publish) -> None:
     publish("inf", "hostile:not_finite")
-    assert call(client, "inf", {"value": 1.0}).json() is None
+    response = call(client, "inf", {"value": 1.0})
+    assert response.status_code == 500
+    assert "its result is inf" in response.json()["error"]["message"]
+    publish("table", "hostile:table")
+    found = call(client, "table", {"missing": "None"})
+    assert found.json() == {"rows": [{"flux": 1.5}, {"flux": None}], "text": "NaN null"}
+    error = call(client, "table", {"missing": "nan"}).json()["error"]
+    assert error["code"] == "function_failed"
+    assert "not finite: rows.1.flux is nan" in error["message"]
+    assert "should return None" in error["message"]
     publish("checked", "hostile:checked")
     for name, status in (("other", 422), ("crash", 500)):
         response = call(client, "checked", {"item": {"name": name, "count": 1}})
@@ -242,9 +263,9 @@ def test_what_is_no_batch_of_calls_is_refused(body: bytes, code: str, what: str)
 
 
 def test_a_call_keeps_its_inputs_to_the_letter_and_has_a_name() -> None:
-    named, unnamed = calls_of(b'{"inputs": [{"id": "a", "b": 1.0}, {"\\ud800": NaN, "id": ""}]}')
+    named, unnamed = calls_of(b'{"inputs": [{"id": "a", "b": 1.0}, {"\\ud800": null, "id": ""}]}')
     assert (named.object_id, named.data) == ("a", b'{"id": "a", "b": 1.0}')
-    assert (unnamed.object_id, unnamed.data) == ("call-2", b'{"\\ud800": NaN, "id": ""}')
+    assert (unnamed.object_id, unnamed.data) == ("call-2", b'{"\\ud800": null, "id": ""}')
 
 
 def test_the_processes_of_the_least_recently_called_function_end(

@@ -16,7 +16,7 @@ from PIL import Image
 from tiny_model import tiny_model
 
 from galclass.catalog import read_table
-from galclass.database import Database, Images, NewImage, Registry, catalog_export, score_pending
+from galclass.database import Database, Images, NewImage, Registry, catalog_export, embeddings, score_pending, similar
 from galclass.database.model_figures import accuracy_of
 from galclass.database.schema import labels
 from galclass.database.statements import upsert
@@ -73,6 +73,32 @@ def test_similar_galaxies_of_a_stored_one_leave_it_out_and_set_two_classes_again
     for side in (first, second):
         assert {one["predicted_class"] for one in side["nearest"]} <= {side["predicted_class"]}
     assert first["nearest"] or second["nearest"]
+
+
+def test_galaxies_beyond_those_kept_in_memory_are_compared_too(
+    client: TestClient, galaxies: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings, "MAX_POOL", 3)
+    monkeypatch.setattr(embeddings, "_PAGE", 2)
+    for key in galaxies:
+        body = client.get(f"/v1/images/{key}/similar", params={"model": "galaxy@2", "count": 9}).json()
+        assert sorted(one["object_id"] for one in body["similar"]) == sorted(set(galaxies) - {key})
+        assert (body["compared"], body["lacking"]) == (len(galaxies) - 1, 0)
+        found = [one["similarity"] for one in body["similar"]]
+        assert found == sorted(found, reverse=True)
+        nearest = client.get(f"/v1/images/{key}/similar", params={"model": "galaxy@2", "count": 2}).json()
+        assert nearest["similar"] == body["similar"][:2]
+        for few, all_ in zip(nearest["contrast"], body["contrast"], strict=True):
+            assert few["nearest"] == all_["nearest"][:2]
+
+
+def test_images_without_an_embedding_are_counted(
+    client: TestClient, galaxies: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(similar, "MAX_COMPUTED", 0)
+    key = next(iter(galaxies))
+    body = client.get(f"/v1/images/{key}/similar", params={"model": "galaxy@2"}).json()
+    assert (body["similar"], body["compared"], body["lacking"]) == ([], 0, len(galaxies))
 
 
 def test_the_variations_change_the_picture_and_are_answered(client: TestClient, galaxies: dict[str, bytes]) -> None:

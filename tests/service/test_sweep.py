@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import func, select, text
 from tiny_model import tiny_model
 
-from galclass.database import Database, open_database
+from galclass.database import Database, open_database, space
 from galclass.database.jobs import rows as job_rows
 from galclass.database.jobs.queue import JobQueue
 from galclass.database.jobs.rows import JobImage
@@ -183,6 +184,25 @@ def test_an_old_sqlite_file_is_told_of_and_shrinks_once_it_was_rewritten(tmp_pat
         assert before.free_bytes > 4_000_000
         assert (after.free_bytes, after.incremental) == (0, True)
         assert file.stat().st_size == after.size_bytes < 1_000_000
+
+
+def test_ctrl_c_ends_a_running_vacuum_and_the_file_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "old.db"
+    old_database(file)
+    with open_database(file) as database:
+        submit(database, 40, 1_000)
+        kept = images_of(database)
+        before = file.stat().st_size
+        monkeypatch.setattr(space, "_STEPS", 50)
+        monkeypatch.setattr(space, "_look", lambda: signal.raise_signal(signal.SIGINT) or 0)
+        with pytest.raises(KeyboardInterrupt):
+            vacuum(database)
+        monkeypatch.undo()
+        assert file.stat().st_size == before
+        assert images_of(database) == kept
+        vacuum(database)
 
 
 def test_postgresql_is_told_to_need_no_vacuum_of_ours(cluster) -> None:

@@ -21,6 +21,7 @@ import galclass
 from galclass.errors import ConfigError, TrainingError
 from galclass.prepare.store import Store
 from galclass.scoring import Scorer
+from galclass.scoring.fitted_ids import fitted_ids
 from galclass.train import train
 from galclass.train.progress import Reporter
 from galclass.train.stage import inputs_sha256
@@ -128,6 +129,9 @@ def test_scorer_accepts_the_model(workspace: Path) -> None:
     outputs = scorer.score_cutouts(store.central(slice(0, 5)))
     assert np.allclose(outputs.probabilities.sum(1), 1, atol=1e-5)
     assert scorer.signature.trained["seed"] == 3
+    rows = store.index.select(["object_id", "split"]).to_pylist()
+    seen = fitted_ids(row["object_id"] for row in rows if row["split"] != "test")
+    assert scorer.signature.trained["fitted_ids"] == seen
     assert scorer.signature.preprocessing_sha256 == store.parameters.sha256
 
 

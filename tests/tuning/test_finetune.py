@@ -7,6 +7,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from tiny_model import tiny_model
@@ -205,7 +207,7 @@ def test_an_image_that_cannot_be_read_says_why(folder: Path) -> None:
     assert "empty" not in row["reason"]
 
 
-def test_labels_that_a_model_was_fitted_to_say_so_and_give_the_held_out_accuracy(folder: Path) -> None:
+def test_objects_that_a_model_was_fitted_to_are_left_out_whatever_table_they_are_in(folder: Path) -> None:
     many = {f"J{n}": "ring" if n % 2 else "no_ring" for n in range(220)}
     draw(folder / "images", many)
     write(folder / "rings.csv", many)
@@ -214,14 +216,53 @@ def test_labels_that_a_model_was_fitted_to_say_so_and_give_the_held_out_accuracy
     done = run(folder, "evaluate", "--catalog", folder / "rings.csv", *base)
     (kept,) = (line for line in fitted.output.splitlines() if "on held-out objects" in line)
     figure = kept.split("accuracy ")[1].split(" (95")[0]
-    said = "the model was fitted to rings.csv, so this accuracy is too high; on those of it that were held out"
-    assert f"{said}: {figure}\n" in done.output
-    write(folder / "others.csv", many)
-    assert "was fitted to" not in run(folder, "evaluate", "--catalog", folder / "others.csv", *base).output
+    count = 220 - int(fitted.output.split("fitted to ")[1].split(" ")[0])
+    left_out = f"{220 - count} objects left out: the model was fitted to them\n"
+    assert f"on {count} objects: accuracy {figure} (95 %)" in done.output
+    assert left_out in done.output
+    table = pa.table({"name": list(many), "kind": list(many.values()), "mag": [17.5] * 220})
+    pq.write_table(table, folder / "others.parquet")
+    words = (*base, "--id-column", "name", "--label-column", "kind")
+    same = run(folder, "evaluate", "--catalog", folder / "others.parquet", *words)
+    assert f"on {count} objects: accuracy {figure} (95 %)" in same.output
+    assert left_out in same.output
+    new = {f"N{n}": "ring" if n % 2 else "no_ring" for n in range(6)}
+    draw(folder / "images", new, seed=3)
+    write(folder / "rings.csv", new)
+    others = run(folder, "evaluate", "--catalog", folder / "rings.csv", *base)
+    assert "on 6 objects" in others.output
+    assert "fitted" not in others.output
     write(folder / "rings.csv", LABELS)
     finetune(folder, "--name", "few")
-    few = run(folder, "evaluate", "--catalog", folder / "rings.csv", *base[:2], "--model", "few")
-    assert "the model was fitted to rings.csv, so this accuracy is too high\n" in few.output
+    write(folder / "again.csv", LABELS)
+    few = run(folder, "evaluate", "--catalog", folder / "again.csv", *base[:2], "--model", "few")
+    assert "the model was fitted to all of them, so this accuracy is too high\n" in few.output
+    two = run(folder, "evaluate", "--catalog", folder / "again.csv", *base, "--model", "few")
+    assert "few less rings: " in two.output
+    unknown = run(folder, "evaluate", "--catalog", folder / "again.csv", *base[:2], "--model", folder / "tiny.onnx")
+    assert unknown.exit_code == 1  # it has none of these classes
+
+
+def test_what_a_model_was_fitted_to_is_shown_as_a_count_and_old_models_say_that_it_is_not_recorded(
+    folder: Path,
+) -> None:
+    finetune(folder, "--name", "few")
+    assert '"fitted_ids": {\n      "count": 40\n    }' in run(folder, "models", "show", "few").output
+    write(folder / "leaves.csv", dict.fromkeys(LABELS, "Er"))
+    words = ("--catalog", folder / "leaves.csv", "--images", folder / "images", "--model", folder / "tiny.onnx")
+    assert "which objects the model was fitted to is not recorded" in run(folder, "evaluate", *words).output
+
+
+def test_models_compared_on_objects_that_one_of_them_was_fitted_to_are_not_compared(folder: Path) -> None:
+    keys = list(LABELS)
+    for name, part in (("one", keys[:20]), ("two", keys[20:])):
+        write(folder / "rings.csv", {key: LABELS[key] for key in part})
+        finetune(folder, "--name", name)
+    write(folder / "all.csv", LABELS)
+    words = ("--catalog", folder / "all.csv", "--images", folder / "images", "--model", "one", "--model", "two")
+    done = run(folder, "evaluate", *words)
+    assert done.output.count("20 objects left out: the model was fitted to them") == 2
+    assert "two less one: not compared, there are no two objects that neither was fitted to" in done.output
 
 
 def test_a_rare_class_is_why_nothing_is_held_out(folder: Path) -> None:

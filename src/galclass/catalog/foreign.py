@@ -32,7 +32,7 @@ _KINDS = (
     (rb"SIMPLE  = {1,30}[TF][ /]", Foreign("a FITS file", "name it .fits")),
     (rb"\x89HDF\r\n\x1a\n", Foreign("an HDF5 file", "save it as Parquet or CSV")),
     (rb"SQLite format 3\0", Foreign("an SQLite database", "export the table as CSV")),
-    (rb"BZh[1-9]1AY&SY|\xfd7zXZ\0|\x28\xb5\x2f\xfd|7z\xbc\xaf\x27\x1c", Foreign("a packed file", _PACKED)),
+    (rb"7z\xbc\xaf\x27\x1c", Foreign("a packed file", _PACKED)),
     (rb"(?s).{257}ustar[ \0]", Foreign("a tar archive", _PACKED)),
     (rb"%PDF-\d\.\d", Foreign("a PDF file", _SPREADSHEET)),
     (rb"\{\\rtf\d", Foreign("rich text", _SPREADSHEET)),

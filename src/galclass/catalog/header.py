@@ -185,7 +185,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 def _delimiter(head: _Head, path: Path) -> str:
     """Return the separator that the suffix says if it fits, else the only other one that does."""
     name = path.name.lower()
-    spaces = not any(name.endswith(end) for end in (".csv", ".tsv", ".csv.gz", ".tsv.gz"))
+    spaces = not re.search(r"\.[ct]sv(\.(gz|bz2|xz|zst))?$", name)
     usual = "\t" if ".tsv" in name else ","
     fitting = [sign for sign in _SEPARATORS if _fits(head, sign)]
     if usual in fitting:

@@ -1,8 +1,7 @@
-"""A user's own table in its format: Arrow to astropy and back, one HDU of a FITS file replaced, CSV cells unchanged."""
+"""A user's own table in its format: Arrow to astropy and back, one HDU of a FITS file replaced."""
 
 from __future__ import annotations
 
-import csv
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from galclass.catalog.tables import flat_lists
-from galclass.csv_cells import LineFeeds, guarded
 
 
 def with_fixed_texts(table: Any) -> Any:
@@ -86,15 +84,3 @@ def replace_hdu(source: Path, number: int, table: Any, path: Path) -> None:
                 made.header[key] = there[key]
         parts = [made if at == number else hdu.copy() for at, hdu in enumerate(hdus)]
         fits.HDUList(parts).writeto(path, overwrite=True)  # .gz is packed by its name
-
-
-def write_csv(table: pa.Table, ours: pa.Table, path: Path) -> None:
-    """Write the user's cells unchanged, and ours guarded against spreadsheet formulas."""
-    names = [*table.column_names, *ours.column_names]
-    theirs = [["" if v is None else v for v in table.column(at).to_pylist()] for at in range(table.num_columns)]
-    mine = [["" if value is None else guarded(value) for value in column.to_pylist()] for column in ours.columns]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        sign = "\t" if path.name.lower().endswith(".tsv") else ","
-        writer = csv.writer(LineFeeds(file), delimiter=sign, lineterminator="\r\n")
-        writer.writerow(names)
-        writer.writerows(zip(*theirs, *mine, strict=True))

@@ -18,6 +18,7 @@ import pyarrow.parquet
 
 from galclass.atomic_files import replacing
 from galclass.catalog.columns import ROW, Columns
+from galclass.catalog.dialect import COMMAS, Dialect, write_cells
 from galclass.catalog.generic import CatalogColumns, id_and_file_names, ids_and_assets
 from galclass.catalog.new_column import NewColumn, arrow_column, astro_column
 from galclass.catalog.own_formats import (
@@ -25,7 +26,6 @@ from galclass.catalog.own_formats import (
     astro_of,
     replace_hdu,
     with_fixed_texts,
-    write_csv,
 )
 from galclass.catalog.own_votable import read_votable, write_votable
 from galclass.catalog.report import CatalogReport
@@ -61,6 +61,8 @@ class OwnTable:
         Columns that are text whatever they hold: ids and files.
     comments : int
         Lines of a table of text that start with "#": no table that is written has them.
+    dialect : Dialect
+        Of a table of text.
     """
 
     path: Path
@@ -71,6 +73,7 @@ class OwnTable:
     hdu: int = 0
     texts: frozenset[str] = frozenset()
     comments: int = 0
+    dialect: Dialect = COMMAS
 
     def __len__(self) -> int:
         return len(self.table)
@@ -166,7 +169,7 @@ class OwnTable:
         table = arrow_of(self.table) if self.kind in _ASTRO else self.table if kind == "text" else self._typed()
         ours = {name: arrow_column(column) for column, name in zip(columns, names, strict=True)}
         if kind == "text":
-            write_csv(flat_lists(table), flat_lists(pa.table(ours)), path)
+            write_cells(flat_lists(table), flat_lists(pa.table(ours)), path, self.dialect.written_to(path, self.path))
             return
         metadata = dict(table.schema.metadata or {}) | {name.encode(): text.encode() for name, text in facts.items()}
         for column, name in zip(columns, names, strict=True):
@@ -206,7 +209,10 @@ def read_own_table(path: Path, chosen: CatalogColumns | None = None) -> OwnTable
         If it cannot be read, has no column of ids or files, or its rows cannot be distinguished from comments.
     """
     chosen = chosen or CatalogColumns()
-    kind = writable_kind(path)
+    kind = table_kind(path)
+    if kind not in KINDS:
+        expected = "text, FITS, VOTable, ECSV or Parquet"
+        raise CatalogError("columns cannot be added to a table of this format", where=str(path), expected=expected)
     raw = read_raw(path, text_columns=chosen.names, table=chosen.table)
     own = _whole(path, kind, raw.chosen, chosen.names)
     rows = len(own)
@@ -255,10 +261,10 @@ def _first_table(path: Path) -> int:
 
 def _text_of(path: Path, text_columns: frozenset[str]) -> OwnTable:
     """Read every cell of a table of text as the text it is."""
-    names, rows, comments = read_cells(path, text_columns)
-    cells = zip(*rows, strict=True) if rows else ([] for _ in names)
-    table = pa.Table.from_arrays([pa.array(list(column), pa.string()) for column in cells], names=names)
-    return OwnTable(path, "text", table, comments=comments)
+    found = read_cells(path, text_columns)
+    cells = zip(*found.rows, strict=True) if found.rows else ([] for _ in found.names)
+    table = pa.Table.from_arrays([pa.array(list(column), pa.string()) for column in cells], names=found.names)
+    return OwnTable(path, "text", table, comments=found.comments, dialect=Dialect.of(found.delimiter, found.rows))
 
 
 def _free_names(taken: Sequence[str], wanted: Sequence[str]) -> list[str]:

@@ -15,12 +15,15 @@ import pyarrow.compute as pc
 
 from galclass.atomic_files import replacing
 from galclass.catalog.identifiers import ID_COLUMNS
+from galclass.catalog.packed import PACKED
 from galclass.catalog.text import LABEL_COLUMNS, read_text
 from galclass.csv_cells import guarded_table, unguarded_table
 from galclass.errors import CatalogError
 
+_TEXT = (".csv", ".tsv", ".txt", ".dat", ".ascii")
 _KINDS = {
-    **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".dat", ".ascii"), "text"),
+    **dict.fromkeys(_TEXT, "text"),
+    **dict.fromkeys((name + packed for name in _TEXT for packed in PACKED), "text"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     **dict.fromkeys((".feather", ".arrow", ".ipc"), "arrow"),
     **dict.fromkeys((".fits", ".fit", ".fits.gz"), "fits"),
@@ -82,7 +85,11 @@ def _suffix(path: Path) -> str:
     found = [suffix for suffix in _KINDS if name.endswith(suffix)]
     if not found:
         advice = "save it as CSV in UTF-8" if name.endswith((".xlsx", ".xls", ".ods", ".h5", ".hdf5")) else None
-        raise CatalogError("not a table by its name", where=str(path), expected=", ".join(_KINDS), advice=advice)
+        advice = (
+            "unpack it" if name.endswith((*PACKED, ".zip", ".7z", ".rar", ".lz4", ".z", ".tar", ".tgz")) else advice
+        )
+        expected = ", ".join(one for one in _KINDS if not one.endswith(PACKED[1:]))
+        raise CatalogError("not a table by its name", where=str(path), expected=expected, advice=advice)
     return max(found, key=len)
 
 

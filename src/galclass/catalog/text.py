@@ -7,10 +7,8 @@ rows, repeated headers or another encoding is rewritten in memory first.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ import pyarrow.csv
 from galclass.catalog.foreign import kind_of
 from galclass.catalog.header import Layout, decoded, find_layout, split_at_spaces
 from galclass.catalog.identifiers import ID_COLUMNS
+from galclass.catalog.packed import unpacked
 from galclass.errors import CatalogError
 
 LABEL_COLUMNS = ("label", "class_name", "gz2_class", "gz2class", "class", "morphology")
@@ -54,7 +53,7 @@ def read_text(path: Path, text_columns: frozenset[str]) -> TextTable:
     Parameters
     ----------
     path : path
-        The file, perhaps gzipped.
+        The file, perhaps packed (gzip, bzip2, xz, Zstandard).
     text_columns : frozenset of str
         Lower-case names of columns to read as text besides the known ones.
 
@@ -71,8 +70,18 @@ def read_text(path: Path, text_columns: frozenset[str]) -> TextTable:
     return TextTable(table, comments, headers)
 
 
-def read_cells(path: Path, text_columns: frozenset[str]) -> tuple[list[str], list[list[str]], int]:
-    """Read the names and the rows of the same table, every cell as the text it is, and count its comment lines.
+@dataclass(frozen=True)
+class Cells:
+    """Names and rows of a table, every cell as the text it is; its comment lines and its separator."""
+
+    names: list[str]
+    rows: list[list[str]]
+    comments: int
+    delimiter: str
+
+
+def read_cells(path: Path, text_columns: frozenset[str]) -> Cells:
+    """Read the names and the rows of the same table, every cell as the text it is.
 
     Parameters
     ----------
@@ -97,7 +106,7 @@ def read_cells(path: Path, text_columns: frozenset[str]) -> tuple[list[str], lis
         if not any(row[number] for row in rows):
             del names[number]
             rows = [row[:number] + row[number + 1 :] for row in rows]
-    return names, rows, layout.comments + comments
+    return Cells(names, rows, layout.comments + comments, layout.delimiter)
 
 
 def _rows_and_layout(path: Path, text_columns: frozenset[str]) -> tuple[bytes, Layout, int, int]:
@@ -124,13 +133,7 @@ def _rows_and_layout(path: Path, text_columns: frozenset[str]) -> tuple[bytes, L
 
 def _bytes_of(path: Path) -> bytes:
     """Return the file in UTF-8 without a byte order mark."""
-    data = path.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise CatalogError(f"cannot be unpacked: {error}", where=str(path)) from error
-    data = _in_utf8(data, path)
+    data = _in_utf8(unpacked(path.read_bytes(), path), path)
     if foreign := kind_of(data):
         raise CatalogError(f"this is {foreign.what}, not a table of text", where=str(path), advice=foreign.advice)
     if max(data[:200:2].count(0), data[1:200:2].count(0)) > min(20, len(data[:200]) // 4):

@@ -1,7 +1,7 @@
 """The command line: one module a command group; parse, call the Python API, print.
 
 Exit status: 0 done, 1 error, 2 usage, 3 finished but some items were rejected, 4 finished but most images are unlike
-what the model was trained on, 130 interrupted.
+what the model was trained on, 130 interrupted. Servers (`serve`, `label`) that Ctrl-C or SIGTERM stops are done: 0.
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ def evaluate(
     metrics.json and predictions.parquet into the workspace.
 
     With --catalog: print the accuracy with its 95 % interval, overall and for each label; for two models also the
-    paired difference, second minus first. Labels that a model has no class for are counted and left out. Rows
-    without an image or a prediction lead to exit status 3.
+    paired difference, second minus first. Labels that a model has no class for are counted and left out, and so are
+    objects that it was fitted to, recognised by their ids. Rows without an image or a prediction lead to exit status 3.
 
     Example: galclass evaluate --model rings@1 --catalog rings.csv --images my_images/
     """
@@ -128,5 +128,8 @@ def _evaluate_on(
         say(measured)
     if len(results) == 2:
         (first, _), (second, _) = results
-        say(f"{second.model} less {first.model}: {difference(second.right, first.right)} (paired, 95 %)")
+        if len(set(first.right) & set(second.right)) < 2 and (first.fitted or second.fitted):
+            say(f"{second.model} less {first.model}: not compared, there are no two objects that neither was fitted to")
+        else:
+            say(f"{second.model} less {first.model}: {difference(second.right, first.right)} (paired, 95 %)")
     return list(dict.fromkeys([*labelled.rejects, *(one for _, rejected in results for one in rejected)]))

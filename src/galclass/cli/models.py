@@ -118,12 +118,13 @@ def show(config: Config, reference: str) -> None:
     Example: galclass models show galaxy@production
     """
     from galclass.database.model_figures import shown_metrics
+    from galclass.scoring.fitted_ids import without_hashes
 
     registry = _registry(config)
     record = registry.get(reference)
     click.echo(f"{_line(record)}, {len(record.value) / 1e6:.2f} MB, registered {record.created_at:%Y-%m-%d %H:%M} UTC")
     if record.signature:
-        about = record.signature.to_dict() | {"unlike": record.signature.unlike is not None}
+        about = without_hashes(record.signature.to_dict()) | {"unlike": record.signature.unlike is not None}
         click.echo(json.dumps(about, indent=2))
     if shown_metrics(record.metrics):
         click.echo(json.dumps(shown_metrics(record.metrics), indent=2))

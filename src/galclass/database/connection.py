@@ -23,6 +23,12 @@ from galclass.database.sqlite_locks import BUSY_TIMEOUT_S, run_when_unlocked
 from galclass.errors import DatabaseError, DatabaseValueError
 from galclass.extras import missing_extra
 
+LOCK_TIMEOUT_S = BUSY_TIMEOUT_S
+"""How long a statement waits for another session's lock on PostgreSQL, where the role or database sets no limit."""
+
+_LIMIT_LOCKS = "SELECT set_config('lock_timeout', %s, false) WHERE current_setting('lock_timeout') = '0'"
+_LOCK_NOT_AVAILABLE = "55P03"
+
 _WRITES = "galclass_writes"
 _PRAGMAS = (
     "journal_mode = WAL",
@@ -185,6 +191,11 @@ def translated(where: str) -> Iterator[None]:
 
 
 def _advice(cause: BaseException) -> str | None:
+    if getattr(cause, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+        return (
+            "another session holds a lock on these rows or this table: end its transaction, or wait and run the "
+            "command again; `SELECT pid, state, query FROM pg_stat_activity` names the sessions"
+        )
     if getattr(cause, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_READONLY:
         return None
     return "SQLite writes beside the file also to read it: copy it into a folder that you may write"
@@ -243,6 +254,14 @@ def _sqlite_engine(url: URL, functions: SqlScoring | None) -> Engine:
 
 def _postgresql_engine(url: URL) -> Engine:
     try:
-        return create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise missing_extra(error, "PostgreSQL") or error from error
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _: Any) -> None:
+        # A SET, as a pooler such as PgBouncer refuses it among the parameters of a connection; own settings stay.
+        connection.execute(_LIMIT_LOCKS, (f"{int(LOCK_TIMEOUT_S * 1000)}ms",))
+        connection.commit()
+
+    return engine

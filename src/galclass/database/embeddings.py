@@ -7,7 +7,7 @@ with other bytes it is computed again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -22,7 +22,10 @@ from galclass.database.types import now
 from galclass.scoring import CHUNK, Prediction
 
 MAX_POOL = 50_000
-"""Objects whose embeddings are read at a time, the first by object id."""
+"""Objects whose embeddings are kept in memory, the first by object id."""
+
+_PAGE = 8192
+"""Embeddings beyond them that are read at a time."""
 
 _DTYPE = np.dtype("<f4")
 
@@ -143,13 +146,24 @@ class Embeddings:
 
     def pool(self, model_sha256: str) -> Pool:
         """Read the first `MAX_POOL` embeddings of a model, those of objects without a cutout left out."""
+        return self._pool(model_sha256, "", MAX_POOL)
+
+    def beyond(self, pool: Pool, model_sha256: str) -> Iterator[Pool]:
+        """Yield the embeddings that come after a pool by object id, some thousand at a time."""
+        most = MAX_POOL
+        while len(pool.object_ids) >= most:
+            most, pool = _PAGE, self._pool(model_sha256, pool.object_ids[-1], _PAGE)
+            if pool.object_ids:
+                yield pool
+
+    def _pool(self, model_sha256: str, after: str, most: int) -> Pool:
         columns = ("object_id", "embedding", "predicted_class", "img_sha256")
         query = (
             select(*(embeddings.c[name] for name in columns))
             .select_from(_joined(model_sha256))
-            .where(func.length(embeddings.c.embedding) > 0)
+            .where(func.length(embeddings.c.embedding) > 0, images.c.object_id > after)
             .order_by(images.c.object_id)
-            .limit(MAX_POOL)
+            .limit(most)
         )
         with self._database.read() as connection:
             found = connection.execute(query).all()

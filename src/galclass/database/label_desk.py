@@ -170,8 +170,10 @@ class LabelDesk:
         ids = kept.pool.object_ids
         return [Ranked(ids[row], round(float(values[row]), 4), votes.agreed.get(ids[row])) for row in order]
 
-    def head(self, model_sha256: str, desk: str) -> Head:
+    def head(self, model_sha256: str, desk: str) -> tuple[Head, list[str]]:
         """Fit the head of a desk as it is saved: with its penalty chosen anew, prediction sets and flag.
+
+        Returns it with the ids of the objects that it is fitted to.
 
         Raises
         ------
@@ -180,7 +182,7 @@ class LabelDesk:
         """
         kept = self._pools.get(model_sha256)
         rows, names = _learnt(kept, votes_of(desk_labels(self._database, desk)), fewest=1)
-        return fit_head(kept.pool.vectors[rows], names)
+        return fit_head(kept.pool.vectors[rows], names), [kept.pool.object_ids[row] for row in rows]
 
     def _head(self, kept: KeptPool, votes: Votes, key: tuple[str, str]) -> Head | None:
         rows, names = _learnt(kept, votes)

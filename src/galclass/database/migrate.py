@@ -97,7 +97,10 @@ def check_version(connection: Connection, where: str) -> list[Migration]:
 def apply_migrations(connection: Connection, where: str) -> list[str]:
     """Apply missing migrations inside the caller's transaction and return their names."""
     if connection.dialect.name == "postgresql":
+        limit = connection.scalar(text("SELECT current_setting('lock_timeout')"))
+        connection.execute(text("SET LOCAL lock_timeout = 0"))  # another migration may take its time
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
+        connection.execute(text("SELECT set_config('lock_timeout', :limit, true)"), {"limit": limit})
     connection.execute(text(_LEDGER))
     names = []
     for step in check_version(connection, where):

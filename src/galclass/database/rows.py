@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,13 @@ def write_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path
     Raises
     ------
     DatabaseError
-        If the suffix is another one, or a column has values of several types (Parquet).
+        If the suffix is another one; for Parquet, if two columns have one name, or one has values of several types.
     """
     check_suffix(path)
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice and path.suffix.lower() != ".csv":
+        advice = f"give each a name of its own, such as {twice[0]} AS {twice[0]}_2, or write a .csv file"
+        raise DatabaseError("several columns have one name", where=str(path), got=", ".join(twice), advice=advice)
     with replacing(path) as temporary:
         if path.suffix.lower() != ".csv":
             return _write_parquet(columns, rows, temporary)

@@ -22,6 +22,9 @@ INCREMENTAL = 2
 
 _PAGES_A_STEP = 2000
 
+_STEPS = 10_000
+"""Instructions of SQLite's machine between two looks at whether Ctrl-C came; a few milliseconds."""
+
 
 @dataclass(frozen=True)
 class Space:
@@ -95,11 +98,21 @@ def vacuum(database: Database) -> tuple[Space, Space]:
         return before, space_of(connection)
 
 
+def _look() -> int:
+    """Let Python run its signal handlers: inside SQLite it would not notice Ctrl-C."""
+    return 0
+
+
 def _run_alone(database: Database, script: str) -> None:
     """Run statements outside of any transaction and to their end; `execute` would free a single page and stop."""
     with closing(database.engine.raw_connection()) as connection:
         driver: Any = connection.driver_connection
+        driver.set_progress_handler(_look, _STEPS)
         try:
             when_unlocked(driver, lambda: driver.executescript(script))
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+                raise KeyboardInterrupt from error
             raise DatabaseError(str(error), where=database.url) from error
+        finally:
+            driver.set_progress_handler(None, 0)

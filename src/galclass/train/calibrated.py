@@ -16,6 +16,7 @@ from galclass.catalog.raw_counts import VOTERS
 from galclass.config import Config, config_to_dict
 from galclass.morphology import CLASSES, QUESTIONS
 from galclass.scoring.fit_confidence import fit_conformal, fit_unlike
+from galclass.scoring.fitted_ids import FITTED_IDS, fitted_ids
 from galclass.scoring.signature import Signature
 from galclass.scoring.signature_parts import Conformal, Unlike
 from galclass.train.calibrate import VoteAnswers, fit_observation, fit_temperature, vote_concentrations
@@ -208,11 +209,17 @@ def _provenance(trainer: Trainer, config: Config, temperature: float) -> dict[st
         "config": config_to_dict(config),
         "data_ids_sha256": together,
         "split_ids_sha256": splits,
+        FITTED_IDS: fitted_ids(_fitted_to(trainer.data)),
         "seed": trainer.seed,
         "best_iteration": trainer.at.best_iteration,
         "observations": _observations(trainer, temperature),
         "galclass_version": __version__,
     }
+
+
+def _fitted_to(data: TrainingData) -> list[str]:
+    """Return the objects that weights, their choice or the calibration depend on."""
+    return [one for one, split in zip(data.object_id, data.split, strict=True) if split in ("train", "validation")]
 
 
 def _observations(trainer: Trainer, temperature: float) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from galclass.database.model_figures import HELD_OUT
 from galclass.database.models import ModelRecord
 from galclass.errors import TrainingError
 from galclass.extras import require
+from galclass.scoring.fitted_ids import FITTED_IDS, fitted_ids
 from galclass.scoring.head_model import head_model
 from galclass.scoring.heads import FEWEST_TO_ESTIMATE, Head, Share, check_counts, fit_head
 from galclass.scoring.prediction import Prediction
@@ -146,7 +147,13 @@ def finetune(
     fitted, kept = _split(embedded)
     order = tuple(classes) if classes else order_of([one.label for one, _ in fitted])
     head, tuned = _fitted(config, scorer, fitted, order, layers, frame_px, advance_epochs)
-    trained = {"catalog": catalog.name, "base": str(scorer.model), "seed": config.seed, "held_out": len(kept)}
+    trained: dict[str, Any] = {
+        "catalog": catalog.name,
+        "base": str(scorer.model),
+        "seed": config.seed,
+        "held_out": len(kept),
+    }
+    trained[FITTED_IDS] = fitted_ids(one.object_id for one, _ in fitted)
     value = _model(scorer, head, tuned, trained)
     folder = config.workspace_path / "finetune" / name
     rejects_file = _write(folder, value, rejects)

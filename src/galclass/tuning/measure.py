@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from galclass.errors import EvaluationError, MorphologyError
 from galclass.morphology import leaves_of
+from galclass.scoring.fitted_ids import split_fitted
 from galclass.scoring.heads import Share
 from galclass.scoring.prediction import UNLIKE_TRAINING_DATA, Prediction
 from galclass.scoring.scorer import Scorer
@@ -35,15 +36,18 @@ class Measured:
     counts : mapping of str to int
         Objects of each such label.
     right : mapping of str to bool
-        By object id.
+        By object id; all the figures are of these.
     foreign : mapping of str to int
         Labels that the model has no class for, and their objects; they are in none of the shares.
     unlike : int
         Objects that the model flags as out-of-distribution.
-    kept : Share or None
-        Accuracy on the objects that were held out, where the model was fitted to a catalog of this name.
-    fitted_to : str
-        The name of that catalog; empty where it is another.
+    fitted : int or None
+        Objects that the model was fitted to; they are left out, unless there are no others. None: which objects it was
+        fitted to is not recorded.
+    unknown : int
+        Objects left out because it is not recorded whether the model was fitted to them.
+    only_fitted : bool
+        There are no other objects, so none was left out.
     """
 
     model: str
@@ -54,8 +58,9 @@ class Measured:
     right: Mapping[str, bool]
     foreign: Mapping[str, int] = field(default_factory=dict)
     unlike: int = 0
-    kept: Share | None = None
-    fitted_to: str = ""
+    fitted: int | None = None
+    unknown: int = 0
+    only_fitted: bool = False
 
     def __str__(self) -> str:
         count = len(self.right)
@@ -67,11 +72,21 @@ class Measured:
             named = ", ".join(f"{label!r} ({objects:,})" for label, objects in sorted(self.foreign.items())[:10])
             more = ", ..." if len(self.foreign) > 10 else ""
             lines.append(f"  {sum(self.foreign.values()):,} objects left out: the model has no class for {named}{more}")
-        if self.fitted_to:
-            kept = f"; on those of it that were held out: {self.kept}" if self.kept else ""
-            lines.append(f"  the model was fitted to {self.fitted_to}, so this accuracy is too high{kept}")
+        lines += [f"  {remark}" for remark in self._on_fitted()]
         lines += [f"  {self.unlike:,} objects are flagged as unlike its training data"] if self.unlike else []
         return "\n".join(lines)
+
+    def _on_fitted(self) -> list[str]:
+        if self.fitted is None:
+            return [
+                "which objects the model was fitted to is not recorded; with some of them, this accuracy is too high"
+            ]
+        if self.only_fitted:
+            return ["the model was fitted to all of them, so this accuracy is too high"]
+        lines = [f"{self.fitted:,} objects left out: the model was fitted to them"] if self.fitted else []
+        if self.unknown:
+            lines.append(f"{self.unknown:,} objects left out: whether the model was fitted to them is not recorded")
+        return lines
 
 
 @dataclass(frozen=True)
@@ -111,7 +126,7 @@ def measure(
     frame_px : int, optional
         Side of the survey's frame.
     catalog : str
-        Name of the file of labels, which may be the one that the model was fitted to.
+        Name of the file of labels: models that record no ids may have been fitted to one of this name.
 
     Returns
     -------
@@ -130,27 +145,34 @@ def measure(
             predictions.append((one.label, prediction))
         else:
             rejects.append(Reject(one.object_id, prediction.error.code, f"{one.image}: {prediction.error.message}"))
-    measured = _measured(scorer, name, predictions)
-    return _with_fitted(measured, scorer.signature.trained, catalog), rejects
+    return _measured(scorer, name, predictions, catalog), rejects
 
 
-def _with_fitted(measured: Measured, trained: Mapping[str, Any], catalog: str) -> Measured:
-    """Say so where a model was fitted to these labels, and how good it is on those that it has not seen."""
-    if not catalog or trained.get("catalog") != catalog:
-        return measured
-    share = HELD_OUT_SHARE if trained.get("held_out") else 0.0
-    kept = [right for object_id, right in measured.right.items() if held_out(object_id, share)]
-    return replace(measured, kept=Share.of(sum(kept), len(kept)), fitted_to=catalog)
+def _fitted(trained: Mapping[str, Any], catalog: str, object_ids: set[str]) -> tuple[set[str], set[str]] | None:
+    """Return the objects that a model was fitted to, and those of which this is not known; None: nothing is known."""
+    found = split_fitted(trained, object_ids)
+    if found is None and catalog and trained.get("catalog") == catalog:  # fitted before ids were recorded
+        share = HELD_OUT_SHARE if trained.get("held_out") else 0.0
+        found = {one for one in object_ids if not held_out(one, share)}, set()
+    if found is not None and found[1] and not object_ids - found[0] - found[1]:
+        return None
+    return found
 
 
-def _measured(scorer: Scorer, name: str, predictions: Sequence[tuple[str, Prediction]]) -> Measured:
+def _measured(scorer: Scorer, name: str, predictions: Sequence[tuple[str, Prediction]], catalog: str) -> Measured:
     meant = {label: classes_meant(label, scorer.signature.classes) for label, _ in predictions}
+    known = {one.object_id for label, one in predictions if meant[label]}
+    fitted, unknown = _fitted(scorer.signature.trained, catalog, known) or (None, set[str]())
+    out = (fitted or set()) | unknown
+    out = out if known - out else set()
     right: dict[str, bool] = {}
     counts: dict[str, list[int]] = {}
     foreign: dict[str, int] = {}
     for label, prediction in predictions:
         if not meant[label]:
             foreign[label] = foreign.get(label, 0) + 1
+            continue
+        if prediction.object_id in out:
             continue
         hit = prediction.predicted_class in meant[label]
         right[prediction.object_id] = hit
@@ -164,7 +186,7 @@ def _measured(scorer: Scorer, name: str, predictions: Sequence[tuple[str, Predic
             got=", ".join(foreign)[:200] or None,
         )
     by_label = {label: Share.of(sum(hits), len(hits)) for label, hits in sorted(counts.items())}
-    unlike = sum(UNLIKE_TRAINING_DATA in prediction.flags for _, prediction in predictions)
+    unlike = sum(UNLIKE_TRAINING_DATA in one.flags for _, one in predictions if one.object_id not in out)
     shares = {label: share for label, share in by_label.items() if share is not None}
     return Measured(
         name,
@@ -175,6 +197,9 @@ def _measured(scorer: Scorer, name: str, predictions: Sequence[tuple[str, Predic
         right,
         foreign,
         unlike,
+        None if fitted is None else len(fitted),
+        len(unknown),
+        only_fitted=fitted is not None and not known - fitted,
     )
 
 

@@ -23,7 +23,7 @@ from galclass.cutouts import SERVED
 from galclass.errors import RequestError
 from galclass.scoring import ModelId
 from galclass.service.functions.facts import FunctionFacts
-from galclass.service.functions.process import FAILED, HEAD, INVALID, NO_MEMORY, READY, REFUSED, RESULT
+from galclass.service.functions.process import FAILED, HEAD, INVALID, NO_MEMORY, READY, REFUSED, RESULT, UNWRITABLE
 
 log = logging.getLogger("galclass.service")
 
@@ -194,7 +194,7 @@ class FunctionPool:
         keep = False
         try:
             kind, data = await process.ask(body, self.facts.deadline_s)
-            keep = kind in (RESULT, INVALID, FAILED)
+            keep = kind in (RESULT, INVALID, FAILED, UNWRITABLE)
         except TimeoutError as error:
             limit = f"at most {self.facts.deadline_s:g} s"
             raise RequestError(
@@ -213,6 +213,9 @@ class FunctionPool:
         if kind == INVALID:
             fault = json.loads(data)
             raise RequestError("invalid", fault["message"], field=fault["field"])
+        if kind == UNWRITABLE:
+            fault = json.loads(data)
+            raise RequestError("function_failed", fault["message"], advice=fault["advice"])
         if kind == NO_MEMORY:
             limit = f"at most {self.facts.memory_mib} MiB"
             raise RequestError("function_failed", "the function needs more memory than it may have", expected=limit)

@@ -31,9 +31,9 @@ from galclass.service.functions.code import (
     parse_function,
 )
 from galclass.service.functions.signature import FunctionSignature, faults_of
-from galclass.service.http.json_images import refuse_repeated_keys
+from galclass.service.http.json_images import refuse_ambiguous
 
-READY, REFUSED, RESULT, INVALID, FAILED, NO_MEMORY = b"Y", b"X", b"R", b"I", b"F", b"M"
+READY, REFUSED, RESULT, INVALID, FAILED, NO_MEMORY, UNWRITABLE = b"Y", b"X", b"R", b"I", b"F", b"M", b"U"
 """Kinds of frames that this process sends."""
 
 HEAD = struct.Struct("!cQ")
@@ -105,7 +105,7 @@ def _answer(
     function: Callable[..., Any], signature: FunctionSignature, scorers: Mapping[str, Scorer], body: bytes
 ) -> tuple[bytes, bytes]:
     try:
-        refuse_repeated_keys(body)
+        refuse_ambiguous(body)
         arguments = signature.arguments(body)
     except ValidationError as error:
         return INVALID, json.dumps(faults_of(error)).encode()
@@ -115,6 +115,8 @@ def _answer(
         return _failure(error)
     try:
         return RESULT, signature.written(function(**arguments, **scorers))
+    except RequestError as error:
+        return UNWRITABLE, json.dumps({"message": error.what, "advice": error.advice}).encode()
     except (ValidationError, PydanticSerializationError):
         return FAILED, b"it did not return what its annotation says\n" + _trace().encode()
     except BaseException as error:  # also SystemExit: a function ends its call, not the process

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import json
+import math
 import typing
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
-from galclass.errors import ServiceError
+from galclass.errors import RequestError, ServiceError
 from galclass.scoring import Scorer
 
 _OWN_CHECKS = ("value_error", "assertion_error")
@@ -94,8 +97,34 @@ class FunctionSignature:
         ------
         ValidationError, PydanticSerializationError
             If it does not match its annotation.
+        RequestError
+            `function_failed`, if a number in it is not finite: JSON has none, and null would be another value.
         """
-        return self._outputs.dump_json(self._outputs.validate_python(result))
+        checked = self._outputs.validate_python(result)
+        data = self._outputs.dump_json(checked)
+        if any(word in data for word in (b"null", b"NaN", b"Infinity")):
+            _refuse_lost_numbers(self._outputs.dump_python(checked), json.loads(data), "")
+        return data
+
+
+def _refuse_lost_numbers(value: Any, written: Any, path: str) -> None:
+    """Refuse NaN and infinity, unless the author's type writes them as text."""
+    if (
+        isinstance(value, float)
+        and not math.isfinite(value)
+        and (written is None or written == value or written != written)
+    ):
+        raise RequestError(
+            "function_failed",
+            f"the function returned a number that is not finite: {path[1:] or 'its result'} is {value}",
+            advice="where a value can be missing, the function should return None and say so in its annotation",
+        )
+    if isinstance(value, dict) and isinstance(written, dict):
+        for own, (key, item) in zip(value.values(), written.items(), strict=False):
+            _refuse_lost_numbers(own, item, f"{path}.{key[:40]}")
+    elif isinstance(value, list | tuple | set | frozenset | deque) and isinstance(written, list):
+        for index, (own, item) in enumerate(zip(value, written, strict=False)):
+            _refuse_lost_numbers(own, item, f"{path}.{index}")
 
 
 def faults_of(error: ValidationError) -> dict[str, Any]:

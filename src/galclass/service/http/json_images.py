@@ -7,6 +7,7 @@ name, and so is a value of another type, with what was found instead.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -35,29 +36,30 @@ def parse_json(body: bytes, max_images: int) -> Any:
     Raises
     ------
     RequestError
-        `bad_json`, `too_many_images`; `invalid`, if a key is repeated in one object.
+        `bad_json`, `too_many_images`; `invalid`, as in `read_json`.
     """
     if sum(body.count(mark) for mark in b"[{,") > _PARTS_AN_IMAGE * max_images + _MORE_PARTS:
         raise too_many(max_images)
     return read_json(body)
 
 
-def read_json(body: bytes) -> Any:
+def read_json(body: bytes, *, finite: bool = False) -> Any:
     """Read a JSON body of any length.
 
     Raises
     ------
     RequestError
-        `bad_json`; `invalid`, if a key is repeated in one object.
+        `bad_json`; `invalid`, if a key is repeated in one object, or where they have to be finite, a number is not
+        (NaN, Infinity, 1e400).
     """
     try:
-        return json.loads(body, object_pairs_hook=_object)
+        return json.loads(body, object_pairs_hook=_finite_object if finite else _object)
     except (ValueError, RecursionError) as error:
         raise RequestError("bad_json", "the body is not JSON", field="body") from error
 
 
-def refuse_repeated_keys(body: bytes) -> None:
-    """Refuse JSON with a repeated key in one object; text that is not JSON is left to the parser.
+def refuse_ambiguous(body: bytes) -> None:
+    """Refuse JSON with a repeated key or a number that is not finite; other faults are left to the parser.
 
     Raises
     ------
@@ -65,7 +67,22 @@ def refuse_repeated_keys(body: bytes) -> None:
         `invalid`.
     """
     with suppress(ValueError, RecursionError):
-        json.loads(body, object_pairs_hook=_object)
+        json.loads(body, object_pairs_hook=_finite_object)
+
+
+def _finite_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    for key, value in pairs:
+        _refuse_not_finite(value, key)
+    return _object(pairs)
+
+
+def _refuse_not_finite(value: Any, key: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        what = f"a number of {_shown(key)} is not finite, or is too large"
+        raise RequestError("invalid", what, got=f"{value}", field=_shown(key, 40))
+    if isinstance(value, list):
+        for item in value:
+            _refuse_not_finite(item, key)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -20,10 +20,11 @@ from galclass.service.routes import catalog_schemas
 from galclass.service.routes.access import Publisher, Reader
 from galclass.service.routes.catalog_filters import Filters
 from galclass.service.routes.json_body import LabelBody, described
+from galclass.service.routes.known_query import KNOWN_QUERY
 from galclass.service.routes.openapi import responses
 from galclass.service.routes.parameters import ObjectId
 
-router = APIRouter(tags=["catalog"])
+router = APIRouter(tags=["catalog"], dependencies=[KNOWN_QUERY])
 
 _MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n": "image/png", b"BM": "image/bmp"}
 _COLUMNS = (

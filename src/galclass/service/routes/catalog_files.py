@@ -20,9 +20,10 @@ from galclass.service.engine.state import state_of
 from galclass.service.routes import catalog_schemas
 from galclass.service.routes.access import Reader
 from galclass.service.routes.catalog_filters import Filters
+from galclass.service.routes.known_query import KNOWN_QUERY
 from galclass.service.routes.openapi import responses
 
-router = APIRouter(tags=["catalog"])
+router = APIRouter(tags=["catalog"], dependencies=[KNOWN_QUERY])
 
 MAX_POSITIONS = 20_000
 """Objects on a sky map."""

@@ -14,9 +14,10 @@ from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import state_of
 from galclass.service.routes import service_schemas
 from galclass.service.routes.access import Reader
+from galclass.service.routes.known_query import KNOWN_QUERY
 from galclass.service.routes.openapi import responses
 
-router = APIRouter(tags=["services and models"])
+router = APIRouter(tags=["services and models"], dependencies=[KNOWN_QUERY])
 
 MAX_SHOWN = 60
 """Largest number of objects listed of each kind."""

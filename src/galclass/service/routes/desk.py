@@ -23,6 +23,7 @@ from galclass.database.label_desk import DeskState
 from galclass.database.models import ModelInfo
 from galclass.errors import ExtraError, ModelError, RequestError, TrainingError
 from galclass.morphology import CLASSES
+from galclass.scoring.fitted_ids import FITTED_IDS, fitted_ids
 from galclass.scoring.head_model import head_model
 from galclass.scoring.heads import Estimate, Head, Share
 from galclass.scoring.references import DEFAULT_MODEL, PRODUCTION
@@ -32,12 +33,13 @@ from galclass.service.routes import desk_schemas as shapes
 from galclass.service.routes import schemas, service_schemas
 from galclass.service.routes.access import Publisher, Reader
 from galclass.service.routes.json_body import DeskLabelBody, DeskModelBody, described
+from galclass.service.routes.known_query import KNOWN_QUERY
 from galclass.service.routes.openapi import responses
 from galclass.service.routes.parameters import ObjectId
 
 log = logging.getLogger("galclass.audit")
 
-router = APIRouter(tags=["label desk"])
+router = APIRouter(tags=["label desk"], dependencies=[KNOWN_QUERY])
 
 MAX_SKIPPED = 200
 MINE = 100
@@ -146,10 +148,11 @@ def save_head(request: Request, actor: Publisher, desk: Desk, body: DeskModelBod
     state.jobs.quotas.check_disk()
     info = _model(state, body.model)
     with _too_few():
-        head = state.desk.head(info.sha256, desk)
+        head, fitted = state.desk.head(info.sha256, desk)
     _check_free(state, body.name, head)
     try:
-        value = head_model(state.registry.get(f"{info.name}@{info.version}").value, head, name=body.name)
+        base, trained = state.registry.get(f"{info.name}@{info.version}").value, {FITTED_IDS: fitted_ids(fitted)}
+        value = head_model(base, head, name=body.name, trained=trained)
     except ExtraError as error:
         raise RequestError("not_ready", f"models cannot be written here: {error}") from error
     try:

@@ -98,7 +98,7 @@ class DeskStateRecord(BaseModel):
     model: ModelRef
     target: str
     embeddings: EmbeddingProgress
-    pool: int
+    pool: int = Field(description="Objects that are chosen from: with an embedding, the first 50,000 by id")
     counts: dict[str, int]
     disputed: int
     untold: int
@@ -120,7 +120,7 @@ class RankedList(BaseModel):
     """Objects by the probability of a class, the most probable first."""
 
     target: str
-    total: int
+    total: int = Field(description="Objects that were ranked: with an embedding, the first 50,000 by id")
     objects: list[RankedObject]
 
 

@@ -23,10 +23,11 @@ from galclass.service.http.image_inputs import kind_of
 from galclass.service.http.json_images import read_json
 from galclass.service.http.outputs import JSON
 from galclass.service.routes import schemas, service_schemas
+from galclass.service.routes.known_query import KNOWN_QUERY
 from galclass.service.routes.openapi import one_service, responses
 from galclass.service.routes.predict import Name, Version
 
-router = APIRouter(tags=["functions"])
+router = APIRouter(tags=["functions"], dependencies=[KNOWN_QUERY])
 
 _ANY_OBJECT: dict[str, Any] = {
     "requestBody": {"required": True, "content": {JSON: {"schema": {"type": "object", "additionalProperties": True}}}}
@@ -82,7 +83,7 @@ def calls_of(body: bytes) -> list[JobImage]:
         `bad_json`, `invalid`, `too_many_images`.
     """
     try:
-        calls = CallsBody.model_validate(read_json(body)).inputs
+        calls = CallsBody.model_validate(read_json(body, finite=True)).inputs
     except ValidationError as error:
         raise _refusal(error.errors(include_url=False)) from error
     return [_item(one, index) for index, one in enumerate(calls)]

@@ -18,10 +18,11 @@ from galclass.service.engine.state import ServiceState, state_of
 from galclass.service.http.outputs import JSON, REVALIDATE, json_bytes, matches
 from galclass.service.routes import schemas
 from galclass.service.routes.access import Reader
+from galclass.service.routes.known_query import KNOWN_QUERY
 from galclass.service.routes.openapi import responses
 from galclass.service.routes.parameters import Model
 
-router = APIRouter(tags=["catalog"])
+router = APIRouter(tags=["catalog"], dependencies=[KNOWN_QUERY])
 
 MAX_SHEETS = -(-MAX_POINTS // A_SHEET)
 

@@ -26,10 +26,11 @@ from galclass.service.http.outputs import JSON, choose_media_type, prediction_co
 from galclass.service.routes import job_schemas
 from galclass.service.routes.access import Reader
 from galclass.service.routes.functions import calls_of
+from galclass.service.routes.known_query import KNOWN_QUERY
 from galclass.service.routes.openapi import BATCH_BODY, responses
 from galclass.service.routes.predict import Name, Version
 
-router = APIRouter(tags=["batches"])
+router = APIRouter(tags=["batches"], dependencies=[KNOWN_QUERY])
 
 JobId = Annotated[str, Path(max_length=64)]
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from galclass.errors import RequestError
 from galclass.service.engine.state import state_of
 from galclass.service.http.body import media_type_of
-from galclass.service.http.json_images import refuse_repeated_keys
+from galclass.service.http.json_images import refuse_ambiguous
 from galclass.service.routes import catalog_schemas, desk_schemas, service_schemas
 from galclass.service.routes.access import Publisher
 
@@ -41,7 +41,7 @@ def json_body(model: type[Shape]) -> Callable[..., Awaitable[Shape]]:
 
 
 def _parse(model: type[Shape], body: bytes) -> Shape:
-    refuse_repeated_keys(body)
+    refuse_ambiguous(body)
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

@@ -33,13 +33,14 @@ from galclass.service.http.outputs import (
     record_of,
     table_response,
 )
+from galclass.service.routes.known_query import KNOWN_QUERY
 from galclass.service.routes.openapi import IMAGE_BODY, responses
 from galclass.service.routes.schemas import Explanation, NeighbourList, PredictionList, PredictionRecord
 
 MAX_SALIENCY = 8
 """Largest number of images per request that get a map: each takes 65 runs of the model."""
 
-router = APIRouter(tags=["predict"])
+router = APIRouter(tags=["predict"], dependencies=[KNOWN_QUERY])
 
 Name = Annotated[str, Path(description="Service name", max_length=64)]
 Version = Annotated[str, Path(description='Version such as "1.0", or an alias such as "latest"', max_length=64)]
@@ -210,6 +211,8 @@ def neighbours(found: Found, labels: Mapping[str, str]) -> dict[str, Any]:
             {"predicted_class": leaf, "nearest": [shown(one) for one in nearest]}
             for leaf, nearest in found.by_class.items()
         ],
+        "compared": found.compared,
+        "lacking": found.lacking,
     }
 
 

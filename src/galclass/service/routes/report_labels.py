@@ -14,11 +14,12 @@ from galclass.service.engine.state import state_of
 from galclass.service.routes.access import Publisher
 from galclass.service.routes.catalog_schemas import GalaxyClass
 from galclass.service.routes.json_body import described, json_body
+from galclass.service.routes.known_query import KNOWN_QUERY
 from galclass.service.routes.openapi import responses
 
 log = logging.getLogger("galclass.audit")
 
-router = APIRouter(tags=["catalog"])
+router = APIRouter(tags=["catalog"], dependencies=[KNOWN_QUERY])
 
 MAX_REPORT_LABELS = 300
 """Labels of one request; a report with more is sent in parts."""

@@ -121,6 +121,8 @@ class NeighbourList(BaseModel):
 
     similar: list[Neighbour]
     contrast: list[ClassNeighbours]
+    compared: int = Field(default=0, description="Stored galaxies that were compared")
+    lacking: int = Field(default=0, description="Stored images left out, as they have no embedding yet (db embed)")
 
 
 class Health(BaseModel):

@@ -15,6 +15,7 @@ from galclass.database.references import Reference
 from galclass.database.service_rows import LATEST, ServiceRecord
 from galclass.errors import ModelError, RequestError
 from galclass.morphology import CLASS_NAMES
+from galclass.scoring.fitted_ids import without_hashes
 from galclass.service.engine.auth import Actor
 from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import ServiceState, state_of
@@ -23,11 +24,12 @@ from galclass.service.routes import schemas, service_schemas
 from galclass.service.routes.access import Admin, Publisher, Reader
 from galclass.service.routes.functions import capabilities_of, openapi_of
 from galclass.service.routes.json_body import AliasBody, ServiceBody, described
+from galclass.service.routes.known_query import KNOWN_QUERY
 from galclass.service.routes.openapi import one_service, responses
 
 log = logging.getLogger("galclass.audit")
 
-router = APIRouter(tags=["services and models"])
+router = APIRouter(tags=["services and models"], dependencies=[KNOWN_QUERY])
 
 Name = Annotated[str, Path(max_length=64)]
 Version = Annotated[str, Path(description='Version such as "1.0", or an alias such as "latest"', max_length=64)]
@@ -158,7 +160,7 @@ def capabilities(
         groups={group: list(leaves) for group, leaves in (signature.groups or {}).items()},
         max_body_bytes=settings.max_body_bytes,
         max_images=settings.max_images,
-        signature=signature.to_dict(),
+        signature=without_hashes(signature.to_dict()),
     )
 
 
@@ -205,7 +207,7 @@ def show_model(request: Request, _: Reader, name: Name, version: Version) -> Res
         **_summary(record, accuracy_of(record.metrics)),
         metrics=shown_metrics(record.metrics),
         card=record.card,
-        signature=record.signature.to_dict() if record.signature else {},
+        signature=without_hashes(record.signature.to_dict()) if record.signature else {},
         alias_log=[
             service_schemas.AliasMoveRecord(**{key: move[key] for key in move if key != "name"}) for move in moves
         ],

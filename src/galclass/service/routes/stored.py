@@ -17,11 +17,12 @@ from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import ServiceState, state_of
 from galclass.service.routes import schemas
 from galclass.service.routes.access import Reader
+from galclass.service.routes.known_query import KNOWN_QUERY
 from galclass.service.routes.openapi import responses
 from galclass.service.routes.parameters import Model, ObjectId
 from galclass.service.routes.predict import neighbours
 
-router = APIRouter(tags=["catalog"])
+router = APIRouter(tags=["catalog"], dependencies=[KNOWN_QUERY])
 
 
 @router.get(

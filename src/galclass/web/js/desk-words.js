@@ -6,11 +6,17 @@ import { percent } from "./morphology.js";
 const FEWEST = 3; // fewest labels of each class for a head; as in the package
 const FEWEST_TO_ESTIMATE = 10;
 
+/** Of how many galaxies the queue and the list are; the server keeps only so many embeddings in memory. */
+function ofAll(pool, embeddings) {
+  const all = embeddings ? embeddings.done - embeddings.failed : pool;
+  return all > pool ? `the first ${pool.toLocaleString("en")} of ${all.toLocaleString("en")} galaxies by id` : pool.toLocaleString("en");
+}
+
 /** How many galaxies are labelled, of how many. */
-export function progressText({ counts, untold, disputed, pool }) {
+export function progressText({ counts, untold, disputed, pool, embeddings }) {
   const labelled = Object.values(counts).reduce((sum, count) => sum + count, 0);
   const rest = [untold && `${untold} undecided`, disputed && `${disputed} disputed`].filter(Boolean).join(", ");
-  return [h("b", {}, `${labelled.toLocaleString("en")} labelled`), ` of ${pool.toLocaleString("en")}${rest ? `; ${rest}` : ""}`];
+  return [h("b", {}, `${labelled.toLocaleString("en")} labelled`), ` of ${ofAll(pool, embeddings)}${rest ? `; ${rest}` : ""}`];
 }
 
 function share({ value, low, high }) {

@@ -136,9 +136,10 @@ async function contrast(item, open) {
 }
 
 async function similar(item, open) {
-  const { similar: found } = await ask(item, "similar");
-  if (!found.length) return h("p", { class: "note" }, "No other stored galaxy to compare with.");
-  return [h("h3", {}, "Most similar stored galaxies"), h("div", { class: "views" }, found.map((one) => neighbourFigure(item, one, open)))];
+  const { similar: found, lacking = 0 } = await ask(item, "similar");
+  const left = lacking > 0 && h("p", { class: "note" }, `${lacking.toLocaleString("en")} stored images were not compared: they have no embedding yet.`);
+  if (!found.length) return [h("p", { class: "note" }, "No other stored galaxy to compare with."), left];
+  return [h("h3", {}, "Most similar stored galaxies"), left, h("div", { class: "views" }, found.map((one) => neighbourFigure(item, one, open)))];
 }
 
 /** A section that fills itself once the reader stays. */
