@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from azurite import ACCOUNT_KEY, ENVIRONMENT
+from cluster.nodes import Cluster, free_port, wait_for
 from tiny_model import tiny_model
 
-from cluster.nodes import Cluster, free_port, wait_for
 from galclass.config import ClusterConfig
 from galclass.scoring import Scorer
 

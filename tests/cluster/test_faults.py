@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from cluster.nodes import Cluster, wait_for
 from cluster.results import rows_of, rows_of_one_machine
 from cluster.runs import Run, spoil, waiting
+
 from galclass.cluster.score import score_on_cluster
 from galclass.scoring import Scorer
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-
 from cluster.results import rows_of, rows_of_one_machine
+
 from galclass.cli import cli
 from galclass.scoring import Scorer
 

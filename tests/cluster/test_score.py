@@ -14,8 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from cluster.results import rows_of, rows_of_one_machine
+
 from galclass.cluster.score import score_on_cluster
 from galclass.errors import ClusterError
 

@@ -14,12 +14,12 @@ import obstore
 import pyarrow.parquet as pq
 import pytest
 from azurite import create_container, run_azurite
-from moto.server import ThreadedMotoServer
-from obstore.store import S3Store
-
 from cluster.nodes import wait_for
 from cluster.results import ADDED, rows_of_one_machine
 from cluster.runs import Run, spoil, waiting
+from moto.server import ThreadedMotoServer
+from obstore.store import S3Store
+
 from galclass import __version__
 from galclass.cluster.connect import _answered
 from galclass.cluster.folder import Folder

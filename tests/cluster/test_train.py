@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from train.drawn_galaxies import quick, write_prepared
-
 from cluster.nodes import wait_for
 from cluster.runs import waiting
+from train.drawn_galaxies import quick, write_prepared
+
 from galclass.cluster.stages import train_stage
 from galclass.errors import TrainingError
 from galclass.train import train
