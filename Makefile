@@ -22,7 +22,7 @@ $(VENV)/.installed-dev: $(STAMP)
 	touch $@
 
 # The browser's event loop stays in its process, where no other test could start one: tests/web runs by itself.
-# Files are handed out in the order of tests/conftest.py: those with slow tests first.
+# Files are handed out as in tests/conftest.py: those with slow tests first, tests/cluster as one.
 SPREAD := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 10
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(SPREAD) -m "not gpu and not network" --ignore tests/web

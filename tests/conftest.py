@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # xdist spreads the tests over the cores: threads of torch and OpenCV inside a test, and in the processes that it
 # starts, would only wait for each other. Those processes keep the compiled modules, else each compiles all of them.
@@ -28,6 +30,7 @@ if "GALCLASS_CACHE" not in os.environ:  # what this user's own cache says decide
     os.environ["GALCLASS_CACHE"] = _CACHE
 
 ROOT = Path(__file__).resolve().parent.parent
+TOGETHER = "tests/cluster"
 
 
 @pytest.fixture(scope="session")
@@ -60,13 +63,41 @@ def own_cluster() -> Iterator[object]:
     yield from postgresql_server()
 
 
+def unit_of(nodeid: str) -> str:
+    """The tests that one worker runs in a row: a file, or all of tests/cluster, which share two nodes."""
+    return TOGETHER if nodeid.startswith(f"{TOGETHER}/") else nodeid.partition("::")[0]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that take longest first: the file that is started last decides when the run ends."""
-    seconds: Counter[Path] = Counter()
+    """Put first what takes longest: what is started last decides when the run ends."""
+    seconds: Counter[str] = Counter()
     for item in items:
         if (slow := item.get_closest_marker("slow")) is not None:
-            seconds[item.path] += slow.args[0] if slow.args else 5
-    items.sort(key=lambda item: -seconds[item.path])  # stable: the order inside a file stays
+            seconds[unit_of(item.nodeid)] += slow.args[0] if slow.args else 5
+    items.sort(key=lambda item: -seconds[unit_of(item.nodeid)])  # stable: the order inside a file stays
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for no garbage among what the test modules import: it stays, and each search takes a quarter of a second."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out the units of `--dist loadfile`."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Units(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of(nodeid)
+
+    return Units(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

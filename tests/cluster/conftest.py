@@ -56,7 +56,7 @@ def object_store(object_store_port: int, azure_port: int) -> dict[str, str]:
     return own | {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_ALLOW_HTTP": "true"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(faults: Path, object_store: dict[str, str]) -> Iterator[Cluster]:
     """Two nodes, and this process connected to them."""
     import ray

@@ -28,9 +28,10 @@ class Node:
 
     def __init__(self, options: list[str], faults: Path, cpus: int = 1, **environment: str) -> None:
         fixed = [f"--num-cpus={cpus}", f"--object-store-memory={STORE_BYTES}", "--node-ip-address=127.0.0.1", "--block"]
+        fixed += ["--disable-usage-stats", "--include-log-monitor=false"]  # nobody reads along what workers print
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the node
         self._process = subprocess.Popen(
-            [str(RAY), "start", *fixed, *options, "--disable-usage-stats"],
+            [str(RAY), "start", *fixed, *options],
             env={
                 **os.environ,
                 "PYTHONPATH": str(FAULTS),

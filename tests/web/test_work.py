@@ -403,4 +403,4 @@ def test_arrow_keys_walk_as_often_as_they_are_pressed(page: Any, site: Any) -> N
     assert page.evaluate("() => document.querySelector('.detail').contains(document.activeElement)")
     name = page.locator(".detail .viewer img").get_attribute("alt").removeprefix("Image of ")
     page.keyboard.press("Escape")
-    assert page.evaluate("() => document.activeElement.getAttribute('aria-label')") == f"Details of {name}"
+    page.wait_for_function("(name) => document.activeElement.ariaLabel === `Details of ${name}`", arg=name)

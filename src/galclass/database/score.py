@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeRemainingColumn
-
 from galclass.cutouts import LOCAL, DecodeLimits
 from galclass.database.connection import Database
 from galclass.database.images import AddSummary
@@ -121,6 +119,8 @@ def score_pending(
     RegistryError, ModelError
         If the model is unknown or its bytes are not sound.
     """
+    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeRemainingColumn
+
     worker = _Worker(database, parse_reference(model), chunk, limits)
     with Progress(
         SpinnerColumn(), *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(),
