@@ -109,7 +109,7 @@ export async function cutoutOf(service, item) {
 function sendTo(service, end, { file, objectId, framePx = null, signal = null }) {
   const type = file.type.startsWith("image/") ? file.type : "application/octet-stream";
   const headers = { "Content-Type": type, Accept: end === "cutout" ? "image/png" : "application/json" };
-  const query = new URLSearchParams({ ...(end !== "cutout" && { object_id: objectId }), ...(framePx && { frame_px: framePx }) });
+  const query = new URLSearchParams({ ...(end === "predict" || end === "explain" ? { object_id: objectId } : {}), ...(framePx && { frame_px: framePx }) });
   const path = `${pathOf("services", service.name, service.version, end)}?${query}`;
   return request(path, { method: "POST", body: file, headers, signal });
 }
