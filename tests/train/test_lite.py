@@ -88,7 +88,7 @@ def test_file_that_would_run_code_is_not_read(tmp_path: Path) -> None:
 
     path = tmp_path / "encoder.pth"
     path.write_bytes(pickle.dumps({"conv_stem.weight": Evil()}, protocol=2))
-    with pytest.raises(TrainingError, match="no checkpoint"):
+    with pytest.raises(TrainingError, match="not a training checkpoint"):
         load_starting_weights(path)
     for is_zip in (True, False):
         torch.save({"conv_stem.weight": Evil()}, path, _use_new_zipfile_serialization=is_zip)

@@ -47,7 +47,7 @@ def test_what_net_sharp_cannot_say_is_refused_and_writes_nothing(tmp_path: Path)
     with pytest.raises(TrainingError, match="there is no such checkpoint"):
         export_netsharp(path, output)
     path.write_bytes(b"no checkpoint")
-    with pytest.raises(TrainingError, match="it is no checkpoint"):
+    with pytest.raises(TrainingError, match="it is not a training checkpoint"):
         export_netsharp(path, output)
     save_checkpoint(path, {"best": {}, "observation": None, "netsharp": None})
     with pytest.raises(TrainingError, match="cannot be described in Net#.*not residual, lite0"):

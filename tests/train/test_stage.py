@@ -97,7 +97,7 @@ def test_resume_with_other_options_is_an_error(workspace: Path) -> None:
 def test_damaged_checkpoint_is_an_error(workspace: Path) -> None:
     (workspace / "training").mkdir()
     (workspace / "training" / "checkpoint.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(TrainingError, match="it is no checkpoint"):
+    with pytest.raises(TrainingError, match="it is not a training checkpoint"):
         train(quick(workspace), progress=False)
 
 
