@@ -13,13 +13,16 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 HOSTILE = '''
 """Functions that do what they should not."""
 import os, sys, time, threading, subprocess
-from typing import Annotated, Any
+from typing import Annotated, Any, Iterable
 from pydantic import BaseModel, Field, field_validator
 
 leaked = []
 
 def same(value: int) -> int:
     return value
+
+def lazy(last: float) -> Iterable[float]:
+    return iter([1.0, last or float("inf")])
 
 def loops(value: int) -> int:
     while True:

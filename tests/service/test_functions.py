@@ -156,7 +156,7 @@ def test_a_function_that_leaks_is_refused_memory_and_starts_anew(client: TestCli
     assert "memory" in found[codes.index(500)].json()["error"]["message"]
 
 
-@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity", "-Infinity", "1" + 400 * "0"])
 def test_numbers_that_json_cannot_hold_are_refused(client: TestClient, publish: Publish, number: str) -> None:
     publish("inf", "hostile:not_finite")
     for path, body in (("call", '{"value": %s}'), ("batches", '{"inputs": [{"value": 1.0}, {"value": [%s]}]}')):
@@ -180,6 +180,9 @@ def test_values_that_are_not_finite_and_checks_of_the_authors_own(client: TestCl
     assert error["code"] == "function_failed"
     assert "not finite: rows.1.flux is nan" in error["message"]
     assert "should return None" in error["message"]
+    publish("lazy", "hostile:lazy")
+    assert call(client, "lazy", {"last": 2.0}).json() == [1.0, 2.0]
+    assert "not finite: 1 is inf" in call(client, "lazy", {"last": 0.0}).json()["error"]["message"]
     publish("checked", "hostile:checked")
     for name, status in (("other", 422), ("crash", 500)):
         response = call(client, "checked", {"item": {"name": name, "count": 1}})

@@ -7,7 +7,7 @@ import json
 import math
 import typing
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
@@ -100,10 +100,11 @@ class FunctionSignature:
         RequestError
             `function_failed`, if a number in it is not finite: JSON has none, and null would be another value.
         """
-        checked = self._outputs.validate_python(result)
-        data = self._outputs.dump_json(checked)
+        result = list(result) if isinstance(result, Iterator) else result
+        data = self._outputs.dump_json(self._outputs.validate_python(result))
         if any(word in data for word in (b"null", b"NaN", b"Infinity")):
-            _refuse_lost_numbers(self._outputs.dump_python(checked), json.loads(data), "")
+            again = self._outputs.dump_python(self._outputs.validate_python(result))  # what is lazy is read but once
+            _refuse_lost_numbers(again, json.loads(data, parse_int=str), "")
         return data
 
 
@@ -119,7 +120,10 @@ def _refuse_lost_numbers(value: Any, written: Any, path: str) -> None:
             f"the function returned a number that is not finite: {path[1:] or 'its result'} is {value}",
             advice="where a value can be missing, the function should return None and say so in its annotation",
         )
+    value = list(value) if isinstance(value, Iterator) else value
     if isinstance(value, dict) and isinstance(written, dict):
+        if len(value) != len(written):
+            raise RequestError("function_failed", f"two keys of {path[1:] or 'the result'} have one name in JSON")
         for own, (key, item) in zip(value.values(), written.items(), strict=False):
             _refuse_lost_numbers(own, item, f"{path}.{key[:40]}")
     elif isinstance(value, list | tuple | set | frozenset | deque) and isinstance(written, list):

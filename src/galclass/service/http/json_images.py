@@ -7,7 +7,7 @@ name, and so is a value of another type, with what was found instead.
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections import Counter
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -77,9 +77,9 @@ def _finite_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_not_finite(value: Any, key: str) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, int | float) and not abs(value) <= sys.float_info.max:  # also NaN
         what = f"a number of {_shown(key)} is not finite, or is too large"
-        raise RequestError("invalid", what, got=f"{value}", field=_shown(key, 40))
+        raise RequestError("invalid", what, got=f"{value}"[:40], field=_shown(key, 40))
     if isinstance(value, list):
         for item in value:
             _refuse_not_finite(item, key)
