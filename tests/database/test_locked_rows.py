@@ -50,11 +50,12 @@ def test_a_lock_is_waited_for_only_so_long_and_named(
         assert score_pending(database, "galaxy").scored > 0
 
 
-def test_a_limit_of_the_role_or_database_stays(url: str, cluster) -> None:
+@pytest.mark.parametrize("limit", ["7s", "0"])
+def test_a_limit_of_the_role_or_database_stays(url: str, cluster, limit: str) -> None:
     name = url.partition("?")[0].rpartition("/")[2]
-    cluster.execute(f"ALTER DATABASE {name} SET lock_timeout = '7s'")
+    cluster.execute(f"ALTER DATABASE {name} SET lock_timeout = '{limit}'")
     with open_database(url) as database, database.read() as session:
-        assert session.exec_driver_sql("SHOW lock_timeout").scalar() == "7s"
+        assert session.exec_driver_sql("SHOW lock_timeout").scalar() == limit
 
 
 def test_a_server_answers_503_for_a_locked_table(

@@ -26,7 +26,9 @@ from galclass.extras import missing_extra
 LOCK_TIMEOUT_S = BUSY_TIMEOUT_S
 """How long a statement waits for another session's lock on PostgreSQL, where the role or database sets no limit."""
 
-_LIMIT_LOCKS = "SELECT set_config('lock_timeout', %s, false) WHERE current_setting('lock_timeout') = '0'"
+_LIMIT_LOCKS = (
+    "SELECT set_config('lock_timeout', %s, false) FROM pg_settings WHERE name = 'lock_timeout' AND source = 'default'"
+)
 _LOCK_NOT_AVAILABLE = "55P03"
 
 _WRITES = "galclass_writes"
