@@ -94,6 +94,24 @@ def test_a_version_published_while_the_page_is_open_classifies_when_the_reader_c
     page.locator("#in-use", has_text=f"{service['name']} 9.0").wait_for()
     text = f"earlier results are those of {service['name']} {service['version']}"
     page.locator("#notices .notice", has_text=text).wait_for()
+    with open_database(config.database_url) as database:
+        Services(database).publish("a-further-service", "1.0", model["name"], model["version"], "")
+    page.clock.run_for(61_000)
+    come_back(page)
+    page.locator(".in-use option", has_text="a-further-service 1.0").wait_for(state="attached")
+    page.context.close()
+
+
+def test_the_first_version_published_while_the_page_is_open_is_named(browser: Any, models_site: Site) -> None:
+    page = browser.new_context().new_page()
+    page.clock.install()
+    page.route("**/v1/services", lambda route: route.fulfill(json={"services": []}))
+    page.goto(models_site.url)
+    page.locator("#in-use", has_text="No service is published yet").wait_for()
+    page.unroute("**/v1/services")
+    page.clock.run_for(61_000)
+    come_back(page)
+    page.locator("#in-use", has_text="galaxy-class").wait_for()
     page.context.close()
 
 

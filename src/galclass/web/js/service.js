@@ -80,17 +80,24 @@ export function forgetService() {
   if (told) showService(told);
 }
 
+const namesOf = (services) => services.map(({ name, version }) => `${name} ${version}`).join("\n");
+
 /** Ask for the services again after a while; a lost server, or one that refuses, changes nothing. */
 async function renew() {
-  if (document.hidden || !asked || Date.now() - askedAt < FRESH_MS) return;
+  if (document.hidden || Date.now() - askedAt < FRESH_MS) return;
   askedAt = Date.now();
+  if (unnamed) await showService(told); // none was there: perhaps one is now
+  const mine = asked;
+  if (!mine) return;
   try {
-    const before = await currentService();
+    const [before, old] = [await currentService(), await mine];
     const services = await latestServices((ask) => ask());
+    if (asked !== mine || namesOf(services) === namesOf(old)) return; // others asked in the meantime, or nothing is new
     asked = Promise.resolve(services);
     const now = await currentService();
-    if (now.name === before.name && now.version === before.version) return;
-    notify(`${now.name} ${now.version} classifies new images from now on; earlier results are those of ${before.name} ${before.version}.`, { key: "service" });
+    if (namesOf([now]) !== namesOf([before])) {
+      notify(`${now.name} ${now.version} classifies new images from now on; earlier results are those of ${before.name} ${before.version}.`, { key: "service" });
+    }
     await showService(told);
   } catch (error) {
     if (!(error instanceof ApiError || error instanceof ServerLost)) throw error;
