@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -15,6 +15,9 @@ from galclass.csv_cells import LineFeeds, guarded
 
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"}
 _WITH_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?").fullmatch
+_MISSING = ("", "na", "nan", "n/a", "null", "none", "-", "--")
+_NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?").fullmatch
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+").fullmatch
 _WITH_POINT = re.compile(r"[+-]?\d+\.\d+(?:[eE][+-]?\d+)?").fullmatch
 
 
@@ -26,12 +29,17 @@ class Dialect:
     decimal_comma: bool = False
 
     @classmethod
-    def of(cls, delimiter: str, rows: Sequence[Sequence[str]]) -> Dialect:
-        """Return the dialect of a table; it has decimal commas if some cells do and none has a decimal point."""
+    def of(cls, delimiter: str, columns: Sequence[Sequence[str]]) -> Dialect:
+        """Return the dialect of a table, given its columns without those of ids and file names.
+
+        It has decimal commas if some column of numbers does and none has decimal points; 1.234 may be a thousand.
+        """
         if delimiter == ",":
             return cls()
-        cells = [cell.strip() for row in rows for cell in row]
-        return cls(delimiter, any(map(_WITH_COMMA, cells)) and not any(map(_WITH_POINT, cells)))
+        filled = [[cell.strip() for cell in column if cell.strip().lower() not in _MISSING] for column in columns]
+        numbers = [column for column in filled if column and all(map(_NUMBER, column))]
+        points = any(_WITH_POINT(cell) and not _THOUSANDS(cell) for column in numbers for cell in column)
+        return cls(delimiter, not points and any(_WITH_COMMA(cell) for column in numbers for cell in column))
 
     def written_to(self, path: Path, source: Path) -> Dialect:
         """Return the dialect of the new table: tabs in .tsv; in .csv that of the table, but for spaces and .tsv."""
@@ -62,7 +70,9 @@ def write_cells(table: pa.Table, ours: pa.Table, path: Path, dialect: Dialect) -
     theirs = [["" if v is None else v for v in table.column(at).to_pylist()] for at in range(table.num_columns)]
     mine = [[_cell(value, dialect) for value in column.to_pylist()] for column in ours.columns]
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(LineFeeds(file), delimiter=dialect.delimiter, lineterminator="\r\n")
+        hashes = bool(theirs) and any(str(cell).lstrip().startswith("#") for cell in [names[0], *theirs[0]])
+        quoting: Literal[0, 1] = csv.QUOTE_ALL if hashes else csv.QUOTE_MINIMAL  # such a row would be a comment
+        writer = csv.writer(LineFeeds(file), delimiter=dialect.delimiter, lineterminator="\r\n", quoting=quoting)
         writer.writerow(names)
         writer.writerows(zip(*theirs, *mine, strict=True))
 

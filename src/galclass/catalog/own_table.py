@@ -263,8 +263,10 @@ def _text_of(path: Path, text_columns: frozenset[str]) -> OwnTable:
     """Read every cell of a table of text as the text it is."""
     found = read_cells(path, text_columns)
     cells = zip(*found.rows, strict=True) if found.rows else ([] for _ in found.names)
-    table = pa.Table.from_arrays([pa.array(list(column), pa.string()) for column in cells], names=found.names)
-    return OwnTable(path, "text", table, comments=found.comments, dialect=Dialect.of(found.delimiter, found.rows))
+    columns = [list(column) for column in cells]
+    table = pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], names=found.names)
+    told = [column for name, column in zip(found.names, columns, strict=True) if name not in text_columns]
+    return OwnTable(path, "text", table, comments=found.comments, dialect=Dialect.of(found.delimiter, told))
 
 
 def _free_names(taken: Sequence[str], wanted: Sequence[str]) -> list[str]:
