@@ -217,7 +217,7 @@ def test_objects_that_a_model_was_fitted_to_are_left_out_whatever_table_they_are
     (kept,) = (line for line in fitted.output.splitlines() if "on held-out objects" in line)
     figure = kept.split("accuracy ")[1].split(" (95")[0]
     count = 220 - int(fitted.output.split("fitted to ")[1].split(" ")[0])
-    left_out = f"{220 - count} objects left out: the model was fitted to them\n"
+    left_out = f"{220 - count} objects left out: the model was fitted to these ids\n"
     assert f"on {count} objects: accuracy {figure} (95 %)" in done.output
     assert left_out in done.output
     table = pa.table({"name": list(many), "kind": list(many.values()), "mag": [17.5] * 220})
@@ -261,7 +261,7 @@ def test_models_compared_on_objects_that_one_of_them_was_fitted_to_are_not_compa
     write(folder / "all.csv", LABELS)
     words = ("--catalog", folder / "all.csv", "--images", folder / "images", "--model", "one", "--model", "two")
     done = run(folder, "evaluate", *words)
-    assert done.output.count("20 objects left out: the model was fitted to them") == 2
+    assert done.output.count("20 objects left out: the model was fitted to these ids") == 2
     assert "two less one: not compared, there are no two objects that neither was fitted to" in done.output
 
 

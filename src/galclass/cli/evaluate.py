@@ -128,7 +128,8 @@ def _evaluate_on(
         say(measured)
     if len(results) == 2:
         (first, _), (second, _) = results
-        if len(set(first.right) & set(second.right)) < 2 and (first.fitted or second.fitted):
+        left_out = first.fitted or second.fitted or first.unknown or second.unknown
+        if len(set(first.right) & set(second.right)) < 2 and left_out:
             say(f"{second.model} less {first.model}: not compared, there are no two objects that neither was fitted to")
         else:
             say(f"{second.model} less {first.model}: {difference(second.right, first.right)} (paired, 95 %)")

@@ -83,7 +83,7 @@ class Measured:
             ]
         if self.only_fitted:
             return ["the model was fitted to all of them, so this accuracy is too high"]
-        lines = [f"{self.fitted:,} objects left out: the model was fitted to them"] if self.fitted else []
+        lines = [f"{self.fitted:,} objects left out: the model was fitted to these ids"] if self.fitted else []
         if self.unknown:
             lines.append(f"{self.unknown:,} objects left out: whether the model was fitted to them is not recorded")
         return lines
