@@ -75,7 +75,7 @@ def test_a_version_published_while_the_page_is_open_classifies_when_the_reader_c
     page = browser.new_context().new_page()
     page.clock.install()
     page.goto(models_site.url)
-    page.wait_for_function("document.getElementById('in-use').textContent.includes('model ')")
+    page.locator("#in-use", has_text="model ").wait_for()
     service = page.evaluate("import('./js/service.js').then(({currentService}) => currentService())")
     config = load_config(models_site.config_path)
     with open_database(config.database_url) as database:

@@ -18,7 +18,7 @@ from galclass.scoring.checks import read_json
 from galclass.scoring.graph import MAX_MODEL_BYTES, too_large
 
 POINTS_AT = text("SELECT version FROM galaxy_model_aliases WHERE name = :name AND alias = :alias")
-
+"""The version that an alias points to."""
 
 CONTENT = (
     models.c.sha256, models.c.card, func.length(models.c.value).label("length"),
@@ -26,14 +26,12 @@ CONTENT = (
 )  # fmt: skip
 """JSON as text: what stands there may be nested too deeply for the driver."""
 
-
 ABOUT = (models.c.name, models.c.version, models.c.sha256, models.c.created_at, models.c.created_by)
-
+"""What a list of models shows, in the order of `ModelInfo`."""
 
 _POINTED_AT = models.outerjoin(
     model_aliases, and_(model_aliases.c.name == models.c.name, model_aliases.c.version == models.c.version)
 )
-
 
 ALIASES: Aliases[int] = Aliases(models, model_aliases, model_alias_log, "new_version")
 

@@ -14,6 +14,7 @@ let askedAt = 0;
 let wanted = remembered();
 let told = null; // the element that names the service
 let unnamed = false; // it says why none is named
+let drawing = 0; // counts drawings: an older one never replaces a newer one
 
 function remembered() {
   try {
@@ -70,9 +71,10 @@ function known() {
 
 /** The service that classifies; waits for a lost server. */
 export async function currentService() {
-  const services = await known();
-  return services.find(({ name }) => name === wanted) ?? services[0];
+  return chosenOf(await known());
 }
+
+const chosenOf = (services) => services.find(({ name }) => name === wanted) ?? services[0];
 
 /** Forget the services, so that the next image requests the current one, and name that one. */
 export function forgetService() {
@@ -125,13 +127,17 @@ function serviceLine({ name, version, model }) {
 export async function showService(place) {
   told = place;
   unnamed = false;
+  const own = (drawing += 1);
   try {
-    const content = choice(place, await known(), await currentService());
+    const services = await known();
+    if (own !== drawing) return;
+    const content = choice(place, services, chosenOf(services));
     const hadFocus = place.contains(document.activeElement);
     place.replaceChildren(content);
     if (hadFocus) content.focus({ preventScroll: true });
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
+    if (own !== drawing) return;
     unnamed = true;
     place.textContent = inWords(error);
   }
