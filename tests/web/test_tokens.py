@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,28 @@ def test_a_closed_server_asks_once_and_again_after_a_wrong_token(browser: Any, c
     page.get_by_role("link", name="Classify").click()
     choose(page, *three)
     assert tally(page) == "3 classified"
+    context.close()
+
+
+@pytest.mark.parametrize("answer", ["Cancel", "Use token"])
+def test_a_request_refused_after_the_readers_answer_does_not_ask_again(browser: Any, closed: Any, answer: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    late: list[Any] = []
+    answered = False
+    page.route(
+        re.compile("/v1/(services|models)$"), lambda route: route.continue_() if answered else late.append(route)
+    )
+    page.goto(f"{closed.url}#/catalog")
+    page.locator("dialog input[type=password]").fill(closed.token)
+    page.get_by_role("button", name=answer).click()
+    page.get_by_role("button", name="Try again").or_(page.locator(".listing")).first.wait_for()
+    answered = True
+    for route in late:
+        route.continue_()
+    line = "galaxy" if answer == "Use token" else "needs a token"
+    page.locator("#in-use", has_text=line).wait_for()
+    assert page.locator("dialog[open]").count() == 0
     context.close()
 
 

@@ -147,6 +147,24 @@ def test_a_closed_window_is_gone_on_with_in_the_next(page: Any, site: Any, three
     other.locator(".tally", has_text="3 classified").wait_for()
 
 
+@pytest.mark.parametrize("script", ["", WITHOUT_LOCKS], ids=["locks", "no locks"])
+def test_a_window_that_crashed_is_gone_on_with_in_the_next(
+    page: Any, site: Any, three: list[Path], script: str
+) -> None:
+    if script:
+        page.context.add_init_script(script)
+        page.reload()
+    choose(page, *three)
+    saved(page, 3)
+    other = page.context.new_page()
+    from playwright.sync_api import Error
+
+    with page.expect_event("crash"), pytest.raises(Error, match="crash"):
+        page.goto("chrome://crash")
+    other.goto(site.url)
+    other.locator(".tally", has_text="3 classified").wait_for()
+
+
 def test_an_empty_window_closed_last_does_not_hide_the_images_of_another(
     page: Any, site: Any, three: list[Path]
 ) -> None:

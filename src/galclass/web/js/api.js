@@ -1,7 +1,7 @@
 /** The public HTTP API as functions; every failure is an ApiError (from the server) or a ServerLost (no response). */
 
 import { notify } from "./notices.js";
-import { askForToken, currentToken, forgetToken } from "./token.js";
+import { askForToken, currentToken, forgetToken, timesAsked } from "./token.js";
 
 /** The server refused: `message` is its sentence. */
 export class ApiError extends Error {
@@ -67,11 +67,12 @@ const DENIED = { 401: "This needs an access token. An administrator makes one wi
 /** Run a request; if the server requires a token, ask for one and retry. */
 export async function withToken(run) {
   for (;;) {
+    const before = timesAsked();
     try {
       return await run();
     } catch (error) {
       const reason = error instanceof ApiError && DENIED[error.status];
-      if (!reason || !(await askForToken(reason))) throw error;
+      if (!reason || !(await askForToken(reason, before))) throw error;
     }
   }
 }

@@ -88,16 +88,15 @@ const namesOf = (services) => services.map(({ name, version }) => `${name} ${ver
 async function renew() {
   if (document.hidden || Date.now() - askedAt < FRESH_MS) return;
   askedAt = Date.now();
-  if (unnamed) await showService(told); // none was there: perhaps one is now
   const mine = asked;
-  if (!mine) return;
+  if (!mine && !unnamed) return;
   try {
-    const [before, old] = [await currentService(), await mine];
+    const old = await mine;
     const services = await latestServices((ask) => ask());
-    if (asked !== mine || namesOf(services) === namesOf(old)) return; // others asked in the meantime, or nothing is new
+    if (asked !== mine || (old && namesOf(services) === namesOf(old))) return; // others asked in the meantime, or nothing is new
     asked = Promise.resolve(services);
-    const now = await currentService();
-    if (namesOf([now]) !== namesOf([before])) {
+    const [before, now] = [old && chosenOf(old), chosenOf(services)];
+    if (before && namesOf([now]) !== namesOf([before])) {
       notify(`${now.name} ${now.version} classifies new images from now on; earlier results are those of ${before.name} ${before.version}.`, { key: "service" });
     }
     await showService(told);

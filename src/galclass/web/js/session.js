@@ -1,14 +1,12 @@
 /** Keeps the images of a visit in this browser (IndexedDB), so that Back, reload and a closed window lose nothing. */
 
+import { hold, isHeld } from "./leases.js";
 import { notify } from "./notices.js";
 
 const NAME = "galclass";
 const KEY = "galclass-session";
 const KEPT = 3; // visits; older ones are dropped unless somebody labelled their images
 const WRITE_MS = 250; // changes are collected this long
-const BEAT_MS = 5_000;
-const RELOAD_MS = 2_000; // the page before a reload may still hold the lock
-const STALE_MS = 90_000; // a hidden window's timers run once a minute
 const FIELDS = ["number", "name", "objectId", "votes", "framePx", "status", "record", "reason", "service", "scoredAt", "converted", "preview", "labels"];
 
 const done = (request) => new Promise((resolve, reject) => {
@@ -32,43 +30,6 @@ function open() {
 
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 const rangeOf = (id) => IDBKeyRange.bound([id, 0], [id, Infinity]);
-
-/** Hold a session by a heartbeat in localStorage; a session abandoned by its window is free after a while. */
-function lease(id) {
-  const key = `${KEY} ${id}`;
-  try {
-    if (isLeased(id)) return false;
-    const beat = () => localStorage.setItem(key, Date.now());
-    beat();
-    setInterval(beat, BEAT_MS);
-    window.addEventListener("pagehide", () => localStorage.removeItem(key));
-    window.addEventListener("pageshow", ({ persisted }) => persisted && beat());
-    return true;
-  } catch {
-    return false; // storage is not available: a separate session
-  }
-}
-
-const isLeased = (id) => Date.now() - Number(localStorage.getItem(`${KEY} ${id}`)) < STALE_MS;
-
-/** Whether a window has a session. */
-async function isHeld(id) {
-  if (!navigator.locks) return isLeased(id);
-  return (await navigator.locks.query()).held.some(({ name }) => name === `galclass ${id}`);
-}
-
-/** Hold a session for this window alone, waiting for it so long; false if another window has it. */
-function hold(id, waitMs = 0) {
-  if (!navigator.locks) return Promise.resolve(lease(id)); // only secure origins have locks
-  const options = waitMs ? { signal: AbortSignal.timeout(waitMs) } : { ifAvailable: true };
-  return new Promise((resolve) => {
-    const keep = (lock) => {
-      resolve(Boolean(lock));
-      return lock && new Promise(() => {}); // until the window closes
-    };
-    navigator.locks.request(`galclass ${id}`, options, keep).catch(() => resolve(false));
-  });
-}
 
 function remembered() {
   try {
@@ -125,7 +86,7 @@ export class Session {
     const own = remembered();
     const candidates = own ? [own] : all.map(({ id }) => id);
     for (const id of candidates) {
-      if (await hold(id, own ? RELOAD_MS : 0)) {
+      if (await hold(id, { waits: id === candidates[0] })) { // the window used last may be closing
         this.#id = id;
         break;
       }

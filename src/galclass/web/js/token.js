@@ -5,6 +5,8 @@ import { h } from "./dom.js";
 const KEY = "galclass-token";
 let token = read();
 let asking = null;
+let asked = 0; // counts the reader's answers
+let given = false; // the last answer
 
 function read() {
   try {
@@ -34,10 +36,18 @@ export function forgetToken(refused) {
   if (token === refused) keep(null);
 }
 
-/** Ask for a token; returns whether one was entered. Requests that fail together share one dialog. */
-export function askForToken(reason) {
-  asking ??= showDialog(reason).finally(() => (asking = null));
-  return asking;
+/** How often the reader was asked so far. */
+export const timesAsked = () => asked;
+
+/** Ask for a token; returns whether one was entered. Requests that fail together share one dialog, also one that was `before` the reader's answer and fails after it. */
+export async function askForToken(reason, before) {
+  if (before !== asked) return given;
+  asking ??= showDialog(reason).then((entered) => {
+    [asking, given] = [null, entered];
+    asked += 1;
+  });
+  await asking;
+  return given;
 }
 
 function showDialog(reason) {
