@@ -40,7 +40,7 @@ export function forgetToken(refused) {
 export const timesAsked = () => asked;
 
 /** Ask for a token; returns whether one was entered. Requests that fail together share one dialog, also one that was `before` the reader's answer and fails after it. */
-export async function askForToken(reason, before) {
+export async function askForToken(reason, before = asked) {
   if (before !== asked) return given;
   asking ??= showDialog(reason).then((entered) => {
     [asking, given] = [null, entered];
