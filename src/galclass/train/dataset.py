@@ -85,12 +85,15 @@ class TrainingData:
         return hashlib.sha256("\n".join(ids).encode()).hexdigest()
 
     def sha256(self) -> str:
-        """Return a sha256 over everything training depends on: ids, labels, splits, image hashes, cutout parameters."""
+        """Return a sha256 over everything training depends on: ids, labels, splits, images, how they were cut."""
         table = self.store.index
         kept = [name for name in ("object_id", "label", "split", "source", "sha256") if name in table.column_names]
         digest = hashlib.sha256(str(self.store.parameters.sha256).encode())
         for name in kept:
             digest.update(json.dumps([name, table.column(name).to_pylist()]).encode())
+        drawn = {name: self.store.facts[name] for name in ("frames", "hdu") if name in self.store.facts}
+        if drawn:  # folders made before these were recorded keep their hash
+            digest.update(json.dumps(drawn, sort_keys=True).encode())
         digest.update(np.nan_to_num(self.votes, nan=-1.0).tobytes())
         return digest.hexdigest()
 
