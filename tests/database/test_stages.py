@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_model import SIZE_PX, tiny_model
+from tiny_model import SIZE_PX, tiny_model, tiny_trained_model
 
 from galclass.config import Config, load_config
 from galclass.database import Images, Registry, open_database
@@ -17,6 +17,9 @@ from galclass.database.stages import score_stage
 from galclass.download import download
 from galclass.errors import DatabaseError, RegistryError
 from galclass.prepare.stage import prepare
+from galclass.prepare.store import Store
+from galclass.scoring.fitted_ids import fitted_ids, ids_sha256
+from galclass.tuning.promotion import hashes_of
 from galclass.tuning.register import register_stage
 
 
@@ -86,6 +89,38 @@ def test_all_prepared_images_can_be_scored(prepared: Config) -> None:
     score_stage(replace(prepared, score=replace(prepared.score, images="all")))
     with open_database(prepared.database_url) as database:
         assert Images(database).count() == 60
+
+
+def test_the_figures_of_another_model_are_not_stored_with_this_one(prepared: Config, tmp_path: Path) -> None:
+    workspace = tmp_path / "other"
+    for name, text in {"metrics.json": json.dumps({"made_from": {"model_sha256": "0" * 64}}), "card.md": "no"}.items():
+        (workspace / "evaluation").mkdir(parents=True, exist_ok=True)
+        (workspace / "evaluation" / name).write_text(text)
+    (workspace / "training").mkdir()
+    (workspace / "training" / "model.onnx").write_bytes(tiny_model())
+    config = replace(prepared, workspace=str(workspace))
+    first, second = str(register_stage(config)), str(register_stage(config))
+    assert f"registered without figures: those in {workspace / 'evaluation'} are of another model" in first
+    assert "without figures" not in second
+    with open_database(config.database_url) as database:
+        record = Registry(database).get("galaxy")
+    assert (shown_metrics(record.metrics), record.card) == ({}, "")
+
+
+def test_objects_that_the_model_was_fitted_to_are_not_held_out(prepared: Config) -> None:
+    index = Store.open(prepared.workspace_path / "prepared").index
+    ids, splits = index["object_id"].to_pylist(), index["split"].to_pylist()
+    test = [one for one, split in zip(ids, splits, strict=True) if split == "test"]
+    path = prepared.workspace_path / "training" / "model.onnx"
+    try:
+        for version, now, expected in ((1, test, hashes_of(test)), (2, [], hashes_of(test[2:]))):
+            trained = {"fitted_ids": fitted_ids(test[:2]), "split_ids_sha256": {"test": ids_sha256(now)}}
+            path.write_bytes(tiny_trained_model(**trained))
+            register_stage(prepared)
+            with open_database(prepared.database_url) as database:
+                assert Registry(database).get(f"galaxy@{version}").metrics[HELD_OUT] == expected
+    finally:
+        path.write_bytes(tiny_model())
 
 
 def test_a_later_training_does_not_replace_production_unless_it_is_better_or_told_to(prepared: Config) -> None:

@@ -20,6 +20,7 @@ from galclass.config import TrainConfig
 from galclass.errors import ConfigError, MorphologyError, TrainingError
 from galclass.morphology import CLASSES, QUESTIONS, leaves_of
 from galclass.prepare.store import Store
+from galclass.scoring.fitted_ids import ids_sha256
 from galclass.train.raw_votes import largest_kind
 
 if TYPE_CHECKING:
@@ -81,8 +82,7 @@ class TrainingData:
 
     def split_sha256(self, split: str) -> str:
         """Return the sha256 of the split's object ids, sorted, one per line."""
-        ids = sorted(object_id for object_id, name in zip(self.object_id, self.split, strict=True) if name == split)
-        return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+        return ids_sha256(one for one, name in zip(self.object_id, self.split, strict=True) if name == split)
 
     def sha256(self) -> str:
         """Return a sha256 over everything training depends on: ids, labels, splits, images, how they were cut."""
