@@ -13,6 +13,7 @@ from galclass.config import Config, load_config
 from galclass.database import Images, Registry, open_database
 from galclass.database.model_figures import HELD_OUT, shown_metrics
 from galclass.database.publish import publish_stage
+from galclass.database.schema import images as stored_images
 from galclass.database.stages import score_stage
 from galclass.download import download
 from galclass.errors import DatabaseError, RegistryError
@@ -82,6 +83,22 @@ def test_a_model_without_aliases_is_scored_and_published(prepared: Config, tmp_p
     nothing = replace(config, register=replace(config.register, name="other"))
     with pytest.raises(RegistryError, match="unknown model"):
         publish_stage(nothing)
+
+
+def test_images_and_frames_that_changed_since_they_were_stored_are_rejects(prepared: Config) -> None:
+    register_stage(prepared)
+    scored = score_stage(prepared)
+    assert score_stage(prepared).complete
+    with open_database(prepared.database_url) as database:
+        first, second = [one.object_id for one in Images(database).list()][:2]
+        with database.write() as connection:
+            row = stored_images.update()
+            connection.execute(row.where(stored_images.c.object_id == first).values(sha256="0" * 64))
+            connection.execute(row.where(stored_images.c.object_id == second).values(frame_px=700))
+    summary = score_stage(prepared)
+    assert {reject.code for reject in summary.images.rejects} == {"same_id_other_image", "same_id_other_frame"}
+    assert (summary.images.already_there, summary.complete) == (scored.scored - 2, False)
+    assert f"object_id {second} is stored with frame_px 700, not 424" in str(summary)
 
 
 def test_all_prepared_images_can_be_scored(prepared: Config) -> None:
