@@ -10,16 +10,17 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
+from image_builders import bmp
 from sqlalchemy import select, text
 
 from galclass.cutouts import LOCAL
 from galclass.database import Database, Images, NewImage, open_database
 from galclass.database import content as content_module
-from galclass.database.bulk import add_images
+from galclass.database.bulk import add_catalog, add_images
 from galclass.database.content import NO_CUTOUT
 from galclass.database.images import AddSummary
 from galclass.database.labels import NewLabel, add_labels
-from galclass.database.positions import read_objects
+from galclass.database.positions import CatalogRow, read_objects
 from galclass.database.schema import images as images_table
 from galclass.database.sky import separation_arcsec
 from galclass.database.types import now
@@ -53,6 +54,21 @@ def test_another_image_of_the_same_object_is_a_reject(database: Database) -> Non
     assert (images.get("a"), images.get("b")) == (b"first", b"x")
 
 
+def test_the_same_image_with_another_frame_is_a_reject(database: Database) -> None:
+    images, picture = Images(database), bmp(bytes(120 * 360), 120, 120, 24)
+    images.add([NewImage("full", picture), NewImage("part", picture, frame_px=424)])
+    for same in (None, 120, 121):
+        assert images.add([NewImage("full", picture, frame_px=same)]).already_there == 1
+    assert images.add([NewImage("part", picture)]).already_there == 1
+    summary = images.add([NewImage("full", picture, "a.jpg", 424), NewImage("part", picture, frame_px=700)])
+    assert (summary.added, summary.already_there) == (0, 0)
+    assert [str(reject) for reject in summary.rejects] == [
+        "a.jpg: same_id_other_frame: object_id full is stored as a full frame, not 424",
+        "part: same_id_other_frame: object_id part is stored with frame_px 424, not 700",
+    ]
+    assert [one.frame_px for one in images.list()] == [None, 424]
+
+
 def test_an_image_inserted_without_its_sha256_is_compared_by_its_bytes(database: Database) -> None:
     images = Images(database)
     with database.write() as connection:
@@ -68,6 +84,15 @@ def test_positions_fill_what_has_none(database: Database) -> None:
     images.add([NewImage("a", b"a"), NewImage("b", b"b", ra=1.0, dec=2.0)])
     images.place([("a", 180.0, 0.5), ("b", 180.0, 0.5), ("nowhere", 180.0, 0.5)])
     assert [(one.object_id, one.ra, one.dec) for one in images.list()] == [("a", 180.0, 0.5), ("b", 1.0, 2.0)]
+
+
+def test_positions_of_a_corrected_catalog_that_are_not_stored_are_counted(database: Database) -> None:
+    Images(database).add([NewImage("a", b"a", ra=180.0, dec=0.5), NewImage("b", b"b")])
+    rows = [CatalogRow("a", 180.0001, 0.5, None, {}), CatalogRow("b", 10.0, 0.5, None, {})]
+    assert add_catalog(database, rows, "first.csv").elsewhere == 0
+    moved = [CatalogRow("a", 180.01, 0.5, None, {}), CatalogRow("b", 10.0, 0.5, None, {})]
+    assert "1 positions are not the stored ones, which stay" in str(add_catalog(database, moved, "second.csv"))
+    assert Images(database).list()[0].ra == 180.0
 
 
 def test_more_than_a_chunk_is_added(database: Database) -> None:

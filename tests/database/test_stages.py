@@ -7,16 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_model import SIZE_PX, tiny_model
+from tiny_model import SIZE_PX, tiny_model, tiny_trained_model
 
 from galclass.config import Config, load_config
 from galclass.database import Images, Registry, open_database
 from galclass.database.model_figures import HELD_OUT, shown_metrics
 from galclass.database.publish import publish_stage
+from galclass.database.schema import images as stored_images
 from galclass.database.stages import score_stage
 from galclass.download import download
 from galclass.errors import DatabaseError, RegistryError
 from galclass.prepare.stage import prepare
+from galclass.prepare.store import Store
+from galclass.scoring.fitted_ids import fitted_ids, ids_sha256
+from galclass.tuning.promotion import hashes_of
 from galclass.tuning.register import register_stage
 
 
@@ -81,11 +85,59 @@ def test_a_model_without_aliases_is_scored_and_published(prepared: Config, tmp_p
         publish_stage(nothing)
 
 
+def test_images_and_frames_that_changed_since_they_were_stored_are_rejects(prepared: Config) -> None:
+    register_stage(prepared)
+    scored = score_stage(prepared)
+    assert score_stage(prepared).complete
+    with open_database(prepared.database_url) as database:
+        first, second = [one.object_id for one in Images(database).list()][:2]
+        with database.write() as connection:
+            row = stored_images.update()
+            connection.execute(row.where(stored_images.c.object_id == first).values(sha256="0" * 64))
+            connection.execute(row.where(stored_images.c.object_id == second).values(frame_px=700))
+    summary = score_stage(prepared)
+    assert {reject.code for reject in summary.images.rejects} == {"same_id_other_image", "same_id_other_frame"}
+    assert (summary.images.already_there, summary.complete) == (scored.scored - 2, False)
+    assert f"object_id {second} is stored with frame_px 700, not 424" in str(summary)
+
+
 def test_all_prepared_images_can_be_scored(prepared: Config) -> None:
     register_stage(prepared)
     score_stage(replace(prepared, score=replace(prepared.score, images="all")))
     with open_database(prepared.database_url) as database:
         assert Images(database).count() == 60
+
+
+def test_the_figures_of_another_model_are_not_stored_with_this_one(prepared: Config, tmp_path: Path) -> None:
+    workspace = tmp_path / "other"
+    for name, text in {"metrics.json": json.dumps({"made_from": {"model_sha256": "0" * 64}}), "card.md": "no"}.items():
+        (workspace / "evaluation").mkdir(parents=True, exist_ok=True)
+        (workspace / "evaluation" / name).write_text(text)
+    (workspace / "training").mkdir()
+    (workspace / "training" / "model.onnx").write_bytes(tiny_model())
+    config = replace(prepared, workspace=str(workspace))
+    first, second = str(register_stage(config)), str(register_stage(config))
+    assert f"registered without figures: those in {workspace / 'evaluation'} are of another model" in first
+    assert "without figures" not in second
+    with open_database(config.database_url) as database:
+        record = Registry(database).get("galaxy")
+    assert (shown_metrics(record.metrics), record.card) == ({}, "")
+
+
+def test_objects_that_the_model_was_fitted_to_are_not_held_out(prepared: Config) -> None:
+    index = Store.open(prepared.workspace_path / "prepared").index
+    ids, splits = index["object_id"].to_pylist(), index["split"].to_pylist()
+    test = [one for one, split in zip(ids, splits, strict=True) if split == "test"]
+    path = prepared.workspace_path / "training" / "model.onnx"
+    try:
+        for version, now, expected in ((1, test, hashes_of(test)), (2, [], hashes_of(test[2:]))):
+            trained = {"fitted_ids": fitted_ids(test[:2]), "split_ids_sha256": {"test": ids_sha256(now)}}
+            path.write_bytes(tiny_trained_model(**trained))
+            register_stage(prepared)
+            with open_database(prepared.database_url) as database:
+                assert Registry(database).get(f"galaxy@{version}").metrics[HELD_OUT] == expected
+    finally:
+        path.write_bytes(tiny_model())
 
 
 def test_a_later_training_does_not_replace_production_unless_it_is_better_or_told_to(prepared: Config) -> None:

@@ -1,11 +1,66 @@
-"""The table of predictions has the columns and types of the model, whatever the rows hold."""
+"""The evaluate stage: a second run, objects that the model was fitted to, and the table of predictions."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from tiny_model import SIZE_PX, tiny_trained_model
+
+from galclass.config import Config, load_config
+from galclass.download import download
+from galclass.errors import EvaluationError
+from galclass.evaluate import evaluate
 from galclass.evaluate.stage import predictions_table
+from galclass.prepare.stage import prepare
+from galclass.prepare.store import Store
 from galclass.scoring import Prediction, Scorer
+from galclass.scoring.fitted_ids import fitted_ids, ids_sha256
 from galclass.scoring.output import parquet_schema, vote_fraction_columns
 from galclass.scoring.prediction import ROW_COLUMNS, ImageFault
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Config:
+    """A workspace with sixty prepared galaxies of the sample."""
+    settings = {"workspace": str(tmp_path), "prepare.limit": 60, "prepare.processes": 1, "prepare.size_px": SIZE_PX}
+    config = load_config(None, settings | {"evaluate.bootstrap": 20, "evaluate.gallery": 2})
+    download(config, progress=False)
+    prepare(config, progress=False)
+    (tmp_path / "training").mkdir()
+    return config
+
+
+def put_model(config: Config, fitted: list[str], test: list[str]) -> None:
+    trained = {"fitted_ids": fitted_ids(fitted), "split_ids_sha256": {"test": ids_sha256(test)}}
+    (config.workspace_path / "training" / "model.onnx").write_bytes(tiny_trained_model(**trained))
+
+
+def test_objects_that_the_model_was_fitted_to_before_a_new_split_are_left_out(prepared: Config) -> None:
+    index = Store.open(prepared.workspace_path / "prepared").index.select(["object_id", "split"]).to_pylist()
+    test = [row["object_id"] for row in index if row["split"] == "test"]
+    put_model(prepared, test, [])
+    with pytest.raises(EvaluationError, match="fitted to all objects of the test split"):
+        evaluate(prepared, progress=False)
+    put_model(prepared, test[:3], [])
+    done = evaluate(prepared, progress=False)
+    assert (done.count, done.fitted) == (len(test) - 3, 3)
+    assert "3 objects left out: the model was fitted to these ids" in str(done)
+    written = pq.read_table(done.folder / "predictions.parquet")["object_id"].to_pylist()
+    assert not set(written) & set(test[:3])
+    put_model(prepared, test[:3], test)
+    assert evaluate(prepared, progress=False).count == len(test)
+
+
+def test_a_deleted_file_is_written_again(prepared: Config) -> None:
+    put_model(prepared, [], [])
+    folder = evaluate(prepared, progress=False).folder
+    assert evaluate(prepared, progress=False).skipped
+    for name in ("report.html", "predictions.parquet", "card.md"):
+        (folder / name).unlink()
+        assert not evaluate(prepared, progress=False).skipped
+        assert (folder / name).is_file()
 
 
 def test_a_first_row_without_votes_hides_no_column_and_changes_no_type() -> None:

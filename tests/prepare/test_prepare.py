@@ -85,6 +85,18 @@ def test_other_labels_rewrite_the_index_alone_and_other_bytes_the_pixels(make, t
     assert prepare(config, progress=False).cut == 6
 
 
+@pytest.mark.parametrize("name", ["store.u8", "index.parquet", "rejects.parquet", "places.parquet"])
+@pytest.mark.parametrize("bytes_left", [None, 100])
+def test_a_file_that_was_deleted_or_cut_off_is_made_again(make, tmp_path, name: str, bytes_left: int | None) -> None:
+    config = configured(make("source", 6), tmp_path / "ws")
+    prepare(config, progress=False)
+    path = tmp_path / "ws/prepared" / name
+    whole = path.read_bytes()
+    path.unlink() if bytes_left is None else path.write_bytes(whole[:bytes_left])
+    assert prepare(config, progress=False).cut == 6
+    assert path.read_bytes() == whole
+
+
 def test_the_store_holds_what_scoring_sees_whatever_the_container(make, tmp_path) -> None:
     folder = make("source", 300)
     zipped, tarred = tmp_path / "images.zip", tmp_path / "images.tar.gz"

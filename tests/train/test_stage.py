@@ -144,6 +144,17 @@ def test_second_run_does_nothing(workspace: Path) -> None:
     assert (workspace / "training" / "model.onnx").stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("changed", [{"frames": {"drawn": [700, 424]}}, {"hdu": "2"}])
+def test_cutouts_of_another_part_of_the_same_files_are_other_data(workspace: Path, changed: dict) -> None:
+    facts = workspace / "prepared" / "prepared.json"
+    known = json.loads(facts.read_text()) | {"frames": {"drawn": [424, 424]}, "hdu": None}
+    facts.write_text(json.dumps(known))
+    train(quick(workspace), progress=False)
+    assert train(quick(workspace), progress=False).skipped
+    facts.write_text(json.dumps(known | changed))
+    assert not train(quick(workspace), progress=False).skipped
+
+
 def test_changed_model_file_is_made_again(workspace: Path) -> None:
     train(quick(workspace), progress=False)
     model = workspace / "training" / "model.onnx"

@@ -79,9 +79,10 @@ def add(
 ) -> None:
     """Add image files, folders or archives (zip, tar); the name without suffix is the object_id.
 
-    Existing images are left unchanged; a file that is not an image, a different image of an existing object_id, and one
-    image under several object ids are reported (exit status 3). With a catalog, object ids, positions and labels come
-    from it. Files that are not images are counted and listed; images in unsupported formats lead to exit status 3.
+    Existing images are left unchanged; a file that is not an image, a different image or frame of an existing
+    object_id, and one image under several object ids are reported (exit status 3). With a catalog, object ids,
+    positions and labels come from it. Files that are not images are counted and listed; images in unsupported formats
+    lead to exit status 3.
 
     Example: galclass images add images_gz2.zip --catalog gz2_hart16.csv
     """

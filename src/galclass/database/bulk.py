@@ -6,12 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from sqlalchemy import select
+
 from galclass.cutouts import LOCAL, DecodeLimits, drawn_once
 from galclass.database.connection import Database
 from galclass.database.content import pixels_sha256_of, sha256_of
 from galclass.database.images import AddSummary, ImageReject, Images, NewImage
 from galclass.database.labels import NewLabel, add_labels
 from galclass.database.positions import CatalogRow
+from galclass.database.schema import images
+from galclass.database.sky import separation_arcsec
 from galclass.database.statements import chunked
 from galclass.errors import ArchiveError, CatalogError, CutoutError
 from galclass.image_files import FileFault, Listing, Skipped, iter_images, list_images, shown
@@ -19,6 +24,9 @@ from galclass.image_files.keys import file_key, lost_zeros
 
 CHUNK = 1000
 """Catalog rows a transaction."""
+
+MOVED_ARCSEC = 1.0
+"""Two positions closer than this are the same: catalogs round them."""
 
 OTHERS_NAMED = 5
 """Other files of the same image that a reject names."""
@@ -34,18 +42,24 @@ class CatalogSummary:
         Rows of the catalog, and how many of them have an image in the database.
     labels, positions : int
         Labels and positions of the rows with an image.
+    elsewhere : int
+        Positions more than `MOVED_ARCSEC` from the stored one, which stays.
     """
 
     rows: int
     with_image: int
     labels: int
     positions: int
+    elsewhere: int = 0
 
     def __str__(self) -> str:
-        return (
+        line = (
             f"catalog: {self.with_image:,} of {self.rows:,} rows have an image, "
             f"{self.labels:,} labels, {self.positions:,} positions"
         )
+        if not self.elsewhere:
+            return line
+        return f"{line}\ncatalog: {self.elsewhere:,} positions are not the stored ones, which stay"
 
 
 def check_images(paths: Iterable[Path], known: Mapping[str, CatalogRow]) -> list[Listing]:
@@ -226,17 +240,29 @@ def add_catalog(database: Database, rows: Iterable[CatalogRow], source: str) -> 
         Where the labels come from, such as the catalog's file name.
     """
     store = Images(database)
-    read = with_image = labels = positions = 0
+    read = with_image = labels = positions = elsewhere = 0
     for chunk in chunked(rows, CHUNK):
         there = store.known([row.object_id for row in chunk])
         matched = [row for row in chunk if row.object_id in there]
         placed = [(row.object_id, row.ra, row.dec) for row in matched if row.ra is not None and row.dec is not None]
         store.place(placed)
+        elsewhere += _elsewhere(database, placed)
         labels += add_labels(database, new_labels(matched, source))
         positions += len(placed)
         with_image += len(matched)
         read += len(chunk)
-    return CatalogSummary(read, with_image, labels, positions)
+    return CatalogSummary(read, with_image, labels, positions, elsewhere)
+
+
+def _elsewhere(database: Database, positions: Sequence[tuple[str, float, float]]) -> int:
+    """Count the images whose stored position is another than the one given."""
+    query = select(images.c.object_id, images.c.ra, images.c.dec).where(
+        images.c.object_id.in_([object_id for object_id, _, _ in positions]), images.c.ra.is_not(None)
+    )
+    with database.read() as connection:
+        stored = {object_id: (ra, dec) for object_id, ra, dec in connection.execute(query)}
+    pairs = np.array([(*stored[key], ra, dec) for key, ra, dec in positions if key in stored]).reshape(-1, 4).T
+    return int((separation_arcsec(*pairs) > MOVED_ARCSEC).sum())
 
 
 def new_labels(rows: Iterable[CatalogRow], source: str) -> Iterator[NewLabel]:

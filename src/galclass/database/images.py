@@ -22,6 +22,7 @@ from galclass.database.content import (
     stored_contents,
     twins,
 )
+from galclass.database.frames import is_other_frame, stored_frames
 from galclass.database.schema import images
 from galclass.database.sky import box_round, separation_arcsec
 from galclass.database.statements import chunked, insert_new, lock_table
@@ -139,7 +140,9 @@ class Images:
         self._database = database
 
     def add(self, new: Iterable[NewImage], *, keep_duplicates: bool = True, limits: DecodeLimits = LOCAL) -> AddSummary:
-        """Insert a stream of images; what is there already stays, and another image under its object_id is a reject.
+        """Insert a stream of images; what is there already stays.
+
+        Another image under its object_id, or another frame of the same image, is a reject.
 
         Rows are committed in chunks: an interrupted call leaves whole chunks, and calling it again goes on.
 
@@ -165,11 +168,11 @@ class Images:
                 for number, (image, content) in enumerate(zip(chunk, contents, strict=True)):
                     if number not in same:
                         rows.setdefault(image.object_id, _row(image, content))
-                before = len(_known(connection, rows))
+                before = stored_frames(connection, rows)
                 if rows:
                     connection.execute(insert_new(connection, images), list(rows.values()))
                 stored = stored_contents(connection, rows)
-            added += len(rows) - before
+            added += len(rows) - len(before)
             seen += len(chunk)
             for number, (image, content) in enumerate(zip(chunk, contents, strict=True)):
                 there, uri = stored.get(image.object_id, (_NOTHING, None))
@@ -177,6 +180,8 @@ class Images:
                     rejects.append(same[number])
                 elif there.sha256 is not None and not there.equals(content):
                     rejects.append(_same_id(image, uri))
+                elif image.object_id in before and is_other_frame(image.img, image.frame_px, before[image.object_id]):
+                    rejects.append(_other_frame(image, before[image.object_id]))
         return AddSummary(added, seen - added - len(rejects), tuple(rejects))
 
     def known(self, object_ids: Collection[str]) -> set[str]:
@@ -267,3 +272,9 @@ def _same_id(image: NewImage, uri: str | None) -> ImageReject:
     file = image.file or image.uri or image.object_id
     stored = f", from {uri}" if uri else ""
     return ImageReject(file, "same_id_other_image", f"object_id {image.object_id} has a different image{stored}")
+
+
+def _other_frame(image: NewImage, stored_px: int | None) -> ImageReject:
+    frame = "as a full frame" if stored_px is None else f"with frame_px {stored_px}"
+    reason = f"object_id {image.object_id} is stored {frame}, not {image.frame_px}"
+    return ImageReject(image.file or image.uri or image.object_id, "same_id_other_frame", reason)

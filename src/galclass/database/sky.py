@@ -20,11 +20,14 @@ HEALPIX_ORDER = 29
 
 
 def separation_arcsec(
-    ra: NDArray[np.float64], dec: NDArray[np.float64], ra0: float, dec0: float
+    ra: NDArray[np.float64],
+    dec: NDArray[np.float64],
+    ra0: float | NDArray[np.float64],
+    dec0: float | NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the distance of positions (deg) from a point on the sky, by the haversine formula."""
+    """Return the distance of positions (deg) from a point on the sky, or from one each, by the haversine formula."""
     along, across = np.radians(ra - ra0), np.radians(dec - dec0)
-    chord = np.sin(across / 2) ** 2 + np.cos(np.radians(dec)) * math.cos(math.radians(dec0)) * np.sin(along / 2) ** 2
+    chord = np.sin(across / 2) ** 2 + np.cos(np.radians(dec)) * np.cos(np.radians(dec0)) * np.sin(along / 2) ** 2
     angles: NDArray[np.float64] = 2 * np.arcsin(np.sqrt(np.clip(chord, 0, 1))) * (180 / math.pi) * ARCSEC_PER_DEG
     return angles
 

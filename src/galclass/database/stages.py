@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from sqlalchemy import select
 
@@ -18,6 +19,7 @@ from galclass.download.configured import configured_sources
 from galclass.errors import CutoutError, DatabaseError
 from galclass.image_files import FileFault, iter_images, shown
 from galclass.image_files.keys import file_key, row_key
+from galclass.image_names import suffix_of
 
 
 def score_stage(config: Config, progress: bool = False) -> ScoreSummary:
@@ -54,13 +56,17 @@ def add_prepared_images(database: Database, config: Config) -> AddSummary:
     Returns
     -------
     AddSummary
-        Of the prepared objects: those without a readable image in the source now are rejects.
+        Of the prepared objects: those without a readable image in the source now, or with another image or frame in
+        the database, are rejects.
     """
-    wanted = _prepared_objects(config)
-    with database.read() as connection:
-        there = set(connection.scalars(select(images.c.object_id)))
-    missing = {key: [one for one in ids if one not in there] for key, ids in wanted.items()}
-    missing = {key: ids for key, ids in missing.items() if ids}
+    wanted, sha256s = _prepared_objects(config)
+    frames = {source.name: source.frame_px for source in configured_sources(config)}
+    stored = _stored(database)
+    missing: dict[_Key, list[str]] = {}
+    for (source, key), ids in wanted.items():
+        known = sha256s[source, key], frames.get(source)
+        if lacking := [one for one in ids if not _is_there(stored.get(one), *known)]:
+            missing[source, key] = lacking
     limits = LOCAL.with_seconds(config.images.max_decode_s).with_hdu(config.images.hdu)
     parts = [_add_from(database, source, missing, limits) for source in configured_sources(config)] if missing else []
     gone = [
@@ -72,6 +78,32 @@ def add_prepared_images(database: Database, config: Config) -> AddSummary:
         sum(map(len, wanted.values())) - sum(part.added + len(part.rejects) for part in parts) - len(gone),
         (*(reject for part in parts for reject in part.rejects), *gone),
     )
+
+
+_Key = tuple[str, str]
+
+
+class _Stored(NamedTuple):
+    sha256: str | None
+    frame_px: int | None
+    is_drawn: bool
+
+
+def _stored(database: Database) -> dict[str, _Stored]:
+    """Return what is stored of each image; one that was drawn from FITS has not the sha256 of its file."""
+    columns = (images.c.object_id, images.c.sha256, images.c.frame_px, images.c.uri)
+    with database.read() as connection:
+        return {
+            object_id: _Stored(sha256, frame_px, suffix_of(uri or "").startswith((".fit", ".fts", ".fz")))
+            for object_id, sha256, frame_px, uri in connection.execute(select(*columns))
+        }
+
+
+def _is_there(stored: _Stored | None, sha256: str, frame_px: int | None) -> bool:
+    """Return whether nothing has changed since an image was stored; without a hash of its own that is not known."""
+    if stored is None or frame_px not in (None, stored.frame_px):
+        return False
+    return stored.is_drawn or stored.sha256 in (None, sha256)
 
 
 def _add_from(
@@ -106,17 +138,23 @@ def _add_from(
     return replace(added, rejects=(*rejects, *added.rejects))
 
 
-def _prepared_objects(config: Config) -> dict[tuple[str, str], list[str]]:
-    """Return the prepared object ids by source and file key; several where `prepare.duplicates` keeps them."""
+def _prepared_objects(config: Config) -> tuple[dict[_Key, list[str]], dict[_Key, str]]:
+    """Return the prepared object ids and the file's sha256 by source and file key.
+
+    There are several ids where `prepare.duplicates` keeps them.
+    """
     import pyarrow.parquet
 
     path = config.workspace_path / "prepared" / "index.parquet"
     if not path.is_file():
         raise DatabaseError("nothing is prepared", where=str(path), advice="run `galclass prepare` first")
-    rows = pyarrow.parquet.read_table(path, columns=["source", "asset_id", "object_id", "split"]).to_pylist()
+    rows = pyarrow.parquet.read_table(path, columns=["source", "asset_id", "object_id", "split", "sha256"]).to_pylist()
     splits = ("train", "validation", "test") if config.score.images == "all" else ("test",)
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[_Key, list[str]] = {}
+    sha256s: dict[_Key, str] = {}
     for row in rows:
+        key = row["source"], row_key(row["asset_id"]) or ""
+        sha256s[key] = row["sha256"]
         if row["split"] in splits:
-            found.setdefault((row["source"], row_key(row["asset_id"]) or ""), []).append(row["object_id"])
-    return found
+            found.setdefault(key, []).append(row["object_id"])
+    return found, sha256s

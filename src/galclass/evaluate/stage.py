@@ -29,22 +29,25 @@ from galclass.evaluate.tables import Evaluated, Sampling, measure, natural_figur
 from galclass.evaluate.votes import SMOOTH, VoteErrors, vote_errors
 from galclass.prepare.store import Store
 from galclass.scoring import Prediction, Scorer, Signature
+from galclass.scoring.fitted_ids import fitted_of_test_split
 from galclass.scoring.output import parquet_schema, vote_fraction_columns
 from galclass.scoring.prediction import ROW_COLUMNS
 from galclass.tracking import log_evaluation
 
 _CHUNK = 256
+_FILES = ("predictions.parquet", "report.html", "card.md", "metrics.json")
 
 
 @dataclass(frozen=True)
 class EvaluateSummary:
-    """What the evaluate stage did; `tables` in the order of the report."""
+    """What the evaluate stage did; `tables` in the order of the report, `fitted` objects of the split left out."""
 
     count: int
     seconds: float
     tables: dict[str, Classification]
     folder: Path
     skipped: bool = False
+    fitted: int = 0
 
     def __str__(self) -> str:
         if self.skipped:
@@ -56,6 +59,10 @@ class EvaluateSummary:
             f" (majority class {table.majority_rate:.3f}, n = {table.count})"
             for title, table in self.tables.items()
         ]
+        if self.fitted:
+            lines.append(
+                f"  {self.fitted:,} objects left out: the model was fitted to these ids, before the last split"
+            )
         return "\n".join([head, *lines])
 
 
@@ -92,8 +99,8 @@ def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
     if _is_current(folder, fingerprint):
         log_evaluation(config)
         return EvaluateSummary(0, 0.0, {}, folder, skipped=True)
-    split = config.evaluate.split
-    evaluated = _score_split(store, scorer, split, progress)
+    rows, fitted = _rows_of(store, scorer, config.evaluate.split)
+    evaluated = _score_rows(store, scorer, rows, progress)
     sampling = Sampling(config.evaluate.bootstrap, config.seed)
     tables = measure(evaluated, sampling, observations=scorer.signature.trained.get("observations", ()))
     results = Results(
@@ -106,13 +113,13 @@ def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
         human_baseline=_human_baseline(store, evaluated, config.seed),
         seeds=spread_over_seeds(
             of_seeds,
-            lambda one: evaluated if one.sha256 == scorer.sha256 else _score_split(store, one, split, progress),
+            lambda one: evaluated if one.sha256 == scorer.sha256 else _score_rows(store, one, rows, progress),
             config.evaluate.frequencies,
         ),
     )
     _write(folder, config, store, scorer, evaluated, results, fingerprint)
     log_evaluation(config)
-    return EvaluateSummary(len(evaluated.labels), time.perf_counter() - started, tables, folder)
+    return EvaluateSummary(len(evaluated.labels), time.perf_counter() - started, tables, folder, fitted=fitted)
 
 
 def _model_path(config: Config) -> Path:
@@ -122,13 +129,28 @@ def _model_path(config: Config) -> Path:
     return path
 
 
-def _score_split(store: Store, scorer: Scorer, split: str, progress: bool) -> Evaluated:
-    from rich.progress import track
-
-    index = store.index.select(["object_id", "label", "split", "source"]).to_pydict()
+def _rows_of(store: Store, scorer: Scorer, split: str) -> tuple[list[int], int]:
+    """Return the rows of a split, and how many more of the test split are left out: the model was fitted to them."""
+    index = store.index.select(["object_id", "split"]).to_pydict()
     chosen = [i for i, name in enumerate(index["split"]) if name == split]
     if not chosen:
         raise EvaluationError(f"the {split} split is empty", where=str(store.folder))
+    if split != "test":
+        return chosen, 0
+    fitted = fitted_of_test_split(scorer.signature.trained, [index["object_id"][i] for i in chosen])
+    rows = [i for i in chosen if index["object_id"][i] not in fitted]
+    if not rows:
+        raise EvaluationError(
+            "the model was fitted to all objects of the test split", where=str(store.folder),
+            advice="they were split again since: run `galclass train`",
+        )  # fmt: skip
+    return rows, len(chosen) - len(rows)
+
+
+def _score_rows(store: Store, scorer: Scorer, chosen: list[int], progress: bool) -> Evaluated:
+    from rich.progress import track
+
+    index = store.index.select(["object_id", "label", "source"]).to_pydict()
     predictions: list[Prediction] = []
     starts = range(0, len(chosen), _CHUNK)
     for start in track(starts, description="evaluate", disable=not progress):
@@ -172,6 +194,7 @@ def _fingerprint(config: Config, scorer: Scorer, store: Store, of_seeds: list[Sc
     options = config.evaluate
     return {
         "model_sha256": scorer.sha256,
+        "name": scorer.model.name,
         "prepared": [store.facts["inputs_sha256"], store.facts["pixels_sha256"]],
         "split": options.split,
         "bootstrap": options.bootstrap,
@@ -183,8 +206,10 @@ def _fingerprint(config: Config, scorer: Scorer, store: Store, of_seeds: list[Sc
 
 
 def _is_current(folder: Path, fingerprint: dict[str, Any]) -> bool:
-    done = folder / "metrics.json"
-    return done.exists() and json.loads(done.read_text(encoding="utf-8"))["made_from"] == fingerprint
+    if not all((folder / name).is_file() for name in _FILES):
+        return False
+    made_from: object = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["made_from"]
+    return made_from == fingerprint
 
 
 def predictions_table(

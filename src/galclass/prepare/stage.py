@@ -27,7 +27,7 @@ from galclass.prepare.filling import Fill, fill
 from galclass.prepare.near import NEAR_DUPLICATES, near_duplicates, near_remarks
 from galclass.prepare.plan import Input, chunks_of, fractions_of, inputs_sha256_of, pixels_sha256_of, plan_of
 from galclass.prepare.rows import TOO_MANY, chosen_rows, read_rows, text_remarks
-from galclass.prepare.store import INDEX, PIXELS, REJECTS, StoreWriter, read_facts, write_facts, write_parquet
+from galclass.prepare.store import INDEX, PIXELS, PLACES, REJECTS, StoreWriter, whole_facts, write_facts, write_parquet
 from galclass.prepare.summary import FileCounts, PrepareSummary
 from galclass.prepare.tables import (
     Tables,
@@ -39,8 +39,6 @@ from galclass.prepare.tables import (
     tables_of,
     with_pixel_hashes,
 )
-
-PLACES = "places.parquet"
 
 
 def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> PrepareSummary:
@@ -67,7 +65,7 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
     parameters = CutoutParameters(config.prepare.size_px, config.prepare.crop_fraction)
     inputs = [_open(source) for source in _sources(config)]
     inputs_sha256 = inputs_sha256_of(config, parameters, inputs)
-    facts = read_facts(folder)
+    facts = whole_facts(folder)
     if facts is not None and facts.get("inputs_sha256") == inputs_sha256:
         return _summary(folder, facts, 0, begin)
     inputs = [read_rows(part, config.prepare, folder) for part in inputs]
@@ -79,6 +77,8 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
         "pixels_sha256": pixels_sha256,
         "without_image": sum(part.without_image for part in inputs),
         "sources": [part.config.name for part in inputs],
+        "frames": {part.config.name: [part.config.frame_px, part.config.stored_px] for part in inputs},
+        "hdu": config.images.hdu,
         "columns": list(dict.fromkeys(name for part in inputs for name in part.columns)),
         "remarks": [*(remark for part in inputs for remark in part.remarks), *text_remarks(as_text)],
         "seed": config.seed,

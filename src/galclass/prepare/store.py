@@ -28,6 +28,7 @@ from galclass.prepare.chunks import Reject
 from galclass.prepare.journal import Journal, read_lines, write_lines
 
 PIXELS, INDEX, REJECTS, FACTS = "store.u8", "index.parquet", "rejects.parquet", "prepared.json"
+PLACES = "places.parquet"
 PARTIAL, JOURNAL = "store.u8.partial", "journal.jsonl"
 FORMAT_VERSION = 1
 
@@ -204,6 +205,20 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
     except ValueError as error:
         raise StoreError("the record of the store is damaged", where=str(folder / FACTS)) from error
     return facts
+
+
+def whole_facts(folder: Path) -> dict[str, Any] | None:
+    """Read `prepared.json`; None also where a file that it speaks of is gone or cut off."""
+    facts = read_facts(folder)
+    if facts is None:
+        return None
+    try:
+        pixels = (folder / PIXELS).stat().st_size
+        rows = {name: pq.read_metadata(folder / name).num_rows for name in (INDEX, REJECTS, PLACES)}
+    except (OSError, pa.ArrowException):
+        return None
+    whole = pixels == facts["places"] * facts["bytes_per_cutout"]
+    return facts if whole and (rows[INDEX], rows[PLACES]) == (facts["objects"], facts["places"]) else None
 
 
 def write_facts(folder: Path, facts: dict[str, Any]) -> None:

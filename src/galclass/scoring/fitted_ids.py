@@ -24,6 +24,23 @@ def fitted_ids(object_ids: Iterable[str]) -> dict[str, Any]:
     return {"count": len(hashes), "sha256_32": "".join(hashes[:MAX_RECORDED])}
 
 
+def ids_sha256(object_ids: Iterable[str]) -> str:
+    """Return the sha256 of object ids, sorted, one per line; a signature keeps that of each split."""
+    return hashlib.sha256("\n".join(sorted(object_ids)).encode()).hexdigest()
+
+
+def fitted_of_test_split(trained: Mapping[str, Any], object_ids: Iterable[str]) -> set[str]:
+    """Return the objects of a test split that a model may have been fitted to, as the folder was split again since.
+
+    Empty if this is the test split of the model's training, or if the model does not keep its ids.
+    """
+    ids = list(object_ids)
+    if (trained.get("split_ids_sha256") or {}).get("test") == ids_sha256(ids):
+        return set()
+    fitted, unknown = split_fitted(trained, ids) or (set(), set())
+    return fitted | unknown if fitted else set()
+
+
 def split_fitted(trained: Mapping[str, Any], object_ids: Iterable[str]) -> tuple[set[str], set[str]] | None:
     """Tell objects that a model was fitted to from others.
 

@@ -20,6 +20,7 @@ from galclass.config import TrainConfig
 from galclass.errors import ConfigError, MorphologyError, TrainingError
 from galclass.morphology import CLASSES, QUESTIONS, leaves_of
 from galclass.prepare.store import Store
+from galclass.scoring.fitted_ids import ids_sha256
 from galclass.train.raw_votes import largest_kind
 
 if TYPE_CHECKING:
@@ -81,16 +82,18 @@ class TrainingData:
 
     def split_sha256(self, split: str) -> str:
         """Return the sha256 of the split's object ids, sorted, one per line."""
-        ids = sorted(object_id for object_id, name in zip(self.object_id, self.split, strict=True) if name == split)
-        return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+        return ids_sha256(one for one, name in zip(self.object_id, self.split, strict=True) if name == split)
 
     def sha256(self) -> str:
-        """Return a sha256 over everything training depends on: ids, labels, splits, image hashes, cutout parameters."""
+        """Return a sha256 over everything training depends on: ids, labels, splits, images, how they were cut."""
         table = self.store.index
         kept = [name for name in ("object_id", "label", "split", "source", "sha256") if name in table.column_names]
         digest = hashlib.sha256(str(self.store.parameters.sha256).encode())
         for name in kept:
             digest.update(json.dumps([name, table.column(name).to_pylist()]).encode())
+        drawn = {name: self.store.facts[name] for name in ("frames", "hdu") if name in self.store.facts}
+        if drawn:  # folders made before these were recorded keep their hash
+            digest.update(json.dumps(drawn, sort_keys=True).encode())
         digest.update(np.nan_to_num(self.votes, nan=-1.0).tobytes())
         return digest.hexdigest()
 

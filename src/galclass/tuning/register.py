@@ -15,6 +15,7 @@ from galclass.database.models import ModelInfo, ModelRecord
 from galclass.errors import GalclassError, ModelError, RegistryError
 from galclass.prepare.store import Store
 from galclass.scoring import Scorer, shipped_model
+from galclass.scoring.fitted_ids import fitted_of_test_split
 from galclass.scoring.shipped import shipped_card, shipped_metrics
 from galclass.tuning.measure import classes_meant
 from galclass.tuning.promotion import Registered, hashes_of, register, unseen_by
@@ -22,10 +23,14 @@ from galclass.tuning.promotion import Registered, hashes_of, register, unseen_by
 
 @dataclass(frozen=True)
 class RegisterSummary:
-    """The version of the trained model, and of the model in the package if that was registered as well."""
+    """The version of the trained model, and of the model in the package if that was registered as well.
+
+    `other_evaluation` is the folder of an evaluation whose figures were not taken, as they are another model's.
+    """
 
     registered: Registered
     package: ModelInfo | None = None
+    other_evaluation: Path | None = None
 
     @property
     def model(self) -> ModelInfo:
@@ -38,10 +43,13 @@ class RegisterSummary:
         return self.registered.new
 
     def __str__(self) -> str:
-        if self.package is None:
-            return str(self.registered)
-        aliases = ", ".join(self.package.aliases)
-        return f"register: {self.package.model} is the model in the package ({aliases})\n{self.registered}"
+        lines = [str(self.registered)]
+        if self.package is not None:
+            aliases = ", ".join(self.package.aliases)
+            lines.insert(0, f"register: {self.package.model} is the model in the package ({aliases})")
+        if self.other_evaluation is not None:
+            lines.append(f"registered without figures: those in {self.other_evaluation} are of another model")
+        return "\n".join(lines)
 
 
 def register_stage(config: Config, *, promote: bool = False) -> RegisterSummary:
@@ -70,8 +78,9 @@ def register_stage(config: Config, *, promote: bool = False) -> RegisterSummary:
     value = path.read_bytes()
     with open_database(config.database_url, migrate=True) as database:
         package = _register_package(database, config)
-        metrics = _read_json(folder / "evaluation" / "metrics.json") | {HELD_OUT: hashes_of(_test_ids(config))}
         scorer = Scorer(value, name=config.register.name)
+        figures, card, other = _evaluation(folder / "evaluation", scorer.sha256)
+        metrics = figures | {HELD_OUT: hashes_of(_held_out(config, scorer))}
         registered = register(
             database,
             value,
@@ -81,9 +90,17 @@ def register_stage(config: Config, *, promote: bool = False) -> RegisterSummary:
             aliases=config.register.aliases,
             promote=promote,
             metrics=metrics,
-            card=_read_text(folder / "evaluation" / "card.md"),
+            card=card,
         )
-    return RegisterSummary(registered, package)
+    return RegisterSummary(registered, package, other if registered.new else None)
+
+
+def _evaluation(folder: Path, sha256: str) -> tuple[dict[str, Any], str, Path | None]:
+    """Return metrics and card of the workspace's evaluation; only its folder if it is of another model."""
+    metrics = _read_json(folder / "metrics.json")
+    if (metrics.get("made_from") or {}).get("model_sha256", sha256) != sha256:
+        return {}, "", folder
+    return metrics, _read_text(folder / "card.md"), None
 
 
 def register_file(
@@ -141,13 +158,16 @@ def _register_package(database: Database, config: Config) -> ModelInfo | None:
     return registry.register(shipped_model(), name=name, metrics=shipped_metrics(), card=shipped_card())
 
 
-def _test_ids(config: Config) -> list[str]:
+def _held_out(config: Config, scorer: Scorer) -> list[str]:
+    """Return the prepared objects of the test split, without those that the model was fitted to before a new split."""
     try:
         index = Store.open(config.workspace_path / "prepared").index
     except GalclassError:
         return []
     ids, splits = (index.column(name).to_pylist() for name in ("object_id", "split"))
-    return [one for one, split in zip(ids, splits, strict=True) if split == "test"]
+    test = [one for one, split in zip(ids, splits, strict=True) if split == "test"]
+    fitted = fitted_of_test_split(scorer.signature.trained, test)
+    return [one for one in test if one not in fitted]
 
 
 def _compared(config: Config, scorer: Scorer, old: ModelRecord) -> tuple[dict[str, bool], dict[str, bool]] | str:
@@ -156,8 +176,8 @@ def _compared(config: Config, scorer: Scorer, old: ModelRecord) -> tuple[dict[st
         store = Store.open(config.workspace_path / "prepared")
     except GalclassError:
         return "there is no prepared test split, so the two are not compared"
-    ids, splits, labels = (store.index.column(name).to_pylist() for name in ("object_id", "split", "label"))
-    unseen = set(unseen_by(old.metrics, (one for one, split in zip(ids, splits, strict=True) if split == "test")))
+    ids, labels = (store.index.column(name).to_pylist() for name in ("object_id", "label"))
+    unseen = set(unseen_by(old.metrics, _held_out(config, scorer)))
     rows = [row for row, one in enumerate(ids) if one in unseen and labels[row]]
     if not rows:
         return f"no held-out objects are known that neither it nor {old.model} was fitted to"
