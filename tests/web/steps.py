@@ -23,6 +23,14 @@ def tally(page: Any) -> str:
     return str(page.locator(".tally").text_content())
 
 
+def after_response(page: Any, pattern: Any, release: Any) -> None:
+    """Release a held response and wait until the page has taken it in: two frames after its last byte."""
+    with page.expect_response(pattern) as response:
+        release()
+    response.value.finished()
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def axe_faults(page: Any) -> list[str]:
     """Return the serious and critical faults that axe-core finds, as "rule: element"."""
     from axe_playwright_python.base import AXE_FILE_PATH

@@ -169,7 +169,9 @@ def test_a_selection_labelled_twice_keeps_the_labels_of_images_of_the_visit(map_
     map_page.get_by_role("link", name="Map").click()
     map_page.get_by_text("Yours: 3").wait_for()
     press(map_page, "v")
-    map_page.evaluate("() => void import('./js/token.js').then(({ askForToken }) => askForToken('x'))")
+    map_page.evaluate(
+        "() => void import('./js/token.js').then(({ askForToken, timesAsked }) => askForToken('x', timesAsked()))"
+    )
     map_page.locator("dialog input[type=password]").fill(mapped.token)
     map_page.get_by_role("button", name="Use token").click()
     for _ in range(2):

@@ -227,3 +227,16 @@ def test_a_workspace_with_functions_alone_says_that_none_classifies(browser: Any
     page.locator("input[type=file]").first.set_input_files(pictures(own_site, 1))
     page.locator(".card .reason", has_text="No published service classifies images").wait_for()
     page.close()
+
+
+def test_the_sky_map_opens_galaxies_by_the_model_chosen_there(own: Any, own_site: Site) -> None:
+    own.goto(f"{own_site.url}#/catalog?model=rings%401")
+    own.locator(".class-cell .code").first.wait_for()
+    own.get_by_role("button", name="Sky map").click()
+    own.get_by_label("Model", exact=True).select_option("galaxy@1")
+    own.wait_for_url("**model=galaxy%401**")
+    own.locator(".results:not([aria-busy]) .sky").focus()
+    own.keyboard.press("ArrowRight")
+    told = str(own.locator(".sky-place .note").text_content()).split(": ")[1].split(",")[0]
+    own.keyboard.press("Enter")
+    assert own.locator(".detail[open] h2 .code").text_content() == told

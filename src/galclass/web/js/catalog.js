@@ -8,7 +8,6 @@ import { h } from "./dom.js";
 import { exportButtons } from "./exports.js";
 import { labelSection } from "./label.js";
 import { fill, patiently } from "./loading.js";
-import { notify } from "./notices.js";
 import { pictureUrl } from "./pictures.js";
 import { skyMap } from "./sky.js";
 import { fetchItem, itemOfRow } from "./stored-item.js";
@@ -45,20 +44,20 @@ export function catalogView(signal) {
   const load = () => fill(results, async () => (query.view === "sky" ? [await skyMap(toParameters(query), openId, (cone) => change({ cone, view: "table" }))] : page()), signal);
   const page = async () => {
     const found = await getJson(`v1/predictions?${toParameters({ ...query, page_size: PAGE_SIZE })}`, { signal });
-    if (!detail.element.open) items = found.predictions.map(itemOfRow);
+    const rows = found.predictions.map(itemOfRow);
     const turn = (to) => change({ page: String(to) });
     return [pager(found, turn), catalogTable(found, (row) => {
-      items = found.predictions.map(itemOfRow);
-      detail.open(items.find(({ key }) => key === row.object_id));
+      items = rows;
+      detail.open(rows.find(({ key }) => key === row.object_id));
     }), found.total > found.page_size && pager(found, turn)];
   };
   /** Open an object that may not be on this page, such as a neighbour: its row by the same model. */
-  const openId = async (objectId) => {
+  const openId = (objectId) => {
+    if (!detail.element.open) items = []; // from the sky map: the rows of the last table may be those of another model
     const known = items.find(({ key, record }) => key === objectId && record);
     if (known) return detail.open(known);
-    const found = await fetchItem(objectId, query.model || modelOf(detail.item), signal);
-    if (found) return detail.open(found);
-    notify(`${objectId} has no class from this model.`, { key: "object" });
+    const model = query.model || (detail.element.open ? modelOf(detail.item) : "");
+    return detail.openFetched(objectId, () => fetchItem(objectId, model, signal));
   };
   const modelOf = (item) => (item ? `${item.record.model.name}@${item.record.model.version}` : "");
   const change = (changes, { turnBack = false } = {}) => {

@@ -5,7 +5,6 @@ import { Detail } from "./detail.js";
 import { h } from "./dom.js";
 import { labelSection } from "./label.js";
 import { fill } from "./loading.js";
-import { notify } from "./notices.js";
 import { pictureUrl, storedPicture } from "./pictures.js";
 import { fetchItem } from "./stored-item.js";
 
@@ -25,11 +24,7 @@ export function showCell(place, cell, signal) {
     sections: (item) => [labelSection(item)], pictureOf: (item) => pictureUrl(item.objectId), openId: (objectId) => open(objectId),
     closed: (item) => [...place.querySelectorAll("button")].find(({ dataset }) => dataset.id === item.objectId)?.focus({ preventScroll: true }),
   });
-  const open = async (objectId) => {
-    const item = await fetchItem(objectId, cell.model, signal);
-    if (item) detail.open(item);
-    else notify(`${objectId} has no class from this model.`, { key: "object" });
-  };
+  const open = (objectId) => detail.openFetched(objectId, () => fetchItem(objectId, cell.model, signal));
   return fill(place, async () => {
     const found = await getJson(`v1/confusion?${query}`, { signal });
     const picture = ({ object_id: id, label }) => h("button", { type: "button", class: "neighbour", "data-id": id, title: `${id}, volunteers: ${label}`, "aria-label": `Open ${id}`, onclick: () => open(id) }, storedPicture(id, 64));

@@ -1,5 +1,6 @@
 /** Everything about one image in a dialog with tabs; arrow keys walk through the images shown, from anywhere in it. */
 
+import { ApiError, inWords } from "./api.js";
 import { fullDistribution } from "./bars.js";
 import { remarks, volunteers } from "./card.js";
 import { announce, h } from "./dom.js";
@@ -7,6 +8,7 @@ import { ask, lazily, similarSections, whySections } from "./explain.js";
 import { factsPanel } from "./facts.js";
 import { labelKeys } from "./label.js";
 import { groupOf, GROUP_NAMES, nameOf, percent } from "./morphology.js";
+import { notify } from "./notices.js";
 import { Viewer } from "./viewer.js";
 import { votesPanel } from "./votes.js";
 
@@ -17,6 +19,7 @@ let labelling = false; // whether class keys label; kept, too
 
 export class Detail {
   #item = null;
+  #turn = null; // of the last item that was opened, or is being fetched
 
   /** `neighbours()` returns the items that are shown; `options` are {sections(item), closed(item), openId(objectId), pictureOf(item)}. */
   constructor(neighbours, options = {}) {
@@ -38,7 +41,10 @@ export class Detail {
       h("div", { class: "sheet-content halves" }, h("div", { class: "left" }, this.viewer.element, this.left), this.panel));
     this.element.addEventListener("keydown", (event) => this.#key(event));
     this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());
-    this.element.addEventListener("close", () => this.#item && options.closed?.(this.#item));
+    this.element.addEventListener("close", () => {
+      this.#turn = null;
+      if (this.#item) options.closed?.(this.#item);
+    });
   }
 
   /** The item that is shown. */
@@ -51,6 +57,21 @@ export class Detail {
     this.#show(item);
     this.element.classList.toggle("labelling", labelling);
     this.element.scrollTop = 0;
+  }
+
+  /** Open the item that `fetch()` promises; not if the reader opens, shows or closes something else before it is here. */
+  async openFetched(objectId, fetch) {
+    const turn = (this.#turn = Symbol(objectId));
+    try {
+      const item = await fetch();
+      if (turn !== this.#turn || !this.element.isConnected) return;
+      if (item) this.open(item);
+      else notify(`${objectId} has no class from this model.`, { key: "object" });
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (!(error instanceof ApiError)) throw error;
+      notify(inWords(error), { key: "object" });
+    }
   }
 
   #key(event) {
@@ -104,6 +125,7 @@ export class Detail {
   }
 
   #show(item) {
+    this.#turn = null;
     this.#item = item;
     const { record } = item;
     const cls = record.predicted_class;

@@ -95,13 +95,17 @@ async function why(item) {
   ];
 }
 
-/** Show an image beside a stored one, by the model of the first. */
-async function compareWith(item, objectId, similarity) {
+let comparing = null; // the comparison that was asked for last
+
+/** Show an image beside a stored one, by the model of the first; not if the reader leaves its `button` or wants another before it is here. */
+async function compareWith(item, objectId, similarity, button) {
+  const turn = (comparing = Symbol(objectId));
   const { name, version } = item.record.model;
   const model = `${name}@${version}`;
   try {
     const { showSideBySide } = await import("./side-by-side.js");
-    showSideBySide(item, (await fetchItem(objectId, model)) ?? (await classifiedItem(objectId, model)), similarity);
+    const other = (await fetchItem(objectId, model)) ?? (await classifiedItem(objectId, model));
+    if (turn === comparing && button.checkVisibility()) showSideBySide(item, other, similarity);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     notify(inWords(error), { key: "object" });
@@ -113,7 +117,7 @@ function neighbourFigure(item, { object_id: objectId, predicted_class: cls, labe
   const picture = storedPicture(objectId, 96);
   return h("figure", { class: "turned" }, open ? h("button", { type: "button", class: "neighbour", "aria-label": `Open ${objectId}`, onclick: () => open(objectId) }, picture) : picture,
     h("figcaption", {}, h("b", { title: text }, name), ` ${similarity.toFixed(2)}`, h("span", { class: "turn" }, text ? `volunteers: ${text}` : "by the model"), h("span", { class: "turn" }, objectId),
-      h("button", { type: "button", class: "as-link", "aria-label": `Compare with ${objectId}`, onclick: () => compareWith(item, objectId, similarity) }, "compare")));
+      h("button", { type: "button", class: "as-link", "aria-label": `Compare with ${objectId}`, onclick: (event) => compareWith(item, objectId, similarity, event.currentTarget) }, "compare")));
 }
 
 /** A load that returns nothing where the tab "Similar" names the refusal. */

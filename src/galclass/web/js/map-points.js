@@ -38,14 +38,22 @@ export class Points {
     return this.ids.length;
   }
 
-  /** Add images of this visit to the stored objects, replacing those added before. */
+  /**
+   * Add images of this visit to the stored objects, replacing those added before: those that stay keep their order.
+   * Returns a function from an index before to the index now, -1 for an image that is gone.
+   */
   setUploads(items) {
+    const before = this.items;
+    const wanted = new Set(items);
+    const ordered = new Set([...[...before.values()].filter((item) => wanted.has(item)), ...items]);
     for (const list of [this.ids, this.x, this.y, this.classes]) list.length = this.stored;
     this.items = new Map();
+    const indexes = new Map();
     if (this.axes.length) {
-      for (const item of items) {
+      for (const item of ordered) {
         const [x, y] = placeOf(this.axes, item.embedding);
         this.items.set(this.ids.length, item);
+        indexes.set(item, this.ids.length);
         this.ids.push(item.objectId);
         this.x.push(x);
         this.y.push(y);
@@ -53,6 +61,7 @@ export class Points {
       }
     }
     this.#fillGrid();
+    return (index) => (index < this.stored ? index : indexes.get(before.get(index)) ?? -1);
   }
 
   #fillGrid() {

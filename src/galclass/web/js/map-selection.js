@@ -7,6 +7,7 @@ import { field as csvField, save } from "./downloads.js";
 import { h, labelled } from "./dom.js";
 import { patiently } from "./loading.js";
 import { CLASSES } from "./morphology.js";
+import { notify } from "./notices.js";
 import { storedPicture } from "./pictures.js";
 import { guarded } from "./unsent.js";
 
@@ -20,8 +21,10 @@ export class Selection {
   #indexes = [];
   #desks = null;
   #stop = null; // stops labelling in progress
+  #stopped = null; // {desk, given} of labelling that was stopped
+  #last = Promise.resolve(); // labels are given and taken back one after the other
 
-  /** `on` are {open(index), clear(), label(index, label)}; the last is called for labels of images of this visit. */
+  /** `on` are {open(index), clear(), label(item, label)}; the last is called for labels of images of this visit. */
   constructor(points, signal, on) {
     Object.assign(this, { points, signal, on });
     this.told = h("p", { class: "selected", role: "status" });
@@ -84,61 +87,86 @@ export class Selection {
     this.ownPlace.hidden = desk === GALAXY_ZOO;
   }
 
-  /** Label all selected objects one after the other; stored labels stay if a later one is refused. */
-  async #label(label) {
+  /** Label all selected objects, after what is under way: another label stops that, and takes over what it can take back. */
+  #label(label) {
     const desk = this.desk.value === OWN ? deskName(label) : this.desk.value;
-    const indexes = this.#indexes;
-    if (indexes.length > MOST) return void (this.said.textContent = `At most ${MOST} are labelled at a time; ${indexes.length.toLocaleString("en")} are selected.`);
+    const chosen = this.#indexes.map((index) => ({ item: this.points.items.get(index), objectId: this.points.ids[index] }));
+    if (chosen.length > MOST) return void (this.said.textContent = `At most ${MOST} are labelled at a time; ${chosen.length.toLocaleString("en")} are selected.`);
     this.#stop?.abort();
     const { signal } = (this.#stop = new AbortController());
-    const given = []; // as the server said, with what each label replaced
-    let uploads = 0;
+    this.#last = this.#last.then(() => this.#labelAll(label, desk, chosen, signal)).catch(reportError);
+  }
+
+  /** One after the other; stored labels stay if a later one is refused. */
+  async #labelAll(label, desk, chosen, signal) {
+    const given = this.#stopped?.desk === desk ? this.#stopped.given : new Map(); // as the server said: what the first label of each replaced
+    this.#stopped = null;
+    let [stored, uploads] = [0, 0];
     try {
-      for (const index of indexes) {
-        if (signal.aborted) return;
-        if (this.points.items.has(index)) {
+      for (const { item, objectId } of chosen) {
+        if (signal.aborted) break;
+        if (item) {
           if (desk !== GALAXY_ZOO) continue;
-          this.on.label(index, label);
+          this.on.label(item, label);
           uploads += 1;
         } else {
-          const objectId = this.points.ids[index];
-          given.push(await this.#store(desk, objectId, { label }));
+          const one = await this.#store(desk, objectId, { label });
+          if (!given.has(objectId)) given.set(objectId, one);
+          stored += 1;
         }
-        if (given.length % 10 === 1) this.said.textContent = `Labelling: ${given.length + uploads} of ${indexes.length}…`;
+        if (stored % 10 === 1) this.said.textContent = `Labelling: ${stored + uploads} of ${chosen.length}…`;
       }
-      this.#say(label, desk, given, uploads, indexes.length);
+      if (signal.aborted) return this.#tellStopped(label, desk, given, stored, chosen.length);
+      this.#say(label, desk, given, { stored, uploads, count: chosen.length });
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.said.textContent = `${inWords(error)} ${given.length} of ${indexes.length} were labelled before.`;
+      this.#sayWith(`${inWords(error)} ${stored} of ${chosen.length} were labelled before.`, desk, given);
     }
-    if (this.desk.value === OWN && given.length) (this.#desks.push({ name: desk, counts: { [label]: given.length } }), this.#drawDesks(desk));
+    if (given.size) this.#offer(desk, label, given.size);
+  }
+
+  #tellStopped(label, desk, given, stored, count) {
+    this.#stopped = { desk, given };
+    if (this.signal.aborted && stored) notify(`Labelling ended when you left the map: ${stored} of ${count} were labelled ${label}.`, { key: "selection" });
+  }
+
+  /** A new desk joins the menu. */
+  #offer(desk, label, count) {
+    if (desk === GALAXY_ZOO || this.#desks.some(({ name }) => name === desk)) return;
+    this.#desks.push({ name: desk, counts: { [label]: count } });
+    this.#drawDesks(this.desk.value === OWN ? desk : this.desk.value);
   }
 
   #store(desk, objectId, { label, note }) {
     return guarded(() => patiently(() => change("POST", `${pathOf("desks", desk)}/labels`, { object_id: objectId, label, note })));
   }
 
-  #say(label, desk, given, uploads, count) {
-    const left = count - given.length - uploads;
-    const parts = [given.length && `${given.length} labelled ${label}`, uploads && `${plural(uploads, "image")} of this visit labelled ${label} in this browser`,
+  #say(label, desk, given, { stored, uploads, count }) {
+    const left = count - stored - uploads;
+    const parts = [stored && `${stored} labelled ${label}`, uploads && `${plural(uploads, "image")} of this visit labelled ${label} in this browser`,
       left && `${plural(left, "image")} of this visit left out: they take the Galaxy Zoo classes alone`];
-    const text = `${parts.filter(Boolean).join("; ")}.`;
-    this.said.replaceChildren(text, " ", given.length ? h("button", { type: "button", class: "as-link", onclick: () => this.#takeBack(desk, given) }, "Take back") : "");
+    this.#sayWith(`${parts.filter(Boolean).join("; ")}.`, desk, given);
+  }
+
+  #sayWith(text, desk, given) {
+    const takeBack = () => (this.said.textContent = "Taking back…", this.#last = this.#last.then(() => this.#takeBack(desk, given)).catch(reportError));
+    this.said.replaceChildren(text, " ", given.size ? h("button", { type: "button", class: "as-link", onclick: takeBack }, "Take back") : "");
   }
 
   /** Delete labels, or bring back those that they replaced. */
   async #takeBack(desk, given) {
     let taken = 0;
     try {
-      for (const { object_id: objectId, replaced } of given) {
+      for (const [objectId, { replaced }] of given) {
         if (replaced) await this.#store(desk, objectId, replaced);
         else await patiently(() => change("DELETE", `${pathOf("desks", desk)}/labels/${encodeURIComponent(objectId)}`));
+        given.delete(objectId);
         taken += 1;
       }
       this.said.textContent = `${plural(taken, "label")} taken back.`;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.said.textContent = `${inWords(error)} ${taken} were taken back.`;
+      this.#sayWith(`${inWords(error)} ${taken} were taken back.`, desk, given);
     }
   }
 

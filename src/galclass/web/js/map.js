@@ -14,7 +14,7 @@ import { Sheets } from "./map-sheets.js";
 import { CLASSES, inFull, nameOf, percent } from "./morphology.js";
 import { notify } from "./notices.js";
 import { coloursOf } from "./palette.js";
-import { pictureUrl } from "./pictures.js";
+import { pictureUrl, smallPicture } from "./pictures.js";
 import { currentService } from "./service.js";
 import { classifiedItem, fetchItem } from "./stored-item.js";
 import { restored, store, takeImages } from "./visit.js";
@@ -34,6 +34,7 @@ function ofAddress() {
 class MapView {
   #shown = new Set(); // classes; none: all
   #ending = null; // of the map that is drawn
+  #turn = null; // of the map that was asked for last
 
   constructor(signal) {
     this.signal = signal;
@@ -49,6 +50,7 @@ class MapView {
   }
 
   #start() {
+    const turn = (this.#turn = Symbol("map"));
     fill(this.place, async () => {
       const [{ models }, service] = await Promise.all([getJson("v1/models", { signal: this.signal }), currentService().catch((error) => (error instanceof ApiError ? null : Promise.reject(error)))]);
       if (!models.length) return h("p", { class: "nothing" }, "No model is registered; the map needs one. galclass register puts one into the registry.");
@@ -57,19 +59,25 @@ class MapView {
       this.reference = wanted.find((one) => names.includes(one)) ?? names.at(-1);
       if (wanted[0] && wanted[0] !== this.reference) notify(`${wanted[0]} is not registered: this is the map of ${this.reference}.`, { key: "map" });
       this.model.replaceChildren(...models.map(({ name, version }) => h("option", { value: `${name}@${version}`, selected: `${name}@${version}` === this.reference }, `Seen by ${name} ${version}`)));
-      return this.#load();
+      return this.#load(turn);
     }, this.signal);
+  }
+
+  #redraw() {
+    const turn = (this.#turn = Symbol("map"));
+    fill(this.place, () => this.#load(turn), this.signal);
   }
 
   #choose(reference) {
     this.#ending?.abort();
     this.reference = reference;
     kept.view = null; // positions mean nothing on another map
-    fill(this.place, () => this.#load(), this.signal);
+    this.#redraw();
   }
 
-  async #load() {
+  async #load(turn) {
     const map = await getJson(`v1/map?${new URLSearchParams({ model: this.reference })}`, { signal: this.signal });
+    if (turn !== this.#turn) return null; // another map was asked for since, and may be drawn already
     kept.model = this.reference;
     this.#offerFilling(map);
     if (!map.object_id.length) return h("p", { class: "nothing" }, map.stored ? "This model has not processed the stored galaxies yet." : "No image is stored. galclass images add stores some; what you classify appears here, too.");
@@ -86,7 +94,7 @@ class MapView {
     const names = [...new Set([...CLASSES.filter((name) => map.classes.includes(name)), ...map.classes])];
     this.colours = coloursOf([...new Set([...names, ...CLASSES])]);
     const sheets = new Sheets(map, this.reference, signal, { drawn: (number) => this.#spoilSheet(number), stale: () => this.#reload() });
-    this.selection = new Selection(this.points, signal, { open: (index) => this.#open(index), clear: () => this.#select([], false), label: (index, label) => labelUpload(this.points.items.get(index), label) });
+    this.selection = new Selection(this.points, signal, { open: (index) => this.#open(index), clear: () => this.#select([], false), label: labelUpload });
     this.canvas = new MapCanvas(this.points, sheets, this.colours, signal, {
       select: (indexes, add) => this.#select(indexes, add), toggle: (index) => this.#toggle(index), clear: () => this.#select([], false),
       open: (index) => this.#open(index), moved: (index) => this.#tell(index),
@@ -130,7 +138,7 @@ class MapView {
     if (this.reloading) return;
     this.reloading = setTimeout(() => {
       this.reloading = null;
-      if (!this.signal.aborted) fill(this.place, () => this.#load(), this.signal);
+      if (!this.signal.aborted) this.#redraw();
     }, LOOK_MS);
   }
 
@@ -188,55 +196,51 @@ class MapView {
     return this.#openId(this.points.ids[index]);
   }
 
-  async #openId(objectId) {
-    try {
-      const item = (await fetchItem(objectId, this.reference, this.signal)) ?? (await classifiedItem(objectId, this.reference, this.signal));
-      if (!this.signal.aborted) this.detail.open(item);
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      if (!(error instanceof ApiError)) throw error;
-      notify(inWords(error), { key: "object" });
-    }
+  #openId(objectId) {
+    const { reference, signal } = this;
+    return this.detail.openFetched(objectId, async () => (await fetchItem(objectId, reference, signal)) ?? classifiedItem(objectId, reference, signal));
   }
 
   /** Put those images of this visit on the map that this model classified. */
   async #placeUploads() {
     if (!this.points) return;
     await restored;
-    const mine = store.items.filter(({ record }) => record);
-    const of = mine.filter(({ record }) => record.model?.sha256 === this.map.model.sha256);
-    const { points } = this;
-    const draw = async () => {
-      if (points !== this.points || this.#ending.signal.aborted) return;
-      const placed = of.filter(({ embedding }) => embedding);
-      const missing = placed.filter(({ key }) => !this.canvas.pictures.has(key));
-      points.setUploads(placed);
-      this.canvas.selected = new Set([...this.canvas.selected].filter((index) => index < points.length));
-      const others = mine.length - of.length;
-      this.uploads.textContent = mine.length ? `Yours: ${placed.length}${others ? ` (${others} by another model)` : ""}` : "";
-      this.canvas.spoil();
-      await Promise.all(missing.map((item) => this.#draw(item)));
-      if (missing.length) this.canvas.spoil();
-    };
+    await this.#drawUploads();
     if (this.embedding) return void (this.again = true);
     this.embedding = true;
     try {
-      await draw();
-      await embed(of, { signal: this.#ending.signal, done: draw });
-      await draw();
+      await embed(this.#mine(), { signal: this.#ending.signal, done: () => this.#drawUploads() });
     } finally {
       this.embedding = false;
     }
     if (this.again && !this.signal.aborted) (this.again = false, this.#placeUploads());
   }
 
-  async #draw(item) {
-    try {
-      const source = item.preview ?? item.file;
-      this.canvas.pictures.set(item.key, await createImageBitmap(source, { resizeWidth: PICTURE_PX, resizeHeight: PICTURE_PX, resizeQuality: "medium" }));
-    } catch {
-      this.canvas.pictures.set(item.key, null); // the browser cannot draw this file: only its colour
-    }
+  #mine() {
+    return store.items.filter(({ record }) => record && record.model?.sha256 === this.map.model.sha256);
+  }
+
+  async #drawUploads() {
+    if (this.#ending.signal.aborted) return;
+    const { canvas } = this;
+    const all = store.items.filter(({ record }) => record).length;
+    const mine = this.#mine();
+    const placed = mine.filter(({ embedding }) => embedding);
+    this.#renumber(this.points.setUploads(placed));
+    this.uploads.textContent = all ? `Yours: ${placed.length}${all > mine.length ? ` (${all - mine.length} by another model)` : ""}` : "";
+    canvas.spoil();
+    const missing = placed.filter(({ key }) => !canvas.pictures.has(key));
+    await Promise.all(missing.map(async (item) => canvas.pictures.set(item.key, await smallPicture(item, PICTURE_PX))));
+    if (missing.length) canvas.spoil();
+  }
+
+  /** Images of this visit came or went: selection and current object stay with their images. */
+  #renumber(nowOf) {
+    const { canvas } = this;
+    const [chosen, current] = [[...canvas.selected], canvas.current];
+    canvas.current = nowOf(current);
+    if (chosen.some((index) => nowOf(index) !== index)) this.#select(chosen.map(nowOf).filter((index) => index >= 0), false);
+    if (canvas.current !== current) this.#tell(canvas.current);
   }
 
   /** If embeddings are missing: how many, and a button to compute them. */
@@ -249,20 +253,22 @@ class MapView {
   }
 
   async #compute() {
-    const query = new URLSearchParams({ model: this.reference });
+    const { reference } = this;
+    const query = new URLSearchParams({ model: reference });
+    const goesOn = () => !this.signal.aborted && reference === this.reference;
     this.title.focus({ preventScroll: true }); // the button goes
     try {
       let progress = await patiently(() => change("POST", `v1/embeddings?${query}`));
-      while (progress.running && progress.done < progress.total && !this.signal.aborted) {
+      while (progress.running && progress.done < progress.total && goesOn()) {
         this.filling.replaceChildren(h("progress", { max: progress.total, value: progress.done, "aria-label": "Images read" }), h("p", {}, `Reading images: ${progress.done.toLocaleString("en")} of ${progress.total.toLocaleString("en")}.`));
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
         progress = await patiently(() => getJson(`v1/embeddings?${query}`, { signal: this.signal }));
       }
-      if (!this.signal.aborted) fill(this.place, () => this.#load(), this.signal);
+      if (goesOn()) this.#redraw();
     } catch (error) {
       if (error.name === "AbortError") return;
       if (!(error instanceof ApiError || error instanceof ServerLost)) throw error;
-      this.filling.replaceChildren(h("p", { class: "fault", role: "alert" }, inWords(error)));
+      if (goesOn()) this.filling.replaceChildren(h("p", { class: "fault", role: "alert" }, inWords(error)));
     }
   }
 
@@ -270,11 +276,12 @@ class MapView {
   async #showCell() {
     const { table, volunteers, predicted } = ofAddress();
     if (!table) return;
+    const { signal } = this.#ending;
     const found = await patiently(() => getJson(`v1/confusion?${new URLSearchParams({ model: this.reference, table, volunteers, predicted })}`, { signal: this.signal })).catch((error) => {
       if (error instanceof ApiError || error.name === "AbortError") return null;
       throw error;
     });
-    if (!found || this.#ending.signal.aborted) return;
+    if (!found || signal.aborted) return;
     const wanted = new Set(found.objects.map(({ object_id: id }) => id));
     const indexes = this.points.ids.flatMap((id, index) => (index < this.points.stored && wanted.has(id) ? [index] : []));
     this.#select(indexes, false);

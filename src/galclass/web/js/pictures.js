@@ -28,3 +28,12 @@ export function storedPicture(objectId, size) {
   });
   return h("div", { class: "plate" }, image);
 }
+
+/** An image of this visit as a square bitmap; null if the browser cannot draw its file. */
+export async function smallPicture({ preview, file }, sidePx) {
+  try {
+    return await createImageBitmap(preview ?? file, { resizeWidth: sidePx, resizeHeight: sidePx, resizeQuality: "medium" });
+  } catch {
+    return null; // decoders throw errors of many kinds
+  }
+}

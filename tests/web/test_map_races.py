@@ -1,0 +1,168 @@
+"""The map while responses are late or out of order, images come and go, and labels are given twice."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from web.steps import after_response, choose
+from web.test_map import map_page, mapped, press, selected
+
+from galclass.database.desk_labels import GALAXY_ZOO, take_back
+from galclass.database.labels import human_labels
+
+__all__ = ["map_page", "mapped"]  # the fixtures of the map's tests
+
+MAP = re.compile(r"/v1/map\?")
+EMBEDDING = re.compile(r"/predict\?.*embedding=true")
+SPOT = """async (name) => {
+    const { placeOf } = await import("./js/map-points.js");
+    const { store } = await import("./js/visit.js");
+    const map = await (await fetch("v1/map?model=galaxy@1")).json();
+    const [x, y] = placeOf(map.axes, store.items.find((item) => item.name === name).embedding);
+    const { clientWidth, clientHeight } = document.querySelector(".map-canvas");
+    const scale = Math.min(clientWidth / 1.4, clientHeight) * 0.9;
+    return { x: (x - 0.7) * scale + clientWidth / 2, y: (0.5 - y) * scale + clientHeight / 2 };
+}"""
+"""Where an image of the visit lies on the canvas that shows the whole map."""
+
+
+@pytest.fixture
+def labeller(map_page: Any, mapped: Any) -> Any:
+    """A map whose tab knows a publisher's token."""
+    map_page.evaluate("(token) => sessionStorage.setItem('galclass-token', token)", mapped.token)
+    map_page.reload()
+    map_page.locator(".map-canvas").wait_for()
+    return map_page
+
+
+def labels_of(mapped: Any) -> dict[str, str]:
+    with mapped.database() as database:
+        return {one.object_id: one.label for one in human_labels(database)[0] if one.labelled_by == "admin-of-test"}
+
+
+def test_a_map_that_comes_late_does_not_replace_the_one_chosen_since(map_page: Any) -> None:
+    body = map_page.request.get(map_page.url.split("#")[0] + "v1/map?model=galaxy@1").json()
+    body |= {"object_id": body["object_id"][::-1]}
+    late: list[Any] = []
+
+    def answer(route: Any) -> None:
+        model = parse_qs(urlsplit(route.request.url).query)["model"]
+        late.append(route) if model == ["galaxy@2"] else route.continue_()
+
+    map_page.route(MAP, answer)
+    map_page.get_by_label("Model").select_option("galaxy@2")
+    with map_page.expect_response(MAP):
+        map_page.get_by_label("Model").select_option("galaxy@1")
+    map_page.locator(".map-place:not([aria-busy]) .map-canvas").wait_for()
+    after_response(map_page, MAP, lambda: late.pop().fulfill(json=body))
+    press(map_page, "ArrowRight")
+    told = str(map_page.locator(".map-current").text_content())
+    assert told
+    press(map_page, "Enter")
+    map_page.get_by_role("tab", name="Facts").click()
+    object_id = map_page.locator(".facts dd .copied").first.text_content()
+    assert f", {object_id} " in told
+
+
+def test_a_selected_image_stays_selected_when_others_join_the_map(labeller: Any, mapped: Any) -> None:
+    page = labeller
+    first, second, third = sorted(mapped.pictures.glob("*.jpg"))[3:6]
+    page.get_by_role("link", name="Classify").click()
+    page.get_by_text("Files are cut from larger frames").click()
+    frame = page.get_by_label("Side of the full frame")
+    frame.fill("848")
+    choose(page, first)
+    frame.fill("")
+    choose(page, second)
+    refusals = [{"status": 422, "json": {"error": {"code": "busy", "message": "not now"}}}]
+    page.route(EMBEDDING, lambda route: route.fulfill(**refusals.pop()) if refusals else route.continue_())
+    page.get_by_role("link", name="Map").click()
+    page.get_by_text("Yours: 1").wait_for()
+    press(page, "0")
+    page.locator(".map-canvas").click(position=page.evaluate(SPOT, second.name), modifiers=["Shift"])
+    page.locator(".map-current", has_text=f"{second.name}, selected").wait_for()
+    page.evaluate(
+        """async ([name, bytes]) => {
+            const { takeImages } = await import("./js/visit.js");
+            takeImages([{ file: new File([new Uint8Array(bytes)], name, { type: "image/jpeg" }), name }]);
+        }""",
+        [third.name, list(third.read_bytes())],
+    )
+    page.get_by_text("Yours: 3").wait_for()
+    assert selected(page) == "1 galaxy selected"
+    page.get_by_role("button", name="Sb", exact=True).click()
+    page.get_by_text("1 image of this visit labelled Sb in this browser").wait_for()
+    labels = page.evaluate(
+        """async () => {
+            const { store } = await import('./js/visit.js');
+            return store.items.flatMap(({ name, labels }) => (labels.you ? [name] : []));
+        }"""
+    )
+    assert labels == [second.name]
+
+
+def test_a_selection_ends_with_the_images_that_are_cleared(map_page: Any, mapped: Any) -> None:
+    map_page.get_by_role("link", name="Classify").click()
+    choose(map_page, *sorted(mapped.pictures.glob("*.jpg"))[:2])
+    map_page.get_by_role("link", name="Map").click()
+    map_page.get_by_text("Yours: 2").wait_for()
+    press(map_page, "v")
+    assert selected(map_page) == "62 galaxies selected"
+    map_page.evaluate("async () => (await import('./js/visit.js')).store.clear()")
+    map_page.locator(".selection .selected", has_text="60 galaxies selected").wait_for()
+
+
+def test_a_double_click_on_a_class_can_be_taken_back(labeller: Any, mapped: Any) -> None:
+    press(labeller, "ArrowRight", " ")
+    held: list[Any] = []
+    is_slow = [True]
+    labels = re.compile(r"/v1/desks/[^/]+/labels$")
+    labeller.route(labels, lambda route: held.append(route) if is_slow[0] else route.continue_())
+    button = labeller.get_by_role("button", name="Sb", exact=True)
+    with labeller.expect_request(labels):
+        button.click()
+    button.click()
+    is_slow[0] = False
+    for route in held:
+        route.continue_()
+    labeller.get_by_text("1 labelled Sb.").wait_for()
+    assert list(labels_of(mapped).values()) == ["Sb"]
+    labeller.get_by_role("button", name="Take back").click()
+    labeller.get_by_text("1 label taken back.").wait_for()
+    assert labels_of(mapped) == {}
+
+
+def test_leaving_the_map_while_it_labels_says_how_many_have_labels(labeller: Any, mapped: Any) -> None:
+    press(labeller, "v")
+    held: list[Any] = []
+    labeller.route(re.compile(r"/v1/desks/[^/]+/labels$"), lambda route: held.append(route))  # noqa: PLW0108  # playwright sets an attribute on it
+    with labeller.expect_request(re.compile("/labels$")):
+        labeller.get_by_role("button", name="Sb", exact=True).click()
+    labeller.get_by_role("link", name="Models").click()
+    held.pop().continue_()
+    told = "Labelling ended when you left the map: 1 of 60 were labelled Sb."
+    labeller.locator(".notice", has_text=told).wait_for()
+    ((object_id, label),) = labels_of(mapped).items()
+    assert label == "Sb"
+    with mapped.database() as database:
+        take_back(database, GALAXY_ZOO, object_id, "admin-of-test")
+
+
+def test_a_galaxy_that_comes_late_does_not_open_over_the_one_opened_since(map_page: Any) -> None:
+    held: list[Any] = []
+    rows = re.compile(r"/v1/predictions\?.*object_id=")
+    press(map_page, "ArrowRight")
+    map_page.route(rows, lambda route: route.continue_() if held else held.append(route))
+    with map_page.expect_request(rows):
+        press(map_page, "Enter")
+    press(map_page, "ArrowLeft")
+    told = str(map_page.locator(".map-current").text_content())
+    press(map_page, "Enter")
+    map_page.get_by_role("tab", name="Facts").click()
+    object_id = str(map_page.locator(".facts dd .copied").first.text_content())
+    assert f", {object_id} " in told
+    after_response(map_page, rows, held[0].continue_)
+    assert map_page.locator(".facts dd .copied").first.text_content() == object_id
