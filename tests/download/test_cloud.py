@@ -149,8 +149,14 @@ def test_a_folder_of_images_comes_in_parallel_and_resumes(bucket, sample_folder,
     put(bucket, "labels.csv", b"object_id,label\n1,Er\n")
     config = source_config(tmp_path, f"{bucket}/gz2/", f"{bucket}/labels.csv")
     assert download(config, progress=False).fetched == 41
-    assert dict(iter_images(open_source(config).images)) == images
+    folder = open_source(config).images
+    assert dict(iter_images(folder)) == images
     assert download(config, progress=False).fetched == 0
+    name, data = next(iter(images.items()))
+    put(bucket, f"gz2/{name}", bytes(len(data)))  # another image of the same size
+    os.utime(folder / name, (0, 0))  # clocks of stores count seconds
+    assert download(config, progress=False).fetched == 1
+    assert (folder / name).read_bytes() == bytes(len(data))
 
 
 def test_a_public_container_needs_no_credentials(azurite, tmp_path, monkeypatch) -> None:

@@ -115,6 +115,28 @@ def test_a_second_run_asks_nothing_and_another_scale_asks_anew(sky_service, conf
     assert download_cutouts(request(sky_service, path, arcsec_per_px=0.5), config, progress=False).fetched == 2
 
 
+def test_a_run_with_another_scale_that_stops_half_way_leaves_no_source_of_both(sky_service, config, tmp_path) -> None:
+    path = catalog(tmp_path, GOOD)
+    download_cutouts(request(sky_service, path), config, progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        download_cutouts(request(sky_service, path, size_px=80), config, progress=False, notify=interrupt)
+    with pytest.raises(DownloadError, match="has not been downloaded"):
+        open_source(config, source="cutouts_sdss")
+    download_cutouts(request(sky_service, path, size_px=80), config, progress=False)
+    assert open_source(config, source="cutouts_sdss").frame_px == 80
+
+
+def interrupt(text: str) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_image_of_a_former_position_goes_when_the_new_one_cannot_be_had(sky_service, config, tmp_path) -> None:
+    folder = download_cutouts(request(sky_service, catalog(tmp_path, "a,10,5,10\nb,11,5,10")), config).folder
+    summary = download_cutouts(request(sky_service, catalog(tmp_path, "a,10,-85,10\nb,11,5,10")), config)
+    assert (summary.images, summary.rejected) == (1, 1)
+    assert [path.name for path in (folder / "images").iterdir()] == ["b.jpg"]
+
+
 @pytest.mark.parametrize(("size", "scale", "warned"), [("", None, 1), ("", 0.2, 0), (",10", None, 0)])
 def test_frames_of_one_scale_are_warned_of(sky_service, config, tmp_path, size: str, scale, warned: int) -> None:
     path = tmp_path / "my.csv"

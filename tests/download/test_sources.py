@@ -59,6 +59,20 @@ def test_a_broken_record_says_what_to_do(config) -> None:
         open_source(config)
 
 
+def test_another_url_without_a_checksum_is_fetched_anew(server, behaviour, tmp_path) -> None:
+    server.paths = {f"/{folder}/{role}.zip": behaviour(body=folder.encode())
+                    for folder in ("v1", "v2") for role in ("images", "catalog")}  # fmt: skip
+    config = load_config(
+        None, {"workspace": str(tmp_path), "download.source": "web",
+               "download.manifest": str(manifest_for(tmp_path, f"{server.url}/v1"))},
+    )  # fmt: skip
+    first = download(config, progress=False)
+    manifest_for(tmp_path, f"{server.url}/v2")
+    assert download(config, progress=False).fetched == 2
+    assert (first.folder / "images.zip").read_bytes() == b"v2"
+    assert download(config, progress=False).fetched == 0
+
+
 def test_a_changed_file_without_a_checksum_is_fetched_anew(server, behaviour, tmp_path) -> None:
     server.paths = {"/images.zip": behaviour(body=b"one"), "/catalog.zip": behaviour(body=b"two")}
     manifest = manifest_for(tmp_path, server.url)

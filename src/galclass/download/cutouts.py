@@ -18,7 +18,15 @@ from typing import Any
 
 from galclass.catalog import CatalogColumns, CatalogReport, read_catalog
 from galclass.config import Config
-from galclass.download.cutout_files import CutoutItem, CutoutRequest, is_cached, keep_image, read_journal, write_source
+from galclass.download.cutout_files import (
+    CutoutItem,
+    CutoutRequest,
+    image_path,
+    is_cached,
+    keep_image,
+    read_journal,
+    write_source,
+)
 from galclass.download.images import ImageReader, check_image
 from galclass.download.progress import item_progress
 from galclass.download.services import (
@@ -28,7 +36,7 @@ from galclass.download.services import (
     Cutout,
     CutoutService,
 )
-from galclass.download.sources import source_folder
+from galclass.download.sources import RECORD, source_folder
 from galclass.download.throttle import Throttle
 from galclass.errors import CatalogError, DownloadError, Rejection
 from galclass.image_names import file_stem_of
@@ -98,6 +106,8 @@ def download_cutouts(
     items = list(_items(table, request, service, rejects))
     cache = read_journal(folder)
     missing = [item for item in items if not is_cached(item, cache, folder)]
+    if any(image_path(item, folder).exists() for item in missing):
+        (folder / RECORD).unlink(missing_ok=True)  # no source until all images are of this request
     settings = config.download
     on_retry = _RetryNotices(service.title, notify)
     reader = ImageReader(settings.retries, settings.read_timeout_s, settings.parallel, on_retry=on_retry)
@@ -116,6 +126,7 @@ def download_cutouts(
         for item, outcome in _fetched(missing, reader, throttle, request.size_px, config.download.parallel):
             if isinstance(outcome, Rejection):
                 refused.add(item.object_id)
+                image_path(item, folder).unlink(missing_ok=True)  # of another request: it shows something else
                 rejects.append(_reject(item.object_id, outcome.code, str(outcome)))
             else:
                 keep_image(item, outcome, folder, journal)

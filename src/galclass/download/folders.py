@@ -5,6 +5,7 @@ Takes a `SourceFile` whose URL ends in "/", returns one result per object; keeps
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from galclass.errors import DownloadError
 class _Listed:
     path: str
     size: int
+    modified: float
 
 
 def fetch_folder(
@@ -33,7 +35,7 @@ def fetch_folder(
     parallel: int,
     on_bytes: Callable[[int], None],
 ) -> list[FetchResult]:
-    """Fetch every object under a URL that are not there in full.
+    """Fetch every object under a URL that is not there in full, or was changed since it was fetched.
 
     Raises
     ------
@@ -43,7 +45,7 @@ def fetch_folder(
 
     def one(item: _Listed) -> FetchResult:
         target = folder / item.path
-        if target.is_file() and target.stat().st_size == item.size:
+        if target.is_file() and _is_current(target.stat(), item):
             on_bytes(item.size)
             return FetchResult(target, shown(file.url) + item.path, item.size, "", fetched=False)
         record = SourceFile(file.role, file.url + quote(item.path), bytes=item.size)
@@ -51,6 +53,10 @@ def fetch_folder(
 
     with ThreadPoolExecutor(max(1, parallel), "folder") as pool:
         return list(pool.map(one, _listed(file, settings)))
+
+
+def _is_current(there: os.stat_result, item: _Listed) -> bool:
+    return there.st_size == item.size and there.st_mtime >= item.modified
 
 
 def _listed(file: SourceFile, settings: FetchSettings) -> list[_Listed]:
@@ -70,7 +76,8 @@ def _listed(file: SourceFile, settings: FetchSettings) -> list[_Listed]:
         raise DownloadError(f"cannot be listed: {explain(error)}", where=shown(file.url)) from error
     begin = len(location.path)
     listed = sorted(
-        (_Listed(str(item["path"])[begin:], int(item["size"])) for item in items), key=lambda item: item.path
+        (_Listed(str(item["path"])[begin:], int(item["size"]), item["last_modified"].timestamp()) for item in items),
+        key=lambda item: item.path,
     )
     if not listed:
         raise DownloadError("there is nothing under this URL", where=shown(file.url))

@@ -18,6 +18,7 @@ from galclass.download.fetch import FetchResult, FetchSettings, fetch
 from galclass.download.folders import fetch_folder
 from galclass.download.manifest import Source, SourceFile, find_source
 from galclass.download.progress import Progress, byte_progress
+from galclass.download.stores import shown
 from galclass.download.throttle import Throttle
 from galclass.errors import DownloadError
 
@@ -145,7 +146,7 @@ def source_folder(config: Config, name: str) -> Path:
 def _fetch_all(
     source: Source,
     folder: Path,
-    recorded: dict[str, str],
+    recorded: dict[tuple[str, str], str],
     settings: FetchSettings,
     parallel: int,
     bar: Progress,
@@ -153,8 +154,8 @@ def _fetch_all(
     def one(file: SourceFile) -> list[FetchResult]:
         if file.is_folder:
             return fetch_folder(file, folder / file.name, settings=settings, parallel=parallel, on_bytes=bar.add)
-        known = recorded.get(file.name)
-        return [fetch(file, folder, known_sha256=known, settings=settings, on_bytes=bar.add)]
+        known = [recorded.get((file.name, shown(url))) for url in (file.url, *file.mirrors)]
+        return [fetch(file, folder, known_sha256=next(filter(None, known), None), settings=settings, on_bytes=bar.add)]
 
     pool = ThreadPoolExecutor(max(1, parallel), "download")
     try:
@@ -215,6 +216,7 @@ def _read_record(folder: Path) -> dict[str, Any] | None:
     return record
 
 
-def _recorded_checksums(folder: Path) -> dict[str, str]:
+def _recorded_checksums(folder: Path) -> dict[tuple[str, str], str]:
+    """Return the sha256 of each file by its name and where it came from: another URL may have other bytes."""
     record = _read_record(folder) or {"files": {}}
-    return {entry["name"]: entry["sha256"] for entry in record["files"].values() if "sha256" in entry}
+    return {(entry["name"], entry["url"]): entry["sha256"] for entry in record["files"].values() if "sha256" in entry}
