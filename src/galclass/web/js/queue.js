@@ -80,7 +80,7 @@ export class Queue {
     } catch (error) {
       if (error.name === "AbortError") return;
       if (isPassing(error)) this.#fail([item, ...(isDenied(error) ? this.#waiting.splice(0) : [])], error); // the others would ask for the token again
-      else this.#reject(item, error instanceof ApiError || error instanceof UnreadableFile ? inWords(error) : `The file cannot be read: ${error.message}.`);
+      else this.#reject(item, error instanceof ApiError || error instanceof UnreadableFile ? inWords(error) : `The file cannot be read: ${inWords(error)}`);
     }
   }
 
