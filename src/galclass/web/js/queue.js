@@ -39,10 +39,11 @@ export class Queue {
     while (this.#running < SIDE_BY_SIDE && this.#waiting.length) this.#work();
   }
 
-  /** Resend items that the server failed on. */
+  /** Resend those items that the server failed on. */
   retry(items) {
-    for (const item of items) this.store.update(item, { status: "waiting", reason: "" });
-    this.push(items);
+    const failed = items.filter(({ status }) => status === "failed"); // a second click comes before the button is gone
+    for (const item of failed) this.store.update(item, { status: "waiting", reason: "" });
+    this.push(failed);
   }
 
   /** Drop waiting items and those in flight. */
