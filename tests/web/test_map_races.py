@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -102,6 +104,16 @@ def test_a_selected_image_stays_selected_when_others_join_the_map(labeller: Any,
         }"""
     )
     assert labels == [second.name]
+
+
+def test_a_file_that_vanishes_keeps_no_other_image_off_the_map(map_page: Any, mapped: Any, tmp_path: Path) -> None:
+    copies = [Path(shutil.copy(path, tmp_path)) for path in sorted(mapped.pictures.glob("*.jpg"))[:3]]
+    map_page.get_by_role("link", name="Classify").click()
+    choose(map_page, *copies)
+    copies[0].unlink()
+    map_page.get_by_role("link", name="Map").click()
+    map_page.get_by_text("Yours: 2").wait_for()
+    assert map_page.locator("#banner").is_hidden()
 
 
 def test_a_selection_ends_with_the_images_that_are_cleared(map_page: Any, mapped: Any) -> None:

@@ -1,5 +1,6 @@
 /** The public HTTP API as functions; every failure is an ApiError (from the server) or a ServerLost (no response). */
 
+import { isReadable } from "./formats.js";
 import { notify } from "./notices.js";
 import { askForToken, currentToken, forgetToken, timesAsked } from "./token.js";
 
@@ -112,7 +113,17 @@ function sendTo(service, end, { file, objectId, framePx = null, signal = null })
   const headers = { "Content-Type": type, Accept: end === "cutout" ? "image/png" : "application/json" };
   const query = new URLSearchParams({ ...(end === "predict" || end === "explain" ? { object_id: objectId } : {}), ...(framePx && { frame_px: framePx }) });
   const path = `${pathOf("services", service.name, service.version, end)}?${query}`;
-  return request(path, { method: "POST", body: file, headers, signal });
+  return whileReadable([file], () => request(path, { method: "POST", body: file, headers, signal }));
+}
+
+/** Run a request that sends files; one that the browser can no longer read is an ApiError instead of a lost server, for which waiting would help. */
+export async function whileReadable(files, run) {
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof ServerLost) || (await Promise.all(files.map(isReadable))).every(Boolean)) throw error;
+    throw new ApiError(0, { code: "unreadable_file", message: "The file cannot be read: it has changed or vanished since it was chosen" });
+  }
 }
 
 /** The stored image of an object as a blob. */

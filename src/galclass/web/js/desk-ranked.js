@@ -1,6 +1,6 @@
 /** The ranked list of a desk: the most probable galaxies first, as a file, and the head as a model. */
 
-import { ApiError, getJson, inWords, pathOf } from "./api.js";
+import { ApiError, change, getJson, inWords, ServerLost } from "./api.js";
 import { field as csvField, save } from "./downloads.js";
 import { h, labelled } from "./dom.js";
 import { fill, patiently } from "./loading.js";
@@ -57,18 +57,23 @@ export class RankedList {
     const [name, service] = [field(this.work.wanted.desk), field("")];
     name.required = true;
     const said = h("p", { class: "note", role: "status" });
+    let saving = false;
     const send = async (event) => {
       event.preventDefault();
+      if (saving) return; // a second version
+      saving = true;
       said.textContent = "Saving…";
       const body = { model: this.work.wanted.model || "galaxy@production", name: name.value, ...(service.value && { service: service.value }) };
       try {
         await this.work.settled();
-        const made = await patiently(() => getJson(`${this.work.path}/model`, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }));
+        const made = await change("POST", `${this.work.path}/model`, body);
         said.replaceChildren("Registered as ", h("a", { href: `#/models/${encodeURIComponent(made.name)}/${made.version}`, onclick: () => dialog.close() }, `${made.name} ${made.version}`),
           made.service ? `, published as ${made.service} ${made.service_version}.` : ".", made.limits.length ? ` ${made.limits.join("; ").replace(/^./, (one) => one.toUpperCase())}.` : "");
       } catch (error) {
-        if (!(error instanceof ApiError)) throw error;
-        said.textContent = inWords(error);
+        if (!(error instanceof ApiError || error instanceof ServerLost)) throw error;
+        said.textContent = error instanceof ServerLost ? "The server did not respond: look under Models whether this was saved, and try again." : inWords(error);
+      } finally {
+        saving = false;
       }
     };
     const dialog = h("dialog", { class: "small-dialog", "aria-labelledby": "save-title" }, h("form", { onsubmit: send },

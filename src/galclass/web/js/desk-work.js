@@ -5,7 +5,7 @@ import { addressOfDesk, GALAXY_ZOO } from "./desk-address.js";
 import { keysOf, reservedKeys } from "./desk-keys.js";
 import { RankedList } from "./desk-ranked.js";
 import { estimateText, progressText } from "./desk-words.js";
-import { announce, h } from "./dom.js";
+import { announce, h, once } from "./dom.js";
 import { patiently } from "./loading.js";
 import { CLASSES, CLASS_NAMES, groupOf, percent } from "./morphology.js";
 import { notify } from "./notices.js";
@@ -44,7 +44,7 @@ export class DeskWork {
     this.filling = h("div", { class: "desk-filling", hidden: true });
     this.ranked = new RankedList(this, (objectId) => this.#showAgain(objectId));
     this.modes = ["Label", "Ranked list"].map((text, index) => h("button", { type: "button", class: "quiet", "aria-pressed": String(!index), onclick: () => this.#mode(Boolean(index)) }, text));
-    const button = (text, keys, run) => h("button", { type: "button", class: "quiet", onclick: run }, text, h("kbd", {}, keys));
+    const button = (text, keys, run) => h("button", { type: "button", class: "quiet", onclick: once(run) }, text, h("kbd", {}, keys));
     this.others = h("div", { class: "desk-others", role: "group", "aria-label": "Other actions" },
       button("Skip", "Space", () => this.skip()), button("Undo", "⌫", () => this.undo()), button("Cannot tell", "X", () => this.answer(null)), button("Full screen", "F", () => this.#fullScreen()));
     this.working = h("div", { class: "desk-main" }, h("div", { class: "desk-left" }, this.viewer.element, this.name),
@@ -243,7 +243,7 @@ export class DeskWork {
     if (this.keys.dataset.shape !== shape) {
       this.keys.dataset.shape = shape;
       const zoo = this.wanted.desk === GALAXY_ZOO;
-      this.keys.replaceChildren(...keys.map(([key, name]) => h("button", { type: "button", class: `desk-key ${zoo ? `group-${groupOf(name)}` : ""}`, "data-class": name, title: zoo ? CLASS_NAMES[name] : null, onclick: () => this.answer(name) },
+      this.keys.replaceChildren(...keys.map(([key, name]) => h("button", { type: "button", class: `desk-key ${zoo ? `group-${groupOf(name)}` : ""}`, "data-class": name, title: zoo ? CLASS_NAMES[name] : null, onclick: once(() => this.answer(name)) },
         h("kbd", {}, key.toUpperCase()), h("span", { class: "what" }, name), h("span", { class: "count" }))), ...(zoo ? [] : [this.#adder()]));
     }
     for (const button of this.keys.querySelectorAll(".desk-key")) button.querySelector(".count").textContent = this.#state?.counts[button.dataset.class] || "";

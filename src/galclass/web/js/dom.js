@@ -23,6 +23,19 @@ export function svg(tag, attributes, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
+const DOUBLE_MS = 300; // at most between the clicks of a double click: too little to judge another picture
+
+let clickedAt = -Infinity;
+
+/** A listener that takes a double click for one click, on whichever of these buttons it ends. */
+export function once(run) {
+  return (event) => {
+    const isSecond = event.detail > 1 && event.timeStamp - clickedAt < DOUBLE_MS;
+    clickedAt = event.timeStamp;
+    if (!isSecond) run(event);
+  };
+}
+
 let controls = 0;
 
 /** A label beside its control, tied by an id. */

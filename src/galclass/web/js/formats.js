@@ -39,6 +39,16 @@ const PACKED_FITS = /\.(?:fits|fit|fts)\.gz$/i;
 
 const firstBytes = async (file) => new Uint8Array(await file.slice(0, 1024).arrayBuffer());
 
+/** Whether a file can still be read: it may have changed or vanished since it was chosen. */
+export async function isReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false; // browsers throw errors of several kinds
+  }
+}
+
 /** Whether a file is FITS, which no browser draws. */
 export async function isFits(file) {
   const kind = formatOf(await firstBytes(file));

@@ -3,7 +3,7 @@
 import { ApiError, change, inWords } from "./api.js";
 import { author, authorTyped, setAuthor } from "./author.js";
 import { keysOf } from "./desk-keys.js";
-import { announce, h, labelled } from "./dom.js";
+import { announce, h, labelled, once } from "./dom.js";
 import { patiently } from "./loading.js";
 import { areOwn, CLASSES, groupOf, inFull, nameOf } from "./morphology.js";
 import { notify } from "./notices.js";
@@ -35,8 +35,19 @@ export function labelsInWords(item) {
   return all.map(([by, { label }]) => `${label} by ${by}`).join(", ");
 }
 
+const onTheirWay = new Map(); // object id -> its last request: labels of one object are stored in the order in which they were given
+
+function inOrder(objectId, run) {
+  const mine = (onTheirWay.get(objectId) ?? Promise.resolve()).then(run, run);
+  onTheirWay.set(objectId, mine);
+  const forget = () => onTheirWay.get(objectId) === mine && onTheirWay.delete(objectId);
+  mine.then(forget, forget);
+  return mine;
+}
+
 async function storeLabel(item, label) {
-  const stored = await guarded(() => patiently(() => change("POST", "v1/labels", { object_id: item.objectId, label })));
+  const send = () => patiently(() => change("POST", "v1/labels", { object_id: item.objectId, label }));
+  const stored = await guarded(() => inOrder(item.objectId, send));
   item.label = label;
   item.labelledBy = stored.labelled_by;
   return `Labelled ${label} by ${stored.labelled_by}.`;
@@ -65,7 +76,7 @@ export function labelSection(item, done = () => {}) {
     }
   };
   const button = ([key, cls]) =>
-    h("button", { type: "button", class: `label-choice group-${groupOf(cls)}`, "data-label": cls, "aria-pressed": String(chosen() === cls), "aria-label": inFull(cls), title: nameOf(cls) || cls, onclick: () => give(cls) }, cls, h("kbd", {}, key.toUpperCase()));
+    h("button", { type: "button", class: `label-choice group-${groupOf(cls)}`, "data-label": cls, "aria-pressed": String(chosen() === cls), "aria-label": inFull(cls), title: nameOf(cls) || cls, onclick: once(() => give(cls)) }, cls, h("kbd", {}, key.toUpperCase()));
   const choices = h("div", { class: "choices" }, labelKeys(item).map(button));
   const by = mine && labelled("Your name", h("input", { type: "text", maxlength: 60, autocomplete: "name", placeholder: "you", value: authorTyped(), onchange: (event) => {
     setAuthor(event.target.value);

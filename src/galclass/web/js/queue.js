@@ -39,10 +39,11 @@ export class Queue {
     while (this.#running < SIDE_BY_SIDE && this.#waiting.length) this.#work();
   }
 
-  /** Resend items that the server failed on. */
+  /** Resend those items that the server failed on. */
   retry(items) {
-    for (const item of items) this.store.update(item, { status: "waiting", reason: "" });
-    this.push(items);
+    const failed = items.filter(({ status }) => status === "failed"); // a second click comes before the button is gone
+    for (const item of failed) this.store.update(item, { status: "waiting", reason: "" });
+    this.push(failed);
   }
 
   /** Drop waiting items and those in flight. */
@@ -80,7 +81,7 @@ export class Queue {
     } catch (error) {
       if (error.name === "AbortError") return;
       if (isPassing(error)) this.#fail([item, ...(isDenied(error) ? this.#waiting.splice(0) : [])], error); // the others would ask for the token again
-      else this.#reject(item, error instanceof ApiError || error instanceof UnreadableFile ? inWords(error) : `The file cannot be read: ${error.message}.`);
+      else this.#reject(item, error instanceof ApiError || error instanceof UnreadableFile ? inWords(error) : `The file cannot be read: ${inWords(error)}`);
     }
   }
 

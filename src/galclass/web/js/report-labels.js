@@ -133,13 +133,17 @@ function dialog(name, report, outcome) {
     const lines = [["object_id", "label", "labelled_by", "labelled_at"], ...report.labels.map(({ objectId, label, at }) => [objectId, label, report.author, at])];
     save(lines.map((line) => `${line.map(csvField).join(",")}\r\n`).join(""), "galclass-labels.csv", "text/csv");
   };
-  const send = async () => {
+  const send = async ({ currentTarget: button }) => {
+    if (button.ariaDisabled) return; // a second click would count the same labels as stored before
+    button.ariaDisabled = "true"; // disabled, it would lose the focus
     said.textContent = "Storing…";
     try {
       await storeAll(report, (text) => (said.textContent = text));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       said.textContent = inWords(error);
+    } finally {
+      button.ariaDisabled = null;
     }
   };
   const element = h("dialog", { class: "small-dialog", "aria-labelledby": "report-title" },

@@ -66,7 +66,11 @@ export function servicesView(signal) {
     const blocks = names.map((name) => serviceBlock(name, services.filter((service) => service.name === name), act, signal));
     return [!names.length && h("p", { class: "nothing" }, "No service is published yet."), blocks, models.length > 0 && publishForm(models, act)];
   }, signal);
+  let acting = false; // a second click while the server is slow would roll back twice
   const act = async (done, method, path, body = null) => {
+    if (acting) return;
+    acting = true;
+    said.textContent = "Waiting for the server…";
     try {
       await change(method, path, body);
       forgetService();
@@ -76,6 +80,8 @@ export function servicesView(signal) {
     } catch (error) {
       if (!(error instanceof ApiError || error instanceof ServerLost)) throw error;
       said.textContent = error instanceof ServerLost ? "The server did not respond: look below whether this was done, and try again." : inWords(error);
+    } finally {
+      acting = false;
     }
   };
   load();
