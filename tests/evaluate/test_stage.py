@@ -1,11 +1,19 @@
-"""The table of predictions has the columns and types of the model, whatever the rows hold."""
+"""Evaluation: the predictions have the columns and types of the model; figures that are too high are marked."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+from galclass.config import load_config
+from galclass.evaluate import evaluate
 from galclass.evaluate.stage import predictions_table
-from galclass.scoring import Prediction, Scorer
+from galclass.pipeline import run
+from galclass.scoring import Prediction, Scorer, shipped_model
 from galclass.scoring.output import parquet_schema, vote_fraction_columns
 from galclass.scoring.prediction import ROW_COLUMNS, ImageFault
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_first_row_without_votes_hides_no_column_and_changes_no_type() -> None:
@@ -21,3 +29,18 @@ def test_a_first_row_without_votes_hides_no_column_and_changes_no_type() -> None
     assert table["label"].to_pylist() == ["A", "Er"]
     nothing = predictions_table([], [], scorer.signature)
     assert nothing.schema == table.schema
+
+
+def test_figures_on_objects_that_the_model_was_fitted_to_are_marked(tmp_path: Path) -> None:
+    small = {"workspace": str(tmp_path), "prepare.limit": 60, "evaluate.bootstrap": 20}
+    config = load_config(ROOT / "configs" / "demo.toml", small)
+    list(run(config, last="prepare", progress=False))
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "model.onnx").write_bytes(shipped_model())
+    test = evaluate(config, progress=False)
+    assert test.fitted < test.count
+    assert "fitted to" not in str(replace(test, fitted=0))
+    seen = replace(config, evaluate=replace(config.evaluate, split="validation"))
+    done = evaluate(seen, progress=False)
+    assert 0 < done.fitted <= done.count
+    assert f"was fitted to {done.fitted} of them, so these figures are too high" in str(done)

@@ -29,6 +29,7 @@ from galclass.evaluate.tables import Evaluated, Sampling, measure, natural_figur
 from galclass.evaluate.votes import SMOOTH, VoteErrors, vote_errors
 from galclass.prepare.store import Store
 from galclass.scoring import Prediction, Scorer, Signature
+from galclass.scoring.fitted_ids import recorded, split_fitted
 from galclass.scoring.output import parquet_schema, vote_fraction_columns
 from galclass.scoring.prediction import ROW_COLUMNS
 from galclass.tracking import log_evaluation
@@ -38,13 +39,17 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class EvaluateSummary:
-    """What the evaluate stage did; `tables` in the order of the report."""
+    """What the evaluate stage did; `tables` in the order of the report.
+
+    `fitted` counts the objects that the model, or the one its training started from, is recorded to be fitted to.
+    """
 
     count: int
     seconds: float
     tables: dict[str, Classification]
     folder: Path
     skipped: bool = False
+    fitted: int = 0
 
     def __str__(self) -> str:
         if self.skipped:
@@ -56,6 +61,11 @@ class EvaluateSummary:
             f" (majority class {table.majority_rate:.3f}, n = {table.count})"
             for title, table in self.tables.items()
         ]
+        if self.fitted:
+            lines.append(
+                f"  the model, or the one that its training started from, was fitted to {self.fitted:,} of them, so "
+                "these figures are too high"
+            )
         return "\n".join([head, *lines])
 
 
@@ -112,7 +122,10 @@ def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
     )
     _write(folder, config, store, scorer, evaluated, results, fingerprint)
     log_evaluation(config)
-    return EvaluateSummary(len(evaluated.labels), time.perf_counter() - started, tables, folder)
+    ids = [one.object_id for one in evaluated.predictions]
+    fitted, _ = split_fitted(recorded(scorer.signature.trained, scorer.sha256), ids) or (set(), set())
+    seconds = time.perf_counter() - started
+    return EvaluateSummary(len(evaluated.labels), seconds, tables, folder, fitted=len(fitted))
 
 
 def _model_path(config: Config) -> Path:

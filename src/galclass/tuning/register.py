@@ -15,6 +15,7 @@ from galclass.database.models import ModelInfo, ModelRecord
 from galclass.errors import GalclassError, ModelError, RegistryError
 from galclass.prepare.store import Store
 from galclass.scoring import Scorer, shipped_model
+from galclass.scoring.fitted_ids import base_unknown, recorded, split_fitted
 from galclass.scoring.shipped import shipped_card, shipped_metrics
 from galclass.tuning.measure import classes_meant
 from galclass.tuning.promotion import Registered, hashes_of, register, unseen_by
@@ -70,14 +71,14 @@ def register_stage(config: Config, *, promote: bool = False) -> RegisterSummary:
     value = path.read_bytes()
     with open_database(config.database_url, migrate=True) as database:
         package = _register_package(database, config)
-        metrics = _read_json(folder / "evaluation" / "metrics.json") | {HELD_OUT: hashes_of(_test_ids(config))}
         scorer = Scorer(value, name=config.register.name)
+        metrics = _read_json(folder / "evaluation" / "metrics.json") | {HELD_OUT: _held_out(config, scorer)}
         registered = register(
             database,
             value,
             name=config.register.name,
             classes=scorer.signature.classes,
-            compare=lambda old: _compared(config, scorer, old),
+            compare=lambda old: _compared(config, scorer, metrics, old),
             aliases=config.register.aliases,
             promote=promote,
             metrics=metrics,
@@ -120,16 +121,12 @@ def register_file(
         value,
         name=name,
         classes=scorer.signature.classes,
-        compare=lambda old: _not_known(metrics, old) or _compared(config, scorer, old),
+        compare=lambda old: _compared(config, scorer, metrics, old),
         aliases=aliases,
         promote=promote,
         metrics=metrics,
         card=card,
     )
-
-
-def _not_known(metrics: Mapping[str, Any], old: ModelRecord) -> str:
-    return "" if metrics.get(HELD_OUT) else f"it is not known which objects neither it nor {old.model} was fitted to"
 
 
 def _register_package(database: Database, config: Config) -> ModelInfo | None:
@@ -141,23 +138,33 @@ def _register_package(database: Database, config: Config) -> ModelInfo | None:
     return registry.register(shipped_model(), name=name, metrics=shipped_metrics(), card=shipped_card())
 
 
-def _test_ids(config: Config) -> list[str]:
+def _held_out(config: Config, scorer: Scorer) -> list[int]:
+    """Return the hashes of the test split, without objects that the model's own base was fitted to."""
     try:
         index = Store.open(config.workspace_path / "prepared").index
     except GalclassError:
         return []
     ids, splits = (index.column(name).to_pylist() for name in ("object_id", "split"))
-    return [one for one, split in zip(ids, splits, strict=True) if split == "test"]
+    test = [one for one, split in zip(ids, splits, strict=True) if split == "test"]
+    fitted, unknown = split_fitted(recorded(scorer.signature.trained, scorer.sha256), test) or (set(), set())
+    return hashes_of(set(test) - fitted - unknown)
 
 
-def _compared(config: Config, scorer: Scorer, old: ModelRecord) -> tuple[dict[str, bool], dict[str, bool]] | str:
+def _compared(
+    config: Config, scorer: Scorer, metrics: Mapping[str, Any], old: ModelRecord
+) -> tuple[dict[str, bool], dict[str, bool]] | str:
     """Predict the test split with both, if neither was fitted to it."""
+    trained = recorded(scorer.signature.trained, scorer.sha256)
+    if not metrics.get(HELD_OUT) and (split_fitted(trained, ()) is None or base_unknown(trained)):
+        return f"it is not known which objects neither it nor {old.model} was fitted to"
     try:
         store = Store.open(config.workspace_path / "prepared")
     except GalclassError:
         return "there is no prepared test split, so the two are not compared"
     ids, splits, labels = (store.index.column(name).to_pylist() for name in ("object_id", "split", "label"))
-    unseen = set(unseen_by(old.metrics, (one for one, split in zip(ids, splits, strict=True) if split == "test")))
+    test = [one for one, split in zip(ids, splits, strict=True) if split == "test"]
+    before_trained = recorded(old.signature.trained, old.sha256) if old.signature else {}
+    unseen = set(unseen_by(old.metrics, unseen_by(metrics, test, trained), before_trained))
     rows = [row for row, one in enumerate(ids) if one in unseen and labels[row]]
     if not rows:
         return f"no held-out objects are known that neither it nor {old.model} was fitted to"
