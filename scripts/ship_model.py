@@ -4,7 +4,7 @@
 
 Copies training/model.onnx to src/galclass/scoring/shipped/galaxy.onnx and writes galaxy.card.md and galaxy.card.json
 beside it from the run's own figures, the card into docs/, and the object ids of each split into configs/shipped_ids/.
-Refuses a model over 5 MB and figures of another file.
+Refuses a model over 5 MB and figures of another file. Run scripts/write_fitted_ids.py afterwards.
 """
 
 from __future__ import annotations

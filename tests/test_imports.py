@@ -49,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     "cut": {"atomic_files", "errors", "catalog", "cutouts", "image_names", "cut_folder", "cut_tiles"},
     "cut_tiles": {"errors", "extras", "cutouts"},
     "cut_folder": {"atomic_files", "errors", "csv_cells"},
-    "joined": {"atomic_files", "errors", "morphology", "image_files", "catalog", "scoring"},
+    "joined": {"atomic_files", "errors", "morphology", "image_files", "image_names", "catalog", "scoring"},
     "similar": {"atomic_files", "errors", "image_files", "cutouts", "prepare", "scoring"},
     "tracking": {"atomic_files", "config", "errors", "extras"},
     "train": _GROUND | {"tracking", "cutouts", "prepare", "catalog", "topology", "scoring"},

@@ -340,5 +340,6 @@ def test_the_package_is_fit_for_an_index(wheel: Path) -> None:
     assert rendered is not None
     assert "<table>" in rendered
     assert not [name for name in names if name.endswith((".pyc", ".map")) or "/tests/" in name]
-    for needed in ("py.typed", "scoring/shipped/galaxy.onnx", "web/index.html", "database/procedures/postgresql.sql"):
+    shipped = ("scoring/shipped/galaxy.onnx", "scoring/shipped/fitted_ids.json")
+    for needed in ("py.typed", *shipped, "web/index.html", "database/procedures/postgresql.sql"):
         assert f"galclass/{needed}" in names

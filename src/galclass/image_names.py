@@ -25,6 +25,12 @@ IMAGE_SUFFIXES = READ_SUFFIXES | OTHER_IMAGE_SUFFIXES
 
 _MAC_JUNK = "__MACOSX"
 
+MAX_ID_CHARACTERS = 200
+"""Longest object id; the same for catalogs, files, databases, HTTP and its clients."""
+
+BAD_ID = "bad_id"
+"""Code of rows and files whose id is not valid."""
+
 
 def suffix_of(name: str) -> str:
     """Return the suffix of a file name, ".jpg", in lower case and without blanks behind it; "" where there is none.
@@ -66,6 +72,21 @@ def object_id_of(name: str) -> str:
     if "%" in base:
         base = _unescaped(base)
     return base if base.isascii() else unicodedata.normalize("NFC", base)
+
+
+def fault_of_id(text: str) -> str | None:
+    """Return why a text is not a valid object id, or None if it is.
+
+    An id has 1 to `MAX_ID_CHARACTERS` characters, all of them printable; blanks of any kind are.
+    """
+    if not text:
+        return "it is empty"
+    if len(text) > MAX_ID_CHARACTERS:
+        return f"it has {len(text)} characters, at most {MAX_ID_CHARACTERS} are allowed"
+    for index, sign in enumerate(text, 1):
+        if not sign.isprintable() and unicodedata.category(sign) != "Zs":
+            return f"character {index} is U+{ord(sign):04X}, which is not printable"
+    return None
 
 
 def is_junk(name: str) -> bool:

@@ -19,6 +19,7 @@ from galclass.catalog.own_table import OwnTable, read_own_table, writable_kind
 from galclass.errors import CatalogError
 from galclass.image_files import ImageFile
 from galclass.image_files.keys import file_key, row_key
+from galclass.image_names import BAD_ID, fault_of_id
 from galclass.morphology import CLASS_NAMES
 from galclass.scoring import Prediction, Scorer
 from galclass.scoring.files import predict_files
@@ -160,13 +161,16 @@ def predict_catalog(
         )  # fmt: skip
     found: dict[str, Row] = {}
     unlike = predicted = 0
-    scored = predict_files(chosen, scorer, frame_px=frame_px, processes=processes, embedding=embedding)
+    scored = predict_files(chosen, scorer, frame_px=frame_px, processes=processes, embedding=embedding, check_ids=False)
     for image, prediction in scored:
         found[file_key(image.name)] = _row(str(image), prediction, embedding)
         predicted += prediction.error is None
         unlike += UNLIKE_TRAINING_DATA in prediction.flags
         advance(1)
-    rows = [found.get(key or "") or _without(key, by_key.get(key or "", [])) for key in keys]
+    rows = [
+        _bad_id(object_id) or found.get(key or "") or _without(key, by_key.get(key or "", []))
+        for key, object_id in zip(keys, own.object_ids, strict=True)
+    ]
     names = prediction_columns(scorer.signature, embedding=embedding)
     facts = {"GCMODEL": str(scorer.model), "GCSHA256": scorer.sha256}
     summary = _written(own, rows, names, output, facts)
@@ -202,6 +206,11 @@ def join_rows(
 def _row(file: str, prediction: Prediction, embedding: bool) -> Row:
     row = {"file": file, **prediction.as_row()}
     return row | {"embedding": prediction.embedding} if embedding else row
+
+
+def _bad_id(object_id: str | None) -> Row | None:
+    fault = fault_of_id(object_id) if object_id else None
+    return {"error": f"{BAD_ID}: not an object id: {fault}"} if fault else None
 
 
 def _without(key: str | None, files: Sequence[ImageFile]) -> Row:

@@ -130,12 +130,12 @@ def test_objects_that_the_model_was_fitted_to_are_not_held_out(prepared: Config)
     test = [one for one, split in zip(ids, splits, strict=True) if split == "test"]
     path = prepared.workspace_path / "training" / "model.onnx"
     try:
-        for version, now, expected in ((1, test, hashes_of(test)), (2, [], hashes_of(test[2:]))):
-            trained = {"fitted_ids": fitted_ids(test[:2]), "split_ids_sha256": {"test": ids_sha256(now)}}
+        for version, fitted, now, expected in ((1, ["1", "2"], test, test), (2, test[:2], [], test[2:])):
+            trained = {"fitted_ids": fitted_ids(fitted), "split_ids_sha256": {"test": ids_sha256(now)}}
             path.write_bytes(tiny_trained_model(**trained))
             register_stage(prepared)
             with open_database(prepared.database_url) as database:
-                assert Registry(database).get(f"galaxy@{version}").metrics[HELD_OUT] == expected
+                assert Registry(database).get(f"galaxy@{version}").metrics[HELD_OUT] == hashes_of(expected)
     finally:
         path.write_bytes(tiny_model())
 

@@ -120,6 +120,8 @@ def test_card_of_a_model_of_raw_votes_says_what_its_sets_promise() -> None:
 def test_the_packaged_models_card_says_whose_raw_votes_it_has() -> None:
     text = (ROOT / "src/galclass/scoring/shipped/galaxy.card.md").read_text()
     assert "Raw votes are those of the Galaxy Challenge" in text
+    assert "are recorded: `galclass evaluate --catalog` leaves them out" in text
+    assert "are recorded" not in card_of()
     assert (ROOT / "docs" / "model-card.md").read_text() == text
 
 

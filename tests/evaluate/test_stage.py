@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,12 +14,15 @@ from galclass.download import download
 from galclass.errors import EvaluationError
 from galclass.evaluate import evaluate
 from galclass.evaluate.stage import predictions_table
+from galclass.pipeline import run
 from galclass.prepare.stage import prepare
 from galclass.prepare.store import Store
-from galclass.scoring import Prediction, Scorer
+from galclass.scoring import Prediction, Scorer, shipped_model
 from galclass.scoring.fitted_ids import fitted_ids, ids_sha256
 from galclass.scoring.output import parquet_schema, vote_fraction_columns
 from galclass.scoring.prediction import ROW_COLUMNS, ImageFault
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -76,3 +80,18 @@ def test_a_first_row_without_votes_hides_no_column_and_changes_no_type() -> None
     assert table["label"].to_pylist() == ["A", "Er"]
     nothing = predictions_table([], [], scorer.signature)
     assert nothing.schema == table.schema
+
+
+def test_figures_on_objects_that_the_model_was_fitted_to_are_marked(tmp_path: Path) -> None:
+    small = {"workspace": str(tmp_path), "prepare.limit": 60, "evaluate.bootstrap": 20}
+    config = load_config(ROOT / "configs" / "demo.toml", small)
+    list(run(config, last="prepare", progress=False))
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "model.onnx").write_bytes(shipped_model())
+    test = evaluate(config, progress=False)
+    assert test.seen == 0
+    assert f"{test.fitted} objects left out" in str(test)
+    seen = replace(config, evaluate=replace(config.evaluate, split="validation"))
+    done = evaluate(seen, progress=False)
+    assert 0 < done.seen <= done.count
+    assert f"was fitted to {done.seen} of them, so these figures are too high" in str(done)

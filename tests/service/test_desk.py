@@ -14,6 +14,7 @@ from galclass.database.desk_labels import MAX_CLASSES, give_label
 from galclass.database.embeddings import Embeddings
 from galclass.database.labels import human_labels
 from galclass.database.training import training_sources
+from galclass.scoring.fitted_ids import base_unknown, split_fitted
 from galclass.scoring.heads import fit_head
 from galclass.service.engine.filling import Filling
 
@@ -253,6 +254,10 @@ def test_a_head_is_registered_and_published_and_never_takes_the_name_of_other_cl
     (answer,) = record.scorer().score([data], object_ids=[key])
     assert answer.embedding is not None
     assert np.allclose(answer.embedding, vectors[0], atol=1e-5)
+    assert record.signature is not None
+    kept = record.signature.trained
+    assert split_fitted(kept, galaxies) == (set(galaxies), set())
+    assert base_unknown(kept)  # the tiny model records no ids
     assert client.get("/v1/models/rings/1").json()["card"].startswith("A head of the label desk 'rings'")
     assert Registry(filled).points_at("rings", "production") == 1
     give(client, header, key, "ring")

@@ -16,6 +16,7 @@ from train.drawn_galaxies import write_prepared
 from galclass.config import Config, config_from_dict
 from galclass.errors import ModelError, TrainingError
 from galclass.scoring import Scorer
+from galclass.scoring.fitted_ids import base_unknown, split_fitted
 from galclass.train import train
 from galclass.train.dataset import open_training_data
 from galclass.train.from_onnx import frozen_body, restored_body, topology_of, with_body
@@ -100,6 +101,7 @@ def test_training_starts_from_a_model_file(tmp_path: Path) -> None:
         torch.testing.assert_close(found(pixels).logits, expected(pixels).logits, atol=1e-3, rtol=1e-3)
     summary = train(config, progress=False)
     assert summary.model.is_file()
+    assert base_unknown(Scorer(summary.model).signature.trained)  # that model records no ids
     (tmp_path / "start.onnx").write_bytes(residual_model(1, "residual_large"))
     assert not train(config, progress=False).skipped  # another start is another training
 
@@ -113,6 +115,10 @@ def test_training_starts_from_the_model_in_the_package(tmp_path: Path) -> None:
     with torch.no_grad():
         expected = frozen_body(Scorer().value).body(pixels)
         torch.testing.assert_close(body(pixels), expected, atol=1e-2, rtol=1e-2)
+    summary = train(config, progress=False)
+    trained, before = Scorer(summary.model).signature.trained, ["587722981746540704", "kaggle-100078", "100078"]
+    assert split_fitted(trained, [*before, "100143"]) == (set(before), set())
+    assert not base_unknown(trained)
 
 
 def test_a_start_that_does_not_fit_the_options_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from galclass.database.model_figures import HELD_OUT
 from galclass.database.models import ModelRecord
 from galclass.errors import EvaluationError
 from galclass.morphology import CLASSES
+from galclass.scoring.fitted_ids import fitted_ids, with_base
 from galclass.tuning.measure import difference
 from galclass.tuning.promotion import MAX_HASHES, Registered, hashes_of, register, unseen_by
 
@@ -115,6 +116,16 @@ def test_hashes_of_two_versions_have_in_common_what_both_kept_apart() -> None:
     assert common <= set(first) & set(second)
     assert unseen_by({}, second) == []
     assert unseen_by({HELD_OUT: "damaged"}, second) == []
+
+
+def test_objects_that_a_version_or_its_base_was_fitted_to_are_never_held_out() -> None:
+    ids = [f"object {n}" for n in range(40)]
+    base = {"fitted_ids": fitted_ids(ids[10:20])}
+    trained = {"fitted_ids": with_base(fitted_ids(ids[:5]), base)}
+    assert unseen_by({HELD_OUT: hashes_of(ids[5:30])}, ids, trained) == [*ids[5:10], *ids[20:30]]
+    assert unseen_by({}, ids, trained) == [*ids[5:10], *ids[20:]]  # the record is complete
+    assert unseen_by({}, ids, {"fitted_ids": with_base(fitted_ids(ids[:5]), {})}) == []
+    assert unseen_by({HELD_OUT: []}, ids, trained) == []
 
 
 def test_the_paired_interval_is_that_of_the_differences() -> None:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from galclass.catalog.columns import ROW
 from galclass.catalog.report import CatalogReport, RowFault
 from galclass.errors import CatalogError, MorphologyError
+from galclass.image_names import BAD_ID, MAX_ID_CHARACTERS, fault_of_id
 from galclass.morphology import CLASSES, COARSE_LABELS, QUESTIONS, leaves_of
 
 ENOUGH = 20
@@ -62,13 +63,14 @@ def _nearest(label: str) -> str:
 
 
 def check_ids(table: Any, report: CatalogReport) -> Any:
-    """Leave out rows without an id, and repeated rows of an object; ids are compared in NFC.
+    """Leave out rows without a valid id, and repeated rows of an object; ids are compared in NFC.
 
     Of several rows the first with a label stays; where two have different labels, or lie far apart on the sky, none
     does: which one is right cannot be known.
     """
     missing = table["object_id"].is_null().to_numpy()
     table = leave_out(table, missing, "no_id", lambda row: "no object id", report)
+    table = _without_bad_ids(table, report)
     keys = pc.utf8_normalize(table["object_id"], form="NFC")
     if pc.count_distinct(keys).as_py() == table.num_rows:
         return table
@@ -98,6 +100,15 @@ def check_ids(table: Any, report: CatalogReport) -> Any:
     leave_out(table, apart, "two_positions", positions, report)
     leave_out(table, one, "duplicate_id", lambda row: f"{ids[row]} occurs twice", report)
     return table.filter(pa.array(~(one | two | apart)))
+
+
+def _without_bad_ids(table: Any, report: CatalogReport) -> Any:
+    ids = table["object_id"]
+    short = pc.less_equal(pc.utf8_length(ids), MAX_ID_CHARACTERS)
+    plain = pc.and_(short, pc.match_substring_regex(ids, "^[!-~]+$"))  # most tables have no others
+    faults = {int(row): fault_of_id(ids[int(row)].as_py()) for row in np.flatnonzero(pc.invert(plain).to_numpy())}
+    wrong = np.array([faults.get(row) is not None for row in range(table.num_rows)], dtype=bool)
+    return leave_out(table, wrong, BAD_ID, lambda row: f"not an object id: {faults[row]}", report)
 
 
 def _elsewhere(table: Any, ids: list[str]) -> dict[str, tuple[int, int]]:

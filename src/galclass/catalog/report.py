@@ -31,7 +31,7 @@ class RowFault:
     Attributes
     ----------
     code : str
-        no_id, duplicate_id, two_classes, two_positions, unknown_label, no_asset_id, bad_votes, bad_type,
+        no_id, bad_id, duplicate_id, two_classes, two_positions, unknown_label, no_asset_id, bad_votes, bad_type,
         bad_position, no_spectrum.
     row : int
         Row of the table, the first is 1 (the header is not counted).

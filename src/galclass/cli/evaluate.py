@@ -66,7 +66,8 @@ def evaluate(
 
     With --catalog: print the accuracy with its 95 % interval, overall and for each label; for two models also the
     paired difference, second minus first. Labels that a model has no class for are counted and left out, and so are
-    objects that it was fitted to, recognised by their ids. Rows without an image or a prediction lead to exit status 3.
+    objects that it or its base model was fitted to, recognised by their ids. Rows without an image or a prediction lead
+    to exit status 3.
 
     Example: galclass evaluate --model rings@1 --catalog rings.csv --images my_images/
     """

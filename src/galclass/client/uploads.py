@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from galclass.errors import ServiceError
-from galclass.image_names import object_id_of
+from galclass.image_names import MAX_ID_CHARACTERS, fault_of_id, object_id_of
 
 Image = bytes | Path | str
 """Encoded image bytes, or the path of a file with them."""
@@ -23,7 +23,7 @@ Image = bytes | Path | str
 Named = tuple[str, bytes]
 """An object id and its image."""
 
-_FILE_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_+.-]{0,199}")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_+.-]*")
 """Ids that a server finds again in the name of a file."""
 
 _SUFFIX = ".img"
@@ -36,24 +36,37 @@ def with_ids(images: Iterable[Image], object_ids: Sequence[str] | None) -> Itera
     Raises
     ------
     ServiceError
-        If there are more or fewer ids than images, or an id is neither text nor an integer.
+        If there are more or fewer ids than images, or an id is neither valid text nor an integer.
     """
     index = -1
     for index, image in enumerate(images):
         if object_ids is not None and index >= len(object_ids):
             raise ServiceError("there are more images than object_ids", got=len(object_ids))
         data = image if isinstance(image, bytes) else Path(image).read_bytes()
-        name = str(index) if isinstance(image, bytes) else object_id_of(Path(image).name)
-        yield (_id(object_ids[index], index) if object_ids is not None else name), data
+        if object_ids is not None:
+            yield _id(object_ids[index], index), data
+        elif isinstance(image, bytes):
+            yield str(index), data
+        else:
+            yield _valid(object_id_of(Path(image).name), str(image)), data
     if object_ids is not None and index + 1 != len(object_ids):
         raise ServiceError("there are fewer images than object_ids", expected=len(object_ids), got=index + 1)
 
 
 def _id(value: object, index: int) -> str:
     """Return an id as text; a float has lost digits of an id already, and its text would name no object."""
-    if isinstance(value, str) or (isinstance(value, Integral) and not isinstance(value, bool)):
-        return str(value)
-    raise ServiceError("not an object id", where=f"object_ids[{index}]", expected="text", got=type(value).__name__)
+    where = f"object_ids[{index}]"
+    if not isinstance(value, str) and (not isinstance(value, Integral) or isinstance(value, bool)):
+        raise ServiceError("not an object id", where=where, expected="text", got=type(value).__name__)
+    return _valid(str(value), where)
+
+
+def _valid(name: str, where: str) -> str:
+    """Return an id if a server would accept it."""
+    if fault := fault_of_id(name):
+        expected = f"text of 1 to {MAX_ID_CHARACTERS} printable characters"
+        raise ServiceError(f"not an object id: {fault}", where=where, expected=expected)
+    return name
 
 
 def in_portions(named: Iterable[Named], most_bytes: int, most_images: int) -> Iterator[list[Named]]:

@@ -14,7 +14,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
@@ -30,7 +30,7 @@ from galclass.image_files import DEFAULT_LIMITS, shown
 from galclass.image_files.keys import file_key
 from galclass.image_files.names import Kind, kind_of
 from galclass.image_files.zips import zip_contents
-from galclass.image_names import suffix_of
+from galclass.image_names import BAD_ID, fault_of_id, suffix_of
 from galclass.scoring import CHUNK
 from galclass.scoring.prediction import ImageFault
 
@@ -60,11 +60,17 @@ def read_items(chunk: WorkChunk, patience_s: float) -> Iterator[Item]:
     """Read a chunk's images in order; only a few are held at a time."""
     readers = {"files": _files, "zip": _zip, "tar": _tar, "parquet": _parquet}
     try:
-        yield from readers[chunk.kind](chunk, patience_s)
+        yield from map(_with_valid_id, readers[chunk.kind](chunk, patience_s))
     except ArchiveError as error:
         yield _broken(chunk, error.what)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, FileNotFoundError, PermissionError) as error:
         yield _broken(chunk, str(error) or type(error).__name__)
+
+
+def _with_valid_id(item: Item) -> Item:
+    """Return the item, with a fault if its object id is not valid."""
+    fault = None if item.fault else fault_of_id(item.object_id)
+    return replace(item, data=b"", fault=ImageFault(BAD_ID, f"not an object id: {fault}")) if fault else item
 
 
 def _broken(chunk: WorkChunk, reason: str) -> Item:

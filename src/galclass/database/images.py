@@ -28,6 +28,7 @@ from galclass.database.sky import box_round, separation_arcsec
 from galclass.database.statements import chunked, insert_new, lock_table
 from galclass.database.types import now
 from galclass.image_files import Skipped
+from galclass.image_names import BAD_ID, fault_of_id
 
 _C = images.c
 _NOTHING = Content(None, None)
@@ -164,6 +165,7 @@ class Images:
             with self._database.write() as connection:
                 lock_table(connection, images)  # two who add at once would each count a row, or wait for each other
                 same = {} if keep_duplicates else _twins(connection, chunk, contents)
+                same |= _bad_ids(chunk)
                 rows: dict[str, dict[str, object]] = {}
                 for number, (image, content) in enumerate(zip(chunk, contents, strict=True)):
                     if number not in same:
@@ -256,6 +258,15 @@ def _row(image: NewImage, content: Content) -> dict[str, object]:
 
 def _known(connection: Connection, object_ids: Iterable[str]) -> set[str]:
     return set(connection.scalars(select(_C.object_id).where(_C.object_id.in_(list(object_ids)))))
+
+
+def _bad_ids(chunk: Sequence[NewImage]) -> dict[int, ImageReject]:
+    """Return the rejects of images whose object id HTTP would refuse, by index."""
+    faults = {number: fault for number, image in enumerate(chunk) if (fault := fault_of_id(image.object_id))}
+    return {
+        number: ImageReject(chunk[number].file or chunk[number].object_id, BAD_ID, f"not an object id: {fault}")
+        for number, fault in faults.items()
+    }
 
 
 def _twins(connection: Connection, chunk: Sequence[NewImage], contents: Sequence[Content]) -> dict[int, ImageReject]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from galclass.morphology import CLASS_NAMES, GROUPS
+from galclass.scoring.fitted_ids import FITTED_IDS, recorded
 from galclass.scoring.signature import Signature
 
 _SDSS_LIMITS = """\
@@ -32,6 +33,8 @@ _CHALLENGE_LIMITS = """\
   one in Galaxy Zoo 2's published table, and Galaxy Zoo 1 calls some galaxies elliptical that have features here:
   compare with its labels through a fitted mapping, as docs/measurements/votes.md does.
 - The class follows the predicted mean votes: a thin smooth galaxy, which divides volunteers, may come out as edge-on.
+- Galaxies of the Galaxy Challenge, NGC and IC are recognised by their ids there: in a table with other ids, some may
+  have been trained on.
 """
 
 _LIMITS = """\
@@ -85,7 +88,7 @@ def model_card(signature: Signature, sha256: str, metrics: Mapping[str, Any], sp
         f"On the {split} split{_untouched(split)}; 95 % bootstrap intervals.\n",
         _measured(metrics),
         "## Trained on\n",
-        _trained(signature),
+        _trained(signature, sha256),
         "## Limits\n",
         _limits(signature, of_sdss),
         "## Citation and licence\n",
@@ -245,14 +248,18 @@ def _interval(figure: Sequence[float] | Mapping[str, float]) -> str:
     return f"{value:.3f} ({low:.3f}-{high:.3f})"
 
 
-def _trained(signature: Signature) -> str:
-    trained = signature.trained
+def _trained(signature: Signature, sha256: str) -> str:
+    trained = recorded(signature.trained, sha256)
     config = trained.get("config", {})
     rows = [f"- sources: {', '.join(map(_text, _sources(signature)))}"]
     rows += [
         f"- sha256 of the {_text(name)} split's object ids: `{_text(value)}`"
         for name, value in _splits(trained).items()
     ]
+    if FITTED_IDS in trained:
+        rows.append(
+            "- the ids of the training and validation split are recorded: `galclass evaluate --catalog` leaves them out"
+        )
     options = config.get("train", {})
     epochs = options.get("num_epochs", options.get("num_iterations"))
     rows.append(

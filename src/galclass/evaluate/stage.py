@@ -29,7 +29,7 @@ from galclass.evaluate.tables import Evaluated, Sampling, measure, natural_figur
 from galclass.evaluate.votes import SMOOTH, VoteErrors, vote_errors
 from galclass.prepare.store import Store
 from galclass.scoring import Prediction, Scorer, Signature
-from galclass.scoring.fitted_ids import fitted_of_test_split
+from galclass.scoring.fitted_ids import fitted_of_test_split, recorded, split_fitted
 from galclass.scoring.output import parquet_schema, vote_fraction_columns
 from galclass.scoring.prediction import ROW_COLUMNS
 from galclass.tracking import log_evaluation
@@ -40,7 +40,11 @@ _FILES = ("predictions.parquet", "report.html", "card.md", "metrics.json")
 
 @dataclass(frozen=True)
 class EvaluateSummary:
-    """What the evaluate stage did; `tables` in the order of the report, `fitted` objects of the split left out."""
+    """What the evaluate stage did; `tables` in the order of the report.
+
+    `fitted` objects of the split were left out, as the model was fitted to them; `seen` others are in the figures
+    although it, or the model that its training started from, was fitted to them.
+    """
 
     count: int
     seconds: float
@@ -48,6 +52,7 @@ class EvaluateSummary:
     folder: Path
     skipped: bool = False
     fitted: int = 0
+    seen: int = 0
 
     def __str__(self) -> str:
         if self.skipped:
@@ -62,6 +67,11 @@ class EvaluateSummary:
         if self.fitted:
             lines.append(
                 f"  {self.fitted:,} objects left out: the model was fitted to these ids, before the last split"
+            )
+        if self.seen:
+            lines.append(
+                f"  the model, or the one that its training started from, was fitted to {self.seen:,} of them, so "
+                "these figures are too high"
             )
         return "\n".join([head, *lines])
 
@@ -119,7 +129,9 @@ def evaluate(config: Config, *, progress: bool = True) -> EvaluateSummary:
     )
     _write(folder, config, store, scorer, evaluated, results, fingerprint)
     log_evaluation(config)
-    return EvaluateSummary(len(evaluated.labels), time.perf_counter() - started, tables, folder, fitted=fitted)
+    seconds = time.perf_counter() - started
+    seen = _seen(scorer, evaluated)
+    return EvaluateSummary(len(evaluated.labels), seconds, tables, folder, fitted=fitted, seen=seen)
 
 
 def _model_path(config: Config) -> Path:
@@ -137,7 +149,8 @@ def _rows_of(store: Store, scorer: Scorer, split: str) -> tuple[list[int], int]:
         raise EvaluationError(f"the {split} split is empty", where=str(store.folder))
     if split != "test":
         return chosen, 0
-    fitted = fitted_of_test_split(scorer.signature.trained, [index["object_id"][i] for i in chosen])
+    trained = recorded(scorer.signature.trained, scorer.sha256)
+    fitted = fitted_of_test_split(trained, [index["object_id"][i] for i in chosen])
     rows = [i for i in chosen if index["object_id"][i] not in fitted]
     if not rows:
         raise EvaluationError(
@@ -163,6 +176,13 @@ def _score_rows(store: Store, scorer: Scorer, chosen: list[int], progress: bool)
         sources=[index["source"][i] for i in chosen],
         predictions=predictions,
     )
+
+
+def _seen(scorer: Scorer, evaluated: Evaluated) -> int:
+    """Count the evaluated objects that the model, or the one its training started from, is recorded to be fitted to."""
+    trained = recorded(scorer.signature.trained, scorer.sha256)
+    fitted, _ = split_fitted(trained, [one.object_id for one in evaluated.predictions]) or (set(), set())
+    return len(fitted)
 
 
 def _calibration(evaluated: Evaluated) -> Reliability | None:

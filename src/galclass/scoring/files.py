@@ -6,11 +6,13 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
 from galclass.cutouts.headers import MAX_BYTES
-from galclass.image_files import ImageFile, with_bytes
+from galclass.image_files import FileFault, ImageFile, with_bytes
+from galclass.image_names import BAD_ID, fault_of_id
 from galclass.scoring.chunks import Given, score_images
 from galclass.scoring.prediction import Prediction
 from galclass.scoring.processes import ScoringProcess, scoring_processes
@@ -36,6 +38,7 @@ def predict_files(
     frame_px: int | None = None,
     processes: int = 0,
     embedding: bool = False,
+    check_ids: bool = True,
 ) -> Iterator[tuple[ImageFile, Prediction]]:
     """Score a stream of files, in order and with constant memory.
 
@@ -53,6 +56,8 @@ def predict_files(
         two or more are asked for.
     embedding : bool
         Whether records keep their embedding.
+    check_ids : bool
+        Whether a file whose name is no valid object id gets a record with `error`; False if names are no ids.
 
     Yields
     ------
@@ -60,7 +65,8 @@ def predict_files(
     prediction : Prediction
         With the file's name without image suffix as object_id.
     """
-    files = (one if isinstance(one, ImageFile) else ImageFile("", str(one)) for one in images)
+    files: Iterator[ImageFile] = (one if isinstance(one, ImageFile) else ImageFile("", str(one)) for one in images)
+    files = map(_with_valid_id, files) if check_ids else files
     first = list(islice(files, WORTH_PROCESSES))
     are_many = len(first) == WORTH_PROCESSES
     count = processes or (len(os.sched_getaffinity(0)) if are_many else 1)
@@ -70,6 +76,12 @@ def predict_files(
             yield from zip(_images(chunk), score_images(scorer, chunk, frame_px, embedding), strict=True)
         return
     yield from _in_processes(chunks, scorer, (frame_px, embedding), count)
+
+
+def _with_valid_id(image: ImageFile) -> ImageFile:
+    """Return the image, with a fault if its name is no valid object id."""
+    fault = None if image.fault else fault_of_id(image.object_id)
+    return replace(image, fault=FileFault(image.name, BAD_ID, f"not an object id: {fault}")) if fault else image
 
 
 def _images(chunk: Sequence[Given]) -> list[ImageFile]:

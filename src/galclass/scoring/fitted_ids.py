@@ -9,11 +9,18 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from galclass.scoring.shipped import shipped_fitted_ids
+
 FITTED_IDS = "fitted_ids"
 """Key of the signature's `trained`."""
 
-MAX_RECORDED = 50_000
-"""Most hashes that a model keeps, the smallest ones: those of a random sample of all ids."""
+MAX_RECORDED = 200_000
+"""Most hashes that a model keeps (1.6 MB), the smallest ones: those of a random sample of all ids."""
+
+BASE = "base"
+"""Key of the record: whether it includes what the network was trained on before, if that was another model's."""
+
+INCLUDED, NOT_RECORDED = "included", "not recorded"
 
 _DIGITS = 8
 
@@ -41,13 +48,58 @@ def fitted_of_test_split(trained: Mapping[str, Any], object_ids: Iterable[str]) 
     return fitted | unknown if fitted else set()
 
 
+def recorded(trained: Mapping[str, Any], sha256: str) -> Mapping[str, Any]:
+    """Return `trained` of a model's signature; for a model that was packaged, with the ids kept beside it."""
+    kept = shipped_fitted_ids().get(sha256)
+    return trained if kept is None else {**trained, FITTED_IDS: kept}
+
+
+def with_base(own: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of a model that was made from another: of the ids that either was fitted to.
+
+    Parameters
+    ----------
+    own : mapping
+        From `fitted_ids`.
+    base : mapping
+        `recorded` of the other model; if that keeps no ids, the record says so.
+    """
+    first, second = _hashes({FITTED_IDS: own}), _hashes(base)
+    if first is None or second is None:
+        return {**own, BASE: NOT_RECORDED}
+    known, before = first[0] | second[0], base[FITTED_IDS]
+    largest = min((max(hashes) for hashes, complete in (first, second) if hashes and not complete), default="g")
+    kept = sorted(one for one in known if one <= largest)[:MAX_RECORDED]
+    merged = {
+        "count": own["count"] + before["count"] - len(first[0] & second[0]),
+        "sha256_32": "".join(kept),
+        BASE: NOT_RECORDED if base_unknown(base) else INCLUDED,
+    }
+    return merged | ({"remark": before["remark"]} if "remark" in before else {})
+
+
+def base_unknown(trained: Mapping[str, Any]) -> bool:
+    """Return whether a model was made from another of which it is not recorded what that was fitted to."""
+    kept = trained.get(FITTED_IDS)
+    if not isinstance(kept, Mapping):
+        return False
+    return bool(kept.get(BASE, NOT_RECORDED if "base_sha256" in trained else INCLUDED) != INCLUDED)
+
+
+def remark_of(trained: Mapping[str, Any]) -> str:
+    """Return what a record says about ids that it cannot recognise; empty if it says nothing."""
+    kept = trained.get(FITTED_IDS)
+    found = kept.get("remark") if isinstance(kept, Mapping) else None
+    return found if isinstance(found, str) else ""
+
+
 def split_fitted(trained: Mapping[str, Any], object_ids: Iterable[str]) -> tuple[set[str], set[str]] | None:
     """Tell objects that a model was fitted to from others.
 
     Parameters
     ----------
     trained : mapping
-        From the model's signature.
+        `recorded` of the model.
     object_ids : iterable of str
 
     Returns
@@ -59,11 +111,10 @@ def split_fitted(trained: Mapping[str, Any], object_ids: Iterable[str]) -> tuple
     None
         If the model keeps none.
     """
-    kept = trained.get(FITTED_IDS)
-    if not isinstance(kept, Mapping) or not isinstance(text := kept.get("sha256_32"), str):
+    found = _hashes(trained)
+    if found is None:
         return None
-    hashes = {text[at : at + _DIGITS] for at in range(0, len(text), _DIGITS)}
-    complete = kept.get("count") == len(hashes)
+    hashes, complete = found
     largest = max(hashes, default="")
     fitted, unknown = set(), set()
     for one in object_ids:
@@ -81,6 +132,17 @@ def without_hashes(signature: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(kept := trained.get(FITTED_IDS), Mapping):
         trained[FITTED_IDS] = {"count": kept.get("count")}
     return {**signature, "trained": trained}
+
+
+def _hashes(trained: Mapping[str, Any]) -> tuple[set[str], bool] | None:
+    """Return the hashes that a model keeps, and whether these are all; None if it keeps none."""
+    kept = trained.get(FITTED_IDS)
+    if not isinstance(kept, Mapping) or not isinstance(text := kept.get("sha256_32"), str):
+        return None
+    if not isinstance(count := kept.get("count"), int):
+        return None
+    hashes = {text[at : at + _DIGITS] for at in range(0, len(text), _DIGITS)}
+    return hashes, count == len(hashes)
 
 
 def _hash(object_id: str) -> str:

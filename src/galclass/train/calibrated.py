@@ -16,7 +16,7 @@ from galclass.catalog.raw_counts import VOTERS
 from galclass.config import Config, config_to_dict
 from galclass.morphology import CLASSES, QUESTIONS
 from galclass.scoring.fit_confidence import fit_conformal, fit_unlike
-from galclass.scoring.fitted_ids import FITTED_IDS, fitted_ids
+from galclass.scoring.fitted_ids import FITTED_IDS, fitted_ids, with_base
 from galclass.scoring.signature import Signature
 from galclass.scoring.signature_parts import Conformal, Unlike
 from galclass.train.calibrate import VoteAnswers, fit_observation, fit_temperature, vote_concentrations
@@ -26,6 +26,7 @@ from galclass.train.inference import network_outputs, softmax
 from galclass.train.losses import Observation, question_columns
 from galclass.train.networks import VOTE_COLUMNS
 from galclass.train.raw_votes import leaves_by_votes
+from galclass.train.starting import recorded_start
 from galclass.train.trainer import Trainer
 
 _ALARM_ROWS = 4096
@@ -209,7 +210,7 @@ def _provenance(trainer: Trainer, config: Config, temperature: float) -> dict[st
         "config": config_to_dict(config),
         "data_ids_sha256": together,
         "split_ids_sha256": splits,
-        FITTED_IDS: fitted_ids(_fitted_to(trainer.data)),
+        FITTED_IDS: _fitted_ids(trainer.data, config.train.initial_weights),
         "seed": trainer.seed,
         "best_iteration": trainer.at.best_iteration,
         "observations": _observations(trainer, temperature),
@@ -217,9 +218,11 @@ def _provenance(trainer: Trainer, config: Config, temperature: float) -> dict[st
     }
 
 
-def _fitted_to(data: TrainingData) -> list[str]:
-    """Return the objects that weights, their choice or the calibration depend on."""
-    return [one for one, split in zip(data.object_id, data.split, strict=True) if split in ("train", "validation")]
+def _fitted_ids(data: TrainingData, start: str | None) -> dict[str, Any]:
+    """Record the objects that weights, their choice or the calibration depend on, and those of the initial weights."""
+    splits = zip(data.object_id, data.split, strict=True)
+    own = fitted_ids(one for one, split in splits if split in ("train", "validation"))
+    return own if start is None else with_base(own, recorded_start(start))
 
 
 def _observations(trainer: Trainer, temperature: float) -> list[dict[str, Any]]:

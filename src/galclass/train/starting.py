@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from galclass.config import Config, TrainConfig
-from galclass.errors import TrainingError
+from galclass.errors import ModelError, TrainingError
 from galclass.scoring import shipped_model
+from galclass.scoring.fitted_ids import recorded
+from galclass.scoring.graph import check_graph
 from galclass.scoring.model_bytes import read_model
+from galclass.scoring.session import signature_of
 from galclass.train.build import pixel_scale
 from galclass.train.checkpoint import StartingWeights, load_starting_weights, weights_path
 from galclass.train.dataset import TrainingData
@@ -64,6 +69,18 @@ def start_sha256(text: str) -> str | None:
     if text == PACKAGE:
         return hashlib.sha256(shipped_model()).hexdigest()
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def recorded_start(text: str) -> Mapping[str, Any]:
+    """Return what the initial weights are recorded to be trained on; empty if nothing is recorded or can be read."""
+    try:
+        found = starting_model(text)
+        if found is None:
+            return {}
+        signature = signature_of(check_graph(found[0], where=found[1]), where=found[1])
+    except ModelError:
+        return {}
+    return recorded(signature.trained, hashlib.sha256(found[0]).hexdigest())
 
 
 def weights_to_start(config: TrainConfig, data: TrainingData) -> tuple[StartingWeights, str]:

@@ -18,7 +18,7 @@ from galclass.database.model_figures import HELD_OUT
 from galclass.database.models import ModelRecord
 from galclass.errors import TrainingError
 from galclass.extras import require
-from galclass.scoring.fitted_ids import FITTED_IDS, fitted_ids
+from galclass.scoring.fitted_ids import FITTED_IDS, fitted_ids, recorded, split_fitted, with_base
 from galclass.scoring.head_model import head_model
 from galclass.scoring.heads import FEWEST_TO_ESTIMATE, Head, Share, check_counts, fit_head
 from galclass.scoring.prediction import Prediction
@@ -60,6 +60,8 @@ class FinetuneSummary:
         Present if layers of the network were fine-tuned, too.
     remarks : tuple of str
         On the catalog.
+    known : int
+        Labelled objects that the base model was fitted to; all of them are fitted, none is held out.
     """
 
     head: Head
@@ -71,6 +73,7 @@ class FinetuneSummary:
     unused: int = 0
     tuned: TunedHead | None = None
     remarks: tuple[str, ...] = ()
+    known: int = 0
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {name}" for name, count in self.head.counts.items())
@@ -81,6 +84,10 @@ class FinetuneSummary:
         lines += ["  found of each class: " + ", ".join(f"{name} {share}" for name, share in found)] if found else []
         if self.measured is not None:
             lines.append(f"  accuracy {self.measured} (95 %, on held-out objects)")
+        if self.known:
+            lines.append(
+                f"  the base model was fitted to {self.known:,} of them, so cross-validation may promise too much"
+            )
         lines += [f"  {limit}" for limit in self.head.limits()]
         lines += [f"  catalog: {remark}" for remark in self.remarks]
         if self.unused:
@@ -144,7 +151,9 @@ def finetune(
     labelled = read_labels_to_fit(catalog, images, config.prepare, classes)
     embedded, faulty = _embedded(scorer, labelled, frame_px, advance)
     rejects = (*labelled.rejects, *faulty)
-    fitted, kept = _split(embedded)
+    base = recorded(scorer.signature.trained, scorer.sha256)
+    known = set[str]().union(*(split_fitted(base, [one.object_id for one, _ in embedded]) or ()))
+    fitted, kept = _split(embedded, known)
     order = tuple(classes) if classes else order_of([one.label for one, _ in fitted])
     head, tuned = _fitted(config, scorer, fitted, order, layers, frame_px, advance_epochs)
     trained: dict[str, Any] = {
@@ -153,7 +162,7 @@ def finetune(
         "seed": config.seed,
         "held_out": len(kept),
     }
-    trained[FITTED_IDS] = fitted_ids(one.object_id for one, _ in fitted)
+    trained[FITTED_IDS] = with_base(fitted_ids(one.object_id for one, _ in fitted), base)
     value = _model(scorer, head, tuned, trained)
     folder = config.workspace_path / "finetune" / name
     rejects_file = _write(folder, value, rejects)
@@ -165,7 +174,9 @@ def finetune(
             value,
             name=name,
             classes=head.classes,
-            compare=lambda old: _compared(old, scorer.limits, kept, right, frame_px) if kept else _none_kept(head),
+            compare=lambda old: (
+                _compared(old, scorer.limits, kept, right, frame_px) if kept else _none_kept(head, known)
+            ),
             promote=promote,
             metrics=_metrics(head, measured, kept),
             card=_card(name, catalog, scorer, head, measured),
@@ -180,6 +191,7 @@ def finetune(
         labelled.unused,
         tuned,
         labelled.remarks,
+        len(known),
     )
 
 
@@ -236,11 +248,14 @@ def _model(scorer: Scorer, head: Head, tuned: TunedHead | None, trained: dict[st
     return head_model(base, head, name=str(scorer.model), trained=trained)
 
 
-def _split(scored: _Embedded) -> tuple[_Embedded, _Embedded]:
-    """Hold out a share of the objects, if there are enough of them and each class keeps enough labels."""
+def _split(scored: _Embedded, known: set[str]) -> tuple[_Embedded, _Embedded]:
+    """Hold out a share of the objects, if there are enough of them and each class keeps enough labels.
+
+    Objects known to the base model are never held out.
+    """
     if len(scored) < WORTH_HOLDING_OUT:
         return scored, []
-    kept = [held_out(one.object_id, HELD_OUT_SHARE) for one, _ in scored]
+    kept = [one.object_id not in known and held_out(one.object_id, HELD_OUT_SHARE) for one, _ in scored]
     fitted = [pair for pair, apart in zip(scored, kept, strict=True) if not apart]
     counts = {one.label: 0 for one, _ in scored}
     for one, _ in fitted:
@@ -269,10 +284,14 @@ def _right_of(scorer: Scorer, kept: _Embedded, frame_px: int | None) -> dict[str
     return {one.object_id: prediction.predicted_class == one.label for one, prediction in found}
 
 
-def _none_kept(head: Head) -> str:
+def _none_kept(head: Head, known: set[str]) -> str:
     """Return why no object was kept apart."""
     if sum(head.counts.values()) < WORTH_HOLDING_OUT:
         return f"none of fewer than {WORTH_HOLDING_OUT} labelled images is held out, so the two are not compared"
+    if known:
+        return (
+            f"no image is held out, as the base model was fitted to {len(known):,} of them, so the two are not compared"
+        )
     rarest = min(head.counts, key=lambda name: head.counts[name])
     return (
         f"no image is held out, as too few of the {head.counts[rarest]} labels of {rarest!r} would be left to fit, so "
@@ -283,7 +302,8 @@ def _none_kept(head: Head) -> str:
 def _compared(
     old: ModelRecord, limits: DecodeLimits, kept: _Embedded, right: dict[str, bool], frame_px: int | None
 ) -> tuple[dict[str, bool], dict[str, bool]]:
-    unseen = set(unseen_by(old.metrics, right))
+    trained = recorded(old.signature.trained, old.sha256) if old.signature else {}
+    unseen = set(unseen_by(old.metrics, right, trained))
     images = [one for one, _ in kept if one.object_id in unseen]
     found: dict[str, bool] = {}
     predictions: list[tuple[LabelledImage, Prediction]] = list(

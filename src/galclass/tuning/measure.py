@@ -11,7 +11,7 @@ import numpy as np
 
 from galclass.errors import EvaluationError, MorphologyError
 from galclass.morphology import leaves_of
-from galclass.scoring.fitted_ids import split_fitted
+from galclass.scoring.fitted_ids import base_unknown, recorded, remark_of, split_fitted
 from galclass.scoring.heads import Share
 from galclass.scoring.prediction import UNLIKE_TRAINING_DATA, Prediction
 from galclass.scoring.scorer import Scorer
@@ -48,6 +48,10 @@ class Measured:
         Objects left out because it is not recorded whether the model was fitted to them.
     only_fitted : bool
         There are no other objects, so none was left out.
+    base_unknown : bool
+        The model was made from another of which it is not recorded what that was fitted to.
+    remark : str
+        What the record of these objects says about ids that it cannot recognise.
     """
 
     model: str
@@ -61,6 +65,8 @@ class Measured:
     fitted: int | None = None
     unknown: int = 0
     only_fitted: bool = False
+    base_unknown: bool = False
+    remark: str = ""
 
     def __str__(self) -> str:
         count = len(self.right)
@@ -86,6 +92,12 @@ class Measured:
         lines = [f"{self.fitted:,} objects left out: the model was fitted to these ids"] if self.fitted else []
         if self.unknown:
             lines.append(f"{self.unknown:,} objects left out: whether the model was fitted to them is not recorded")
+        if self.base_unknown:
+            lines.append(
+                "what its base model learned from is not recorded; with such objects, this accuracy is too high"
+            )
+        if self.remark:
+            lines.append(self.remark)
         return lines
 
 
@@ -162,7 +174,8 @@ def _fitted(trained: Mapping[str, Any], catalog: str, object_ids: set[str]) -> t
 def _measured(scorer: Scorer, name: str, predictions: Sequence[tuple[str, Prediction]], catalog: str) -> Measured:
     meant = {label: classes_meant(label, scorer.signature.classes) for label, _ in predictions}
     known = {one.object_id for label, one in predictions if meant[label]}
-    fitted, unknown = _fitted(scorer.signature.trained, catalog, known) or (None, set[str]())
+    trained = recorded(scorer.signature.trained, scorer.sha256)
+    fitted, unknown = _fitted(trained, catalog, known) or (None, set[str]())
     out = (fitted or set()) | unknown
     out = out if known - out else set()
     right: dict[str, bool] = {}
@@ -200,6 +213,8 @@ def _measured(scorer: Scorer, name: str, predictions: Sequence[tuple[str, Predic
         None if fitted is None else len(fitted),
         len(unknown),
         only_fitted=fitted is not None and not known - fitted,
+        base_unknown=base_unknown(trained),
+        remark=remark_of(trained),
     )
 
 

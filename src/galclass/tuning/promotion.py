@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from galclass.database import Database, ModelInfo, Registry
@@ -12,6 +13,7 @@ from galclass.database.model_figures import HELD_OUT
 from galclass.database.models import ModelRecord
 from galclass.database.references import PRODUCTION, Reference
 from galclass.errors import GalclassError
+from galclass.scoring.fitted_ids import base_unknown, split_fitted
 from galclass.tuning.measure import Difference, difference
 
 FEWEST_HELD_OUT = 30
@@ -65,11 +67,28 @@ def hashes_of(object_ids: Iterable[str]) -> list[int]:
     return hashes[:MAX_HASHES]
 
 
-def unseen_by(metrics: Mapping[str, Any], object_ids: Iterable[str]) -> list[str]:
-    """Return the objects that a version was not fitted to, from its metrics."""
+def unseen_by(
+    metrics: Mapping[str, Any], object_ids: Iterable[str], trained: Mapping[str, Any] = MappingProxyType({})
+) -> list[str]:
+    """Return the objects that a version was not fitted to.
+
+    Parameters
+    ----------
+    metrics : mapping
+        The version's; may list objects held out from its fit.
+    object_ids : iterable of str
+    trained : mapping
+        `galclass.scoring.fitted_ids.recorded` of the version: what it or its base model was fitted to is left out. If
+        the metrics list nothing, this alone decides, provided that it is complete.
+    """
+    ids = list(object_ids)
+    found = split_fitted(trained, ids)
+    left = [one for one in ids if found is None or one not in found[0] | found[1]]
     known = metrics.get(HELD_OUT)
+    if HELD_OUT not in metrics and found is not None and not base_unknown(trained):
+        return left
     kept = set(known) if isinstance(known, list) else set()
-    return [one for one in object_ids if kept.intersection(hashes_of([one]))]
+    return [one for one in left if kept.intersection(hashes_of([one]))]
 
 
 def register(

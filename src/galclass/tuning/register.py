@@ -15,7 +15,7 @@ from galclass.database.models import ModelInfo, ModelRecord
 from galclass.errors import GalclassError, ModelError, RegistryError
 from galclass.prepare.store import Store
 from galclass.scoring import Scorer, shipped_model
-from galclass.scoring.fitted_ids import fitted_of_test_split
+from galclass.scoring.fitted_ids import base_unknown, fitted_of_test_split, recorded, split_fitted
 from galclass.scoring.shipped import shipped_card, shipped_metrics
 from galclass.tuning.measure import classes_meant
 from galclass.tuning.promotion import Registered, hashes_of, register, unseen_by
@@ -80,13 +80,13 @@ def register_stage(config: Config, *, promote: bool = False) -> RegisterSummary:
         package = _register_package(database, config)
         scorer = Scorer(value, name=config.register.name)
         figures, card, other = _evaluation(folder / "evaluation", scorer.sha256)
-        metrics = figures | {HELD_OUT: hashes_of(_held_out(config, scorer))}
+        metrics = figures | {HELD_OUT: _held_out(config, scorer)}
         registered = register(
             database,
             value,
             name=config.register.name,
             classes=scorer.signature.classes,
-            compare=lambda old: _compared(config, scorer, old),
+            compare=lambda old: _compared(config, scorer, metrics, old),
             aliases=config.register.aliases,
             promote=promote,
             metrics=metrics,
@@ -137,16 +137,12 @@ def register_file(
         value,
         name=name,
         classes=scorer.signature.classes,
-        compare=lambda old: _not_known(metrics, old) or _compared(config, scorer, old),
+        compare=lambda old: _compared(config, scorer, metrics, old),
         aliases=aliases,
         promote=promote,
         metrics=metrics,
         card=card,
     )
-
-
-def _not_known(metrics: Mapping[str, Any], old: ModelRecord) -> str:
-    return "" if metrics.get(HELD_OUT) else f"it is not known which objects neither it nor {old.model} was fitted to"
 
 
 def _register_package(database: Database, config: Config) -> ModelInfo | None:
@@ -158,26 +154,34 @@ def _register_package(database: Database, config: Config) -> ModelInfo | None:
     return registry.register(shipped_model(), name=name, metrics=shipped_metrics(), card=shipped_card())
 
 
-def _held_out(config: Config, scorer: Scorer) -> list[str]:
-    """Return the prepared objects of the test split, without those that the model was fitted to before a new split."""
+def _held_out(config: Config, scorer: Scorer) -> list[int]:
+    """Return the hashes of the test split, without objects that the model or its base may have been fitted to."""
     try:
         index = Store.open(config.workspace_path / "prepared").index
     except GalclassError:
         return []
     ids, splits = (index.column(name).to_pylist() for name in ("object_id", "split"))
     test = [one for one, split in zip(ids, splits, strict=True) if split == "test"]
-    fitted = fitted_of_test_split(scorer.signature.trained, test)
-    return [one for one in test if one not in fitted]
+    trained = recorded(scorer.signature.trained, scorer.sha256)
+    fitted, _ = split_fitted(trained, test) or (set(), set())
+    return hashes_of(set(test) - fitted - fitted_of_test_split(trained, test))
 
 
-def _compared(config: Config, scorer: Scorer, old: ModelRecord) -> tuple[dict[str, bool], dict[str, bool]] | str:
+def _compared(
+    config: Config, scorer: Scorer, metrics: Mapping[str, Any], old: ModelRecord
+) -> tuple[dict[str, bool], dict[str, bool]] | str:
     """Predict the test split with both, if neither was fitted to it."""
+    trained = recorded(scorer.signature.trained, scorer.sha256)
+    if not metrics.get(HELD_OUT) and (split_fitted(trained, ()) is None or base_unknown(trained)):
+        return f"it is not known which objects neither it nor {old.model} was fitted to"
     try:
         store = Store.open(config.workspace_path / "prepared")
     except GalclassError:
         return "there is no prepared test split, so the two are not compared"
-    ids, labels = (store.index.column(name).to_pylist() for name in ("object_id", "label"))
-    unseen = set(unseen_by(old.metrics, _held_out(config, scorer)))
+    ids, splits, labels = (store.index.column(name).to_pylist() for name in ("object_id", "split", "label"))
+    test = [one for one, split in zip(ids, splits, strict=True) if split == "test"]
+    before_trained = recorded(old.signature.trained, old.sha256) if old.signature else {}
+    unseen = set(unseen_by(old.metrics, unseen_by(metrics, test, trained), before_trained))
     rows = [row for row, one in enumerate(ids) if one in unseen and labels[row]]
     if not rows:
         return f"no held-out objects are known that neither it nor {old.model} was fitted to"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from galclass.errors import ModelError
 
 MODEL_FILE = "galaxy.onnx"
+FITTED_FILE = "fitted_ids.json"
 CARD_FILE, METRICS_FILE = "galaxy.card.md", "galaxy.card.json"
 PROBE_FILE = "probe.jpg"
 
@@ -41,6 +43,14 @@ def shipped_card() -> str:
 def shipped_metrics() -> dict[str, Any]:
     """Return the evaluation of the model in the package, as registered with it; empty if it has none."""
     path = _HERE / METRICS_FILE
+    values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return values if isinstance(values, dict) else {}
+
+
+@cache
+def shipped_fitted_ids() -> dict[str, dict[str, Any]]:
+    """Return what the models that were packaged were fitted to, by sha256 (`galclass.scoring.fitted_ids`)."""
+    path = _HERE / FITTED_FILE
     values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return values if isinstance(values, dict) else {}
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from galclass.bounded_zip import BoundedZip, TooManyMembers, fault_of_packing, fault_of_sizes
 from galclass.errors import RequestError
-from galclass.image_names import READ_SUFFIXES, base_name, is_junk, suffix_of
-from galclass.service.http.image_inputs import ImageInput, fault_of_id, id_of_file
+from galclass.image_names import READ_SUFFIXES, base_name, fault_of_id, is_junk, suffix_of
+from galclass.service.http.image_inputs import ImageInput, id_of_file
 
 UNPACKED_BODIES = 4
 """Largest sum of the unpacked images of one archive, in largest bodies: images are packed already."""

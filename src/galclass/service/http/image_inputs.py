@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from galclass.errors import RequestError
-from galclass.image_names import base_name, object_id_of
+from galclass.image_names import MAX_ID_CHARACTERS, base_name, fault_of_id, object_id_of
 
 UNNAMED = "image"
 """The object_id of a raw body that names none."""
 
 UPLOAD_SUFFIX = ".img"
 """Suffix that our clients append to an id to make a file name; the id is everything before it."""
-
-MAX_ID_CHARACTERS = 200
 
 _KINDS: Mapping[type, str] = {
     type(None): "null",
@@ -68,18 +65,6 @@ def too_many(max_images: int) -> RequestError:
 def kind_of(value: object) -> str:
     """Describe the type of a JSON value; the value itself goes into no message."""
     return _KINDS.get(type(value), type(value).__name__)
-
-
-def fault_of_id(text: str) -> str | None:
-    """Return why a text is not a valid object id, or None if it is."""
-    if not text:
-        return "it is empty"
-    if len(text) > MAX_ID_CHARACTERS:
-        return f"it has {len(text)} characters, at most {MAX_ID_CHARACTERS} are allowed"
-    for index, sign in enumerate(text, 1):
-        if not sign.isprintable() and unicodedata.category(sign) != "Zs":
-            return f"character {index} is U+{ord(sign):04X}, which is not printable"
-    return None
 
 
 def check_object_id(value: object, field: str) -> str:

@@ -11,12 +11,12 @@ from dataclasses import replace
 from python_multipart.multipart import parse_options_header
 
 from galclass.errors import RequestError
+from galclass.image_names import fault_of_id
 from galclass.service.http.image_inputs import (
     UNNAMED,
     ImageInput,
     Inputs,
     check_object_id,
-    fault_of_id,
     id_of_file,
     too_many,
 )

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from galclass.service.http.image_inputs import MAX_ID_CHARACTERS, UNNAMED, fault_of_id
+from galclass.image_names import MAX_ID_CHARACTERS, fault_of_id
+from galclass.service.http.image_inputs import UNNAMED
 
 MAX_URL = 4096
 """Most characters of an image's address."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from galclass.image_names import MAX_ID_CHARACTERS
 from galclass.morphology import CLASSES
 from galclass.service.routes.schemas import Probability, VoteFraction
 
@@ -91,7 +92,7 @@ class LabelBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    object_id: str = Field(min_length=1, max_length=200)
+    object_id: str = Field(min_length=1, max_length=MAX_ID_CHARACTERS)
     label: GalaxyClass
 
 

@@ -23,7 +23,7 @@ from galclass.database.label_desk import DeskState
 from galclass.database.models import ModelInfo
 from galclass.errors import ExtraError, ModelError, RequestError, TrainingError
 from galclass.morphology import CLASSES
-from galclass.scoring.fitted_ids import FITTED_IDS, fitted_ids
+from galclass.scoring.fitted_ids import FITTED_IDS, fitted_ids, recorded, with_base
 from galclass.scoring.head_model import head_model
 from galclass.scoring.heads import Estimate, Head, Share
 from galclass.scoring.references import DEFAULT_MODEL, PRODUCTION
@@ -151,8 +151,10 @@ def save_head(request: Request, actor: Publisher, desk: Desk, body: DeskModelBod
         head, fitted = state.desk.head(info.sha256, desk)
     _check_free(state, body.name, head)
     try:
-        base, trained = state.registry.get(f"{info.name}@{info.version}").value, {FITTED_IDS: fitted_ids(fitted)}
-        value = head_model(base, head, name=body.name, trained=trained)
+        base = state.registry.get(f"{info.name}@{info.version}")
+        before = recorded(base.signature.trained, base.sha256) if base.signature else {}
+        trained = {FITTED_IDS: with_base(fitted_ids(fitted), before)}
+        value = head_model(base.value, head, name=body.name, trained=trained)
     except ExtraError as error:
         raise RequestError("not_ready", f"models cannot be written here: {error}") from error
     try:

@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from galclass.database.desk_labels import MAX_LABEL, MAX_NOTE
+from galclass.image_names import MAX_ID_CHARACTERS
 from galclass.service.routes.schemas import ModelRef, Probability
 from galclass.service.routes.service_schemas import NAME, REFERENCE
 
-ObjectId = Annotated[str, Field(min_length=1, max_length=200)]
+ObjectId = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS)]
 ClassName = Annotated[str, Field(min_length=1, max_length=MAX_LABEL)]
 
 

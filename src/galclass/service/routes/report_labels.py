@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from galclass.database.report_labels import MARK, ReportLabel, store_report_labels
+from galclass.image_names import MAX_ID_CHARACTERS
 from galclass.service.engine.state import state_of
 from galclass.service.routes.access import Publisher
 from galclass.service.routes.catalog_schemas import GalaxyClass
@@ -43,7 +44,7 @@ class OneReportLabel(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    object_id: str = Field(min_length=1, max_length=200)
+    object_id: str = Field(min_length=1, max_length=MAX_ID_CHARACTERS)
     label: GalaxyClass
     labelled_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] = Field(
         description="By the author's clock; a future time counts as now"
