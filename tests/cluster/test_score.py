@@ -39,6 +39,12 @@ def test_a_folder_gives_the_rows_of_one_machine_and_a_second_run_does_nothing(
     again = score_on_cluster(str(folder), str(output), scorer, settings, progress=False)
     assert (again.scored, again.new) == (301, 0)
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
+    extra = folder / "added_later.jpg"
+    extra.write_bytes(next(folder.glob("*.jpg")).read_bytes())
+    with pytest.raises(ClusterError, match="complete, but images were added, removed or changed since"):
+        score_on_cluster(str(folder), str(output), scorer, settings, progress=False)
+    extra.unlink()
+    assert score_on_cluster(str(folder), str(output), scorer, settings, progress=False).new == 0
     with pytest.raises(ClusterError, match="another run"):
         score_on_cluster(str(folder), str(output), scorer, replace(settings, chunk=128), progress=False)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -150,6 +150,7 @@ def score_on_cluster(
     done = _read_json(folder, MANIFEST)
     started = _agree(folder, plan, done)
     if done is not None:
+        _check_images(folder, images, settings.chunk, objects, done)
         return _summary(output, scorer.model, done)
     job = ScoreJob(scorer.value, scorer.model, folder.absolute, started, frame_px, settings.patience_s, scorer.limits)
     with connected(settings.address or "local"):
@@ -221,6 +222,7 @@ def _gather(
         "scored_at": started.isoformat(timespec="seconds"),
         "galclass": __version__,
         "chunks": len(names),
+        "chunks_sha256": _names_sha256(names),
         "rows": rows,
         "rejected": sum(totals.rejects.values()),
         "rejects": dict(sorted(totals.rejects.items())),
@@ -267,6 +269,23 @@ def _agree(folder: Folder, plan: dict[str, Any], done: dict[str, Any] | None) ->
             advice="name a new --output, or delete the folder",
         )
     return datetime.fromisoformat(there["scored_at"])
+
+
+def _names_sha256(names: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def _check_images(
+    folder: Folder, images: str, size: int, objects: Mapping[str, SkyObject] | None, done: dict[str, Any]
+) -> None:
+    """Check that a complete folder is of the images that there are now; older manifests do not tell."""
+    recorded = done.get("chunks_sha256")
+    names = (chunk_name(number, chunk) for number, chunk in enumerate(work_chunks(images, size, objects)))
+    if recorded is not None and _names_sha256(names) != recorded:
+        raise ClusterError(
+            "the folder is complete, but images were added, removed or changed since", where=folder.location,
+            advice="name a new --output, or delete the folder",
+        )  # fmt: skip
 
 
 def _read_json(folder: Folder, name: str) -> dict[str, Any] | None:
