@@ -83,7 +83,7 @@ def test_an_evaluation_of_an_earlier_model_is_refused(make: Make) -> None:
     run = make("run", ROWS, accuracy=0.5)
     for path, key in ((run / "training/trained.json", "a"), (run / "evaluation/metrics.json", "b")):
         values = json.loads(path.read_text())
-        (values if "made_from" not in values else values["made_from"])["model_sha256"] = key
+        values.get("made_from", values)["model_sha256"] = key
         path.write_text(json.dumps(values))
     with pytest.raises(EvaluationError, match=f"another model than its training.*galclass evaluate --workspace {run}"):
         compare_runs(run, run)
