@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from traces import strace
 
 from galclass.atomic_files import new_folder, replacing, temporary_name, write_text
 
@@ -27,6 +30,17 @@ def test_an_interrupted_write_leaves_the_old_file_alone(tmp_path: Path, error: t
         write_half()
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["figures.json"]
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+def test_the_disk_has_a_file_before_its_name(tmp_path: Path, lasting: bool) -> None:
+    log = tmp_path / "log"
+    program = "import sys; from pathlib import Path; from galclass.atomic_files import write_bytes as write; "
+    program += f"write(Path(sys.argv[1]), b'figures', lasting={lasting})"
+    trace = [strace(), "-f", "-y", "-e", "trace=fsync,rename,renameat,renameat2", "-o", str(log)]
+    subprocess.run([*trace, sys.executable, "-c", program, str(tmp_path / "figures.json")], check=True)
+    calls = re.findall(r"(fsync|rename)[^\n]*figures\.json", log.read_text())
+    assert calls == (["fsync", "rename"] if lasting else ["rename"])
 
 
 def test_an_interrupted_folder_leaves_nothing(tmp_path: Path) -> None:

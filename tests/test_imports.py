@@ -13,10 +13,11 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "galclass"
 
 _GROUND = {"errors", "extras", "morphology", "clean_samples", "config", "image_names", "image_files", "csv_cells"}
-_GROUND |= {"atomic_files", "child_process", "bounded_tar", "bounded_zip", "moved", "retries"}
+_GROUND |= {"atomic_files", "child_process", "folder_lock", "bounded_tar", "bounded_zip", "moved", "retries"}
 ALLOWED: dict[str, set[str]] = {
     "atomic_files": set(),
     "errors": set(),
+    "folder_lock": set(),
     "extras": {"errors"},
     "label_words": {"errors", "morphology"},
     "moved": set(),

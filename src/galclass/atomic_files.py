@@ -23,13 +23,16 @@ def temporary_name(path: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """Yield a temporary path; what is written there replaces `path` when the block ends without an error.
 
     Parameters
     ----------
     path : Path
         The target; its folder is made if needed.
+    lasting : bool
+        Wait for the disk first, so that a power cut leaves the old file or the new one; without, it may leave an empty
+        one. False for files of which there are many, and whose size is checked by whoever finds them.
 
     Raises
     ------
@@ -40,6 +43,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = temporary_name(path)
     try:
         yield temporary
+        if lasting:
+            _wait_for_disk(temporary)
         os.replace(temporary, path)
     except OSError as error:
         if error.filename not in (None, str(temporary), temporary):
@@ -47,6 +52,14 @@ def replacing(path: Path) -> Iterator[Path]:
         raise _naming(path, temporary, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _wait_for_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -78,9 +91,9 @@ def _naming(path: Path, temporary: Path, error: OSError) -> OSError:
     return OSError(error.errno, said, str(path))
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file."""
-    with replacing(path) as temporary:
+def write_bytes(path: Path, data: bytes, *, lasting: bool = True) -> None:
+    """Write a file; `lasting` as in `replacing`."""
+    with replacing(path, lasting=lasting) as temporary:
         temporary.write_bytes(data)
 
 

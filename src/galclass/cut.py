@@ -126,7 +126,7 @@ def _cut_all(request: CutRequest, bands: Sequence[Band], advance: Callable[[int,
                 raise Rejection("bad_name", "its id is too long for a file name")
             if path.name in foreign:
                 raise Rejection("name_taken", f"{path.name} already exists and was not made by this command")
-            if path.exists():
+            if path.exists() and path.stat().st_size:  # a power cut may leave an empty file
                 summary.already_there += 1
             else:
                 _cut_one(request, bands, position, path)
@@ -192,7 +192,7 @@ def _cut_one(request: CutRequest, bands: Sequence[Band], position: CutPosition, 
         content = png_bytes(render_bands(planes)[::-1])
     else:
         content = _fits_bytes(np.stack(planes) if len(planes) > 1 else planes[0], grid)
-    write_bytes(path, content)
+    write_bytes(path, content, lasting=False)
 
 
 def _grid(ra: float, dec: float, scale: float, size_px: int) -> Any:

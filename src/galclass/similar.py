@@ -6,6 +6,7 @@ The embeddings of a prepared folder are computed once per model and kept beside 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +65,9 @@ def find_similar(
 
 def embeddings(store: Store, scorer: Scorer, prepared: Path) -> NDArray[np.float32]:
     """Return the embeddings of all prepared objects, (n, d), from the file beside them or computed and kept."""
-    path = prepared / f"embeddings-{scorer.sha256[:16]}.npy"
-    newest = (prepared / "prepared.json").stat().st_mtime
-    if path.is_file() and path.stat().st_mtime > newest:
+    model = f"embeddings-{scorer.sha256[:16]}"
+    path = prepared / f"{model}-{_sha256_of(store)[:16]}.npy"
+    if path.is_file():
         kept: NDArray[np.float32] = np.load(path, allow_pickle=False)
         return kept
     starts = range(0, len(store), _ROWS)
@@ -74,7 +75,14 @@ def embeddings(store: Store, scorer: Scorer, prepared: Path) -> NDArray[np.float
     made = np.concatenate(parts)
     with replacing(path) as temporary:
         np.save(temporary, made, allow_pickle=False)
+    for former in set(prepared.glob(f"{model}*.npy")) - {path}:
+        former.unlink(missing_ok=True)
     return made
+
+
+def _sha256_of(store: Store) -> str:
+    """Hash what the open store says of itself: by time, a file made while it was prepared again would be the newer."""
+    return hashlib.sha256(json.dumps(store.facts, sort_keys=True).encode()).hexdigest()
 
 
 def read_one(image: Path) -> bytes:

@@ -123,6 +123,9 @@ def test_what_cannot_be_cut_is_named_and_a_second_run_goes_on(tmp_path: Path) ->
     assert not list((tmp_path / "out").glob(".*"))
     (tmp_path / "out" / "J1.5.png").unlink()
     assert "1 cut + 2 already there" in cut(*words).output
+    (tmp_path / "out" / "J1.5.png").write_bytes(b"")  # what a power cut may leave
+    assert "1 cut + 2 already there" in cut(*words).output
+    assert (tmp_path / "out" / "J1.5.png").stat().st_size
     other = cut(*words, "--size-arcsec", 20)
     assert "other settings: size_arcsec" in str(other.exception)
 

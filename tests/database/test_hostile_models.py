@@ -228,7 +228,7 @@ def test_every_function_of_ours_has_a_fixed_search_path(server: Database) -> Non
             "SELECT proname, prosecdef, array_to_string(proconfig, ',') FROM pg_proc "
             "WHERE pronamespace = 'public'::regnamespace AND proname LIKE '%galax%'"
         )).all()  # fmt: skip
-    assert len(rows) == 7
+    assert len(rows) == 10
     for name, definer, settings in rows:
         assert not definer
         assert name == "predict_galaxy_class_batch" or settings == "search_path=pg_catalog, pg_temp"

@@ -12,7 +12,7 @@ from sqlalchemy import event, select, text
 from tiny_model import tiny_model
 
 from galclass.database import Database, Images, NewImage, Registry, score_pending
-from galclass.database.queue import ScoreQueue
+from galclass.database.queue import ScoreQueue, insert_predictions
 from galclass.database.schema import images, predictions, score_queue
 from galclass.database.types import now
 from galclass.errors import RegistryError
@@ -119,7 +119,8 @@ def test_a_model_replaced_while_scoring_takes_effect_at_the_next_chunk(filled: D
             Registry(filled).register(tiny_model(6))
         return False
 
-    score_pending(filled, chunk=10, stopped=replace_after_two)
+    summary = score_pending(filled, chunk=10, stopped=replace_after_two)
+    assert "score: 90 images (20 with galaxy@1, 70 with galaxy@2), 0 rejected" in str(summary)
     versions = [row.model_version for row in rows(filled)]
     assert versions.count(1) == 20
     assert versions.count(2) == 70
@@ -198,7 +199,28 @@ def test_a_watching_worker_scores_what_arrives(filled: Database, galaxies: dict[
 def test_a_prediction_survives_the_same_chunk_written_twice(filled: Database, galaxies: dict[str, bytes]) -> None:
     record = Registry(filled).get("galaxy")
     answers = record.scorer().score(list(galaxies.values()), object_ids=list(galaxies))
+    for _ in range(2):
+        with filled.write() as connection:
+            insert_predictions(connection, answers)
     queue = ScoreQueue(filled, record.model)
-    queue.finish(list(galaxies), answers)
-    queue.finish(list(galaxies), answers)
+    claimed = queue.claim(100)
+    assert len(queue.finish(claimed, answers)) == 70
+    assert queue.finish(claimed, answers) == []
     assert len(rows(filled)) == 70
+
+
+def test_images_that_another_worker_has_claimed_are_not_called_done(filled: Database) -> None:
+    model = Registry(filled).resolve("galaxy").model
+    other = ScoreQueue(filled, model)
+    assert len(other.claim(10)) == 10
+    summary = score_pending(filled)
+    assert (summary.scored, summary.claimed) == (60, 10)
+    assert "10 images are left to another worker" in str(summary)
+    again = str(score_pending(filled))
+    assert "every image has a prediction" not in again
+    assert "10 images are left to another worker" in again
+    other.release()
+    done = score_pending(filled)
+    assert (done.scored, done.claimed) == (10, 0)
+    assert "left to another" not in str(done)
+    assert "every image has a prediction" in str(score_pending(filled))

@@ -15,6 +15,7 @@ from galclass.database import Database, Images, NewImage, Registry, open_databas
 from galclass.database.bulk import add_images, new_labels
 from galclass.database.labels import NewLabel, add_labels
 from galclass.database.positions import read_objects
+from galclass.database.schema import images
 from galclass.database.training import training_sources
 from galclass.errors import DatabaseError
 from galclass.pipeline import train_from_database
@@ -52,6 +53,25 @@ def test_a_second_run_on_the_same_rows_writes_nothing(database: Database, config
     add_labels(database, [NewLabel("a", "Ei", "catalog")])
     training_sources(database, config)
     assert Path(first.images).stat().st_mtime_ns > before
+
+
+def test_images_replaced_by_hand_and_lost_files_are_written_again(database: Database, config: Config) -> None:
+    Images(database).add([NewImage("a", b"a")])
+    add_labels(database, [NewLabel("a", "Er", "catalog")])
+    for img in (b"b", b"c"):  # the hash is NULL from the first time on
+        training_sources(database, config)
+        with database.write() as connection:
+            connection.execute(images.update().values(img=img))
+        (source,) = training_sources(database, config)
+        with zipfile.ZipFile(source.images) as archive:
+            assert archive.read(archive.namelist()[0]) == img
+    for path in (Path(source.images), Path(source.catalog)):
+        path.unlink()
+        training_sources(database, config)
+        assert path.is_file()
+    Path(source.images).write_bytes(b"cut off")
+    training_sources(database, config)
+    assert zipfile.is_zipfile(source.images)
 
 
 def test_an_archive_and_its_catalog_become_images_and_labels(database: Database, sample_folder: Path) -> None:

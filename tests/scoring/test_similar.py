@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_model import SIZE_PX, tiny_model
 
+from galclass.config import Config, load_config
 from galclass.errors import ModelError
+from galclass.prepare.stage import prepare
 from galclass.prepare.store import Store
 from galclass.scoring import Scorer
 from galclass.scoring.embeddings import nearest_first
@@ -18,19 +21,21 @@ from galclass.similar import embeddings, find_similar
 @pytest.fixture
 def prepared(tmp_path: Path, galaxies: dict[str, bytes]) -> Path:
     """A prepared folder of seventy galaxies."""
-    from galclass.config import load_config
-    from galclass.prepare.stage import prepare
-
     images = tmp_path / "images"
     images.mkdir()
     for key, data in galaxies.items():
         (images / f"{key}.jpg").write_bytes(data)
     lines = ["object_id,label,file", *(f"{key},Sb,{key}.jpg" for key in galaxies)]
     (tmp_path / "catalog.csv").write_text("\n".join(lines))
-    values = {"workspace": str(tmp_path), "prepare.images": str(images), "prepare.processes": 1}
-    values |= {"prepare.catalog": str(tmp_path / "catalog.csv"), "prepare.size_px": SIZE_PX}
-    prepare(load_config(None, values), progress=False)
+    prepare(configured(tmp_path), progress=False)
     return tmp_path / "prepared"
+
+
+def configured(folder: Path, **settings: str) -> Config:
+    values = {"workspace": str(folder), "prepare.images": str(folder / "images"), "prepare.processes": 1}
+    return load_config(
+        None, {**values, "prepare.catalog": str(folder / "catalog.csv"), "prepare.size_px": SIZE_PX, **settings}
+    )
 
 
 def test_the_order_is_exact_and_the_image_itself_is_left_out(
@@ -56,6 +61,15 @@ def test_embeddings_are_computed_once_and_again_for_a_new_folder(prepared: Path,
     stamp = kept.stat().st_mtime_ns
     np.testing.assert_array_equal(embeddings(store, scorer, prepared), made)
     assert kept.stat().st_mtime_ns == stamp
+    picture = next((prepared.parent / "images").glob("*.jpg"))
+    picture.write_bytes(next(one for one in sorted(picture.parent.iterdir()) if one != picture).read_bytes())
+    prepare(configured(prepared.parent, **{"prepare.duplicates": "keep"}), progress=False)
+    os.utime(prepared / "prepared.json", (0, 0))  # the clock was set back
+    again = embeddings(Store.open(prepared), scorer, prepared)
+    assert (again != made).any()
+    (other,) = prepared.glob("embeddings-*.npy")
+    assert other != kept
+    np.testing.assert_array_equal(embeddings(Store.open(prepared), scorer, prepared), again)
 
 
 def test_a_folder_prepared_for_another_model_is_refused(prepared: Path, tmp_path: Path) -> None:

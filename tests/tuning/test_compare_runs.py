@@ -79,6 +79,16 @@ def test_a_run_and_itself_differ_in_nothing(make: Make) -> None:
     assert "the settings are the same" in CliRunner().invoke(cli, ["compare", str(run), str(run)]).output
 
 
+def test_an_evaluation_of_an_earlier_model_is_refused(make: Make) -> None:
+    run = make("run", ROWS, accuracy=0.5)
+    for path, key in ((run / "training/trained.json", "a"), (run / "evaluation/metrics.json", "b")):
+        values = json.loads(path.read_text())
+        values.get("made_from", values)["model_sha256"] = key
+        path.write_text(json.dumps(values))
+    with pytest.raises(EvaluationError, match=f"another model than its training.*galclass evaluate --workspace {run}"):
+        compare_runs(run, run)
+
+
 def test_other_objects_are_refused_with_their_counts(make: Make) -> None:
     first, second = make("first", ROWS, accuracy=0.5), make("second", [*ROWS[1:], ("9", "Er", "Er")], accuracy=0.5)
     with pytest.raises(EvaluationError, match="evaluated on different objects") as refused:

@@ -50,16 +50,17 @@ _FETCH = text("SELECT object_id, img, frame_px FROM galaxy_images WHERE object_i
     bindparam("ids", expanding=True)
 )
 _FETCH_BINARY = "SELECT object_id, img, frame_px FROM galaxy_images WHERE object_id = ANY(%s)"
-_REMOVE = text(f"DELETE FROM galaxy_score_queue WHERE {_MINE} AND object_id IN :ids").bindparams(
-    bindparam("ids", expanding=True)
-)
+_REMOVE = text(
+    f"DELETE FROM galaxy_score_queue WHERE {_MINE} AND object_id IN :ids AND claimed_by = :worker RETURNING object_id"
+).bindparams(bindparam("ids", expanding=True))
 
 
 _REMOVE_BY_PLACE = text(
     f"""DELETE FROM galaxy_score_queue WHERE ctid = ANY (ARRAY(
         SELECT queued.place FROM unnest(CAST(:ids AS text[])) AS wanted CROSS JOIN LATERAL (
-            SELECT ctid AS place FROM galaxy_score_queue WHERE {_MINE} AND object_id = wanted LIMIT 1
-        ) AS queued))"""
+            SELECT ctid AS place FROM galaxy_score_queue
+            WHERE {_MINE} AND object_id = wanted AND claimed_by = :worker LIMIT 1
+        ) AS queued)) RETURNING object_id"""
 )
 
 
@@ -157,6 +158,18 @@ class ScoreQueue:
         with self._database.read() as connection:
             return connection.scalar(select(func.count()).select_from(score_queue).where(self._mine)) or 0
 
+    def count_claimed(self) -> int:
+        """Count what still waits for a prediction while other workers have claimed it."""
+        scored = exists().where(
+            predictions.c.object_id == _Q.object_id,
+            predictions.c.model_name == _Q.model_name,
+            predictions.c.model_version == _Q.model_version,
+        )
+        there = exists().where(images.c.object_id == _Q.object_id)
+        query = select(func.count()).select_from(score_queue)
+        with self._database.read() as connection:
+            return connection.scalar(query.where(self._mine, _Q.claimed_until >= now(), there, ~scored)) or 0
+
     def claim(self, size: int, *, after: str = "") -> list[str]:
         """Take up to `size` waiting object ids beyond `after`; other workers pass over them until the lease ends."""
         moment = now()
@@ -178,14 +191,20 @@ class ScoreQueue:
                     return list(cursor.fetchall())
             return [tuple(row) for row in connection.execute(_FETCH, {"ids": object_ids})]
 
-    def finish(self, object_ids: Sequence[str], batch: Sequence[Prediction]) -> None:
-        """Write the predictions of a chunk and take it off the queue, in one transaction."""
+    def finish(self, object_ids: Sequence[str], batch: Sequence[Prediction]) -> list[Prediction]:
+        """Take a chunk off the queue and write its predictions, in one transaction; return those that were written.
+
+        Only what this worker still claims: another worker has the others by now, or the image has been replaced.
+        """
         with self._database.write() as connection:
             _set_for_a_chunk(connection)
-            if batch:
-                insert_predictions(connection, batch)
             remove = _REMOVE_BY_PLACE if self._database.dialect == "postgresql" else _REMOVE
-            connection.execute(remove, {**self._key, "ids": list(object_ids)})
+            key = {**self._key, "ids": list(object_ids), "worker": self.worker}
+            held = set(connection.scalars(remove, key))
+            written = [prediction for prediction in batch if prediction.object_id in held]
+            if written:
+                insert_predictions(connection, written)
+        return written
 
     def release(self) -> None:
         """Release what this worker has claimed and not finished."""

@@ -7,6 +7,7 @@ twice, nothing is lost. Several workers share the work.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -43,6 +44,10 @@ class ScoreSummary:
         Outcome for the prepared images, where the stage added them first.
     unlike : int
         Images with the flag unlike_training_data.
+    claimed : int
+        Images without a prediction that other workers have claimed.
+    by_version : tuple of (ModelId, int)
+        How many images each version scored, where the alias was moved meanwhile.
     """
 
     model: ModelId
@@ -52,6 +57,8 @@ class ScoreSummary:
     rejects: tuple[tuple[str, str], ...] = ()
     images: AddSummary | None = None
     unlike: int = 0
+    claimed: int = 0
+    by_version: tuple[tuple[ModelId, int], ...] = ()
 
     @property
     def foreign(self) -> bool:
@@ -65,7 +72,15 @@ class ScoreSummary:
 
     def __str__(self) -> str:
         foreign = [foreign_sentence(self.unlike, self.scored - self.rejected, str(self.model))] if self.foreign else []
-        return "\n".join([*self._not_added(), self._scoring(), *foreign])
+        return "\n".join([*self._not_added(), self._scoring(), *self._left(), *foreign])
+
+    def _left(self) -> list[str]:
+        if not self.claimed:
+            return []
+        return [
+            f"{self.claimed:,} images are left to another worker, which has claimed them; if it has stopped, "
+            "run this again in a minute"
+        ]
 
     def _not_added(self) -> list[str]:
         if self.images is None or not self.images.rejects:
@@ -75,11 +90,16 @@ class ScoreSummary:
         return [*(f"rejected {reject}" for reject in self.images.rejects[:SHOWN]), *more, f"images: {self.images}"]
 
     def _scoring(self) -> str:
+        if not self.scored and self.claimed:
+            return f"score: nothing to do now with {self.model}"
         if not self.scored:
             return f"score: nothing to do, every image has a prediction of {self.model}"
         rate = self.scored / max(self.seconds, 1e-9)
+        models = f"with {self.model}"
+        if len(self.by_version) > 1:
+            models = f"({', '.join(f'{count:,} with {model}' for model, count in self.by_version)})"
         line = (
-            f"score: {self.scored:,} images with {self.model}, {self.rejected:,} rejected, "
+            f"score: {self.scored:,} images {models}, {self.rejected:,} rejected, "
             f"{self.seconds:.1f} s, {rate:,.0f} images/s"
         )
         rejects = [f"rejected {object_id}: {reason}" for object_id, reason in self.rejects]
@@ -143,6 +163,7 @@ class _Worker:
         self._started = time.perf_counter()
         self._scored = self._rejected = self._unlike = 0
         self._rejects: list[tuple[str, str]] = []
+        self._by_version: Counter[ModelId] = Counter()
         self._after = ""
         self.advance: Callable[[int], None] = lambda count: None
         self._load()
@@ -191,20 +212,20 @@ class _Worker:
         predictions = self.scorer.score(
             [img for _, img, _ in rows], object_ids=[key for key, _, _ in rows], frame_px=[px for _, _, px in rows]
         )
-        self.queue.finish(ids, predictions)
-        self._scored += len(predictions)
-        rejects = [
-            (prediction.object_id, str(prediction.error)) for prediction in predictions if prediction.error is not None
-        ]
+        written = self.queue.finish(ids, predictions)
+        self._scored += len(written)
+        self._by_version[self.scorer.model] += len(written)
+        rejects = [(one.object_id, str(one.error)) for one in written if one.error is not None]
         self._rejected += len(rejects)
-        self._unlike += sum(UNLIKE_TRAINING_DATA in prediction.flags for prediction in predictions)
+        self._unlike += sum(UNLIKE_TRAINING_DATA in one.flags for one in written)
         self._rejects += rejects[: SHOWN - len(self._rejects)]
-        self.advance(len(predictions))
+        self.advance(len(written))
         return True
 
     def summary(self) -> ScoreSummary:
         """Summarise what was done so far."""
         seconds = time.perf_counter() - self._started
         return ScoreSummary(
-            self.scorer.model, self._scored, self._rejected, seconds, tuple(self._rejects), unlike=self._unlike
-        )
+            self.scorer.model, self._scored, self._rejected, seconds, tuple(self._rejects), unlike=self._unlike,
+            claimed=self.queue.count_claimed(), by_version=tuple(self._by_version.items()),
+        )  # fmt: skip

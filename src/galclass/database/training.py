@@ -15,11 +15,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, case, select
 
 from galclass.atomic_files import replacing, write_bytes
 from galclass.config import Config, SourceConfig
 from galclass.database.connection import Database
+from galclass.database.content import sha256_of
 from galclass.database.desk_labels import PREFIX
 from galclass.database.schema import images, labels
 from galclass.database.statements import chunked
@@ -59,15 +60,17 @@ def training_sources(database: Database, config: Config) -> tuple[SourceConfig, 
 
 def _labelled(connection: Connection) -> dict[tuple[int | None, int | None], Rows]:
     i = images.c
+    unhashed = case((i.sha256.is_(None), i.img)).label("unhashed")  # inserted or replaced by hand
     query = (
-        select(i.object_id, i.sha256, i.frame_px, i.stored_px, labels.c.label)
+        select(i.object_id, i.sha256, i.frame_px, i.stored_px, labels.c.label, unhashed)
         .join(labels, labels.c.object_id == i.object_id)
         .where(i.img.is_not(None), ~labels.c.source.startswith(PREFIX))  # those of desks are other classes
-        .order_by(labels.c.labelled_at, i.object_id)
+        .order_by(labels.c.labelled_at, labels.c.source, labels.c.labelled_by, i.object_id)
     )
     groups: dict[tuple[int | None, int | None], Rows] = {}
     for row in connection.execute(query):
-        facts = {name: value for name, value in row.label.items() if name != "note"} | {"sha256": row.sha256}
+        sha256 = row.sha256 or sha256_of(bytes(row.unhashed))
+        facts = {name: value for name, value in row.label.items() if name != "note"} | {"sha256": sha256}
         groups.setdefault((row.frame_px, row.stored_px), {})[row.object_id] = facts  # a newer label wins
     return groups
 
@@ -76,7 +79,8 @@ def _write(database: Database, folder: Path, sizes: tuple[int | None, int | None
     name = "database" if sizes[0] is None else f"database-{sizes[0]}-{sizes[1] or sizes[0]}"
     archive, catalog, digest = (folder / f"{name}{suffix}" for suffix in (".zip", ".parquet", ".sha256"))
     wanted = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
-    if not digest.is_file() or digest.read_text(encoding="ascii") != wanted:
+    made = digest.is_file() and digest.read_text(encoding="ascii") == wanted
+    if not (made and zipfile.is_zipfile(archive) and catalog.is_file()):
         digest.unlink(missing_ok=True)
         _write_archive(database, archive, sorted(rows))
         _write_catalog(catalog, rows)

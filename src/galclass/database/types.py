@@ -33,11 +33,11 @@ class UtcTime(TypeDecorator[datetime]):
         return utc_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Return a timezone-aware time in UTC."""
+        """Return a timezone-aware time in UTC, as is text without a zone: SQLite's own functions write that."""
         if value is None:
             return None
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        return moment.astimezone(UTC)
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def utc_text(moment: datetime) -> str:

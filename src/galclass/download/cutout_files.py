@@ -56,7 +56,7 @@ class CutoutItem:
 
 def keep_image(item: CutoutItem, data: bytes, folder: Path, journal: IO[str]) -> None:
     """Write an image, then its line of the journal."""
-    write_bytes(image_path(item, folder), data)
+    write_bytes(image_path(item, folder), data, lasting=False)
     record = {"asset_id": item.stem, "url": item.url, "bytes": len(data), "sha256": sha256(data).hexdigest()}
     journal.write(json.dumps(record) + "\n")
     journal.flush()

@@ -21,6 +21,7 @@ from galclass.config import Config, SourceConfig
 from galclass.cutouts.extract import TRUNCATED, CutoutParameters
 from galclass.download.configured import configured_sources
 from galclass.errors import ConfigError, StoreError
+from galclass.folder_lock import alone_in
 from galclass.image_files import Listing, Skipped, list_images, shown
 from galclass.image_files.keys import image_files
 from galclass.prepare.filling import Fill, fill
@@ -58,12 +59,23 @@ def prepare(config: Config, progress: bool = True, *, fill: Fill = fill) -> Prep
     ConfigError, CatalogError, ArchiveError
         For wrong settings, catalogs and archives.
     StoreError
-        If no image matches, the disk is too small, or more than `max_rejects` of the files are rejected.
+        If no image matches, the disk is too small, more than `max_rejects` of the files are rejected, or another
+        process prepares the same folder.
     """
     begin = time.monotonic()
     folder = config.workspace_path / "prepared"
-    parameters = CutoutParameters(config.prepare.size_px, config.prepare.crop_fraction)
     inputs = [_open(source) for source in _sources(config)]
+    refused = StoreError(
+        "another process prepares this folder", where=str(folder), advice="wait for it, or use another workspace"
+    )
+    with alone_in(folder, refused):
+        return _prepare(config, folder, inputs, progress, fill, begin)
+
+
+def _prepare(
+    config: Config, folder: Path, inputs: list[Input], progress: bool, fill: Fill, begin: float
+) -> PrepareSummary:
+    parameters = CutoutParameters(config.prepare.size_px, config.prepare.crop_fraction)
     inputs_sha256 = inputs_sha256_of(config, parameters, inputs)
     facts = whole_facts(folder)
     if facts is not None and facts.get("inputs_sha256") == inputs_sha256:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -22,7 +22,8 @@ import numpy as np
 from galclass import __version__
 from galclass.atomic_files import write_text
 from galclass.config import Config, TrainConfig, config_to_toml
-from galclass.errors import ConfigError
+from galclass.errors import ConfigError, TrainingError
+from galclass.folder_lock import alone_in
 from galclass.tracking import log_training, require_tracking
 from galclass.train import few
 from galclass.train.calibrated import calibrated_model
@@ -117,7 +118,8 @@ def train(config: Config, *, resume: bool = False, progress: bool = True) -> Tra
     Raises
     ------
     TrainingError
-        If nothing is prepared, a split is empty or has one class, the loss is not finite, or `resume` is impossible.
+        If nothing is prepared, a split is empty or has one class, the loss is not finite, `resume` is impossible, or
+        another process trains in the same folder.
     TrackingError
         If the finished run cannot be logged.
     KeyboardInterrupt
@@ -140,15 +142,19 @@ def train(config: Config, *, resume: bool = False, progress: bool = True) -> Tra
     started = time.perf_counter()
     if progress and (busy := advice_on_threads(config.train.threads)):
         sys.stderr.write(f"{busy}\n")
-    with prepared_machine(config.train) as workers:
+    refused = TrainingError(
+        "another process trains in this folder", where=str(folder), advice="wait for it, or use another workspace"
+    )
+    with prepared_machine(config.train) as workers, alone_in(folder, refused) if workers.leads else nullcontext():
         if config.train.seeds == 1:
             summary = _train_seed(data, config, folder, resume, Reporter(progress and workers.leads), workers)
         else:
             summary = _train_seeds(data, config, folder, resume, progress, workers)
-    summary = replace(summary, seconds=time.perf_counter() - started)
+        summary = replace(summary, seconds=time.perf_counter() - started)
+        if workers.leads:
+            write_text(folder / "config.toml", config_to_toml(config))
+            _remember(folder, fingerprint, summary)
     if workers.leads:
-        write_text(folder / "config.toml", config_to_toml(config))
-        _remember(folder, fingerprint, summary)
         log_training(config)
     return summary
 

@@ -106,9 +106,22 @@ def read_run(folder: Path) -> Run:
         return Run(folder, settings, figures, None, None)
     metrics = _read_json(folder / METRICS)
     figures |= _evaluation_figures(metrics, folder / METRICS)
-    split = _mapping(metrics.get("made_from"), folder / METRICS).get("split")
+    made_from = _mapping(metrics.get("made_from"), folder / METRICS)
+    _check_same_model(folder, made_from.get("model_sha256"))
     predictions = folder / PREDICTIONS
-    return Run(folder, settings, figures, split, _read_right(predictions) if predictions.is_file() else None)
+    return Run(
+        folder, settings, figures, made_from.get("split"), _read_right(predictions) if predictions.is_file() else None
+    )
+
+
+def _check_same_model(folder: Path, evaluated: Any) -> None:
+    """Refuse an evaluation of the model before the last training; files of older versions do not tell."""
+    trained = _read_json(folder / TRAINED).get("model_sha256")
+    if None not in (trained, evaluated) and trained != evaluated:
+        raise EvaluationError(
+            "its evaluation is of another model than its training", where=str(folder),
+            advice=f"run `galclass evaluate --workspace {folder}`",
+        )  # fmt: skip
 
 
 def _training_figures(path: Path) -> dict[str, float]:

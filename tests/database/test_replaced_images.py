@@ -1,0 +1,130 @@
+"""Images that take the place of others: what was predicted of the former ones goes, whoever replaces them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sqlalchemy import select, text
+from tiny_model import tiny_model
+
+from galclass.database import Database, Images, NewImage, Registry, score_pending
+from galclass.database.embeddings import Embeddings
+from galclass.database.queue import ScoreQueue
+from galclass.database.schema import embeddings, images, predictions, score_queue
+from galclass.errors import DatabaseError
+from galclass.scoring import Scorer
+
+
+def predicted(database: Database) -> set[str]:
+    with database.read() as connection:
+        return set(connection.scalars(select(predictions.c.object_id)))
+
+
+def change(database: Database, object_id: str, **values: object) -> None:
+    with database.write() as connection:
+        connection.execute(images.update().where(images.c.object_id == object_id).values(**values))
+
+
+@pytest.fixture
+def scored(filled: Database) -> Database:
+    """Seventy images with predictions and embeddings."""
+    score_pending(filled)
+    Embeddings(filled).fill(Scorer(tiny_model()))
+    return filled
+
+
+@pytest.mark.parametrize("how", ["img", "frame_px", "deleted"])
+def test_predictions_and_embeddings_of_a_replaced_image_are_made_again(
+    scored: Database, galaxies: dict[str, bytes], how: str
+) -> None:
+    key, other = sorted(galaxies)[:2]
+    new = {"img": galaxies[other]} if how == "img" else {"frame_px": 700}
+    if how == "deleted":
+        with scored.write() as connection:
+            connection.execute(images.delete().where(images.c.object_id == key))
+        assert len(predicted(scored)) == 70
+        Images(scored).add([NewImage(key, galaxies[other])])
+    else:
+        change(scored, key, **new)
+    assert predicted(scored) == set(galaxies) - {key}
+    with scored.read() as connection:
+        assert key not in set(connection.scalars(select(embeddings.c.object_id)))
+        assert connection.scalars(select(score_queue.c.object_id)).all() == [key]
+    assert score_pending(scored).scored == 1
+    assert Embeddings(scored).fill(Scorer(tiny_model())) == 1
+    with scored.read() as connection:
+        found = dict(connection.execute(select(predictions.c.object_id, predictions.c.probabilities)).all())
+    if how != "frame_px":
+        assert found[key] == found[other]
+
+
+def test_hashes_of_the_former_bytes_do_not_stay(scored: Database, galaxies: dict[str, bytes]) -> None:
+    key, other, third = sorted(galaxies)[:3]
+    change(scored, key, img=galaxies[other])
+    change(scored, other, frame_px=700)
+    change(scored, third, img=galaxies[key], sha256="given")
+    with scored.read() as connection:
+        hashes = dict(connection.execute(select(images.c.object_id, images.c.sha256)).all())
+    assert (hashes[key], hashes[third]) == (None, "given")
+    assert hashes[other] is not None
+    assert Images(scored).add([NewImage(key, galaxies[other])]).already_there == 1
+
+
+@pytest.mark.parametrize("values", [{"ra": 1.0, "dec": 2.0}, {"img": None}, {"uri": "moved.jpg"}])
+def test_what_is_not_another_image_keeps_its_prediction(scored: Database, galaxies: dict, values: dict) -> None:
+    key = min(galaxies)
+    same = {**values, "frame_px": None} if "img" not in values else values
+    change(scored, key, **same)
+    assert key in predicted(scored)
+
+
+def test_a_worker_does_not_write_what_it_predicted_of_the_former_image(
+    filled: Database, galaxies: dict[str, bytes]
+) -> None:
+    scorer = Registry(filled).get("galaxy").scorer()
+    queue = ScoreQueue(filled, scorer.model)
+    ids = queue.claim(10)
+    rows = queue.fetch(ids)
+    found = scorer.score([img for _, img, _ in rows], object_ids=[key for key, _, _ in rows])
+    change(filled, ids[0], img=galaxies[ids[1]])
+    written = queue.finish(ids, found)
+    assert [one.object_id for one in written] == ids[1:]
+    assert predicted(filled) == set(ids[1:])
+    assert score_pending(filled).scored == 61
+    with filled.read() as connection:
+        query = select(predictions.c.probabilities).where(predictions.c.object_id.in_(ids[:2]))
+        first, second = connection.scalars(query)
+    assert np.allclose(list(first.values()), list(second.values()))
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_role_without_rights_on_predictions_adds_images_and_replaces_none(
+    filled: Database, galaxies: dict[str, bytes]
+) -> None:
+    score_pending(filled)
+    key, other = sorted(galaxies)[:2]
+    given = [
+        "SELECT, INSERT, UPDATE ON galaxy_images",
+        "INSERT ON galaxy_score_queue",
+        "SELECT ON galaxy_model_aliases",
+    ]
+
+    def as_adder(query: str) -> None:
+        with filled.write() as connection:
+            connection.execute(text("SET LOCAL ROLE image_adder"))
+            connection.execute(text(query), {"img": galaxies[other], "key": key})
+
+    with filled.write() as connection:
+        connection.execute(text("CREATE ROLE image_adder"))
+        for rights in given:
+            connection.execute(text(f"GRANT {rights} TO image_adder"))
+    try:
+        as_adder("INSERT INTO galaxy_images (object_id, img, added_at) VALUES ('new', :img, now())")
+        with pytest.raises(DatabaseError, match="permission denied"):
+            as_adder("UPDATE galaxy_images SET img = :img WHERE object_id = :key")
+    finally:
+        with filled.write() as connection:
+            connection.execute(text("DROP OWNED BY image_adder"))
+            connection.execute(text("DROP ROLE image_adder"))
+    assert predicted(filled) == set(galaxies)
+    assert score_pending(filled).scored == 1
