@@ -11,6 +11,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from galclass.cutouts import CutoutParameters
 from galclass.morphology import QUESTIONS
 from galclass.scoring import METADATA_KEY, Signature, make_probe
+from galclass.scoring.fitted_ids import FITTED_IDS, fitted_ids
 from galclass.scoring.head_model import head_model
 from galclass.scoring.heads import fit_head
 from galclass.scoring.session import open_session
@@ -140,6 +141,13 @@ def tiny_model(seed: int = 0, *, votes: tuple[str, ...] = (), **changes: object)
     signature = tiny_signature(vote_columns=votes, **changes)
     probe = make_probe(graph.SerializeToString(), CutoutParameters(size_px=SIZE_PX))
     return signed(graph, replace(signature, probe=probe))
+
+
+def model_fitted_to(object_ids: list[str]) -> bytes:
+    """`tiny_model` with a record of these ids."""
+    graph = tiny_graph(0)
+    probe = make_probe(graph.SerializeToString(), CutoutParameters(size_px=SIZE_PX))
+    return signed(graph, replace(tiny_signature(), trained={FITTED_IDS: fitted_ids(object_ids)}, probe=probe))
 
 
 OWN_CLASSES = ("no ring", "ring", "it's 100 % unclear")
