@@ -13,12 +13,10 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "service"))
+from http_server import workspace_server
 
-from live import live_server  # noqa: E402
-
-from galclass.database import open_database  # noqa: E402
-from galclass.service.functions.publish import publish_function  # noqa: E402
+from galclass.database import open_database
+from galclass.service.functions.publish import publish_function
 
 NO_OP = "def no_op(value: int) -> int:\n    return value\n"
 
@@ -32,8 +30,8 @@ def main() -> int:
         (folder / "nothing.py").write_text(NO_OP)
         with open_database(f"{folder}/galclass.db", migrate=True) as database:
             publish_function(database, folder, "no-op", "nothing:no_op", "1.0", code=[name])
-        with live_server(folder, "--database", f"{folder}/galclass.db") as server:
-            seconds = measured(server.port, calls)
+        with workspace_server(folder, "--database", f"{folder}/galclass.db") as (port, _):
+            seconds = measured(port, calls)
     median = statistics.median(seconds)
     p99 = statistics.quantiles(seconds, n=100)[98]
     print(f"{calls} calls of a no-op: median {median * 1e3:.3f} ms, p99 {p99 * 1e3:.3f} ms")

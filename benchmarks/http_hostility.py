@@ -7,7 +7,8 @@ The attack ends after `--seconds` or `--fuzzed` bodies; `--first` continues wher
 
 The attack has a separate process, so that honest clients do not wait for an attacker's interpreter.
 
-Usage: python benchmarks/http_hostility.py [--first 0] [--seconds 45] [--idle 1000] [--honest 4] [--rate 20]
+Usage: PYTHONPATH=tests python benchmarks/http_hostility.py [--first 0] [--seconds 45] [--idle 1000] [--honest 4]
+  [--rate 20]
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import contextlib
 import io
 import itertools
 import socket
-import sys
 import threading
 import time
 import zipfile
@@ -30,13 +30,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
-from http_server import ROOT, example_image, galclass_server, memory_mib
+from http_server import example_image, galclass_server, memory_mib
+from service.hostile import jpeg_of_size, mutated, png_bomb, run_length_bmp  # the tests' own attacks
 
 from galclass.scoring import shipped_model
-
-sys.path.insert(0, str(ROOT / "tests" / "service"))
-
-from hostile import jpeg_of_size, mutated, png_bomb, run_length_bmp  # noqa: E402  # the tests' own attacks
 
 HEADERS = {"Content-Type": "image/jpeg"}
 

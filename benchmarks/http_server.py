@@ -60,12 +60,18 @@ def galclass_server(model: bytes, workers: int, *settings: str) -> Iterator[tupl
         info = Registry(database).register(model)
         Services(database).publish("bench", "1.0", info.name, info.version)
         database.close()
-        port = free_port()
         sets = [part for setting in settings for part in ("--set", setting)]
-        command = [sys.executable, "-c", "from galclass.cli import main; main()", "serve", "--workspace", folder]
-        command += ["--port", str(port), "--workers", str(workers), *sets]
-        with running(command, f"http://127.0.0.1:{port}/healthz") as pid:
+        with workspace_server(folder, "--workers", str(workers), *sets) as (port, pid):
             yield f"http://127.0.0.1:{port}/v1/services/bench/1.0/predict", pid
+
+
+@contextmanager
+def workspace_server(folder: str | Path, *options: str) -> Iterator[tuple[int, int]]:
+    """Serve a workspace; yields the port and the process id."""
+    port = free_port()
+    command = [sys.executable, "-c", "from galclass.cli import main; main()", "serve", "--workspace", str(folder)]
+    with running([*command, "--port", str(port), *options], f"http://127.0.0.1:{port}/healthz") as pid:
+        yield port, pid
 
 
 def free_port() -> int:

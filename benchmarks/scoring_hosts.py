@@ -1,11 +1,11 @@
 """Where the model runs: rows/s and added time per row of every host, next to the plain scorer and the prototype.
 
-    python benchmarks/scoring_hosts.py --images 10000 --rounds 3
+    PYTHONPATH=tests python benchmarks/scoring_hosts.py --images 10000 --rounds 3
 
 One process on one core unless the row says two. The plain scorer runs before and after each host, so that drifts of the
 machine's speed favour neither; what a host adds is the difference from the mean of the two. `--rounds` repeats
-everything and prints medians. PostgreSQL rows need postgresql and plpython3u and are left out without
-them. Prints a table in Markdown; all ratios are of one run.
+everything and prints medians. PostgreSQL rows need postgresql and plpython3u (and the tests' cluster) and are left out
+without them. Prints a table in Markdown; all ratios are of one run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import json
 import multiprocessing
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -30,9 +29,6 @@ from scoring_parts import Prototype, images, network, weight_count
 from galclass.database import Database, Images, NewImage, Registry, open_database, run_sql, score_pending
 from galclass.morphology import CLASSES
 from galclass.scoring import Scorer
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-
 
 NEIGHBOUR = 3_000  # images of each run of the plain scorer beside a host
 CALLS = 300  # single-row calls

@@ -13,17 +13,13 @@ import sys
 import tempfile
 import threading
 import zipfile
-from pathlib import Path
 from time import perf_counter, sleep
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "service"))
+from http_server import ROOT, workspace_server
 
-from live import live_server  # noqa: E402
-
-from galclass.database import Registry, Services, open_database  # noqa: E402
-from galclass.database.shadows import Shadows  # noqa: E402
-from galclass.scoring.shipped import shipped_model  # noqa: E402
+from galclass.database import Registry, Services, open_database
+from galclass.database.shadows import Shadows
+from galclass.scoring.shipped import shipped_model
 
 NAME = "galaxy-class"
 PATH = f"/v1/services/{NAME}/latest/predict"
@@ -46,12 +42,12 @@ def main() -> int:
             for version in ("1.1", "1.0"):  # `latest` is what was published last
                 info = registry.register(shipped_model(), aliases=())
                 services.publish(NAME, version, info.name, info.version)
-            with live_server(folder, "--database", url) as server:
-                _turn(server.port, given, 1.0)
+            with workspace_server(folder, "--database", url) as (port, _):
+                _turn(port, given, 1.0)
                 services.alias(NAME, "shadow", "1.1")
                 sleep(SEEN_S)
-                _turn(server.port, given, 4.0)  # the process of the shadow is there
-                return _compare(server.port, given, services, Shadows(database))
+                _turn(port, given, 4.0)  # the process of the shadow is there
+                return _compare(port, given, services, Shadows(database))
 
 
 def _compare(port: int, given: argparse.Namespace, services: Services, shadows: Shadows) -> int:

@@ -24,16 +24,13 @@ from galclass.scoring.shipped import FITTED_FILE
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "src" / "galclass" / "scoring" / "shipped"
 MODELS = {
-    ROOT / "models" / "galaxy-format1.onnx": ("format1_ids",),
-    SHIPPED / "galaxy.onnx": ("shipped_ids", "format1_ids"),
+    ROOT / "models" / "galaxy-format1.onnx": ("Kaggle's Galaxy Challenge", ("format1_ids",)),
+    SHIPPED / "galaxy.onnx": ("Kaggle's Galaxy Challenge and of NGC and IC", ("shipped_ids", "format1_ids")),
 }
-"""Model files and the folders of splits that they were fitted to; the first is that of the model itself."""
+"""Model files; tables whose objects have other ids elsewhere; folders of splits, the first is the model's own."""
 
 PREFIXES = ("kaggle-", "artifact-", "ngc-")
-REMARK = (
-    "galaxies of Kaggle's Galaxy Challenge and of NGC and IC are recognised by their ids there; under other ids, some "
-    "of them may be among the objects measured"
-)
+REMARK = "galaxies of {} are recognised by their ids there; under other ids, some may be among the objects measured"
 
 
 def names_of(object_ids: set[str], asset_ids: dict[str, str]) -> set[str]:
@@ -65,13 +62,13 @@ def main() -> None:
     with (ROOT / "data" / "sample" / "gz2_filename_mapping.csv").open(encoding="utf-8", newline="") as file:
         asset_ids = {row["objid"]: row["asset_id"] for row in csv.DictReader(file)}
     found = {}
-    for path, folders in MODELS.items():
+    for path, (tables, folders) in MODELS.items():
         model = Scorer(path)
         check(model, folders[0])
         ids = {
             one for folder in folders for split in ("train", "validation") for one in split_of(folder, split).split()
         }
-        found[model.sha256] = fitted_ids(names_of(ids, asset_ids)) | {"remark": REMARK}
+        found[model.sha256] = fitted_ids(names_of(ids, asset_ids)) | {"remark": REMARK.format(tables)}
         print(f"{path.name}: {len(ids):,} objects, {found[model.sha256]['count']:,} ids")
     (SHIPPED / FITTED_FILE).write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

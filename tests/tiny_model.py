@@ -11,6 +11,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from galclass.cutouts import CutoutParameters
 from galclass.morphology import QUESTIONS
 from galclass.scoring import METADATA_KEY, Signature, make_probe
+from galclass.scoring.fitted_ids import FITTED_IDS, fitted_ids
 from galclass.scoring.head_model import head_model
 from galclass.scoring.heads import fit_head
 from galclass.scoring.session import open_session
@@ -145,6 +146,11 @@ def tiny_model(seed: int = 0, *, votes: tuple[str, ...] = (), **changes: object)
 def tiny_trained_model(**trained: object) -> bytes:
     """`tiny_model` with a record of what it was trained on."""
     return tiny_model.__wrapped__(trained=trained)
+
+
+def model_fitted_to(object_ids: list[str]) -> bytes:
+    """`tiny_model` with a record of these ids."""
+    return tiny_trained_model(**{FITTED_IDS: fitted_ids(object_ids)})
 
 
 OWN_CLASSES = ("no ring", "ring", "it's 100 % unclear")

@@ -219,10 +219,11 @@ def test_every_object_id_comes_back_from_the_name_of_its_file(sky_service, confi
         "07",
     ]
     rows = "\n".join(f'"{one}",{number},2.5,10' for number, one in enumerate(ids))
-    path = catalog(tmp_path, rows + "\n" + "x" * 300 + ",5,5,10")
+    path = catalog(tmp_path, rows + "\n" + "x" * 300 + ",5,5,10\n" + "/" * 100 + ",6,6,10")
     summary = download_cutouts(request(sky_service, path), config, progress=False)
-    assert (summary.images, summary.rejected) == (len(ids), 1)
-    assert read_table(summary.folder / "rejects.parquet")["code"].to_pylist() == ["id_too_long"]
+    assert (summary.images, summary.rejected) == (len(ids), 2)
+    codes = read_table(summary.folder / "rejects.parquet")["code"].to_pylist()
+    assert sorted(codes) == ["bad_id", "id_too_long"]  # no object id, and one whose file name would be too long
     names = [one.name for one in (summary.folder / "images").iterdir()]
     assert len({name.casefold() for name in names}) == len(ids)
     assert {object_id_of(name) for name in names} == {unicodedata.normalize("NFC", one) for one in ids}

@@ -75,5 +75,7 @@ def test_splits_of_another_model_are_refused() -> None:
 
 
 def test_ids_that_cannot_be_recognised_are_mentioned() -> None:
-    scorer = Scorer()
-    assert "under other ids" in remark_of(recorded(scorer.signature.trained, scorer.sha256))
+    packaged, first = Scorer(), Scorer(ROOT / "models" / "galaxy-format1.onnx")
+    texts = [remark_of(recorded(one.signature.trained, one.sha256)) for one in (packaged, first)]
+    assert ["NGC" in text for text in texts] == [True, False]
+    assert all("under other ids" in text for text in texts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fastapi.testclient import TestClient
-from tiny_model import tiny_model
+from tiny_model import model_fitted_to, tiny_model
 
 from galclass.database import Database, Registry, score_pending
 from galclass.database.compare import paired_difference
@@ -45,6 +45,22 @@ def test_each_is_right_where_the_newest_label_agrees(
     assert (found["only_first"], found["only_second"]) == ([first], [second])
     assert found["difference"][0] == 0  # type: ignore[index]
     assert ask(client, second="galaxy@1")["difference"] == [0, 0, 0]
+
+
+def test_objects_that_a_model_was_fitted_to_are_left_out(
+    client: TestClient, galaxies: dict[str, bytes], database: Database
+) -> None:
+    keys = sorted(galaxies)
+    with_record = model_fitted_to(keys[:4])
+    Registry(database).register(with_record, aliases=())
+    score_pending(database, "galaxy@3")
+    add_labels(database, [NewLabel(key, "Er", "a") for key in keys[:6]])
+    found = ask(client, second="galaxy@3")
+    assert (found["count"], found["left_out"]) == (2, 4)
+    add_labels(database, [NewLabel(key, "no word of ours", "b") for key in keys[4:6]])
+    alone = ask(client, second="galaxy@3")
+    assert (alone["count"], alone["left_out"], alone["difference"]) == (0, 4, None)
+    assert ask(client)["left_out"] == 0
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_model import tiny_model
+from tiny_model import model_fitted_to, tiny_model
 from web.site_of_test import METRICS, Site
 
 from galclass.config import load_config
@@ -66,6 +66,27 @@ def test_two_models_are_compared_on_the_same_galaxies(browser: Any, models_site:
     assert page.locator(".differing a").count() > 3
     page.locator(".differing a").first.click()
     page.locator(".catalog-list tbody tr").first.wait_for()
+    page.context.close()
+
+
+def test_a_comparison_says_how_many_galaxies_a_model_was_fitted_to(browser: Any, models_site: Any) -> None:
+    config = load_config(models_site.config_path)
+    page = browser.new_context().new_page()
+    rows = page.request.get(f"{models_site.url}v1/predictions?model=galaxy@1&page_size=60").json()["predictions"]
+    keys = [row["object_id"] for row in rows]
+    with open_database(config.database_url) as database:
+        add_labels(database, [NewLabel(key, "Er", "for taught") for key in keys])
+        for name, seen in (("taught", keys[2:]), ("crammed", keys)):
+            Registry(database).register(model_fitted_to(seen), name=name)
+            score_pending(database, f"{name}@1")
+    page.goto(f"{models_site.url}#/models/galaxy/1")
+    choice = page.get_by_label("On the same labelled galaxies")
+    choice.select_option("taught@1")
+    left_out = f"{len(keys) - 2} left out: one of the models was fitted to these ids."
+    page.locator(".comparison", has_text="On 2 labelled galaxies galaxy@1 is right on").wait_for()
+    assert left_out in page.locator(".comparison").inner_text()
+    choice.select_option("crammed@1")
+    page.locator(".comparison", has_text="There is nothing to compare on. Labelled galaxies").wait_for()
     page.context.close()
 
 

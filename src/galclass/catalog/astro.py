@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from galclass.catalog.packed import check_size_unpacked
+from galclass.catalog.votable_streams import check_streams
 from galclass.errors import CatalogError
 from galclass.extras import require
 
@@ -42,10 +44,15 @@ def read_astro(path: Path, kind: str, wanted: str | None = None) -> AstroTable:
     Raises
     ------
     CatalogError
-        If astropy is not installed or cannot read the file, if it holds no table, not this one, or only part of it.
+        If astropy is not installed or cannot read the file, if it is too large unpacked, if it holds no table, not
+        this one, or only part of it, or if a VOTable's rows are elsewhere.
     """
     _require_astropy(path)
     from astropy.utils.exceptions import AstropyWarning
+
+    check_size_unpacked(path)
+    if kind == "votable":
+        check_streams(path)
 
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", AstropyWarning)  # an unknown unit is kept as its text

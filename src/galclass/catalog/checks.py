@@ -105,9 +105,12 @@ def check_ids(table: Any, report: CatalogReport) -> Any:
 def _without_bad_ids(table: Any, report: CatalogReport) -> Any:
     ids = table["object_id"]
     short = pc.less_equal(pc.utf8_length(ids), MAX_ID_CHARACTERS)
-    plain = pc.and_(short, pc.match_substring_regex(ids, "^[!-~]+$"))  # most tables have no others
-    faults = {int(row): fault_of_id(ids[int(row)].as_py()) for row in np.flatnonzero(pc.invert(plain).to_numpy())}
-    wrong = np.array([faults.get(row) is not None for row in range(table.num_rows)], dtype=bool)
+    plain = pc.and_(short, pc.match_substring_regex(ids, "^[ -~]+$"))  # most tables have no others
+    others = np.flatnonzero(~plain.to_numpy())
+    found = zip(others.tolist(), map(fault_of_id, ids.take(others).to_pylist()), strict=True)
+    faults = {row: fault for row, fault in found if fault}
+    wrong = np.zeros(table.num_rows, dtype=bool)
+    wrong[list(faults)] = True
     return leave_out(table, wrong, BAD_ID, lambda row: f"not an object id: {faults[row]}", report)
 
 

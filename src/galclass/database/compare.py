@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import and_, select
 
@@ -12,6 +14,7 @@ from galclass.database.desk_labels import PREFIX
 from galclass.database.models import ModelInfo
 from galclass.database.schema import labels, predictions
 from galclass.label_words import classes_of
+from galclass.scoring.fitted_ids import split_fitted
 
 _Z95 = 1.959964
 
@@ -23,13 +26,15 @@ class Comparison:
     Attributes
     ----------
     count : int
-        Such objects whose label says something about the classes.
+        Such objects whose label says something about the classes, and that neither model is known to be fitted to.
     right : tuple of int
         How often each model gives a class that agrees with the label.
     difference : tuple of float or None
         Accuracy of the second less that of the first, with its paired 95 % interval (normal approximation).
     only_first, only_second : tuple of str
         Objects on which one model alone is right, by id.
+    left_out : int
+        Objects that a model, or one that it was made from, was fitted to, or of which this is not known.
     """
 
     count: int
@@ -37,10 +42,21 @@ class Comparison:
     difference: tuple[float, float, float] | None
     only_first: tuple[str, ...]
     only_second: tuple[str, ...]
+    left_out: int = 0
 
 
-def compare_models(database: Database, first: ModelInfo, second: ModelInfo) -> Comparison:
-    """Compare two models by their stored predictions; the newest label of an object counts, those of desks do not."""
+def compare_models(
+    database: Database, first: ModelInfo, second: ModelInfo, trained: Sequence[Mapping[str, Any]] = ()
+) -> Comparison:
+    """Compare two models by their stored predictions; the newest label of an object counts, those of desks do not.
+
+    Parameters
+    ----------
+    database : Database
+    first, second : ModelInfo
+    trained : sequence of mapping
+        `galclass.scoring.fitted_ids.recorded` of the models: the objects that one was fitted to are left out.
+    """
     one, other = predictions.alias(), predictions.alias()
     query = (
         select(one.c.object_id, one.c.predicted_class, other.c.predicted_class, labels.c.label)
@@ -62,6 +78,8 @@ def compare_models(database: Database, first: ModelInfo, second: ModelInfo) -> C
         agreeing = classes_of(label) if label else ()
         if agreeing:
             right[object_id] = (left in agreeing, other_class in agreeing)
+    seen = set[str]().union(*(ids for one in trained for ids in split_fitted(one, right) or ()))
+    right = {key: value for key, value in right.items() if key not in seen}
     only_first = tuple(key for key, (a, b) in right.items() if a and not b)
     only_second = tuple(key for key, (a, b) in right.items() if b and not a)
     return Comparison(
@@ -70,6 +88,7 @@ def compare_models(database: Database, first: ModelInfo, second: ModelInfo) -> C
         paired_difference(len(only_first), len(only_second), len(right)),
         only_first,
         only_second,
+        len(seen),
     )
 
 

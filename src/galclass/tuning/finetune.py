@@ -156,14 +156,9 @@ def finetune(
     fitted, kept = _split(embedded, known)
     order = tuple(classes) if classes else order_of([one.label for one, _ in fitted])
     head, tuned = _fitted(config, scorer, fitted, order, layers, frame_px, advance_epochs)
-    trained: dict[str, Any] = {
-        "catalog": catalog.name,
-        "base": str(scorer.model),
-        "seed": config.seed,
-        "held_out": len(kept),
-    }
-    trained[FITTED_IDS] = with_base(fitted_ids(one.object_id for one, _ in fitted), base)
-    value = _model(scorer, head, tuned, trained)
+    ids = with_base(fitted_ids(one.object_id for one, _ in fitted), base)
+    about = {"catalog": catalog.name, "seed": config.seed, "held_out": len(kept), FITTED_IDS: ids}
+    value = _model(scorer, head, tuned, about)
     folder = config.workspace_path / "finetune" / name
     rejects_file = _write(folder, value, rejects)
     right = _right(head, kept) if tuned is None else _right_of(Scorer(value, limits=scorer.limits), kept, frame_px)
@@ -241,7 +236,7 @@ def _fitted(
 
 def _model(scorer: Scorer, head: Head, tuned: TunedHead | None, trained: dict[str, Any]) -> bytes:
     """Write a head and its network as a model; what it was trained on goes into its signature."""
-    trained = {**trained, "base_sha256": scorer.sha256}
+    trained = {**trained, "base": str(scorer.model), "base_sha256": scorer.sha256}
     if tuned is not None:
         trained |= {"layers": tuned.layers, "epochs": tuned.epochs}
     base = scorer.value if tuned is None else tuned.base

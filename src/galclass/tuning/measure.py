@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -178,18 +179,8 @@ def _measured(scorer: Scorer, name: str, predictions: Sequence[tuple[str, Predic
     fitted, unknown = _fitted(trained, catalog, known) or (None, set[str]())
     out = (fitted or set()) | unknown
     out = out if known - out else set()
-    right: dict[str, bool] = {}
-    counts: dict[str, list[int]] = {}
-    foreign: dict[str, int] = {}
-    for label, prediction in predictions:
-        if not meant[label]:
-            foreign[label] = foreign.get(label, 0) + 1
-            continue
-        if prediction.object_id in out:
-            continue
-        hit = prediction.predicted_class in meant[label]
-        right[prediction.object_id] = hit
-        counts.setdefault(label, []).append(hit)
+    foreign = Counter(label for label, _ in predictions if not meant[label])
+    right, counts = _right(predictions, meant, out)
     accuracy = Share.of(sum(right.values()), len(right))
     if accuracy is None:
         raise EvaluationError(
@@ -216,6 +207,19 @@ def _measured(scorer: Scorer, name: str, predictions: Sequence[tuple[str, Predic
         base_unknown=base_unknown(trained),
         remark=remark_of(trained),
     )
+
+
+def _right(
+    predictions: Sequence[tuple[str, Prediction]], meant: Mapping[str, frozenset[str]], out: set[str]
+) -> tuple[dict[str, bool], dict[str, list[bool]]]:
+    """Return whether each prediction is right, by object id and by label; without `out` and labels of no meaning."""
+    right: dict[str, bool] = {}
+    by_label: dict[str, list[bool]] = {}
+    for label, one in predictions:
+        if meant[label] and one.object_id not in out:
+            right[one.object_id] = one.predicted_class in meant[label]
+            by_label.setdefault(label, []).append(right[one.object_id])
+    return right, by_label
 
 
 def difference(new: Mapping[str, bool], old: Mapping[str, bool]) -> Difference:

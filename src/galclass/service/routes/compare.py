@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from galclass.database.compare import compare_models
 from galclass.database.confused import confused
 from galclass.errors import RequestError
+from galclass.scoring.fitted_ids import recorded
 from galclass.service.engine.published import refused_as
 from galclass.service.engine.state import state_of
 from galclass.service.routes import service_schemas
@@ -31,7 +32,8 @@ Model = Annotated[str, Query(pattern=service_schemas.REFERENCE, description="NAM
 class ModelComparison(BaseModel):
     """Two models on the same labelled objects."""
 
-    count: int = Field(description="Labelled objects with a prediction from both")
+    count: int = Field(description="Labelled objects with a prediction from both, without those left out")
+    left_out: int = Field(description="Objects that one of them, or its base model, is known or may be fitted to")
     right: tuple[int, int]
     difference: tuple[float, float, float] | None = Field(
         description="Accuracy of the second minus that of the first, and its paired 95 % interval"
@@ -50,9 +52,12 @@ def compare(request: Request, _: Reader, first: Model, second: Model) -> ModelCo
         one = state.registry.resolve(first)
     with refused_as("unknown_model", "second"):
         other = state.registry.resolve(second)
-    found = compare_models(state.database, one, other)
+    records = [state.registry.get(f"{info.name}@{info.version}") for info in (one, other)]
+    trained = [recorded(record.signature.trained, record.sha256) for record in records if record.signature]
+    found = compare_models(state.database, one, other, trained)
     return ModelComparison(
         count=found.count,
+        left_out=found.left_out,
         right=found.right,
         difference=found.difference,
         only_first=list(found.only_first[:MAX_SHOWN]),

@@ -7,12 +7,14 @@ import { storedPicture } from "./pictures.js";
 
 const points = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(100 * value).toFixed(1)}`;
 
-function verdict(first, second, { count, right, difference }) {
+function verdict(first, second, { count, left_out: leftOut, right, difference }) {
+  const out = `${leftOut.toLocaleString("en")} left out: one of the models was fitted to these ids.`;
+  if (!count && leftOut) return `There is nothing to compare on. Labelled galaxies with a stored prediction from both: ${out}`;
   if (!count) return `No labelled galaxy has a stored prediction from both. galclass score --model ${second} --pending stores those of ${second}.`;
   const [value, low, high] = difference;
   const sure = low > 0 ? `${second} is better.` : high < 0 ? `${first} is better.` : "The difference may be due to chance.";
   return [`On ${count.toLocaleString("en")} labelled galaxies ${first} is right on ${right[0]}, ${second} on ${right[1]}: `,
-    h("b", {}, `${points(value)} points`), ` (95 %: ${points(low)} to ${points(high)}, paired). ${sure} Galaxies that one of them was trained on favour that model.`];
+    h("b", {}, `${points(value)} points`), ` (95 %: ${points(low)} to ${points(high)}, paired). ${sure} ${leftOut ? out : "Galaxies that one of them was trained on favour that model."}`];
 }
 
 function differing(title, ids, count, model) {
