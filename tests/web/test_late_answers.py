@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from web.steps import after_response
+from web.steps import Held, after_response
 
 ONE_ROW = re.compile(r"/v1/predictions\?.*object_id=")
 
@@ -21,27 +21,21 @@ def similar_of_the_first(page: Any, site: Any) -> Any:
     return figure
 
 
-def hold(page: Any, pattern: Any) -> list[Any]:
-    held: list[Any] = []
-    page.route(pattern, lambda route: held.append(route))  # noqa: PLW0108  # playwright sets an attribute on it
-    return held
-
-
 @pytest.mark.parametrize("key", ["ArrowRight", "Escape"])
 def test_a_neighbour_that_comes_late_does_not_open_over_what_the_reader_went_on_to(
     page: Any, site: Any, key: str
 ) -> None:
     similar_of_the_first(page, site)
-    held = hold(page, ONE_ROW)
+    held = Held(page, ONE_ROW)
     names = page.locator(".listing .as-link").all_text_contents()
     figures = page.locator(".similar .neighbour")
     ids = [str(one.get_attribute("aria-label")).removeprefix("Open ") for one in figures.all()]
     elsewhere = [index for index, name in enumerate(ids) if name not in names]
     assert elsewhere  # the page has 50 of 60 rows
-    with page.expect_request(ONE_ROW):
-        figures.nth(elsewhere[0]).click()
+    figures.nth(elsewhere[0]).click()
+    held.wait()
     page.keyboard.press(key)
-    after_response(page, ONE_ROW, held.pop().continue_)
+    after_response(page, ONE_ROW, held.release)
     if key == "Escape":
         assert page.locator(".detail[open]").count() == 0
     else:
@@ -50,22 +44,21 @@ def test_a_neighbour_that_comes_late_does_not_open_over_what_the_reader_went_on_
 
 def test_a_comparison_that_comes_late_does_not_open_over_another_image(page: Any, site: Any) -> None:
     figure = similar_of_the_first(page, site)
-    held = hold(page, ONE_ROW)
-    with page.expect_request(ONE_ROW):
-        figure.get_by_role("button", name="Compare").click()
+    held = Held(page, ONE_ROW)
+    figure.get_by_role("button", name="Compare").click()
+    held.wait()
     page.keyboard.press("ArrowRight")
-    after_response(page, ONE_ROW, held.pop().continue_)
+    after_response(page, ONE_ROW, held.release)
     assert page.locator(".side-by-side").count() == 0
 
 
 def test_a_double_click_compares_once(page: Any, site: Any) -> None:
     figure = similar_of_the_first(page, site)
-    held = hold(page, ONE_ROW)
-    with page.expect_request(ONE_ROW):
+    held = Held(page, ONE_ROW)
+    for count in (1, 2):
         figure.get_by_role("button", name="Compare").click()
-    with page.expect_request(ONE_ROW):
-        figure.get_by_role("button", name="Compare").click()
-    for route in held:
+        held.wait(count)
+    for route in held.routes:
         after_response(page, ONE_ROW, route.continue_)
     page.locator(".side-by-side[open]").wait_for()
     assert page.locator(".side-by-side").count() == 1
