@@ -9,7 +9,7 @@ import { announce, h, once } from "./dom.js";
 import { patiently } from "./loading.js";
 import { CLASSES, CLASS_NAMES, groupOf } from "./morphology.js";
 import { notify } from "./notices.js";
-import { pictureUrl } from "./pictures.js";
+import { freePicture, pictureUrl } from "./pictures.js";
 import { guarded } from "./unsent.js";
 import { Viewer } from "./viewer.js";
 
@@ -235,7 +235,7 @@ export class DeskWork {
     this.element.classList.toggle("empty", !next);
     this.name.textContent = next ? id : this.#state ? nothingText(this.#state, this.#pending) : "";
     this.viewer.show(null, "");
-    if (next) pictureUrl(id).then((url) => this.#current === next && this.viewer.show(url, `Image of ${id}`));
+    if (next) pictureUrl(id).then((url) => (this.#current === next ? this.viewer.show(url, `Image of ${id}`) : freePicture(url)));
     for (const { object_id: ahead } of this.#queue.slice(0, 2)) new Image().src = pathOf("images", ahead); // so that the next appears immediately
   }
 
