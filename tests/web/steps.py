@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,38 @@ def wait_until_finished(page: Any) -> None:
 
 def tally(page: Any) -> str:
     return str(page.locator(".tally").text_content())
+
+
+class Held:
+    """Requests of a page that match, held until the test releases them; the first `most`, or all.
+
+    A request is seen by `page.expect_request` before it is held: `wait` waits until it is.
+    """
+
+    def __init__(self, page: Any, pattern: Any, *, most: float = math.inf, method: str | None = None) -> None:
+        self.routes: list[Any] = []
+        self._page = page
+        self._most = most
+        self._method = method
+        page.route(pattern, self._answer)
+
+    def _answer(self, route: Any) -> None:
+        if self._method not in (None, route.request.method) or len(self.routes) >= self._most:
+            route.fallback()
+        else:
+            self.routes.append(route)
+
+    def wait(self, count: int = 1) -> list[Any]:
+        """Wait until so many are held, and return them."""
+        while len(self.routes) < count:  # the test's time limit ends it
+            self._page.wait_for_timeout(20)
+        return self.routes
+
+    def release(self) -> None:
+        """Let all go on that are held, and hold no more."""
+        self._most = 0
+        for route in self.routes:
+            route.continue_()
 
 
 def after_response(page: Any, pattern: Any, release: Any) -> None:

@@ -15,6 +15,20 @@ from galclass.database import Tokens, open_database
 
 TIMES = 5
 
+KEPT = """window.made = 0;
+    const kept = new Set();
+    const [create, revoke] = [URL.createObjectURL, URL.revokeObjectURL];
+    const tell = () => document.body?.classList.toggle("keeps", kept.size > 0);
+    URL.createObjectURL = (blob) => {
+        const url = create.call(URL, blob);
+        window.made += 1;
+        kept.add(url);
+        tell();
+        return url;
+    };
+    URL.revokeObjectURL = (url) => { kept.delete(url); tell(); revoke.call(URL, url); };"""
+"""Counts the object URLs made, and marks the page while it keeps some."""
+
 
 @pytest.fixture
 def desk(browser: Any, desk_site: Site, request: pytest.FixtureRequest) -> Iterator[Any]:
@@ -223,6 +237,18 @@ def test_a_token_taken_away_is_asked_for_and_the_galaxy_comes_back(browser: Any,
     page.get_by_role("button", name="Use token").click()
     labelled(page, 2)
     context.close()
+
+
+def test_pictures_seen_at_the_desk_are_freed(desk: Any, desk_site: Site) -> None:
+    desk.add_init_script(KEPT)
+    open_desk(desk, desk_site, "freed")
+    for _ in range(TIMES):
+        desk.locator(".viewer .rule", has_text="px").wait_for(state="attached")
+        desk.keyboard.press(" ")
+        desk.keyboard.press(" ")  # this one is gone before it is drawn
+    desk.locator(".viewer .rule", has_text="px").wait_for(state="attached")
+    assert desk.evaluate("() => window.made") > TIMES
+    desk.locator("body:not(.keeps)").wait_for()
 
 
 def test_a_desk_fits_windows_that_shrink_and_grow(desk: Any, desk_site: Site) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tiny_model import tiny_model
 from web.site_of_test import Site
-from web.steps import TIMEOUT_MS
+from web.steps import TIMEOUT_MS, Held, after_response
 from web.test_desk import desk, labelled, open_desk, shown
 
 from galclass.database import Registry, Services, Tokens
@@ -27,17 +27,15 @@ def stored(site: Site, name: str) -> dict[str, tuple[str | None, str]]:
 
 def test_undo_means_the_label_that_was_newest_when_it_was_pressed(desk: Any, desk_site: Site) -> None:
     open_desk(desk, desk_site, "haste")
-    held: list[Any] = []
-    is_slow = [True]
-    desk.route(LABELS, lambda route: held.append(route) if is_slow[0] else route.continue_())
+    held = Held(desk, LABELS)
     seen = []
     for key in ("1", "1", "Backspace", "2", "1"):
         seen.append(shown(desk))
         desk.keyboard.press(key)
     first, second, _, again, third = seen
     assert again == second
-    is_slow[0] = False
-    held.pop().continue_()
+    held.wait()
+    held.release()
     labelled(desk, 3)
     assert {name: label for name, (label, _) in stored(desk_site, "haste").items()} == {
         first: "ring", second: "no ring", third: "ring",
@@ -111,16 +109,11 @@ def test_a_broken_response_loses_no_later_label(desk: Any, desk_site: Site, brok
 
 def test_keys_faster_than_the_server_are_not_told_that_all_is_labelled(desk: Any, desk_site: Site) -> None:
     open_desk(desk, desk_site, "fast")
-    held: list[Any] = []
-    is_slow = [True]
-    state = re.compile(r"/v1/desks/fast\?")
-    desk.route(state, lambda route: held.append(route) if is_slow[0] else route.continue_())
+    held = Held(desk, re.compile(r"/v1/desks/fast\?"))
     while (name := shown(desk)) and "galaxies" not in name:
         desk.keyboard.press("1")
     assert name == "The next galaxies are on their way."
-    is_slow[0] = False
-    for route in held:
-        route.continue_()
+    held.release()
     desk.locator(".desk:not(.empty)").wait_for()
     while shown(desk) != "Every galaxy is labelled.":
         desk.keyboard.press("2")
@@ -166,3 +159,102 @@ def test_labels_of_two_people_survive_a_lost_network_and_a_server_with_a_newer_m
     for page in (desk, second):
         page.locator("#banner").wait_for(state="hidden", timeout=TIMEOUT_MS)
     context.close()
+
+
+def test_undo_of_an_earlier_visit_shows_its_galaxy_at_once(desk: Any, desk_site: Site) -> None:
+    open_desk(desk, desk_site, "earlier")
+    seen = []
+    for key in "12":
+        seen.append(shown(desk))
+        desk.keyboard.press(key)
+    labelled(desk, 2)
+    desk.reload()
+    labelled(desk, 2)
+    held = Held(desk, re.compile(r"/v1/desks/earlier/labels/"))
+    for galaxy in reversed(seen):
+        desk.keyboard.press("Backspace")
+        assert shown(desk) == galaxy
+    desk.keyboard.press("2")
+    held.wait()
+    held.release()
+    labelled(desk, 1)
+    desk.locator(".desk-key", has_text="no ring").locator(".count", has_text="1").wait_for()
+    assert stored(desk_site, "earlier") == {seen[0]: ("no ring", "")}
+
+
+def test_a_desk_that_is_entered_again_waits_for_the_labels_on_their_way(desk: Any, desk_site: Site) -> None:
+    open_desk(desk, desk_site, "again")
+    held = Held(desk, LABELS)
+    first = shown(desk)
+    desk.keyboard.press("1")
+    held.wait()
+    desk.get_by_role("link", name="All desks").click()
+    desk.locator(".desk-form").wait_for()
+    desk.go_back()
+    desk.locator(".desk h1").wait_for()
+    held.release()
+    labelled(desk, 1)
+    assert shown(desk) != first
+
+
+def with_embeddings_to_come(desk: Any, name: str) -> None:
+    """The desk's first state says that ten images have been read."""
+    states: list[Any] = []
+
+    def answer(route: Any) -> None:
+        if states:
+            return route.fallback()
+        states.append(route)
+        response = route.fetch()
+        body = response.json()
+        return route.fulfill(response=response, json={**body, "embeddings": {**body["embeddings"], "done": 10}})
+
+    desk.route(re.compile(rf"/v1/desks/{name}\?"), answer)
+
+
+def progress(done: int, *, running: bool) -> dict[str, Any]:
+    return {"total": 60, "done": done, "failed": 0, "running": running}
+
+
+def test_a_state_that_comes_late_does_not_replace_a_newer_one(desk: Any, desk_site: Site) -> None:
+    old = desk.request.get(
+        f"{desk_site.url}v1/desks/late?target=ring&model=galaxy@1&count=30",
+        headers={"Authorization": f"Bearer {desk_site.token}"},
+    ).json()
+    state = re.compile(r"/v1/desks/late\?")
+    held = Held(desk, state, most=1)
+    with_embeddings_to_come(desk, "late")
+    desk.route("**/v1/embeddings?*", lambda route: route.fulfill(status=202, json=progress(60, running=False)))
+    desk.goto(f"{desk_site.url}#/label/late?target=ring&class=no+ring&model=galaxy@1")
+    held.wait()
+    desk.keyboard.press("1")
+    labelled(desk, 1)
+    after_response(desk, state, lambda: held.routes[0].fulfill(json=old))
+    assert "1 labelled" in desk.locator(".desk-progress").text_content()
+
+
+def test_a_server_started_again_is_asked_to_go_on_with_the_embeddings(desk: Any, desk_site: Site) -> None:
+    with_embeddings_to_come(desk, "restarted")
+    answers = [progress(60, running=False), progress(20, running=False), progress(15, running=True)]
+    asked: list[str] = []
+
+    def answer(route: Any) -> None:
+        asked.append(route.request.method)
+        route.fulfill(status=202, json=answers.pop())
+
+    desk.route("**/v1/embeddings?*", answer)
+    desk.goto(f"{desk_site.url}#/label/restarted?target=ring&model=galaxy@1")
+    desk.locator(".desk-filling", has_text="Reading images: 20 of 60").wait_for()
+    desk.locator(".desk-filling").wait_for(state="hidden")
+    assert asked == ["POST", "GET", "POST"]
+
+
+def test_the_keys_that_go_to_another_view_are_no_classes(desk: Any, desk_site: Site) -> None:
+    open_desk(desk, desk_site, "many", ("ring", *(f"class {n}" for n in range(20))))
+    desk.locator(".desk-key kbd", has_text="P").wait_for()
+    sent: list[str] = []
+    desk.on("request", lambda request: sent.append(request.url) if LABELS.search(request.url) else None)
+    desk.keyboard.press("g")
+    desk.keyboard.press("p")
+    desk.get_by_role("heading", name="Map", exact=True).wait_for()
+    assert sent == []

@@ -185,6 +185,20 @@ def test_the_picture_is_zoomed_inverted_and_stretched_by_keys(page: Any, site: A
     assert "invert(1)" in image.evaluate("image => image.style.filter")  # stays from image to image
 
 
+def test_the_scale_bar_follows_the_size_of_the_picture(page: Any, site: Any) -> None:
+    open_first(page, site)
+    shown_px = """() => {
+        const [image, rule] = [".viewer img", ".viewer .rule"].map((one) => document.querySelector(one));
+        const scale = Math.min(image.clientWidth / image.naturalWidth, image.clientHeight / image.naturalHeight);
+        return rule.getBoundingClientRect().width / scale / parseFloat(rule.textContent);
+    }"""
+    page.locator(".viewer .rule", has_text="px").wait_for()
+    for width, height in ((390, 844), (500, 900), (1280, 900)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert page.evaluate(shown_px) == pytest.approx(1, abs=0.02)
+
+
 def test_the_tabs_are_reached_by_number_and_the_head_stays(page: Any, site: Any) -> None:
     open_first(page, site)
     for _ in range(TIMES):

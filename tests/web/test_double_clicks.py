@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from web.site_of_test import Site
-from web.steps import choose
+from web.steps import Held, choose
 from web.test_desk import desk, labelled, open_desk, shown
 from web.test_labels import labels_file
 
@@ -20,15 +20,6 @@ TWICE = """(button) => {
     for (const detail of [1, 2]) button.dispatchEvent(new MouseEvent("click", { bubbles: true, detail }));
 }"""
 """A double click that no busy machine draws out."""
-
-
-def held_posts(page: Any, pattern: str) -> list[Any]:
-    """Requests that change something, held until they are released."""
-    held: list[Any] = []
-    page.route(
-        re.compile(pattern), lambda route: held.append(route) if route.request.method == "POST" else route.continue_()
-    )
-    return held
 
 
 def test_a_double_click_at_the_desk_labels_one_galaxy_and_undoes_one(desk: Any, desk_site: Site) -> None:
@@ -61,15 +52,14 @@ def test_the_last_of_two_labels_given_in_haste_is_the_one_that_is_stored(page: A
     name = page.locator(".listing .as-link").nth(7).text_content()
     page.locator(".listing .as-link").nth(7).click()
     labels = re.compile("/v1/labels$")
-    held: list[Any] = []
-    page.route(labels, lambda route: route.continue_() if held else held.append(route))
-    with page.expect_request(labels):
-        page.locator(".label-choice[data-label=Sb]").click()
+    held = Held(page, labels, most=1)
+    page.locator(".label-choice[data-label=Sb]").click()
+    held.wait()
     page.locator(".label-choice[data-label=Sa]").click()
     page.keyboard.press("ArrowRight")  # both are out of sight
     page.keyboard.press("ArrowLeft")
     with page.expect_response(lambda one: one.request.method == "POST" and "Sa" in str(one.request.post_data)):
-        held[0].continue_()
+        held.release()
     stored = page.request.get(f"{site.url}v1/labels?object_id={name}").json()
     assert [one["label"] for one in stored] == ["Sa"]
     with site.database() as database:
@@ -82,14 +72,13 @@ def test_a_service_is_rolled_back_once_while_the_server_is_slow(desk: Any, desk_
             Services(database).publish("slow-service", version, "galaxy", 1, "")
     desk.goto(f"{desk_site.url}#/services")
     button = desk.locator(".sheet-block", has=desk.get_by_role("heading", name="slow-service"))
-    held = held_posts(desk, "/rollback$")
-    with desk.expect_request(re.compile("/rollback$")):
-        button.get_by_role("button", name="Roll back latest").click()
+    held = Held(desk, re.compile("/rollback$"), method="POST")
     button.get_by_role("button", name="Roll back latest").click()
-    for route in held:
-        route.continue_()
+    held.wait()
+    button.get_by_role("button", name="Roll back latest").click()
+    held.release()
     desk.get_by_text("Rolled slow-service back.").first.wait_for()
-    assert len(held) == 1
+    assert len(held.routes) == 1
     log = desk.request.get(f"{desk_site.url}v1/services/slow-service/log").json()["events"]
     assert [one["action"] for one in log].count("rollback") == 1
 
@@ -102,16 +91,15 @@ def test_a_desk_is_saved_once_while_the_server_is_slow_and_a_lost_response_is_to
     desk.keyboard.press("l")
     desk.get_by_role("button", name="Save as a model").click()
     save = desk.get_by_role("button", name="Save", exact=True)
-    held = held_posts(desk, "/model$")
-    with desk.expect_request(re.compile("/model$")):
-        save.click()
+    held = Held(desk, re.compile("/model$"), method="POST")
     save.click()
-    assert len(held) == 1
-    held.pop().abort()
+    held.wait()
+    save.click()
+    for route in held.routes:
+        route.abort()
     desk.locator("dialog", has_text="The server did not respond: look under Models").wait_for()
-    with desk.expect_request(re.compile("/model$")):
-        save.click()
-    held.pop().continue_()
+    save.click()
+    held.wait(2)[1].continue_()
     desk.locator("dialog", has_text="Registered as slow-save 1").wait_for()
 
 
@@ -135,10 +123,9 @@ def test_labels_of_a_report_are_stored_once(page: Any, site: Any, tmp_path: Path
     name = sorted(site.pictures.glob("*.jpg"))[0].stem
     path = labels_file(tmp_path, "Eve", {"object_id": name, "label": "Sb", "labelled_at": "2026-11-01T10:00:00Z"})
     page.locator("input[type=file]").first.set_input_files(path)
-    held = held_posts(page, "/labels/report$")
-    with page.expect_request(re.compile("/labels/report$")):
-        page.get_by_role("button", name="Store in the catalog").evaluate(TWICE)
-    for route in held:
-        route.continue_()
+    held = Held(page, re.compile("/labels/report$"), method="POST")
+    page.get_by_role("button", name="Store in the catalog").evaluate(TWICE)
+    held.wait()
+    held.release()
     page.get_by_text("1 stored, 0 stored before").wait_for()
-    assert len(held) == 1
+    assert len(held.routes) == 1

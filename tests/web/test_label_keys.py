@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from web.steps import TIMEOUT_MS, choose
+from web.steps import TIMEOUT_MS, Held, choose
 
 from galclass.database.desk_labels import GALAXY_ZOO, take_back
 from galclass.database.labels import human_labels
@@ -49,8 +49,7 @@ def test_a_key_held_down_labels_one_image(labelling: Any) -> None:
 
 
 def test_a_late_response_does_not_turn_back_to_a_galaxy_that_was_left(page: Any, site: Any) -> None:
-    held: list[Any] = []
-    page.route(re.compile(LABELS), lambda route: held.append(route))  # noqa: PLW0108  # playwright sets an attribute on it
+    held = Held(page, re.compile(LABELS))
     page.evaluate("(token) => sessionStorage.setItem('galclass-token', token)", site.token)
     page.goto(f"{site.url}#/catalog?unlabelled=true")
     page.reload()
@@ -59,11 +58,11 @@ def test_a_late_response_does_not_turn_back_to_a_galaxy_that_was_left(page: Any,
     for key in ("1", "2"):
         page.keyboard.press(key)
     shown = position(page)
-    sent = [route.request.post_data_json for route in held]
+    sent = [route.request.post_data_json for route in held.wait(2)]
     with page.expect_response(re.compile(LABELS)):
-        held[0].fulfill(status=201, json={**sent[0], "labelled_by": "x", "labelled_at": "2026-01-01T00:00:00Z"})
+        held.routes[0].fulfill(status=201, json={**sent[0], "labelled_by": "x", "labelled_at": "2026-01-01T00:00:00Z"})
     page.wait_for_function("() => document.querySelector('#announcer').textContent.startsWith('Stored')")
-    held[1].abort()
+    held.routes[1].abort()
     assert len({one["object_id"] for one in sent}) == 2
     assert position(page) == shown
 

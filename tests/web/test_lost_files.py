@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web.steps import choose, wait_until_finished
+from web.steps import Held, choose, wait_until_finished
 
 PREDICT = re.compile(r"/predict\?")
 EMBEDDING = re.compile(r"/predict\?.*embedding=true")
@@ -21,14 +21,12 @@ def copies(site: Any, tmp_path: Path) -> list[Path]:
 
 
 def test_files_that_vanish_on_their_way_hold_up_no_other(page: Any, copies: list[Path]) -> None:
-    held: list[Any] = []
-    page.route(PREDICT, lambda route: held.append(route) if len(held) < 4 else route.continue_())
+    held = Held(page, PREDICT, most=4)
     page.locator("input[type=file]").first.set_input_files(copies)
-    while len(held) < 4:  # the test's time limit ends it
-        page.wait_for_timeout(20)
+    routes = held.wait(4)
     for path in copies[:4]:
         path.unlink()
-    for route in held:
+    for route in routes:
         route.abort()  # the server is lost for a moment, and asked again
     wait_until_finished(page)
     assert page.locator(".tally").text_content() == "6 classified, 4 rejected"
@@ -37,18 +35,14 @@ def test_files_that_vanish_on_their_way_hold_up_no_other(page: Any, copies: list
 
 def test_images_are_sent_once_for_their_embeddings_however_many_wait_for_them(page: Any, copies: list[Path]) -> None:
     choose(page, *copies[:3])
-    held: list[Any] = []
+    held = Held(page, EMBEDDING)
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if EMBEDDING.search(request.url) else None)
-    is_slow = [True]
-    page.route(EMBEDDING, lambda route: held.append(route) if is_slow[0] else route.continue_())
     page.locator(".card .open").first.click()
-    with page.expect_request(EMBEDDING):
-        page.get_by_role("tab", name="Similar").click()
+    page.get_by_role("tab", name="Similar").click()
+    held.wait()
     with page.expect_request("**/similar?*"):
         page.keyboard.press("ArrowRight")
-    is_slow[0] = False
-    for route in held:
-        route.continue_()
+    held.release()
     page.locator(".own-similar .neighbour").nth(1).wait_for()
     assert len(sent) == 1

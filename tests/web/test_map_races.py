@@ -6,10 +6,9 @@ import re
 import shutil
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from web.steps import after_response, choose
+from web.steps import Held, after_response, choose
 from web.test_map import map_page, mapped, press, selected
 
 from galclass.database.desk_labels import GALAXY_ZOO, take_back
@@ -18,6 +17,7 @@ from galclass.database.labels import human_labels
 __all__ = ["map_page", "mapped"]  # the fixtures of the map's tests
 
 MAP = re.compile(r"/v1/map\?")
+LABELS = re.compile(r"/v1/desks/[^/]+/labels$")
 EMBEDDING = re.compile(r"/predict\?.*embedding=true")
 SPOT = """async (name) => {
     const { placeOf } = await import("./js/map-points.js");
@@ -48,18 +48,12 @@ def labels_of(mapped: Any) -> dict[str, str]:
 def test_a_map_that_comes_late_does_not_replace_the_one_chosen_since(map_page: Any) -> None:
     body = map_page.request.get(map_page.url.split("#")[0] + "v1/map?model=galaxy@1").json()
     body |= {"object_id": body["object_id"][::-1]}
-    late: list[Any] = []
-
-    def answer(route: Any) -> None:
-        model = parse_qs(urlsplit(route.request.url).query)["model"]
-        late.append(route) if model == ["galaxy@2"] else route.continue_()
-
-    map_page.route(MAP, answer)
+    late = Held(map_page, re.compile(r"/v1/map\?model=galaxy(%40|@)2"))
     map_page.get_by_label("Model").select_option("galaxy@2")
     with map_page.expect_response(MAP):
         map_page.get_by_label("Model").select_option("galaxy@1")
     map_page.locator(".map-place:not([aria-busy]) .map-canvas").wait_for()
-    after_response(map_page, MAP, lambda: late.pop().fulfill(json=body))
+    after_response(map_page, MAP, lambda: late.wait()[0].fulfill(json=body))
     press(map_page, "ArrowRight")
     told = str(map_page.locator(".map-current").text_content())
     assert told
@@ -129,17 +123,12 @@ def test_a_selection_ends_with_the_images_that_are_cleared(map_page: Any, mapped
 
 def test_a_double_click_on_a_class_can_be_taken_back(labeller: Any, mapped: Any) -> None:
     press(labeller, "ArrowRight", " ")
-    held: list[Any] = []
-    is_slow = [True]
-    labels = re.compile(r"/v1/desks/[^/]+/labels$")
-    labeller.route(labels, lambda route: held.append(route) if is_slow[0] else route.continue_())
+    held = Held(labeller, LABELS)
     button = labeller.get_by_role("button", name="Sb", exact=True)
-    with labeller.expect_request(labels):
-        button.click()
     button.click()
-    is_slow[0] = False
-    for route in held:
-        route.continue_()
+    held.wait()
+    button.click()
+    held.release()
     labeller.get_by_text("1 labelled Sb.").wait_for()
     assert list(labels_of(mapped).values()) == ["Sb"]
     labeller.get_by_role("button", name="Take back").click()
@@ -149,12 +138,11 @@ def test_a_double_click_on_a_class_can_be_taken_back(labeller: Any, mapped: Any)
 
 def test_leaving_the_map_while_it_labels_says_how_many_have_labels(labeller: Any, mapped: Any) -> None:
     press(labeller, "v")
-    held: list[Any] = []
-    labeller.route(re.compile(r"/v1/desks/[^/]+/labels$"), lambda route: held.append(route))  # noqa: PLW0108  # playwright sets an attribute on it
-    with labeller.expect_request(re.compile("/labels$")):
-        labeller.get_by_role("button", name="Sb", exact=True).click()
+    held = Held(labeller, LABELS)
+    labeller.get_by_role("button", name="Sb", exact=True).click()
+    held.wait()
     labeller.get_by_role("link", name="Models").click()
-    held.pop().continue_()
+    held.release()
     told = "Labelling ended when you left the map: 1 of 60 were labelled Sb."
     labeller.locator(".notice", has_text=told).wait_for()
     ((object_id, label),) = labels_of(mapped).items()
@@ -164,17 +152,16 @@ def test_leaving_the_map_while_it_labels_says_how_many_have_labels(labeller: Any
 
 
 def test_a_galaxy_that_comes_late_does_not_open_over_the_one_opened_since(map_page: Any) -> None:
-    held: list[Any] = []
     rows = re.compile(r"/v1/predictions\?.*object_id=")
     press(map_page, "ArrowRight")
-    map_page.route(rows, lambda route: route.continue_() if held else held.append(route))
-    with map_page.expect_request(rows):
-        press(map_page, "Enter")
+    held = Held(map_page, rows, most=1)
+    press(map_page, "Enter")
+    held.wait()
     press(map_page, "ArrowLeft")
     told = str(map_page.locator(".map-current").text_content())
     press(map_page, "Enter")
     map_page.get_by_role("tab", name="Facts").click()
     object_id = str(map_page.locator(".facts dd .copied").first.text_content())
     assert f", {object_id} " in told
-    after_response(map_page, rows, held[0].continue_)
+    after_response(map_page, rows, held.release)
     assert map_page.locator(".facts dd .copied").first.text_content() == object_id

@@ -71,14 +71,17 @@ export function catalogView(signal) {
     return filterForm(query, models, kinds, (changes) => ("model" in changes ? chooseModel(changes.model) : change(changes)));
   }, signal);
   /** Another model keeps the class and group that are set if it has them. */
+  let choosing = null; // the model that was chosen last
   const chooseModel = async (model) => {
+    const turn = (choosing = Symbol(model));
     const kinds = await patiently(() => kindsOf(model, signal)).catch((error) => (error instanceof ApiError ? { classes: [], groups: [] } : Promise.reject(error)));
-    if (signal.aborted) return;
+    if (signal.aborted || turn !== choosing) return;
     change({ model, class: kinds.classes.includes(query.class) ? query.class : "", group: kinds.groups.includes(query.group) ? query.group : "" });
     draw();
   };
   window.addEventListener("popstate", () => {
     if (!location.hash.startsWith("#/catalog")) return;
+    choosing = null;
     change(readAddress(), { turnBack: true });
     draw();
   }, { signal });

@@ -75,6 +75,7 @@ export function classifyView(signal) {
       someFinished = false;
     }
   };
+  store.addEventListener("convert", (event) => detail.refreshPicture(event.detail.items), { signal });
   store.addEventListener("finish", () => (someFinished = true), { signal });
   store.addEventListener("change", refresh, { signal });
   listenToPage(takeImages, signal);

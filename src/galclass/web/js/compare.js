@@ -32,7 +32,7 @@ export function compareSection(model, models, signal) {
   const place = h("div", { class: "comparison", "aria-live": "polite" });
   const select = h("select", { onchange: () => {
     const second = select.value;
-    if (!second) return place.replaceChildren();
+    if (!second) return fill(place, async () => null, signal); // also a comparison on its way
     fill(place, async () => {
       const found = await getJson(`v1/comparison?${new URLSearchParams({ first, second })}`, { signal });
       return [h("p", {}, verdict(first, second, found)),

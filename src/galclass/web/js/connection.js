@@ -32,3 +32,15 @@ export function untilBack(afterS = null) {
   waiting ??= lookUntilBack(afterS);
   return waiting;
 }
+
+/** The module that `load()` imports; waits for a lost server. */
+export async function imported(load) {
+  for (;;) {
+    try {
+      return await load();
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // thrown by import() if there is no response
+      await untilBack();
+    }
+  }
+}

@@ -35,3 +35,16 @@ export function estimateText({ target, counts, estimate }) {
   if (!precision) return `None of ${objects} labelled galaxies was predicted to be ${target} by a head fitted without it.`;
   return `Precision of ${target}: ${share(precision)}${recall ? `, recall ${share(recall)}` : ""}; cross-validated on ${objects} labelled galaxies, which were chosen, not drawn at random.`;
 }
+
+/** What was said of the last galaxy, and what the head expected. */
+export function beforeText({ probabilities }, label) {
+  const best = probabilities && Object.entries(probabilities).sort((a, b) => b[1] - a[1])[0];
+  return ["Before: ", h("b", {}, label ?? "cannot tell"), best ? `; the head expected ${best[0]} (${percent(best[1])}).` : "."];
+}
+
+/** Why no galaxy is shown; `pending` requests are on their way. */
+export function nothingText({ embeddings: { total, done } }, pending) {
+  if (pending) return "The next galaxies are on their way.";
+  if (!total) return "No image is stored. Add some with galclass images add.";
+  return done < total ? "No image has been read yet." : "Every galaxy is labelled.";
+}

@@ -4,12 +4,12 @@ import { ApiError, getJson, inWords, pathOf } from "./api.js";
 import { addressOfDesk, GALAXY_ZOO } from "./desk-address.js";
 import { keysOf, reservedKeys } from "./desk-keys.js";
 import { RankedList } from "./desk-ranked.js";
-import { estimateText, progressText } from "./desk-words.js";
+import { beforeText, estimateText, nothingText, progressText } from "./desk-words.js";
 import { announce, h, once } from "./dom.js";
 import { patiently } from "./loading.js";
-import { CLASSES, CLASS_NAMES, groupOf, percent } from "./morphology.js";
+import { CLASSES, CLASS_NAMES, groupOf } from "./morphology.js";
 import { notify } from "./notices.js";
-import { pictureUrl } from "./pictures.js";
+import { freePicture, pictureUrl } from "./pictures.js";
 import { guarded } from "./unsent.js";
 import { Viewer } from "./viewer.js";
 
@@ -17,6 +17,8 @@ const LOOK_MS = 700; // between two checks of the embeddings while they are comp
 const QUEUE = 30; // this many keys can be pressed before the server has sent the next galaxies
 const SHORT = 5; // a queue that is requested again
 const SKIPPED = 150; // sent to the server
+
+let last = Promise.resolve(); // labels are sent one after the other, in order, also those of a desk that was left
 
 export class DeskWork {
   #state = null;
@@ -26,7 +28,9 @@ export class DeskWork {
   #skipped = [];
   #history = []; // labels of this visit: {objectId, replaced}, the latter as the server said
   #pending = 0; // requests of keys that were pressed
-  #last = Promise.resolve(); // labels are sent one after the other, in order
+  #undone = new Set(); // not labelled again since
+  #asked = 0; // counts requests for the state
+  #drawn = 0; // the one whose response is shown
 
   /** `wanted` is {desk, target, classes, model}. */
   constructor(wanted, signal) {
@@ -71,6 +75,7 @@ export class DeskWork {
   }
 
   async #start() {
+    await last;
     await this.#try(() => this.refresh());
     if (this.#state && this.#state.embeddings.done < this.#state.embeddings.total) await this.#try(() => this.#compute());
   }
@@ -78,8 +83,10 @@ export class DeskWork {
   /** Request the state of the desk and the next galaxies. */
   async refresh() {
     const extra = [["count", QUEUE], ...this.#skipped.slice(-SKIPPED).map((id) => ["skipped", id])];
+    const turn = (this.#asked += 1);
     const state = await patiently(() => getJson(`${this.path}?${this.parameters(extra)}`, { signal: this.signal }));
-    if (this.signal.aborted) return;
+    if (this.signal.aborted || turn < this.#drawn) return; // a later request was faster
+    this.#drawn = turn;
     this.#state = state;
     const done = new Set([...this.#sent, ...this.#history.map(({ objectId }) => objectId), this.#current?.object_id]); // the response may be older than the last keys
     const open = state.queue.filter(({ object_id: id }) => !done.has(id));
@@ -92,12 +99,13 @@ export class DeskWork {
   /** Let the server compute the embeddings, and show the progress. */
   async #compute() {
     const model = this.wanted.model ? `?${new URLSearchParams({ model: this.wanted.model })}` : "";
-    let progress = await patiently(() => getJson(`v1/embeddings${model}`, { method: "POST", signal: this.signal }));
+    const ask = (method) => patiently(() => getJson(`v1/embeddings${model}`, { method, signal: this.signal }));
+    let progress = await ask("POST");
     while (progress.done < progress.total && !this.signal.aborted) {
       this.filling.hidden = false;
       this.filling.replaceChildren(h("progress", { max: progress.total, value: progress.done, "aria-label": "Images read" }), h("p", {}, `Reading images: ${progress.done.toLocaleString("en")} of ${progress.total.toLocaleString("en")}. You can already start.`));
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-      progress = await patiently(() => getJson(`v1/embeddings${model}`, { signal: this.signal }));
+      progress = await ask(progress.running ? "GET" : "POST"); // a server that was started again goes on when it is asked
       if (!this.#current) await this.refresh();
     }
     this.filling.hidden = true;
@@ -111,6 +119,7 @@ export class DeskWork {
     const entry = { objectId: shown.object_id, replaced: null };
     const note = this.note.value.trim() || null; // the server keeps an earlier note
     this.#sent.add(shown.object_id);
+    this.#undone.delete(shown.object_id);
     this.#history.push(entry);
     this.#tell(shown, label);
     this.#then(async () => {
@@ -130,15 +139,15 @@ export class DeskWork {
 
   /** Resolved once the labels given so far are stored. */
   settled() {
-    return this.#last;
+    return last;
   }
 
   /** Run after everything before it, whether that succeeded or not. */
   #then(run, failed) {
     this.#pending += 1;
-    this.#last = this.#last.then(() => guarded(() => this.#try(run, failed))).catch(reportError).then(() => {
+    last = last.then(() => guarded(() => this.#try(run, failed))).catch(reportError).then(() => {
       this.#pending -= 1;
-      if (!this.#current) this.name.textContent = this.#nothing();
+      if (!this.#current && this.#state) this.name.textContent = nothingText(this.#state, this.#pending);
     });
   }
 
@@ -155,13 +164,22 @@ export class DeskWork {
     this.#next();
   }
 
-  /** Undo the newest label and show its galaxy again: at once if it is of this visit, so that the next key means this galaxy. */
+  /** Undo the newest label and show its galaxy again: at once if it is known here, so that the next key means this galaxy. */
   undo() {
-    const newest = this.#history.pop();
-    if (newest) {
-      this.#showUndone(newest.objectId);
-      this.#then(() => this.#takeBack(newest), () => this.#history.push(newest));
-    } else this.#then(() => this.#undoEarlier());
+    const newest = this.#history.pop() ?? this.#earlier();
+    if (!newest) return this.#then(() => this.#undoEarlier());
+    this.#undone.add(newest.objectId);
+    this.#showUndone(newest.objectId);
+    this.#then(() => this.#takeBack(newest), () => {
+      this.#undone.delete(newest.objectId);
+      this.#history.push(newest);
+    });
+  }
+
+  /** The newest label of an earlier visit, as the server said. */
+  #earlier() {
+    const found = this.#state?.mine.find(({ object_id: id }) => !this.#undone.has(id));
+    return found && { objectId: found.object_id, replaced: null };
   }
 
   async #undoEarlier() {
@@ -196,10 +214,8 @@ export class DeskWork {
   }
 
   #tell(shown, label) {
-    const said = label === null ? "cannot tell" : label;
-    const best = shown.probabilities && Object.entries(shown.probabilities).sort((a, b) => b[1] - a[1])[0];
-    this.before.replaceChildren("Before: ", h("b", {}, said), best ? `; the head expected ${best[0]} (${percent(best[1])}).` : ".");
-    announce(`${said}.`);
+    this.before.replaceChildren(...beforeText(shown, label));
+    announce(`${label ?? "cannot tell"}.`);
   }
 
   #next() {
@@ -217,24 +233,17 @@ export class DeskWork {
     this.note.value = ""; // a note is about one galaxy
     const id = next?.object_id;
     this.element.classList.toggle("empty", !next);
-    this.name.textContent = next ? id : this.#state ? this.#nothing() : "";
+    this.name.textContent = next ? id : this.#state ? nothingText(this.#state, this.#pending) : "";
     this.viewer.show(null, "");
-    if (next) pictureUrl(id).then((url) => this.#current === next && this.viewer.show(url, `Image of ${id}`));
+    if (next) pictureUrl(id).then((url) => (this.#current === next ? this.viewer.show(url, `Image of ${id}`) : freePicture(url)));
     for (const { object_id: ahead } of this.#queue.slice(0, 2)) new Image().src = pathOf("images", ahead); // so that the next appears immediately
-  }
-
-  #nothing() {
-    if (this.#pending) return "The next galaxies are on their way.";
-    const { total, done } = this.#state.embeddings;
-    if (!total) return "No image is stored. Add some with galclass images add.";
-    return done < total ? "No image has been read yet." : "Every galaxy is labelled.";
   }
 
   #draw() {
     this.#drawKeys();
     this.progress.replaceChildren(...progressText(this.#state));
     this.estimate.textContent = estimateText(this.#state);
-    if (!this.#current) this.name.textContent = this.#nothing();
+    if (!this.#current) this.name.textContent = nothingText(this.#state, this.#pending);
   }
 
   #drawKeys() {

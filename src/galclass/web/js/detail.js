@@ -9,6 +9,7 @@ import { factsPanel } from "./facts.js";
 import { labelKeys } from "./label.js";
 import { groupOf, GROUP_NAMES, nameOf, percent } from "./morphology.js";
 import { notify } from "./notices.js";
+import { freePicture } from "./pictures.js";
 import { Viewer } from "./viewer.js";
 import { votesPanel } from "./votes.js";
 
@@ -135,10 +136,20 @@ export class Detail {
     const index = items.findIndex(({ key }) => key === item.key);
     this.position.textContent = index < 0 ? "" : `${index + 1} of ${items.length}`;
     for (const [button, there] of [[this.back, index > 0], [this.on, index >= 0 && index < items.length - 1]]) button.setAttribute("aria-disabled", String(!there)); // disabled buttons would lose the focus
-    this.viewer.show(null, "");
-    Promise.resolve(this.options.pictureOf?.(item) ?? item.url).then((url) => this.#item === item && this.viewer.show(url, `Image of ${item.name}`));
+    this.#showPicture();
     this.left.replaceChildren(...[record.predicted_group && h("p", { class: "group-line" }, `Group: ${GROUP_NAMES[record.predicted_group] ?? record.predicted_group}`), volunteers(item), remarks(record), ...(this.options.sections?.(item) ?? [])].filter(Boolean));
     this.#fillPanel();
+  }
+
+  #showPicture() {
+    const item = this.#item;
+    this.viewer.show(null, "");
+    Promise.resolve(this.options.pictureOf?.(item) ?? item.url).then((url) => (this.#item === item ? this.viewer.show(url, `Image of ${item.name}`) : freePicture(url)));
+  }
+
+  /** Some items have other pictures now. */
+  refreshPicture(items) {
+    if (this.element.open && items.includes(this.#item)) this.#showPicture();
   }
 
   #fillPanel() {

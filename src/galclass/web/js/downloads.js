@@ -1,6 +1,7 @@
 /** The results as files: CSV and Parquet with the columns of the record and the labels, and a self-contained HTML report. */
 
 import { ApiError, inWords } from "./api.js";
+import { imported } from "./connection.js";
 import { h } from "./dom.js";
 import { CLASSES } from "./morphology.js";
 import { notify } from "./notices.js";
@@ -88,9 +89,8 @@ function parquetOf(items) {
 }
 
 /** What a file of the items shown contains, and what it leaves out, in words. */
-function writtenText(name, shown, all) {
-  const written = shown.filter(isFinished).length;
-  const left = [[shown.length - written, "not finished"], [all.length - shown.length, "hidden by filters"]].filter(([count]) => count);
+function writtenText(name, written, shown, all) {
+  const left = [[shown - written, "not finished"], [all - shown, "hidden by filters"]].filter(([count]) => count);
   const rest = left.length ? ` Not in it: ${left.map(([count, why]) => `${count} ${why}`).join(", ")}.` : "";
   return `${written} image${written === 1 ? "" : "s"} written to ${name}.${rest}`;
 }
@@ -111,8 +111,9 @@ export function downloads(store) {
     said.textContent = "";
     try {
       const shown = store.visible();
-      const told = writtenText(name, shown, store.items);
-      save(await make(shown), name, type);
+      const finished = shown.filter(isFinished); // others may finish while the file is written
+      const told = writtenText(name, finished.length, shown.length, store.items.length);
+      save(await make(finished), name, type);
       notify(told, { key: "download" });
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -125,5 +126,5 @@ export function downloads(store) {
   return [h("div", { class: "downloads", role: "group", "aria-label": "Download" },
     button("CSV", asCsv, "galclass.csv", "text/csv"),
     button("Parquet", parquetOf, "galclass.parquet", PARQUET),
-    button("Report", async (shown) => (await import("./report.js")).writeReport(shown), "galclass-report.html", "text/html")), said];
+    button("Report", async (shown) => (await imported(() => import("./report.js"))).writeReport(shown), "galclass-report.html", "text/html")), said];
 }

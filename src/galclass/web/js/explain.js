@@ -1,6 +1,7 @@
 /** The tabs "Why" and "Similar": where the model looked, what changes its class, the nearest galaxies of two classes. */
 
 import { ApiError, askService, getJson, inWords, pathOf } from "./api.js";
+import { imported } from "./connection.js";
 import { h } from "./dom.js";
 import { fill, patiently } from "./loading.js";
 import { groupOf, inFull, nameOf, percent } from "./morphology.js";
@@ -27,10 +28,13 @@ function storedPath({ objectId, record }, end) {
 const models = new Map();
 
 /** A registered model with its figures; null if it is gone. */
-function modelOf({ name, version }) {
+async function modelOf({ name, version, sha256 }) {
   const path = pathOf("models", name, version);
-  if (!models.has(path)) models.set(path, patiently(() => getJson(path)).catch((error) => (error instanceof ApiError ? null : Promise.reject(error))));
-  return models.get(path);
+  const key = `${path} ${sha256}`; // another database may have another model under this name
+  if (models.has(key)) return models.get(key);
+  const model = await patiently(() => getJson(path)).catch((error) => (error instanceof ApiError ? null : Promise.reject(error)));
+  if (model) models.set(key, model);
+  return model;
 }
 
 const png = (text) => `data:image/png;base64,${text}`;
@@ -103,7 +107,7 @@ async function compareWith(item, objectId, similarity, button) {
   const { name, version } = item.record.model;
   const model = `${name}@${version}`;
   try {
-    const { showSideBySide } = await import("./side-by-side.js");
+    const { showSideBySide } = await imported(() => import("./side-by-side.js"));
     const other = (await fetchItem(objectId, model)) ?? (await classifiedItem(objectId, model));
     if (turn === comparing && button.checkVisibility()) showSideBySide(item, other, similarity);
   } catch (error) {
@@ -163,5 +167,5 @@ export function whySections(item, open = null) {
 
 /** The sections of the tab "Similar"; `openItem(item)` shows an image of this visit. */
 export function similarSections(item, open = null, openItem = null) {
-  return [item.file && lazily("own-similar", async () => (await import("./own-similar.js")).ownSimilar(item, openItem)), lazily("similar", () => similar(item, open))];
+  return [item.file && lazily("own-similar", async () => (await imported(() => import("./own-similar.js"))).ownSimilar(item, openItem)), lazily("similar", () => similar(item, open))];
 }

@@ -68,6 +68,7 @@ export function startHelp(button) {
     } else if (document.querySelector("dialog[open]")) {
       return;
     } else if (event.timeStamp - leadAt < LEAD_MS && PLACES[pressed]) {
+      event.preventDefault(); // it is no class at the label desk
       location.hash = PLACES[pressed];
       leadAt = -Infinity;
     } else if (pressed === "g") {

@@ -1,7 +1,7 @@
 /** Start of the page: glyphs, colours, and the view that the address names. */
 
 import { classifyView } from "./classify.js";
-import { untilBack } from "./connection.js";
+import { imported } from "./connection.js";
 import { h } from "./dom.js";
 import { prepareSmallFork } from "./fork.js";
 import { glyphSheet } from "./glyphs.js";
@@ -21,18 +21,9 @@ const VIEWS = {
 
 let ending = null;
 
-/** Load the code of a view; wait for a lost server, with the banner that says so. */
-async function loaded(name) {
-  for (;;) {
-    try {
-      return await VIEWS[name].load();
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // thrown by import() if there is no response
-      await untilBack();
-    }
-  }
-}
+const LATER = [() => import("./report.js"), () => import("./report-labels.js"), () => import("./own-similar.js"), () => import("./side-by-side.js")];
 
+/** Show the view that the address names; false if another was chosen before its code was here. */
 async function show() {
   const [name] = location.hash.replace(/^#\//, "").split(/[/?]/);
   const known = Object.hasOwn(VIEWS, name) ? name : "classify";
@@ -46,11 +37,12 @@ async function show() {
   }
   const main = document.getElementById("view");
   main.setAttribute("aria-busy", "true");
-  const view = await loaded(known);
-  if (signal.aborted) return;
+  const view = await imported(VIEWS[known].load);
+  if (signal.aborted) return false;
   main.className = `view-${known}`;
   main.removeAttribute("aria-busy");
   main.replaceChildren(...[await view(signal)].flat().filter(Boolean));
+  return true;
 }
 
 /** A button that removed or hid itself takes the focus along: continue at the view. */
@@ -64,7 +56,7 @@ prepareSmallFork();
 startTheme(document.getElementById("theme"));
 startHelp(document.getElementById("help"));
 window.addEventListener("hashchange", async () => {
-  await show();
+  if (!(await show())) return;
   document.getElementById("view").focus({ preventScroll: true });
   window.scrollTo(0, 0);
 });
@@ -72,4 +64,4 @@ document.addEventListener("click", ({ detail }) => detail || requestAnimationFra
 await show();
 await showService(document.getElementById("in-use"));
 watchServices();
-for (const { load } of Object.values(VIEWS)) load().catch(() => {}); // prefetched, so that tabs switch while the server is away; a failure appears when the view is opened
+for (const load of [...Object.values(VIEWS).map((view) => view.load), ...LATER]) load().catch(() => {}); // prefetched, so that tabs switch while the server is away; a failure appears when the view is opened

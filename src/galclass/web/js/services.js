@@ -4,6 +4,7 @@ import { ApiError, change, getJson, inWords, pathOf, ServerLost } from "./api.js
 import { announce, h, labelled } from "./dom.js";
 import { fill } from "./loading.js";
 import { aliasChips, timeText } from "./models.js";
+import { notify } from "./notices.js";
 import { forgetService } from "./service.js";
 
 function field(label, name, attributes = {}) {
@@ -79,7 +80,9 @@ export function servicesView(signal) {
       await load();
     } catch (error) {
       if (!(error instanceof ApiError || error instanceof ServerLost)) throw error;
-      said.textContent = error instanceof ServerLost ? "The server did not respond: look below whether this was done, and try again." : inWords(error);
+      const text = error instanceof ServerLost ? "The server did not respond: look below whether this was done, and try again." : inWords(error);
+      said.textContent = text;
+      if (!said.isConnected) notify(text, { key: "services" }); // the reader is at another view now
     } finally {
       acting = false;
     }

@@ -1,6 +1,7 @@
 /** The picture of the detail view: zoom and move, invert, stretch, and a scale bar. */
 
 import { h, svg } from "./dom.js";
+import { freePicture } from "./pictures.js";
 
 const STRETCHES = { linear: null, asinh: 8, "strong asinh": 40 };
 const STEPS = 33; // of a stretch's table
@@ -38,6 +39,8 @@ export class Viewer {
       h("div", { class: "tools", role: "group", "aria-label": "Picture" }, button("−", "Zoom out (-)", () => this.zoom(-1)), this.level, button("+", "Zoom in (+)", () => this.zoom(1)), this.invert, this.stretch));
     this.image.addEventListener("load", () => this.#measure());
     this.image.addEventListener("error", () => (this.fault.hidden = false));
+    for (const end of ["load", "error"]) this.image.addEventListener(end, () => freePicture(this.image.src));
+    new ResizeObserver(() => this.#measure()).observe(this.image);
   }
 
   /** Show a whole picture; inversion and stretch are kept. */
@@ -47,6 +50,7 @@ export class Viewer {
     this.#zoom = 0;
     this.#shift = [0, 0];
     this.image.alt = alt;
+    freePicture(this.image.src); // the one before, if it was never drawn
     if (url) this.image.src = url;
     else this.image.removeAttribute("src");
     this.#apply();

@@ -1,5 +1,6 @@
 /** The images of this visit: they outlive the views and the page. */
 
+import { imported } from "./connection.js";
 import { notify } from "./notices.js";
 import { Queue } from "./queue.js";
 import { currentService } from "./service.js";
@@ -26,5 +27,5 @@ export function takeImages(entries, left = []) {
   const reports = entries.filter(({ name }) => REPORT.test(name));
   const images = entries.filter((entry) => !reports.includes(entry));
   if (images.length) restored.then(() => queue.push(store.add(images.map((entry) => ({ framePx: frame.px, ...entry })))));
-  if (reports.length) restored.then(async () => (await import("./report-labels.js")).takeReports(reports.map(({ file }) => file), store));
+  if (reports.length) restored.then(async () => (await imported(() => import("./report-labels.js"))).takeReports(reports.map(({ file }) => file), store));
 }
