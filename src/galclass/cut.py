@@ -120,7 +120,8 @@ def _cut_all(request: CutRequest, bands: Sequence[Band], advance: Callable[[int,
     paths = list(_paths(request, ids))
     wanted = {path.name: position for path, position in zip(paths, positions, strict=True) if path is not None}
     foreign = keep_positions(request.output, wanted)
-    for number, (path, position) in enumerate(zip(paths, positions, strict=True)):
+    held = _held(bands, ra, dec)
+    for number, (path, position, here) in enumerate(zip(paths, positions, held, strict=True)):
         try:
             if path is None:
                 raise Rejection("bad_name", "its id is too long for a file name")
@@ -129,7 +130,7 @@ def _cut_all(request: CutRequest, bands: Sequence[Band], advance: Callable[[int,
             if path.exists() and path.stat().st_size:  # a power cut may leave an empty file
                 summary.already_there += 1
             else:
-                _cut_one(request, bands, position, path)
+                _cut_one(request, bands, position, path, held=here)
                 summary.made += 1
         except Rejection as error:
             rejects.append((position.object_id, error.code, error.what))
@@ -180,14 +181,24 @@ def _paths(request: CutRequest, object_ids: Sequence[str]) -> Iterator[Path | No
         yield None if stem is None else request.output / f"{stem}.{request.format}"
 
 
-def _cut_one(request: CutRequest, bands: Sequence[Band], position: CutPosition, path: Path) -> None:
+def _held(bands: Sequence[Band], ra: Sequence[float | None], dec: Sequence[float | None]) -> list[bool]:
+    """Return which objects lie on every band; most of a survey's catalog lie elsewhere."""
+    at = np.array(ra, np.float64), np.array(dec, np.float64)
+    return [bool(each) for each in np.logical_and.reduce([band.holds(*at) for band in bands])]
+
+
+def _cut_one(request: CutRequest, bands: Sequence[Band], position: CutPosition, path: Path, *, held: bool) -> None:
     _, ra, dec, scale = position
     if ra is None or dec is None:
         raise Rejection("no_position", "it has no position")
     if scale is None:
         raise Rejection("no_size", "its size is missing or not positive")
+    if not held:
+        raise Rejection("outside", "the object is outside the tile")
     grid = _grid(ra, dec, scale, request.size_px)
     planes = [band.on_grid(grid, request.size_px) for band in bands]
+    if any(np.isnan(plane).all() for plane in planes):
+        raise Rejection("no_content", "the tile has no measured pixel where the object is")
     if request.format == "png":
         content = png_bytes(render_bands(planes)[::-1])
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,11 +12,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from galclass.cut_wcs import TileWcs
 from galclass.cutouts.fits import check_whole, with_blanks
 from galclass.cutouts.fits_images import find_image
 from galclass.cutouts.fits_layout import Hdu, read_layout
 from galclass.errors import CutoutError, Rejection
 from galclass.extras import require
+
+_MEASURED = np.float32(0.5)
+"""Least share of a pixel that was measured: it has the mean of this; with less it was not measured."""
 
 
 class Band:
@@ -32,19 +35,13 @@ class Band:
     """
 
     def __init__(self, path: Path, hdus: Any, hdu: Hdu, plane: int | None) -> None:
-        from astropy.wcs import WCS
-
         self._hdu, self._about, self._plane = hdus[hdu.number], hdu, plane
-        self.height, self.width = hdu.shape[-2:]
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of obsolete keywords
-                self.wcs = WCS(self._hdu.header, hdus).celestial
-        except Exception as error:  # wcslib has an error for each of its checks; the header is all that it was given
-            reason = " ".join(str(error).split())[-120:]
-            raise CutoutError("unsupported", f"{hdu.label}: its WCS cannot be used: {reason}") from error
-        if not self.wcs.has_celestial:
-            raise CutoutError("unsupported", "no celestial WCS", where=f"{path}, {hdu.label}")
+        height, width = hdu.shape[-2:]
+        self._wcs = TileWcs(self._hdu.header, hdus, (height, width), hdu.label)
+
+    def holds(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which positions (degrees, ICRS) lie on the tile; one of NaN does not."""
+        return self._wcs.holds(*self._wcs.pixels(ra, dec))
 
     def on_grid(self, grid: Any, size_px: int) -> NDArray[np.float32]:
         """Return the band on another grid, (size_px, size_px), row 0 the bottom; NaN where nothing was measured.
@@ -52,33 +49,25 @@ class Band:
         Raises
         ------
         Rejection
-            outside or partly_outside.
+            partly_outside.
         """
-        middle = size_px // 2
-        at = self.wcs.world_to_pixel_values(*grid.pixel_to_world_values(middle, middle))
-        if not self._holds(*at).all():  # most of a survey's catalog is, and a grid of all pixels takes its time
-            raise Rejection("outside", "the object is outside the tile")
-        rows, columns = np.mgrid[:size_px, :size_px]
-        x, y = self.wcs.world_to_pixel_values(*grid.pixel_to_world_values(columns, rows))
-        inside = self._holds(x, y)
+        x, y = self._wcs.on_grid(grid, size_px)
+        inside = self._wcs.holds(x, y)
         if not inside.all():
             share = 1 - inside.mean()
             raise Rejection("partly_outside", f"{max(share, 0.001):.1%} of the cutout are outside the tile")
-        left, bottom = max(int(x.min()) - 2, 0), max(int(y.min()) - 2, 0)
-        right, top = min(int(x.max()) + 3, self.width), min(int(y.max()) + 3, self.height)
-        part = self._part(slice(bottom, top), slice(left, right))
+        middle = size_px // 2
         step = max(1, round(max(np.hypot(np.diff(x[middle]).mean(), np.diff(y[middle]).mean()), 1)))
-        if step > 1:  # coarser than the tile: means of its pixels, so that no light is lost
-            part = cast(NDArray[np.float32], cv2.blur(part, (step, step), borderType=cv2.BORDER_REPLICATE))
-        made = cv2.remap(
-            part, (x - left).astype(np.float32), (y - bottom).astype(np.float32), cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
-        return cast(NDArray[np.float32], made)
-
-    def _holds(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = (x > -0.5) & (x < self.width - 0.5) & (y > -0.5) & (y < self.height - 0.5)
-        return found
+        left, bottom = max(int(x.min()) - 1 - step, 0), max(int(y.min()) - 1 - step, 0)
+        right, top = min(int(x.max()) + 2 + step, self._wcs.width), min(int(y.max()) + 2 + step, self._wcs.height)
+        part = self._part(slice(bottom, top), slice(left, right))
+        at = (x - left).astype(np.float32), (y - bottom).astype(np.float32)
+        known = np.isfinite(part)
+        if known.all():
+            return _sampled(part, at, step)
+        share = _sampled(known.astype(np.float32), at, step)
+        values = _sampled(np.where(known, part, np.float32(0)), at, step)
+        return np.where(share >= _MEASURED, values / np.maximum(share, _MEASURED), np.float32(np.nan))
 
     def _part(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         leading: list[int] = [0] * (len(self._about.shape) - 2)
@@ -86,6 +75,16 @@ class Band:
             leading[-1] = self._plane
         values = self._hdu.section[(*leading, rows, columns)]
         return with_blanks(np.asarray(values), self._about).astype(np.float32)
+
+
+def _sampled(part: NDArray[np.float32], at: Sequence[NDArray[np.float32]], step: int) -> NDArray[np.float32]:
+    """Return pixels at positions; as means of step x step where these are further apart, so that no light is lost."""
+    x, y = at
+    if step > 1:
+        part = cast(NDArray[np.float32], cv2.blur(part, (step, step), borderType=cv2.BORDER_REPLICATE))
+    if step % 2 == 0:  # the mean of an even number of pixels lies between two: cv2 writes it to the latter
+        x, y = x + np.float32(0.5), y + np.float32(0.5)
+    return cast(NDArray[np.float32], cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
 class _Mapped:
