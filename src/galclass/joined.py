@@ -147,6 +147,7 @@ def predict_catalog(
     started = time.perf_counter()
     writable_kind(output)
     own = read_own_table(catalog, columns)
+    own.check(output)
     by_key: dict[str, list[ImageFile]] = {}
     for image in images:
         by_key.setdefault(file_key(image.name), []).append(image)

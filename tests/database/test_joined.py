@@ -20,7 +20,10 @@ from galclass.cli import cli
 from galclass.database import Images, NewImage, Registry, open_database, score_pending
 from galclass.database.export import predictions_by_id
 from galclass.database.sky import healpix_column
-from galclass.joined import join_rows
+from galclass.errors import CatalogError
+from galclass.image_files import find_images
+from galclass.joined import join_rows, predict_catalog
+from galclass.scoring import Scorer
 
 IDS = [587722981742084144, 587722981746540704, 3, 3, 9007199254740993]
 
@@ -379,3 +382,47 @@ def test_the_new_table_has_the_separator_and_decimal_sign_of_the_users(
     share = first[header.index("predicted_Er")]
     assert ("," in share, "." in share) == (comma, not comma)
     assert 0 <= float(share.replace(",", ".")) <= 1
+
+
+def unusual(folder: Path, path: Path) -> Path:
+    """A FITS table with columns of arrays of any length and of unsigned numbers."""
+    arrays = np.empty(3, object)
+    arrays[:] = [np.arange(size, dtype=np.float32) for size in (1, 4, 2)]
+    columns = [
+        fits.Column("objid", "20A", array=np.array(list(map(str, IDS[:3])))),
+        fits.Column("spectrum", "PE()", array=arrays),
+        fits.Column("small", "I", bzero=1 << 15, array=np.array([1, 2, 65535], np.uint16)),
+        fits.Column("large", "K", bzero=1 << 63, array=np.array([1, 2, 2**64 - 1], np.uint64)),
+    ]
+    fits.BinTableHDU.from_columns(columns).writeto(path)
+    return path
+
+
+def test_arrays_of_any_length_and_unsigned_numbers_are_in_every_format(folder: Path, tmp_path: Path) -> None:
+    source = unusual(folder, tmp_path / "c.fits")
+    for suffix in ("fits", "parquet", "csv", "vot", "ecsv"):
+        done = join(folder, source, tmp_path / f"out.{suffix}")
+        assert done.exit_code == 0, (suffix, done.output, done.exception)
+    with fits.open(tmp_path / "out.fits") as hdus:
+        assert hdus[1].data["spectrum"][1].tolist() == [0, 1, 2, 3]
+        assert hdus[1].data["large"].tolist() == [1, 2, 2**64 - 1]
+    assert pa.parquet.read_table(tmp_path / "out.parquet")["spectrum"].to_pylist()[1] == [0, 1, 2, 3]
+    assert pd.read_csv(tmp_path / "out.csv")["spectrum"][1] == "0|1|2|3"
+    votable = Table.read(tmp_path / "out.vot", format="votable")
+    assert votable["small"].tolist() == [1, 2, 65535]
+    assert [str(value) for value in votable["large"]] == ["1", "2", str(2**64 - 1)]
+
+
+@pytest.mark.parametrize("suffix", ["fits", "vot", "ecsv"])
+def test_a_column_that_the_format_cannot_hold_is_named_before_anything_is_scored(
+    folder: Path, tmp_path: Path, suffix: str
+) -> None:
+    table = pa.table({"objid": [str(key) for key in IDS[:3]], "both": [{"a": 1, "b": "x"}] * 3})
+    pa.parquet.write_table(table, tmp_path / "c.parquet")
+    scored: list[int] = []
+    with pytest.raises(CatalogError, match=rf"out\.{suffix}, column both: this table cannot be written as"):
+        predict_catalog(
+            find_images([str(folder)]), Scorer(tiny_model()), tmp_path / "c.parquet", tmp_path / f"out.{suffix}",
+            advance=scored.append,
+        )  # fmt: skip
+    assert not scored

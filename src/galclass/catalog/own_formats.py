@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from galclass.catalog.own_votable import write_votable
 from galclass.catalog.tables import flat_lists
+from galclass.errors import CatalogError
+
+ASTRO_FORMATS = {"fits": "fits", "votable": "votable", "ecsv": "ascii.ecsv"}
+"""What astropy calls the kinds of files that it writes."""
 
 
 def with_fixed_texts(table: Any) -> Any:
@@ -52,12 +59,20 @@ def arrow_of(table: Any) -> pa.Table:
     fields, arrays = [], []
     for name in table.colnames:
         column = table[name]
-        array = to_arrow(column) if column.ndim == 1 else pa.array([np.asarray(v).ravel().tolist() for v in column])
+        lists = column.ndim > 1 or _of_arrays(column)
+        array = pa.array([np.asarray(v).ravel().tolist() for v in column]) if lists else to_arrow(column)
         facts = {"unit": str(column.unit or ""), "description": column.info.description or ""}
         fields.append(pa.field(name, array.type, metadata={key: text for key, text in facts.items() if text}))
         arrays.append(array)
     meta = {str(key): str(value) for key, value in table.meta.items() if not str(key).startswith("__")}
     return pa.table(arrays, schema=pa.schema(fields, metadata=meta))
+
+
+def _of_arrays(column: Any) -> bool:
+    """Return whether a column holds arrays of any length, as FITS has them, which are no texts."""
+    if column.dtype.kind != "O":
+        return False
+    return any(isinstance(value, np.ndarray) and value.dtype.kind not in "SU" for value in column.tolist())
 
 
 _ABOUT_COLUMNS = ("TCOMM", "TUCD", "TDISP")
@@ -68,11 +83,11 @@ def replace_hdu(source: Path, number: int, table: Any, path: Path) -> None:
     """Write a FITS file in which one table is another."""
     from astropy.io import fits
 
-    with fits.open(source) as hdus:
-        there, sink = hdus[number].header, BytesIO()
-        table.write(sink, format="fits")  # unlike table_to_hdu it keeps descriptions
-        with fits.open(BytesIO(sink.getvalue())) as written:
-            made = written[1].copy()
+    sink = BytesIO()
+    table.write(sink, format="fits")  # unlike table_to_hdu it keeps descriptions
+    sink.seek(0)
+    with fits.open(source) as hdus, fits.open(sink) as written:
+        there, made = hdus[number].header, written[1]
         for column, name in enumerate(table.colnames, start=1):
             if f"TUNIT{column}" in there:
                 made.columns.change_unit(name, there[f"TUNIT{column}"])
@@ -82,5 +97,36 @@ def replace_hdu(source: Path, number: int, table: Any, path: Path) -> None:
         for key in ("EXTNAME", "EXTVER", *kept):
             if key in there:
                 made.header[key] = there[key]
-        parts = [made if at == number else hdu.copy() for at, hdu in enumerate(hdus)]
+        parts = [made if at == number else hdu for at, hdu in enumerate(hdus)]
         fits.HDUList(parts).writeto(path, overwrite=True)  # .gz is packed by its name
+
+
+def fault_of(kind: str, one: Any) -> Exception | None:
+    """Return why a table of one column cannot be written as a kind; None where it can."""
+    try:
+        with warnings.catch_warnings(), TemporaryDirectory() as folder:
+            warnings.simplefilter("ignore")
+            path = Path(folder) / "one"
+            if kind not in ASTRO_FORMATS:
+                flat_lists(one if isinstance(one, pa.Table) else arrow_of(one))
+                return None
+            table = astro_of(one) if isinstance(one, pa.Table) else one
+            if kind == "votable":
+                write_votable(table, path, {})
+            else:
+                (with_fixed_texts(table) if kind == "fits" else table).write(path, format=ASTRO_FORMATS[kind])
+    except OSError:
+        raise
+    except Exception as error:  # astropy and Arrow raise what their parts raise
+        return error
+    return None
+
+
+def unwritable(kind: str, path: Path, column: str | None, error: Exception) -> CatalogError:
+    """Return the error that says which column a format cannot hold."""
+    reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+    return CatalogError(
+        f"this table cannot be written as {kind}: {reason}",
+        where=f"{path}, column {column}" if column else str(path),
+        advice="write .ecsv, .vot or .parquet, or leave the column out" if kind == "fits" else None,
+    )

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -22,9 +21,12 @@ from galclass.catalog.dialect import COMMAS, Dialect, write_cells
 from galclass.catalog.generic import CatalogColumns, id_and_file_names, ids_and_assets
 from galclass.catalog.new_column import NewColumn, arrow_column, astro_column
 from galclass.catalog.own_formats import (
+    ASTRO_FORMATS,
     arrow_of,
     astro_of,
+    fault_of,
     replace_hdu,
+    unwritable,
     with_fixed_texts,
 )
 from galclass.catalog.own_votable import read_votable, write_votable
@@ -39,8 +41,6 @@ PREFIX = "galclass_"
 
 KINDS = ("fits", "votable", "ecsv", "parquet", "text")
 """Kinds of files that are read and written; of text, .csv and .tsv."""
-
-_ASTRO = {"fits": "fits", "votable": "votable", "ecsv": "ascii.ecsv"}
 
 
 @dataclass
@@ -81,7 +81,7 @@ class OwnTable:
     @property
     def names(self) -> list[str]:
         """Names of the columns."""
-        return list(self.table.colnames if self.kind in _ASTRO else self.table.column_names)
+        return list(self.table.colnames if self.kind in ASTRO_FORMATS else self.table.column_names)
 
     def write_with(self, columns: Sequence[NewColumn], path: Path, facts: Mapping[str, str]) -> list[str]:
         """Write the table with more columns behind its own.
@@ -108,43 +108,47 @@ class OwnTable:
         names = _free_names(self.names, [column.name for column in columns])
         try:
             with replacing(path) as temporary:
-                if kind in _ASTRO:
+                if kind in ASTRO_FORMATS:
                     self._write_astro(columns, names, temporary, kind, facts)
                 else:
                     self._write_arrow(columns, names, temporary, kind, facts)
         except (OSError, MemoryError):
             raise
         except Exception as error:  # astropy and Arrow raise what their parts raise
-            raise CatalogError(
-                f"this table cannot be written as {kind}: {_one_line(error)}",
-                where=f"{path}{self._culprit(kind, [*columns], names)}",
-                advice="write .ecsv, .vot or .parquet, or leave the column out" if kind == "fits" else None,
-            ) from error
+            new = {name: astro_column(column) for column, name in zip(columns, names, strict=True)}
+            culprit = next((name for name in [*self.names, *new] if fault_of(kind, self._alone(name, new))), None)
+            raise unwritable(kind, path, culprit, error) from error
         return names
 
-    def _culprit(self, kind: str, columns: list[NewColumn], names: list[str]) -> str:
-        """Return which column a format cannot hold, after a comma; empty where each goes by itself."""
-        own = self.table.copy() if self.kind in _ASTRO else astro_of(self.table)
-        for column, name in zip(columns, names, strict=True):
-            own[name] = astro_column(column)
-        for name in own.colnames:
-            try:
-                with warnings.catch_warnings(), TemporaryDirectory() as folder:
-                    warnings.simplefilter("ignore")
-                    one = own[[name]]
-                    if kind in _ASTRO:
-                        one = with_fixed_texts(one) if kind == "fits" else one
-                        one.write(Path(folder) / "one", format=_ASTRO[kind])
-                    else:
-                        arrow_of(one)
-            except Exception:
-                return f", column {name}"
-        return ""
+    def check(self, path: Path) -> None:
+        """Check that a format can hold each column of the table, before the work of which the result is to be written.
+
+        Raises
+        ------
+        CatalogError
+            If it cannot; names the column.
+        """
+        kind = writable_kind(path)
+        for name in self.names:
+            fault = fault_of(kind, self._alone(name, {}))
+            if fault is not None:
+                raise unwritable(kind, path, name, fault) from fault
+
+    def _alone(self, name: str, new: Mapping[str, Any]) -> Any:
+        """Return a table of one column, its own or a new one."""
+        if name in new:
+            from astropy.table import Table
+
+            return Table({name: new[name]})
+        if self.kind in ASTRO_FORMATS:
+            return self.table[[name]]
+        one = self.table.select([name])
+        return with_numbers(one, self.texts) if self.kind == "text" else one
 
     def _write_astro(
         self, columns: Sequence[NewColumn], names: list[str], path: Path, kind: str, facts: Mapping[str, str]
     ) -> None:
-        table = self.table.copy() if self.kind in _ASTRO else astro_of(self._typed())
+        table = self.table.copy() if self.kind in ASTRO_FORMATS else astro_of(self._typed())
         for column, name in zip(columns, names, strict=True):
             table[name] = astro_column(column, ascii_only=kind == "fits")
             table[name].description = column.description
@@ -157,7 +161,7 @@ class OwnTable:
                 write_votable(table, path, facts, (self.path, self.hdu) if self.kind == "votable" else None)
             else:
                 table = with_fixed_texts(table) if kind == "fits" else table
-                table.write(path, format=_ASTRO[kind], overwrite=True)
+                table.write(path, format=ASTRO_FORMATS[kind], overwrite=True)
 
     def _typed(self) -> pa.Table:
         """Return an Arrow table; of a text file with numbers where all cells of a column are numbers, but for ids."""
@@ -166,7 +170,7 @@ class OwnTable:
     def _write_arrow(
         self, columns: Sequence[NewColumn], names: list[str], path: Path, kind: str, facts: Mapping[str, str]
     ) -> None:
-        table = arrow_of(self.table) if self.kind in _ASTRO else self.table if kind == "text" else self._typed()
+        table = arrow_of(self.table) if self.kind in ASTRO_FORMATS else self.table if kind == "text" else self._typed()
         ours = {name: arrow_column(column) for column, name in zip(columns, names, strict=True)}
         if kind == "text":
             write_cells(flat_lists(table), flat_lists(pa.table(ours)), path, self.dialect.written_to(path, self.path))
@@ -279,7 +283,3 @@ def _free_names(taken: Sequence[str], wanted: Sequence[str]) -> list[str]:
         used.add(free.lower())
         found.append(free)
     return found
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__

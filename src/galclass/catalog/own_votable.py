@@ -13,6 +13,8 @@ _OF_FIELDS = ("name", "ID", "ref", "ucd", "utype", "xtype", "width", "precision"
 _OF_TABLES = ("name", "ID", "ucd", "utype", "description")
 _LISTS = ("params", "groups", "links")
 _PREFIX = "galclass_"
+_WIDER = {"uint16": "int32", "uint32": "int64", "uint64": "int64", "int8": "int16", "float16": "float32"}
+"""The type of VOTable that holds the numbers of another."""
 
 
 def read_votable(path: Path, number: int) -> Any:
@@ -38,7 +40,7 @@ def write_votable(table: Any, path: Path, facts: Mapping[str, str], source: tupl
     from astropy.io.votable import from_table, parse
     from astropy.io.votable.tree import Info
 
-    tree = from_table(_with_axes(table))
+    tree = from_table(_with_axes(_with_types(table)))
     made = tree.get_first_table()
     if source is None:
         kept = {str(key): str(value) for key, value in table.meta.items() if isinstance(value, str | int | float)}
@@ -75,6 +77,18 @@ def _replace(resources: Any, old: Any, made: Any) -> None:
             if table is old:
                 resource.tables[position] = made
         _replace(resource.resources, old, made)
+
+
+def _with_types(table: Any) -> Any:
+    """Return the table with types that VOTable has: it knows no unsigned numbers but bytes."""
+    for name in [name for name in table.colnames if table[name].dtype.kind in "uif"]:
+        column = table[name]
+        wider = _WIDER.get(column.dtype.newbyteorder("=").name)
+        if wider == "int64" and len(column) and column.max() > np.iinfo(np.int64).max:
+            wider = "str"
+        if wider:
+            table.replace_column(name, column.astype(wider))
+    return table
 
 
 def _with_axes(table: Any) -> Any:
