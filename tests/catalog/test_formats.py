@@ -246,3 +246,27 @@ def test_a_generic_table_by_the_users_names(tmp_path) -> None:
 def test_labels_of_another_survey_may_be_kept(tmp_path) -> None:
     path = write(tmp_path, "id,label\n1,Disturbed\n")
     assert read_catalog(path, any_label=True)["label"].to_pylist() == ["Disturbed"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels"),
+    [
+        (["1.0", "0.0", ""], ["1", "0", None]),
+        (["TRUE", "FALSE", "NA"], ["True", "False", None]),
+        (["true", "False", ""], ["True", "False", None]),
+        (["1.0", "0.5", ""], ["1.0", "0.5", None]),
+        (["true", "unsure", "1.0"], ["true", "unsure", "1.0"]),
+    ],
+)
+def test_numbers_and_truths_are_the_same_labels_in_text_as_in_other_tables(tmp_path, cells, labels) -> None:
+    rows = "\n".join(f"{number},{cell}" for number, cell in enumerate(cells))
+    table = read_catalog(write(tmp_path, f"object_id,label\n{rows}\n"), "generic", any_label=True)
+    assert table["label"].to_pylist() == labels
+
+
+@pytest.mark.parametrize("names", [{"1.0": "Er", "0": "Sb"}, {"TRUE": "Er", "false": "Sb"}])
+def test_numbers_and_truths_are_renamed_as_they_are_written(tmp_path, names) -> None:
+    first, second = names
+    path = write(tmp_path, f"object_id,label\n1,{first}\n2,{second}{'.0' if second == '0' else ''}\n")
+    table = read_catalog(path, "generic", columns=CatalogColumns(labels=names))
+    assert table["label"].to_pylist() == ["Er", "Sb"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from io import BytesIO
 from pathlib import Path
 
@@ -202,13 +203,37 @@ def test_an_8_bit_picture_in_other_numbers_is_refused_with_what_to_pass(scorer: 
         assert answer.error is not None
         assert "pass array.astype(np.uint8), or fluxes as (3, y, x)" in answer.error.message
     for wide in (pixels, pixels[..., 0]):
-        (answer,) = scorer.score([wide.astype(np.uint16) * 257])
+        for factor in (256, 257):
+            (answer,) = scorer.score([wide.astype(np.uint16) * factor])
+            assert answer.error is not None
+            assert f"pass (array // {factor}).astype(np.uint8)" in answer.error.message
+    for resized, advice in ((pixels[::2, ::2] / 600 + 0.1, "(array * 255)"), (pixels / 1.5, "array")):
+        (answer,) = scorer.score([resized])
         assert answer.error is not None
-        assert "pass (array // 257).astype(np.uint8)" in answer.error.message
+        assert f"pass {advice}.round().astype(np.uint8), or fluxes as (3, y, x)" in answer.error.message
     counts = pixels.transpose(2, 0, 1)
-    noise = np.random.default_rng(0).random((64, 64, 3))
+    noise = np.random.default_rng(0).normal(0, 0.1, (64, 64, 3))
     fluxes = [counts.astype(np.uint16), counts[0].astype(float), counts / 255 * 1000, noise, pixels - 3.0]
     assert [one.error for one in scorer.score(fluxes)] == [None] * len(fluxes)
+
+
+def test_ids_are_text_or_integers_and_nothing_that_lost_digits(scorer: Scorer, galaxies) -> None:
+    images = list(galaxies.values())[:2]
+    for given in ([b"007", "J1.5"], np.array(["007", "J1.5"]), np.array([b"007", b"J1.5"])):
+        assert [one.object_id for one in scorer.score(images, object_ids=given)] == ["007", "J1.5"]
+    numbers = np.array([587722981742084144, 2**64 - 1], np.uint64)
+    assert [one.object_id for one in scorer.score(images, object_ids=numbers)] == [str(number) for number in numbers]
+    for wrong in (numbers.astype(float), ["a", None], ["a", np.nan], np.ma.array([1, 2], mask=[0, 1]), ["a", True]):
+        with pytest.raises(TypeError, match=r"object_ids\[[01]\] must be text or an integer, not "):
+            scorer.score(images, object_ids=wrong)
+
+
+def test_a_scorer_works_in_other_processes(galaxies) -> None:
+    scorer = Scorer(tiny_model(), name="tiny", version=3, limits=SERVED)
+    again = pickle.loads(pickle.dumps(scorer))
+    images = list(galaxies.values())[:2]
+    assert (again.model, again.limits, again.provider) == (scorer.model, scorer.limits, scorer.provider)
+    assert [one.by_class for one in again.score(images)] == [one.by_class for one in scorer.score(images)]
 
 
 def test_a_masked_picture_is_a_picture_with_black_where_it_is_masked(scorer: Scorer, galaxies) -> None:

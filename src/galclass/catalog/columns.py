@@ -141,7 +141,9 @@ def _first_not_a_number(column: Any) -> tuple[int | None, Any]:
 
 
 def as_labels(column: Any, name: str, where: str) -> Any:
-    """Return a column of labels as text: without spaces round it, blank as null; whole numbers without a point.
+    """Return a column of labels as text: without spaces round it, blank as null.
+
+    Whole numbers have no point and truths are True and False, as text too: R writes TRUE, pandas 1.0 beside gaps.
 
     Raises
     ------
@@ -159,7 +161,11 @@ def as_labels(column: Any, name: str, where: str) -> Any:
             f"labels cannot be of type {kind}", where=f"{where}, column {name}", advice="name the column of labels"
         )
     text = pc.cast(column, pa.string())
-    if pa.types.is_floating(kind):
-        text = pc.replace_substring_regex(text, r"\.0$", "")
     text = pc.utf8_trim(text, "\0 \t\r\n\v\f\u00a0\ufeff")
-    return pc.if_else(is_blank(text), pa.scalar(None, pa.string()), text)
+    text = pc.if_else(is_blank(text), pa.scalar(None, pa.string()), text)
+    known = [label for label in pc.unique(text).to_pylist() if label is not None]
+    if known and all(label.lower() in ("true", "false") for label in known):
+        return pc.utf8_capitalize(text)
+    if pa.types.is_floating(kind) or all(re.fullmatch(r"-?\d+\.0", label) for label in known):
+        return pc.replace_substring_regex(text, r"\.0$", "")
+    return text

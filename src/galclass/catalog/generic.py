@@ -164,9 +164,15 @@ def ids_and_assets(
 
 
 def renamed_labels(labels: Any, renamed: Mapping[str, str]) -> Any:
-    """Return labels under the names that the user gave them; "" is no label. "1.0" is also found as "1"."""
-    if not renamed:
+    """Return labels under the names that the user gave them; "" is no label. "1.0" is "1" here, TRUE is True."""
+    if not renamed or pa.types.is_null(labels.type):
         return labels
-    found = {label: renamed.get(label, renamed.get(label.removesuffix(".0"), label)) or None for label in
+    names = {_plain(name): label for name, label in renamed.items()} | dict(renamed)
+    found = {label: names.get(label, names.get(_plain(label), label)) or None for label in
              pc.unique(labels).to_pylist() if label is not None}  # fmt: skip
     return pa.array([found.get(label) for label in labels.to_pylist()], pa.string())
+
+
+def _plain(label: str) -> str:
+    """Return the name that `as_labels` gives a number or a truth."""
+    return label.capitalize() if label.lower() in ("true", "false") else label.removesuffix(".0")

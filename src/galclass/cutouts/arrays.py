@@ -46,7 +46,8 @@ def image_bytes(image: Image) -> bytes:
         An array of uint8 is an image: (y, x) grey, (y, x, 3) red, green, blue, or (y, x, 4) with alpha, row 0 at the
         top, masked pixels black. Other numbers are fluxes as in FITS: (y, x), or three bands as (3, y, x) or (y, x, 3)
         in the order i, r, g (red, green, blue), row 0 at the bottom; NaN is no measurement. Images that became other
-        numbers (k / 255, levels of 0 to 255 with the colours last, 257 k) are refused: they have been stretched.
+        numbers (k / 255, 256 k, 257 k; with the colours last anything in 0 to 255) are refused: they have
+        been stretched.
 
     Raises
     ------
@@ -122,14 +123,16 @@ def _drawn_as(values: NDArray[Any], *, colours_last: bool) -> str | None:
         return None
     if values.dtype == np.uint16 and high > _WHITE and not (values % 257).any():
         return "pass (array // 257).astype(np.uint8)"
+    if values.dtype == np.uint16 and high > _WHITE and not (values % 256).any():
+        return "pass (array // 256).astype(np.uint8)"
     if values.dtype.kind == "f" and high <= 1:
         levels = values.astype(np.float64) * _WHITE
         near = np.abs(levels - np.rint(levels)).max() <= _WHITE * float(np.finfo(values.dtype).eps)
         if near and len(np.unique(np.rint(levels))) > 2:
             return "pass (array * 255).round().astype(np.uint8), or fluxes times 1000"
-        return None
-    if colours_last and high <= _WHITE and not (values % 1).any():
-        return "pass array.astype(np.uint8), or fluxes as (3, y, x)"
+        return "pass (array * 255).round().astype(np.uint8), or fluxes as (3, y, x)" if colours_last else None
+    if colours_last and high <= _WHITE:  # resized images have levels between those of 8 bits; fluxes go below 0
+        return f"pass array.{'round().' if (values % 1).any() else ''}astype(np.uint8), or fluxes as (3, y, x)"
     return None
 
 

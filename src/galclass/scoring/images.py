@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from math import isfinite
-from numbers import Real
+from numbers import Integral, Real
 from typing import cast
 
 import numpy as np
@@ -17,6 +17,25 @@ from galclass.image_names import object_id_of
 def own_id(image: Image | None, position: int) -> str:
     """Return the id of an image without one: its file's name without the suffix, else its index."""
     return object_id_of(os.fspath(image)) if isinstance(image, str | os.PathLike) else str(position)
+
+
+def given_ids(values: Iterable[object]) -> list[str]:
+    """Return ids as text.
+
+    Raises
+    ------
+    TypeError
+        If one is neither text nor an integer: a float has lost digits already, and a missing value names no object.
+    """
+    ids: list[str] = []
+    for position, value in enumerate(values):
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if not isinstance(value, str | Integral) or isinstance(value, bool):
+            kind = type(value).__name__
+            raise TypeError(f"object_ids[{position}] must be text or an integer, not {kind}: {value!r:.40}")
+        ids.append(str(value))
+    return ids
 
 
 def listed(images: Sequence[Image | None]) -> Sequence[Image | None]:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from galclass.cutouts import LOCAL, CutoutParameters, DecodeLimits, flagged_cuto
 from galclass.cutouts.arrays import Image, image_bytes
 from galclass.cutouts.extract import no_content
 from galclass.errors import CutoutError, ModelError
-from galclass.scoring.images import check_images, frame_sizes, listed, own_id
+from galclass.scoring.images import check_images, frame_sizes, given_ids, listed, own_id
 from galclass.scoring.labels import (
     EMBEDDING,
     PROBABILITIES,
@@ -84,7 +85,7 @@ class Scorer:
         provider: str = "cpu",
     ) -> None:
         cv2.setNumThreads(threads)  # its pool spins between calls, which doubles the CPU time for one image at a time
-        self.limits, self.provider = limits, provider
+        self.limits, self.provider, self._threads = limits, provider, threads
         self.value, where = read_model(model)
         self.where = where
         self.sha256 = hashlib.sha256(self.value).hexdigest()
@@ -94,6 +95,12 @@ class Scorer:
         self.parameters = CutoutParameters(size_px=self.signature.size_px, crop_fraction=self.signature.crop_fraction)
         self._shapes = self.signature.output_shapes
         self._records = RecordBuilder(self.signature, self.model)
+
+    def __reduce__(self) -> tuple[Callable[[], Scorer], tuple[()]]:
+        """Return what makes it again in another process: a session cannot be pickled, its model can."""
+        name, version = self.model.name, self.model.version
+        made = partial(type(self), self.value, name=name, version=version, threads=self._threads)
+        return partial(made, limits=self.limits, provider=self.provider), ()
 
     def __deepcopy__(self, memo: object) -> Scorer:
         """Return itself: a scorer is immutable, and a session cannot be copied."""
@@ -115,9 +122,9 @@ class Scorer:
             JPEG, PNG, BMP or FITS files as bytes or by path; uint8 arrays (y, x, channel) of red, green and blue; other
             arrays as fluxes of one band or three (`galclass.cutouts.image_bytes`); HDUs of astropy. None counts as
             empty.
-        object_ids : sequence of str, optional
-            Ids of the records; by default the file name of a path without its suffix, and the index ("0", "1", ...)
-            of everything else.
+        object_ids : sequence of str or int, optional
+            Ids of the records (bytes are decoded); by default the file name of a path without its suffix, and the index
+            ("0", "1", ...) of everything else.
         frame_px : int, None or one for each image
             Side of the survey's full frame, in pixels of the image or array; None: it is a full frame.
         between : callable
@@ -132,11 +139,11 @@ class Scorer:
         Raises
         ------
         TypeError
-            If an item is not an image, or a single image is not in a list.
+            If an item is not an image, a single image is not in a list, or an id is neither text nor an integer.
         """
         images = listed(images)
         check_images(images)
-        ids = list(map(own_id, images, count())) if object_ids is None else [str(key) for key in object_ids]
+        ids = list(map(own_id, images, count())) if object_ids is None else given_ids(object_ids)
         frames = frame_sizes(frame_px, len(images))
         if not len(ids) == len(frames) == len(images):
             raise ValueError(f"{len(images)} images but {len(ids)} object_ids and {len(frames)} frame sizes")
