@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
 
@@ -107,6 +108,19 @@ def test_what_astropy_unpacks_has_the_same_limit(
         for read in (read_catalog, read_own_table):
             with pytest.raises(CatalogError, match="too large unpacked"):
                 read(path)
+
+
+@pytest.mark.usefixtures("small")
+def test_pages_of_parquet_have_the_same_limit(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    ids = pa.array([f"J{n}" for n in range(100)])
+    for length in (100, 100_000):
+        table = pa.table({"object_id": ids, "label": ["Er"] * 100, "about": ["x" * length] * 100})
+        pq.write_table(table, path, compression="zstd", use_dictionary=False)
+        if length == 100:
+            assert read_catalog(path).num_rows == 100
+    with pytest.raises(CatalogError, match="too large unpacked"):
+        read_catalog(path)
 
 
 def test_a_votable_whose_rows_are_at_an_address_is_refused_and_nobody_is_contacted(tmp_path: Path) -> None:

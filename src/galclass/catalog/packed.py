@@ -83,13 +83,25 @@ def check_size_unpacked(path: Path) -> None:
         start = file.read(_START)
         file.seek(0)
         if start.startswith(b"PK\3\4"):
-            _check_zip(path, most)
+            _check_zip(path)
         elif way := _way(start):
             try:
                 with way(file) as stream:
                     deque(_pieces(stream, most, path), maxlen=0)
             except _ERRORS:
                 return
+
+
+def check_declared(path: Path, size: int) -> None:
+    """Check the size in bytes that a file itself says it has unpacked.
+
+    Raises
+    ------
+    CatalogError
+        If it is larger than `most_unpacked`.
+    """
+    if size > (most := most_unpacked(path.stat().st_size)):
+        raise _too_large(path, most)
 
 
 @contextmanager
@@ -123,14 +135,12 @@ def _pieces(stream: Any, most: int, path: Path) -> Iterator[bytes]:
         yield piece
 
 
-def _check_zip(path: Path, most: int) -> None:
+def _check_zip(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(info.file_size for info in archive.infolist())
+            check_declared(path, sum(info.file_size for info in archive.infolist()))
     except zipfile.BadZipFile:
         return
-    if size > most:
-        raise _too_large(path, most)
 
 
 def _too_large(path: Path, most: int) -> CatalogError:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from galclass.atomic_files import replacing
 from galclass.catalog.identifiers import ID_COLUMNS
-from galclass.catalog.packed import PACKED
+from galclass.catalog.packed import PACKED, check_declared
 from galclass.catalog.text import LABEL_COLUMNS, read_text
 from galclass.csv_cells import guarded_table, unguarded_table
 from galclass.errors import CatalogError
@@ -206,6 +206,8 @@ def _parquet(path: Path, columns: list[str] | None) -> Any:
     import pyarrow.parquet
 
     try:
+        about = pyarrow.parquet.read_metadata(path)
+        check_declared(path, sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups)))
         return pyarrow.parquet.read_table(path, columns=columns, partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise CatalogError(f"cannot be read as parquet: {error}", where=str(path)) from error
