@@ -10,14 +10,57 @@ TIMEOUT_MS = 30_000
 
 
 def choose(page: Any, *paths: Path) -> None:
-    """Choose files and wait until all are finished."""
+    """Choose files and wait until they and all before them are finished."""
+    before = page.evaluate(
+        """async () => {
+            const { restored, store } = await import("./js/visit.js");
+            await restored;
+            return store.items.length;
+        }"""
+    )
     page.locator("input[type=file]").first.set_input_files(paths)
-    wait_until_finished(page)
+    total = before + len(paths)  # idle alone may be what the toolbar says of those before
+    progress = page.locator(f'progress.idle[max="{total}"][value="{total}"]')
+    progress.wait_for(state="attached", timeout=TIMEOUT_MS)
 
 
 def wait_until_finished(page: Any) -> None:
     page.locator(".toolbar:not(.asleep)").wait_for(timeout=TIMEOUT_MS)
     page.locator("progress.idle").wait_for(state="attached", timeout=TIMEOUT_MS)
+
+
+def until(page: Any, function: str, arg: Any = None) -> None:
+    """Wait until a function of the page returns something true; `wait_for_function` takes a promise for true."""
+    while not page.evaluate(function, arg):  # the test's time limit ends it
+        page.wait_for_timeout(20)
+
+
+def saved(page: Any, count: int, what: str = "finished") -> None:
+    """Wait until so many images are in the browser's database: all, or those finished, labelled, drawn or cleared."""
+    until(
+        page,
+        """async ([count, what]) => {
+            const database = await new Promise((done) => {
+                const opening = indexedDB.open("galclass", 1);
+                opening.onsuccess = () => done(opening.result);
+            });
+            const rowsOf = async (name) => {
+                const reading = database.transaction(name).objectStore(name).getAll();
+                return new Promise((done) => (reading.onsuccess = () => done(reading.result)));
+            };
+            const [items, sessions] = [await rowsOf("items"), await rowsOf("sessions")];
+            database.close();
+            const counts = {
+                all: items.length,
+                finished: items.filter(({ status }) => !["waiting", "sending"].includes(status)).length,
+                labelled: items.filter(({ labels }) => Object.keys(labels).length).length,
+                drawn: items.filter(({ preview }) => preview).length,
+                cleared: sessions.flatMap(({ cleared }) => cleared).length,
+            };
+            return counts[what] === count;
+        }""",
+        [count, what],
+    )
 
 
 def tally(page: Any) -> str:

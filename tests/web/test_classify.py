@@ -153,7 +153,6 @@ def test_the_fork_filters_by_class(page: Any, site: Any) -> None:
 def test_the_least_certain_image_comes_first_when_asked(page: Any, site: Any) -> None:
     choose(page, *sorted(site.pictures.glob("*.jpg"))[:12])
     page.get_by_label("Order").select_option("uncertain")
-    page.wait_for_timeout(200)
     shares = [text.rstrip(" %").lstrip("<>") for text in page.locator(".card .percent").all_text_contents()]
     assert [int(share) for share in shares] == sorted(int(share) for share in shares)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from web.steps import choose
+from web.steps import choose, until
 
 CLOSED_IN_ORDER = """async () => {
   const database = await new Promise((resolve) => {
@@ -54,7 +54,7 @@ def test_older_windows_with_labels_are_kept_and_the_images_of_others_counted(pag
     last = page.context.new_page()
     last.goto(site.url + "healthz")
     close(*windows)
-    last.wait_for_function("async () => !(await navigator.locks.query()).held.length")  # the windows are gone
+    until(last, "async () => !(await navigator.locks.query()).held.length")  # the windows are gone
     last.evaluate(CLOSED_IN_ORDER)
     last.goto(site.url)
     last.locator(".notice", has_text="1 image without labels, of windows closed before the last 3").wait_for()

@@ -102,7 +102,7 @@ def test_what_can_change_the_class_is_shown(page: Any, site: Any) -> None:
     assert section.locator(".turned.other").count() >= len(changed)
     assert (f"{len(changed)} of" if changed else "Still") in section.text_content()
     assert "Rotated and mirrored, eight views:" in section.text_content()
-    assert page.locator(".heat").evaluate("image => image.complete && image.naturalWidth > 0")
+    assert page.locator(".heat").evaluate("image => image.decode().then(() => image.naturalWidth > 0)")
 
 
 def test_views_that_cannot_differ_are_not_shown_as_agreement(page: Any, site: Any) -> None:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from web.steps import TIMEOUT_MS, Held, choose
+from web.steps import TIMEOUT_MS, Held, choose, until
 
 from galclass.database.desk_labels import GALAXY_ZOO, take_back
 from galclass.database.labels import human_labels
@@ -83,7 +83,7 @@ def test_labels_given_while_the_server_is_away_are_stored_when_it_is_back(page: 
     finally:
         site.start()
     page.locator("#banner").wait_for(state="hidden", timeout=TIMEOUT_MS)
-    page.wait_for_function("async () => (await (await fetch('v1/labels')).json()).length > 1")
+    until(page, "async () => (await (await fetch('v1/labels')).json()).length > 1")
     with site.database() as database:
         given = {one.object_id: one.label for one in human_labels(database)[0] if one.labelled_by == "admin-of-test"}
         for object_id in given:

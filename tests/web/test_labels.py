@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web.steps import axe_faults, choose, tally
+from web.steps import axe_faults, choose, saved, tally
 
 from galclass.database.labels import human_labels
 
@@ -62,7 +62,7 @@ def test_keys_label_and_go_on_and_a_reload_keeps_them(page: Any, three: list[Pat
     assert page.locator(".detail .position").text_content() == "3 of 3"
     page.locator(".label .note", has_text="Labelled SBc by Ann.").wait_for()
     page.keyboard.press("Escape")
-    page.wait_for_timeout(400)  # the page writes four times a second
+    saved(page, 3, "labelled")
     page.reload()
     page.locator(".tally", has_text="3 classified").wait_for()
     rows = rows_of(page, tmp_path)
@@ -225,7 +225,7 @@ def test_fits_is_classified_and_shows_what_the_model_saw(page: Any, site: Any, t
     assert tally(page) == "2 classified, 1 rejected"
     drawn = "() => [...document.querySelectorAll('.card.done .plate img')].filter((one) => one.naturalWidth === 256).length === 2"  # noqa: E501
     page.wait_for_function(drawn)
-    page.wait_for_timeout(400)  # the page writes four times a second
+    saved(page, 2, "drawn")
     page.reload()
     page.wait_for_function(drawn)
     page.locator(".card.done .open").first.click()

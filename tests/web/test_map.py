@@ -40,7 +40,7 @@ def map_page(browser: Any, mapped: Any) -> Iterator[Any]:
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto(f"{mapped.url}#/map?model=galaxy@1")
-    page.locator(".map-canvas").wait_for()
+    page.locator(".map-canvas[width]").wait_for()
     yield page
     context.close()
     assert not faults
@@ -51,7 +51,7 @@ def selected(page: Any) -> str:
 
 
 def press(page: Any, *keys: str) -> None:
-    page.locator(".map-canvas").focus()
+    page.locator(".map-canvas[width]").focus()  # laid out
     for key in keys:
         page.keyboard.press(key)
 
@@ -197,7 +197,7 @@ def test_the_map_follows_back_and_a_window_that_grows(map_page: Any) -> None:
     map_page.get_by_role("link", name="Models").click()
     map_page.get_by_role("heading", name="Models", exact=True).wait_for()
     map_page.go_back()
-    map_page.locator(".map-canvas").wait_for()
+    map_page.locator(".map-canvas[width]").wait_for()
     press(map_page, "0", "v")
     assert selected(map_page) == f"{GALAXIES} galaxies selected"
 

@@ -36,7 +36,7 @@ def labeller(map_page: Any, mapped: Any) -> Any:
     """A map whose tab knows a publisher's token."""
     map_page.evaluate("(token) => sessionStorage.setItem('galclass-token', token)", mapped.token)
     map_page.reload()
-    map_page.locator(".map-canvas").wait_for()
+    map_page.locator(".map-canvas[width]").wait_for()
     return map_page
 
 

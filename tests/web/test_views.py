@@ -57,6 +57,7 @@ def test_a_cone_is_taken_as_typed_and_sorted_by_distance(page: Any, text: str) -
 def test_an_object_is_found_by_part_of_its_id(page: Any) -> None:
     open_view(page, "Catalog")
     object_id = page.locator(".listing .as-link").nth(3).text_content()
+    page.get_by_label("Object id contains").wait_for()
     page.keyboard.press("/")
     page.keyboard.type(object_id[1:])
     page.keyboard.press("Enter")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from web.steps import TIMEOUT_MS, choose, tally, wait_until_finished
+from web.steps import TIMEOUT_MS, choose, saved, tally, wait_until_finished
 
 TIMES = 5
 PREDICT = re.compile(r"/predict\?")
@@ -25,23 +25,6 @@ def asked(page: Any) -> list[str]:
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if PREDICT.search(request.url) else None)
     return sent
-
-
-def saved(page: Any, count: int) -> None:
-    """Wait until so many finished images are in the browser's database."""
-    page.wait_for_function(
-        """async (count) => {
-            const database = await new Promise((done) => {
-                const opening = indexedDB.open("galclass", 1);
-                opening.onsuccess = () => done(opening.result);
-            });
-            const reading = database.transaction("items").objectStore("items").getAll();
-            const rows = await new Promise((done) => (reading.onsuccess = () => done(reading.result)));
-            database.close();
-            return rows.filter(({ status }) => !["waiting", "sending"].includes(status)).length === count;
-        }""",
-        arg=count,
-    )
 
 
 def test_back_and_reload_keep_every_image_and_ask_for_none_again(
@@ -82,7 +65,7 @@ def test_images_that_were_waiting_go_on_after_a_reload(page: Any, three: list[Pa
     page.route(PREDICT, lambda route: None)  # an answer that never comes
     page.locator("input[type=file]").first.set_input_files(three)
     page.locator(".tally", has_text="0 of 3 finished").wait_for()
-    page.wait_for_timeout(400)  # the page writes four times a second
+    saved(page, 3, "all")
     page.unroute(PREDICT)
     page.reload()
     page.locator(".tally", has_text="3 classified").wait_for()
@@ -97,7 +80,7 @@ def test_clear_can_be_undone_again_and_again_and_after_a_reload(page: Any, asked
         page.locator(".notice", has_text="3 images cleared").get_by_role("button", name="Undo").click()
         page.locator(".tally", has_text="3 classified").wait_for()
     page.get_by_role("button", name="Clear", exact=True).click()
-    page.wait_for_timeout(400)
+    saved(page, 3, "cleared")
     page.reload()
     page.get_by_role("button", name="Bring back 3 cleared").click()
     page.locator(".tally", has_text="3 classified").wait_for()
@@ -301,19 +284,13 @@ def test_a_fault_of_the_server_is_tried_again_and_then_left_to_the_reader(page: 
     page.clock.install()
     page.route(PREDICT, lambda route: route.fulfill(status=500, json={"error": {"code": "internal", "message": "no"}}))
     page.locator("input[type=file]").first.set_input_files(three)
-    for _ in range(40):
+    while "3 not classified" not in tally(page):  # the test's time limit ends it
         page.clock.run_for(500)
-        if "3 not classified" in tally(page):
-            break
-    assert "3 not classified" in tally(page)
     page.unroute(PREDICT)
     page.locator(".card").first.get_by_role("button", name="Retry").click()
     for expected in ("1 classified, 2 not classified", "3 classified"):
-        for _ in range(40):
+        while tally(page) != expected:
             page.clock.run_for(200)
-            if tally(page) == expected:
-                break
-        assert tally(page) == expected
         if expected != "3 classified":
             page.get_by_role("button", name="Retry 2").click()
 
