@@ -95,6 +95,16 @@ def test_positions_of_a_corrected_catalog_that_are_not_stored_are_counted(databa
     assert Images(database).list()[0].ra == 180.0
 
 
+def test_labels_that_a_catalog_no_longer_has_are_counted(database: Database) -> None:
+    Images(database).add([NewImage("a", b"a"), NewImage("b", b"b")])
+    add_catalog(database, [CatalogRow(key, None, None, "Sb", {}) for key in "ab"], "mine.csv")
+    blank = [CatalogRow("a", None, None, None, {}), CatalogRow("b", None, None, "Er", {})]
+    assert add_catalog(database, blank, "other.csv").former == 0
+    summary = add_catalog(database, blank, "mine.csv")
+    assert (summary.labels, summary.former) == (1, 1)
+    assert "1 rows without a label had one when a catalog of this name was added; it stays" in str(summary)
+
+
 def test_more_than_a_chunk_is_added(database: Database) -> None:
     added = Images(database).add(NewImage(f"{number:04}", b"x") for number in range(1000))
     assert added.added == 1000

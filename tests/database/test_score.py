@@ -156,6 +156,17 @@ def test_claims_of_a_living_worker_are_respected_and_lapse(filled: Database) -> 
     assert len(other.claim(100)) == 70
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_claims_go_by_the_clock_of_the_server(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Registry(filled).resolve("galaxy").model
+    slow, other = ScoreQueue(filled, model), ScoreQueue(filled, model)
+    with monkeypatch.context() as patched:
+        patched.setattr("galclass.database.queue.now", lambda: now() - timedelta(minutes=5))
+        held = slow.claim(50)
+    assert set(held).isdisjoint(other.claim(70))
+    assert other.count_claimed() == 70
+
+
 def test_claims_of_a_dead_process_are_given_back_at_once(filled: Database) -> None:
     queue = ScoreQueue(filled, Registry(filled).resolve("galaxy").model)
     queue.fill()

@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from prepare.made_sources import configured
 
@@ -83,6 +84,19 @@ def test_other_labels_rewrite_the_index_alone_and_other_bytes_the_pixels(make, t
     assert "Se" in Store.open(tmp_path / "ws/prepared").index["label"].to_pylist()
     (folder / "images" / "g0.jpg").write_bytes(galaxy("gz2_103169_423.jpg"))
     assert prepare(config, progress=False).cut == 6
+
+
+def test_tables_that_were_half_rewritten_are_written_again_alone(make, tmp_path) -> None:
+    config = configured(make("source", 6), tmp_path / "ws")
+    prepare(config, progress=False)
+    folder = tmp_path / "ws/prepared"
+    facts = json.loads((folder / "prepared.json").read_text())
+    index = pq.read_table(folder / "index.parquet")
+    (folder / "prepared.json").write_text(json.dumps(facts | {"inputs_sha256": ""}))
+    pq.write_table(index.slice(1), folder / "index.parquet")
+    summary = prepare(config, progress=False)
+    assert (summary.cut, summary.objects) == (0, 6)
+    assert pq.read_table(folder / "index.parquet").equals(index)
 
 
 @pytest.mark.parametrize("name", ["store.u8", "index.parquet", "rejects.parquet", "places.parquet"])

@@ -25,6 +25,20 @@ def test_an_image_comes_back_as_it_was_added(client: TestClient, galaxies: dict[
     assert (same.status_code, same.content) == (304, b"")
 
 
+def test_an_image_replaced_with_sql_is_another_response(
+    client: TestClient, database: Database, galaxies: dict[str, bytes]
+) -> None:
+    key, *others = list(galaxies)[:3]
+    tags = [client.get(f"/v1/images/{key}").headers["etag"]]
+    for other in others:
+        with database.write() as connection:
+            connection.execute(images.update().where(images.c.object_id == key).values(img=galaxies[other]))
+        answer = client.get(f"/v1/images/{key}", headers={"If-None-Match": ", ".join(tags)})
+        assert (answer.status_code, answer.content) == (200, galaxies[other])
+        assert "max-age=60" in answer.headers["cache-control"]
+        tags.append(answer.headers["etag"])
+
+
 def test_an_unknown_image_is_not_found_and_no_path_is_followed(client: TestClient) -> None:
     for key in ("nothing", "..%2F..%2Fetc%2Fpasswd", "%00", "x" * 200):
         answer = client.get(f"/v1/images/{key}")

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from galclass.database.jobs import queue as queue_module
 from galclass.database.jobs.queue import JobQueue
 from galclass.database.jobs.rows import Job, JobImage
 from galclass.database.jobs.submit import Jobs
+from galclass.database.types import now
 from galclass.service.server.app import create_app
 
 URL = "/v1/services/galaxy-class/latest/batches"
@@ -97,6 +99,18 @@ def jobs(postgresql: Config) -> Iterator[Jobs]:
 def queue(postgresql: Config) -> Iterator[JobQueue]:
     with open_database(postgresql.database_url) as database:
         yield JobQueue(database)
+
+
+def test_a_worker_whose_machine_has_another_time_keeps_its_job(
+    jobs: Jobs, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.submit("galaxy-class", "1.0", "test", [JobImage("a", b"x")])
+    with monkeypatch.context() as patched:
+        patched.setattr("galclass.database.jobs.queue.now", lambda: now() - timedelta(minutes=5))
+        claim = queue.claim()
+        assert claim is not None
+        assert queue.beat(claim)
+    assert queue.claim() is None
 
 
 class Middle:

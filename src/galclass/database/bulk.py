@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from galclass.cutouts import LOCAL, DecodeLimits, drawn_once
 from galclass.database.connection import Database
@@ -16,6 +16,7 @@ from galclass.database.images import AddSummary, ImageReject, Images, NewImage
 from galclass.database.labels import NewLabel, add_labels
 from galclass.database.positions import CatalogRow
 from galclass.database.schema import images
+from galclass.database.schema import labels as label_rows
 from galclass.database.sky import separation_arcsec
 from galclass.database.statements import chunked
 from galclass.errors import ArchiveError, CatalogError, CutoutError
@@ -44,6 +45,8 @@ class CatalogSummary:
         Labels and positions of the rows with an image.
     elsewhere : int
         Positions more than `MOVED_ARCSEC` from the stored one, which stays.
+    former : int
+        Rows without a label that had one when a catalog of this name was added before; it stays.
     """
 
     rows: int
@@ -51,15 +54,20 @@ class CatalogSummary:
     labels: int
     positions: int
     elsewhere: int = 0
+    former: int = 0
 
     def __str__(self) -> str:
-        line = (
+        lines = [
             f"catalog: {self.with_image:,} of {self.rows:,} rows have an image, "
             f"{self.labels:,} labels, {self.positions:,} positions"
-        )
-        if not self.elsewhere:
-            return line
-        return f"{line}\ncatalog: {self.elsewhere:,} positions are not the stored ones, which stay"
+        ]
+        if self.elsewhere:
+            lines.append(f"catalog: {self.elsewhere:,} positions are not the stored ones, which stay")
+        if self.former:
+            lines.append(
+                f"catalog: {self.former:,} rows without a label had one when a catalog of this name was added; it stays"
+            )
+        return "\n".join(lines)
 
 
 def check_images(paths: Iterable[Path], known: Mapping[str, CatalogRow]) -> list[Listing]:
@@ -240,7 +248,7 @@ def add_catalog(database: Database, rows: Iterable[CatalogRow], source: str) -> 
         Where the labels come from, such as the catalog's file name.
     """
     store = Images(database)
-    read = with_image = labels = positions = elsewhere = 0
+    read = with_image = labels = positions = elsewhere = former = 0
     for chunk in chunked(rows, CHUNK):
         there = store.known([row.object_id for row in chunk])
         matched = [row for row in chunk if row.object_id in there]
@@ -248,10 +256,20 @@ def add_catalog(database: Database, rows: Iterable[CatalogRow], source: str) -> 
         store.place(placed)
         elsewhere += _elsewhere(database, placed)
         labels += add_labels(database, new_labels(matched, source))
+        former += _labelled_before(database, [row.object_id for row in matched if not _says(row)], source)
         positions += len(placed)
         with_image += len(matched)
         read += len(chunk)
-    return CatalogSummary(read, with_image, labels, positions, elsewhere)
+    return CatalogSummary(read, with_image, labels, positions, elsewhere, former)
+
+
+def _labelled_before(database: Database, object_ids: Sequence[str], source: str) -> int:
+    """Count the objects that have a label of a catalog's name."""
+    c = label_rows.c
+    query = select(func.count()).select_from(label_rows)
+    query = query.where(c.object_id.in_(object_ids), c.source == source, c.labelled_by == NewLabel.labelled_by)
+    with database.read() as connection:
+        return connection.scalar(query) or 0
 
 
 def _elsewhere(database: Database, positions: Sequence[tuple[str, float, float]]) -> int:
@@ -265,8 +283,12 @@ def _elsewhere(database: Database, positions: Sequence[tuple[str, float, float]]
     return int((separation_arcsec(*pairs) > MOVED_ARCSEC).sum())
 
 
+def _says(row: CatalogRow) -> bool:
+    return bool(row.label or row.votes)
+
+
 def new_labels(rows: Iterable[CatalogRow], source: str) -> Iterator[NewLabel]:
     """Yield the labels of catalog rows; rows without a label are passed over."""
     for row in rows:
-        if row.label or row.votes:
+        if _says(row):
             yield NewLabel(row.object_id, row.label, source, row.votes)

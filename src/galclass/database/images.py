@@ -235,12 +235,15 @@ class Images:
             value = connection.scalar(select(images.c.img).where(images.c.object_id == object_id))
         return bytes(value) if value is not None else None
 
-    def get_with_sha256(self, object_id: str) -> tuple[bytes, str | None] | None:
+    def get_with_sha256(self, object_id: str) -> tuple[bytes, str] | None:
         """Return the bytes of an image and their hash, or None if there is none."""
         query = select(images.c.img, images.c.sha256).where(images.c.object_id == object_id)
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None or row.img is None else (bytes(row.img), row.sha256)
+        if row is None or row.img is None:
+            return None
+        img = bytes(row.img)
+        return img, row.sha256 or sha256_of(img)
 
 
 def _content(image: NewImage, limits: DecodeLimits | None) -> Content:

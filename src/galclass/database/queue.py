@@ -19,7 +19,7 @@ from sqlalchemy import Connection, TextClause, and_, bindparam, exists, func, li
 from galclass.database.connection import Database
 from galclass.database.schema import images, predictions, score_queue
 from galclass.database.statements import insert_new
-from galclass.database.types import UtcTime, now, utc_text
+from galclass.database.types import now, utc_text
 from galclass.scoring import ModelId, Prediction
 
 LEASE_S = 60.0
@@ -66,6 +66,8 @@ _REMOVE_BY_PLACE = text(
 
 def _claim_statement(dialect: str) -> TextClause:
     lock = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
+    # On PostgreSQL by the server's clock: those of the workers' machines may differ by more than a lease.
+    moment, until = ("clock_timestamp()", f"clock_timestamp() + interval '{LEASE_S} s'") if lock else (":now", ":until")
     # By place: by key, PostgreSQL would read the whole queue for each chunk as long as it has no statistics of it.
     row, place = (
         ("ctid = ANY (ARRAY(SELECT place FROM picked))", "ctid AS place")
@@ -76,11 +78,11 @@ def _claim_statement(dialect: str) -> TextClause:
     return text(
         f"""WITH picked AS MATERIALIZED (
             SELECT {place} FROM galaxy_score_queue
-            WHERE {_MINE} AND object_id > :after AND (claimed_until IS NULL OR claimed_until < :now)
+            WHERE {_MINE} AND object_id > :after AND (claimed_until IS NULL OR claimed_until < {moment})
             ORDER BY object_id LIMIT :size {lock}
-        ) UPDATE galaxy_score_queue SET claimed_by = :worker, claimed_until = :until
+        ) UPDATE galaxy_score_queue SET claimed_by = :worker, claimed_until = {until}
         WHERE {row} RETURNING object_id"""
-    ).bindparams(bindparam("now", type_=UtcTime), bindparam("until", type_=UtcTime))
+    )
 
 
 class ScoreQueue:
@@ -145,7 +147,7 @@ class ScoreQueue:
             predictions.c.model_name == self._model.name,
             predictions.c.model_version == self._model.version,
         )
-        free = or_(_Q.claimed_until.is_(None), _Q.claimed_until < now())
+        free = or_(_Q.claimed_until.is_(None), _Q.claimed_until < self._now())
         done = select(_Q.object_id).where(self._mine, _Q.object_id > after, _Q.object_id <= last, free, scored)
         # SKIP LOCKED (SQLite has no locks on rows): workers that start together do not wait for each other.
         taken = done.with_for_update(skip_locked=True, of=score_queue).cte("taken")
@@ -158,6 +160,9 @@ class ScoreQueue:
         with self._database.read() as connection:
             return connection.scalar(select(func.count()).select_from(score_queue).where(self._mine)) or 0
 
+    def _now(self) -> Any:
+        return func.clock_timestamp() if self._database.dialect == "postgresql" else now()
+
     def count_claimed(self) -> int:
         """Count what still waits for a prediction while other workers have claimed it."""
         scored = exists().where(
@@ -168,12 +173,14 @@ class ScoreQueue:
         there = exists().where(images.c.object_id == _Q.object_id)
         query = select(func.count()).select_from(score_queue)
         with self._database.read() as connection:
-            return connection.scalar(query.where(self._mine, _Q.claimed_until >= now(), there, ~scored)) or 0
+            return connection.scalar(query.where(self._mine, _Q.claimed_until >= self._now(), there, ~scored)) or 0
 
     def claim(self, size: int, *, after: str = "") -> list[str]:
         """Take up to `size` waiting object ids beyond `after`; other workers pass over them until the lease ends."""
         moment = now()
-        times = {"now": moment, "until": moment + timedelta(seconds=LEASE_S)}
+        times = {"now": utc_text(moment), "until": utc_text(moment + timedelta(seconds=LEASE_S))}
+        if self._database.dialect == "postgresql":
+            times = {}
         with self._database.write() as connection:
             _set_for_a_chunk(connection)
             found = connection.scalars(

@@ -68,14 +68,26 @@ def image_path(item: CutoutItem, folder: Path) -> Path:
 
 
 def read_journal(folder: Path) -> dict[str, dict[str, Any]]:
-    """Read what is recorded of each image, by stem; a line that a killed run did not finish is cut off."""
+    """Read what is recorded of each image, by stem; a line that a killed run did not finish is cut off.
+
+    A line that a power cut spoiled is passed over: its image is fetched again.
+    """
     path = folder / "cutouts.jsonl"
     if not path.exists():
         return {}
     *lines, last = path.read_text(encoding="utf-8").split("\n")
     if last:  # a line that a killed run did not finish: cut it off, its image is fetched again
         write_text(path, "".join(line + "\n" for line in lines))
-    return {record["asset_id"]: record for record in map(json.loads, lines)}
+    records = (_record(line) for line in lines)
+    return {record["asset_id"]: record for record in records if record is not None}
+
+
+def _record(line: str) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "asset_id" in record else None
 
 
 def is_cached(item: CutoutItem, cache: dict[str, dict[str, Any]], folder: Path) -> bool:

@@ -90,13 +90,21 @@ class JobQueue:
     Parameters
     ----------
     database : Database
-    clock : callable
-        Returns the time in UTC.
+    clock : callable, optional
+        Returns the time in UTC; by default that of the PostgreSQL server, which is the same for all workers, or of this
+        machine.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], datetime] = now) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime] | None = None) -> None:
         self._database = database
-        self._clock = clock
+        self._clock = clock or self._shared_clock
+
+    def _shared_clock(self) -> datetime:
+        if self._database.dialect != "postgresql":
+            return now()
+        with self._database.read() as connection:
+            moment: datetime = connection.scalars(select(func.clock_timestamp())).one()
+        return moment
 
     def claim(self) -> Claim | None:
         """Take the next job: of the client that was served longest ago, the job that was; None when none waits.
@@ -104,22 +112,22 @@ class JobQueue:
         A job whose worker is lost is taken over; one that was taken over too often fails.
         """
         while True:
-            with first_unlocked(self._database, self._waiting(), of=jobs) as found:
+            moment = self._clock()
+            with first_unlocked(self._database, self._waiting(moment), of=jobs) as found:
                 if found is None:
                     return None
-                claim = self._take(*found)
+                claim = self._take(*found, moment)
             if claim is not None:
                 return claim
 
-    def _waiting(self) -> Select[Any]:
-        moment = self._clock()
+    def _waiting(self, moment: datetime) -> Select[Any]:
         free = or_(jobs.c.worker.is_(None), jobs.c.beat_at < moment - timedelta(seconds=LOST_S))
         waits = or_(jobs.c.state == QUEUED, (jobs.c.state == RUNNING) & free)
         query = select(jobs).outerjoin(job_clients, job_clients.c.client == jobs.c.client)
         order = (func.coalesce(job_clients.c.turn, 0), jobs.c.turn, jobs.c.created_at)
         return query.where(ARE_UNFINISHED, waits, jobs.c.expires_at >= moment).order_by(*order).limit(1)
 
-    def _take(self, connection: Connection, row: RowMapping) -> Claim | None:
+    def _take(self, connection: Connection, row: RowMapping, moment: datetime) -> Claim | None:
         lost = row["state"] == RUNNING and row["worker"] is not None
         tries, takeovers = row["tries"] + lost, row["takeovers"] + lost
         if takeovers > MAX_TAKEOVERS:
@@ -133,7 +141,7 @@ class JobQueue:
         claim = Claim(
             job_of(row), secrets.token_hex(8), row["answered"], row["answered"] < careful_to, tries >= MAX_TRIES
         )
-        held = {"state": RUNNING, "worker": claim.worker, "beat_at": self._clock(), "turn": turn}
+        held = {"state": RUNNING, "worker": claim.worker, "beat_at": moment, "turn": turn}
         counted = {"tries": tries, "takeovers": takeovers, "careful_to": careful_to}
         set_values(connection, row["id"], **held, **counted)
         return claim
@@ -160,8 +168,9 @@ class JobQueue:
     def beat(self, claim: Claim) -> bool:
         """Renew the claim; return False if it no longer holds."""
         held = (jobs.c.id == claim.job.id, jobs.c.worker == claim.worker, jobs.c.state == RUNNING)
+        moment = self._clock()
         with self._database.write() as connection:
-            done = connection.execute(update(jobs).where(*held).values(beat_at=self._clock()))
+            done = connection.execute(update(jobs).where(*held).values(beat_at=moment))
             return bool(done.rowcount)
 
     def save(self, claim: Claim, items: Sequence[JobItem], predictions: Sequence[Prediction]) -> bool:
@@ -215,7 +224,7 @@ class JobQueue:
 
     def _held(self, connection: Connection, claim: Claim) -> RowMapping | None:
         try:
-            row = lock_row(connection, claim.job.id, self._clock())
+            row = lock_row(connection, claim.job.id, now())
         except RequestError:  # it expired or was deleted
             return None
         return row if row["state"] == RUNNING and row["worker"] == claim.worker else None

@@ -37,7 +37,8 @@ _COLUMNS = (
 MAX_LABELS = 10_000
 """Most labels in one response."""
 
-_A_DAY = "private, max-age=86400"
+_A_MINUTE = "private, max-age=60"
+"""An image may be replaced."""
 
 
 @router.get("/v1/examples", summary="Galaxies to try", responses=responses(401, 422, 429, 503))
@@ -68,7 +69,7 @@ def get_image(request: Request, _: Reader, object_id: ObjectId) -> Response:
     if stored is None:
         raise RequestError("unknown_object", "no image is stored for this object", field="object_id")
     img, sha256 = stored
-    headers = {"ETag": f'"{sha256}"', "Cache-Control": _A_DAY}
+    headers = {"ETag": f'"{sha256}"', "Cache-Control": _A_MINUTE}
     if matches(request.headers.get("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(img, media_type=_kind_of(img), headers=headers)
