@@ -258,3 +258,21 @@ def test_the_keys_that_go_to_another_view_are_no_classes(desk: Any, desk_site: S
     desk.keyboard.press("p")
     desk.get_by_role("heading", name="Map", exact=True).wait_for()
     assert sent == []
+
+
+def test_all_galaxies_whose_labels_are_refused_come_back(desk: Any, desk_site: Site) -> None:
+    open_desk(desk, desk_site, "refused")
+    held = Held(desk, LABELS, most=3)
+    seen = []
+    for key in "121":
+        seen.append(shown(desk))
+        desk.keyboard.press(key)
+    fault = {"error": {"code": "internal", "message": "the disk is full"}}
+    for number, galaxy in enumerate(seen):
+        held.wait(number + 1)[number].fulfill(status=500, json=fault)
+        desk.locator(".object-name", has_text=galaxy).wait_for()
+    for key, galaxy in zip("121", reversed(seen), strict=True):
+        assert shown(desk) == galaxy
+        desk.keyboard.press(key)
+    labelled(desk, 3)
+    assert set(stored(desk_site, "refused")) == set(seen)

@@ -160,6 +160,22 @@ def test_every_label_of_a_file_is_counted(page: Any, three: list[Path], tmp_path
     assert set(rows_of(page, tmp_path)[first]["all_labels"].split("|")) == {"Bob: Sb", "Eve: A"}
 
 
+def test_a_refusal_in_the_midst_of_a_report_says_what_was_stored_before(page: Any, site: Any, tmp_path: Path) -> None:
+    page.evaluate("(token) => sessionStorage.setItem('galclass-token', token)", site.token)
+    page.reload()
+    at = {"label": "Sb", "labelled_at": "2026-11-01T10:00:00Z"}
+    drop(page, labels_file(tmp_path, "Eve", *({"object_id": f"x{n}", **at} for n in range(201))))
+    fault = {"error": {"code": "internal", "message": "the disk is full"}}
+
+    def answer(route: Any) -> None:
+        last = len(route.request.post_data_json["labels"]) == 1
+        route.fulfill(status=500, json=fault) if last else route.continue_()
+
+    page.route("**/v1/labels/report", answer)
+    page.get_by_role("button", name="Store in the catalog").click()
+    page.get_by_text("The disk is full. Before that: 0 stored, 0 stored before").wait_for()
+
+
 SCRIPT = '<script type="application/json" id="galclass-report">'
 HOSTILE = {
     "a script": (

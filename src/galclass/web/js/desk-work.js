@@ -25,6 +25,7 @@ export class DeskWork {
   #queue = [];
   #current = null; // {object_id, probabilities}
   #sent = new Set(); // labelled, not yet known to the server
+  #refused = []; // galaxies whose label the server refused, and the one that was shown then: they come first
   #skipped = [];
   #history = []; // labels of this visit: {objectId, replaced}, the latter as the server said
   #pending = 0; // requests of keys that were pressed
@@ -88,7 +89,7 @@ export class DeskWork {
     if (this.signal.aborted || turn < this.#drawn) return; // a later request was faster
     this.#drawn = turn;
     this.#state = state;
-    const done = new Set([...this.#sent, ...this.#history.map(({ objectId }) => objectId), this.#current?.object_id]); // the response may be older than the last keys
+    const done = new Set([...this.#sent, ...[...this.#history, ...this.#refused].map((one) => one.objectId ?? one.object_id), this.#current?.object_id]); // the response may be older than the last keys
     const open = state.queue.filter(({ object_id: id }) => !done.has(id));
     const fresh = open.filter(({ object_id: id }) => !this.#skipped.includes(id));
     this.#queue = fresh.length ? fresh : open;
@@ -130,6 +131,7 @@ export class DeskWork {
       entry.refused = true;
       this.#sent.delete(shown.object_id);
       this.#history = this.#history.filter((one) => one !== entry);
+      if (this.#current) this.#refused.unshift(this.#current);
       this.#show(shown);
       this.note.value = note ?? "";
       this.before.textContent = "";
@@ -170,10 +172,7 @@ export class DeskWork {
     if (!newest) return this.#then(() => this.#undoEarlier());
     this.#undone.add(newest.objectId);
     this.#showUndone(newest.objectId);
-    this.#then(() => this.#takeBack(newest), () => {
-      this.#undone.delete(newest.objectId);
-      this.#history.push(newest);
-    });
+    this.#then(() => this.#takeBack(newest), () => (this.#undone.delete(newest.objectId), this.#history.push(newest)));
   }
 
   /** The newest label of an earlier visit, as the server said. */
@@ -219,7 +218,7 @@ export class DeskWork {
   }
 
   #next() {
-    this.#show(this.#queue.shift() ?? null);
+    this.#show(this.#refused.shift() ?? this.#queue.shift() ?? null);
   }
 
   #showAgain(objectId) {

@@ -141,7 +141,7 @@ function dialog(name, report, outcome) {
       await storeAll(report, (text) => (said.textContent = text));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      said.textContent = inWords(error);
+      said.textContent = `${inWords(error)} Before that: ${said.textContent}`;
     } finally {
       button.ariaDisabled = null;
     }
