@@ -139,6 +139,18 @@ def test_positions_far_from_a_distorted_tile_are_outside_without_a_warning(tmp_p
         assert "1 outside" in done.output
 
 
+def test_a_small_part_of_a_distorted_detector_is_cut_at_its_place(tmp_path: Path) -> None:
+    part = DISTORTED.copy()
+    part.update(CRPIX1=-2800.0, CRPIX2=200.5)  # 180 px from where it would be without distortion
+    x, y = np.mgrid[:40, :40][::-1]
+    fits.PrimaryHDU((100 * np.exp(-((x - 20) ** 2 + (y - 20) ** 2) / 18)).astype(np.float32), part).writeto(
+        tmp_path / "t.fits"
+    )
+    done = cut(tmp_path, "--size-px", "33", "--size-arcsec", "8", at=WCS(part).pixel_to_world(20, 20))
+    assert done.exit_code == 0, done.output
+    assert np.allclose(centre_of(made(tmp_path), 16, 16, 12), 0, atol=0.1)
+
+
 def test_a_frame_that_positions_cannot_be_turned_into_is_refused(tmp_path: Path) -> None:
     tile(tmp_path / "t.fits", TILES["icrs"])
     fits.setval(tmp_path / "t.fits", "CTYPE1", value="ELON-TAN")
