@@ -135,7 +135,7 @@ def open_bands(paths: Sequence[Path], files: ExitStack, hdu: str | None = None) 
             with _Mapped(path) as content:
                 image = find_image(read_layout(content), hdu)  # type: ignore[arg-type]  # as much of bytes as it needs
                 check_whole(image, len(content))
-            hdus = files.enter_context(fits.open(path, memmap=True))
+            hdus = files.enter_context(fits.open(path))  # memmap=True would refuse BSCALE, BZERO and BLANK
             found = [Band(path, hdus, part, plane) for part, plane in image.parts if plane != -1]
         except CutoutError as error:
             raise CutoutError(error.code, f"{path}: {error.what}") from error

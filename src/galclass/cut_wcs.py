@@ -15,6 +15,8 @@ Pixels = tuple[NDArray[np.float64], NDArray[np.float64]]
 NODE_PX = 16
 """Pixels of a cutout between two positions that are computed; those between them are interpolated, to 0.001 px."""
 _ROUND_TRIP_PX = 0.1
+_DISTORTED_PX = 1000
+"""Pixels that a distortion may move a position by, where a tile is a small part of a detector."""
 _FAR = -1e9
 
 
@@ -67,7 +69,8 @@ class TileWcs:
         if not self._wcs.has_distortion:
             return x, y
         # only near the tile: elsewhere the polynomials mean nothing, and the search for their inverse fails
-        near = (np.abs(x - self.width / 2) < self.width) & (np.abs(y - self.height / 2) < self.height)
+        near = np.abs(x - self.width / 2) < self.width + _DISTORTED_PX
+        near &= np.abs(y - self.height / 2) < self.height + _DISTORTED_PX
         x, y, straight = np.where(near, x, np.nan), np.where(near, y, np.nan), (x[near], y[near])
         if near.any():
             found = self._wcs.all_world2pix(*(axis[near] for axis in world), 0, quiet=True)

@@ -139,6 +139,18 @@ def test_positions_far_from_a_distorted_tile_are_outside_without_a_warning(tmp_p
         assert "1 outside" in done.output
 
 
+def test_a_small_part_of_a_distorted_detector_is_cut_at_its_place(tmp_path: Path) -> None:
+    part = DISTORTED.copy()
+    part.update(CRPIX1=-2800.0, CRPIX2=200.5)  # 180 px from where it would be without distortion
+    x, y = np.mgrid[:40, :40][::-1]
+    fits.PrimaryHDU((100 * np.exp(-((x - 20) ** 2 + (y - 20) ** 2) / 18)).astype(np.float32), part).writeto(
+        tmp_path / "t.fits"
+    )
+    done = cut(tmp_path, "--size-px", "33", "--size-arcsec", "8", at=WCS(part).pixel_to_world(20, 20))
+    assert done.exit_code == 0, done.output
+    assert np.allclose(centre_of(made(tmp_path), 16, 16, 12), 0, atol=0.1)
+
+
 def test_a_frame_that_positions_cannot_be_turned_into_is_refused(tmp_path: Path) -> None:
     tile(tmp_path / "t.fits", TILES["icrs"])
     fits.setval(tmp_path / "t.fits", "CTYPE1", value="ELON-TAN")
@@ -146,3 +158,33 @@ def test_a_frame_that_positions_cannot_be_turned_into_is_refused(tmp_path: Path)
     done = cut(tmp_path, "--size-arcsec", "20")
     assert isinstance(done.exception, CutoutError)
     assert "ELON-TAN, ELAT-TAN" in str(done.exception)
+
+
+def integers(path: Path, kind: str) -> np.ndarray:
+    """Write a tile of integers in one of the ways that surveys have; return what it stands for."""
+    values = np.rint(tile(path, TILES["icrs"]) * 100)
+    hidden = np.zeros(values.shape, bool)
+    hidden[:, 150:153] = kind != "unsigned"
+    if kind == "unsigned":
+        fits.PrimaryHDU(values.astype(np.uint16), TILES["icrs"]).writeto(path, overwrite=True)
+    elif kind == "compressed":
+        stored = np.where(hidden, -9, values).astype(np.int32)
+        head = fits.Header({**TILES["icrs"], "BLANK": -9})
+        fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(stored, head)]).writeto(path, overwrite=True)
+    else:
+        stored = np.where(hidden, -32768, values - 100).astype(np.int16)
+        head = fits.Header({**TILES["icrs"], "BLANK": -32768})
+        fits.PrimaryHDU(stored, head).writeto(path, overwrite=True)
+        with fits.open(path, "update", do_not_scale_image_data=True) as hdus:
+            hdus[0].header["BSCALE"], hdus[0].header["BZERO"] = 2.0, 200.0
+        values = values * 2
+    return np.where(hidden, np.nan, values)
+
+
+@pytest.mark.parametrize("kind", ["unsigned", "scaled", "compressed"])
+def test_a_tile_of_integers_is_cut_in_its_own_units_without_its_blanks(tmp_path: Path, kind: str) -> None:
+    values = integers(tmp_path / "t.fits", kind)
+    at = SkyCoord.from_pixel(160, 200, WCS(TILES["icrs"]))
+    done = cut(tmp_path, "--size-px", "33", "--size-arcsec", str(33 * 0.4), at=at)
+    assert done.exit_code == 0, done.output
+    assert np.allclose(made(tmp_path), values[184:217, 144:177], atol=0.1, equal_nan=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -426,3 +427,27 @@ def test_a_column_that_the_format_cannot_hold_is_named_before_anything_is_scored
             advance=scored.append,
         )  # fmt: skip
     assert not scored
+
+
+def test_other_hdus_stay_as_they_are_stored_and_checksums_are_right(folder: Path, tmp_path: Path) -> None:
+    counts = np.arange(64 * 64, dtype=np.int16).reshape(64, 64)
+    table = fits.BinTableHDU.from_columns([fits.Column("objid", "20A", array=np.array([str(IDS[0])]))])
+    parts = [fits.PrimaryHDU(), fits.ImageHDU(counts, name="RAW"), table, fits.CompImageHDU(counts, name="PACKED")]
+    fits.HDUList(parts).writeto(tmp_path / "c.fits")
+    stored = {"do_not_scale_image_data": True, "disable_image_compression": True}
+    with fits.open(tmp_path / "c.fits", "update", **stored) as hdus:
+        hdus["RAW"].header["BSCALE"] = 0.1
+        for hdu in hdus:
+            hdu.add_checksum()
+    done = join(folder, tmp_path / "c.fits", tmp_path / "out.fits")
+    assert done.exit_code == 0, done.output
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a wrong checksum
+        with (
+            fits.open(tmp_path / "c.fits", **stored) as before,
+            fits.open(tmp_path / "out.fits", checksum=True, **stored) as after,
+        ):
+            for name in ("RAW", "PACKED"):
+                assert before[name].header == after[name].header
+                assert np.array_equal(before[name].data, after[name].data)
+            assert {"CHECKSUM", "DATASUM"} <= set(after[2].header)

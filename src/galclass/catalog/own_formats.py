@@ -78,6 +78,8 @@ def _of_arrays(column: Any) -> bool:
 _ABOUT_COLUMNS = ("TCOMM", "TUCD", "TDISP")
 """What a FITS header says of a column and astropy drops: comments, UCDs, formats."""
 
+_CHECKSUMS = ("CHECKSUM", "DATASUM")
+
 
 def replace_hdu(source: Path, number: int, table: Any, path: Path) -> None:
     """Write a FITS file in which one table is another."""
@@ -86,7 +88,8 @@ def replace_hdu(source: Path, number: int, table: Any, path: Path) -> None:
     sink = BytesIO()
     table.write(sink, format="fits")  # unlike table_to_hdu it keeps descriptions
     sink.seek(0)
-    with fits.open(source) as hdus, fits.open(sink) as written:
+    as_stored = {"do_not_scale_image_data": True, "disable_image_compression": True}
+    with fits.open(source, **as_stored) as hdus, fits.open(sink) as written:
         there, made = hdus[number].header, written[1]
         for column, name in enumerate(table.colnames, start=1):
             if f"TUNIT{column}" in there:
@@ -97,6 +100,10 @@ def replace_hdu(source: Path, number: int, table: Any, path: Path) -> None:
         for key in ("EXTNAME", "EXTVER", *kept):
             if key in there:
                 made.header[key] = there[key]
+        for key in _CHECKSUMS:  # those of the table as it was
+            made.header.remove(key, ignore_missing=True)
+        if any(key in there for key in _CHECKSUMS):
+            made.add_checksum()
         parts = [made if at == number else hdu for at, hdu in enumerate(hdus)]
         fits.HDUList(parts).writeto(path, overwrite=True)  # .gz is packed by its name
 
