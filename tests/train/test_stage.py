@@ -208,6 +208,31 @@ def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
             assert torch.equal(value, states[1][part][key]), (part, key)
 
 
+def test_another_run_does_not_cost_an_unfinished_one(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, long = workspace / "training", quick(workspace, num_epochs=4)
+
+    def interrupt(self: Reporter, row: dict[str, float]) -> None:
+        if row["iteration"] == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reporter, "iteration", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(long, progress=False)
+    train(quick(workspace, num_epochs=1), progress=True)
+    (kept,) = folder.glob("checkpoint-*.pt")
+    assert f"the unfinished run of other data or options is kept in {kept}" in capsys.readouterr().err
+    with pytest.raises(TrainingError, match="belongs to other data or options"):
+        train(quick(workspace, num_epochs=2), resume=True, progress=False)
+    epochs = []
+    monkeypatch.setattr(Reporter, "iteration", lambda self, row: epochs.append(row["iteration"]))
+    train(long, resume=True, progress=False)
+    assert epochs == [3, 4]
+    assert list(folder.glob("checkpoint-*.pt")) == []
+
+
 def test_several_seeds_keep_the_best_and_report_the_spread(workspace: Path) -> None:
     config = quick(workspace, num_epochs=1, seeds=2)
     summary = train(config, progress=False)

@@ -20,6 +20,7 @@ from galclass.config.paths import filled_in
 from galclass.errors import TrainingError
 
 FORMAT = 1
+CHECKPOINT = "checkpoint.pt"
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:

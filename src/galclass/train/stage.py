@@ -28,6 +28,7 @@ from galclass.tracking import log_training, require_tracking
 from galclass.train import few
 from galclass.train.calibrated import calibrated_model
 from galclass.train.checkpoint import (
+    CHECKPOINT,
     load_checkpoint,
     read_json,
     save_checkpoint,
@@ -39,6 +40,7 @@ from galclass.train.dataset import TrainingData, open_training_data, require_tra
 from galclass.train.device import Workers, advice_on_threads, prepared_machine
 from galclass.train.export import export_onnx
 from galclass.train.progress import Reporter, add_row, open_board
+from galclass.train.set_aside import take_turns
 from galclass.train.starting import start_sha256, with_topology_of_start
 from galclass.train.teacher import predictions_of
 from galclass.train.trainer import Trainer
@@ -185,8 +187,11 @@ def _train_seed(
     teacher = predictions_of(config.train, data, folder)
     trainer = Trainer(data, config.train, seed=config.seed, workers=workers, teacher=teacher)
     fingerprint = inputs_sha256(data, config)
-    checkpoint = folder / "checkpoint.pt"
-    state = load_checkpoint(checkpoint, fingerprint, must_match=resume)
+    if workers.count == 1 and (kept := take_turns(folder, fingerprint, insist=resume)) and reporter.shown:
+        sys.stderr.write(
+            f"the unfinished run of other data or options is kept in {kept}: start it again to resume it\n"
+        )
+    state = load_checkpoint(folder / CHECKPOINT, fingerprint, must_match=resume)
     if state is not None:
         trainer.load_state(state)
     with reporter.run(trainer), _deferred_interrupt() as interrupted:
@@ -243,7 +248,7 @@ class _Saver:
     def save(self) -> None:
         if self.trainer.workers.leads:
             state = {"inputs_sha256": self.fingerprint, **self.trainer.state()}
-            save_checkpoint(self.folder / "checkpoint.pt", state)
+            save_checkpoint(self.folder / CHECKPOINT, state)
             write_history(self.folder / "history.csv", self.trainer.at.history)
         self.saved = time.monotonic()
 
@@ -280,7 +285,7 @@ def _train_seeds(
         summaries.append(done)
     best = min(summaries, key=lambda summary: summary.metrics["validation_loss"])
     if workers.leads:
-        for name in ("model.onnx", "history.csv", "checkpoint.pt"):
+        for name in ("model.onnx", "history.csv", CHECKPOINT):
             shutil.copyfile(best.model.with_name(name), folder / name)
     values = {key: [summary.metrics[key] for summary in summaries] for key in best.metrics}
     spread = {key: [float(np.mean(each)), float(np.std(each, ddof=1))] for key, each in values.items()}
