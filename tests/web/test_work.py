@@ -148,6 +148,25 @@ def test_a_window_that_crashed_is_gone_on_with_in_the_next(
     other.locator(".tally", has_text="3 classified").wait_for()
 
 
+def test_a_window_that_was_taken_for_dead_goes_on_in_a_session_of_its_own(
+    page: Any, site: Any, three: list[Path]
+) -> None:
+    page.context.add_init_script(WITHOUT_LOCKS)
+    page.reload()
+    choose(page, *three[:2])
+    saved(page, 2)
+    page.evaluate("() => void (BroadcastChannel.prototype.postMessage = () => {})")  # as one that is blocked
+    other = page.context.new_page()
+    other.goto(site.url)
+    other.locator(".tally", has_text="2 classified").wait_for()
+    choose(page, three[2])
+    choose(other, three[2])
+    saved(page, 6)
+    for window in (page, other):
+        window.reload()
+        window.locator(".tally", has_text="3 classified").wait_for()
+
+
 def test_an_empty_window_closed_last_does_not_hide_the_images_of_another(
     page: Any, site: Any, three: list[Path]
 ) -> None:

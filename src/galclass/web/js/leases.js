@@ -1,67 +1,87 @@
-/** Which window has which session: by the browser's locks, or by a heartbeat where there are none (they need a secure origin). */
+/**
+ * Which window has which session: by the browser's locks, or by a heartbeat in localStorage where there are none (they
+ * need a secure origin). A heartbeat names its window: one that was taken for dead, as it did not answer for a while,
+ * sees in `isOurs` that another has its session by now.
+ */
 
 const BEAT_MS = 5_000;
 const CLOSING_MS = 2_000; // a window that is closing, or the page before a reload, may still hold the lock
-const ANSWER_MS = 1_000;
+const ANSWER_MS = 3_000; // a busy window answers late
 const STALE_MS = 90_000; // a hidden window's timers run once a minute
+const WINDOW = crypto.getRandomValues(new Uint32Array(2)).join("-");
 
+const releases = new Map(); // of sessions that this window has
 const keyOf = (id) => `galclass-session ${id}`;
 const nameOf = (id) => `galclass ${id}`;
-const beatOf = (id) => localStorage.getItem(keyOf(id));
-const isLeased = (id) => Date.now() - Number(beatOf(id)) < STALE_MS;
+
+function beatOf(id) {
+  const [time, owner] = (localStorage.getItem(keyOf(id)) ?? "").split(" ");
+  return { owner, fresh: Date.now() - Number(time) < STALE_MS };
+}
 
 /** Whether a window has a session. */
 export async function isHeld(id) {
-  if (!navigator.locks) return isLeased(id);
+  if (!navigator.locks) return beatOf(id).fresh;
   return (await navigator.locks.query()).held.some(({ name }) => name === nameOf(id));
+}
+
+/** Whether a session that this window held is still its own. */
+export function isOurs(id) {
+  return Boolean(navigator.locks) || !releases.has(id) || [WINDOW, undefined].includes(beatOf(id).owner);
 }
 
 /** Hold a session for this window alone, waiting for one that is closing if `waits`; false if another window has it. */
 export async function hold(id, { waits = false } = {}) {
-  const held = navigator.locks ? await lock(id, waits) : await lease(id);
-  if (held) answer(id);
-  return held;
+  const giveBack = navigator.locks ? await lock(id, waits) : await lease(id);
+  if (!giveBack) return false;
+  const channel = new BroadcastChannel(nameOf(id));
+  channel.onmessage = ({ data }) => data === "who" && isOurs(id) && channel.postMessage("here");
+  releases.set(id, () => (channel.close(), giveBack()));
+  return true;
+}
+
+/** Let other windows have a session. */
+export function release(id) {
+  releases.get(id)?.();
+  releases.delete(id);
 }
 
 async function lock(id, waits) {
-  if (await request(id, { ifAvailable: true })) return true;
-  if (!waits) return false;
+  const first = await request(id, { ifAvailable: true });
+  if (first || !waits) return first;
   const controller = new AbortController();
   setTimeout(() => controller.abort(), CLOSING_MS);
   isAnswered(id).then((answered) => answered && controller.abort());
   return request(id, { signal: controller.signal });
 }
 
+/** A function that gives the lock back; null if it was not granted. */
 function request(id, options) {
   return new Promise((resolve) => {
     const keep = (granted) => {
-      resolve(Boolean(granted));
-      return granted && new Promise(() => {}); // until the window closes
+      if (!granted) return resolve(null);
+      return new Promise((giveBack) => resolve(giveBack)); // until the window closes, or gives it back
     };
-    navigator.locks.request(nameOf(id), options, keep).catch(() => resolve(false));
+    navigator.locks.request(nameOf(id), options, keep).catch(() => resolve(null));
   });
 }
 
-/** A heartbeat in localStorage; that of a window which was killed is known by its silence. */
 async function lease(id) {
   try {
-    const seen = beatOf(id);
-    if (isLeased(id) && (await isAnswered(id) || ![seen, null].includes(beatOf(id)))) return false;
-    const beat = () => localStorage.setItem(keyOf(id), Date.now());
+    const before = beatOf(id);
+    if (before.fresh && (await isAnswered(id) || ![before.owner, undefined].includes(beatOf(id).owner))) return null;
+    const beat = () => localStorage.setItem(keyOf(id), `${Date.now()} ${WINDOW}`);
+    const end = () => {
+      clearInterval(beating);
+      if (isOurs(id)) localStorage.removeItem(keyOf(id));
+    };
     beat();
-    setInterval(beat, BEAT_MS);
-    window.addEventListener("pagehide", () => localStorage.removeItem(keyOf(id)));
-    window.addEventListener("pageshow", ({ persisted }) => persisted && beat());
-    return true;
+    const beating = setInterval(() => (isOurs(id) ? beat() : clearInterval(beating)), BEAT_MS);
+    window.addEventListener("pagehide", end);
+    return end;
   } catch {
-    return false; // storage is not available: a separate session
+    return null; // storage is not available: a separate session
   }
-}
-
-/** Answer other windows that ask who has a session. */
-function answer(id) {
-  const channel = new BroadcastChannel(nameOf(id));
-  channel.onmessage = ({ data }) => data === "who" && channel.postMessage("here");
 }
 
 /** Whether an open window says that it has a session. */

@@ -1,6 +1,7 @@
 /** Keeps the images of a visit in this browser (IndexedDB), so that Back, reload and a closed window lose nothing. */
 
-import { hold, isHeld } from "./leases.js";
+import { isReadable } from "./formats.js";
+import { hold, isHeld, isOurs, release } from "./leases.js";
 import { notify } from "./notices.js";
 
 const NAME = "galclass";
@@ -47,6 +48,8 @@ function remember(id) {
   }
 }
 
+const newId = () => crypto.getRandomValues(new Uint32Array(2)).join("-");
+
 export class Session {
   #database = null;
   #id = null;
@@ -77,6 +80,7 @@ export class Session {
     on(["clear"], ({ detail }) => this.#onClear(detail));
     on(["undo"], () => this.#onUndo());
     window.addEventListener("pagehide", () => this.#write());
+    window.addEventListener("pageshow", ({ persisted }) => persisted && location.reload()); // another page may have gone on with the session
     window.addEventListener("beforeunload", (event) => this.#broken && this.store.items.length && event.preventDefault());
     return this.store.items.filter(({ status }) => status === "waiting");
   }
@@ -92,7 +96,7 @@ export class Session {
       }
     }
     if (!this.#id) {
-      this.#id = crypto.getRandomValues(new Uint32Array(2)).join("-");
+      this.#id = newId();
       await hold(this.#id);
     }
     remember(this.#id);
@@ -108,6 +112,7 @@ export class Session {
       if (items.some(({ labels }) => Object.keys(labels ?? {}).length)) labelled += await isHeld(id) ? 0 : 1;
       else if (await hold(id)) {
         await this.#drop(id);
+        release(id);
         dropped += items.length;
       }
     }
@@ -160,27 +165,52 @@ export class Session {
     this.#timer ??= setTimeout(() => this.#write(), WRITE_MS);
   }
 
+  /** This window was taken for dead, and another has its session: keep everything in a new one. */
+  #moveOn() {
+    const all = [...this.store.items, ...this.store.cleared];
+    release(this.#id);
+    this.#id = newId();
+    hold(this.#id);
+    remember(this.#id);
+    this.#clearedNumbers = new Set(this.store.cleared.map(({ number }) => number));
+    this.#files = new Map(all.map((item) => [item.number, item.file]));
+    this.#dirty = new Map(all.map((item) => [item.number, item]));
+    this.#gone = [];
+  }
+
   /** Write the changes; a transaction that has begun completes even if the window closes. */
   #write() {
     clearTimeout(this.#timer);
     this.#timer = null;
     if (!this.#database || this.#broken) return;
+    if (!isOurs(this.#id)) this.#moveOn();
     const session = this.#id;
+    const [files, dirty] = [this.#files, this.#dirty];
     try {
       const transaction = this.#database.transaction(["sessions", "items", "files"], "readwrite", { durability: "relaxed" });
       const sessions = transaction.objectStore("sessions");
       if (this.store.items.length || this.store.cleared.length) sessions.put({ id: session, savedAt: Date.now(), cleared: [...this.#clearedNumbers] });
       else sessions.delete(session); // an empty window closed last would hide the images of the one before
-      for (const [number, file] of this.#files) transaction.objectStore("files").put({ session, number, file });
-      for (const item of this.#dirty.values()) transaction.objectStore("items").put({ session, ...Object.fromEntries(FIELDS.map((name) => [name, item[name]])) });
+      for (const [number, file] of files) transaction.objectStore("files").put({ session, number, file });
+      for (const item of dirty.values()) transaction.objectStore("items").put({ session, ...Object.fromEntries(FIELDS.map((name) => [name, item[name]])) });
       for (const number of this.#gone) for (const name of ["items", "files"]) transaction.objectStore(name).delete([session, number]);
-      finished(transaction).catch((error) => this.#fail(error));
+      finished(transaction).catch((error) => this.#writeReadable(error, files, dirty));
     } catch (error) {
       this.#fail(error);
     }
-    this.#files.clear();
-    this.#dirty.clear();
+    this.#files = new Map();
+    this.#dirty = new Map();
     this.#gone = [];
+  }
+
+  /** A write failed: without files that changed or vanished on the disk it may not. */
+  async #writeReadable(error, files, dirty) {
+    const readable = new Map();
+    for (const [number, file] of files) if (await isReadable(file)) readable.set(number, file);
+    if (readable.size === files.size) return this.#fail(error);
+    this.#files = new Map([...readable, ...this.#files]);
+    this.#dirty = new Map([...dirty, ...this.#dirty]);
+    this.#write();
   }
 
   #fail(error) {
