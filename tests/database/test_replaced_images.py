@@ -128,3 +128,43 @@ def test_a_role_without_rights_on_predictions_adds_images_and_replaces_none(
             connection.execute(text("DROP ROLE image_adder"))
     assert predicted(filled) == set(galaxies)
     assert score_pending(filled).scored == 1
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "query",
+    [
+        "INSERT INTO galaxy_images (object_id, img, added_at) VALUES (:key, :img, :now) "
+        "ON CONFLICT (object_id) DO UPDATE SET img = excluded.img",
+        "INSERT OR REPLACE INTO galaxy_images (object_id, img, added_at) VALUES (:key, :img, :now)",
+        *(f"UPDATE OR {policy} galaxy_images SET img = :img WHERE object_id = :key"
+          for policy in ("FAIL", "ABORT", "ROLLBACK", "IGNORE", "REPLACE")),
+        "INSERT OR FAIL INTO galaxy_images (object_id, img, added_at) VALUES ('deleted', :img, :now)",
+    ],
+)  # fmt: skip
+def test_an_image_that_still_waits_may_be_replaced_in_each_way(filled: Database, query: str) -> None:
+    key = "deleted" if "'deleted'" in query else min(waiting(filled))
+    with filled.write() as connection:
+        model = "SELECT name, version, 'deleted' FROM galaxy_model_aliases WHERE alias = 'production'"
+        connection.execute(text(f"INSERT INTO galaxy_score_queue (model_name, model_version, object_id) {model}"))
+        values = {"key": key, "img": b"other", "now": "2026-04-05T12:30:00.000000Z"}
+        connection.execute(text(query), {name: values[name] for name in values if f":{name}" in query})
+        assert connection.scalar(select(images.c.img).where(images.c.object_id == key)) == b"other"
+    assert len(waiting(filled)) == 71
+    assert key in waiting(filled)
+
+
+def waiting(database: Database) -> list[str]:
+    with database.read() as connection:
+        return list(connection.scalars(select(score_queue.c.object_id)))
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_bytes_are_written_once_where_no_hash_is_of_the_former_ones(filled: Database) -> None:
+    first, second = sorted(waiting(filled))[:2]
+    change(filled, first, sha256=None, pixels_sha256=None)
+    with filled.write() as connection:
+        for key, new in ((first, {}), (second, {"sha256": "new", "pixels_sha256": "new"})):
+            before = connection.scalar(text("SELECT total_changes()"))
+            connection.execute(images.update().where(images.c.object_id == key).values(img=b"other", **new))
+            assert connection.scalar(text("SELECT total_changes()")) == before + 1
