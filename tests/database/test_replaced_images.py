@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
+from interrupts import wait_until
 from sqlalchemy import select, text
 from tiny_model import tiny_model
 
@@ -128,3 +131,128 @@ def test_a_role_without_rights_on_predictions_adds_images_and_replaces_none(
             connection.execute(text("DROP ROLE image_adder"))
     assert predicted(filled) == set(galaxies)
     assert score_pending(filled).scored == 1
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "query",
+    [
+        "INSERT INTO galaxy_images (object_id, img, added_at) VALUES (:key, :img, :now) "
+        "ON CONFLICT (object_id) DO UPDATE SET img = excluded.img",
+        "INSERT OR REPLACE INTO galaxy_images (object_id, img, added_at) VALUES (:key, :img, :now)",
+        *(f"UPDATE OR {policy} galaxy_images SET img = :img WHERE object_id = :key"
+          for policy in ("FAIL", "ABORT", "ROLLBACK", "IGNORE", "REPLACE")),
+        "INSERT OR FAIL INTO galaxy_images (object_id, img, added_at) VALUES ('deleted', :img, :now)",
+    ],
+)  # fmt: skip
+def test_an_image_that_still_waits_may_be_replaced_in_each_way(filled: Database, query: str) -> None:
+    key = "deleted" if "'deleted'" in query else min(waiting(filled))
+    with filled.write() as connection:
+        model = "SELECT name, version, 'deleted' FROM galaxy_model_aliases WHERE alias = 'production'"
+        connection.execute(text(f"INSERT INTO galaxy_score_queue (model_name, model_version, object_id) {model}"))
+        values = {"key": key, "img": b"other", "now": "2026-04-05T12:30:00.000000Z"}
+        connection.execute(text(query), {name: values[name] for name in values if f":{name}" in query})
+        assert connection.scalar(select(images.c.img).where(images.c.object_id == key)) == b"other"
+    assert len(waiting(filled)) == 71
+    assert key in waiting(filled)
+
+
+def waiting(database: Database) -> list[str]:
+    with database.read() as connection:
+        return list(connection.scalars(select(score_queue.c.object_id)))
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_bytes_are_written_once_where_no_hash_is_of_the_former_ones(filled: Database) -> None:
+    first, second = sorted(waiting(filled))[:2]
+    change(filled, first, sha256=None, pixels_sha256=None)
+    with filled.write() as connection:
+        for key, new in ((first, {}), (second, {"sha256": "new", "pixels_sha256": "new"})):
+            before = connection.scalar(text("SELECT total_changes()"))
+            connection.execute(images.update().where(images.c.object_id == key).values(img=b"other", **new))
+            assert connection.scalar(text("SELECT total_changes()")) == before + 1
+
+
+def places(database: Database) -> dict[str, str]:
+    with database.read() as connection:
+        return dict(connection.execute(text("SELECT object_id, ctid::text FROM galaxy_score_queue")).all())
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_change_of_many_images_keeps_workers_off_them_and_rewrites_claims_only(filled: Database) -> None:
+    queue = ScoreQueue(filled, Registry(filled).get("galaxy").scorer().model)
+    claimed = queue.claim(10)
+    before = places(filled)
+    with filled.write() as connection:
+        connection.execute(text("UPDATE galaxy_images SET frame_px = 700 WHERE frame_px IS NULL"))
+        assert queue.claim(70) == []
+    after = places(filled)
+    assert {key for key in before if before[key] != after[key]} == set(claimed)
+    assert len(queue.claim(70)) == 70
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_worker_that_writes_locks_its_rows_in_the_order_of_their_ids(filled: Database) -> None:
+    scorer = Registry(filled).get("galaxy").scorer()
+    queue = ScoreQueue(filled, scorer.model)
+    first, second = queue.claim(2)
+    with filled.write() as connection:
+        moved = "UPDATE galaxy_score_queue SET claimed_until = claimed_until WHERE object_id = :key"
+        connection.execute(text(moved), {"key": first})
+    assert places(filled)[first] > places(filled)[second]
+    lock = text("SELECT 1 FROM galaxy_score_queue WHERE object_id = :key FOR UPDATE NOWAIT")
+    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with ThreadPoolExecutor(1) as pool:
+        with filled.write() as connection:
+            connection.execute(lock, {"key": first})
+            done = pool.submit(queue.finish, [first, second], [])
+            wait_until(lambda: connection.scalar(waits) == 1)
+            connection.execute(lock, {"key": second})
+        done.result()
+    assert len(waiting(filled)) == 68
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_role_that_may_change_and_not_read_adds_images(filled: Database) -> None:
+    tables = ("galaxy_predictions", "galaxy_embeddings", "galaxy_score_queue")
+    with filled.write() as connection:
+        connection.execute(text("CREATE ROLE image_writer"))
+        connection.execute(text("GRANT INSERT ON galaxy_images TO image_writer"))
+        connection.execute(text("GRANT SELECT ON galaxy_model_aliases TO image_writer"))
+        for table in tables:
+            connection.execute(text(f"GRANT INSERT, UPDATE, DELETE ON {table} TO image_writer"))
+    try:
+        with filled.write() as connection:
+            connection.execute(text("SET LOCAL ROLE image_writer"))
+            connection.execute(text("INSERT INTO galaxy_images (object_id, added_at) VALUES ('new', now())"))
+    finally:
+        with filled.write() as connection:
+            connection.execute(text("DROP OWNED BY image_writer"))
+            connection.execute(text("DROP ROLE image_writer"))
+    assert "new" in waiting(filled)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_the_rights_that_are_documented_are_enough_to_replace_images(
+    filled: Database, galaxies: dict[str, bytes]
+) -> None:
+    score_pending(filled)
+    key = min(galaxies)
+    with filled.write() as connection:
+        connection.execute(text("CREATE ROLE image_replacer"))
+        for rights in (
+            "SELECT, UPDATE ON galaxy_images",
+            "SELECT, DELETE ON galaxy_predictions, galaxy_embeddings",
+            "SELECT, INSERT, UPDATE ON galaxy_score_queue",
+            "SELECT ON galaxy_models, galaxy_model_aliases",
+        ):
+            connection.execute(text(f"GRANT {rights} TO image_replacer"))
+    try:
+        with filled.write() as connection:
+            connection.execute(text("SET LOCAL ROLE image_replacer"))
+            connection.execute(text("UPDATE galaxy_images SET frame_px = 700 WHERE object_id = :key"), {"key": key})
+    finally:
+        with filled.write() as connection:
+            connection.execute(text("DROP OWNED BY image_replacer"))
+            connection.execute(text("DROP ROLE image_replacer"))
+    assert waiting(filled) == [key]

@@ -54,12 +54,12 @@ _REMOVE = text(
     f"DELETE FROM galaxy_score_queue WHERE {_MINE} AND object_id IN :ids AND claimed_by = :worker RETURNING object_id"
 ).bindparams(bindparam("ids", expanding=True))
 
-
+# Locked in the order of the ids, as by a statement that replaces images: neither waits for a row behind the other's.
 _REMOVE_BY_PLACE = text(
     f"""DELETE FROM galaxy_score_queue WHERE ctid = ANY (ARRAY(
         SELECT queued.place FROM unnest(CAST(:ids AS text[])) AS wanted CROSS JOIN LATERAL (
             SELECT ctid AS place FROM galaxy_score_queue
-            WHERE {_MINE} AND object_id = wanted AND claimed_by = :worker LIMIT 1
+            WHERE {_MINE} AND object_id = wanted AND claimed_by = :worker LIMIT 1 FOR UPDATE
         ) AS queued)) RETURNING object_id"""
 )
 
@@ -206,7 +206,7 @@ class ScoreQueue:
         with self._database.write() as connection:
             _set_for_a_chunk(connection)
             remove = _REMOVE_BY_PLACE if self._database.dialect == "postgresql" else _REMOVE
-            key = {**self._key, "ids": list(object_ids), "worker": self.worker}
+            key = {**self._key, "ids": sorted(object_ids), "worker": self.worker}
             held = set(connection.scalars(remove, key))
             written = [prediction for prediction in batch if prediction.object_id in held]
             if written:
