@@ -43,6 +43,26 @@ def test_the_disk_has_a_file_before_its_name(tmp_path: Path, lasting: bool) -> N
     assert calls == (["fsync", "rename"] if lasting else ["rename"])
 
 
+@pytest.mark.parametrize(("code", "written"), [("EINVAL", True), ("EOPNOTSUPP", True), ("EIO", False)])
+def test_a_file_system_that_cannot_wait_for_the_disk_is_written_to(tmp_path: Path, code: str, written: bool) -> None:
+    program = "import sys; from pathlib import Path; from galclass.atomic_files import write_text as write; "
+    program += "write(Path(sys.argv[1]), 'figures')"
+    trace = [strace(), "-f", "-e", "trace=fsync", "-e", f"inject=fsync:error={code}", "-o", str(tmp_path / "log")]
+    done = subprocess.run([*trace, sys.executable, "-c", program, str(tmp_path / "figures.json")], check=False)
+    assert (done.returncode == 0) == written
+    assert (tmp_path / "figures.json").exists() == written
+
+
+def test_a_temporary_file_may_be_read_only(tmp_path: Path) -> None:
+    log = tmp_path / "log"  # root may open any file, so that what is asked for counts
+    program = "import sys; from pathlib import Path; from galclass.atomic_files import replacing\n"
+    program += "with replacing(Path(sys.argv[1])) as one: one.touch(); one.chmod(0o400)"
+    trace = [strace(), "-f", "-e", "trace=openat", "-o", str(log)]
+    subprocess.run([*trace, sys.executable, "-c", program, str(tmp_path / "figures.json")], check=True)
+    *_, last = re.findall(r"figures\.json\", ([^)]*)", log.read_text())
+    assert last.startswith("O_RDONLY")
+
+
 def test_an_interrupted_folder_leaves_nothing(tmp_path: Path) -> None:
     def unpack_half() -> None:
         with new_folder(tmp_path / "images") as temporary:

@@ -6,6 +6,7 @@ the same file. It is removed when writing fails or is interrupted.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -15,6 +16,12 @@ from pathlib import Path
 
 _KEPT_CHARACTERS = 40
 """The end of a long name that a temporary name keeps: its suffix, within the 255 bytes of a file name."""
+
+_TO_WAIT = os.O_RDWR if os.name == "nt" else os.O_RDONLY
+"""How a file is opened to wait for the disk: a file that is read-only, too; Windows waits for writers only."""
+
+_CANNOT_WAIT = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""What file systems say that have no such thing (some of FUSE and 9p)."""
 
 
 def temporary_name(path: Path) -> Path:
@@ -32,7 +39,8 @@ def replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
         The target; its folder is made if needed.
     lasting : bool
         Wait for the disk first, so that a power cut leaves the old file or the new one; without, it may leave an empty
-        one. False for files of which there are many, and whose size is checked by whoever finds them.
+        one. False for files of which there are many, and whose size is checked by whoever finds them. File systems that
+        cannot wait do not.
 
     Raises
     ------
@@ -54,10 +62,19 @@ def replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _wait_for_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR)
+def wait_for_disk(descriptor: int) -> None:
+    """Wait until the disk has what was written to an open file; file systems that have no such thing do not."""
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_WAIT:
+            raise
+
+
+def _wait_for_disk(path: Path) -> None:
+    descriptor = os.open(path, _TO_WAIT)
+    try:
+        wait_for_disk(descriptor)
     finally:
         os.close(descriptor)
 
@@ -97,6 +114,6 @@ def write_bytes(path: Path, data: bytes, *, lasting: bool = True) -> None:
         temporary.write_bytes(data)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8."""
-    write_bytes(path, text.encode())
+def write_text(path: Path, text: str, *, lasting: bool = True) -> None:
+    """Write a text file in UTF-8; `lasting` as in `replacing`."""
+    write_bytes(path, text.encode(), lasting=lasting)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_model import SIZE_PX, tiny_model, tiny_trained_model
 
 from galclass.config import Config, load_config
-from galclass.database import Images, Registry, open_database
+from galclass.database import Images, Registry, open_database, stages
 from galclass.database.model_figures import HELD_OUT, shown_metrics
 from galclass.database.publish import publish_stage
 from galclass.database.schema import images as stored_images
 from galclass.database.stages import score_stage
 from galclass.download import download
 from galclass.errors import DatabaseError, RegistryError
+from galclass.image_files import iter_images
+from galclass.image_names import object_id_of
 from galclass.prepare.stage import prepare
 from galclass.prepare.store import Store
 from galclass.scoring.fitted_ids import fitted_ids, ids_sha256
@@ -99,6 +103,29 @@ def test_images_and_frames_that_changed_since_they_were_stored_are_rejects(prepa
     assert {reject.code for reject in summary.images.rejects} == {"same_id_other_image", "same_id_other_frame"}
     assert (summary.images.already_there, summary.complete) == (scored.scored - 2, False)
     assert f"object_id {second} is stored with frame_px 700, not 424" in str(summary)
+
+
+def test_only_images_that_may_have_changed_are_read_again(prepared: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    register_stage(prepared)
+    score_stage(prepared)
+    with open_database(prepared.database_url) as database:
+        first, second, third = [one.object_id for one in Images(database).list()][:3]
+        with database.write() as connection:
+            row = stored_images.update()
+            connection.execute(row.where(stored_images.c.object_id == first).values(sha256="0" * 64))
+            connection.execute(row.where(stored_images.c.object_id == second).values(frame_px=425))
+            connection.execute(row.where(stored_images.c.object_id == third).values(frame_px=426))
+    read: list[str] = []
+
+    def spied(*words: Any, **options: Any) -> Iterator[tuple[str, bytes]]:
+        for name, data in iter_images(*words, **options):
+            read.append(object_id_of(name))
+            yield name, data
+
+    monkeypatch.setattr(stages, "iter_images", spied)
+    summary = score_stage(prepared)
+    assert [reject.code for reject in summary.images.rejects] == ["same_id_other_image", "same_id_other_frame"]
+    assert len(read) == 2  # not that of 425 px, which is the same frame
 
 
 def test_all_prepared_images_can_be_scored(prepared: Config) -> None:

@@ -137,6 +137,24 @@ def test_an_image_of_a_former_position_goes_when_the_new_one_cannot_be_had(sky_s
     assert [path.name for path in (folder / "images").iterdir()] == ["b.jpg"]
 
 
+def test_an_outage_costs_no_image_of_an_earlier_run(server, sky_service, config, tmp_path) -> None:
+    former, drawn = catalog(tmp_path, "a,10,5,10\nb,11,5,10"), server.draw
+    folder = download_cutouts(request(sky_service, former), config).folder
+    once = replace(config, download=replace(config.download, retries=0))
+
+    def failing(handler) -> None:
+        if "dec=6" in handler.path:
+            handler.send_error(503)
+        else:
+            drawn(handler)
+
+    server.draw = failing
+    summary = download_cutouts(request(sky_service, catalog(tmp_path, "a,10,6,10\nb,11,5,10")), once)
+    assert (summary.images, summary.rejected) == (1, 1)
+    assert pyarrow.parquet.read_table(folder / "catalog.parquet")["object_id"].to_pylist() == ["b"]
+    assert download_cutouts(request(sky_service, catalog(tmp_path, "a,10,5,10\nb,11,5,10")), once).fetched == 0
+
+
 @pytest.mark.parametrize(("size", "scale", "warned"), [("", None, 1), ("", 0.2, 0), (",10", None, 0)])
 def test_frames_of_one_scale_are_warned_of(sky_service, config, tmp_path, size: str, scale, warned: int) -> None:
     path = tmp_path / "my.csv"

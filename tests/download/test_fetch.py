@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from interrupts import GOES_ON, press_ctrl_c, start
+from traces import strace
 
 from galclass.download.fetch import FetchSettings, fetch
 from galclass.download.manifest import SourceFile
@@ -149,6 +150,15 @@ def test_a_part_of_wrong_bytes_is_thrown_away_once(server, behaviour, file_of, b
     server.paths["/data.zip"] = behaviour(body=body)
     assert fetch(file_of(), tmp_path, settings=quick).path.read_bytes() == body
     assert leftovers(tmp_path) == ["data.zip"]
+
+
+def test_what_is_known_of_a_part_does_not_wait_for_the_disk(tmp_path) -> None:
+    program = "import sys; from pathlib import Path; from galclass.download.part import Part; "
+    program += "Part(Path(sys.argv[1]), 'https://a.b/c').identify({'size': 1})"
+    trace = [strace(), "-f", "-e", "trace=fsync", "-o", str(tmp_path / "log")]
+    subprocess.run([*trace, sys.executable, "-c", program, str(tmp_path / "data.zip")], check=True)
+    assert json.loads((tmp_path / "data.zip.part.json").read_text())["size"] == 1
+    assert "fsync(" not in (tmp_path / "log").read_text()
 
 
 def test_without_version_or_checksum_a_part_is_not_trusted(server, behaviour, file_of, body, quick, tmp_path) -> None:

@@ -18,7 +18,7 @@ from galclass.pipeline import run
 from galclass.prepare.stage import prepare
 from galclass.prepare.store import Store
 from galclass.scoring import Prediction, Scorer, shipped_model
-from galclass.scoring.fitted_ids import fitted_ids, ids_sha256
+from galclass.scoring.fitted_ids import fitted_ids, ids_sha256, with_base
 from galclass.scoring.output import parquet_schema, vote_fraction_columns
 from galclass.scoring.prediction import ROW_COLUMNS, ImageFault
 
@@ -45,7 +45,7 @@ def test_objects_that_the_model_was_fitted_to_before_a_new_split_are_left_out(pr
     index = Store.open(prepared.workspace_path / "prepared").index.select(["object_id", "split"]).to_pylist()
     test = [row["object_id"] for row in index if row["split"] == "test"]
     put_model(prepared, test, [])
-    with pytest.raises(EvaluationError, match="fitted to all objects of the test split"):
+    with pytest.raises(EvaluationError, match="may have been, fitted to all objects of the test split"):
         evaluate(prepared, progress=False)
     put_model(prepared, test[:3], [])
     done = evaluate(prepared, progress=False)
@@ -55,6 +55,17 @@ def test_objects_that_the_model_was_fitted_to_before_a_new_split_are_left_out(pr
     assert not set(written) & set(test[:3])
     put_model(prepared, test[:3], test)
     assert evaluate(prepared, progress=False).count == len(test)
+
+
+def test_objects_of_the_base_are_remarked_on_whether_or_not_the_split_is_another(prepared: Config) -> None:
+    index = Store.open(prepared.workspace_path / "prepared").index.select(["object_id", "split"]).to_pylist()
+    test = [row["object_id"] for row in index if row["split"] == "test"]
+    ids = with_base(fitted_ids([*test[:1], "another"]), {"fitted_ids": fitted_ids(test)})
+    for before, fitted in ((test, 0), (test[1:], 1)):
+        trained = {"fitted_ids": ids, "split_ids_sha256": {"test": ids_sha256(before)}}
+        (prepared.workspace_path / "training" / "model.onnx").write_bytes(tiny_trained_model(**trained))
+        done = evaluate(prepared, progress=False)
+        assert (done.count, done.fitted, done.seen) == (len(test) - fitted, fitted, len(test) - fitted)
 
 
 def test_a_deleted_file_is_written_again(prepared: Config) -> None:

@@ -9,6 +9,7 @@ from galclass.scoring import fitted_ids as module
 from galclass.scoring.fitted_ids import (
     base_unknown,
     fitted_ids,
+    fitted_of_test_split,
     recorded,
     remark_of,
     split_fitted,
@@ -35,6 +36,26 @@ def test_a_sample_of_the_hashes_tells_which_objects_are_not_known(monkeypatch: p
     others = set(IDS) - fitted - unknown
     assert others
     assert others < set(IDS[200:])
+
+
+def test_one_hash_in_common_says_nothing_of_objects_that_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_RECORDED", 50)
+    trained = {"fitted_ids": fitted_ids(IDS[:200])}
+    fitted, unknown = split_fitted(trained, IDS) or (set(), set())
+    one = min(fitted)
+    assert fitted_of_test_split(trained, [one, *IDS[200:]]) == {one}
+    again = fitted_of_test_split(trained, [*sorted(fitted)[:9], *IDS[200:]])
+    assert again == set(sorted(fitted)[:9]) | (unknown & set(IDS[200:]))
+
+
+def test_a_new_split_concerns_a_models_own_ids_alone() -> None:
+    record = with_base(fitted_ids(IDS[:100]), {"fitted_ids": fitted_ids(IDS[100:200])})
+    trained = {"fitted_ids": with_base(fitted_ids(IDS[200:250]), {"fitted_ids": record})}
+    assert fitted_of_test_split({"fitted_ids": record}, IDS) == set(IDS[:100])
+    assert fitted_of_test_split(trained, IDS) == set(IDS[200:250])
+    assert split_fitted(trained, IDS) == (set(IDS[:250]), set())
+    without = {"fitted_ids": with_base(fitted_ids(IDS[:9]), {})}
+    assert fitted_of_test_split(without, IDS) == set(IDS[:9])
 
 
 def test_each_id_is_known_and_none_can_be_read() -> None:

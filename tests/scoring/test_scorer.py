@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from image_builders import empty_scans
 from PIL import Image
@@ -221,10 +222,17 @@ def test_ids_are_text_or_integers_and_nothing_that_lost_digits(scorer: Scorer, g
     images = list(galaxies.values())[:2]
     for given in ([b"007", "J1.5"], np.array(["007", "J1.5"]), np.array([b"007", b"J1.5"])):
         assert [one.object_id for one in scorer.score(images, object_ids=given)] == ["007", "J1.5"]
+    pandas = pytest.importorskip("pandas")
+    for column in (pa.array(["007", "J1.5"]), pa.chunked_array([["007"], ["J1.5"]]), pandas.Series(["007", "J1.5"])):
+        assert [one.object_id for one in scorer.score(images, object_ids=column)] == ["007", "J1.5"]
+    assert [one.object_id for one in scorer.score(images, object_ids=pa.array([1, 2**63 - 1]))] == ["1", str(2**63 - 1)]
     numbers = np.array([587722981742084144, 2**64 - 1], np.uint64)
     assert [one.object_id for one in scorer.score(images, object_ids=numbers)] == [str(number) for number in numbers]
     for wrong in (numbers.astype(float), ["a", None], ["a", np.nan], np.ma.array([1, 2], mask=[0, 1]), ["a", True]):
         with pytest.raises(TypeError, match=r"object_ids\[[01]\] must be text or an integer, not "):
+            scorer.score(images, object_ids=wrong)
+    for wrong in (pa.array(["a", None]), pa.array([1.0, 2.0])):
+        with pytest.raises(TypeError, match=r"object_ids\[[01]\] must be text or an integer, not (NoneType|float)"):
             scorer.score(images, object_ids=wrong)
 
 
@@ -249,6 +257,7 @@ def test_frames_may_be_a_column_and_must_be_numbers(scorer: Scorer, galaxies) ->
     frames = [424, 600, 500]
     listed = [one.probabilities for one in scorer.score(images, frame_px=frames)]
     assert [one.probabilities for one in scorer.score(images, frame_px=np.array(frames))] == listed
+    assert [one.probabilities for one in scorer.score(images, frame_px=pa.array(frames))] == listed
     assert scorer.embed(images, frame_px=np.array(frames)).shape[0] == 3
     with pytest.raises(ValueError, match=r"frame_px\[1\] must be a number of pixels or None, not nan"):
         scorer.score(images, frame_px=[424, float("nan"), 500])

@@ -19,6 +19,7 @@ from galclass.errors import ConfigError, ExtraError, TrainingError
 from galclass.prepare.store import Store
 from galclass.scoring import Scorer
 from galclass.train import train
+from galclass.train.checkpoint import save_checkpoint
 
 SMALL_NET = """
 input pixels [3, 24, 24];
@@ -78,6 +79,9 @@ def test_a_cache_that_finds_no_room_is_an_error_and_not_a_crash(
 def test_two_processes_train_like_one(tmp_path: Path) -> None:
     alone = trained(tmp_path / "one")
     write_prepared(tmp_path / "two" / "prepared", ["Er", "Sen"] * 24)
+    folder = tmp_path / "two" / "training"
+    folder.mkdir()
+    save_checkpoint(folder / "checkpoint.pt", {"inputs_sha256": "0123456789abcdef"})
     config = quick(tmp_path / "two", **PLAIN)
     (tmp_path / "config.toml").write_text(config_to_toml(config))
     with socket.socket() as free:
@@ -99,6 +103,7 @@ def test_two_processes_train_like_one(tmp_path: Path) -> None:
         _, said = process.communicate(timeout=200)
         assert process.returncode == 0, said
     assert_close(alone, weights(tmp_path / "two"))
+    assert (folder / "checkpoint-0123456789ab.pt").is_file()  # of another run, unfinished
 
 
 def test_deterministic_and_mixed_precision_runs_train(tmp_path: Path) -> None:

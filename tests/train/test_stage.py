@@ -23,6 +23,7 @@ from galclass.prepare.store import Store
 from galclass.scoring import Scorer
 from galclass.scoring.fitted_ids import fitted_ids
 from galclass.train import train
+from galclass.train.checkpoint import save_checkpoint
 from galclass.train.progress import Reporter
 from galclass.train.stage import inputs_sha256
 
@@ -241,6 +242,23 @@ def test_several_seeds_keep_the_best_and_report_the_spread(workspace: Path) -> N
     remembered = json.loads((workspace / "training" / "trained.json").read_text())
     assert remembered["summary"]["spread"] == summary.spread
     assert train(config, progress=False).skipped
+
+
+def test_several_seeds_do_not_cost_an_unfinished_run_and_leave_none(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = workspace / "training"
+    folder.mkdir(exist_ok=True)
+    save_checkpoint(folder / "checkpoint.pt", {"inputs_sha256": "0123456789abcdef"})
+    config = quick(workspace, num_epochs=1, seeds=2)
+    train(config, progress=True)
+    kept = folder / "checkpoint-0123456789ab.pt"
+    assert kept.is_file()
+    assert f"the unfinished run of other data or options is kept in {kept}" in capsys.readouterr().err
+    kept.unlink()
+    train(quick(workspace, num_epochs=2), progress=True)
+    assert "unfinished" not in capsys.readouterr().err
+    assert list(folder.glob("checkpoint-*.pt")) == []
 
 
 def test_resume_insists_with_several_seeds_too(workspace: Path) -> None:

@@ -16,6 +16,7 @@ from tiny_model import tiny_model
 from galclass.cli import cli
 from galclass.database import Registry, open_database
 from galclass.errors import GalclassError, TrainingError
+from galclass.tuning.measure import classes_meant
 
 
 def draw(folder: Path, labels: dict[str, str], seed: int = 0) -> None:
@@ -185,6 +186,23 @@ def test_models_are_measured_on_any_labels_and_compared_on_the_same_objects(fold
     refused = run(folder, "evaluate", "--model", "rings")
     assert refused.exit_code == 2
     assert "--model: only with --catalog" in refused.output
+
+
+def test_truths_and_numbers_are_the_classes_of_models_that_have_them_as_they_were_written(folder: Path) -> None:
+    for names in (("TRUE", "FALSE"), ("1.0", "-2.0")):
+        write(folder / "rings.csv", {key: names[value != "ring"] for key, value in LABELS.items()})
+        fitted = finetune(folder, "--name", "old", "--classes", ",".join(names))
+        assert fitted.exit_code == 0, fitted.output or fitted.exception
+        assert f"(20 {names[0]}, 20 {names[1]})" in fitted.output
+        measured = run(
+            folder, "evaluate", "--model", "old@1" if names[0] == "TRUE" else "old@2",
+            "--catalog", folder / "rings.csv", "--images", folder / "images",
+        )  # fmt: skip
+        assert "the model has no class for" not in measured.output
+    assert classes_meant("True", ("TRUE", "FALSE")) == {"TRUE"}
+    assert classes_meant("1", ("1.0", "2.0")) == {"1.0"}
+    assert classes_meant("1", ("1.0", "1")) == {"1"}
+    assert classes_meant("10", ("1.0", "1")) == frozenset()
 
 
 def test_two_images_of_one_name_are_named_and_neither_is_taken(folder: Path) -> None:

@@ -169,3 +169,13 @@ def as_labels(column: Any, name: str, where: str) -> Any:
     if pa.types.is_floating(kind) or all(re.fullmatch(r"-?\d+\.0", label) for label in known):
         return pc.replace_substring_regex(text, r"\.0$", "")
     return text
+
+
+def plain_label(label: str) -> str:
+    """Return a label as `as_labels` reads it from a column of truths or of whole numbers with a point.
+
+    Two names of the same plain label are one: models may have classes as tables had them written.
+    """
+    if label.lower() in ("true", "false"):
+        return label.capitalize()
+    return label[:-2] if re.fullmatch(r"-?\d+\.0", label) else label

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from galclass.catalog.own_sample import sample_of
 from galclass.catalog.own_votable import write_votable
 from galclass.catalog.tables import flat_lists
 from galclass.errors import CatalogError
@@ -108,20 +108,25 @@ def replace_hdu(source: Path, number: int, table: Any, path: Path) -> None:
         fits.HDUList(parts).writeto(path, overwrite=True)  # .gz is packed by its name
 
 
-def fault_of(kind: str, one: Any) -> Exception | None:
-    """Return why a table of one column cannot be written as a kind; None where it can."""
+def fault_of(kind: str, one: Any, *, whole: bool = True) -> Exception | None:
+    """Return why a table of one column (or a few rows that stand for it) cannot be written as a kind; None if it can.
+
+    It is written to memory.
+    """
     try:
-        with warnings.catch_warnings(), TemporaryDirectory() as folder:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            path = Path(folder) / "one"
+            one = one if whole else sample_of(one)
             if kind not in ASTRO_FORMATS:
                 flat_lists(one if isinstance(one, pa.Table) else arrow_of(one))
                 return None
             table = astro_of(one) if isinstance(one, pa.Table) else one
             if kind == "votable":
-                write_votable(table, path, {})
+                write_votable(table, BytesIO(), {})
+            elif kind == "fits":
+                with_fixed_texts(table).write(BytesIO(), format="fits")
             else:
-                (with_fixed_texts(table) if kind == "fits" else table).write(path, format=ASTRO_FORMATS[kind])
+                table.write(StringIO(), format=ASTRO_FORMATS[kind])
     except OSError:
         raise
     except Exception as error:  # astropy and Arrow raise what their parts raise

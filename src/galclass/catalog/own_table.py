@@ -121,7 +121,7 @@ class OwnTable:
         return names
 
     def check(self, path: Path) -> None:
-        """Check that a format can hold each column of the table, before the work of which the result is to be written.
+        """Check by a few rows that a format can hold each column, before the work whose result is to be written.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class OwnTable:
         """
         kind = writable_kind(path)
         for name in self.names:
-            fault = fault_of(kind, self._alone(name, {}))
+            fault = fault_of(kind, self._alone(name, {}), whole=False)
             if fault is not None:
                 raise unwritable(kind, path, name, fault) from fault
 

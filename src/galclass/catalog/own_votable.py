@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,17 @@ def read_votable(path: Path, number: int) -> Any:
     return list(parse(path).iter_tables())[max(number, 1) - 1].to_table(use_names_over_ids=True)
 
 
-def write_votable(table: Any, path: Path, facts: Mapping[str, str], source: tuple[Path, int] | None = None) -> None:
+def write_votable(
+    table: Any, path: Path | BytesIO, facts: Mapping[str, str], source: tuple[Path, int] | None = None
+) -> None:
     """Write a VOTable.
 
     Parameters
     ----------
     table : astropy.table.Table
         With the columns of the source in front, where there is one.
-    path : Path
+    path : Path or BytesIO
+        Packed if its name ends in .gz.
     facts : mapping of str to str
         Written as INFO of the table.
     source : (Path, int), optional
@@ -53,7 +57,10 @@ def write_votable(table: Any, path: Path, facts: Mapping[str, str], source: tupl
         made.infos.extend(info for info in old.infos if info.name not in facts)
         _replace(tree.resources, old, made)
     made.infos.extend(Info(name=name, value=text) for name, text in facts.items())
-    tree.to_xml(str(path), compressed=path.name.lower().endswith(".gz"))
+    if isinstance(path, Path):
+        tree.to_xml(str(path), compressed=path.name.lower().endswith(".gz"))
+    else:
+        tree.to_xml(path)
 
 
 def _take_over(old: Any, made: Any) -> None:

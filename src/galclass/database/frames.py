@@ -23,17 +23,22 @@ def stored_frames(connection: Connection, object_ids: Iterable[str]) -> dict[str
     return {object_id: frame_px for object_id, frame_px in connection.execute(query)}
 
 
-def is_other_frame(img: bytes, given_px: int | None, stored_px: int | None) -> bool:
-    """Return whether the frame given for an image now is another than the stored one; none given is any.
+def may_be_other_frame(given_px: int | None, stored_px: int | None) -> bool:
+    """Return whether the frame given now may be another than the stored one; none given is any.
 
-    None stored is a full frame: the image's own shorter side.
+    None stored is a full frame: the image's own shorter side, which only the image tells.
     """
     if given_px is None or given_px == stored_px:
         return False
-    if stored_px is None:
+    return stored_px is None or abs(given_px - stored_px) > _ROUNDING_PX
+
+
+def is_other_frame(img: bytes, given_px: int | None, stored_px: int | None) -> bool:
+    """Return whether the frame given for an image now is another than the stored one, as in `may_be_other_frame`."""
+    if stored_px is None and given_px is not None:
         try:
             header = read_header(img)
         except CutoutError:  # it has no cutout in any frame
             return False
         stored_px = min(header.width, header.height)
-    return abs(given_px - stored_px) > _ROUNDING_PX
+    return may_be_other_frame(given_px, stored_px)

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from galclass.config import Config, SourceConfig
 from galclass.cutouts import LOCAL, DecodeLimits, drawn_once
 from galclass.database.connection import Database, open_database
+from galclass.database.frames import may_be_other_frame
 from galclass.database.images import AddSummary, ImageReject, Images, NewImage
 from galclass.database.registry import Registry
 from galclass.database.schema import images
@@ -101,7 +102,7 @@ def _stored(database: Database) -> dict[str, _Stored]:
 
 def _is_there(stored: _Stored | None, sha256: str, frame_px: int | None) -> bool:
     """Return whether nothing has changed since an image was stored; without a hash of its own that is not known."""
-    if stored is None or frame_px not in (None, stored.frame_px):
+    if stored is None or may_be_other_frame(frame_px, stored.frame_px):
         return False
     return stored.is_drawn or stored.sha256 in (None, sha256)
 
@@ -111,6 +112,9 @@ def _add_from(
 ) -> AddSummary:
     """Add the missing images of one source, and take them out of `missing`."""
     rejects: list[ImageReject] = []
+
+    def wanted(name: str) -> bool:
+        return (source.name, file_key(name)) in missing
 
     def taken(name: str) -> list[str]:
         return missing.pop((source.name, file_key(name)), [])
@@ -122,7 +126,7 @@ def _add_from(
         reject(fault.name, taken(fault.name), fault.code, fault.reason)
 
     def new() -> Iterator[NewImage]:
-        for name, data in iter_images(source.images, unreadable=unreadable):
+        for name, data in iter_images(source.images, wanted=wanted, unreadable=unreadable):
             ids = taken(name)
             try:
                 stored = drawn_once(data, limits) if ids else data

@@ -126,7 +126,8 @@ def download_cutouts(
         for item, outcome in _fetched(missing, reader, throttle, request.size_px, config.download.parallel):
             if isinstance(outcome, Rejection):
                 refused.add(item.object_id)
-                image_path(item, folder).unlink(missing_ok=True)  # of another request: it shows something else
+                if outcome.code != "no_answer":  # what there is is of another request, and shows something else
+                    image_path(item, folder).unlink(missing_ok=True)
                 rejects.append(_reject(item.object_id, outcome.code, str(outcome)))
             else:
                 keep_image(item, outcome, folder, journal)

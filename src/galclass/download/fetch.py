@@ -7,7 +7,6 @@ fetch resumes where it stopped (HTTP ranges) if the server still has the same fi
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from galclass.atomic_files import wait_for_disk
 from galclass.download.manifest import SourceFile
 from galclass.download.part import Part, begun_url
 from galclass.download.stopping import Responses, StoppedError, raise_if_stopped
@@ -204,7 +204,7 @@ def _stream(file: SourceFile, part: Part, settings: FetchSettings, report: OnByt
                 report(len(chunk))
                 settings.bytes.wait(len(chunk), stop=settings.stop)
             sink.flush()
-            os.fsync(sink.fileno())
+            wait_for_disk(sink.fileno())
 
 
 class _ChangedError(OSError):

@@ -68,7 +68,7 @@ class Part:
     def identify(self, identity: dict[str, Any]) -> None:
         """Remember which version of the file the bytes belong to."""
         self.facts = {"url": shown(self.url), **identity}
-        write_text(self._facts_path, json.dumps(self.facts))
+        write_text(self._facts_path, json.dumps(self.facts), lasting=False)  # a damaged one is none
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -42,8 +42,8 @@ _FILES = ("predictions.parquet", "report.html", "card.md", "metrics.json")
 class EvaluateSummary:
     """What the evaluate stage did; `tables` in the order of the report.
 
-    `fitted` objects of the split were left out, as the model was fitted to them; `seen` others are in the figures
-    although it, or the model that its training started from, was fitted to them.
+    `fitted` objects of the split were left out, as the model was, or may have been, fitted to them; `seen` others are
+    in the figures although it, or the model that its training started from, was fitted to them.
     """
 
     count: int
@@ -66,7 +66,8 @@ class EvaluateSummary:
         ]
         if self.fitted:
             lines.append(
-                f"  {self.fitted:,} objects left out: the model was fitted to these ids, before the last split"
+                f"  {self.fitted:,} objects left out: the model was fitted to these ids, or may have been, before the"
+                " last split"
             )
         if self.seen:
             lines.append(
@@ -142,7 +143,7 @@ def _model_path(config: Config) -> Path:
 
 
 def _rows_of(store: Store, scorer: Scorer, split: str) -> tuple[list[int], int]:
-    """Return the rows of a split, and how many more of the test split are left out: the model was fitted to them."""
+    """Return the rows of a split, and how many more of the test split are left out, as fitted to (or perhaps)."""
     index = store.index.select(["object_id", "split"]).to_pydict()
     chosen = [i for i, name in enumerate(index["split"]) if name == split]
     if not chosen:
@@ -154,7 +155,7 @@ def _rows_of(store: Store, scorer: Scorer, split: str) -> tuple[list[int], int]:
     rows = [i for i in chosen if index["object_id"][i] not in fitted]
     if not rows:
         raise EvaluationError(
-            "the model was fitted to all objects of the test split", where=str(store.folder),
+            "the model was, or may have been, fitted to all objects of the test split", where=str(store.folder),
             advice="they were split again since: run `galclass train`",
         )  # fmt: skip
     return rows, len(chosen) - len(rows)

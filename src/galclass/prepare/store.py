@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from galclass.atomic_files import replacing, write_text
+from galclass.atomic_files import replacing, wait_for_disk, write_text
 from galclass.cutouts.extract import CutoutParameters
 from galclass.errors import StoreError
 from galclass.prepare.chunks import Reject
@@ -162,7 +161,7 @@ class StoreWriter:
         self._journal.close()
         with self.partial.open("r+b") as pixels:
             pixels.truncate(self.slots * self.bytes_per_cutout)
-            os.fsync(pixels.fileno())
+            wait_for_disk(pixels.fileno())
         (self.folder / FACTS).unlink(missing_ok=True)
         for name, table in tables.items():
             write_parquet(table, self.folder / name)

@@ -20,9 +20,15 @@ MAX_RECORDED = 200_000
 BASE = "base"
 """Key of the record: whether it includes what the network was trained on before, if that was another model's."""
 
+OWN = "own"
+"""Key of a record that includes the base's ids: what `fitted_ids` returned of the model's own."""
+
 INCLUDED, NOT_RECORDED = "included", "not recorded"
 
 _DIGITS = 8
+
+_CHANCE = 0.01
+"""Share of fitted objects up to which those that are not known are taken as unfitted: equal hashes are rarer."""
 
 
 def fitted_ids(object_ids: Iterable[str]) -> dict[str, Any]:
@@ -39,13 +45,22 @@ def ids_sha256(object_ids: Iterable[str]) -> str:
 def fitted_of_test_split(trained: Mapping[str, Any], object_ids: Iterable[str]) -> set[str]:
     """Return the objects of a test split that a model may have been fitted to, as the folder was split again since.
 
-    Empty if this is the test split of the model's training, or if the model does not keep its ids.
+    Empty if this is the test split of the model's training, or if the model does not keep its ids. What its base was
+    fitted to does not count: a new split changes nothing about it. Of a model that keeps a sample of its ids, objects
+    that are not known count if more than one, and more than 1 %, of the others were fitted to.
     """
     ids = list(object_ids)
     if (trained.get("split_ids_sha256") or {}).get("test") == ids_sha256(ids):
         return set()
-    fitted, unknown = split_fitted(trained, ids) or (set(), set())
-    return fitted | unknown if fitted else set()
+    fitted, unknown = split_fitted(_own(trained), ids) or (set(), set())
+    split_again = len(fitted) > max(1, _CHANCE * (len(ids) - len(unknown)))
+    return fitted | unknown if split_again else fitted
+
+
+def _own(trained: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return `trained` with the record of the model's own ids; of all, where these are not kept apart."""
+    kept = trained.get(FITTED_IDS)
+    return {FITTED_IDS: kept.get(OWN, kept)} if isinstance(kept, Mapping) else {}
 
 
 def recorded(trained: Mapping[str, Any], sha256: str) -> Mapping[str, Any]:
@@ -74,6 +89,7 @@ def with_base(own: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]
         "count": own["count"] + before["count"] - len(first[0] & second[0]),
         "sha256_32": "".join(kept),
         BASE: NOT_RECORDED if base_unknown(base) else INCLUDED,
+        OWN: dict(own),
     }
     return merged | ({"remark": before["remark"]} if "remark" in before else {})
 

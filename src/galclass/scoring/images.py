@@ -28,7 +28,7 @@ def given_ids(values: Iterable[object]) -> list[str]:
         If one is neither text nor an integer: a float has lost digits already, and a missing value names no object.
     """
     ids: list[str] = []
-    for position, value in enumerate(values):
+    for position, value in enumerate(map(_plain, values)):
         if isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
         if not isinstance(value, str | Integral) or isinstance(value, bool):
@@ -36,6 +36,11 @@ def given_ids(values: Iterable[object]) -> list[str]:
             raise TypeError(f"object_ids[{position}] must be text or an integer, not {kind}: {value!r:.40}")
         ids.append(str(value))
     return ids
+
+
+def _plain(value: object) -> object:
+    """Return an item of an Arrow column, which is a scalar of Arrow's own, as Python's; others as they are."""
+    return value.as_py() if hasattr(value, "as_py") else value
 
 
 def listed(images: Sequence[Image | None]) -> Sequence[Image | None]:
@@ -79,7 +84,11 @@ def frame_sizes(frame_px: float | None | Iterable[float | None], images: int) ->
     ValueError
         If one is not finite.
     """
-    given = list(frame_px) if isinstance(frame_px, Iterable) and not isinstance(frame_px, str) else [frame_px] * images
+    given = (
+        list(map(_plain, frame_px))
+        if isinstance(frame_px, Iterable) and not isinstance(frame_px, str)
+        else [frame_px] * images
+    )
     frames: list[int | None] = []
     for position, one in enumerate(given):
         if one is not None and (not isinstance(one, Real) or isinstance(one, bool)):

@@ -38,6 +38,10 @@ class Workers:
         """Return this process's part of a batch of `total` rows."""
         return slice(total * self.rank // self.count, total * (self.rank + 1) // self.count)
 
+    def wait(self) -> None:
+        """Wait until all processes have come here."""
+        self.add_up([torch.zeros(1)])
+
     def add_up(self, tensors: Iterable[Tensor]) -> None:
         """Sum tensors over the processes, in place."""
         if self.count > 1:

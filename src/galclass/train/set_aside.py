@@ -37,12 +37,18 @@ def take_turns(folder: Path, inputs_sha256: str, *, insist: bool = False) -> Pat
     if other == inputs_sha256:
         return None
     kept = None
-    if other is not None and other != (read_json(folder / "trained.json") or {}).get("inputs_sha256"):
+    if other is not None and other not in _finished(folder):
         kept = _aside(folder, other)
         os.replace(path, kept)
     if own.is_file():
         os.replace(own, path)
     return kept
+
+
+def _finished(folder: Path) -> set[object]:
+    """Return the hashes of the runs that are finished: the folder's, and those of its seeds, the best is a copy."""
+    records = [folder / "trained.json", *folder.glob("seed_*/trained.json")]
+    return {(read_json(path) or {}).get("inputs_sha256") for path in records}
 
 
 def _aside(folder: Path, inputs_sha256: str) -> Path:

@@ -187,10 +187,7 @@ def _train_seed(
     teacher = predictions_of(config.train, data, folder)
     trainer = Trainer(data, config.train, seed=config.seed, workers=workers, teacher=teacher)
     fingerprint = inputs_sha256(data, config)
-    if workers.count == 1 and (kept := take_turns(folder, fingerprint, insist=resume)) and reporter.shown:
-        sys.stderr.write(
-            f"the unfinished run of other data or options is kept in {kept}: start it again to resume it\n"
-        )
+    _set_aside(folder, fingerprint, resume, reporter.shown, workers)
     state = load_checkpoint(folder / CHECKPOINT, fingerprint, must_match=resume)
     if state is not None:
         trainer.load_state(state)
@@ -211,6 +208,16 @@ def _train_seed(
         spread={},
         remark=few.remark(trainer.objects, trainer.at.iteration, config.train.num_epochs),
     )
+
+
+def _set_aside(folder: Path, fingerprint: str, insist: bool, shown: bool, workers: Workers) -> None:
+    """Let the process that leads put this run's checkpoint in place, and say where an unfinished one is now."""
+    kept = take_turns(folder, fingerprint, insist=insist) if workers.leads else None
+    workers.wait()
+    if kept and shown:
+        sys.stderr.write(
+            f"the unfinished run of other data or options is kept in {kept}: start it again to resume it\n"
+        )
 
 
 class _Saver:
@@ -272,6 +279,7 @@ def _train_seeds(
     data: TrainingData, config: Config, folder: Path, resume: bool, progress: bool, workers: Workers
 ) -> TrainSummary:
     """Train each seed in a separate folder; keep the files of the one with the smallest validation loss."""
+    _set_aside(folder, inputs_sha256(data, config, seeds=config.train.seeds), False, progress, workers)
     summaries = []
     for offset in range(config.train.seeds):
         one = replace(config, seed=config.seed + offset, train=replace(config.train, seeds=1))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from galclass.catalog.columns import plain_label
 from galclass.config import PrepareConfig
 from galclass.errors import MorphologyError, TrainingError
 from galclass.morphology import CLASSES, leaves_of
@@ -46,22 +47,24 @@ def _chosen(labelled: Labelled, classes: Sequence[str] | None) -> Labelled:
     """Leave out labels that are not wanted, and write labels of Galaxy Zoo's classes as those."""
     images, rejects = labelled.images, list(labelled.rejects)
     if classes is not None:
-        _check_known(classes, labelled)
+        names = _check_known(classes, labelled)
         rejects += [
             Reject(one.object_id, "other_class", f"{one.label!r} is not among the classes to fit")
             for one in images
-            if one.label not in classes
+            if one.label not in names
         ]
-        images = [one for one in images if one.label in classes]
+        images = [replace(one, label=names[one.label]) for one in images if one.label in names]
     elif all(len(_leaves(label)) == 1 for label in labelled.counts):
         images = [replace(one, label=_leaves(one.label)[0]) for one in images]
     return replace(labelled, images=images, rejects=rejects)
 
 
-def _check_known(classes: Sequence[str], labelled: Labelled) -> None:
-    """Refuse classes that are the label of no image."""
+def _check_known(classes: Sequence[str], labelled: Labelled) -> dict[str, str]:
+    """Refuse classes that are the label of no image; return the class of each label: TRUE is the class of True."""
+    names = {}
     for name in classes:
-        if name not in labelled.counts:
+        label = name if name in labelled.counts else plain_label(name)
+        if label not in labelled.counts:
             near = difflib.get_close_matches(name, labelled.counts, n=1)
             raise TrainingError(
                 f"no image is labelled {name!r}",
@@ -69,6 +72,8 @@ def _check_known(classes: Sequence[str], labelled: Labelled) -> None:
                 expected=", ".join(list(labelled.counts)[:12]),
                 advice=f"perhaps {near[0]!r} was meant" if near else None,
             )
+        names[label] = name
+    return names
 
 
 def _check_blanks(catalog: Path, labelled: Labelled) -> None:

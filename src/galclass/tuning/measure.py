@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from galclass.catalog.columns import plain_label
 from galclass.errors import EvaluationError, MorphologyError
 from galclass.morphology import leaves_of
 from galclass.scoring.fitted_ids import base_unknown, recorded, remark_of, split_fitted
@@ -116,9 +117,14 @@ class Difference:
 
 
 def classes_meant(label: str, classes: Sequence[str]) -> frozenset[str]:
-    """Return the model's classes that a label stands for: that of the same name, or those under a coarse label."""
+    """Return the model's classes that a label stands for: that of the same name, or those under a coarse label.
+
+    TRUE is True and 1.0 is 1, whichever of them the model has.
+    """
     if label in classes:
         return frozenset([label])
+    if same := [one for one in classes if plain_label(one) == plain_label(label)]:
+        return frozenset(same)
     try:
         return frozenset(leaves_of(label)) & frozenset(classes)
     except MorphologyError:
