@@ -2,6 +2,7 @@
 
 import { ApiError, getJson, inWords, pathOf } from "./api.js";
 import { addressOfDesk, GALAXY_ZOO } from "./desk-address.js";
+import { deleteLabel } from "./desk-delete.js";
 import { keysOf, reservedKeys } from "./desk-keys.js";
 import { RankedList } from "./desk-ranked.js";
 import { beforeText, estimateText, nothingText, progressText } from "./desk-words.js";
@@ -191,7 +192,7 @@ export class DeskWork {
   async #takeBack({ objectId, replaced, refused = false }) {
     if (refused) return; // it was never stored
     if (replaced) await this.#store(objectId, replaced.label, replaced.note);
-    else await patiently(() => getJson(`${this.path}/labels/${encodeURIComponent(objectId)}`, { method: "DELETE" }));
+    else await deleteLabel(this.wanted.desk, objectId);
     await this.refresh();
   }
 
