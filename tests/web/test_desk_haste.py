@@ -91,6 +91,7 @@ def test_a_note_stays_with_its_galaxy(desk: Any, desk_site: Site) -> None:
     desk.keyboard.press("Escape")
     desk.keyboard.press("1")
     desk.locator(".notice", has_text="It is not a note").wait_for()
+    desk.keyboard.press(" ")
     assert shown(desk) == before
     assert desk.get_by_label("Note for this galaxy").input_value() == "a long tail"
 
@@ -270,8 +271,9 @@ def test_all_galaxies_whose_labels_are_refused_come_back(desk: Any, desk_site: S
     fault = {"error": {"code": "internal", "message": "the disk is full"}}
     for number, galaxy in enumerate(seen):
         held.wait(number + 1)[number].fulfill(status=500, json=fault)
-        desk.locator(".object-name", has_text=galaxy).wait_for()
-    for key, galaxy in zip("121", reversed(seen), strict=True):
+        desk.locator(".desk-before", has_text=f"{galaxy} is not labelled; it comes next.").wait_for()
+    desk.keyboard.press(" ")
+    for key, galaxy in zip("121", seen, strict=True):
         assert shown(desk) == galaxy
         desk.keyboard.press(key)
     labelled(desk, 3)

@@ -165,3 +165,27 @@ def test_a_galaxy_that_comes_late_does_not_open_over_the_one_opened_since(map_pa
     assert f", {object_id} " in told
     after_response(map_page, rows, held.release)
     assert map_page.locator(".facts dd .copied").first.text_content() == object_id
+
+
+def test_a_class_shown_alone_stays_alone_on_the_next_map(map_page: Any) -> None:
+    name, count = map_page.locator(".map-class").first.text_content().split()
+    map_page.locator(".map-class").first.click()
+    for model in ("galaxy@2", "galaxy@1"):
+        with map_page.expect_response(MAP):
+            map_page.get_by_label("Model").select_option(model)
+    map_page.locator(".map-place:not([aria-busy]) .map-canvas[width]").wait_for()
+    assert map_page.locator(".map-class[aria-pressed=true] b").all_text_contents() == [name]
+    press(map_page, "0", "v")
+    assert map_page.locator(".selection-tools .note").first.text_content() == f"{count} {name}"
+
+
+def test_a_class_that_the_next_map_lacks_hides_nothing_there(map_page: Any) -> None:
+    name = str(map_page.locator(".map-class b").first.text_content())
+    body = map_page.request.get(map_page.url.split("#")[0] + "v1/map?model=galaxy@1").json()
+    body["classes"] = ["other" if one == name else one for one in body["classes"]]
+    map_page.locator(".map-class").first.click()
+    map_page.route(re.compile(r"/v1/map\?model=galaxy(%40|@)2"), lambda route: route.fulfill(json=body))
+    map_page.get_by_label("Model").select_option("galaxy@2")
+    map_page.locator(".map-class", has_text="other").wait_for()
+    press(map_page, "0", "v")
+    assert selected(map_page) == "60 galaxies selected"

@@ -87,7 +87,8 @@ export function catalogView(signal) {
   }, { signal });
   const afterLabel = (item) => {
     const rest = items.filter((other) => other.record && !other.label);
-    if (query.unlabelled && rest.length && detail.item === item) detail.open(rest[0]); // else the reader went on with a key
+    const looks = detail.element.open && detail.element.isConnected && detail.item === item; // else the reader went on with a key, closed the details or left
+    if (query.unlabelled && rest.length && looks) detail.open(rest[0]);
     else detail.refresh(item);
     load();
   };

@@ -75,6 +75,7 @@ export class RankedList {
       } finally {
         saving = false;
       }
+      if (!said.isConnected) notify(said.textContent, { key: "desk-model" }); // the dialog was closed meanwhile
     };
     const dialog = h("dialog", { class: "small-dialog", "aria-labelledby": "save-title" }, h("form", { onsubmit: send },
       h("h2", { id: "save-title" }, "Save as a model"),

@@ -2,6 +2,8 @@
 
 import { ApiError, getJson, inWords, pathOf } from "./api.js";
 import { addressOfDesk, GALAXY_ZOO } from "./desk-address.js";
+import { deleteLabel } from "./desk-delete.js";
+import { computeEmbeddings } from "./desk-filling.js";
 import { keysOf, reservedKeys } from "./desk-keys.js";
 import { RankedList } from "./desk-ranked.js";
 import { beforeText, estimateText, nothingText, progressText } from "./desk-words.js";
@@ -13,7 +15,6 @@ import { freePicture, pictureUrl } from "./pictures.js";
 import { guarded } from "./unsent.js";
 import { Viewer } from "./viewer.js";
 
-const LOOK_MS = 700; // between two checks of the embeddings while they are computed
 const QUEUE = 30; // this many keys can be pressed before the server has sent the next galaxies
 const SHORT = 5; // a queue that is requested again
 const SKIPPED = 150; // sent to the server
@@ -24,8 +25,8 @@ export class DeskWork {
   #state = null;
   #queue = [];
   #current = null; // {object_id, probabilities}
-  #sent = new Set(); // labelled, not yet known to the server
-  #refused = []; // galaxies whose label the server refused, and the one that was shown then: they come first
+  #sent = new Set(); // labels not yet known to the server, as in the history
+  #refused = []; // galaxies whose label the server refused, with their notes: they come next
   #skipped = [];
   #history = []; // labels of this visit: {objectId, replaced}, the latter as the server said
   #pending = 0; // requests of keys that were pressed
@@ -78,7 +79,7 @@ export class DeskWork {
   async #start() {
     await last;
     await this.#try(() => this.refresh());
-    if (this.#state && this.#state.embeddings.done < this.#state.embeddings.total) await this.#try(() => this.#compute());
+    if (this.#state && this.#state.embeddings.done < this.#state.embeddings.total) await this.#try(() => computeEmbeddings(this, () => this.#current || this.refresh()));
   }
 
   /** Request the state of the desk and the next galaxies. */
@@ -89,28 +90,12 @@ export class DeskWork {
     if (this.signal.aborted || turn < this.#drawn) return; // a later request was faster
     this.#drawn = turn;
     this.#state = state;
-    const done = new Set([...this.#sent, ...[...this.#history, ...this.#refused].map((one) => one.objectId ?? one.object_id), this.#current?.object_id]); // the response may be older than the last keys
+    const done = new Set([...[...this.#sent, ...this.#history, ...this.#refused].map((one) => one.objectId ?? one.object_id), this.#current?.object_id]); // the response may be older than the last keys
     const open = state.queue.filter(({ object_id: id }) => !done.has(id));
     const fresh = open.filter(({ object_id: id }) => !this.#skipped.includes(id));
     this.#queue = fresh.length ? fresh : open;
     if (!this.#current) this.#next();
     this.#draw();
-  }
-
-  /** Let the server compute the embeddings, and show the progress. */
-  async #compute() {
-    const model = this.wanted.model ? `?${new URLSearchParams({ model: this.wanted.model })}` : "";
-    const ask = (method) => patiently(() => getJson(`v1/embeddings${model}`, { method, signal: this.signal }));
-    let progress = await ask("POST");
-    while (progress.done < progress.total && !this.signal.aborted) {
-      this.filling.hidden = false;
-      this.filling.replaceChildren(h("progress", { max: progress.total, value: progress.done, "aria-label": "Images read" }), h("p", {}, `Reading images: ${progress.done.toLocaleString("en")} of ${progress.total.toLocaleString("en")}. You can already start.`));
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-      progress = await ask(progress.running ? "GET" : "POST"); // a server that was started again goes on when it is asked
-      if (!this.#current) await this.refresh();
-    }
-    this.filling.hidden = true;
-    await this.refresh();
   }
 
   /** Label the galaxy shown; null: cannot tell. */
@@ -119,24 +104,29 @@ export class DeskWork {
     if (!shown || !this.working.checkVisibility()) return;
     const entry = { objectId: shown.object_id, replaced: null };
     const note = this.note.value.trim() || null; // the server keeps an earlier note
-    this.#sent.add(shown.object_id);
+    this.#sent.add(entry);
     this.#undone.delete(shown.object_id);
     this.#history.push(entry);
     this.#tell(shown, label);
     this.#then(async () => {
       entry.replaced = (await this.#store(shown.object_id, label, note)).replaced;
-      this.#sent.delete(shown.object_id);
+      this.#sent.delete(entry);
       if (!this.#sent.size || this.#queue.length < SHORT) await this.refresh(); // else the last request in flight does it
-    }, () => {
-      entry.refused = true;
-      this.#sent.delete(shown.object_id);
-      this.#history = this.#history.filter((one) => one !== entry);
-      if (this.#current) this.#refused.unshift(this.#current);
-      this.#show(shown);
-      this.note.value = note ?? "";
-      this.before.textContent = "";
-    });
+    }, () => this.#onRefusal(entry, { ...shown, note }));
     this.#next();
+  }
+
+  /** A galaxy whose label was refused comes next, not at once: the reader's key and note are for the one that is shown. */
+  #onRefusal(entry, shown) {
+    const { objectId } = entry;
+    const isUndone = !this.#history.includes(entry); // and was shown again for that
+    entry.refused = true;
+    this.#sent.delete(entry);
+    this.#history = this.#history.filter((one) => one !== entry);
+    if (isUndone || this.#current?.object_id === objectId || [...this.#sent].some((one) => one.objectId === objectId)) return;
+    this.#refused.push(shown);
+    this.before.textContent = this.#current ? `${objectId} is not labelled; it comes next.` : "";
+    if (!this.#current) this.#next();
   }
 
   /** Resolved once the labels given so far are stored. */
@@ -191,7 +181,7 @@ export class DeskWork {
   async #takeBack({ objectId, replaced, refused = false }) {
     if (refused) return; // it was never stored
     if (replaced) await this.#store(objectId, replaced.label, replaced.note);
-    else await patiently(() => getJson(`${this.path}/labels/${encodeURIComponent(objectId)}`, { method: "DELETE" }));
+    else await deleteLabel(this.wanted.desk, objectId);
     await this.refresh();
   }
 
@@ -228,9 +218,10 @@ export class DeskWork {
   }
 
   #show(next) {
-    this.#current = next;
-    this.note.value = ""; // a note is about one galaxy
     const id = next?.object_id;
+    this.#current = next;
+    this.#refused = this.#refused.filter((one) => one.object_id !== id);
+    this.note.value = next?.note ?? ""; // a note is about one galaxy
     this.element.classList.toggle("empty", !next);
     this.name.textContent = next ? id : this.#state ? nothingText(this.#state, this.#pending) : "";
     this.viewer.show(null, "");

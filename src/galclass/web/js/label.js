@@ -71,8 +71,8 @@ export function labelSection(item, done = () => {}) {
       done(label);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (said.isConnected) said.textContent = inWords(error);
-      else notify(`${item.objectId} is not labelled: ${inWords(error)}`, { key: "label" }); // the reader is at another one now
+      if (said.checkVisibility()) said.textContent = inWords(error);
+      else notify(`${item.objectId} is not labelled: ${inWords(error)}`, { key: "label" }); // the reader closed the details, or is at another one now
     }
   };
   const button = ([key, cls]) =>

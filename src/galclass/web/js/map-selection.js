@@ -2,6 +2,7 @@
 
 import { ApiError, change, getJson, inWords, pathOf } from "./api.js";
 import { GALAXY_ZOO } from "./desk-address.js";
+import { deleteLabel } from "./desk-delete.js";
 import { deskName } from "./desk-start.js";
 import { field as csvField, save } from "./downloads.js";
 import { h, labelled } from "./dom.js";
@@ -159,7 +160,7 @@ export class Selection {
     try {
       for (const [objectId, { replaced }] of given) {
         if (replaced) await this.#store(desk, objectId, replaced);
-        else await patiently(() => change("DELETE", `${pathOf("desks", desk)}/labels/${encodeURIComponent(objectId)}`));
+        else await deleteLabel(desk, objectId);
         given.delete(objectId);
         taken += 1;
       }

@@ -107,8 +107,9 @@ class MapView {
     });
     this.current = h("p", { class: "map-current", "aria-live": "polite" });
     this.key = h("div", { class: "map-key", role: "group", "aria-label": "Classes shown" });
+    for (const name of this.#shown) if (!names.includes(name)) this.#shown.delete(name);
     this.#drawKey(names);
-    this.#select([], false);
+    this.#filter(); // classes stay chosen from map to map
     this.#tell(-1);
     this.#placeUploads();
     this.#showCell();

@@ -72,12 +72,13 @@ export class Queue {
     this.store.update(item, { status: "sending" });
     try {
       if (!(await this.#prepare(item))) return;
+      const fits = await isFits(item.file); // before it is sent: a file that vanishes later keeps its class
       const { service, record } = await this.#ask(item, signal);
       if (signal.aborted || !record) return;
       if (record.error) return this.#reject(item, inWords({ message: String(record.error.message ?? record.error) }));
       const { name, version } = service;
       this.store.update(item, { status: "done", record, service: { name, version }, scoredAt: new Date().toISOString() });
-      if (await isFits(item.file)) await this.#drawFits(item, service, signal);
+      if (fits) await this.#drawFits(item, service, signal);
     } catch (error) {
       if (error.name === "AbortError") return;
       if (isPassing(error)) this.#fail([item, ...(isDenied(error) ? this.#waiting.splice(0) : [])], error); // the others would ask for the token again

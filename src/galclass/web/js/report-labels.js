@@ -40,7 +40,9 @@ function elementsIn(page) {
 async function dataOf(file) {
   const json = /\.json$/i.test(file.name);
   if (file.size > (json ? LARGEST_LABELS_BYTES : LARGEST_BYTES)) throw new UnreadableReport("it is larger than a report can be");
-  let text = await file.text();
+  let text = await file.text().catch(() => {
+    throw new UnreadableReport("it has changed or vanished since it was chosen");
+  });
   if (!json) {
     const found = elementsIn(text);
     if (found.length !== 1) throw new UnreadableReport("it is not a galclass report");
@@ -145,6 +147,7 @@ function dialog(name, report, outcome) {
     } finally {
       button.ariaDisabled = null;
     }
+    if (!said.isConnected) notify(`${name}: ${said.textContent}`, { key: `report ${name}` }); // the dialog was closed meanwhile
   };
   const element = h("dialog", { class: "small-dialog", "aria-labelledby": "report-title" },
     h("h2", { id: "report-title" }, `${plural(report.labels.length, "label")} by ${report.author}`), h("p", { class: "note" }, name),
