@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -13,7 +14,7 @@ from galclass.database import Database, Images, NewImage
 from galclass.database.desk_labels import desk_labels, give_label, list_desks, take_back
 from galclass.database.embeddings import Embeddings
 from galclass.database.schema import images
-from galclass.scoring import Scorer
+from galclass.scoring import Prediction, Scorer
 from galclass.scoring.choosing import DIFFERENT, LIKELY, Labelled, choose, standardised
 
 
@@ -41,6 +42,37 @@ def test_embeddings_are_those_of_the_scorer_and_computed_once(database: Database
     assert pool.vectors.dtype == np.float32
     np.testing.assert_array_equal(pool.vectors, expected)
     assert store.pool("of another model").vectors.shape == (0, 1)
+
+
+class Meanwhile:
+    """A scorer during whose work somebody changes an image."""
+
+    def __init__(self, scorer: Scorer, change: Callable[[], None]) -> None:
+        self.sha256, self._scorer, self._change = scorer.sha256, scorer, change
+
+    def score(self, images: list[bytes | None], **keywords: Any) -> list[Prediction]:
+        self._change()
+        return self._scorer.score(images, **keywords)
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+@pytest.mark.parametrize("new", [{"frame_px": 424}, {"img": picture(9)}, {"img": None}], ids=["frame", "bytes", "none"])
+def test_an_image_that_changes_while_it_is_embedded_is_embedded_again(
+    database: Database, scorer: Scorer, new: dict[str, Any], hashed: bool
+) -> None:
+    Images(database).add(NewImage(f"g{n}", picture(n)) for n in range(3))
+
+    def change() -> None:
+        with database.write() as connection:
+            connection.execute(images.update().where(images.c.object_id == "g1").values(**new))
+
+    if not hashed:
+        with database.write() as connection:
+            connection.execute(images.update().values(sha256=None))
+    store = Embeddings(database)
+    assert store.fill(Meanwhile(scorer, change)) == 2
+    assert store.pool(scorer.sha256).object_ids == ("g0", "g2")
+    assert store.fill(scorer) == (0 if new == {"img": None} else 1)
 
 
 def test_other_bytes_are_computed_again_and_deleted_images_leave_the_pool(database: Database, scorer: Scorer) -> None:

@@ -6,9 +6,10 @@ import json
 import zipfile
 from pathlib import Path
 
+import psycopg
 import pyarrow.parquet as parquet
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from galclass.config import Config, load_config
 from galclass.database import Database, Images, NewImage, Registry, open_database
@@ -99,3 +100,24 @@ def test_a_model_is_trained_from_the_database_and_registered(tmp_path: Path, sam
     assert stages == ["prepare", "train", "evaluate", "register"]
     with open_database(config.database_url) as database:
         assert Registry(database).get("galaxy").signature is not None
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_images_without_a_hash_are_read_in_chunks(database: Database, config: Config) -> None:
+    ids = [f"g{number:03}" for number in range(300)]
+    Images(database).add(NewImage(key, key.encode()) for key in ids)
+    add_labels(database, [NewLabel(key, "Sc", "catalog") for key in ids])
+    (hashed,) = training_sources(database, config)
+    before = Path(hashed.images).stat().st_mtime_ns
+    with database.write() as connection:
+        connection.execute(images.update().values(sha256=None))
+    sizes = []
+
+    def note_bytea(_: object, cursor: psycopg.Cursor, *__: object) -> None:
+        if any(column.type_code == 17 for column in cursor.description or ()):
+            sizes.append(cursor.rowcount)
+
+    event.listen(database.engine, "after_cursor_execute", note_bytea)
+    (source,) = training_sources(database, config)
+    assert Path(source.images).stat().st_mtime_ns == before
+    assert (max(sizes), sum(sizes)) == (256, 300)

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Join, and_, func, or_, select
+from sqlalchemy import Connection, Join, and_, case, func, or_, select
 
 from galclass.database.connection import Database
 from galclass.database.schema import embeddings, images
@@ -128,7 +128,7 @@ class Embeddings:
         Returns
         -------
         int
-            How many were computed.
+            How many were stored. An image that another one replaced meanwhile is left to the next call.
         """
         computed, after = 0, ""
         while not stopped():
@@ -138,9 +138,8 @@ class Embeddings:
             ids = [row.object_id for row in rows]
             images: list[bytes | None] = [row.img for row in rows]
             found = scorer.score(images, object_ids=ids, frame_px=[row.frame_px for row in rows])
-            self._write(scorer.sha256, [row.sha256 for row in rows], found)
+            computed += self._write(scorer.sha256, rows, found)
             after = ids[-1]
-            computed += len(rows)
             advance(len(rows))
         return computed
 
@@ -192,26 +191,44 @@ class Embeddings:
         with self._database.read() as connection:
             return [_Lacking(row[0], bytes(row[1]), row[2] or "", row[3]) for row in connection.execute(query)]
 
-    def _write(self, model_sha256: str, hashes: list[str], found: list[Prediction]) -> None:
+    def _write(self, model_sha256: str, read: list[_Lacking], found: list[Prediction]) -> int:
+        """Store embeddings of images that are still those that were read; return how many."""
         moment = now()
-        rows = [
-            {
+        rows = {
+            image: {
                 "model_sha256": model_sha256,
                 "object_id": one.object_id,
-                "img_sha256": sha256,
+                "img_sha256": image.sha256,
                 "embedding": b"" if one.embedding is None else np.asarray(one.embedding, dtype=_DTYPE).tobytes(),
                 "embedded_at": moment,
                 "predicted_class": one.predicted_class,
             }
-            for sha256, one in zip(hashes, found, strict=True)
-        ]
+            for image, one in zip(read, found, strict=True)
+        }
         with self._database.write() as connection:
             insert = insert_for(connection, embeddings)
             new = {
                 name: insert.excluded[name] for name in ("img_sha256", "embedding", "embedded_at", "predicted_class")
             }
             keys = ["model_sha256", "object_id"]
-            connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=new), rows)
+            still = [rows[image] for image in _unchanged(connection, read)]
+            if still:
+                connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=new), still)
+        return len(still)
+
+
+def _unchanged(connection: Connection, read: list[_Lacking]) -> list[_Lacking]:
+    """Return the images that are still as they were read, and keep them so until the transaction ends.
+
+    One that another session is just changing counts as changed.
+    """
+    unhashed = case((images.c.sha256.is_(None), images.c.img))
+    query = select(images.c.object_id, images.c.sha256, images.c.frame_px, unhashed, images.c.img.is_not(None))
+    query = query.where(images.c.object_id.in_([one.object_id for one in read]))
+    query = query.with_for_update(read=True, skip_locked=True)
+    there = {row[0]: tuple(row)[1:] for row in connection.execute(query)}
+    facts = ((one, (one.sha256 or None, one.frame_px, None if one.sha256 else one.img, True)) for one in read)
+    return [one for one, fact in facts if there.get(one.object_id) == fact]
 
 
 def _joined(model_sha256: str) -> Join:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
-from sqlalchemy import Connection, case, select
+from sqlalchemy import Connection, select
 
 from galclass.atomic_files import replacing, write_bytes
 from galclass.config import Config, SourceConfig
@@ -60,19 +60,31 @@ def training_sources(database: Database, config: Config) -> tuple[SourceConfig, 
 
 def _labelled(connection: Connection) -> dict[tuple[int | None, int | None], Rows]:
     i = images.c
-    unhashed = case((i.sha256.is_(None), i.img)).label("unhashed")  # inserted or replaced by hand
     query = (
-        select(i.object_id, i.sha256, i.frame_px, i.stored_px, labels.c.label, unhashed)
+        select(i.object_id, i.sha256, i.frame_px, i.stored_px, labels.c.label)
         .join(labels, labels.c.object_id == i.object_id)
         .where(i.img.is_not(None), ~labels.c.source.startswith(PREFIX))  # those of desks are other classes
         .order_by(labels.c.labelled_at, labels.c.source, labels.c.labelled_by, i.object_id)
     )
     groups: dict[tuple[int | None, int | None], Rows] = {}
-    for row in connection.execute(query):
-        sha256 = row.sha256 or sha256_of(bytes(row.unhashed))
+    rows = connection.execute(query).all()
+    hashes = _hashes(connection, {row.object_id for row in rows if row.sha256 is None})
+    for row in rows:
+        sha256 = row.sha256 or hashes.get(row.object_id)
+        if sha256 is None:
+            continue  # deleted just now
         facts = {name: value for name, value in row.label.items() if name != "note"} | {"sha256": sha256}
         groups.setdefault((row.frame_px, row.stored_px), {})[row.object_id] = facts  # a newer label wins
     return groups
+
+
+def _hashes(connection: Connection, object_ids: Iterable[str]) -> dict[str, str]:
+    """Hash images that were inserted or replaced by hand."""
+    found: dict[str, str] = {}
+    for chunk in chunked(sorted(object_ids), CHUNK):
+        query = select(images.c.object_id, images.c.img).where(images.c.object_id.in_(chunk), images.c.img.is_not(None))
+        found.update((object_id, sha256_of(bytes(img))) for object_id, img in connection.execute(query))
+    return found
 
 
 def _write(database: Database, folder: Path, sizes: tuple[int | None, int | None], rows: Rows) -> SourceConfig:
