@@ -66,11 +66,17 @@ def test_a_request_refused_after_the_readers_answer_does_not_ask_again(browser: 
     )
     page.goto(f"{closed.url}#/catalog")
     page.locator("dialog input[type=password]").fill(closed.token)
+    early = len(late)
     page.get_by_role("button", name=answer).click()
     page.get_by_role("button", name="Try again").or_(page.locator(".listing")).first.wait_for()
     answered = True
-    for route in late:
-        route.continue_()
+    refusal = {"error": {"code": "forbidden", "message": "the token's role is too low"}}
+    assert early
+    for number, route in enumerate(late):
+        if answer == "Use token" and number < early:
+            route.fulfill(status=403, json=refusal)  # a 401 would be sent again with the token before anyone asks
+        else:
+            route.continue_()
     line = "galaxy" if answer == "Use token" else "needs a token"
     page.locator("#in-use", has_text=line).wait_for()
     assert page.locator("dialog[open]").count() == 0

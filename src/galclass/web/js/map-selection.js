@@ -8,7 +8,7 @@ import { field as csvField, save } from "./downloads.js";
 import { h, labelled } from "./dom.js";
 import { patiently } from "./loading.js";
 import { CLASSES } from "./morphology.js";
-import { notify } from "./notices.js";
+import { notify, withdraw } from "./notices.js";
 import { storedPicture } from "./pictures.js";
 import { guarded } from "./unsent.js";
 
@@ -22,7 +22,8 @@ export class Selection {
   #indexes = [];
   #desks = null;
   #stop = null; // stops labelling in progress
-  #stopped = null; // {desk, given} of labelling that was stopped
+  #stopped = new Map(); // desk -> what was given there before labelling was stopped
+  #running = 0; // labellings that were asked for and have not ended
   #last = Promise.resolve(); // labels are given and taken back one after the other
 
   /** `on` are {open(index), clear(), label(item, label)}; the last is called for labels of images of this visit. */
@@ -43,6 +44,11 @@ export class Selection {
       h("div", { class: "controls" }, csv, clear), h("h3", {}, "Label them"), labelled("At the desk", this.desk), this.choices, this.ownPlace);
     this.element = h("aside", { class: "selection", "aria-label": "Selection" }, this.told, this.tools, this.said);
     signal.addEventListener("abort", () => this.#stop?.abort());
+  }
+
+  /** Whether labels are being given. */
+  get isLabelling() {
+    return this.#running > 0;
   }
 
   /** Show these objects. */
@@ -95,13 +101,15 @@ export class Selection {
     if (chosen.length > MOST) return void (this.said.textContent = `At most ${MOST} are labelled at a time; ${chosen.length.toLocaleString("en")} are selected.`);
     this.#stop?.abort();
     const { signal } = (this.#stop = new AbortController());
-    this.#last = this.#last.then(() => this.#labelAll(label, desk, chosen, signal)).catch(reportError);
+    this.#running += 1;
+    this.#last = this.#last.then(() => this.#labelAll(label, desk, chosen, signal)).catch(reportError).finally(() => (this.#running -= 1));
   }
 
   /** One after the other; stored labels stay if a later one is refused. */
   async #labelAll(label, desk, chosen, signal) {
-    const given = this.#stopped?.desk === desk ? this.#stopped.given : new Map(); // as the server said: what the first label of each replaced
-    this.#stopped = null;
+    const given = this.#stopped.get(desk) ?? new Map(); // as the server said: what the first label of each replaced
+    this.#stopped.delete(desk);
+    withdraw(`stopped ${desk}`);
     let [stored, uploads] = [0, 0];
     try {
       for (const { item, objectId } of chosen) {
@@ -127,8 +135,10 @@ export class Selection {
   }
 
   #tellStopped(label, desk, given, stored, count) {
-    this.#stopped = { desk, given };
-    if (this.signal.aborted && stored) notify(`Labelling ended when you left the map: ${stored} of ${count} were labelled ${label}.`, { key: "selection" });
+    this.#stopped.set(desk, given);
+    if (!stored) return;
+    if (this.signal.aborted) notify(`Labelling ended when you left the map: ${stored} of ${count} were labelled ${label}.`, { key: "selection" });
+    else notify(`Another label stopped this one: ${stored} of ${count} were labelled ${label}.`, { key: `stopped ${desk}`, action: { label: "Take back", run: () => this.#beginTakingBack(desk, given) } });
   }
 
   /** A new desk joins the menu. */
@@ -150,8 +160,12 @@ export class Selection {
   }
 
   #sayWith(text, desk, given) {
-    const takeBack = () => (this.said.textContent = "Taking back…", this.#last = this.#last.then(() => this.#takeBack(desk, given)).catch(reportError));
-    this.said.replaceChildren(text, " ", given.size ? h("button", { type: "button", class: "as-link", onclick: takeBack }, "Take back") : "");
+    this.said.replaceChildren(text, " ", given.size ? h("button", { type: "button", class: "as-link", onclick: () => this.#beginTakingBack(desk, given) }, "Take back") : "");
+  }
+
+  #beginTakingBack(desk, given) {
+    this.said.textContent = "Taking back…";
+    this.#last = this.#last.then(() => this.#takeBack(desk, given)).catch(reportError);
   }
 
   /** Delete labels, or bring back those that they replaced. */

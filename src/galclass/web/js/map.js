@@ -11,6 +11,7 @@ import { MapCanvas } from "./map-canvas.js";
 import { Points } from "./map-points.js";
 import { Selection } from "./map-selection.js";
 import { Sheets } from "./map-sheets.js";
+import { mapTools } from "./map-tools.js";
 import { CLASSES, inFull, nameOf, percent } from "./morphology.js";
 import { notify } from "./notices.js";
 import { coloursOf } from "./palette.js";
@@ -68,7 +69,15 @@ class MapView {
     fill(this.place, () => this.#load(turn), this.signal);
   }
 
+  /** A redraw that the reader did not ask for waits while a dialog is open or labels are given: it would end both. */
+  #redrawWhenIdle() {
+    if (document.querySelector("dialog[open]") || this.selection?.isLabelling) this.#reload();
+    else this.#redraw();
+  }
+
   #choose(reference) {
+    clearTimeout(this.reloading);
+    this.reloading = null;
     this.#ending?.abort();
     this.reference = reference;
     kept.view = null; // positions mean nothing on another map
@@ -89,6 +98,8 @@ class MapView {
     this.#ending = new AbortController();
     this.signal.addEventListener("abort", () => this.#ending.abort());
     const { signal } = this.#ending;
+    const chosen = new Set(this.drawn === this.reference ? [...this.canvas.selected].map((index) => this.points.ids[index]) : []);
+    this.drawn = this.reference;
     this.map = map;
     this.points = new Points(map);
     const names = [...new Set([...CLASSES.filter((name) => map.classes.includes(name)), ...map.classes])];
@@ -100,6 +111,7 @@ class MapView {
       open: (index) => this.#open(index), moved: (index) => this.#tell(index),
     });
     this.canvas.view = kept.view;
+    this.canvas.selected = new Set(this.points.ids.flatMap((id, index) => (chosen.has(id) ? [index] : [])));
     signal.addEventListener("abort", () => (kept.view = this.canvas.view));
     this.detail = new Detail(() => [], {
       sections: (item) => [labelSection(item, () => {})], pictureOf: (item) => (item.file ? item.url : pictureUrl(item.objectId)),
@@ -109,21 +121,11 @@ class MapView {
     this.key = h("div", { class: "map-key", role: "group", "aria-label": "Classes shown" });
     for (const name of this.#shown) if (!names.includes(name)) this.#shown.delete(name);
     this.#drawKey(names);
-    this.#filter(); // classes stay chosen from map to map
+    this.#filter(); // classes stay chosen from map to map, galaxies on the same one
     this.#tell(-1);
     this.#placeUploads();
     this.#showCell();
-    return [h("div", { class: "map-main" }, h("figure", { class: "map-figure" }, this.key, h("div", { class: "map-ground" }, this.canvas.element, this.#tools()), this.current, h("p", { id: "map-keys", class: "visually-hidden" }, KEYS)), this.selection.element), this.detail.element];
-  }
-
-  #tools() {
-    const button = (text, label, run, extra = {}) => h("button", { type: "button", "aria-label": label, title: label, onclick: run, ...extra }, text);
-    const select = button("Select", "Draw a line around galaxies to select (or Shift and drag)", () => {
-      this.canvas.selecting = !this.canvas.selecting;
-      select.setAttribute("aria-pressed", String(this.canvas.selecting));
-      this.canvas.element.classList.toggle("selecting", this.canvas.selecting);
-    }, { "aria-pressed": "false" });
-    return h("div", { class: "map-tools", role: "group", "aria-label": "Map" }, button("+", "Zoom in (+)", () => this.canvas.zoom(1.5)), button("−", "Zoom out (−)", () => this.canvas.zoom(1 / 1.5)), button("All", "Show the whole map (0)", () => this.canvas.showAll()), select);
+    return [h("div", { class: "map-main" }, h("figure", { class: "map-figure" }, this.key, h("div", { class: "map-ground" }, this.canvas.element, mapTools(this.canvas)), this.current, h("p", { id: "map-keys", class: "visually-hidden" }, KEYS)), this.selection.element), this.detail.element];
   }
 
   #spoilSheet(number) {
@@ -139,7 +141,7 @@ class MapView {
     if (this.reloading) return;
     this.reloading = setTimeout(() => {
       this.reloading = null;
-      if (!this.signal.aborted) this.#redraw();
+      if (!this.signal.aborted) this.#redrawWhenIdle();
     }, LOOK_MS);
   }
 
@@ -265,7 +267,7 @@ class MapView {
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
         progress = await patiently(() => getJson(`v1/embeddings?${query}`, { signal: this.signal }));
       }
-      if (goesOn()) this.#redraw();
+      if (goesOn()) this.#redrawWhenIdle();
     } catch (error) {
       if (error.name === "AbortError") return;
       if (!(error instanceof ApiError || error instanceof ServerLost)) throw error;
