@@ -42,10 +42,7 @@ export class Detail {
       h("div", { class: "sheet-content halves" }, h("div", { class: "left" }, this.viewer.element, this.left), this.panel));
     this.element.addEventListener("keydown", (event) => this.#key(event));
     this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());
-    this.element.addEventListener("close", () => {
-      this.#turn = null;
-      if (this.#item) options.closed?.(this.#item);
-    });
+    this.element.addEventListener("close", () => this.#item && options.closed?.(this.#item));
   }
 
   /** The item that is shown. */
@@ -63,9 +60,10 @@ export class Detail {
   /** Open the item that `fetch()` promises; not if the reader opens, shows or closes something else before it is here. */
   async openFetched(objectId, fetch) {
     const turn = (this.#turn = Symbol(objectId));
+    const wasOpen = this.element.open; // the event "close" comes too late to tell: it may follow the next request
     try {
       const item = await fetch();
-      if (turn !== this.#turn || !this.element.isConnected) return;
+      if (turn !== this.#turn || !this.element.isConnected || (wasOpen && !this.element.open)) return;
       if (item) this.open(item);
       else notify(`${objectId} has no class from this model.`, { key: "object" });
     } catch (error) {
