@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import tempfile
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,49 +12,21 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from astropy.io import fits
-from astropy.table import Column, MaskedColumn, Table
-from click.testing import CliRunner, Result
+from astropy.table import Table
+from click.testing import CliRunner
+from database.joining import IDS, images_of_rows, join, mine
 from tiny_model import tiny_model
 
-from galclass.catalog.own_sample import sample_of
-from galclass.catalog.own_table import read_own_table
 from galclass.cli import cli
 from galclass.database import Images, NewImage, Registry, open_database, score_pending
 from galclass.database.export import predictions_by_id
 from galclass.database.sky import healpix_column
-from galclass.errors import CatalogError
-from galclass.image_files import find_images
-from galclass.joined import join_rows, predict_catalog
-from galclass.scoring import Scorer
-
-IDS = [587722981742084144, 587722981746540704, 3, 3, 9007199254740993]
+from galclass.joined import join_rows
 
 
 @pytest.fixture
 def folder(tmp_path: Path, galaxies: dict[str, bytes]) -> Path:
-    """Images of the first three rows, and one that no row is about."""
-    images = tmp_path / "images"
-    images.mkdir()
-    for name, data in zip([*map(str, dict.fromkeys(IDS[:3])), "stray"], galaxies.values(), strict=False):
-        (images / f"{name}.jpg").write_bytes(data)
-    (tmp_path / "tiny.onnx").write_bytes(tiny_model())
-    return images
-
-
-def mine(rows: int = 5) -> Table:
-    table = Table(meta={"SURVEY": "mine", "EXTNAME": "GALAXIES"})
-    table["objid"] = Column(np.array(IDS[:rows], np.int64))
-    table["flux"] = Column(np.array([1.5, np.nan, 3, 4, 5][:rows], np.float32), unit="Jy", description="r band flux")
-    table["count"] = MaskedColumn(np.arange(rows, dtype=np.int32), mask=[True, *[False] * 4][:rows])
-    table["name"] = np.array(["a", "b  ", "", "d", "e"][:rows], dtype="U3")
-    table["spectrum"] = np.arange(rows * 6, dtype=np.float64).reshape(rows, 2, 3)
-    table["Error"] = np.array(["own"] * rows, dtype="U3")
-    return table
-
-
-def join(folder: Path, catalog: Path, output: Path, *more: str) -> Result:
-    words = ["predict", str(folder), "--catalog", str(catalog), "--output", str(output)]
-    return CliRunner().invoke(cli, [*words, "--model", str(folder.parent / "tiny.onnx"), *more])
+    return images_of_rows(tmp_path, galaxies)
 
 
 @pytest.mark.parametrize("name", ["c.fits", "c.fits.gz", "c.ecsv", "c.vot"])
@@ -386,109 +356,3 @@ def test_the_new_table_has_the_separator_and_decimal_sign_of_the_users(
     share = first[header.index("predicted_Er")]
     assert ("," in share, "." in share) == (comma, not comma)
     assert 0 <= float(share.replace(",", ".")) <= 1
-
-
-def unusual(folder: Path, path: Path) -> Path:
-    """A FITS table with columns of arrays of any length and of unsigned numbers."""
-    arrays = np.empty(3, object)
-    arrays[:] = [np.arange(size, dtype=np.float32) for size in (1, 4, 2)]
-    columns = [
-        fits.Column("objid", "20A", array=np.array(list(map(str, IDS[:3])))),
-        fits.Column("spectrum", "PE()", array=arrays),
-        fits.Column("small", "I", bzero=1 << 15, array=np.array([1, 2, 65535], np.uint16)),
-        fits.Column("large", "K", bzero=1 << 63, array=np.array([1, 2, 2**64 - 1], np.uint64)),
-    ]
-    fits.BinTableHDU.from_columns(columns).writeto(path)
-    return path
-
-
-def test_arrays_of_any_length_and_unsigned_numbers_are_in_every_format(folder: Path, tmp_path: Path) -> None:
-    source = unusual(folder, tmp_path / "c.fits")
-    for suffix in ("fits", "parquet", "csv", "vot", "ecsv"):
-        done = join(folder, source, tmp_path / f"out.{suffix}")
-        assert done.exit_code == 0, (suffix, done.output, done.exception)
-    with fits.open(tmp_path / "out.fits") as hdus:
-        assert hdus[1].data["spectrum"][1].tolist() == [0, 1, 2, 3]
-        assert hdus[1].data["large"].tolist() == [1, 2, 2**64 - 1]
-    assert pa.parquet.read_table(tmp_path / "out.parquet")["spectrum"].to_pylist()[1] == [0, 1, 2, 3]
-    assert pd.read_csv(tmp_path / "out.csv")["spectrum"][1] == "0|1|2|3"
-    votable = Table.read(tmp_path / "out.vot", format="votable")
-    assert votable["small"].tolist() == [1, 2, 65535]
-    assert [str(value) for value in votable["large"]] == ["1", "2", str(2**64 - 1)]
-
-
-@pytest.mark.parametrize("suffix", ["fits", "vot", "ecsv"])
-def test_a_column_that_the_format_cannot_hold_is_named_before_anything_is_scored(
-    folder: Path, tmp_path: Path, suffix: str
-) -> None:
-    table = pa.table({"objid": [str(key) for key in IDS[:3]], "both": [{"a": 1, "b": "x"}] * 3})
-    pa.parquet.write_table(table, tmp_path / "c.parquet")
-    scored: list[int] = []
-    with pytest.raises(CatalogError, match=rf"out\.{suffix}, column both: this table cannot be written as"):
-        predict_catalog(
-            find_images([str(folder)]), Scorer(tiny_model()), tmp_path / "c.parquet", tmp_path / f"out.{suffix}",
-            advance=scored.append,
-        )  # fmt: skip
-    assert not scored
-
-
-def test_other_hdus_stay_as_they_are_stored_and_checksums_are_right(folder: Path, tmp_path: Path) -> None:
-    counts = np.arange(64 * 64, dtype=np.int16).reshape(64, 64)
-    table = fits.BinTableHDU.from_columns([fits.Column("objid", "20A", array=np.array([str(IDS[0])]))])
-    parts = [fits.PrimaryHDU(), fits.ImageHDU(counts, name="RAW"), table, fits.CompImageHDU(counts, name="PACKED")]
-    fits.HDUList(parts).writeto(tmp_path / "c.fits")
-    stored = {"do_not_scale_image_data": True, "disable_image_compression": True}
-    with fits.open(tmp_path / "c.fits", "update", **stored) as hdus:
-        hdus["RAW"].header["BSCALE"] = 0.1
-        for hdu in hdus:
-            hdu.add_checksum()
-    done = join(folder, tmp_path / "c.fits", tmp_path / "out.fits")
-    assert done.exit_code == 0, done.output
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # of a wrong checksum
-        with (
-            fits.open(tmp_path / "c.fits", **stored) as before,
-            fits.open(tmp_path / "out.fits", checksum=True, **stored) as after,
-        ):
-            for name in ("RAW", "PACKED"):
-                assert before[name].header == after[name].header
-                assert np.array_equal(before[name].data, after[name].data)
-            assert {"CHECKSUM", "DATASUM"} <= set(after[2].header)
-
-
-@pytest.mark.parametrize("source", ["csv", "vot", "ecsv", "parquet"])
-def test_a_column_is_checked_in_memory_by_the_rows_that_matter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
-) -> None:
-    count = 3000
-    names = [f"Galaxie {row}" for row in range(count - 1)] + ["Galaxie \u00e9"]
-    table = pa.table({"objid": [str(row) for row in range(count)], "z": [0.1] * count, "name": names})
-    path = tmp_path / f"c.{source}"
-    if source == "csv":
-        pa.csv.write_csv(table, path)
-    elif source == "parquet":
-        pa.parquet.write_table(table, path)
-    else:
-        own = Table({name: table[name].to_pylist() for name in table.column_names})
-        own["name"] = own["name"].astype(object) if source == "vot" else own["name"]
-        own.write(path, format="votable" if source == "vot" else "ascii.ecsv")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
-    read = read_own_table(path)
-    for suffix in ("vot", "ecsv", "parquet", "csv"):
-        read.check(tmp_path / f"out.{suffix}")
-    with pytest.raises(CatalogError, match=r"out\.fits, column name: this table cannot be written as fits"):
-        read.check(tmp_path / "out.fits")
-    for name in ("objid", "z", "name"):
-        assert len(sample_of(table.select([name]))) <= 2
-        assert len(sample_of(Table({name: table[name].to_pylist()}))) <= 2
-
-
-def test_a_sample_has_the_first_missing_value_and_each_kind_of_array() -> None:
-    numbers = pa.table({"n": pa.array([1, 2, 3, None, 4, None])})
-    assert sample_of(numbers)["n"].to_pylist() == [1, 2, None]
-    assert sample_of(pa.table({"n": pa.array([[1], [2, 3]])}))["n"].to_pylist() == ["1"]
-    masked = Table({"n": np.ma.array([[1, 2], [3, 4], [5, 6], [7, 8]], mask=[[0, 0], [0, 0], [0, 0], [0, 1]])})
-    assert len(sample_of(masked)) == 3
-    assert len(sample_of(masked[:0])) == 0
-    arrays = np.array([np.zeros(2), np.zeros(3), np.zeros(1, int), None], dtype=object)
-    assert len(sample_of(Table({"n": arrays}))) == 3

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from galclass.catalog.columns import ROW, Columns, as_float, as_labels
+from galclass.catalog.columns import ROW, Columns, as_float, as_labels, plain_label
 from galclass.catalog.files import FILE_NAMES, asset_keys, file_keys, without_suffixes
 from galclass.catalog.identifiers import ids_as_text, plain_text_or_numbers
 from galclass.catalog.report import CatalogReport
@@ -167,12 +167,7 @@ def renamed_labels(labels: Any, renamed: Mapping[str, str]) -> Any:
     """Return labels under the names that the user gave them; "" is no label. "1.0" is "1" here, TRUE is True."""
     if not renamed or pa.types.is_null(labels.type):
         return labels
-    names = {_plain(name): label for name, label in renamed.items()} | dict(renamed)
-    found = {label: names.get(label, names.get(_plain(label), label)) or None for label in
+    names = {plain_label(name): label for name, label in renamed.items()} | dict(renamed)
+    found = {label: names.get(label, names.get(plain_label(label), label)) or None for label in
              pc.unique(labels).to_pylist() if label is not None}  # fmt: skip
     return pa.array([found.get(label) for label in labels.to_pylist()], pa.string())
-
-
-def _plain(label: str) -> str:
-    """Return the name that `as_labels` gives a number or a truth."""
-    return label.capitalize() if label.lower() in ("true", "false") else label.removesuffix(".0")
